@@ -1,0 +1,38 @@
+package result
+
+// Labels and annotations, all under one prefix.
+const (
+	// EnabledKey is the namespace label that opts a namespace in ("enabled"), and the annotation on a
+	// Task, TaskRun or Pod that opts one run out ("disabled"). Tekton copies a Task's annotations to its
+	// TaskRuns, and a TaskRun's to its Pod.
+	EnabledKey = "indelible.dev/results"
+	// Enabled and Disabled are the values of EnabledKey.
+	Enabled  = "enabled"
+	Disabled = "disabled"
+	// InjectedAnnotation marks a Pod that carries the publisher. Its value is the delivery used.
+	InjectedAnnotation = "indelible.dev/injected"
+)
+
+// How a publisher that could not publish says so. It writes both into the termination message Tekton reads
+// (https://github.com/tektoncd/pipeline, pkg/pod/status.go): Tekton shows the reason as the step's
+// terminationReason and the text in the step's terminated.message.
+const (
+	// TerminationReasonNotPublished is the step's terminationReason.
+	TerminationReasonNotPublished = "ResultsNotPublished"
+	// TerminationMessageKey is the key of the entry that holds the explanation.
+	TerminationMessageKey = "indelible.dev/publish"
+	// ExitNotPublished is the exit code of a publisher whose command succeeded but whose results did not
+	// reach the TaskRun. 74 is EX_IOERR of sysexits.h.
+	ExitNotPublished = 74
+)
+
+// Where Tekton keeps results inside a pod (Tekton Pipelines docs/tasks.md, "Emitting results").
+const (
+	// TaskResultsDir holds one file a Task result.
+	TaskResultsDir = "/tekton/results"
+	// StepMetadataResults is the folder of a step's results below its -step_metadata_dir.
+	StepMetadataResults = "results"
+)
+
+// FieldManager is the field manager the publisher patches with.
+const FieldManager = "indelible-publisher"
