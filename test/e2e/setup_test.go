@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -146,6 +147,15 @@ func (p *place) kubectl(args ...string) string {
 		p.t.Fatal(err)
 	}
 	return out
+}
+
+// make runs a target of the repository's Makefile against the cluster under test.
+func (p *place) make(target string) {
+	p.t.Helper()
+	cmd := exec.CommandContext(p.ctx, "make", "-C", "../..", target)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		p.t.Fatalf("make %s: %v\n%s", target, err, out)
+	}
 }
 
 // describe logs what an on-call admin would look at, for a test that failed.

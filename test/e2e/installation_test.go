@@ -1,0 +1,229 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+	"testing"
+
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/yaml"
+
+	"github.com/indelible-ci/indelible/pkg/config"
+	"github.com/indelible-ci/indelible/pkg/result"
+)
+
+const deployment = "indelible-webhook"
+
+// waiting is a TaskRun named run whose only step writes a result and then waits to be released.
+func waiting(script string) string {
+	return taskRunOf(`- {name: text}`, script+`
+until [ -e /tekton/home/go ]; do sleep 0.2; done`)
+}
+
+// TestGuardIsCalledOnce counts with the API server's own metric, not with ours.
+func TestGuardIsCalledOnce(t *testing.T) {
+	for _, c := range []struct {
+		name, yaml string
+		calls      int
+	}{
+		{"the guard is called exactly once for a TaskRun that publishes", waiting(writeSample(80_000, "text")), 1},
+		{"the guard is not called at all for a TaskRun without results", `
+apiVersion: tekton.dev/v1
+kind: TaskRun
+metadata: {name: run}
+spec:
+  taskSpec:
+    steps:
+    - name: write
+      image: IMAGE
+      script: |
+        until [ -e /tekton/home/go ]; do sleep 0.2; done
+`, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPlace(t)
+			before := guardCalls(p)
+			p.create(c.yaml)
+			// The step ends only when the controller has nothing more to write, so that the pod's patch and the
+			// controller's updates cannot meet: a meeting costs a second call, as it must.
+			pod := p.running("run", "step-write")
+			if _, err := cluster.WaitTaskRun(p.ctx, p.namespace, "run", func(tr *pipelinev1.TaskRun) bool {
+				return len(tr.Status.Steps) == 1 && tr.Status.Steps[0].Running != nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			p.release(pod, "step-write")
+			taskRunSucceeded(t, p.taskRun("run"))
+			if got := guardCalls(p) - before; got != c.calls {
+				t.Errorf("the API server called the guard %d times, want %d", got, c.calls)
+			}
+		})
+	}
+}
+
+var guardCallSample = regexp.MustCompile(`(?m)^apiserver_admission_webhook_request_total\{[^}]*name="(?:guard|carry-over)\.indelible\.dev"[^}]*\} ([0-9.e+]+)$`)
+
+// guardCalls is how often the API server has called the guard or the carry-over webhook.
+func guardCalls(p *place) int {
+	p.t.Helper()
+	metrics := p.kubectl("get", "--raw", "/metrics")
+	total := 0.0
+	for _, m := range guardCallSample.FindAllStringSubmatch(metrics, -1) {
+		n, err := strconv.ParseFloat(m[1], 64)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		total += n
+	}
+	return int(total)
+}
+
+func TestControllerWithStaleStatus(t *testing.T) {
+	p := newPlace(t)
+	p.create(waiting(writeSample(80_000, "text")))
+	pod := p.running("run", "step-write")
+	publishAs(p, pod, sample(80_000))
+
+	controller, err := cluster.As("system:serviceaccount:tekton-pipelines:tekton-pipelines-controller",
+		"system:serviceaccounts", "system:serviceaccounts:tekton-pipelines", "system:authenticated")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale, err := cluster.TaskRun(p.ctx, p.namespace, "run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale.Status.Results = nil
+	stale.Status.Conditions[0].Message = "written by a controller that has not seen the results"
+	after, err := controller.Tekton.TektonV1().TaskRuns(p.namespace).UpdateStatus(p.ctx, stale, metav1.UpdateOptions{})
+	if err != nil {
+		t.Fatalf("the controller's write was refused: %v", err)
+	}
+	want := map[string]*pipelinev1.ResultValue{"text": text(sample(80_000))}
+	wantResults(t, after.Status.Results, want)
+	if after.Status.Conditions[0].Message != stale.Status.Conditions[0].Message {
+		t.Error("the rest of the controller's write was not taken")
+	}
+
+	// The pod publishes the same value once more when its step ends: that adds nothing and is allowed.
+	p.release(pod, "step-write")
+	tr := p.taskRun("run")
+	taskRunSucceeded(t, tr)
+	wantResults(t, tr.Status.Results, want)
+}
+
+// publishAs publishes the result text with the token of a pod, as the pod's publisher will.
+func publishAs(p *place, pod, value string) {
+	p.t.Helper()
+	token, err := cluster.BoundToken(p.ctx, p.namespace, "default", pod)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	as, err := cluster.WithToken(token)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	body := fmt.Sprintf(`{"status":{"results":[{"name":"text","value":%q}]}}`, value)
+	if _, err := as.Tekton.TektonV1().TaskRuns(p.namespace).Patch(p.ctx, "run", types.MergePatchType, []byte(body), metav1.PatchOptions{}, "status"); err != nil {
+		p.t.Fatalf("publishing as pod %s: %v", pod, err)
+	}
+}
+
+// TestRestrictedNamespace needs Tekton to give its own init containers the security context the restricted
+// profile demands; it does so with a feature flag, which is put back afterwards.
+func TestRestrictedNamespace(t *testing.T) {
+	p := newPlaceWith(t, map[string]string{
+		result.EnabledKey:                    result.Enabled,
+		"pod-security.kubernetes.io/enforce": "restricted",
+	})
+	setFlags := func(value string) {
+		p.kubectl("patch", "configmap", "feature-flags", "-n", "tekton-pipelines", "--type=merge", "-p", fmt.Sprintf(
+			`{"data":{"set-security-context":"%s","set-security-context-read-only-root-filesystem":"%s"}}`, value, value))
+	}
+	t.Cleanup(func() { setFlags("false") })
+	setFlags("true")
+	p.create(`
+apiVersion: tekton.dev/v1
+kind: TaskRun
+metadata: {name: run}
+spec:
+  podTemplate:
+    securityContext: {runAsNonRoot: true, runAsUser: 4242, runAsGroup: 4242, fsGroup: 4242, seccompProfile: {type: RuntimeDefault}}
+  taskSpec:
+    results:
+    - {name: text}
+    stepTemplate:
+      securityContext:
+        allowPrivilegeEscalation: false
+        readOnlyRootFilesystem: true
+        capabilities: {drop: [ALL]}
+    steps:
+    - name: write
+      image: IMAGE
+      script: |
+        #!/bin/sh -e
+        test "$(id -u)" = 4242
+        ! touch /somewhere
+        ` + writeSample(100_000, "text") + `
+`)
+	tr := p.taskRun("run")
+	taskRunSucceeded(t, tr)
+	wantResults(t, tr.Status.Results, map[string]*pipelinev1.ResultValue{"text": text(sample(100_000))})
+	wantInjected(p, tr.Status.PodName)
+}
+
+func TestInitContainerDelivery(t *testing.T) {
+	p := newPlace(t)
+	configure(p, func(c *config.Config) { c.Publisher.Delivery = "init-container" })
+	p.create(taskRunOf(`- {name: text}`, writeSample(100_000, "text")))
+	tr := p.taskRun("run")
+	taskRunSucceeded(t, tr)
+	wantResults(t, tr.Status.Results, map[string]*pipelinev1.ResultValue{"text": text(sample(100_000))})
+	if got := p.pod(tr.Status.PodName).Annotations[result.InjectedAnnotation]; got != "init-container" {
+		t.Errorf("the publisher came by %q, want init-container", got)
+	}
+}
+
+// configure changes the installation's configuration file for one test.
+func configure(p *place, change func(*config.Config)) {
+	p.t.Helper()
+	ctx := context.Background()
+	maps := cluster.Kube.CoreV1().ConfigMaps(system)
+	set := func(text string) {
+		p.t.Helper()
+		cm, err := maps.Get(ctx, "indelible-config", metav1.GetOptions{})
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		cm.Data["config.yaml"] = text
+		if _, err := maps.Update(ctx, cm, metav1.UpdateOptions{}); err != nil {
+			p.t.Fatal(err)
+		}
+		// The webhook reloads the file by itself, but the kubelet takes up to a minute to bring it; new pods have
+		// it at once.
+		p.kubectl("rollout", "restart", "deployment/"+deployment, "-n", system)
+		p.kubectl("rollout", "status", "deployment/"+deployment, "-n", system, "--timeout=120s")
+	}
+	cm, err := maps.Get(ctx, "indelible-config", metav1.GetOptions{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	before := cm.Data["config.yaml"]
+	c, err := config.Parse([]byte(before))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	change(&c)
+	after, err := yaml.Marshal(c)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { set(before) })
+	set(string(after))
+}

@@ -1,0 +1,171 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/indelible-ci/indelible/pkg/config"
+	"github.com/indelible-ci/indelible/pkg/result"
+)
+
+// scale sets the webhook's replicas and waits until there are that many and no others.
+func scale(p *place, replicas string) {
+	p.t.Helper()
+	p.kubectl("scale", "deployment/"+deployment, "-n", system, "--replicas="+replicas)
+	if replicas == "0" {
+		p.kubectl("wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=indelible-webhook", "-n", system, "--timeout=120s")
+		return
+	}
+	p.kubectl("rollout", "status", "deployment/"+deployment, "-n", system, "--timeout=120s")
+}
+
+// takeAway removes every webhook replica until the test ends.
+func takeAway(p *place) {
+	p.t.Helper()
+	p.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), bound)
+		defer cancel()
+		back := &place{t: p.t, ctx: ctx, namespace: p.namespace}
+		scale(back, "2")
+	})
+	scale(p, "0")
+}
+
+func TestGuardAwayWhilePublishing(t *testing.T) {
+	p := newPlace(t)
+	p.create(waiting(writeSample(80_000, "text")))
+	pod := p.running("run", "step-write")
+	wantInjected(p, pod)
+	takeAway(p)
+	p.release(pod, "step-write")
+	// The publisher says on its step's log that it waits; only then does the guard come back.
+	waitForLog(p, pod, "step-write", "indelible:")
+	scale(p, "2")
+	tr := p.taskRun("run")
+	taskRunSucceeded(t, tr)
+	wantResults(t, tr.Status.Results, map[string]*pipelinev1.ResultValue{"text": text(sample(80_000))})
+}
+
+func waitForLog(p *place, pod, container, want string) {
+	p.t.Helper()
+	for p.ctx.Err() == nil {
+		if strings.Contains(p.kubectl("logs", pod, "-n", p.namespace, "-c", container), want) {
+			return
+		}
+		time.Sleep(200 * time.Millisecond) // between two looks at a log, which cannot be watched for a text
+	}
+	p.t.Fatalf("the log of %s never said %q", container, want)
+}
+
+func TestGuardAwayForGood(t *testing.T) {
+	p := newPlace(t)
+	configure(p, func(c *config.Config) { c.Publisher.Timeout = metav1.Duration{Duration: 20 * time.Second} })
+	p.create(waiting(writeSample(80_000, "text")))
+	pod := p.running("run", "step-write")
+	wantInjected(p, pod)
+	takeAway(p)
+	p.release(pod, "step-write")
+	tr := p.taskRun("run")
+	failedWith(t, tr, `"step-write" exited with code 74`)
+	step := tr.Status.Steps[0]
+	if step.TerminationReason != result.TerminationReasonNotPublished {
+		t.Errorf("step write: terminationReason %q, want %q", step.TerminationReason, result.TerminationReasonNotPublished)
+	}
+	for _, want := range []string{"20s", "guard.indelible.dev"} {
+		if !strings.Contains(step.Terminated.Message, want) {
+			t.Errorf("step write: message %q does not contain %q", step.Terminated.Message, want)
+		}
+	}
+}
+
+// TestInjectAway is plain Tekton's behaviour for pods created while no webhook runs, good and bad.
+func TestInjectAway(t *testing.T) {
+	p := newPlace(t)
+	takeAway(p)
+	for _, c := range []struct {
+		name  string
+		bytes int
+	}{{"small", 5}, {"large", 4097}} {
+		p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(c.bytes, "text")), "{name: run}", "{name: "+c.name+"}", 1))
+	}
+	small, large := p.taskRun("small"), p.taskRun("large")
+	taskRunSucceeded(t, small)
+	wantResults(t, small.Status.Results, map[string]*pipelinev1.ResultValue{"text": text(sample(5))})
+	wantUntouched(p, small.Status.PodName)
+	failedWith(t, large, `"step-write" exited with code 1`)
+}
+
+// TestPolicyAlone deletes the webhook configurations: the policy must hold the door by itself (D6).
+func TestPolicyAlone(t *testing.T) {
+	p := newPlace(t)
+	p.create(waiting(`printf true > $(results.text.path)`))
+	pod := p.running("run", "step-write")
+	publishAs(p, pod, "true")
+	t.Cleanup(func() { install(p) })
+	p.kubectl("delete", "mutatingwebhookconfiguration", "indelible-guard")
+
+	token, err := cluster.BoundToken(p.ctx, p.namespace, "default", pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	as, err := cluster.WithToken(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, patch string }{
+		{"forbid a pod to change its stored result", `{"status":{"results":[{"name":"text","type":"string","value":"forged"}]}}`},
+		{"forbid a pod to remove its stored result", `{"status":{"results":null}}`},
+		{"forbid a pod to write a condition", `{"status":{"conditions":[{"type":"Succeeded","status":"True"}]}}`},
+		{"forbid a pod to add a result nobody declared", `{"status":{"results":[{"name":"text","type":"string","value":"true"},{"name":"x","type":"string","value":"y"}]}}`},
+	} {
+		_, err := as.Tekton.TektonV1().TaskRuns(p.namespace).Patch(p.ctx, "run", types.MergePatchType, []byte(c.patch), metav1.PatchOptions{}, "status")
+		if err == nil || !strings.Contains(err.Error(), "ValidatingAdmissionPolicy 'indelible-results'") {
+			t.Errorf("%s: got %v, want a denial by the policy", c.name, err)
+		}
+	}
+	p.release(pod, "step-write")
+	p.taskRun("run")
+}
+
+// TestUninstall removes Indelible as its README says and finds plain Tekton. It runs last.
+func TestUninstall(t *testing.T) {
+	p := newPlace(t)
+	t.Cleanup(func() { install(p) })
+	p.make("uninstall")
+	for _, c := range []struct {
+		name  string
+		bytes int
+	}{{"small", 5}, {"large", 4097}} {
+		p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(c.bytes, "text")), "{name: run}", "{name: "+c.name+"}", 1))
+	}
+	small, large := p.taskRun("small"), p.taskRun("large")
+	taskRunSucceeded(t, small)
+	wantResults(t, small.Status.Results, map[string]*pipelinev1.ResultValue{"text": text(sample(5))})
+	wantUntouched(p, small.Status.PodName)
+	failedWith(t, large, `"step-write" exited with code 1`)
+
+	left := p.kubectl("api-resources", "--verbs=list", "--namespaced=false", "-o", "name")
+	for _, kind := range strings.Fields(left) {
+		if strings.HasPrefix(kind, "componentstatuses") {
+			continue
+		}
+		if out := p.kubectl("get", kind, "-o", "name"); strings.Contains(out, "indelible") {
+			t.Errorf("left behind: %s", out)
+		}
+	}
+}
+
+// install installs Indelible as a user would, whatever the state of the test.
+func install(p *place) {
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
+	defer cancel()
+	(&place{t: p.t, ctx: ctx, namespace: p.namespace}).make("install")
+}
