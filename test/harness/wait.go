@@ -116,3 +116,15 @@ func (c *Cluster) Events(ctx context.Context, namespace, name, reason string) ([
 	})
 	return messages, err
 }
+
+// WaitGone waits until a PipelineRun and the pods of its TaskRuns are no more.
+func (c *Cluster) WaitGone(ctx context.Context, namespace, pipelineRun string) error {
+	return eventually(ctx, fmt.Sprintf("the end of PipelineRun %s/%s", namespace, pipelineRun), func() (bool, error) {
+		_, err := c.Tekton.TektonV1().PipelineRuns(namespace).Get(ctx, pipelineRun, metav1.GetOptions{})
+		if err == nil || ignoreNotFound(err) != nil {
+			return false, ignoreNotFound(err)
+		}
+		pods, err := c.Kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: "tekton.dev/pipelineRun=" + pipelineRun})
+		return err == nil && len(pods.Items) == 0, err
+	})
+}

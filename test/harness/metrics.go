@@ -1,0 +1,52 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// WebhookMetrics adds up metrics of all webhook replicas and returns them as lines of the Prometheus text format,
+// sorted. Names select metrics by prefix; samples that are zero everywhere are left out.
+func (c *Cluster) WebhookMetrics(ctx context.Context, names ...string) ([]string, error) {
+	const namespace = "indelible-system"
+	pods, err := c.Kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=indelible-webhook"})
+	if err != nil {
+		return nil, fmt.Errorf("listing webhook replicas: %w", err)
+	}
+	sums := map[string]float64{}
+	for _, pod := range pods.Items {
+		text, err := c.Kube.CoreV1().RESTClient().Get().Namespace(namespace).Resource("pods").
+			Name(pod.Name + ":metrics").SubResource("proxy").Suffix("metrics").DoRaw(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("reading metrics of %s: %w", pod.Name, err)
+		}
+		addSamples(sums, string(text), names)
+	}
+	var lines []string
+	for sample, value := range sums {
+		if value != 0 {
+			lines = append(lines, sample+" "+strconv.FormatFloat(value, 'f', -1, 64))
+		}
+	}
+	sort.Strings(lines)
+	return lines, nil
+}
+
+func addSamples(sums map[string]float64, text string, names []string) {
+	for _, line := range strings.Split(text, "\n") {
+		for _, name := range names {
+			if !strings.HasPrefix(line, name) {
+				continue
+			}
+			at := strings.LastIndexByte(line, ' ')
+			if value, err := strconv.ParseFloat(line[at+1:], 64); err == nil {
+				sums[line[:at]] += value
+			}
+		}
+	}
+}
