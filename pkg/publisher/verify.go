@@ -1,0 +1,138 @@
+package publisher
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/indelible-ci/indelible/pkg/result"
+)
+
+// stored is the part of the patched TaskRun that is compared.
+type stored struct {
+	Status struct {
+		Results []storedResult `json:"results"`
+		Steps   []struct {
+			Name    string         `json:"name"`
+			Results []storedResult `json:"results"`
+		} `json:"steps"`
+	} `json:"status"`
+}
+
+type storedResult struct {
+	Name  string      `json:"name"`
+	Value storedValue `json:"value"`
+}
+
+// storedValue is a string, a list of strings or a map of strings; what Tekton calls string, array and object.
+type storedValue struct {
+	kind   byte // the JSON text's first byte: '"', '[' or '{'; zero for anything else
+	text   string
+	array  []string
+	object map[string]string
+}
+
+// UnmarshalJSON never fails on valid JSON: a value of a wrong kind equals no file, which verify reports by name.
+func (v *storedValue) UnmarshalJSON(b []byte) error {
+	var err error
+	switch *v = (storedValue{}); b[0] {
+	case '"':
+		err = json.Unmarshal(b, &v.text)
+	case '[':
+		err = json.Unmarshal(b, &v.array)
+	case '{':
+		err = json.Unmarshal(b, &v.object)
+	default:
+		return nil
+	}
+	if err == nil {
+		v.kind = b[0]
+	}
+	return nil
+}
+
+// equals reports whether the value is what the file says. A string is the file, byte for byte. An array or object
+// is what the file's JSON says, read as Tekton reads it: it must begin at the first byte, its elements must be
+// strings, and null counts as an empty one.
+func (v storedValue) equals(file string) bool {
+	switch v.kind {
+	case '"':
+		return v.text == file
+	case '[':
+		var want []string
+		return strings.HasPrefix(file, "[") && json.Unmarshal([]byte(file), &want) == nil && slices.Equal(want, v.array)
+	case '{':
+		var want map[string]string
+		return strings.HasPrefix(file, "{") && json.Unmarshal([]byte(file), &want) == nil && maps.Equal(want, v.object)
+	}
+	return false
+}
+
+func (v storedValue) describe() string {
+	switch v.kind {
+	case '"':
+		return "a string of " + result.Size(len(v.text)).String()
+	case '[':
+		return fmt.Sprintf("an array of %d elements", len(v.array))
+	case '{':
+		return fmt.Sprintf("an object of %d keys", len(v.object))
+	}
+	return "something else"
+}
+
+// verify compares the answer to the patch with what was sent, and returns a *problem naming each result that is
+// not stored as it was sent. It is the publisher's side of the promise that a TaskRun never succeeds with a result
+// missing or different from its file: another container of the pod may have written first, and the API server
+// drops what it does not know.
+func verify(sent collected, body []byte) error {
+	var got stored
+	if err := json.Unmarshal(body, &got); err != nil {
+		return &problem{
+			what:   fmt.Sprintf("the API server accepted the results, but its answer (%s) cannot be read as a TaskRun", result.Size(len(body))),
+			advice: "Look at the TaskRun's status.results, and for what stands between the pod and the API server.",
+		}
+	}
+	wrong := compare(sent.Results, got.Status.Results, taskLabel)
+	for _, s := range sent.Steps {
+		var results []storedResult
+		for _, g := range got.Status.Steps {
+			if g.Name == s.Name {
+				results = append(results, g.Results...)
+			}
+		}
+		wrong = append(wrong, compare(s.Results, results, func(name string) string { return stepLabel(s.Name, name) })...)
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return &problem{
+		what: "what is stored differs from the files: " + strings.Join(wrong, ", "),
+		advice: "Look for another container of this pod that wrote results first, and compare the result's declared " +
+			"type with what its file holds.",
+	}
+}
+
+// compare describes each result that is missing or differs. Were a name stored twice, a reader could take either, so
+// both must be right.
+func compare(sent []named, got []storedResult, label func(string) string) []string {
+	var wrong []string
+	for _, s := range sent {
+		found := false
+		for _, g := range got {
+			if g.Name != s.Name {
+				continue
+			}
+			found = true
+			if !g.Value.equals(s.Value) {
+				wrong = append(wrong, fmt.Sprintf("%s is %s, its file has %s",
+					label(s.Name), g.Value.describe(), result.Size(len(s.Value))))
+			}
+		}
+		if !found {
+			wrong = append(wrong, fmt.Sprintf("%s (%s) is missing", label(s.Name), result.Size(len(s.Value))))
+		}
+	}
+	return wrong
+}
