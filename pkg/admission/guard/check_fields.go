@@ -1,0 +1,106 @@
+package guard
+
+import "encoding/json"
+
+// Rule "fields": a pod changes status.results and status.steps[].results, and nothing else of anything.
+//
+// A step comes either as it is stored, apart from its results, or as no more than a name and results: the
+// publisher cannot know the rest, and a merge patch replaces status.steps whole. A step that the stored status
+// does not have yet has no other form.
+//
+// Metadata and spec: on the status subresource the API server puts the stored ones back, but only after mutating
+// admission, so the guard sees what was tried. It would have no effect, yet no publisher does it: it is refused
+// like the rest. Only managedFields may differ; the API server keeps book there of each write.
+func checkFields(stored, incoming taskRun) *denial {
+	if field := firstDifference(stored.fields, incoming.fields); field != "" {
+		return changedField(field)
+	}
+	if field := firstDifference(withoutManagedFields(stored.metadata), withoutManagedFields(incoming.metadata)); field != "" {
+		return changedField("metadata." + field)
+	}
+	if field := firstDifference(stored.status.fields, incoming.status.fields); field != "" {
+		return changedField("status." + field)
+	}
+	for _, e := range incoming.status.results.list {
+		if d := checkEntryFields("status.results", e, stored.status.results); d != nil {
+			return d
+		}
+	}
+	for _, st := range incoming.status.steps.list {
+		old, known := stored.status.steps.find(st.name)
+		if d := checkStepFields(old, known, st); d != nil {
+			return d
+		}
+		for _, e := range st.results.list {
+			if d := checkEntryFields("status.steps[].results", e, old.results); d != nil {
+				return d
+			}
+		}
+	}
+	return nil
+}
+
+func changedField(field string) *denial {
+	return invalid(ruleFields, "a pod may write results only, not change %.100q", field)
+}
+
+func withoutManagedFields(metadata fields) fields {
+	rest := make(fields, len(metadata))
+	for key, value := range metadata {
+		if key != "managedFields" {
+			rest[key] = value
+		}
+	}
+	return rest
+}
+
+func checkStepFields(stored step, known bool, incoming step) *denial {
+	if isPartialStep(incoming) {
+		return nil
+	}
+	field := firstDifference(stored.fields, incoming.fields)
+	if known && field == "" {
+		return nil
+	}
+	if !known {
+		field = firstDifference(partialStep(incoming.name).fields, incoming.fields)
+	}
+	return changedField("status.steps[]." + field)
+}
+
+// partialStep is the state of a step of which nothing is stored but results.
+func partialStep(name string) step {
+	return step{name: name, fields: fields{"name": quoteJSON(name), "container": quoteJSON(containerPrefix + name)}}
+}
+
+// isPartialStep reports whether a step has no fields but its name, and perhaps the container that follows from it.
+func isPartialStep(s step) bool {
+	for key, value := range s.fields {
+		if want, ok := partialStep(s.name).fields[key]; !ok || !sameJSON(want, value) {
+			return false
+		}
+	}
+	return true
+}
+
+// checkEntryFields refuses a result with fields beyond name, type and value, unless Tekton stored it so.
+func checkEntryFields(list string, incoming entry, stored results) *denial {
+	if len(incoming.extra) == 0 {
+		return nil
+	}
+	if old, ok := stored.find(incoming.name); ok && old.same(incoming) {
+		return nil
+	}
+	return changedField(list + "[]." + firstDifference(nil, incoming.extra))
+}
+
+// containerPrefix begins the names of steps' containers (Tekton Pipelines, pkg/pod/entrypoint.go).
+const containerPrefix = "step-"
+
+func quoteJSON(text string) json.RawMessage {
+	raw, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // a string always marshals
+	}
+	return raw
+}

@@ -1,0 +1,25 @@
+package guard
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Rule "identity", second half: the live Pod. Names come back: a TaskRun deleted and created again gets a pod of
+// the same name, while the first one's pod may still be terminating with a valid token. So the Pod of that name
+// must now have the UID that the token is bound to, and its controller must be this TaskRun, by UID.
+//
+// pod is nil if there is no such Pod.
+func checkOwner(w writer, stored taskRun, pod *corev1.Pod) *denial {
+	if pod == nil || string(pod.UID) != w.podUID || pod.Namespace != stored.namespace {
+		return forbidden(ruleIdentity, "Pod %.100q no longer exists with the UID that the token is bound to", w.podName)
+	}
+	owner := metav1.GetControllerOf(pod)
+	if owner == nil || owner.Kind != "TaskRun" || !strings.HasPrefix(owner.APIVersion, "tekton.dev/") ||
+		owner.Name != stored.name || stored.uid == "" || string(owner.UID) != stored.uid {
+		return forbidden(ruleIdentity, "Pod %.100q is not controlled by this TaskRun (metadata.ownerReferences)", w.podName)
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package guard
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+)
+
+// fields are the fields of an object that the guard carries or compares but does not look into.
+type fields map[string]json.RawMessage
+
+// sameJSON reports whether two values mean the same. The API server writes both objects of a request with the
+// same encoder, so equal values nearly always have equal bytes; only others are decoded.
+func sameJSON(a, b json.RawMessage) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	if len(a) == 0 || len(b) == 0 {
+		return false
+	}
+	va, errA := decodeAny(a)
+	vb, errB := decodeAny(b)
+	return errA == nil && errB == nil && reflect.DeepEqual(va, vb)
+}
+
+// decodeAny keeps numbers as they are written: 1 and 1.0 are taken for different rather than rounded into equality.
+func decodeAny(raw json.RawMessage) (any, error) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	var v any
+	err := d.Decode(&v)
+	return v, err
+}
+
+// firstDifference returns the first field, in the order of their names, in which a and b differ, and "" if they
+// are the same. A field that is absent differs from one that is null.
+func firstDifference(a, b fields) string {
+	first := ""
+	note := func(key string) {
+		if first == "" || key < first {
+			first = key
+		}
+	}
+	for key, value := range a {
+		if other, ok := b[key]; !ok || !sameJSON(value, other) {
+			note(key)
+		}
+	}
+	for key := range b {
+		if _, ok := a[key]; !ok {
+			note(key)
+		}
+	}
+	return first
+}

@@ -1,0 +1,209 @@
+package guard
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// taskRun is a TaskRun as far as the guard looks into it. All raw values are parts of the request's own bytes.
+type taskRun struct {
+	// size is the length of the whole object as JSON, in bytes.
+	size int
+	// fields are the fields beside metadata and status; metadata are those of the metadata.
+	fields, metadata     fields
+	namespace, name, uid string
+	status               status
+}
+
+// status is a TaskRun's status.
+type status struct {
+	present bool
+	// fields are the fields beside results and steps.
+	fields  fields
+	results results
+	steps   steps
+}
+
+// results is a list of results: status.results, or the results of one step.
+type results struct {
+	// present distinguishes an empty list from none; raw is the list as it came.
+	present bool
+	raw     json.RawMessage
+	list    []entry
+}
+
+// steps is status.steps.
+type steps struct {
+	present bool
+	raw     json.RawMessage
+	list    []step
+}
+
+// entry is one result. typ and value are "" and nil where the fields are absent.
+type entry struct {
+	name, typ string
+	value     json.RawMessage
+	// extra are fields the schema of Tekton 1.15 does not know.
+	extra fields
+}
+
+// step is the state of one step. fields are all its fields beside results, the name among them.
+type step struct {
+	name    string
+	fields  fields
+	results results
+}
+
+func (e entry) same(other entry) bool {
+	return e.name == other.name && e.typ == other.typ && sameJSON(e.value, other.value) &&
+		firstDifference(e.extra, other.extra) == ""
+}
+
+// find returns the result of that name. Lists are short: a linear search costs less than a map.
+func (r results) find(name string) (entry, bool) {
+	for _, e := range r.list {
+		if e.name == name {
+			return e, true
+		}
+	}
+	return entry{}, false
+}
+
+func (s steps) find(name string) (step, bool) {
+	for _, st := range s.list {
+		if st.name == name {
+			return st, true
+		}
+	}
+	return step{}, false
+}
+
+// text returns a field's string, "" if it is absent or no string.
+func (f fields) text(key string) string {
+	raw := f[key]
+	if len(raw) == 0 || raw[0] != '"' {
+		return ""
+	}
+	text, err := decodeText(raw)
+	if err != nil {
+		return ""
+	}
+	return text
+}
+
+// decodeTaskRun reads a TaskRun. Its errors name fields, never values.
+func decodeTaskRun(raw []byte) (taskRun, error) {
+	tr := taskRun{size: len(raw), fields: fields{}, metadata: fields{}}
+	s := &scanner{data: raw}
+	err := s.object(func(key string) error {
+		switch key {
+		case "metadata":
+			return in(key, s.fieldsInto(tr.metadata))
+		case "status":
+			return in(key, s.status(&tr.status))
+		}
+		return in(key, s.fieldInto(tr.fields, key))
+	})
+	if err == nil {
+		err = s.end()
+	}
+	if err != nil {
+		return taskRun{}, fmt.Errorf("read the TaskRun: %w", err)
+	}
+	tr.namespace, tr.name, tr.uid = tr.metadata.text("namespace"), tr.metadata.text("name"), tr.metadata.text("uid")
+	return tr, nil
+}
+
+func in(field string, err error) error {
+	if err != nil {
+		return fmt.Errorf("in %.100q: %w", field, err)
+	}
+	return nil
+}
+
+func (s *scanner) fieldInto(f fields, key string) error {
+	raw, err := s.value()
+	f[key] = raw
+	return err
+}
+
+func (s *scanner) fieldsInto(f fields) error {
+	return s.object(func(key string) error { return s.fieldInto(f, key) })
+}
+
+func (s *scanner) status(st *status) error {
+	st.fields = fields{}
+	if s.null() {
+		return nil
+	}
+	st.present = true
+	return s.object(func(key string) error {
+		switch key {
+		case "results":
+			return in(key, s.results(&st.results))
+		case "steps":
+			return in(key, s.steps(&st.steps))
+		}
+		return in(key, s.fieldInto(st.fields, key))
+	})
+}
+
+// objects consumes an array of objects, or a null, which stands for an empty one, and returns its text.
+func (s *scanner) objects(object func() error) (json.RawMessage, error) {
+	s.peek()
+	start := s.pos
+	if s.null() {
+		return s.data[start:s.pos:s.pos], nil
+	}
+	err := s.array(object)
+	return s.data[start:s.pos:s.pos], err
+}
+
+func (s *scanner) results(r *results) error {
+	r.present = true
+	raw, err := s.objects(func() error {
+		var e entry
+		err := s.entry(&e)
+		r.list = append(r.list, e)
+		return err
+	})
+	r.raw = raw
+	return err
+}
+
+func (s *scanner) entry(e *entry) error {
+	return s.object(func(key string) (err error) {
+		switch key {
+		case "name":
+			e.name, err = s.text()
+		case "type":
+			e.typ, err = s.text()
+		case "value":
+			e.value, err = s.value()
+		default:
+			if e.extra == nil {
+				e.extra = fields{}
+			}
+			err = s.fieldInto(e.extra, key)
+		}
+		return in(key, err)
+	})
+}
+
+func (s *scanner) steps(st *steps) error {
+	st.present = true
+	raw, err := s.objects(func() error {
+		one := step{fields: fields{}}
+		err := s.object(func(key string) error {
+			if key == "results" {
+				return in(key, s.results(&one.results))
+			}
+			return in(key, s.fieldInto(one.fields, key))
+		})
+		one.name = one.fields.text("name")
+		st.list = append(st.list, one)
+		return err
+	})
+	st.raw = raw
+	return err
+}

@@ -1,0 +1,285 @@
+package guard
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// maxDepth is how deeply arrays and objects may nest; encoding/json draws the line at the same depth.
+const maxDepth = 10000
+
+// scanner reads JSON (RFC 8259) in one pass and copies nothing. The guard carries and compares values of up to a
+// mebibyte but seldom looks into them; encoding/json would scan and copy them again at each level of the object.
+//
+// It accepts exactly what encoding/json accepts (FuzzScanner holds it to that), and besides refuses an object
+// that repeats a field, wherever the guard looks into one.
+type scanner struct {
+	data  []byte
+	pos   int
+	depth int
+}
+
+var errSyntax = errors.New("malformed JSON")
+
+func (s *scanner) fail(what string) error {
+	return fmt.Errorf("%w at byte %d: %s", errSyntax, s.pos, what)
+}
+
+// peek skips white space and returns the next byte, 0 at the end.
+func (s *scanner) peek() byte {
+	for s.pos < len(s.data) {
+		switch c := s.data[s.pos]; c {
+		case ' ', '\t', '\n', '\r':
+			s.pos++
+		default:
+			return c
+		}
+	}
+	return 0
+}
+
+// end reports whether nothing but white space is left.
+func (s *scanner) end() error {
+	if s.peek(); s.pos < len(s.data) {
+		return s.fail("unexpected text after the value")
+	}
+	return nil
+}
+
+// null consumes a null if one is next.
+func (s *scanner) null() bool {
+	if s.peek() == 'n' && bytes.HasPrefix(s.data[s.pos:], []byte("null")) {
+		s.pos += len("null")
+		return true
+	}
+	return false
+}
+
+// value consumes any value and returns its text.
+func (s *scanner) value() (json.RawMessage, error) {
+	c := s.peek()
+	start := s.pos
+	var err error
+	switch c {
+	case '"':
+		err = s.skipString()
+	case '{':
+		err = s.members(func([]byte) error { return s.skip() })
+	case '[':
+		err = s.array(s.skip)
+	case 't':
+		err = s.literal("true")
+	case 'f':
+		err = s.literal("false")
+	case 'n':
+		err = s.literal("null")
+	default:
+		err = s.number()
+	}
+	return s.data[start:s.pos:s.pos], err
+}
+
+func (s *scanner) skip() error {
+	_, err := s.value()
+	return err
+}
+
+// text consumes a string and returns it decoded.
+func (s *scanner) text() (string, error) {
+	if s.peek() != '"' {
+		return "", s.fail("want a string")
+	}
+	start := s.pos
+	if err := s.skipString(); err != nil {
+		return "", err
+	}
+	return decodeText(s.data[start:s.pos])
+}
+
+// object consumes an object. For each field it calls field, which must consume the value.
+func (s *scanner) object(field func(key string) error) error {
+	if s.peek() != '{' {
+		return s.fail("want an object")
+	}
+	seen := make(map[string]bool)
+	return s.members(func(raw []byte) error {
+		key, err := decodeText(raw)
+		if err != nil {
+			return err
+		}
+		if seen[key] {
+			return s.fail("a field is given twice")
+		}
+		seen[key] = true
+		return field(key)
+	})
+}
+
+// members consumes an object, calling member with each key as it is written.
+func (s *scanner) members(member func(rawKey []byte) error) error {
+	return s.list('}', func() error {
+		if s.peek() != '"' {
+			return s.fail("want a field name")
+		}
+		start := s.pos
+		if err := s.skipString(); err != nil {
+			return err
+		}
+		key := s.data[start:s.pos]
+		if s.peek() != ':' {
+			return s.fail("want a colon")
+		}
+		s.pos++
+		return member(key)
+	})
+}
+
+// array consumes an array, calling element, which must consume a value, for each.
+func (s *scanner) array(element func() error) error {
+	if s.peek() != '[' {
+		return s.fail("want a list")
+	}
+	return s.list(']', element)
+}
+
+// list consumes an opening bracket, items with commas between them, and the closing bracket.
+func (s *scanner) list(closing byte, item func() error) error {
+	if s.depth++; s.depth > maxDepth {
+		return s.fail("nested too deeply")
+	}
+	defer func() { s.depth-- }()
+	s.pos++
+	if s.peek() == closing {
+		s.pos++
+		return nil
+	}
+	for {
+		if err := item(); err != nil {
+			return err
+		}
+		switch s.peek() {
+		case closing:
+			s.pos++
+			return nil
+		case ',':
+			s.pos++
+		default:
+			return s.fail("want a comma or the end of the list")
+		}
+	}
+}
+
+func (s *scanner) literal(word string) error {
+	if !bytes.HasPrefix(s.data[s.pos:], []byte(word)) {
+		return s.fail("unknown word")
+	}
+	s.pos += len(word)
+	return nil
+}
+
+func (s *scanner) skipString() error {
+	for i := s.pos + 1; i < len(s.data); i++ {
+		switch c := s.data[i]; {
+		case c == '"':
+			s.pos = i + 1
+			return nil
+		case c < ' ':
+			s.pos = i
+			return s.fail("control character in a string")
+		case c == '\\':
+			n := escapeLen(s.data[i:])
+			if n == 0 {
+				s.pos = i
+				return s.fail("unknown escape in a string")
+			}
+			i += n - 1
+		}
+	}
+	s.pos = len(s.data)
+	return s.fail("string without an end")
+}
+
+// escapeLen returns the length of the escape sequence that data begins with, 0 if it is none.
+func escapeLen(data []byte) int {
+	if len(data) < 2 {
+		return 0
+	}
+	switch data[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2
+	case 'u':
+		if len(data) < 6 {
+			return 0
+		}
+		for _, c := range data[2:6] {
+			if !isHex(c) {
+				return 0
+			}
+		}
+		return 6
+	}
+	return 0
+}
+
+func isHex(c byte) bool {
+	return isDigit(c) || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// number consumes an optional minus, an integer without leading zeros, and optional fraction and exponent.
+func (s *scanner) number() error {
+	s.accept('-')
+	if !s.accept('0') && !s.digits() {
+		return s.fail("want a value")
+	}
+	if s.accept('.') && !s.digits() {
+		return s.fail("want digits after the point")
+	}
+	if s.accept('e', 'E') {
+		s.accept('+', '-')
+		if !s.digits() {
+			return s.fail("want digits in the exponent")
+		}
+	}
+	return nil
+}
+
+func (s *scanner) accept(any ...byte) bool {
+	if s.pos < len(s.data) && bytes.IndexByte(any, s.data[s.pos]) >= 0 {
+		s.pos++
+		return true
+	}
+	return false
+}
+
+func (s *scanner) digits() bool {
+	start := s.pos
+	for s.pos < len(s.data) && isDigit(s.data[s.pos]) {
+		s.pos++
+	}
+	return s.pos > start
+}
+
+// decodeText decodes a JSON string that the scanner has accepted.
+func decodeText(raw []byte) (string, error) {
+	if bytes.IndexByte(raw, '\\') < 0 && isASCII(raw) {
+		return string(raw[1 : len(raw)-1]), nil
+	}
+	var text string
+	if err := json.Unmarshal(raw, &text); err != nil {
+		return "", fmt.Errorf("decode a string: %w", err)
+	}
+	return text, nil
+}
+
+func isASCII(raw []byte) bool {
+	for _, c := range raw {
+		if c >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
