@@ -1,0 +1,144 @@
+# `make help` lists what there is. Everything works on the local cluster, or with KUBECONFIG set, on that one.
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= dev
+GOLANGCI_LINT_VERSION := v2.15.0
+
+# Built tools and the cluster's binaries outlive the tree: they take long to build and depend on pinned versions only.
+export INDELIBLE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/indelible
+TOOLS := $(INDELIBLE_CACHE)/bin
+LINT  := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+LOCAL := $(TOOLS)/cluster
+
+# With KUBECONFIG the cluster is the user's: it is never started or stopped, and its nodes pull images from
+# IMAGE_REPO. Without, it is the local one of test/cluster, into which images are loaded.
+LOCAL_KUBECONFIG := /var/lib/indelible-cluster/admin.kubeconfig
+ifneq ($(filter-out $(LOCAL_KUBECONFIG),$(KUBECONFIG)),)
+EXISTING   := yes
+KUBECTL    ?= kubectl
+E2E_IMAGE  ?= busybox
+IMAGE_REPO ?= $(error with KUBECONFIG set, IMAGE_REPO must name a registry path that you can push to and the nodes can pull from, e.g. IMAGE_REPO=registry.example/team)
+PREFIX      = $(IMAGE_REPO)/
+else
+KUBECONFIG := $(LOCAL_KUBECONFIG)
+KUBECTL    := $(LOCAL) kubectl
+E2E_IMAGE  ?= busybox:local
+PREFIX     :=
+endif
+export KUBECONFIG KUBECTL E2E_IMAGE
+
+GOBUILD  := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+GOTEST   := go test -timeout 30m
+IMAGES   := dist/indelible-webhook.tar dist/indelible-publisher.tar
+SOURCES  := $(shell find cmd pkg certs -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
+
+##@ Two commands
+
+.PHONY: demo
+demo: cluster-up install ## Start a cluster, install Indelible, pass large results, try to forge one (cold 20 min, warm 2 min)
+	go run ./test/demo
+
+.PHONY: test
+test: test-unit test-cluster-tool cluster-up install test-e2e cluster-down ## All tests (cold 35 min, warm 15 min)
+
+##@ Tests
+
+.PHONY: test-unit
+test-unit: ## Unit tests under the race detector (1 min)
+	$(GOTEST) -race ./...
+
+.PHONY: test-cluster-tool
+test-cluster-tool: ## Unit tests of test/cluster, a module of its own
+	go -C test/cluster test ./...
+
+.PHONY: test-e2e
+test-e2e: ## Flows on the cluster at hand; Indelible must be installed
+	$(GOTEST) -tags e2e -count 1 -parallel 4 $(if $(RUN),-run '$(RUN)') -v ./test/e2e
+
+.PHONY: bench
+bench: ## Cost of the guard a request
+	go test -run '^$$' -bench . -benchmem ./pkg/...
+
+##@ Install
+
+.PHONY: install
+install: images dist/install/kustomization.yaml ## Install into the cluster at hand, by the manifests a user would apply
+	$(if $(EXISTING),$(MAKE) push,$(LOCAL) load $(IMAGES))
+	$(KUBECTL) apply -k dist/install
+	$(KUBECTL) rollout status deployment/indelible-webhook -n indelible-system --timeout=180s
+
+.PHONY: uninstall
+uninstall: ## Remove it, the grant first so that no door stands open
+	$(KUBECTL) delete --ignore-not-found -k config/rbac
+	$(KUBECTL) delete --ignore-not-found -k config/default
+
+.PHONY: cluster-up
+cluster-up: $(if $(EXISTING),,$(LOCAL)) ## Start the local cluster with Tekton (cold 12 min, warm 1 min)
+	$(if $(EXISTING),@echo "using the cluster of $(KUBECONFIG)",$(LOCAL) up)
+
+.PHONY: cluster-down
+cluster-down: $(if $(EXISTING),,$(LOCAL)) ## Stop it; nothing is left but the build cache
+	$(if $(EXISTING),@echo "leaving the cluster of $(KUBECONFIG) alone",$(LOCAL) down --purge)
+
+##@ Build
+
+.PHONY: build
+build: bin/webhook bin/publisher ## Build the binaries into bin/
+
+bin/webhook bin/publisher: bin/%: $(SOURCES)
+	$(GOBUILD) -o $@ ./cmd/$*
+
+.PHONY: images
+images: $(IMAGES) ## Assemble image archives into dist/
+
+dist/indelible-%.tar: bin/% $(LOCAL)
+	@mkdir -p dist
+	$(LOCAL) images --binary $< --as /$* --tag $(PREFIX)indelible-$*:$(VERSION) --output $@
+
+.PHONY: push
+push: $(IMAGES) ## Push the images to IMAGE_REPO
+	$(foreach i,$(IMAGES),$(LOCAL) push $(i) $(PREFIX)$(basename $(notdir $(i))):$(VERSION) &&) true
+
+# What `kubectl apply -k config/default` installs, with this build's images.
+.PHONY: dist/install/kustomization.yaml
+dist/install/kustomization.yaml:
+	@mkdir -p dist/install
+	@printf '%s\n' 'apiVersion: kustomize.config.k8s.io/v1beta1' 'kind: Kustomization' 'sortOptions: {order: fifo}' \
+	  'resources: [../../config/default]' 'images:' \
+	  '- {name: indelible-webhook, newName: $(PREFIX)indelible-webhook, newTag: $(VERSION)}' > $@
+
+$(LOCAL): $(shell find test/cluster -name '*.go' -o -name 'go.*' -path 'test/cluster/*' 2>/dev/null)
+	go -C test/cluster build -trimpath -o $@ .
+
+##@ Checks
+
+.PHONY: verify
+verify: lint ## Everything a reviewer would ask for: format, vet, linter, module files
+	test -z "$$(gofmt -l cmd pkg certs test)" || { gofmt -l cmd pkg certs test; echo "run: make fmt"; exit 1; }
+	go vet -tags e2e ./...
+	go -C test/cluster vet ./...
+	go mod tidy -diff
+	go mod verify
+
+.PHONY: lint
+lint: $(LINT) ## The linter, at its pinned version
+	$(LINT) run
+
+$(LINT):
+	@echo "building golangci-lint $(GOLANGCI_LINT_VERSION) (about 4 minutes, once)"
+	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv $(TOOLS)/golangci-lint $@
+
+.PHONY: fmt
+fmt: ## Format
+	gofmt -w cmd pkg certs test
+
+.PHONY: clean
+clean: ## Remove bin/ and dist/; the caches stay
+	rm -rf bin dist
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' Makefile
