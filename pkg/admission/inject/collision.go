@@ -1,0 +1,42 @@
+package inject
+
+import (
+	"path"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// findCollision returns what of the Pod is in the way of what the plan adds, in words, or "". Adding it anyway
+// would make the API server refuse the Pod, or hide files of the user's.
+func findCollision(pod *corev1.Pod, p *plan) string {
+	for i := range p.volumes {
+		if name := p.volumes[i].Name; volumeNamed(pod, name) != nil {
+			return "it already has a volume named " + name
+		}
+	}
+	if p.installer != nil && hasContainer(pod, p.installer.Name) {
+		return "it already has a container named " + p.installer.Name
+	}
+	c := &pod.Spec.Containers[p.last().container]
+	for _, ours := range p.mounts {
+		for _, theirs := range c.VolumeMounts {
+			if nested(ours.MountPath, theirs.MountPath) {
+				return "its container " + c.Name + " already mounts something at " + theirs.MountPath
+			}
+		}
+		for _, device := range c.VolumeDevices {
+			if nested(ours.MountPath, device.DevicePath) {
+				return "its container " + c.Name + " already has a device at " + device.DevicePath
+			}
+		}
+	}
+	return ""
+}
+
+// nested says whether one path is the other or lies below it. A mount below somebody else's would need a folder
+// made inside their volume.
+func nested(a, b string) bool {
+	a, b = path.Clean(a)+"/", path.Clean(b)+"/"
+	return strings.HasPrefix(a, b) || strings.HasPrefix(b, a)
+}

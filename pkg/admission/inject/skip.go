@@ -1,0 +1,167 @@
+package inject
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/indelible-ci/indelible/pkg/result"
+)
+
+// reason says why a Pod is left as it is. It is the label of a metric, so there are few of them and none is built
+// from what the Pod says.
+type reason string
+
+const (
+	reasonNotTaskRun      reason = "not_taskrun"
+	reasonOptedOut        reason = "opted_out"
+	reasonAlreadyInjected reason = "already_injected"
+	reasonWindows         reason = "windows"
+	reasonNotEntrypoint   reason = "not_entrypoint"
+	reasonArguments       reason = "arguments"
+	reasonSidecarLogs     reason = "sidecar_logs"
+	reasonSPIRE           reason = "spire"
+	reasonNoResults       reason = "no_results"
+	reasonCollision       reason = "collision"
+	reasonError           reason = "error"
+)
+
+// reasons lists them all, for the metric to start at zero.
+var reasons = []reason{
+	reasonNotTaskRun, reasonOptedOut, reasonAlreadyInjected, reasonWindows, reasonNotEntrypoint, reasonArguments,
+	reasonSidecarLogs, reasonSPIRE, reasonNoResults, reasonCollision, reasonError,
+}
+
+// skip is the decision to leave a Pod alone.
+type skip struct {
+	reason reason
+	// warning, where not empty, tells whoever created the Pod that its results stay within Tekton's own limits
+	// although the namespace asked for more.
+	warning string
+}
+
+const (
+	taskRunLabel = "tekton.dev/taskRun"
+	taskRunGroup = "tekton.dev/"
+	taskRunKind  = "TaskRun"
+	osLabel      = "kubernetes.io/os"
+	windows      = "windows"
+	// SPIRE's volume and CSI driver, and the container that reads results in sidecar-logs mode (pkg/spire/spire.go,
+	// pkg/pod/pod.go and pkg/apis/pipeline/sidecarlogs.go of Tekton Pipelines 1.15).
+	spireVolume        = "spiffe-workload-api"
+	spireDriver        = "csi.spiffe.io"
+	sidecarLogsMethod  = "sidecar-logs"
+	sidecarLogsProgram = "sidecar-tekton-log-results"
+)
+
+// taskRunOf returns the name of the TaskRun that controls the Pod, or "" if none does. The label alone would let
+// any Pod pass for a TaskRun's; the guard believes only the owner reference as well.
+func taskRunOf(pod *corev1.Pod) string {
+	owner := metav1.GetControllerOf(pod)
+	if pod.Labels[taskRunLabel] == "" || owner == nil || owner.Kind != taskRunKind ||
+		!strings.HasPrefix(owner.APIVersion, taskRunGroup) {
+		return ""
+	}
+	return owner.Name
+}
+
+// skipPod is the part of the ladder that needs no reading of arguments.
+func skipPod(pod *corev1.Pod) *skip {
+	switch {
+	case taskRunOf(pod) == "":
+		return &skip{reason: reasonNotTaskRun}
+	case pod.Annotations[result.EnabledKey] == result.Disabled:
+		return &skip{reason: reasonOptedOut}
+	case alreadyInjected(pod):
+		return &skip{reason: reasonAlreadyInjected}
+	case isWindows(pod):
+		return &skip{reason: reasonWindows}
+	}
+	return nil
+}
+
+// skipSteps is the part of the ladder that looks at what the steps were told to do.
+func skipSteps(pod *corev1.Pod, steps []step) *skip {
+	switch {
+	case usesSidecarLogs(pod, steps):
+		return &skip{reason: reasonSidecarLogs}
+	case usesSPIRE(pod, steps):
+		return &skip{reason: reasonSPIRE}
+	case !hasResults(steps):
+		return &skip{reason: reasonNoResults}
+	}
+	return nil
+}
+
+// alreadyInjected asks for the volume besides the annotation: annotations of a TaskRun are copied to its Pod, so
+// the annotation alone may be somebody's copy of an earlier Pod's.
+func alreadyInjected(pod *corev1.Pod) bool {
+	return pod.Annotations[result.InjectedAnnotation] != "" && volumeNamed(pod, binVolume) != nil
+}
+
+func isWindows(pod *corev1.Pod) bool {
+	return pod.Spec.OS != nil && pod.Spec.OS.Name == corev1.Windows || pod.Spec.NodeSelector[osLabel] == windows
+}
+
+// allEntrypoints says whether every step runs Tekton's entrypoint and nothing else. Another webhook may have
+// wrapped it already, and what its wrapper does with arguments is not known here.
+func allEntrypoints(pod *corev1.Pod) bool {
+	indexes := stepContainers(pod)
+	for _, i := range indexes {
+		if command := pod.Spec.Containers[i].Command; len(command) != 1 || command[0] != tektonEntrypoint {
+			return false
+		}
+	}
+	return len(indexes) > 0
+}
+
+// usesSidecarLogs: the installation reads results from a sidecar's log, which has its own limits.
+func usesSidecarLogs(pod *corev1.Pod, steps []step) bool {
+	for _, s := range steps {
+		if s.args.values["result_from"] == sidecarLogsMethod {
+			return true
+		}
+	}
+	return hasContainer(pod, sidecarLogsProgram)
+}
+
+// usesSPIRE: the entrypoint signs the results it reports, and a result it does not report is not signed.
+func usesSPIRE(pod *corev1.Pod, steps []step) bool {
+	for _, s := range steps {
+		if s.args.values["enable_spire"] == "true" {
+			return true
+		}
+	}
+	v := volumeNamed(pod, spireVolume)
+	return v != nil && v.CSI != nil && v.CSI.Driver == spireDriver
+}
+
+func hasResults(steps []step) bool {
+	for _, s := range steps {
+		if len(s.args.results) > 0 || len(s.args.stepResults) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func hasContainer(pod *corev1.Pod, name string) bool {
+	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range list {
+			if list[i].Name == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func volumeNamed(pod *corev1.Pod, name string) *corev1.Volume {
+	for i := range pod.Spec.Volumes {
+		if pod.Spec.Volumes[i].Name == name {
+			return &pod.Spec.Volumes[i]
+		}
+	}
+	return nil
+}
