@@ -185,7 +185,19 @@ func (a answer) retryable() bool {
 	case http.StatusUnauthorized, http.StatusConflict, http.StatusTooManyRequests:
 		return true
 	}
-	return a.code >= 500
+	return a.code >= 500 && !a.tooLargeForEtcd()
+}
+
+// tooLargeForEtcd recognizes the one refusal the API server words as an internal error of its own.
+func (a answer) tooLargeForEtcd() bool {
+	return strings.Contains(a.message, "etcdserver: request is too large") ||
+		strings.Contains(a.message, "trying to send message larger than max")
+}
+
+// tooLargeForRequest tells the API server's limit on request bodies (3 MiB), or a proxy's, from the guard's limits
+// on results: what admission denies says so.
+func (a answer) tooLargeForRequest() bool {
+	return a.code == http.StatusRequestEntityTooLarge && !strings.Contains(a.message, "admission webhook")
 }
 
 // String is the answer in words, such as `403 Forbidden: …`.

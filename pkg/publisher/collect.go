@@ -175,21 +175,19 @@ func (c *collector) forget() {
 }
 
 func (c *collector) tooLarge() error {
-	const advice = "Write smaller results, keep large content in a workspace or an artifact store and write its " +
-		"address, or have the installation's limits raised."
 	switch {
 	case len(c.over) > 0:
 		sortBySize(c.over)
 		return &problem{
 			what:   fmt.Sprintf("%s, over the limit of %s for one result", list(c.over), result.Size(c.limits.Result)),
-			advice: advice,
+			advice: adviceSize,
 		}
 	case c.total > c.limits.TaskRun:
 		sortBySize(c.seen)
 		return &problem{
 			what: fmt.Sprintf("all results together are %s, over the limit of %s for one TaskRun; the largest: %s",
 				result.Size(c.total), result.Size(c.limits.TaskRun), list(c.seen)),
-			advice: advice,
+			advice: adviceSize,
 		}
 	}
 	return nil

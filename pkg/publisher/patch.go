@@ -147,7 +147,7 @@ func (s *sender) refused(a answer, bodySize int) *problem {
 		what += "; and warned: " + strings.Join(a.warnings, "; ")
 	}
 	p := &problem{what: s.redactor.clean(what), advice: advice(a)}
-	if tooLargeRequest(a) {
+	if a.tooLargeForRequest() {
 		p.what += fmt.Sprintf("; the encoded request is %s", result.Size(bodySize))
 		p.advice = "JSON writes quotes, backslashes and control characters as two to six bytes: write smaller results, " +
 			"or encode such content, for example with base64."
@@ -155,13 +155,11 @@ func (s *sender) refused(a answer, bodySize int) *problem {
 	return p
 }
 
-// tooLargeRequest tells the API server's own limit on request bodies (3 MiB), or a proxy's, from the guard's limits on
-// results: what admission denies says so.
-func tooLargeRequest(a answer) bool {
-	return a.code == http.StatusRequestEntityTooLarge && !strings.Contains(a.message, "admission webhook")
-}
-
-const adviceTime = "Raise the pod's terminationGracePeriodSeconds if results have to be published while it is being stopped."
+const (
+	adviceTime = "Raise the pod's terminationGracePeriodSeconds if results have to be published while it is being stopped."
+	adviceSize = "Write smaller results, keep large content in a workspace or an artifact store and write its address, " +
+		"or have the installation's limits raised."
+)
 
 // advice is what a person can do about the code.
 func advice(a answer) string {
@@ -175,9 +173,8 @@ func advice(a answer) string {
 		return "The TaskRun was deleted, or the pod runs against another cluster."
 	case a.code == http.StatusConflict:
 		return "The TaskRun did not name this pod: check that Tekton's controller is running."
-	case a.code == http.StatusRequestEntityTooLarge:
-		return "Write smaller results, keep large content in a workspace or an artifact store and write its address, " +
-			"or have the installation's limits raised."
+	case a.code == http.StatusRequestEntityTooLarge, a.tooLargeForEtcd():
+		return adviceSize
 	case a.code == http.StatusUnprocessableEntity:
 		return "Change what the message names: results are declared in the Task and written once."
 	case a.code == http.StatusTooManyRequests:
