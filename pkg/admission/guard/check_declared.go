@@ -7,7 +7,7 @@ package guard
 // A name that is already stored is left to the rule "once".
 func checkDeclared(declared declarations, stored, incoming status) *denial {
 	if d := checkNames("status.results", incoming.results, stored.results, func(name string) bool {
-		_, ok := declared.result(name)
+		_, ok := declared.results[name]
 		return ok && !declared.isComputed(name)
 	}); d != nil {
 		return d
@@ -19,12 +19,12 @@ func checkDeclared(declared declarations, stored, incoming status) *denial {
 		}
 		seen[st.name] = true
 		old, known := stored.steps.find(st.name)
-		declaration, ok := declared.step(st.name)
+		own, ok := declared.steps[st.name]
 		if !known && !ok {
 			return invalid(ruleDeclared, "status.steps has step %.100q, which the Task does not declare", st.name)
 		}
 		if d := checkNames("the results of a step", st.results, old.results, func(name string) bool {
-			_, ok := declaration.result(name)
+			_, ok := own[name]
 			return ok
 		}); d != nil {
 			return d

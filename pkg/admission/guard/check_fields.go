@@ -55,15 +55,12 @@ func withoutManagedFields(metadata fields) fields {
 }
 
 func checkStepFields(stored step, known bool, incoming step) *denial {
-	if isPartialStep(incoming) {
-		return nil
+	field := beyondPartial(incoming)
+	if field != "" && known {
+		field = firstDifference(stored.fields, incoming.fields)
 	}
-	field := firstDifference(stored.fields, incoming.fields)
-	if known && field == "" {
+	if field == "" {
 		return nil
-	}
-	if !known {
-		field = firstDifference(partialStep(incoming.name).fields, incoming.fields)
 	}
 	return changedField("status.steps[]." + field)
 }
@@ -73,14 +70,16 @@ func partialStep(name string) step {
 	return step{name: name, fields: fields{"name": quoteJSON(name), "container": quoteJSON(containerPrefix + name)}}
 }
 
-// isPartialStep reports whether a step has no fields but its name, and perhaps the container that follows from it.
-func isPartialStep(s step) bool {
-	for key, value := range s.fields {
-		if want, ok := partialStep(s.name).fields[key]; !ok || !sameJSON(want, value) {
-			return false
+// beyondPartial returns the first field that a step has beyond its name and the container that follows from it, and
+// "" if it has none.
+func beyondPartial(s step) string {
+	partial := partialStep(s.name).fields
+	for _, key := range s.fields.keys() {
+		if want, ok := partial[key]; !ok || !sameJSON(want, s.fields[key]) {
+			return key
 		}
 	}
-	return true
+	return ""
 }
 
 // checkEntryFields refuses a result with fields beyond name, type and value, unless Tekton stored it so.

@@ -6,46 +6,31 @@ import pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 // to it and repeat it, as raw text or in the form it is stored in. A result that the guard computed from a step's
 // may be left out: the publisher does not know of it.
 func checkOnce(declared declarations, stored, incoming status) *denial {
-	if d := checkListOnce("status.results", stored.results, incoming.results,
-		func(name string) pipelinev1.ResultsType {
-			r, _ := declared.result(name)
-			return r.Type
-		}, declared.isComputed); d != nil {
+	if d := checkListOnce("status.results", stored.results, incoming.results, declared.results, declared.isComputed); d != nil {
 		return d
 	}
 	never := func(string) bool { return false }
 	for _, old := range stored.steps.list {
-		declaration, _ := declared.step(old.name)
 		st, _ := incoming.steps.find(old.name) // a step left out has no results, and so loses those it had
-		if d := checkListOnce("the results of a step", old.results, st.results,
-			func(name string) pipelinev1.ResultsType {
-				r, _ := declaration.result(name)
-				return r.Type
-			}, never); d != nil {
+		if d := checkListOnce("the results of a step", old.results, st.results, declared.steps[old.name], never); d != nil {
 			return d
 		}
 	}
 	return nil
 }
 
-func checkListOnce(where string, stored, incoming results, declared func(string) pipelinev1.ResultsType, mayOmit func(string) bool) *denial {
+func checkListOnce(where string, stored, incoming results, declared resultTypes, mayOmit func(string) bool) *denial {
 	next := 0 // the place in incoming after the last stored result that was found
 	for _, old := range stored.list {
-		at := -1
-		for i, e := range incoming.list {
-			if e.name == old.name {
-				at = i
-				break
-			}
-		}
+		at, given := incoming.index[old.name]
 		switch {
-		case at < 0 && mayOmit(old.name):
+		case !given && mayOmit(old.name):
 			continue
-		case at < 0:
+		case !given:
 			return invalid(ruleOnce, "%s: result %.100q is stored and cannot be removed", where, old.name)
 		case at < next:
 			return invalid(ruleOnce, "%s: the order of stored results cannot be changed (result %.100q)", where, old.name)
-		case !repeats(incoming.list[at], old, declared(old.name)):
+		case !repeats(incoming.list[at], old, declared[old.name]):
 			return invalid(ruleOnce, "%s: result %.100q is stored and cannot be changed", where, old.name)
 		}
 		next = at + 1

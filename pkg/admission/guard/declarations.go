@@ -7,19 +7,24 @@ import (
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 )
 
+// resultTypes are the declared types of results by their names. Of two declarations with one name the last counts, as in
+// the maps of Tekton's filterResults.
+type resultTypes map[string]pipelinev1.ResultsType
+
 // declarations are the results that a TaskRun's Task declares, from the stored status.taskSpec. Tekton consults
 // spec.taskSpec before it (setTaskRunStatusBasedOnStepStatus in its pkg/pod/status.go), but status.taskSpec is made
 // from that, is looked up last, and so decides; and it is the one the policy sees.
 type declarations struct {
-	results []pipelinev1.TaskResult
-	steps   []declaredStep
+	// results are the Task's, computed those of them that take their value from a step result.
+	results  resultTypes
+	computed map[string]bool
+	// steps are the results of each step, by the name it has in status.steps.
+	steps map[string]resultTypes
+	// feeds is, for each step, which Task result takes its value from which of its results.
+	feeds map[string]map[string]string
 }
 
-// declaredStep is a step by the name it has in status.steps.
-type declaredStep struct {
-	name    string
-	results []pipelinev1.StepResult
-}
+func (d declarations) isComputed(name string) bool { return d.computed[name] }
 
 // declarationsOf reads what a stored status declares. Without a taskSpec nothing is declared.
 func declarationsOf(stored status) (declarations, error) {
@@ -34,44 +39,57 @@ func declarationsOf(stored status) (declarations, error) {
 	return d, nil
 }
 
-// decodeDeclarations scans past the scripts and parameters, which may be as large as the results they were made of.
+// decodeDeclarations scans past scripts and parameters, which may be as large as the results they were made of.
 func decodeDeclarations(raw json.RawMessage) (declarations, error) {
-	var d declarations
+	d := declarations{results: resultTypes{}, computed: map[string]bool{}, steps: map[string]resultTypes{}}
 	s := &scanner{data: raw}
 	if s.null() {
 		return d, nil
 	}
+	var results []pipelinev1.TaskResult
+	index := 0
 	err := s.object(func(key string) error {
 		switch key {
 		case "results":
-			return s.unmarshal(&d.results)
+			return s.unmarshal(&results)
 		case "steps":
 			return s.array(func() error {
-				st, err := s.declaredStep(len(d.steps))
-				d.steps = append(d.steps, st)
+				name, declared, err := s.declaredStep(index)
+				d.steps[name] = declared
+				index++
 				return err
 			})
 		}
 		return s.skip()
 	})
+	for _, r := range results {
+		d.results[r.Name] = r.Type
+		d.computed[r.Name] = r.Value != nil
+	}
+	d.feeds = feeds(results)
 	return d, err
 }
 
-func (s *scanner) declaredStep(index int) (declaredStep, error) {
-	var st declaredStep
-	err := s.object(func(key string) error {
+// declaredStep consumes a step of a taskSpec and returns its name in status.steps and its results.
+func (s *scanner) declaredStep(index int) (name string, declared resultTypes, err error) {
+	var results []pipelinev1.StepResult
+	err = s.object(func(key string) error {
 		switch key {
 		case "name":
-			return s.unmarshal(&st.name)
+			return s.unmarshal(&name)
 		case "results":
-			return s.unmarshal(&st.results)
+			return s.unmarshal(&results)
 		}
 		return s.skip()
 	})
-	if st.name == "" {
-		st.name = fmt.Sprintf("unnamed-%d", index) // Tekton's StepName in pkg/pod/entrypoint.go
+	if name == "" {
+		name = fmt.Sprintf("unnamed-%d", index) // StepName in Tekton's pkg/pod/entrypoint.go
 	}
-	return st, err
+	declared = resultTypes{}
+	for _, r := range results {
+		declared[r.Name] = r.Type
+	}
+	return name, declared, err
 }
 
 func (s *scanner) unmarshal(into any) error {
@@ -82,58 +100,23 @@ func (s *scanner) unmarshal(into any) error {
 	return json.Unmarshal(raw, into)
 }
 
-// result returns the declaration of a Task result. Of two with one name the last counts, as in Tekton's map of types.
-func (d declarations) result(name string) (pipelinev1.TaskResult, bool) {
-	for i := len(d.results) - 1; i >= 0; i-- {
-		if d.results[i].Name == name {
-			return d.results[i], true
-		}
-	}
-	return pipelinev1.TaskResult{}, false
-}
-
-// isComputed reports whether a Task result takes its value from a step result, by $(steps.x.results.y).
-func (d declarations) isComputed(name string) bool {
-	r, ok := d.result(name)
-	return ok && r.Value != nil
-}
-
-func (d declarations) step(name string) (declaredStep, bool) {
-	for _, st := range d.steps {
-		if st.name == name {
-			return st, true
-		}
-	}
-	return declaredStep{}, false
-}
-
-// result returns the declaration of a step result; of two with one name the last counts.
-func (st declaredStep) result(name string) (pipelinev1.StepResult, bool) {
-	for i := len(st.results) - 1; i >= 0; i-- {
-		if st.results[i].Name == name {
-			return st.results[i], true
-		}
-	}
-	return pipelinev1.StepResult{}, false
-}
-
-// fetches returns which Task result takes its value from which result of the step. Like Tekton's
-// findStepResultsFetchedByTask it is a map from step result to Task result: if several Task results name one step
-// result, only the last of them gets the value. A value that is no such reference is an error there, and means
-// that the step feeds nothing.
-func (d declarations) fetches(stepName string) map[string]string {
-	fetched := make(map[string]string)
-	for _, r := range d.results {
+// feeds maps steps and their results to the Task results that take their value from them. Like Tekton's
+// findStepResultsFetchedByTask it has room for one Task result only: if several name one step result, the last
+// gets the value. One value that is no such reference is an error there, by which no step feeds anything.
+func feeds(results []pipelinev1.TaskResult) map[string]map[string]string {
+	fed := make(map[string]map[string]string)
+	for _, r := range results {
 		if r.Value == nil || r.Value.StringVal == "" {
 			continue
 		}
-		from, name, err := pipelinev1.ExtractStepResultName(r.Value.StringVal)
+		step, name, err := pipelinev1.ExtractStepResultName(r.Value.StringVal)
 		if err != nil {
 			return nil
 		}
-		if from == stepName {
-			fetched[name] = r.Name
+		if fed[step] == nil {
+			fed[step] = make(map[string]string)
 		}
+		fed[step][name] = r.Name
 	}
-	return fetched
+	return fed
 }

@@ -16,6 +16,7 @@ const (
 	ruleDeclared = "declared"
 	ruleOnce     = "once"
 	ruleFrozen   = "frozen"
+	ruleType     = "type"
 	ruleSize     = "size"
 	ruleOthers   = "others"
 )

@@ -30,6 +30,8 @@ type results struct {
 	present bool
 	raw     json.RawMessage
 	list    []entry
+	// index is the first place of each name in list; lists may be as long as an attacker can make them.
+	index map[string]int
 }
 
 // steps is status.steps.
@@ -37,6 +39,7 @@ type steps struct {
 	present bool
 	raw     json.RawMessage
 	list    []step
+	index   map[string]int
 }
 
 // entry is one result. typ and value are "" and nil where the fields are absent.
@@ -59,23 +62,31 @@ func (e entry) same(other entry) bool {
 		firstDifference(e.extra, other.extra) == ""
 }
 
-// find returns the result of that name. Lists are short: a linear search costs less than a map.
+// find returns the first result of that name.
 func (r results) find(name string) (entry, bool) {
-	for _, e := range r.list {
-		if e.name == name {
-			return e, true
-		}
+	if i, ok := r.index[name]; ok {
+		return r.list[i], true
 	}
 	return entry{}, false
 }
 
+// find returns the first step of that name.
 func (s steps) find(name string) (step, bool) {
-	for _, st := range s.list {
-		if st.name == name {
-			return st, true
-		}
+	if i, ok := s.index[name]; ok {
+		return s.list[i], true
 	}
 	return step{}, false
+}
+
+// indexOf returns the first place of each name in a list.
+func indexOf[T interface{ itemName() string }](list []T) map[string]int {
+	index := make(map[string]int, len(list))
+	for i, t := range list {
+		if _, ok := index[t.itemName()]; !ok {
+			index[t.itemName()] = i
+		}
+	}
+	return index
 }
 
 // text returns a field's string, "" if it is absent or no string.
@@ -167,7 +178,7 @@ func (s *scanner) results(r *results) error {
 		r.list = append(r.list, e)
 		return err
 	})
-	r.raw = raw
+	r.raw, r.index = raw, indexOf(r.list)
 	return err
 }
 
@@ -204,6 +215,6 @@ func (s *scanner) steps(st *steps) error {
 		st.list = append(st.list, one)
 		return err
 	})
-	st.raw = raw
+	st.raw, st.index = raw, indexOf(st.list)
 	return err
 }

@@ -1,0 +1,79 @@
+package guard
+
+import (
+	"context"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"github.com/indelible-ci/indelible/pkg/result"
+)
+
+// carryOver puts stored step results back into a status that the controller has rebuilt: it makes status.steps anew
+// from the pod's container states with each write, and takes step results from termination messages only, which no
+// longer carry any. It returns how many results it put back.
+func carryOver(stored, incoming status) (ops []operation, restored int) {
+	if !incoming.present || isRetry(stored, incoming) {
+		return nil, 0
+	}
+	want := slices.Clone(incoming.steps.list)
+	index := indexOf(want)
+	for _, old := range stored.steps.list {
+		if len(old.results.list) == 0 {
+			continue
+		}
+		i, known := index[old.name]
+		if !known {
+			want = append(want, old)
+			restored += len(old.results.list)
+			continue
+		}
+		list, n := putBack(old.results.list, want[i].results.list)
+		want[i].results.list = list
+		restored += n
+	}
+	if restored == 0 {
+		return nil, 0
+	}
+	return patchList("/status/steps", incoming.steps.present, incoming.steps.list, want), restored
+}
+
+// carryOverHandler answers /carry-over.
+type carryOverHandler struct{ Options }
+
+// Handle never denies. Its webhook's failure policy is Ignore for the same reason: what it adds makes a status more
+// useful, and must never hold one up.
+func (h *carryOverHandler) Handle(_ context.Context, req admission.Request) admission.Response {
+	w := writerOf(req.UserInfo, h.Settings().Controllers)
+	if w.kind != writerController || !inScope(&req.AdmissionRequest) {
+		return allowed(nil, nil)
+	}
+	stored, incoming, d := decodeRequest(&req.AdmissionRequest)
+	if d != nil {
+		h.Log.Info("Carry-over could not read a request, and lets it pass unchanged",
+			"namespace", req.Namespace, "taskrun", req.Name, "reason", d.message)
+		return allowed(nil, nil)
+	}
+	ops, restored := carryOver(stored.status, incoming.status)
+	explained, event := explain(stored.status, incoming.status)
+	if !isDryRun(&req.AdmissionRequest) {
+		h.Metrics.restored.Add(float64(restored))
+		if event != "" {
+			h.Metrics.explanations.Inc()
+		}
+		if event != "" && h.Events != nil {
+			h.Events.Event(reference(stored), corev1.EventTypeWarning, result.TerminationReasonNotPublished, event)
+		}
+	}
+	return allowed(append(ops, explained...), nil)
+}
+
+// reference points an event at a TaskRun.
+func reference(tr taskRun) *corev1.ObjectReference {
+	return &corev1.ObjectReference{
+		APIVersion: "tekton.dev/v1", Kind: "TaskRun", Namespace: tr.namespace, Name: tr.name, UID: types.UID(tr.uid),
+		ResourceVersion: tr.metadata.text("resourceVersion"),
+	}
+}

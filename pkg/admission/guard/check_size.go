@@ -1,0 +1,113 @@
+package guard
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/indelible-ci/indelible/pkg/result"
+)
+
+// Rule "size": a published result, all results of a TaskRun together, and the TaskRun as a whole stay below their
+// limits. etcd refuses requests over 1.5 MiB, and a TaskRun that has grown to that can never be written again,
+// not even to finish it: so the guard keeps the object below it by a margin for Tekton's own writes.
+//
+// A result's size is that of its text (a string's bytes, anything else as JSON), without JSON's escapes; the
+// object's is that of its JSON, with them, because that is what is stored. A write that adds nothing has no size.
+func checkSize(limits result.Limits, m merged, objectSize int64) *denial {
+	if !m.adds() {
+		return nil
+	}
+	for _, a := range m.added {
+		if a.bytes > limits.Result {
+			return tooLarge(ruleSize, "%s is %s, the limit is %s", a.what, result.Size(a.bytes), result.Size(limits.Result))
+		}
+	}
+	total := totalSize(m)
+	if total > limits.TaskRun {
+		return tooLarge(ruleSize, "the TaskRun's results are %s together, the limit is %s (largest added: %s)",
+			result.Size(total), result.Size(limits.TaskRun), largest(m.added))
+	}
+	if objectSize > limits.Object {
+		return tooLarge(ruleSize, "the TaskRun is %s with these results, the limit is %s (largest added: %s)",
+			result.Size(objectSize), result.Size(limits.Object), largest(m.added))
+	}
+	return nil
+}
+
+func largest(added []addition) string {
+	top := added[0]
+	for _, a := range added[1:] {
+		if a.bytes > top.bytes {
+			top = a
+		}
+	}
+	return top.what + ", " + result.Size(top.bytes).String()
+}
+
+// totalSize sums the values of all results and step results, in bytes.
+func totalSize(m merged) int64 {
+	var total int64
+	for _, e := range m.results {
+		total += valueSize(e.value)
+	}
+	for _, st := range m.steps {
+		for _, e := range st.results.list {
+			total += valueSize(e.value)
+		}
+	}
+	return total
+}
+
+// finalSize is the length of the final object as JSON: the incoming one with other lists in it.
+func finalSize(incoming taskRun, m merged) int64 {
+	size := incoming.size - len(incoming.status.results.raw) - len(incoming.status.steps.raw)
+	return int64(size + len(encodeList(m.results)) + len(encodeList(m.steps)))
+}
+
+// valueSize returns the size of a result's value in bytes: of a string what it decodes to (UTF-8), of anything
+// else its JSON.
+func valueSize(raw json.RawMessage) int64 {
+	if len(raw) < 2 || raw[0] != '"' {
+		return int64(len(raw))
+	}
+	text := raw[1 : len(raw)-1]
+	size := len(text)
+	for i := bytes.IndexByte(text, '\\'); i >= 0; i = bytes.IndexByte(text, '\\') {
+		written, decoded := escapeSize(text[i:])
+		size += decoded - written
+		text = text[i+written:]
+	}
+	return int64(size)
+}
+
+// escapeSize returns the length of the escape that text begins with, and that of the UTF-8 it stands for.
+func escapeSize(text []byte) (written, decoded int) {
+	if text[1] != 'u' {
+		return 2, 1
+	}
+	switch r := codeUnit(text); {
+	case r < 0x80:
+		return 6, 1
+	case r < 0x800:
+		return 6, 2
+	case r >= 0xD800 && r < 0xDC00 && len(text) >= 12 && text[6] == '\\' && text[7] == 'u':
+		if low := codeUnit(text[6:]); low >= 0xDC00 && low < 0xE000 {
+			return 12, 4
+		}
+	}
+	return 6, 3 // also half a surrogate pair, which decodes to U+FFFD
+}
+
+// codeUnit reads the four hexadecimal digits of \uXXXX.
+func codeUnit(text []byte) int {
+	n := 0
+	for _, c := range text[2:6] {
+		switch {
+		case isDigit(c):
+			n = n<<4 | int(c-'0')
+		default:
+			n = n<<4 | int(c|0x20-'a'+10)
+		}
+	}
+	return n
+}

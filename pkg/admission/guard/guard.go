@@ -1,0 +1,173 @@
+package guard
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"github.com/indelible-ci/indelible/pkg/result"
+)
+
+// Settings is what may change while the guard runs.
+type Settings struct {
+	// Controllers are the user names that may write any status: Tekton's controller. The ValidatingAdmissionPolicy
+	// in config/policy names it too.
+	Controllers []string
+	// Limits bound what pods may publish.
+	Limits result.Limits
+}
+
+// PodGetter reads a Pod live, past any cache: a cache may still hold the pod that had the name before. A Pod that
+// does not exist is a NotFound error (k8s.io/apimachinery/pkg/api/errors).
+type PodGetter interface {
+	GetPod(ctx context.Context, namespace, name string) (*corev1.Pod, error)
+}
+
+// EventSink takes an event about an object. A record.EventRecorder of client-go is one. It must not block.
+type EventSink interface {
+	Event(object runtime.Object, eventtype, reason, message string)
+}
+
+// Options are what the handlers work with.
+type Options struct {
+	// Settings is called once a request.
+	Settings func() Settings
+	// Pods is needed by the guard only, Events by the carry-over only, which can do without.
+	Pods   PodGetter
+	Events EventSink
+	// Metrics may be shared by both handlers; nil means unregistered ones.
+	Metrics *Metrics
+	Log     logr.Logger
+	// Now is the clock by which durations are measured; nil means time.Now.
+	Now func() time.Time
+}
+
+func (o Options) withDefaults() Options {
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(prometheus.NewRegistry())
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// NewGuard returns the handler of /guard, which decides who may write what into a TaskRun's status.
+func NewGuard(o Options) admission.Handler { return &guard{o.withDefaults()} }
+
+// NewCarryOver returns the handler of /carry-over, which keeps step results and explains failures.
+func NewCarryOver(o Options) admission.Handler { return &carryOverHandler{o.withDefaults()} }
+
+type guard struct{ Options }
+
+// verdict is what the guard decides about one write.
+type verdict struct {
+	denial   *denial
+	patch    []operation
+	warnings []string
+	added    []addition
+	restored int
+}
+
+func (g *guard) Handle(ctx context.Context, req admission.Request) admission.Response {
+	start := g.Now()
+	settings := g.Settings()
+	w := writerOf(req.UserInfo, settings.Controllers)
+	v := g.judge(ctx, settings, w, &req.AdmissionRequest)
+	g.Metrics.decided(w, v, g.Now().Sub(start), isDryRun(&req.AdmissionRequest))
+	if v.restored > 0 {
+		g.Log.Info("Put stored results back into a write of the controller",
+			"namespace", req.Namespace, "taskrun", req.Name, "results", v.restored)
+	}
+	return respond(g.Log, &req.AdmissionRequest, w, v)
+}
+
+func (g *guard) judge(ctx context.Context, settings Settings, w writer, req *admissionv1.AdmissionRequest) verdict {
+	if d := checkScope(w, req); d != nil {
+		return verdict{denial: d}
+	}
+	if !inScope(req) {
+		return verdict{}
+	}
+	stored, incoming, d := decodeRequest(req)
+	if d != nil {
+		return verdict{denial: d}
+	}
+	switch w.kind {
+	case writerController:
+		patch, restored, d := restore(stored.status, incoming.status)
+		return verdict{patch: patch, restored: restored, denial: d}
+	case writerOther:
+		return verdict{denial: checkOthers(stored.status, incoming.status)}
+	}
+	if d := g.identify(ctx, w, stored); d != nil {
+		return verdict{denial: d}
+	}
+	return judgePod(settings.Limits, stored, incoming)
+}
+
+func decodeRequest(req *admissionv1.AdmissionRequest) (stored, incoming taskRun, d *denial) {
+	stored, err := decodeTaskRun(req.OldObject.Raw)
+	if err != nil {
+		return taskRun{}, taskRun{}, invalid(ruleRequest, "the stored object: %v", err)
+	}
+	incoming, err = decodeTaskRun(req.Object.Raw)
+	if err != nil {
+		return taskRun{}, taskRun{}, invalid(ruleRequest, "the new object: %v", err)
+	}
+	return stored, incoming, nil
+}
+
+// identify applies the rule "identity". The live Pod is read last, for writers whose token fits.
+func (g *guard) identify(ctx context.Context, w writer, stored taskRun) *denial {
+	if d := checkIdentity(w, stored); d != nil {
+		return d
+	}
+	pod, err := g.Pods.GetPod(ctx, stored.namespace, w.podName)
+	if apierrors.IsNotFound(err) {
+		return checkOwner(w, stored, nil)
+	}
+	if err != nil {
+		g.Log.Error(err, "Could not read the Pod of a writer", "namespace", stored.namespace, "pod", w.podName)
+		return deny(ruleIdentity, http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable,
+			"the guard could not read Pod %.100q: try again", w.podName)
+	}
+	return checkOwner(w, stored, pod)
+}
+
+// judgePod applies the rules about content to a write of the TaskRun's own pod.
+func judgePod(limits result.Limits, stored, incoming taskRun) verdict {
+	declared, err := declarationsOf(stored.status)
+	if err != nil {
+		return verdict{denial: invalid(ruleDeclared, "%v", err)}
+	}
+	if d := firstDenial(
+		func() *denial { return checkFields(stored, incoming) },
+		func() *denial { return checkDeclared(declared, stored.status, incoming.status) },
+		func() *denial { return checkOnce(declared, stored.status, incoming.status) },
+	); d != nil {
+		return verdict{denial: d}
+	}
+	final, err := merge(declared, stored.status, incoming.status)
+	if err != nil {
+		return verdict{denial: invalid(ruleType, "%v", err)}
+	}
+	if d := firstDenial(
+		func() *denial { return checkFrozen(stored.status, final.adds()) },
+		func() *denial { return checkSize(limits, final, finalSize(incoming, final)) },
+	); d != nil {
+		return verdict{denial: d}
+	}
+	patch := patchList("/status/results", incoming.status.results.present, incoming.status.results.list, final.results)
+	patch = append(patch, patchList("/status/steps", incoming.status.steps.present, incoming.status.steps.list, final.steps)...)
+	return verdict{patch: patch, warnings: final.warnings, added: final.added}
+}

@@ -1,0 +1,116 @@
+package guard
+
+import (
+	"fmt"
+	"slices"
+
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+)
+
+// merged is the status a pod's write leads to: what is stored, plus the results it adds.
+type merged struct {
+	results []entry
+	steps   []step
+	// added are the results that were not stored before.
+	added []addition
+	// warnings go back with the answer, for the publisher's explanation.
+	warnings []string
+	// has are the names in results.
+	has map[string]bool
+}
+
+// addition is a result that a write adds.
+type addition struct {
+	// what names the result for a message.
+	what string
+	// bytes is the size of its value as it came.
+	bytes int64
+}
+
+// adds reports whether the write changes anything stored.
+func (m merged) adds() bool { return len(m.added) > 0 }
+
+// merge computes the final status of a pod's write that the rules on fields, names and once let pass.
+//
+// A result whose value has not the declared type is left out, with a warning: Tekton's controller removes such a
+// result and fails the TaskRun (validateTaskRunResults). Here it is the publisher that fails it, because it finds
+// less stored than it sent. A step result that feeds a Task result of another type is therefore left out
+// with it: were only the Task result left out, nobody would notice and the TaskRun would succeed without it.
+func merge(declared declarations, stored, incoming status) (merged, error) {
+	m := merged{results: slices.Clone(stored.results.list), steps: slices.Clone(stored.steps.list), has: make(map[string]bool)}
+	for _, e := range m.results {
+		m.has[e.name] = true
+	}
+	for _, e := range incoming.results.list {
+		if m.has[e.name] {
+			continue
+		}
+		want := declared.results[e.name]
+		t, err := typed(e, want)
+		if err != nil {
+			return merged{}, fmt.Errorf("status.results: %w", err)
+		}
+		if t.typ != string(want) {
+			m.warnings = append(m.warnings, wrongType(e.name, want, t.typ))
+			continue
+		}
+		m.has[e.name] = true
+		m.results = append(m.results, t)
+		m.added = append(m.added, addition{what: fmt.Sprintf("result %.100q", e.name), bytes: valueSize(e.value)})
+	}
+	for _, st := range incoming.steps.list {
+		if err := m.mergeStep(declared, st); err != nil {
+			return merged{}, fmt.Errorf("status.steps: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// mergeStep adds the results of one step, and those Task results that take their value from them
+// (createTaskResultsFromStepResults in Tekton's pkg/pod/status.go: type and value are the step result's).
+func (m *merged) mergeStep(declared declarations, incoming step) error {
+	final, i := partialStep(incoming.name), slices.IndexFunc(m.steps, func(s step) bool { return s.name == incoming.name })
+	if i >= 0 {
+		final = m.steps[i]
+	}
+	stored := final.results
+	final.results.list = slices.Clone(stored.list)
+	feeds := declared.feeds[incoming.name]
+	for _, e := range incoming.results.list {
+		if _, ok := stored.find(e.name); ok {
+			continue
+		}
+		t, err := typed(e, declared.steps[incoming.name][e.name])
+		if err != nil {
+			return err
+		}
+		if fed, ok := feeds[e.name]; ok {
+			if want := declared.results[fed]; t.typ != string(want) {
+				m.warnings = append(m.warnings, wrongType(fed, want, t.typ))
+				continue
+			}
+			if !m.has[fed] {
+				m.has[fed] = true
+				m.results = append(m.results, entry{name: fed, typ: t.typ, value: t.value})
+			}
+		}
+		final.results.list = append(final.results.list, t)
+		m.added = append(m.added, addition{what: fmt.Sprintf("result %.100q of step %.100q", e.name, incoming.name), bytes: valueSize(e.value)})
+	}
+	final.results.present = len(final.results.list) > 0 || stored.present
+	switch {
+	case i >= 0:
+		m.steps[i] = final
+	case len(final.results.list) > 0:
+		m.steps = append(m.steps, final)
+	}
+	return nil
+}
+
+func wrongType(name string, declared pipelinev1.ResultsType, got string) string {
+	article := "an"
+	if got == string(pipelinev1.ResultsTypeString) {
+		article = "a"
+	}
+	return fmt.Sprintf("result %.100q is declared %s, but its value is %s %s; Tekton drops it", name, declared, article, got)
+}

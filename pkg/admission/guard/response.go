@@ -1,0 +1,49 @@
+package guard
+
+import (
+	"net/http"
+
+	"github.com/go-logr/logr"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+)
+
+// respond builds the answer to a request from what was decided, and logs a denial.
+func respond(log logr.Logger, req *admissionv1.AdmissionRequest, w writer, v verdict) admission.Response {
+	if v.denial == nil {
+		return allowed(v.patch, v.warnings)
+	}
+	logDenial(log, req, w, v.denial)
+	return admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{
+		Result: &metav1.Status{
+			Status:  metav1.StatusFailure,
+			Code:    v.denial.code,
+			Reason:  v.denial.reason,
+			Message: v.denial.message,
+		},
+	}}
+}
+
+// allowed builds an answer that lets a write pass, with a patch if there are operations.
+func allowed(patch []operation, warnings []string) admission.Response {
+	response := admissionv1.AdmissionResponse{
+		Allowed:  true,
+		Result:   &metav1.Status{Code: http.StatusOK},
+		Warnings: warnings,
+	}
+	if len(patch) > 0 {
+		patchType := admissionv1.PatchTypeJSONPatch
+		response.Patch, response.PatchType = encodePatch(patch), &patchType
+	}
+	return admission.Response{AdmissionResponse: response}
+}
+
+// logDenial writes the one line a denial gets. It has no value of any result: denials name fields only.
+func logDenial(log logr.Logger, req *admissionv1.AdmissionRequest, w writer, d *denial) {
+	log.Info("Denied a status write",
+		"namespace", req.Namespace, "taskrun", req.Name, "rule", d.rule, "reason", d.message, "code", d.code,
+		"writer", w.kind, "user", w.username, "pod", w.podName, "dryRun", isDryRun(req))
+}
+
+func isDryRun(req *admissionv1.AdmissionRequest) bool { return req.DryRun != nil && *req.DryRun }

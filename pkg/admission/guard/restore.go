@@ -1,0 +1,65 @@
+package guard
+
+import (
+	"slices"
+	"strconv"
+)
+
+// restore puts stored results back into a write of the trusted controller that would lose or change them. On a
+// conflict the controller writes the status it had in mind over whatever is stored by then (updateStatus in Tekton's
+// generated reconciler), results that a pod wrote meanwhile included. It is no fault of the controller's, so the
+// write is mended and not refused. It returns how many results it put back.
+//
+// A retry starts without results. retryTaskRun clears status.results but leaves status.steps, with the results of
+// the attempt that failed; they are taken out, or the next attempt's pod would find them stored already.
+func restore(stored, incoming status) (ops []operation, restored int, d *denial) {
+	if isRetry(stored, incoming) {
+		return removeStepResults(incoming.steps), 0, nil
+	}
+	if len(stored.results.list) == 0 {
+		return nil, 0, nil
+	}
+	if !incoming.present {
+		return nil, 0, invalid(ruleOnce, "status cannot be removed while it has results")
+	}
+	want, restored := putBack(stored.results.list, incoming.results.list)
+	return patchList("/status/results", incoming.results.present, incoming.results.list, want), restored, nil
+}
+
+// putBack returns the stored results, in their order, and after them what a list has besides. Of two results with
+// one name the last counts, as in Tekton's removeDuplicateResults. It also returns how many stored ones the list
+// lacked or changed.
+func putBack(stored, incoming []entry) ([]entry, int) {
+	want := slices.Clone(stored)
+	index := indexOf(want)
+	given := make([]bool, len(stored)) // which stored results came unchanged
+	for _, e := range incoming {
+		i, known := index[e.name]
+		switch {
+		case !known:
+			index[e.name] = len(want)
+			want = append(want, e)
+		case i < len(stored):
+			given[i] = stored[i].same(e)
+		default:
+			want[i] = e
+		}
+	}
+	restored := 0
+	for _, ok := range given {
+		if !ok {
+			restored++
+		}
+	}
+	return want, restored
+}
+
+func removeStepResults(list steps) []operation {
+	var ops []operation
+	for i, st := range list.list {
+		if st.results.present {
+			ops = append(ops, operation{op: "remove", path: "/status/steps/" + strconv.Itoa(i) + "/results"})
+		}
+	}
+	return ops
+}
