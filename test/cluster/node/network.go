@@ -1,0 +1,128 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// rule is an iptables rule of this tool. The comment marks it as ours.
+type rule struct{ table, chain, spec string }
+
+const ruleComment = "indelible-cluster"
+
+// rules let pods out of the bridge, on machines whose policy is to drop what is forwarded, too.
+var rules = []rule{
+	{"nat", "POSTROUTING", "-s " + podRange + " ! -d " + podRange + " -m comment --comment " + ruleComment + " -j MASQUERADE"},
+	{"filter", "FORWARD", "-i " + bridge + " -m comment --comment " + ruleComment + " -j ACCEPT"},
+	{"filter", "FORWARD", "-o " + bridge + " -m comment --comment " + ruleComment + " -j ACCEPT"},
+}
+
+// makeNetwork makes the bridge with the node's address and the rules around it.
+func makeNetwork(ctx context.Context) error {
+	if err := rangeIsFree(ctx); err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join("/sys/class/net", bridge)); errors.Is(err, os.ErrNotExist) {
+		if _, err := run(ctx, "", "ip", "link", "add", bridge, "type", "bridge"); err != nil {
+			return err
+		}
+	}
+	for _, args := range [][]string{{"address", "replace", nodeIP + "/24", "dev", bridge}, {"link", "set", bridge, "up"}} {
+		if _, err := run(ctx, "", "ip", args...); err != nil {
+			return err
+		}
+	}
+	for _, rule := range rules {
+		spec := strings.Fields(rule.spec)
+		if _, err := run(ctx, "", "iptables", append([]string{"-w", "-t", rule.table, "-C", rule.chain}, spec...)...); err == nil {
+			continue
+		}
+		if _, err := run(ctx, "", "iptables", append([]string{"-w", "-t", rule.table, "-I", rule.chain}, spec...)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rangeIsFree refuses a machine whose own network has the pods' addresses: it would lose part of it.
+func rangeIsFree(ctx context.Context) error {
+	listed, err := run(ctx, "", "ip", "-json", "-4", "address", "show")
+	if err != nil {
+		return err
+	}
+	var links []struct {
+		Name      string `json:"ifname"`
+		Addresses []struct {
+			Local  string `json:"local"`
+			Length int    `json:"prefixlen"`
+		} `json:"addr_info"`
+	}
+	if err := json.Unmarshal([]byte(listed), &links); err != nil {
+		return fmt.Errorf("read the addresses of this machine: %w", err)
+	}
+	for _, link := range links {
+		for _, address := range link.Addresses {
+			prefix, err := netip.ParsePrefix(fmt.Sprintf("%s/%d", address.Local, address.Length))
+			if err != nil || link.Name == bridge {
+				continue
+			}
+			for _, ours := range []string{podRange, serviceRange} {
+				if prefix.Overlaps(netip.MustParsePrefix(ours)) {
+					return fmt.Errorf("%s of this machine has the address %s, which overlaps with the cluster's %s", link.Name, prefix, ours)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// removeNetwork takes back what makeNetwork, the kubelet, kube-proxy and the CNI plugins made. Interfaces first: deleting one
+// end of a pod's pair deletes the other.
+func removeNetwork(ctx context.Context) error {
+	var failed []error
+	for _, name := range bridgePorts() {
+		_, err := run(ctx, "", "ip", "link", "delete", name)
+		failed = append(failed, err)
+	}
+	if _, err := os.Stat(filepath.Join("/sys/class/net", bridge)); err == nil {
+		_, err := run(ctx, "", "ip", "link", "delete", bridge)
+		failed = append(failed, err)
+	}
+	for _, family := range []string{"iptables", "ip6tables"} {
+		saved, err := run(ctx, "", family+"-save")
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		if removal := removalOf(saved); removal != "" {
+			_, err := run(ctx, removal, family+"-restore", "-w", "--noflush")
+			failed = append(failed, err)
+		}
+	}
+	// The connections of pods that are gone; conntrack exits with 1 when it finds none.
+	for _, flag := range []string{"--orig-src", "--orig-dst", "--reply-src", "--reply-dst"} {
+		for _, addresses := range []string{podRange, serviceRange} {
+			_, _ = run(ctx, "", "conntrack", "-D", flag, addresses)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// bridgePorts lists the host ends of the pods' interfaces.
+func bridgePorts() []string {
+	entries, err := os.ReadDir(filepath.Join("/sys/class/net", bridge, "brif"))
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
+}

@@ -1,0 +1,118 @@
+package node
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// record is what a pid file remembers of a process. A pid alone may belong to another program by now; with the start time
+// and the boot it names one process for ever.
+type record struct {
+	PID int `json:"pid"`
+	// Started is in clock ticks since the boot, field 22 of /proc/<pid>/stat.
+	Started string `json:"started"`
+	Boot    string `json:"boot"`
+}
+
+// start runs a program in a session of its own, so that it outlives this tool and its terminal.
+func (s State) start(c component) error {
+	log, err := os.OpenFile(s.log(c.name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	command := exec.Command(s.bin(c.program()), c.args...)
+	command.Dir = string(s)
+	command.Env = c.environment()
+	command.Stdout, command.Stderr = log, log
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := command.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", c.name, err)
+	}
+	// Reaps the process if it ends while this tool runs; afterwards init does.
+	go func() { _ = command.Wait() }()
+	rec, err := describe(command.Process.Pid)
+	if err != nil {
+		return fmt.Errorf("%s ended at once; see %s", c.name, s.log(c.name))
+	}
+	content, err := json.Marshal(rec)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.pid(c.name), content, 0o644)
+}
+
+func describe(pid int) (record, error) {
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return record{}, err
+	}
+	state, started, err := parseStat(string(stat))
+	if err != nil {
+		return record{}, err
+	}
+	if state == "Z" || state == "X" {
+		return record{}, os.ErrProcessDone
+	}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return record{PID: pid, Started: started, Boot: strings.TrimSpace(string(boot))}, err
+}
+
+// parseStat finds state and start time. The second field is the program's name in parentheses and may hold anything.
+func parseStat(stat string) (state, started string, err error) {
+	end := strings.LastIndexByte(stat, ')')
+	fields := strings.Fields(stat[end+1:])
+	if end < 0 || len(fields) < 20 {
+		return "", "", errors.New("unknown format of /proc/<pid>/stat")
+	}
+	return fields[0], fields[19], nil
+}
+
+// running is the pid of a component, or 0.
+func (s State) running(name string) int {
+	content, err := os.ReadFile(s.pid(name))
+	if err != nil {
+		return 0
+	}
+	var saved record
+	if json.Unmarshal(content, &saved) != nil {
+		return 0
+	}
+	now, err := describe(saved.PID)
+	if err != nil || now != saved {
+		return 0
+	}
+	return saved.PID
+}
+
+// stop ends a component, politely first, and forgets it.
+func (s State) stop(name string, patience time.Duration) error {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		pid := s.running(name)
+		if pid == 0 {
+			break
+		}
+		if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("end %s: %w", name, err)
+		}
+		until := time.Now().Add(patience)
+		for s.running(name) != 0 && time.Now().Before(until) {
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	if pid := s.running(name); pid != 0 {
+		return fmt.Errorf("%s (pid %d) does not end", name, pid)
+	}
+	if err := os.Remove(s.pid(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}

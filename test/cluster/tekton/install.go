@@ -1,0 +1,70 @@
+package tekton
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Kubectl runs kubectl with an input and returns what it printed.
+type Kubectl func(ctx context.Context, input string, args ...string) (string, error)
+
+// readyWithin bounds the start of Tekton's pods; 20 s are usual.
+const readyWithin = 5 * time.Minute
+
+var namespaces = []string{"tekton-pipelines", "tekton-pipelines-resolvers"}
+
+// probe is never stored: the answer to it shows that the API server reaches Tekton's webhook.
+const probe = `{"apiVersion":"tekton.dev/v1","kind":"Task","metadata":{"name":"indelible-cluster-probe","namespace":"default"},
+"spec":{"steps":[{"name":"probe","image":"busybox:local","script":"true"}]}}`
+
+// Install applies the manifests, which changes nothing when they are there already, and waits until Tekton answers.
+func Install(ctx context.Context, kubectl Kubectl, manifests Manifests) error {
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	for _, part := range []string{manifests.Namespaces, manifests.Definitions} {
+		if err := apply(ctx, kubectl, part); err != nil {
+			return err
+		}
+	}
+	if _, err := kubectl(ctx, manifests.Definitions, "wait", "--for=condition=Established", "--timeout=60s", "-f", "-"); err != nil {
+		return fmt.Errorf("wait for Tekton's resource definitions: %w", err)
+	}
+	if err := apply(ctx, kubectl, manifests.Rest); err != nil {
+		return err
+	}
+	for _, namespace := range namespaces {
+		_, err := kubectl(ctx, "", "wait", "--for=condition=Available", "deployment", "--all", "--namespace", namespace,
+			"--timeout="+readyWithin.String())
+		if err != nil {
+			return fmt.Errorf("wait for the deployments in %s: %w", namespace, err)
+		}
+	}
+	return answers(ctx, kubectl)
+}
+
+// apply is server-side: what Tekton itself fills in later, such as its webhooks' certificates, is not ours and stays.
+func apply(ctx context.Context, kubectl Kubectl, manifests string) error {
+	_, err := kubectl(ctx, manifests, "apply", "--server-side", "--force-conflicts", "--field-manager=indelible-cluster", "-f", "-")
+	if err != nil {
+		return fmt.Errorf("apply Tekton's manifests: %w", err)
+	}
+	return nil
+}
+
+// answers waits until Tekton's webhook has its certificate and its service has an endpoint, which follow a moment after its
+// deployment is available.
+func answers(ctx context.Context, kubectl Kubectl) error {
+	for {
+		_, err := kubectl(ctx, probe, "create", "--dry-run=server", "-f", "-")
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("Tekton's webhook does not answer: %w", err), ctx.Err())
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package tekton
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strings"
+)
+
+// Manifests are Tekton's own, in the order of applying: what others refer to comes first.
+type Manifests struct {
+	Namespaces, Definitions, Rest string
+}
+
+// skipped are files that need what this cluster does not have. The autoscaler needs a metrics server, and would fill the event log.
+var skipped = map[string]bool{"webhook-hpa.yaml": true}
+
+// Load reads the manifests of a release and names the images that Build made.
+func (b *Built) Load() (Manifests, error) {
+	var result Manifests
+	root := filepath.Join(b.Source, "config")
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".yaml" || skipped[entry.Name()] {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, document := range documents(rewrite(string(content), b.Version)) {
+			result.add(document)
+		}
+		return nil
+	})
+	if err == nil && result.Rest == "" {
+		err = fmt.Errorf("no manifests in %s", root)
+	}
+	return result, err
+}
+
+var (
+	kindLine  = regexp.MustCompile(`(?m)^kind:\s*(\S+)`)
+	separator = regexp.MustCompile(`(?m)^---\s*$`)
+)
+
+func documents(content string) []string {
+	var result []string
+	for _, document := range separator.Split(content, -1) {
+		if kindLine.MatchString(document) {
+			result = append(result, strings.TrimSpace(document))
+		}
+	}
+	return result
+}
+
+func (m *Manifests) add(document string) {
+	part := &m.Rest
+	switch kindLine.FindStringSubmatch(document)[1] {
+	case "Namespace":
+		part = &m.Namespaces
+	case "CustomResourceDefinition":
+		part = &m.Definitions
+	}
+	*part += document + "\n---\n"
+}
+
+var (
+	koReference = regexp.MustCompile(`ko://` + regexp.QuoteMeta(modulePath) + `/cmd/([a-z]+)`)
+	shellImage  = regexp.MustCompile(`("-shell-image",\s*)"[^"]+"`)
+)
+
+// rewrite does what Tekton's release pipeline does to these files: it fills in the images and the version. Images have a
+// tag other than latest, so the default pull policy is IfNotPresent and nothing is pulled.
+func rewrite(content, version string) string {
+	content = koReference.ReplaceAllStringFunc(content, func(reference string) string {
+		return imageName(koReference.FindStringSubmatch(reference)[1], version)
+	})
+	content = shellImage.ReplaceAllString(content, `${1}"`+ShellImage+`"`)
+	return strings.ReplaceAll(content, `"devel"`, `"v`+version+`"`)
+}
+
+// ImagesIn lists the images of this installation that the manifests name; each must have been built.
+func (m Manifests) ImagesIn() []string {
+	found := map[string]bool{}
+	for _, name := range regexp.MustCompile(`tekton\.local/[^"\s]+`).FindAllString(m.Rest, -1) {
+		found[name] = true
+	}
+	names := make([]string, 0, len(found))
+	for name := range found {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
