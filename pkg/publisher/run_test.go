@@ -1,0 +1,179 @@
+package publisher
+
+import (
+	"bufio"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	tektonresult "github.com/tektoncd/pipeline/pkg/result"
+)
+
+// step is a publisher process with its TaskRun's files.
+func newStep(t *testing.T, s *apiServer, script string) Options {
+	t.Helper()
+	o := testOptions(t)
+	o.Results = []string{"digest"}
+	o.Command = []string{"sh", "-c", script, o.ResultsDir, o.TerminationMessage}
+	s.credentials(t, o.Credentials, testToken)
+	return o
+}
+
+const (
+	writeResult = `printf 'sha256:va1ue\n' >$0/digest; `
+	startedAt   = `printf '[{"key":"StartedAt","value":"2026-01-02T03:04:05.678Z","type":3}]' >$1; `
+	timedOut    = `printf '[{"key":"Reason","value":"TimeoutExceeded","type":3}]' >$1; `
+)
+
+func TestRun(t *testing.T) {
+	forbidden := status(403, "Forbidden", "not yours")
+	tests := map[string]struct {
+		script   string
+		answer   http.HandlerFunc
+		code     int
+		requests int
+		reason   string // in the termination message, "" for none
+		says     []string
+	}{
+		"publishes after success":                    {writeResult, nil, 0, 1, "", nil},
+		"publishes after a failure too":              {writeResult + "exit 3", nil, 3, 1, "", nil},
+		"publishes after a signal too":               {writeResult + "kill -KILL $$", nil, 137, 1, "", nil},
+		"asks nobody when there are no results":      {"true", nil, 0, 0, "", nil},
+		"fails a step whose results are refused":     {startedAt + writeResult, forbidden, 74, 1, "ResultsNotPublished", []string{"answered 403 Forbidden: not yours"}},
+		"keeps a failure's code when refused":        {startedAt + writeResult + "exit 3", forbidden, 3, 1, "ResultsNotPublished", []string{"answered 403"}},
+		"keeps Tekton's reason for a failure":        {timedOut + writeResult + "exit 1", forbidden, 1, 1, "TimeoutExceeded", []string{"answered 403"}},
+		"fails a step whose result is too large":     {startedAt + "truncate -s 2M $0/digest", nil, 74, 0, "ResultsNotPublished", []string{`result "digest" is 2097152 bytes (2 MiB), over the limit of 1048576 bytes (1 MiB)`}},
+		"fails a step whose stored result differs":   {startedAt + writeResult, raw(200, `{"status":{"results":[{"name":"digest","value":"forged"}]}}`), 74, 1, "ResultsNotPublished", []string{`result "digest" is a string of 6 bytes, its file has 13 bytes`}},
+		"says what it cannot explain in the TaskRun": {writeResult + "mkdir $1", forbidden, 74, 1, "-", []string{"answered 403", "indelible: cannot explain this in the TaskRun: read termination message"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newAPIServer(t, tt.answer)
+			o := newStep(t, s, tt.script)
+			code, stdout, stderr := runPublisher(t, publisherCommand(t, rolePublisher, o, s.environ()...))
+			if code != tt.code || stdout != "" {
+				t.Errorf("code %d, want %d; stdout %q", code, tt.code, stdout)
+			}
+			if n := len(s.seen()); n != tt.requests {
+				t.Errorf("%d requests, want %d", n, tt.requests)
+			}
+			if tt.says == nil && stderr != "" {
+				t.Errorf("not silent: %s", stderr)
+			}
+			wantText(t, stderr, tt.says...)
+			checkTermination(t, o, tt.reason, stderr)
+			if strings.Contains(stderr, "va1ue") || strings.Contains(stderr, testToken) {
+				t.Errorf("a secret is told: %s", stderr)
+			}
+		})
+	}
+}
+
+// checkTermination expects the reason, and the explanation that stderr has.
+func checkTermination(t *testing.T, o Options, reason, stderr string) {
+	t.Helper()
+	if reason == "-" {
+		return
+	}
+	var entries []tektonresult.RunResult
+	if _, err := os.Stat(o.TerminationMessage); err == nil {
+		entries = controllerSees(t, o.TerminationMessage)
+	}
+	got := map[string]string{}
+	for _, e := range entries {
+		got[e.Key] = e.Value
+	}
+	if got["Reason"] != reason {
+		t.Errorf("reason %q, want %q", got["Reason"], reason)
+	}
+	explanation, ok := got["indelible.dev/publish"]
+	if ok != (reason != "") || !strings.Contains(stderr, explanation) {
+		t.Errorf("the TaskRun is told %q, stderr %q", explanation, stderr)
+	}
+}
+
+func TestRunSends(t *testing.T) {
+	s := newAPIServer(t)
+	o := newStep(t, s, writeResult+`mkdir $0/step; printf x >$0/step/log`)
+	o.Steps = []StepResults{{"build", filepath.Join(o.ResultsDir, "step"), []string{"log"}}}
+	code, _, stderr := runPublisher(t, publisherCommand(t, rolePublisher, o, s.environ()...))
+	if code != 0 {
+		t.Fatalf("code %d: %s", code, stderr)
+	}
+	want := `{"status":{"results":[{"name":"digest","value":"sha256:va1ue\n"}],"steps":[{"name":"build","results":[{"name":"log","value":"x"}]}]}}`
+	if got := string(s.seen()[0].body); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestRunAfterSIGTERM(t *testing.T) {
+	t.Run("publishes what the command leaves when it is stopped", func(t *testing.T) {
+		s := newAPIServer(t)
+		o := newStep(t, s, `trap 'printf last >$0/digest; exit 9' TERM; echo ready; while :; do sleep 0.01; done`)
+		cmd := publisherCommand(t, rolePublisher, o, s.environ()...)
+		readLine := startAndRead(t, cmd)
+		readLine()
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		if code := cmd.ProcessState.ExitCode(); code != 9 {
+			t.Errorf("exit code %d, want 9", code)
+		}
+		requests := s.seen()
+		if len(requests) != 1 || !strings.Contains(string(requests[0].body), `"value":"last"`) {
+			t.Errorf("requests %+v", requests)
+		}
+	})
+	// Each of these would take an hour if SIGTERM did not bring the bound nearer.
+	for name, answer := range map[string]func(arrived chan<- struct{}) http.HandlerFunc{
+		"ends an attempt that gets no answer": func(arrived chan<- struct{}) http.HandlerFunc {
+			return func(_ http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				arrived <- struct{}{}
+				<-r.Context().Done()
+			}
+		},
+		"ends a pause": func(arrived chan<- struct{}) http.HandlerFunc {
+			return func(w http.ResponseWriter, r *http.Request) {
+				status(503, "ServiceUnavailable", "away", "Retry-After", "3000")(w, r)
+				arrived <- struct{}{}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			arrived := make(chan struct{}, 10)
+			s := newAPIServer(t, slices.Repeat([]http.HandlerFunc{answer(arrived)}, 10)...)
+			o := newStep(t, s, startedAt+writeResult)
+			o.Timeout, o.GracePeriod = time.Hour, 2*time.Second
+			cmd := publisherCommand(t, rolePublisher, o, s.environ()...)
+			stderr, err := cmd.StderrPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			<-arrived
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			text, err := io.ReadAll(bufio.NewReader(stderr))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait()
+			if code := cmd.ProcessState.ExitCode(); code != 74 {
+				t.Errorf("exit code %d, want 74", code)
+			}
+			wantText(t, string(text), "at the end of the pod's grace period of 2s")
+			checkTermination(t, o, "ResultsNotPublished", string(text))
+		})
+	}
+}
