@@ -29,13 +29,29 @@ func checkListOnce(where string, stored, incoming results, declared resultTypes,
 		case !given:
 			return invalid(ruleOnce, "%s: result %.100q is stored and cannot be removed", where, old.name)
 		case at < next:
-			return invalid(ruleOnce, "%s: the order of stored results cannot be changed (result %.100q)", where, old.name)
+			return outOfOrder(where, old.name)
 		case !repeats(incoming.list[at], old, declared[old.name]):
 			return invalid(ruleOnce, "%s: result %.100q is stored and cannot be changed", where, old.name)
 		}
 		next = at + 1
 	}
 	return nil
+}
+
+func outOfOrder(where, name string) *denial {
+	return invalid(ruleOnce, "%s: stored results come first, in the order they are stored in (result %.100q)", where, name)
+}
+
+// lastRepeated returns the place in incoming of the last stored result it repeats, -1 if it repeats none. Results
+// that are added come after it: were they moved there silently, the same write made again would be out of order.
+func lastRepeated(stored, incoming results) int {
+	last := -1
+	for _, old := range stored.list {
+		if i, ok := incoming.index[old.name]; ok {
+			last = max(last, i)
+		}
+	}
+	return last
 }
 
 // repeats reports whether an incoming result says what is stored, in either form.

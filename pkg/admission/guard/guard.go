@@ -157,9 +157,9 @@ func judgePod(limits result.Limits, stored, incoming taskRun) verdict {
 	); d != nil {
 		return verdict{denial: d}
 	}
-	final, err := merge(declared, stored.status, incoming.status)
-	if err != nil {
-		return verdict{denial: invalid(ruleType, "%v", err)}
+	final, d := merge(declared, stored.status, incoming.status)
+	if d != nil {
+		return verdict{denial: d}
 	}
 	if d := firstDenial(
 		func() *denial { return checkFrozen(stored.status, final.adds()) },

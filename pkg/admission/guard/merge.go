@@ -36,31 +36,35 @@ func (m merged) adds() bool { return len(m.added) > 0 }
 // result and fails the TaskRun (validateTaskRunResults). Here it is the publisher that fails it, because it finds
 // less stored than it sent. A step result that feeds a Task result of another type is therefore left out
 // with it: were only the Task result left out, nobody would notice and the TaskRun would succeed without it.
-func merge(declared declarations, stored, incoming status) (merged, error) {
+func merge(declared declarations, stored, incoming status) (merged, *denial) {
 	m := merged{results: slices.Clone(stored.results.list), steps: slices.Clone(stored.steps.list), has: make(map[string]bool)}
 	for _, e := range m.results {
 		m.has[e.name] = true
 	}
-	for _, e := range incoming.results.list {
+	repeated := lastRepeated(stored.results, incoming.results)
+	for i, e := range incoming.results.list {
 		if m.has[e.name] {
 			continue
 		}
 		want := declared.results[e.name]
 		t, err := typed(e, want)
 		if err != nil {
-			return merged{}, fmt.Errorf("status.results: %w", err)
+			return merged{}, invalid(ruleType, "status.results: %v", err)
 		}
 		if t.typ != string(want) {
 			m.warnings = append(m.warnings, wrongType(e.name, want, t.typ))
 			continue
+		}
+		if i < repeated {
+			return merged{}, outOfOrder("status.results", e.name)
 		}
 		m.has[e.name] = true
 		m.results = append(m.results, t)
 		m.added = append(m.added, addition{what: fmt.Sprintf("result %.100q", e.name), bytes: valueSize(e.value)})
 	}
 	for _, st := range incoming.steps.list {
-		if err := m.mergeStep(declared, st); err != nil {
-			return merged{}, fmt.Errorf("status.steps: %w", err)
+		if d := m.mergeStep(declared, st); d != nil {
+			return merged{}, d
 		}
 	}
 	return m, nil
@@ -68,21 +72,21 @@ func merge(declared declarations, stored, incoming status) (merged, error) {
 
 // mergeStep adds the results of one step, and those Task results that take their value from them
 // (createTaskResultsFromStepResults in Tekton's pkg/pod/status.go: type and value are the step result's).
-func (m *merged) mergeStep(declared declarations, incoming step) error {
+func (m *merged) mergeStep(declared declarations, incoming step) *denial {
 	final, i := partialStep(incoming.name), slices.IndexFunc(m.steps, func(s step) bool { return s.name == incoming.name })
 	if i >= 0 {
 		final = m.steps[i]
 	}
 	stored := final.results
 	final.results.list = slices.Clone(stored.list)
-	feeds := declared.feeds[incoming.name]
-	for _, e := range incoming.results.list {
+	feeds, repeated := declared.feeds[incoming.name], lastRepeated(stored, incoming.results)
+	for place, e := range incoming.results.list {
 		if _, ok := stored.find(e.name); ok {
 			continue
 		}
 		t, err := typed(e, declared.steps[incoming.name][e.name])
 		if err != nil {
-			return err
+			return invalid(ruleType, "the results of a step: %v", err)
 		}
 		if fed, ok := feeds[e.name]; ok {
 			if want := declared.results[fed]; t.typ != string(want) {
@@ -93,6 +97,9 @@ func (m *merged) mergeStep(declared declarations, incoming step) error {
 				m.has[fed] = true
 				m.results = append(m.results, entry{name: fed, typ: t.typ, value: t.value})
 			}
+		}
+		if place < repeated {
+			return outOfOrder("the results of a step", e.name)
 		}
 		final.results.list = append(final.results.list, t)
 		m.added = append(m.added, addition{what: fmt.Sprintf("result %.100q of step %.100q", e.name, incoming.name), bytes: valueSize(e.value)})
