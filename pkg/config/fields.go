@@ -1,0 +1,98 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/indelible-ci/indelible/pkg/result"
+)
+
+// controllers must name somebody: with an empty list Tekton itself could complete no TaskRun.
+func (r *reader) controllers(to *[]string, v any) {
+	const path = "controllers"
+	if v == nil {
+		return
+	}
+	list, ok := v.([]any)
+	if !ok || len(list) == 0 {
+		r.problem(path, "must be a list of at least one user name, such as %s", DefaultController)
+		return
+	}
+	names := make([]string, 0, len(list))
+	for i, item := range list {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if item == nil {
+			item = ""
+		}
+		var name string
+		r.text(&name, at, item)
+		if name != "" && slices.Contains(names, name) {
+			r.problem(at, "is in the list already")
+		}
+		names = append(names, name)
+	}
+	*to = names
+}
+
+// limits are compared only if each could be read: one problem is not to be told as three.
+func (r *reader) limits(to *result.Limits, v any) {
+	before := len(r.problems)
+	fields := r.object("limits", v, "result", "taskRun", "object")
+	r.bytes(&to.Result, "limits.result", fields["result"])
+	r.bytes(&to.TaskRun, "limits.taskRun", fields["taskRun"])
+	r.bytes(&to.Object, "limits.object", fields["object"])
+	if len(r.problems) > before {
+		return
+	}
+	ordered := []struct {
+		path string
+		size int64
+	}{{"limits.result", to.Result}, {"limits.taskRun", to.TaskRun}, {"limits.object", to.Object}}
+	for i, lower := range ordered[:2] {
+		if higher := ordered[i+1]; lower.size > higher.size {
+			r.problem(lower.path, "is %s, more than the %s of %s: lower %s or raise %s",
+				result.Size(lower.size), result.Size(higher.size), higher.path, lower.path, higher.path)
+		}
+	}
+	if to.Object > MaxObjectLimit {
+		r.problem("limits.object", "is %s, but must be at most %s, because etcd refuses requests over 1.5 MiB: lower it to 1.45Mi or less",
+			result.Size(to.Object), result.Size(MaxObjectLimit))
+	}
+}
+
+func (r *reader) publisher(to *Publisher, v any) {
+	fields := r.object("publisher", v, "image", "pullPolicy", "delivery", "timeout")
+	if fields["image"] == nil {
+		r.problem("publisher.image", "is required: the image that holds the publisher")
+	}
+	r.text(&to.Image, "publisher.image", fields["image"])
+
+	pullPolicy := string(to.PullPolicy)
+	r.oneOf(&pullPolicy, "publisher.pullPolicy", fields["pullPolicy"],
+		string(corev1.PullIfNotPresent), string(corev1.PullAlways), string(corev1.PullNever))
+	to.PullPolicy = corev1.PullPolicy(pullPolicy)
+
+	r.oneOf(&to.Delivery, "publisher.delivery", fields["delivery"],
+		DeliveryAuto, DeliveryImageVolume, DeliveryInitContainer)
+	r.timeout(&to.Timeout, "publisher.timeout", fields["timeout"])
+}
+
+func (r *reader) timeout(to *time.Duration, path string, v any) {
+	if v == nil {
+		return
+	}
+	s, ok := v.(string)
+	d, err := time.ParseDuration(s)
+	switch {
+	case !ok || err != nil:
+		r.problem(path, "must be a duration such as 90s or 2m")
+	case d <= 0 || d > MaxPublishTimeout:
+		r.problem(path, "is %s, but must be more than 0 and at most %s", d, strings.TrimSuffix(MaxPublishTimeout.String(), "0s"))
+	default:
+		*to = d
+	}
+}

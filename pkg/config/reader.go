@@ -1,0 +1,115 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// reader takes values out of a decoded file and remembers every problem. A value that is missing or null leaves
+// the default in place.
+type reader struct{ problems []error }
+
+func (r *reader) problem(path, format string, args ...any) {
+	if path == "" {
+		path = "the file"
+	}
+	r.problems = append(r.problems, fmt.Errorf("%s %s", path, fmt.Sprintf(format, args...)))
+}
+
+// object returns the fields of v and reports those that are not allowed.
+func (r *reader) object(path string, v any, allowed ...string) map[string]any {
+	if v == nil {
+		return nil
+	}
+	fields, ok := v.(map[string]any)
+	if !ok {
+		r.problem(path, "must be an object with the fields %s", strings.Join(allowed, ", "))
+		return nil
+	}
+	var unknown []string
+	for name := range fields {
+		if !slices.Contains(allowed, name) {
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(unknown)
+	for _, name := range unknown {
+		full := name
+		if path != "" {
+			full = path + "." + name
+		}
+		r.problem(full, "is not a field; allowed are %s", strings.Join(allowed, ", "))
+	}
+	return fields
+}
+
+// constant demands one value.
+func (r *reader) constant(path string, v any, want string) {
+	if v != want {
+		r.problem(path, "must be %s", want)
+	}
+}
+
+// text reads a string without white space, which no user name and no image reference has.
+func (r *reader) text(to *string, path string, v any) {
+	if v == nil {
+		return
+	}
+	s, ok := v.(string)
+	switch {
+	case !ok:
+		r.problem(path, "must be a string")
+	case s == "":
+		r.problem(path, "must not be empty")
+	case strings.ContainsFunc(s, unicode.IsSpace):
+		r.problem(path, "must not contain white space")
+	default:
+		*to = s
+	}
+}
+
+// oneOf reads one of some strings.
+func (r *reader) oneOf(to *string, path string, v any, allowed ...string) {
+	if v == nil {
+		return
+	}
+	if s, ok := v.(string); ok && slices.Contains(allowed, s) {
+		*to = s
+		return
+	}
+	r.problem(path, "must be one of %s", strings.Join(allowed, ", "))
+}
+
+// quantity is the part of Kubernetes' quantities that sizes are written in. Exponents are left out, because parsing
+// one like 1e99999999 takes minutes, and so is "m", which means a thousandth and is always meant as a million.
+var quantity = regexp.MustCompile(`^[0-9]{1,12}(\.[0-9]{1,6})?(Ki|Mi|Gi|k|M|G)?$`)
+
+// bytes reads a Kubernetes quantity such as 1Mi or 1048576.
+func (r *reader) bytes(to *int64, path string, v any) {
+	var s string
+	switch v := v.(type) {
+	case nil:
+		return
+	case string:
+		s = v
+	case json.Number:
+		s = v.String()
+	}
+	if !quantity.MatchString(s) {
+		r.problem(path, "must be a size such as 800Ki or 1Mi")
+		return
+	}
+	q, err := resource.ParseQuantity(s)
+	if err != nil || q.Value() < 1 || q.Value() > math.MaxInt32 {
+		r.problem(path, "must be a size from 1 byte to 2Gi, such as 800Ki or 1Mi")
+		return
+	}
+	*to = q.Value()
+}

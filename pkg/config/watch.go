@@ -1,0 +1,102 @@
+package config
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+)
+
+// Watcher keeps the configuration of a running program up to date. It compares the file's content at intervals
+// rather than waiting for events: the kubelet replaces a ConfigMap's files by swapping a symbolic link above them,
+// which a watch on the file does not see.
+//
+// A file that cannot be read or used is logged and counted once, and the last good configuration stays in force.
+type Watcher struct {
+	path     string
+	interval time.Duration
+	metrics  *Metrics
+	log      logr.Logger
+
+	current atomic.Pointer[Configuration]
+	// seen is of the content looked at last, good or bad; unreadable is set while the file cannot be read. Both
+	// belong to the goroutine in Start.
+	seen       [sha256.Size]byte
+	unreadable bool
+}
+
+// NewWatcher loads the file, which must be good: there is no earlier configuration to go on with.
+// metrics may be nil.
+func NewWatcher(path string, interval time.Duration, metrics *Metrics, log logr.Logger) (*Watcher, error) {
+	if metrics == nil {
+		metrics = NewMetrics(nil)
+	}
+	data, c, err := load(path)
+	if err != nil {
+		return nil, err
+	}
+	w := &Watcher{path: path, interval: interval, metrics: metrics, log: log.WithValues("path", path)}
+	w.current.Store(c)
+	w.seen = sha256.Sum256(data)
+	return w, nil
+}
+
+// Current returns the configuration in force. It takes no lock, and what it returns must not be changed.
+func (w *Watcher) Current() *Configuration { return w.current.Load() }
+
+// Start watches until ctx ends.
+func (w *Watcher) Start(ctx context.Context) error {
+	ticker := time.NewTicker(w.interval)
+	defer ticker.Stop()
+	w.watch(ctx, ticker.C)
+	return nil
+}
+
+// NeedLeaderElection tells a controller-runtime manager to start this on every replica.
+func (w *Watcher) NeedLeaderElection() bool { return false }
+
+func (w *Watcher) watch(ctx context.Context, ticks <-chan time.Time) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticks:
+			w.check()
+		}
+	}
+}
+
+// check looks at the file once.
+func (w *Watcher) check() {
+	data, err := os.ReadFile(w.path)
+	if err != nil {
+		if !w.unreadable {
+			w.unreadable = true
+			w.keep(fmt.Errorf("read configuration: %w", err))
+		}
+		return
+	}
+	sum := sha256.Sum256(data)
+	if sum == w.seen && !w.unreadable {
+		return
+	}
+	w.seen, w.unreadable = sum, false
+	c, err := Parse(data)
+	if err != nil {
+		w.keep(err)
+		return
+	}
+	w.current.Store(c)
+	w.metrics.reloaded()
+	w.log.Info("configuration reloaded")
+}
+
+// keep goes on with the configuration there is.
+func (w *Watcher) keep(err error) {
+	w.metrics.failed()
+	w.log.Error(err, "configuration cannot be used; the last good one stays in force")
+}
