@@ -14,7 +14,7 @@ LOCAL := $(TOOLS)/cluster
 
 # With KUBECONFIG the cluster is the user's: it is never started or stopped, and its nodes pull images from
 # IMAGE_REPO. Without, it is the local one of test/cluster, into which images are loaded.
-LOCAL_KUBECONFIG := /var/lib/indelible-cluster/admin.kubeconfig
+LOCAL_KUBECONFIG := /var/lib/indelible-cluster/kubeconfig
 ifneq ($(filter-out $(LOCAL_KUBECONFIG),$(KUBECONFIG)),)
 EXISTING   := yes
 KUBECTL    ?= kubectl

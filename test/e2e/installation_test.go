@@ -10,11 +10,11 @@ import (
 	"testing"
 
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
-	"github.com/indelible-ci/indelible/pkg/config"
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
@@ -180,7 +180,7 @@ spec:
 
 func TestInitContainerDelivery(t *testing.T) {
 	p := newPlace(t)
-	configure(p, func(c *config.Config) { c.Publisher.Delivery = "init-container" })
+	configure(p, "delivery", "init-container")
 	p.create(taskRunOf(`- {name: text}`, writeSample(100_000, "text")))
 	tr := p.taskRun("run")
 	taskRunSucceeded(t, tr)
@@ -190,40 +190,53 @@ func TestInitContainerDelivery(t *testing.T) {
 	}
 }
 
-// configure changes the installation's configuration file for one test.
-func configure(p *place, change func(*config.Config)) {
+// configure sets a field of publisher in the installation's configuration file, for one test.
+func configure(p *place, field, value string) {
 	p.t.Helper()
 	ctx := context.Background()
 	maps := cluster.Kube.CoreV1().ConfigMaps(system)
-	set := func(text string) {
+	read := func() (*corev1.ConfigMap, string) {
 		p.t.Helper()
 		cm, err := maps.Get(ctx, "indelible-config", metav1.GetOptions{})
 		if err != nil {
 			p.t.Fatal(err)
 		}
+		return cm, cm.Data["config.yaml"]
+	}
+	write := func(text string) {
+		p.t.Helper()
+		cm, _ := read()
 		cm.Data["config.yaml"] = text
 		if _, err := maps.Update(ctx, cm, metav1.UpdateOptions{}); err != nil {
 			p.t.Fatal(err)
 		}
 		// The webhook reloads the file by itself, but the kubelet takes up to a minute to bring it; new pods have
 		// it at once.
-		p.kubectl("rollout", "restart", "deployment/"+deployment, "-n", system)
-		p.kubectl("rollout", "status", "deployment/"+deployment, "-n", system, "--timeout=120s")
+		restart(p)
 	}
-	cm, err := maps.Get(ctx, "indelible-config", metav1.GetOptions{})
+	_, before := read()
+	var file map[string]any
+	if err := yaml.Unmarshal([]byte(before), &file); err != nil {
+		p.t.Fatal(err)
+	}
+	file["publisher"].(map[string]any)[field] = value
+	after, err := yaml.Marshal(file)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	before := cm.Data["config.yaml"]
-	c, err := config.Parse([]byte(before))
-	if err != nil {
-		p.t.Fatal(err)
+	p.t.Cleanup(func() { write(before) })
+	write(string(after))
+}
+
+// restart replaces every webhook replica. It does not use p.ctx, which has ended when tests clean up.
+func restart(p *place) {
+	p.t.Helper()
+	for _, args := range [][]string{
+		{"rollout", "restart", "deployment/" + deployment, "-n", system},
+		{"rollout", "status", "deployment/" + deployment, "-n", system, "--timeout=120s"},
+	} {
+		if _, err := cluster.Kubectl(context.Background(), args...); err != nil {
+			p.t.Fatal(err)
+		}
 	}
-	change(&c)
-	after, err := yaml.Marshal(c)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	p.t.Cleanup(func() { set(before) })
-	set(string(after))
 }

@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/indelible-ci/indelible/pkg/config"
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
@@ -67,7 +66,7 @@ func waitForLog(p *place, pod, container, want string) {
 
 func TestGuardAwayForGood(t *testing.T) {
 	p := newPlace(t)
-	configure(p, func(c *config.Config) { c.Publisher.Timeout = metav1.Duration{Duration: 20 * time.Second} })
+	configure(p, "timeout", "20s")
 	p.create(waiting(writeSample(80_000, "text")))
 	pod := p.running("run", "step-write")
 	wantInjected(p, pod)
