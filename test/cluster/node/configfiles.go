@@ -1,13 +1,13 @@
 package node
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // apiURL is where clients on this machine find the API server.
@@ -16,29 +16,48 @@ const apiURL = "https://127.0.0.1:6443"
 // PauseImage holds a pod's network namespace open.
 const PauseImage = "docker.io/library/indelible-pause:local"
 
-// writeConfig writes the configuration of every component. It is written on each up, so that a new version of this tool
-// reaches a cluster that was made by an older one.
+// configFile is a file and the component that reads it, if one reads it only when it starts.
+type configFile struct{ path, content, reader string }
+
+// writeConfig writes the configuration of every component. It is compared on each up, so that a new version of this tool
+// reaches a cluster that was made by an older one: the reader of a changed file is ended, and started again with the others.
 func (s State) writeConfig() error {
 	runc, err := exec.LookPath("runc")
 	if err != nil {
 		return fmt.Errorf("find runc: %w", err)
 	}
-	files := map[string]string{
-		s.config("containerd.toml"):              s.containerdConfig(runc, snapshotter(string(s))),
-		s.config("kubelet.yaml"):                 s.kubeletConfig(resolvConf()),
-		s.config("kube-proxy.yaml"):              s.kubeProxyConfig(),
-		s.cniConfig() + "/10-indelible.conflist": s.cni(),
-		s.Kubeconfig():                           s.kubeconfig("admin"),
+	files := []configFile{
+		{s.config("containerd.toml"), s.containerdConfig(runc, snapshotter(string(s))), "containerd"},
+		{s.config("kubelet.yaml"), s.kubeletConfig(resolvConf()), "kubelet"},
+		{s.config("kube-proxy.yaml"), s.kubeProxyConfig(), "kube-proxy"},
+		{filepath.Join(s.cniConfig(), "10-indelible.conflist"), s.cni(), ""},
+		{s.Kubeconfig(), s.kubeconfig("admin"), ""},
 	}
 	for _, user := range []string{"kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "volume-provisioner"} {
-		files[s.userConfig(user)] = s.kubeconfig(user)
+		files = append(files, configFile{s.userConfig(user), s.kubeconfig(user), user})
 	}
-	for path, content := range files {
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o600)); err != nil {
+	for _, file := range files {
+		if err := s.update(file); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// update leaves an unchanged file alone: kube-proxy, for one, ends when its file is written.
+func (s State) update(file configFile) error {
+	if now, err := os.ReadFile(file.path); err == nil && string(now) == file.content {
+		return nil
+	}
+	if file.reader != "" {
+		if err := s.stop(file.reader, 20*time.Second); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(file.path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(file.path, []byte(file.content), 0o600)
 }
 
 func (s State) kubeconfig(user string) string {
@@ -140,6 +159,7 @@ bindAddress: 127.0.0.1
 healthzBindAddress: 127.0.0.1:10256
 metricsBindAddress: 127.0.0.1:10249
 hostnameOverride: %s
+nodePortAddresses: [primary]
 clientConnection: {kubeconfig: %q}
 iptables: {masqueradeAll: true, localhostNodePorts: false}
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}

@@ -28,7 +28,7 @@ func makeNetwork(ctx context.Context) error {
 	if err := rangeIsFree(ctx); err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join("/sys/class/net", bridge)); errors.Is(err, os.ErrNotExist) {
+	if !isInterface(bridge) {
 		if _, err := run(ctx, "", "ip", "link", "add", bridge, "type", "bridge"); err != nil {
 			return err
 		}
@@ -86,13 +86,11 @@ func rangeIsFree(ctx context.Context) error {
 // end of a pod's pair deletes the other.
 func removeNetwork(ctx context.Context) error {
 	var failed []error
-	for _, name := range bridgePorts() {
-		_, err := run(ctx, "", "ip", "link", "delete", name)
-		failed = append(failed, err)
-	}
-	if _, err := os.Stat(filepath.Join("/sys/class/net", bridge)); err == nil {
-		_, err := run(ctx, "", "ip", "link", "delete", bridge)
-		failed = append(failed, err)
+	for _, name := range append(bridgePorts(), bridge) {
+		// The kernel deletes the interfaces of a pod that just ended by itself, and may be first.
+		if _, err := run(ctx, "", "ip", "link", "delete", name); err != nil && isInterface(name) {
+			failed = append(failed, err)
+		}
 	}
 	for _, family := range []string{"iptables", "ip6tables"} {
 		saved, err := run(ctx, "", family+"-save")
@@ -112,6 +110,11 @@ func removeNetwork(ctx context.Context) error {
 		}
 	}
 	return errors.Join(failed...)
+}
+
+func isInterface(name string) bool {
+	_, err := os.Stat(filepath.Join("/sys/class/net", name))
+	return err == nil
 }
 
 // bridgePorts lists the host ends of the pods' interfaces.

@@ -33,7 +33,7 @@ func (s State) Leftovers(ctx context.Context) ([]string, error) {
 	for _, name := range bridgePorts() {
 		left = append(left, "interface "+name)
 	}
-	if _, err := os.Stat(filepath.Join("/sys/class/net", bridge)); err == nil {
+	if isInterface(bridge) {
 		left = append(left, "interface "+bridge)
 	}
 	for _, link := range s.logLinks() {

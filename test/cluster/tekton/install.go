@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -44,27 +45,38 @@ func Install(ctx context.Context, kubectl Kubectl, manifests Manifests) error {
 	return answers(ctx, kubectl)
 }
 
-// apply is server-side: what Tekton itself fills in later, such as its webhooks' certificates, is not ours and stays.
+// apply is server-side: what Tekton itself fills in later, such as its webhooks' certificates, is not ours and stays. In a
+// cluster that starts again, Tekton's webhook checks its ConfigMaps, and refuses them until its pod is back.
 func apply(ctx context.Context, kubectl Kubectl, manifests string) error {
-	_, err := kubectl(ctx, manifests, "apply", "--server-side", "--force-conflicts", "--field-manager=indelible-cluster", "-f", "-")
-	if err != nil {
-		return fmt.Errorf("apply Tekton's manifests: %w", err)
-	}
-	return nil
+	return untilAccepted(ctx, "apply Tekton's manifests", func() error {
+		_, err := kubectl(ctx, manifests, "apply", "--server-side", "--force-conflicts", "--field-manager=indelible-cluster", "-f", "-")
+		return err
+	})
 }
 
 // answers waits until Tekton's webhook has its certificate and its service has an endpoint, which follow a moment after its
 // deployment is available.
 func answers(ctx context.Context, kubectl Kubectl) error {
-	for {
+	return untilAccepted(ctx, "reach Tekton's webhook", func() error {
 		_, err := kubectl(ctx, probe, "create", "--dry-run=server", "-f", "-")
+		return err
+	})
+}
+
+// untilAccepted repeats what the API server refuses because a webhook cannot be called, and nothing else.
+func untilAccepted(ctx context.Context, what string, try func() error) error {
+	for {
+		err := try()
 		if err == nil {
 			return nil
 		}
+		if !strings.Contains(err.Error(), "failed calling webhook") {
+			return fmt.Errorf("%s: %w", what, err)
+		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("Tekton's webhook does not answer: %w", err), ctx.Err())
-		case <-time.After(500 * time.Millisecond):
+			return errors.Join(fmt.Errorf("%s: %w", what, err), ctx.Err())
+		case <-time.After(time.Second):
 		}
 	}
 }
