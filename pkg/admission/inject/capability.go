@@ -82,30 +82,35 @@ func (c *Capability) find(ctx context.Context) (ok bool, because string, err err
 	if because := tooOld("the API server", "Kubernetes", info.GitVersion, minKubernetes); because != "" {
 		return false, because, nil
 	}
-	var seen int
-	list := &corev1.NodeList{}
+	return c.findInNodes(ctx)
+}
+
+// findInNodes stops at the first node that cannot.
+func (c *Capability) findInNodes(ctx context.Context) (ok bool, because string, err error) {
+	seen, next := 0, ""
 	for {
-		if err := c.nodes.List(ctx, list, client.Limit(nodePage), client.Continue(list.Continue)); err != nil {
+		page := &corev1.NodeList{}
+		if err := c.nodes.List(ctx, page, client.Limit(nodePage), client.Continue(next)); err != nil {
 			return false, "", fmt.Errorf("list nodes: %w", err)
 		}
-		for i := range list.Items {
-			info := list.Items[i].Status.NodeInfo
+		for i := range page.Items {
+			info := page.Items[i].Status.NodeInfo
 			if info.OperatingSystem == windows {
 				continue // no injected Pod lands there
 			}
 			seen++
-			if because := unfitNode(list.Items[i].Name, info); because != "" {
+			if because := unfitNode(page.Items[i].Name, info); because != "" {
 				return false, because, nil
 			}
 		}
-		if list.Continue == "" {
-			break
+		if next = page.Continue; next != "" {
+			continue
 		}
+		if seen == 0 {
+			return false, "there are no Linux nodes to judge by", nil
+		}
+		return true, "", nil
 	}
-	if seen == 0 {
-		return false, "there are no Linux nodes to judge by", nil
-	}
-	return true, "", nil
 }
 
 // unfitNode says why image volumes cannot be used on a node, or "".
