@@ -1,0 +1,486 @@
+package inject
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"github.com/indelible-ci/indelible/pkg/publisher"
+	"github.com/indelible-ci/indelible/pkg/result"
+)
+
+// The Pods in testdata are Tekton's own; see testdata/tektonpods.
+
+var testSettings = Settings{
+	Image: "indelible-publisher:dev", PullPolicy: corev1.PullNever, Delivery: DeliveryImageVolume,
+	Timeout: 90 * time.Second, Limits: result.Limits{Result: 100, TaskRun: 200, Object: 300},
+}
+
+// tree is a Pod as JSON, of which nothing is lost.
+type tree = map[string]any
+
+func readPod(t *testing.T, name string) []byte {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("testdata", name+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// edit changes a Pod's JSON.
+func edit(t *testing.T, raw []byte, change func(pod tree)) []byte {
+	t.Helper()
+	pod := parse(t, raw)
+	change(pod)
+	out, err := json.Marshal(pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func parse(t *testing.T, raw []byte) tree {
+	t.Helper()
+	var pod tree
+	if err := json.Unmarshal(raw, &pod); err != nil {
+		t.Fatal(err)
+	}
+	return pod
+}
+
+func at(v any, path ...any) any {
+	for _, p := range path {
+		switch p := p.(type) {
+		case string:
+			v = v.(tree)[p]
+		case int:
+			v = v.([]any)[p]
+		}
+	}
+	return v
+}
+
+func create(raw []byte) admission.Request {
+	return admission.Request{AdmissionRequest: admissionv1.AdmissionRequest{
+		Operation: admissionv1.Create, Namespace: "ci",
+		Resource: metav1.GroupVersionResource{Version: "v1", Resource: "pods"},
+		Object:   runtime.RawExtension{Raw: raw},
+	}}
+}
+
+func handle(t *testing.T, o Options, raw []byte) (after []byte, response admission.Response) {
+	t.Helper()
+	if o.Settings == nil {
+		o.Settings = func() Settings { return testSettings }
+	}
+	o.Log = logr.Discard()
+	req := create(raw)
+	response = New(o).Handle(context.Background(), req)
+	if !response.Allowed {
+		t.Fatalf("the pod was refused: %v", response.Result)
+	}
+	if err := response.Complete(req); err != nil {
+		t.Fatal(err)
+	}
+	if response.Patch == nil {
+		return raw, response
+	}
+	patch, err := jsonpatch.DecodePatch(response.Patch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err = patch.Apply(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return after, response
+}
+
+// ownToken adds what the ServiceAccount admission plugin adds to every container before a webhook sees the Pod.
+func ownToken(pod tree) {
+	volume := tree{"name": "kube-api-access-x7k2p", "projected": tree{"defaultMode": 420, "sources": []any{
+		tree{"serviceAccountToken": tree{"expirationSeconds": 3607, "path": "token"}},
+		tree{"configMap": tree{"name": "kube-root-ca.crt", "items": []any{tree{"key": "ca.crt", "path": "ca.crt"}}}},
+		tree{"downwardAPI": tree{"items": []any{tree{"path": "namespace", "fieldRef": tree{"fieldPath": "metadata.namespace"}}}}},
+	}}}
+	spec := pod["spec"].(tree)
+	spec["volumes"] = append(spec["volumes"].([]any), volume)
+	for _, c := range append(slices.Clone(spec["containers"].([]any)), spec["initContainers"].([]any)...) {
+		mounts, _ := c.(tree)["volumeMounts"].([]any)
+		c.(tree)["volumeMounts"] = append(mounts, tree{
+			"name": "kube-api-access-x7k2p", "readOnly": true, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
+		})
+	}
+}
+
+const ownDir = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+// TestPublisherCommand: for Tekton's Pods, what runs in each step afterwards.
+func TestPublisherCommand(t *testing.T) {
+	first := "-wait_file /tekton/downward/ready -wait_file_content -post_file /tekton/run/0/out -termination_path /tekton/termination -step_metadata_dir /tekton/run/0/status"
+	tests := map[string]struct {
+		// others are the arguments of the steps before the last.
+		others []string
+		// command is what the publisher runs.
+		command string
+		results []string
+		steps   []publisher.StepResults
+	}{
+		"one-step": {
+			command: first + " -entrypoint sh -- -c|echo -n abc > /tekton/results/digest",
+			results: []string{"digest"},
+		},
+		"multi-step": {
+			others: []string{
+				first + " -entrypoint /tekton/scripts/script-0-9l9zj --",
+				"-wait_file /tekton/run/0/out -post_file /tekton/run/1/out -termination_path /tekton/termination -step_metadata_dir /tekton/run/1/status" +
+					" -on_error continue -timeout 1m30s -stdout_path /workspace/out -stderr_path /workspace/err -entrypoint make -- -results x -- -step_results=y",
+			},
+			command: "-wait_file /tekton/run/1/out -post_file /tekton/run/2/out -termination_path /tekton/termination -step_metadata_dir /tekton/run/2/status" +
+				` --when_expressions [{"input":"-x","operator":"in","values":["-results","a"]}] -entrypoint sh -- -c true`,
+			results: []string{"digest", "tags", "url"},
+			steps: []publisher.StepResults{
+				{Step: "build", Dir: "/tekton/run/1/status/results", Names: []string{"sha"}},
+				{Step: "unnamed-2", Dir: "/tekton/run/2/status/results", Names: []string{"left", "right"}},
+			},
+		},
+		"step-results-only": {
+			others:  []string{first + " -entrypoint sh -- -c true"},
+			command: "-wait_file /tekton/run/0/out -post_file /tekton/run/1/out -termination_path /tekton/termination -step_metadata_dir /tekton/run/1/status -entrypoint sh -- -c true",
+			steps:   []publisher.StepResults{{Step: "first", Dir: "/tekton/run/0/status/results", Names: []string{"a"}}},
+		},
+		"sidecar":        {command: first + " -entrypoint sh -- -c true", results: []string{"digest"}},
+		"native-sidecar": {command: first + " -entrypoint /tekton/scripts/script-0-9l9zj --", results: []string{"digest"}},
+		"breakpoint": {
+			command: first + " -breakpoint_on_failure -debug_before_step -entrypoint sh -- -c|echo -n abc > /tekton/results/digest",
+			results: []string{"digest"},
+		},
+		"compressed": {
+			command: first + " -compress_termination_message=true -entrypoint sh -- -c|echo -n abc > /tekton/results/digest",
+			results: []string{"digest"},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			after, response := handle(t, Options{}, edit(t, readPod(t, name), ownToken))
+			if len(response.Warnings) > 0 {
+				t.Errorf("warnings %q", response.Warnings)
+			}
+			var pod corev1.Pod
+			if err := json.Unmarshal(after, &pod); err != nil {
+				t.Fatal(err)
+			}
+			for i, want := range tc.others {
+				c := pod.Spec.Containers[i]
+				if diff := cmp.Diff([]string{"/tekton/bin/entrypoint"}, c.Command); diff != "" {
+					t.Errorf("%s: command: %s", c.Name, diff)
+				}
+				if diff := cmp.Diff(argv(want), c.Args); diff != "" {
+					t.Errorf("%s: args: %s", c.Name, diff)
+				}
+			}
+			last := pod.Spec.Containers[len(tc.others)]
+			if diff := cmp.Diff([]string{"/indelible/bin/publisher"}, last.Command); diff != "" {
+				t.Errorf("%s: command: %s", last.Name, diff)
+			}
+			got, err := publisher.ParseOptions(last.Args, io.Discard)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := publisher.Options{
+				Namespace: "ci", TaskRun: name, Results: tc.results, ResultsDir: "/tekton/results", Steps: tc.steps,
+				Credentials: ownDir, Timeout: 90 * time.Second, GracePeriod: 30 * time.Second,
+				Limits: result.Limits{Result: 100, TaskRun: 200, Object: 300}, TerminationMessage: "/tekton/termination",
+				Command: append([]string{"/tekton/bin/entrypoint"}, argv(tc.command)...),
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// argv splits at spaces up to a "|", and takes what follows it as one argument.
+func argv(s string) []string {
+	before, after, ok := strings.Cut(s, "|")
+	args := strings.Fields(before)
+	if ok {
+		args = append(args, after)
+	}
+	return args
+}
+
+// TestPatchTouchesNothingElse: with everything the package owns taken away again, the Pod is what it was, down to
+// fields no version of the API has.
+func TestPatchTouchesNothingElse(t *testing.T) {
+	names := []string{"one-step", "multi-step", "step-results-only", "sidecar", "native-sidecar", "breakpoint", "compressed"}
+	for _, name := range names {
+		for _, delivery := range []Delivery{DeliveryImageVolume, DeliveryInitContainer} {
+			t.Run(name+" "+string(delivery), func(t *testing.T) {
+				raw := edit(t, readPod(t, name), func(pod tree) {
+					pod["spec"].(tree)["fromTheFuture"] = tree{"a": 1.0}
+					at(pod, "spec", "containers", 0).(tree)["fromTheFuture"] = []any{true}
+					at(pod, "spec", "volumes", 0).(tree)["fromTheFuture"] = "x"
+				})
+				settings := testSettings
+				settings.Delivery = delivery
+				after, _ := handle(t, Options{Settings: func() Settings { return settings }}, raw)
+				want, got := parse(t, raw), parse(t, after)
+				for _, pod := range []tree{want, got} {
+					for _, c := range at(pod, "spec", "containers").([]any) {
+						if strings.HasPrefix(at(c, "name").(string), "step-") {
+							delete(c.(tree), "args")
+							delete(c.(tree), "command")
+						}
+						if mounts, ok := at(c, "volumeMounts").([]any); ok {
+							c.(tree)["volumeMounts"] = withoutOurs(mounts)
+						}
+					}
+					spec := pod["spec"].(tree)
+					spec["volumes"] = withoutOurs(spec["volumes"].([]any))
+					spec["initContainers"] = withoutOurs(spec["initContainers"].([]any))
+					delete(at(pod, "metadata", "annotations").(tree), "indelible.dev/injected")
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Error(diff)
+				}
+			})
+		}
+	}
+}
+
+func withoutOurs(list []any) []any {
+	return slices.DeleteFunc(slices.Clone(list), func(v any) bool { return strings.HasPrefix(at(v, "name").(string), "indelible-") })
+}
+
+func TestApplyingTwiceEqualsOnce(t *testing.T) {
+	for _, name := range []string{"one-step", "multi-step", "step-results-only", "native-sidecar"} {
+		for _, delivery := range []Delivery{DeliveryImageVolume, DeliveryInitContainer} {
+			settings := testSettings
+			settings.Delivery = delivery
+			o := Options{Settings: func() Settings { return settings }}
+			once, first := handle(t, o, readPod(t, name))
+			twice, second := handle(t, o, once)
+			if len(first.Patches) == 0 || len(second.Patches) > 0 || len(second.Warnings) > 0 {
+				t.Errorf("%s %s: %d, then %d operations, warnings %q", name, delivery, len(first.Patches), len(second.Patches), second.Warnings)
+			}
+			if diff := cmp.Diff(parse(t, once), parse(t, twice)); diff != "" {
+				t.Errorf("%s %s: %s", name, delivery, diff)
+			}
+		}
+	}
+}
+
+// TestSkips goes down the ladder, one rung a case.
+func TestSkips(t *testing.T) {
+	same := func(tree) {}
+	step := func(change func(c tree)) func(tree) {
+		return func(pod tree) { change(at(pod, "spec", "containers", 0).(tree)) }
+	}
+	const cannotRead = "indelible: results of this Pod keep Tekton's own size limit: cannot read the arguments of Tekton's entrypoint: "
+	const keeps = "indelible: results of this Pod keep Tekton's own size limit: "
+	tests := map[string]struct {
+		pod     string
+		change  func(pod tree)
+		reason  string
+		warning string
+	}{
+		"leaves alone a pod without the label":          {"one-step", func(p tree) { delete(at(p, "metadata", "labels").(tree), "tekton.dev/taskRun") }, "not_taskrun", ""},
+		"leaves alone a pod without an owner":           {"one-step", func(p tree) { delete(p["metadata"].(tree), "ownerReferences") }, "not_taskrun", ""},
+		"leaves alone a pod whose owner is no TaskRun":  {"one-step", func(p tree) { at(p, "metadata", "ownerReferences", 0).(tree)["kind"] = "Run" }, "not_taskrun", ""},
+		"leaves alone a pod of another group's TaskRun": {"one-step", func(p tree) { at(p, "metadata", "ownerReferences", 0).(tree)["apiVersion"] = "tekton.example/v1" }, "not_taskrun", ""},
+		"leaves alone a pod that no owner controls":     {"one-step", func(p tree) { delete(at(p, "metadata", "ownerReferences", 0).(tree), "controller") }, "not_taskrun", ""},
+		"leaves alone a pod that is opted out":          {"opted-out", same, "opted_out", ""},
+		"leaves alone a pod for Windows by node":        {"windows", same, "windows", ""},
+		"leaves alone a pod for Windows by its system":  {"one-step", func(p tree) { p["spec"].(tree)["os"] = tree{"name": "windows"} }, "windows", ""},
+		"leaves alone a pod of sidecar logs":            {"sidecar-logs", same, "sidecar_logs", ""},
+		"leaves alone a pod with the sidecar logs' container": {"one-step", func(p tree) {
+			at(p, "spec", "initContainers", 0).(tree)["name"] = "sidecar-tekton-log-results"
+		}, "sidecar_logs", ""},
+		"leaves alone a pod with SPIRE":                  {"spire", same, "spire", ""},
+		"leaves alone a pod with SPIRE's volume":         {"spire", step(func(c tree) { drop(c, "-enable_spire") }), "spire", ""},
+		"leaves alone a pod without results":             {"no-results", same, "no_results", ""},
+		"leaves alone a pod with an empty -results only": {"one-step", step(func(c tree) { swap(c, "digest", "") }), "no_results", ""},
+		"leaves alone a step with another command":       {"one-step", step(func(c tree) { c["command"] = []any{"/vault/vault-env"} }), "not_entrypoint", keeps + "a step's command is not /tekton/bin/entrypoint"},
+		"leaves alone a step with more command":          {"one-step", step(func(c tree) { c["command"] = []any{"/tekton/bin/entrypoint", "-x"} }), "not_entrypoint", keeps + "a step's command is not /tekton/bin/entrypoint"},
+		"leaves alone a pod without steps":               {"no-results", step(func(c tree) { c["name"] = "build" }), "not_entrypoint", keeps + "a step's command is not /tekton/bin/entrypoint"},
+		"leaves alone arguments without an end":          {"one-step", step(func(c tree) { drop(c, "--") }), "arguments", cannotRead + "container step-build: no -- ends the entrypoint's own arguments"},
+		"leaves alone a step without a post file":        {"one-step", step(func(c tree) { swap(c, "/tekton/run/0/out", "/tekton/run/x/out") }), "arguments", cannotRead + "container step-build: -post_file is not of the form /tekton/run/<step>/out"},
+		"leaves alone steps of the same place": {"step-results-only", func(p tree) {
+			swap(at(p, "spec", "containers", 1).(tree), "/tekton/run/1/out", "/tekton/run/0/out")
+		}, "arguments", cannotRead + "steps first and second have the same -post_file"},
+		"leaves alone steps that differ in results": {"multi-step", step(func(c tree) { swap(c, "digest,tags,url", "digest") }), "arguments", cannotRead + "steps fetch and build differ in -results"},
+		"leaves alone a step result without a folder": {"step-results-only", step(func(c tree) { drop(c, "-step_metadata_dir"); drop(c, "/tekton/run/0/status") }), "arguments",
+			cannotRead + "container step-first: -step_results without -step_metadata_dir"},
+		"leaves alone a pod with our volume's name": {"one-step", addVolume("indelible-bin"), "collision", keeps + "it already has a volume named indelible-bin"},
+		"leaves alone a pod with our token's name":  {"one-step", addVolume("indelible-token"), "collision", keeps + "it already has a volume named indelible-token"},
+		"leaves alone a mount at our path":          {"one-step", addMount("/indelible/bin/"), "collision", keeps + "its container step-build already mounts something at /indelible/bin/"},
+		"leaves alone a mount above our path":       {"one-step", addMount("/indelible"), "collision", keeps + "its container step-build already mounts something at /indelible"},
+		"leaves alone a mount below our path":       {"one-step", addMount("/indelible/token/x"), "collision", keeps + "its container step-build already mounts something at /indelible/token/x"},
+		"leaves alone a device at our path": {"one-step", step(func(c tree) {
+			c["volumeDevices"] = []any{tree{"name": "d", "devicePath": "/indelible/bin"}}
+		}), "collision", keeps + "its container step-build already has a device at /indelible/bin"},
+		"leaves alone a pod that cannot be decoded": {"one-step", func(p tree) { p["spec"].(tree)["volumes"] = "none" }, "error", keeps + "internal error: decode pod: "},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			registry := prometheus.NewPedanticRegistry()
+			_, response := handle(t, Options{Metrics: NewMetrics(registry)}, edit(t, readPod(t, tc.pod), tc.change))
+			if len(response.Patches) > 0 {
+				t.Errorf("patched: %v", response.Patches)
+			}
+			if warning := strings.Join(response.Warnings, "\n"); !strings.HasPrefix(warning, tc.warning) || tc.warning == "" && warning != "" {
+				t.Errorf("warning %q, want %q", warning, tc.warning)
+			}
+			if diff := cmp.Diff(map[string]float64{"skipped " + tc.reason: 1}, counted(t, registry)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// drop takes one argument away, swap replaces one.
+func drop(c tree, arg string) {
+	c["args"] = slices.DeleteFunc(c["args"].([]any), func(v any) bool { return v == arg })
+}
+
+func swap(c tree, from, to string) {
+	args := c["args"].([]any)
+	args[slices.Index(args, any(from))] = to
+}
+
+func addVolume(name string) func(tree) {
+	return func(pod tree) {
+		spec := pod["spec"].(tree)
+		spec["volumes"] = append(spec["volumes"].([]any), tree{"name": name, "emptyDir": tree{}})
+	}
+}
+
+func addMount(path string) func(tree) {
+	return func(pod tree) {
+		c := at(pod, "spec", "containers", 0).(tree)
+		c["volumeMounts"] = append(c["volumeMounts"].([]any), tree{"name": "theirs", "mountPath": path})
+	}
+}
+
+// counted returns the counters of indelible_inject_pods_total that are not zero, and checks that each decision was
+// timed.
+func counted(t *testing.T, g prometheus.Gatherer) map[string]float64 {
+	t.Helper()
+	families, err := g.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts, timed := map[string]float64{}, uint64(0)
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			timed += m.GetHistogram().GetSampleCount()
+			if v := m.GetCounter().GetValue(); v > 0 {
+				counts[m.GetLabel()[0].GetValue()+" "+m.GetLabel()[1].GetValue()] = v
+			}
+		}
+	}
+	if timed != 1 {
+		t.Errorf("%d decisions timed", timed)
+	}
+	return counts
+}
+
+func TestOtherRequestsAreLeftAlone(t *testing.T) {
+	tests := map[string]func(*admission.Request){
+		"allow an update":            func(r *admission.Request) { r.Operation = admissionv1.Update },
+		"allow another resource":     func(r *admission.Request) { r.Resource.Resource = "secrets" },
+		"allow a subresource":        func(r *admission.Request) { r.SubResource = "binding" },
+		"allow another group's pods": func(r *admission.Request) { r.Resource.Group = "metrics.k8s.io" },
+	}
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			req := create(readPod(t, "one-step"))
+			change(&req)
+			h := New(Options{Settings: func() Settings { return testSettings }, Log: logr.Discard()})
+			if r := h.Handle(context.Background(), req); !r.Allowed || len(r.Patches) > 0 {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
+
+func TestInjectedIsCounted(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	handle(t, Options{Metrics: NewMetrics(registry)}, readPod(t, "one-step"))
+	if diff := cmp.Diff(map[string]float64{"injected ": 1}, counted(t, registry)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestBadSettingsLeaveThePodAlone(t *testing.T) {
+	tests := map[string]struct {
+		settings Settings
+		want     string
+	}{
+		"no image":         {Settings{Delivery: DeliveryAuto}, "internal error: no publisher image is configured"},
+		"unknown delivery": {Settings{Image: "p", Delivery: "post"}, `internal error: choose delivery: unknown delivery "post"`},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, response := handle(t, Options{Settings: func() Settings { return tc.settings }}, readPod(t, "one-step"))
+			if len(response.Patches) > 0 || !strings.HasSuffix(strings.Join(response.Warnings, ""), tc.want) {
+				t.Errorf("patches %v, warnings %q", response.Patches, response.Warnings)
+			}
+		})
+	}
+}
+
+// answer is a ClusterInfo that always says the same.
+type answer struct {
+	ok  bool
+	err error
+}
+
+func (a answer) SupportsImageVolumes(context.Context) (bool, string, error) {
+	return a.ok, "because", a.err
+}
+
+func TestAutoDelivery(t *testing.T) {
+	tests := map[string]struct {
+		configured Delivery
+		cluster    ClusterInfo
+		want       string
+	}{
+		"auto uses image volumes where they are":        {DeliveryAuto, answer{ok: true}, "image-volume"},
+		"auto uses an init container elsewhere":         {DeliveryAuto, answer{}, "init-container"},
+		"auto uses an init container when unsure":       {DeliveryAuto, answer{ok: true, err: errors.New("x")}, "init-container"},
+		"auto uses an init container when nobody knows": {DeliveryAuto, nil, "init-container"},
+		"nothing configured means auto":                 {"", answer{ok: true}, "image-volume"},
+		"image volumes can be demanded":                 {DeliveryImageVolume, answer{}, "image-volume"},
+		"an init container can be demanded":             {DeliveryInitContainer, answer{ok: true}, "init-container"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			settings := testSettings
+			settings.Delivery = tc.configured
+			after, _ := handle(t, Options{Settings: func() Settings { return settings }, Cluster: tc.cluster}, readPod(t, "one-step"))
+			if got := at(parse(t, after), "metadata", "annotations", "indelible.dev/injected"); got != tc.want {
+				t.Errorf("got %v, want %s", got, tc.want)
+			}
+		})
+	}
+}
