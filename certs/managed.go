@@ -1,0 +1,248 @@
+package certs
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+const (
+	// poll is how often a replica looks although nothing is due. It bounds how long a replica serves with what
+	// the other one has replaced, and how long a webhook configuration that somebody replaced stays without its
+	// caBundle. It is a quarter of the publisher's retry bound (two minutes), so no result is lost to that.
+	poll = 30 * time.Second
+	// retry is how soon to look again after an error, and while a webhook configuration does not exist.
+	retry = 2 * time.Second
+	// attempts bounds the conflicts with the other replica within one round. There are two replicas, and the second
+	// to come finds nothing left to do.
+	attempts = 5
+)
+
+// ManagedOptions says what Managed works on.
+type ManagedOptions struct {
+	Client kubernetes.Interface
+	// Namespace and Secret name the Secret, Service the Service the certificate is for.
+	Namespace, Secret, Service string
+	// Configurations are the MutatingWebhookConfigurations that get the bundle as their caBundle. One that does
+	// not exist is skipped until it does.
+	Configurations []string
+	// Lifetimes defaults to DefaultLifetimes.
+	Lifetimes Lifetimes
+	// Now defaults to time.Now.
+	Now     func() time.Time
+	Metrics *Metrics
+	Log     logr.Logger
+}
+
+// Managed keeps the certificates of the webhook in a Secret, together with the other replicas.
+type Managed struct {
+	ManagedOptions
+	names []string
+
+	// mu guards what the TLS handshakes and the readiness probe read while Run writes.
+	mu      sync.RWMutex
+	held    *tls.Certificate
+	ready   bool // what is held has been published once
+	lastErr error
+}
+
+// NewManaged returns a Managed that has no certificate until Run has got one.
+func NewManaged(o ManagedOptions) (*Managed, error) {
+	if o.Lifetimes == (Lifetimes{}) {
+		o.Lifetimes = DefaultLifetimes()
+	}
+	if err := o.Lifetimes.validate(); err != nil {
+		return nil, err
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Managed{ManagedOptions: o, names: serviceNames(o.Service, o.Namespace)}, nil
+}
+
+// serviceNames lists the names a Service is reached by. The API server uses the one ending in .svc.
+func serviceNames(service, namespace string) []string {
+	inNamespace := service + "." + namespace
+	return []string{inNamespace + ".svc", inNamespace + ".svc.cluster.local", inNamespace, service}
+}
+
+// Run keeps the certificates until ctx ends. Errors are logged and tried again: what is held stays in use.
+func (m *Managed) Run(ctx context.Context) error {
+	for {
+		wait := retry
+		next, err := m.round(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			m.Log.Error(err, "Could not look after the serving certificate; trying again", "in", retry.String())
+		} else {
+			wait = min(poll, max(retry, next.Sub(m.Now())))
+		}
+		m.note(err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+	}
+}
+
+// round brings Secret, webhook configurations and the held certificate up to date, in this order, and returns
+// when to do so again.
+func (m *Managed) round(ctx context.Context) (time.Time, error) {
+	c, next, err := m.syncSecret(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	state, err := m.publish(ctx, c.bundlePEM())
+	if err != nil {
+		if m.mustHold() {
+			// Nobody can be served with what is held. Some API server may know this CA from before.
+			m.hold(c, false)
+		}
+		return time.Time{}, err
+	}
+	if err := m.notePublished(ctx, c, state.changed); err != nil {
+		return time.Time{}, err
+	}
+	// Only now, so that an API server has been told of the CA before it meets the certificate.
+	m.hold(c, true)
+	if state.missing {
+		return m.Now().Add(retry), nil
+	}
+	return next, nil
+}
+
+// syncSecret makes the Secret what plan says, and returns what it then holds.
+func (m *Managed) syncSecret(ctx context.Context) (content, time.Time, error) {
+	for range attempts {
+		secret, err := m.Client.CoreV1().Secrets(m.Namespace).Get(ctx, m.Secret, metav1.GetOptions{})
+		exists := true
+		if apierrors.IsNotFound(err) {
+			exists = false
+			secret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Secret}}
+		} else if err != nil {
+			return content{}, time.Time{}, fmt.Errorf("reading Secret %s/%s: %w", m.Namespace, m.Secret, err)
+		}
+		found, broken := parse(secret.Data)
+		if broken != nil {
+			m.Log.Info("Replacing the parts of the Secret that are broken or not ours",
+				"namespace", m.Namespace, "secret", m.Secret, "why", broken.Error())
+		}
+		c, done, next, err := plan(found, m.Now(), m.Lifetimes, m.names)
+		if err != nil {
+			return content{}, time.Time{}, err
+		}
+		if broken == nil && len(done) == 0 {
+			return c, next, nil
+		}
+		err = m.write(ctx, secret, exists, c)
+		if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+			continue
+		}
+		if err != nil {
+			return content{}, time.Time{}, err
+		}
+		for _, r := range done {
+			m.Log.Info("Rotated", "certificate", r.kind, "why", r.why)
+			m.Metrics.rotated(r.kind)
+		}
+		return c, next, nil
+	}
+	return content{}, time.Time{}, fmt.Errorf("writing Secret %s/%s: somebody else changed it %d times in a row", m.Namespace, m.Secret, attempts)
+}
+
+// write stores c in the Secret as it was read: the API server refuses if somebody else wrote since.
+func (m *Managed) write(ctx context.Context, secret *corev1.Secret, exists bool, c content) error {
+	data, err := c.data()
+	if err != nil {
+		return err
+	}
+	secret.Data = data
+	if exists {
+		_, err = m.Client.CoreV1().Secrets(m.Namespace).Update(ctx, secret, metav1.UpdateOptions{})
+	} else {
+		_, err = m.Client.CoreV1().Secrets(m.Namespace).Create(ctx, secret, metav1.CreateOptions{})
+	}
+	if err != nil {
+		return fmt.Errorf("writing Secret %s/%s: %w", m.Namespace, m.Secret, err)
+	}
+	return nil
+}
+
+// notePublished stores since when the next CA is published. It leaves that to the next round if the Secret has
+// changed since c was read.
+func (m *Managed) notePublished(ctx context.Context, c content, restarted bool) error {
+	if !c.published(m.Now(), restarted) {
+		return nil
+	}
+	secret, err := m.Client.CoreV1().Secrets(m.Namespace).Get(ctx, m.Secret, metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("reading Secret %s/%s: %w", m.Namespace, m.Secret, err)
+	}
+	stored, broken := parse(secret.Data)
+	if broken != nil || !stored.next.cert.Equal(c.next.cert) || !stored.published(m.Now(), restarted) {
+		return nil
+	}
+	if err := m.write(ctx, secret, true, stored); err != nil && !apierrors.IsConflict(err) {
+		return err
+	}
+	return nil
+}
+
+// mustHold tells whether serving with anything is better than with what is held.
+func (m *Managed) mustHold() bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.held == nil || !m.Now().Before(m.held.Leaf.NotAfter)
+}
+
+func (m *Managed) hold(c content, published bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.held = c.tlsCertificate()
+	m.ready = m.ready || published
+	m.Metrics.expiry(kindCA, c.signer.cert.NotAfter)
+	m.Metrics.expiry(kindServing, c.serving.cert.NotAfter)
+}
+
+func (m *Managed) note(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lastErr = err
+}
+
+// GetCertificate is for tls.Config.
+func (m *Managed) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.held == nil {
+		return nil, errors.New("no serving certificate yet")
+	}
+	return m.held, nil
+}
+
+// Ready tells why API servers cannot be served yet, nil if they can. Once ready, a replica that cannot reach
+// the API server stays ready as long as its certificate is valid: the webhook must not disappear from its Service
+// because of a passing fault.
+func (m *Managed) Ready() error {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	switch {
+	case m.held == nil || !m.ready:
+		return errors.Join(errors.New("the serving certificate is not published yet"), m.lastErr)
+	case !m.Now().Before(m.held.Leaf.NotAfter):
+		return errors.Join(errors.New("the serving certificate has expired"), m.lastErr)
+	}
+	return nil
+}

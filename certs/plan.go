@@ -1,0 +1,219 @@
+package certs
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Lifetimes says how long things last.
+type Lifetimes struct {
+	// CA is how long a CA is valid, Serving how long a serving certificate is.
+	CA, Serving time.Duration
+	// Overlap is how long a new CA is published before it signs. It must cover the time an API server may take
+	// to see a changed webhook configuration, and must be shorter than a third of CA.
+	Overlap time.Duration
+}
+
+// DefaultLifetimes: both ends of a rotation come round several times within the life of an installation, so
+// that a rotation is nothing rare, and an installation that was switched off for four months comes back with a CA
+// that its API servers know already.
+func DefaultLifetimes() Lifetimes {
+	const day = 24 * time.Hour
+	return Lifetimes{CA: 365 * day, Serving: 90 * day, Overlap: time.Hour}
+}
+
+func (l Lifetimes) validate() error {
+	if l.CA <= 0 || l.Serving <= 0 || l.Overlap <= 0 {
+		return errors.New("certificate lifetimes must be positive")
+	}
+	if l.Overlap >= l.CA/3 {
+		return fmt.Errorf("overlap %s must be shorter than a third of the CA's life of %s", l.Overlap, l.CA)
+	}
+	return nil
+}
+
+// Kinds of certificates, as the label "certificate" of the metrics has them.
+const (
+	kindCA      = "ca"
+	kindServing = "serving"
+)
+
+// rotation is one thing plan did.
+type rotation struct{ kind, why string }
+
+// plan is the rule of rotation. Given what the Secret holds and the time, it returns what the Secret should
+// hold, what it changed to get there (nothing, most of the time), and when to ask again. It decides from its
+// arguments alone; only the keys it makes are random.
+func plan(c content, now time.Time, life Lifetimes, names []string) (content, []rotation, time.Time, error) {
+	p := planner{content: c, now: now, life: life, names: names}
+	for _, step := range []func() error{p.forgetExpired, p.makeNext, p.promote, p.ensureSigner, p.renewServing} {
+		if err := step(); err != nil {
+			return c, nil, time.Time{}, err
+		}
+	}
+	return p.content, p.done, p.nextCheck(), nil
+}
+
+type planner struct {
+	content
+	now   time.Time
+	life  Lifetimes
+	names []string
+	done  []rotation
+}
+
+func (p *planner) rotated(kind, why string) { p.done = append(p.done, rotation{kind, why}) }
+
+// forgetExpired drops CAs that have expired: whatever they signed has, too.
+func (p *planner) forgetExpired() error {
+	kept := make([]*x509.Certificate, 0, len(p.bundle)+1)
+	for _, ca := range p.bundle {
+		if p.now.Before(ca.NotAfter) {
+			kept = append(kept, ca)
+		} else {
+			p.rotated(kindCA, "an expired CA left the bundle")
+		}
+	}
+	p.bundle = kept
+	if p.signer.exists() && !p.now.Before(p.signer.cert.NotAfter) {
+		p.signer = pair{}
+	}
+	if p.next.exists() && !p.now.Before(p.next.cert.NotAfter) {
+		p.next, p.nextPublished = pair{}, time.Time{}
+	}
+	return nil
+}
+
+// makeNext makes the next CA at two thirds of the signer's life, leaving a third to publish it in.
+func (p *planner) makeNext() error {
+	if !p.signer.exists() || p.next.exists() || p.now.Before(twoThirds(p.signer.cert)) {
+		return nil
+	}
+	next, err := newCA(p.now, p.life.CA)
+	if err != nil {
+		return err
+	}
+	p.next, p.nextPublished = next, time.Time{}
+	p.rotated(kindCA, "two thirds of the CA's life are over: publishing its successor")
+	return nil
+}
+
+// promote lets the next CA sign once it has been published for the overlap period.
+func (p *planner) promote() error {
+	if p.next.exists() && !p.nextPublished.IsZero() && !p.now.Before(p.nextPublished.Add(p.life.Overlap)) {
+		p.signer, p.next, p.nextPublished = p.next, pair{}, time.Time{}
+		p.rotated(kindCA, "the new CA has been published for the overlap period: it signs from now on")
+	}
+	return nil
+}
+
+// ensureSigner is for the first start, a broken Secret, and an installation that was off for too long: some CA
+// must sign now. One that is published already is better than one nobody knows. It also holds the bundle to
+// what the other steps rely on: signer and next are in it.
+func (p *planner) ensureSigner() error {
+	switch {
+	case p.signer.exists():
+	case p.next.exists():
+		p.signer, p.next, p.nextPublished = p.next, pair{}, time.Time{}
+		p.rotated(kindCA, "no CA that can sign: the published successor signs at once")
+	default:
+		ca, err := newCA(p.now, p.life.CA)
+		if err != nil {
+			return err
+		}
+		p.signer = ca
+		p.rotated(kindCA, "no CA that can sign: made a new one")
+	}
+	for _, ca := range []pair{p.signer, p.next} {
+		if ca.exists() && !slices.ContainsFunc(p.bundle, ca.cert.Equal) {
+			p.bundle = append(p.bundle, ca.cert)
+			if len(p.done) == 0 {
+				p.rotated(kindCA, "the bundle lacked a CA")
+			}
+		}
+	}
+	return nil
+}
+
+// renewServing renews the serving certificate at two thirds of its life, and at once when a client that trusts
+// the bundle would refuse it.
+func (p *planner) renewServing() error {
+	why := ""
+	switch {
+	case !p.serving.exists():
+		why = "no serving certificate"
+	case verify(p.serving.cert, p.bundle, p.names, p.now) != nil:
+		why = "the serving certificate does not fit the bundle or the names served"
+	case !p.now.Before(twoThirds(p.serving.cert)):
+		why = "two thirds of the serving certificate's life are over"
+	default:
+		return nil
+	}
+	serving, err := newServing(p.now, p.life.Serving, p.names, p.signer)
+	if err != nil {
+		return err
+	}
+	p.serving = serving
+	p.rotated(kindServing, why)
+	return nil
+}
+
+// nextCheck is the time of the next thing to do, if nobody touches the Secret.
+func (p *planner) nextCheck() time.Time {
+	at := twoThirds(p.serving.cert)
+	earlier := func(t time.Time) {
+		if t.Before(at) {
+			at = t
+		}
+	}
+	switch {
+	case !p.next.exists():
+		earlier(twoThirds(p.signer.cert))
+	case p.nextPublished.IsZero():
+		earlier(p.now)
+	default:
+		earlier(p.nextPublished.Add(p.life.Overlap))
+	}
+	for _, ca := range p.bundle {
+		earlier(ca.NotAfter)
+	}
+	return at
+}
+
+// published notes that every webhook configuration carries the bundle. restarted says that one of them did not
+// until just now: the overlap then starts again. It returns whether that changed anything.
+func (c *content) published(now time.Time, restarted bool) bool {
+	if !c.next.exists() || (!c.nextPublished.IsZero() && !restarted) {
+		return false
+	}
+	// Whole seconds, rounded up, as that is what the Secret keeps: the overlap is never cut short.
+	c.nextPublished = now.Add(time.Second - 1).Truncate(time.Second)
+	return true
+}
+
+func twoThirds(cert *x509.Certificate) time.Time {
+	return cert.NotBefore.Add(cert.NotAfter.Sub(cert.NotBefore) / 3 * 2)
+}
+
+// verify tells why a client that trusts bundle would refuse cert for one of names at that time.
+func verify(cert *x509.Certificate, bundle []*x509.Certificate, names []string, now time.Time) error {
+	roots := x509.NewCertPool()
+	for _, ca := range bundle {
+		roots.AddCert(ca)
+	}
+	for _, name := range names {
+		_, err := cert.Verify(x509.VerifyOptions{
+			DNSName:     name,
+			Roots:       roots,
+			CurrentTime: now,
+			KeyUsages:   []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		})
+		if err != nil {
+			return fmt.Errorf("certificate for %s: %w", name, err)
+		}
+	}
+	return nil
+}
