@@ -133,45 +133,39 @@ func (c *collector) file(dir, name, label string) (value string, ok bool, err er
 		return "", false, unreadable(label, err)
 	}
 	defer func() { _ = f.Close() }()
-	if c.note(label, size) {
+	if c.exceeds(size) {
+		c.note(label, size)
 		return "", false, nil
 	}
+	var b strings.Builder
+	b.Grow(int(size)) // at most the limit; the memory is taken from the step's own
 	// One byte more than allowed, to notice a file that grows or whose size the file system does not tell.
-	content, err := io.ReadAll(io.LimitReader(f, c.limits.Result+1))
-	if err != nil {
+	if _, err := io.Copy(&b, io.LimitReader(f, c.limits.Result+1)); err != nil {
 		return "", false, unreadable(label, err)
 	}
-	if n := int64(len(content)); n != size {
-		c.forget()
-		if c.note(label, n) {
-			return "", false, nil
-		}
-	}
+	content := b.String()
+	c.note(label, int64(len(content)))
 	if at := invalidUTF8(content); at >= 0 {
 		return "", false, &problem{
 			what:   fmt.Sprintf("%s is not valid UTF-8 at byte %d of %s, and would be stored changed", label, at, result.Size(len(content))),
 			advice: "Encode binary content, for example with base64.",
 		}
 	}
-	return string(content), true, nil
+	return content, true, nil
 }
 
-// note counts a file and reports whether it is over a limit.
-func (c *collector) note(label string, size int64) bool {
+// exceeds reports whether one more file of this size is over a limit.
+func (c *collector) exceeds(size int64) bool {
+	return size > c.limits.Result || c.total+size > c.limits.TaskRun
+}
+
+// note counts a file.
+func (c *collector) note(label string, size int64) {
 	c.seen = append(c.seen, measured{label, size})
 	c.total += size
 	if size > c.limits.Result {
 		c.over = append(c.over, measured{label, size})
-		return true
 	}
-	return c.total > c.limits.TaskRun
-}
-
-// forget takes back the last note, which was not over a limit.
-func (c *collector) forget() {
-	last := len(c.seen) - 1
-	c.total -= c.seen[last].size
-	c.seen = c.seen[:last]
 }
 
 func (c *collector) tooLarge() error {
@@ -255,16 +249,15 @@ func notRegular(path string, info fs.FileInfo) error {
 }
 
 // invalidUTF8 is the offset of the first byte that is no UTF-8, or -1.
-func invalidUTF8(b []byte) int {
-	if utf8.Valid(b) {
+func invalidUTF8(s string) int {
+	if utf8.ValidString(s) {
 		return -1
 	}
-	for i := 0; i < len(b); {
-		r, n := utf8.DecodeRune(b[i:])
-		if r == utf8.RuneError && n == 1 {
+	for i, r := range s {
+		// A replacement character that is really there is three bytes long.
+		if r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD") {
 			return i
 		}
-		i += n
 	}
 	return -1
 }

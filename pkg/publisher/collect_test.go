@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -197,17 +198,33 @@ func TestCollectNamesTheStep(t *testing.T) {
 }
 
 func TestCollectDoesNotReadWhatIsTooLarge(t *testing.T) {
-	o := testOptions(t)
-	o.Results = []string{"huge"}
-	folder{t, o.ResultsDir}.sparse("huge", 100<<20)
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	_, err := collect(o)
-	runtime.ReadMemStats(&after)
-	if err == nil {
-		t.Fatal("no error")
+	tests := map[string]struct {
+		names []string
+		size  int64
+		most  uint64 // bytes allocated
+	}{
+		"refuses a file by its size":           {[]string{"huge"}, 100 << 20, 1 << 20},
+		"reads no further than the sum allows": {strings.Split(strings.Repeat("x", 100), ""), 1 << 20, 3 << 20},
 	}
-	if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
-		t.Errorf("allocated %s to refuse a file by its size", result.Size(n))
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			o := testOptions(t)
+			for i, n := range tt.names {
+				n += strconv.Itoa(i)
+				o.Results = append(o.Results, n)
+				folder{t, o.ResultsDir}.sparse(n, tt.size)
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := collect(o)
+			runtime.ReadMemStats(&after)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			wantText(t, err.Error(), result.Size(100<<20).String())
+			if n := after.TotalAlloc - before.TotalAlloc; n > tt.most {
+				t.Errorf("allocated %s to refuse them", result.Size(n))
+			}
+		})
 	}
 }

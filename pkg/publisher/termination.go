@@ -48,7 +48,8 @@ func rewriteTermination(path, explanation string, keepReason bool) error {
 	if err != nil {
 		return fmt.Errorf("read termination message: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NONBLOCK, 0o666) //nolint:gosec // G302: as the kubelet and Tekton create it
+	const flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC | syscall.O_NONBLOCK
+	f, err := os.OpenFile(path, flags, 0o666) //nolint:gosec // G302: as the kubelet and Tekton create it
 	if err != nil {
 		return fmt.Errorf("write termination message: %w", err)
 	}

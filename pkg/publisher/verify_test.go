@@ -84,7 +84,7 @@ func FuzzVerify(f *testing.F) {
 		f.Add(s, s+"x")
 	}
 	f.Fuzz(func(t *testing.T, file, other string) {
-		if invalidUTF8([]byte(file)) >= 0 || invalidUTF8([]byte(other)) >= 0 {
+		if invalidUTF8(file) >= 0 || invalidUTF8(other) >= 0 {
 			return
 		}
 		var typed tekton.ParamValue
