@@ -1,0 +1,102 @@
+package inject
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// TestSkips goes down the ladder, one rung a case.
+func TestSkips(t *testing.T) {
+	same := func(tree) {}
+	step := func(change func(c tree)) func(tree) {
+		return func(pod tree) { change(at(pod, "spec", "containers", 0).(tree)) }
+	}
+	const cannotRead = "indelible: results of this Pod keep Tekton's own size limit: cannot read the arguments of Tekton's entrypoint: "
+	const keeps = "indelible: results of this Pod keep Tekton's own size limit: "
+	tests := map[string]struct {
+		pod     string
+		change  func(pod tree)
+		reason  string
+		warning string
+	}{
+		"leaves alone a pod without the label":          {"one-step", func(p tree) { delete(at(p, "metadata", "labels").(tree), "tekton.dev/taskRun") }, "not_taskrun", ""},
+		"leaves alone a pod without an owner":           {"one-step", func(p tree) { delete(p["metadata"].(tree), "ownerReferences") }, "not_taskrun", ""},
+		"leaves alone a pod whose owner is no TaskRun":  {"one-step", func(p tree) { at(p, "metadata", "ownerReferences", 0).(tree)["kind"] = "Run" }, "not_taskrun", ""},
+		"leaves alone a pod of another group's TaskRun": {"one-step", func(p tree) { at(p, "metadata", "ownerReferences", 0).(tree)["apiVersion"] = "tekton.example/v1" }, "not_taskrun", ""},
+		"leaves alone a pod that no owner controls":     {"one-step", func(p tree) { delete(at(p, "metadata", "ownerReferences", 0).(tree), "controller") }, "not_taskrun", ""},
+		"leaves alone a pod that is opted out":          {"opted-out", same, "opted_out", ""},
+		"leaves alone a pod for Windows by node":        {"windows", same, "windows", ""},
+		"leaves alone a pod for Windows by its system":  {"one-step", func(p tree) { p["spec"].(tree)["os"] = tree{"name": "windows"} }, "windows", ""},
+		"leaves alone a pod of sidecar logs":            {"sidecar-logs", same, "sidecar_logs", ""},
+		"leaves alone a pod with the sidecar logs' container": {"one-step", func(p tree) {
+			at(p, "spec", "initContainers", 0).(tree)["name"] = "sidecar-tekton-log-results"
+		}, "sidecar_logs", ""},
+		"leaves alone a pod with SPIRE":                  {"spire", same, "spire", ""},
+		"leaves alone a pod with SPIRE's volume":         {"spire", step(func(c tree) { drop(c, "-enable_spire") }), "spire", ""},
+		"leaves alone a pod without results":             {"no-results", same, "no_results", ""},
+		"leaves alone a pod with an empty -results only": {"one-step", step(func(c tree) { swap(c, "digest", "") }), "no_results", ""},
+		"leaves alone a step with another command":       {"one-step", step(func(c tree) { c["command"] = []any{"/vault/vault-env"} }), "not_entrypoint", keeps + "a step's command is not /tekton/bin/entrypoint"},
+		"leaves alone a step with more command":          {"one-step", step(func(c tree) { c["command"] = []any{"/tekton/bin/entrypoint", "-x"} }), "not_entrypoint", keeps + "a step's command is not /tekton/bin/entrypoint"},
+		"leaves alone a pod without steps":               {"no-results", step(func(c tree) { c["name"] = "build" }), "not_entrypoint", keeps + "a step's command is not /tekton/bin/entrypoint"},
+		"leaves alone arguments without an end":          {"one-step", step(func(c tree) { drop(c, "--") }), "arguments", cannotRead + "container step-build: no -- ends the entrypoint's own arguments"},
+		"leaves alone a step without a post file":        {"one-step", step(func(c tree) { swap(c, "/tekton/run/0/out", "/tekton/run/x/out") }), "arguments", cannotRead + "container step-build: -post_file is not of the form /tekton/run/<step>/out"},
+		"leaves alone steps of the same place": {"step-results-only", func(p tree) {
+			swap(at(p, "spec", "containers", 1).(tree), "/tekton/run/1/out", "/tekton/run/0/out")
+		}, "arguments", cannotRead + "steps first and second have the same -post_file"},
+		"leaves alone steps that differ in results": {"multi-step", step(func(c tree) { swap(c, "digest,tags,url", "digest") }), "arguments", cannotRead + "steps fetch and build differ in -results"},
+		"leaves alone a step result without a folder": {"step-results-only", step(func(c tree) { drop(c, "-step_metadata_dir"); drop(c, "/tekton/run/0/status") }), "arguments",
+			cannotRead + "container step-first: -step_results without -step_metadata_dir"},
+		"leaves alone a pod with our volume's name": {"one-step", addVolume("indelible-bin"), "collision", keeps + "it already has a volume named indelible-bin"},
+		"leaves alone a pod with our token's name":  {"one-step", addVolume("indelible-token"), "collision", keeps + "it already has a volume named indelible-token"},
+		"leaves alone a mount at our path":          {"one-step", addMount("/indelible/bin/"), "collision", keeps + "its container step-build already mounts something at /indelible/bin/"},
+		"leaves alone a mount above our path":       {"one-step", addMount("/indelible"), "collision", keeps + "its container step-build already mounts something at /indelible"},
+		"leaves alone a mount below our path":       {"one-step", addMount("/indelible/token/x"), "collision", keeps + "its container step-build already mounts something at /indelible/token/x"},
+		"leaves alone a device at our path": {"one-step", step(func(c tree) {
+			c["volumeDevices"] = []any{tree{"name": "d", "devicePath": "/indelible/bin"}}
+		}), "collision", keeps + "its container step-build already has a device at /indelible/bin"},
+		"leaves alone a pod that cannot be decoded": {"one-step", func(p tree) { p["spec"].(tree)["volumes"] = "none" }, "error", keeps + "internal error: decode pod: "},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			registry := prometheus.NewPedanticRegistry()
+			_, response := handle(t, Options{Metrics: NewMetrics(registry)}, edit(t, readPod(t, tc.pod), tc.change))
+			if len(response.Patches) > 0 {
+				t.Errorf("patched: %v", response.Patches)
+			}
+			if warning := strings.Join(response.Warnings, "\n"); !strings.HasPrefix(warning, tc.warning) || tc.warning == "" && warning != "" {
+				t.Errorf("warning %q, want %q", warning, tc.warning)
+			}
+			if diff := cmp.Diff(map[string]float64{"skipped " + tc.reason: 1}, counted(t, registry)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// drop takes one argument away, swap replaces one.
+func drop(c tree, arg string) {
+	c["args"] = slices.DeleteFunc(c["args"].([]any), func(v any) bool { return v == arg })
+}
+
+func swap(c tree, from, to string) {
+	args := c["args"].([]any)
+	args[slices.Index(args, any(from))] = to
+}
+
+func addVolume(name string) func(tree) {
+	return func(pod tree) {
+		spec := pod["spec"].(tree)
+		spec["volumes"] = append(spec["volumes"].([]any), tree{"name": name, "emptyDir": tree{}})
+	}
+}
+
+func addMount(path string) func(tree) {
+	return func(pod tree) {
+		c := at(pod, "spec", "containers", 0).(tree)
+		c["volumeMounts"] = append(c["volumeMounts"].([]any), tree{"name": "theirs", "mountPath": path})
+	}
+}
