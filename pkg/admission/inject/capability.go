@@ -17,10 +17,11 @@ import (
 // kubelet, which is so since Kubernetes 1.35 (in 1.33 and 1.34 it is behind a gate nobody outside can see), and a
 // runtime that mounts them executable.
 //
-// containerd has image volumes since 2.1 and mounts them without noexec. CRI-O has them as well, but mounts the
-// image noexec, as KEP-4639 first asked for, and puts an overlay on top (mountImage in
-// server/container_create_linux.go, read in 1.34.0); whether a program can be run from there has changed in the
-// course of its releases and cannot be told from a version. With CRI-O, therefore, only an explicit setting uses them.
+// containerd has image volumes since 2.1 and mounts them without noexec (mutateImageMount, read in 2.2.1). CRI-O
+// mounts the image noexec, as KEP-4639 first asked for, and gives the container an overlay on top of that mount
+// (mountImage in server/container_create_linux.go, read in 1.34.0). Whether a program runs from there has not been
+// tried, and a Pod that cannot start is worse than one that starts a second later, so with CRI-O only an explicit
+// setting uses image volumes.
 var (
 	minKubernetes = version.MustParseGeneric("1.35.0")
 	minContainerd = version.MustParseGeneric("2.1.0")
@@ -124,7 +125,7 @@ func unfitNode(name string, info corev1.NodeSystemInfo) string {
 	case "containerd":
 		return tooOld(where, runtime, v, minContainerd)
 	case "cri-o":
-		return where + " runs CRI-O, which mounts image volumes noexec in some releases"
+		return where + " runs CRI-O, which mounts the images of image volumes noexec"
 	default:
 		return fmt.Sprintf("%s runs %q, of which nothing is known here", where, runtime)
 	}
