@@ -12,13 +12,13 @@ import "encoding/json"
 // admission, so the guard sees what was tried. It would have no effect, yet no publisher does it: it is refused
 // like the rest. Only managedFields may differ; the API server keeps book there of each write.
 func checkFields(stored, incoming taskRun) *denial {
-	if field := firstDifference(stored.fields, incoming.fields); field != "" {
+	if field, differ := firstDifference(stored.fields, incoming.fields); differ {
 		return changedField(field)
 	}
-	if field := firstDifference(withoutManagedFields(stored.metadata), withoutManagedFields(incoming.metadata)); field != "" {
+	if field, differ := firstDifference(withoutManagedFields(stored.metadata), withoutManagedFields(incoming.metadata)); differ {
 		return changedField("metadata." + field)
 	}
-	if field := firstDifference(stored.status.fields, incoming.status.fields); field != "" {
+	if field, differ := firstDifference(stored.status.fields, incoming.status.fields); differ {
 		return changedField("status." + field)
 	}
 	for _, e := range incoming.status.results.list {
@@ -55,11 +55,11 @@ func withoutManagedFields(metadata fields) fields {
 }
 
 func checkStepFields(stored step, known bool, incoming step) *denial {
-	field := beyondPartial(incoming)
-	if field != "" && known {
-		field = firstDifference(stored.fields, incoming.fields)
+	field, beyond := beyondPartial(incoming)
+	if beyond && known {
+		field, beyond = firstDifference(stored.fields, incoming.fields)
 	}
-	if field == "" {
+	if !beyond {
 		return nil
 	}
 	return changedField("status.steps[]." + field)
@@ -70,16 +70,15 @@ func partialStep(name string) step {
 	return step{name: name, fields: fields{"name": quoteJSON(name), "container": quoteJSON(containerPrefix + name)}}
 }
 
-// beyondPartial returns the first field that a step has beyond its name and the container that follows from it, and
-// "" if it has none.
-func beyondPartial(s step) string {
+// beyondPartial returns the first field that a step has beyond its name and the container that follows from it.
+func beyondPartial(s step) (field string, beyond bool) {
 	partial := partialStep(s.name).fields
 	for _, key := range s.fields.keys() {
 		if want, ok := partial[key]; !ok || !sameJSON(want, s.fields[key]) {
-			return key
+			return key, true
 		}
 	}
-	return ""
+	return "", false
 }
 
 // checkEntryFields refuses a result with fields beyond name, type and value, unless Tekton stored it so.
@@ -90,7 +89,8 @@ func checkEntryFields(list string, incoming entry, stored results) *denial {
 	if old, ok := stored.find(incoming.name); ok && old.same(incoming) {
 		return nil
 	}
-	return changedField(list + "[]." + firstDifference(nil, incoming.extra))
+	field, _ := firstDifference(nil, incoming.extra)
+	return changedField(list + "[]." + field)
 }
 
 // containerPrefix begins the names of steps' containers (Tekton Pipelines, pkg/pod/entrypoint.go).

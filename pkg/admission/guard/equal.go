@@ -32,13 +32,12 @@ func decodeAny(raw json.RawMessage) (any, error) {
 	return v, err
 }
 
-// firstDifference returns the first field, in the order of their names, in which a and b differ, and "" if they
-// are the same. A field that is absent differs from one that is null.
-func firstDifference(a, b fields) string {
-	first := ""
+// firstDifference returns the first field, in the order of their names, in which a and b differ. A field that is
+// absent differs from one that is null. An empty name is a name like any other.
+func firstDifference(a, b fields) (field string, differ bool) {
 	note := func(key string) {
-		if first == "" || key < first {
-			first = key
+		if !differ || key < field {
+			field, differ = key, true
 		}
 	}
 	for key, value := range a {
@@ -51,5 +50,10 @@ func firstDifference(a, b fields) string {
 			note(key)
 		}
 	}
-	return first
+	return field, differ
+}
+
+func sameFields(a, b fields) bool {
+	_, differ := firstDifference(a, b)
+	return !differ
 }

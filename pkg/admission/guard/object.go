@@ -59,7 +59,7 @@ type step struct {
 
 func (e entry) same(other entry) bool {
 	return e.name == other.name && e.typ == other.typ && sameJSON(e.value, other.value) &&
-		firstDifference(e.extra, other.extra) == ""
+		sameFields(e.extra, other.extra)
 }
 
 // find returns the first result of that name.

@@ -117,7 +117,7 @@ func (e entry) encode(b *bytes.Buffer) {
 
 func (e entry) change(path string, want entry) []operation {
 	var ops []operation
-	if firstDifference(e.extra, want.extra) != "" {
+	if !sameFields(e.extra, want.extra) {
 		return []operation{{op: "replace", path: path, value: encodeItem(want)}}
 	}
 	if e.typ != want.typ {

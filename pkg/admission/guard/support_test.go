@@ -10,6 +10,8 @@ import (
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	admissionv1 "k8s.io/api/admission/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -232,4 +234,14 @@ func (b *bench) wantDenied(resp admission.Response, code int32, rule, text strin
 	if strings.Count(b.log.String(), `"msg"="Denied a status write"`) != 1 || !strings.Contains(b.log.String(), line) {
 		b.t.Errorf("want one log line with %s, got:\n%s", line, b.log.String())
 	}
+}
+
+// counted returns a counter's value.
+func counted(t testing.TB, c prometheus.Counter) float64 {
+	t.Helper()
+	var m dto.Metric
+	if err := c.Write(&m); err != nil {
+		t.Fatalf("read a counter: %v", err)
+	}
+	return m.GetCounter().GetValue()
 }

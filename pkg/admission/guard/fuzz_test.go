@@ -1,0 +1,176 @@
+package guard
+
+import (
+	"context"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	authenticationv1 "k8s.io/api/authentication/v1"
+)
+
+// The scanner accepts what encoding/json accepts, and returns the whole of it.
+func FuzzScanner(f *testing.F) {
+	for _, seed := range []string{
+		running, `null`, `-0.1e+5`, `"\u00e9\\\""`, `[1,[2,{"a":[]}]]`, ` {"a" : 1 , "a" : 2 } `, `01`, `"\x"`, `[1,]`, `{"a"}`, `tru`,
+		"\"\x00\"", "\"\xff\"", "\x00", `1 2`, `-`, `.5`, `1.`, `"\ud800"`, strings.Repeat("[", 10001),
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s := &scanner{data: data}
+		raw, err := s.value()
+		if err == nil {
+			err = s.end()
+		}
+		if (err == nil) != json.Valid(data) {
+			t.Fatalf("scanner says %v, encoding/json says %v", err, json.Valid(data))
+		}
+		if err == nil && strings.TrimSpace(string(data)) != string(raw) && strings.Trim(string(data), " \t\r\n") != string(raw) {
+			t.Fatalf("returned %q of %q", raw, data)
+		}
+	})
+}
+
+// A string's size is that of what encoding/json decodes.
+func FuzzValueSize(f *testing.F) {
+	for _, seed := range []string{`"a"`, `"\u00e9é\n"`, `"\ud83d\ude00"`, `"\ud83d\u0041"`, `"\ude00"`, `"\ud83d"`, `"\\u0041"`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		raw, err := (&scanner{data: data}).value()
+		if err != nil || raw[0] != '"' || !utf8.Valid(raw) {
+			return
+		}
+		var text string
+		if err := json.Unmarshal(raw, &text); err != nil {
+			t.Fatal(err)
+		}
+		if got := valueSize(raw); got != int64(len(text)) {
+			t.Fatalf("%q: got %d bytes, want %d", data, got, len(text))
+		}
+	})
+}
+
+// What a pod writes, by any patch, leaves everything but results as it was, and stored results where they were.
+// The oracle takes the final object apart with encoding/json and knows nothing of the guard's types.
+func FuzzGuard(f *testing.F) {
+	for _, seed := range []string{
+		`{"status":{"results":[{"name":"text","value":"v"}]}}`,
+		`{"status":{"results":[{"name":"list","value":"[\"b\"]"},{"name":"text","value":"x"}]}}`,
+		`{"status":{"steps":[{"name":"sign","results":[{"name":"sig","value":"s"}]}]}}`,
+		`{"status":{"steps":[{"name":"build","results":[{"name":"digest","value":"d"},{"name":"files","value":"[]"}]}]}}`,
+		`{"status":{"steps":[{"name":"build","imageID":"evil"}],"Results":[],"podName":""}}`,
+		`{"":{}}`, `{"metadata":{"finalizers":["x"]},"status":null}`, `{"status":{"results":null}}`, `[]`, `{`, `{"status":{"results":[{"name":"text","name":"list"}]}}`,
+	} {
+		f.Add([]byte(seed), false)
+		f.Add([]byte(seed), true)
+	}
+	f.Fuzz(func(t *testing.T, patch []byte, published bool) {
+		b := newBench(t)
+		stored := running
+		if published {
+			stored = withStatus(t, `{"results":[{"name":"text","type":"string","value":"x"},{"name":"digest","type":"string","value":"d"}],
+			  "steps":[{"name":"build","container":"step-build","results":[{"name":"digest","type":"string","value":"d"}]}]}`)
+		}
+		// As bytes from the wire: any answer will do, but no panic.
+		for _, user := range []authenticationv1.UserInfo{ownPod, trustedController, person} {
+			NewGuard(b.options).Handle(context.Background(), request(user, stored, string(patch)))
+			NewGuard(b.options).Handle(context.Background(), request(user, string(patch), stored))
+		}
+		incoming, err := jsonpatch.MergePatch([]byte(stored), patch)
+		if err != nil || !json.Valid(incoming) {
+			return
+		}
+		resp, final := b.guard(ownPod, stored, string(incoming))
+		if !resp.Allowed {
+			return
+		}
+		before, after := takeApart(t, stored), takeApart(t, final)
+		if !reflect.DeepEqual(before.rest, after.rest) {
+			t.Fatalf("more than results changed by %s:\n%v\n%v", patch, before.rest, after.rest)
+		}
+		if !isPrefix(before.results, after.results) {
+			t.Fatalf("stored results changed by %s:\n%v\n%v", patch, before.results, after.results)
+		}
+		for name, list := range before.steps {
+			if !isPrefix(list, after.steps[name]) {
+				t.Fatalf("stored results of step %s changed by %s", name, patch)
+			}
+		}
+	})
+}
+
+// The carry-over never panics and never denies, and changes nothing but step results and the condition's message.
+func FuzzCarryOver(f *testing.F) {
+	for _, seed := range []string{
+		`{"status":{"steps":null}}`, `{"status":{"steps":[{"name":"build"}]}}`, `{"status":{"steps":[5]}}`, `{`,
+		`{"status":{"conditions":[{"type":"Succeeded","status":"False"}],"steps":[{"terminationReason":"ResultsNotPublished","terminated":{"message":"[]"}}]}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, patch []byte) {
+		stored := withStatus(t, `{"steps":[{"name":"build","container":"step-build","results":[{"name":"digest","type":"string","value":"d"}]}]}`)
+		b := newBench(t)
+		for _, incoming := range []string{string(patch), stored} {
+			if resp := NewCarryOver(b.options).Handle(context.Background(), request(trustedController, stored, incoming)); !resp.Allowed {
+				t.Fatalf("denied: %v", resp.Result)
+			}
+		}
+		incoming, err := jsonpatch.MergePatch([]byte(stored), patch)
+		if err != nil || !json.Valid(incoming) {
+			return
+		}
+		_, final := b.carryOver(trustedController, stored, string(incoming))
+		want, got := decode(t, string(incoming)), decode(t, final)
+		for _, object := range []map[string]any{want, got} {
+			if status, ok := object["status"].(map[string]any); ok {
+				delete(status, "steps")
+				delete(status, "conditions")
+			}
+		}
+		if !reflect.DeepEqual(want, got) {
+			t.Fatalf("changed more than steps and conditions:\n%v\n%v", want, got)
+		}
+	})
+}
+
+// apart is a TaskRun in two: its results, and the rest.
+type apart struct {
+	rest    map[string]any
+	results []any
+	steps   map[string][]any
+}
+
+func takeApart(t testing.TB, object string) apart {
+	t.Helper()
+	a := apart{rest: decode(t, object), steps: map[string][]any{}}
+	status, _ := a.rest["status"].(map[string]any)
+	a.results, _ = status["results"].([]any)
+	delete(status, "results")
+	list, _ := status["steps"].([]any)
+	var kept []any
+	for _, s := range list {
+		st, _ := s.(map[string]any)
+		name, _ := st["name"].(string)
+		a.steps[name], _ = st["results"].([]any)
+		delete(st, "results")
+		// A step that has nothing but a name, its container and results was added for these results.
+		if len(st) == 2 && st["container"] == "step-"+name && len(a.steps[name]) > 0 && object != running {
+			continue
+		}
+		kept = append(kept, st)
+	}
+	status["steps"] = kept
+	if metadata, ok := a.rest["metadata"].(map[string]any); ok {
+		delete(metadata, "managedFields")
+	}
+	return a
+}
+
+func isPrefix(prefix, list []any) bool {
+	return len(list) >= len(prefix) && (len(prefix) == 0 || reflect.DeepEqual(prefix, list[:len(prefix)]))
+}
