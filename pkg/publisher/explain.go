@@ -44,10 +44,11 @@ func (e effort) String() string {
 }
 
 // explain puts together what a person needs who sees nothing but this text: which TaskRun, what was wrong, what was
-// to be sent, how long it was tried, and what to do. Where it would be too long, the middle of the finding is what
-// goes: the names at its start and the reason at its end stay.
+// to be sent, how long it was tried, and what to do. That results were not published is said by whoever shows it:
+// the step's terminationReason, the TaskRun's condition, the log line. Where it would be too long, the middle of
+// the finding is what goes: the names at its start and the reason at its end stay.
 func explain(o Options, p *problem, sent collected, e effort) string {
-	head := fmt.Sprintf("results of TaskRun %s/%s were not published: ", o.Namespace, o.TaskRun)
+	head := fmt.Sprintf("TaskRun %s/%s: ", o.Namespace, o.TaskRun)
 	tail := "."
 	for _, s := range []string{sending(o, sent), e.String(), p.advice} {
 		if s != "" {

@@ -16,17 +16,17 @@ func TestExplain(t *testing.T) {
 		want string
 	}{
 		"names the TaskRun, the finding and the advice": {"it broke", collected{}, effort{},
-			"results of TaskRun ci/build-1 were not published: it broke. Do this."},
+			"TaskRun ci/build-1: it broke. Do this."},
 		"ends the finding with one full stop": {"it broke.. ", collected{}, effort{},
-			"results of TaskRun ci/build-1 were not published: it broke. Do this."},
+			"TaskRun ci/build-1: it broke. Do this."},
 		"makes one line of many": {"<html>\r\n <b>\tBad\x00 Gateway\n", collected{}, effort{},
-			"results of TaskRun ci/build-1 were not published: <html> <b> Bad Gateway. Do this."},
+			"TaskRun ci/build-1: <html> <b> Bad Gateway. Do this."},
 		"tells the attempts": {"it broke", collected{}, effort{attempts: 7, took: 1234 * time.Millisecond},
-			"results of TaskRun ci/build-1 were not published: it broke. Ended after 7 attempts in 1.2s. Do this."},
+			"TaskRun ci/build-1: it broke. Ended after 7 attempts in 1.2s. Do this."},
 		"tells what was reached": {"it broke", collected{}, effort{attempts: 1, took: time.Second, bound: "the timeout"},
-			"results of TaskRun ci/build-1 were not published: it broke. Gave up after 1 attempt in 1s, at the end of the timeout. Do this."},
+			"TaskRun ci/build-1: it broke. Gave up after 1 attempt in 1s, at the end of the timeout. Do this."},
 		"tells sizes and limits": {"it broke", collected{Results: []named{{"a", "1"}, {"b", "22"}}}, effort{},
-			`results of TaskRun ci/build-1 were not published: it broke. To publish: 3 bytes in all, the largest: result "b" is 2 bytes; ` +
+			`TaskRun ci/build-1: it broke. To publish: 3 bytes in all, the largest: result "b" is 2 bytes; ` +
 				"limits: 1048576 bytes (1 MiB) for one result, 1310720 bytes (1.25 MiB) for one TaskRun. Do this."},
 	}
 	for name, tt := range tests {
@@ -56,7 +56,7 @@ func TestExplainIsBounded(t *testing.T) {
 	}
 	o.Namespace = "ci"
 	got := explain(o, &problem{tests["cuts the middle of a long finding"].what, "Do this."}, collected{}, effort{})
-	wantText(t, got, "were not published: begin é", "é … é", "é end. Do this.")
+	wantText(t, got, "TaskRun ci/build-1: begin é", "é … é", "é end. Do this.")
 }
 
 func FuzzShorten(f *testing.F) {

@@ -40,7 +40,7 @@ func run(o Options, stderr io.Writer, c clock) int {
 			defer logf("cannot explain this in the TaskRun: %v", err)
 		}
 	}
-	logf("%s", explanation)
+	logf("results not published: %s", explanation)
 	if code == 0 {
 		return result.ExitNotPublished
 	}

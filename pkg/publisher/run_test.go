@@ -15,7 +15,8 @@ import (
 	tektonresult "github.com/tektoncd/pipeline/pkg/result"
 )
 
-// step is a publisher process with its TaskRun's files.
+// newStep returns options for a step whose files are in folders of its own: its script finds the results folder in
+// $0 and the termination message in $1.
 func newStep(t *testing.T, s *apiServer, script string) Options {
 	t.Helper()
 	o := testOptions(t)
@@ -45,7 +46,7 @@ func TestRun(t *testing.T) {
 		"publishes after a failure too":              {writeResult + "exit 3", nil, 3, 1, "", nil},
 		"publishes after a signal too":               {writeResult + "kill -KILL $$", nil, 137, 1, "", nil},
 		"asks nobody when there are no results":      {"true", nil, 0, 0, "", nil},
-		"fails a step whose results are refused":     {startedAt + writeResult, forbidden, 74, 1, "ResultsNotPublished", []string{"answered 403 Forbidden: not yours"}},
+		"fails a step whose results are refused":     {startedAt + writeResult, forbidden, 74, 1, "ResultsNotPublished", []string{"indelible: results not published: TaskRun ci/build-1: the API server answered 403 Forbidden: not yours"}},
 		"keeps a failure's code when refused":        {startedAt + writeResult + "exit 3", forbidden, 3, 1, "ResultsNotPublished", []string{"answered 403"}},
 		"keeps Tekton's reason for a failure":        {timedOut + writeResult + "exit 1", forbidden, 1, 1, "TimeoutExceeded", []string{"answered 403"}},
 		"fails a step whose result is too large":     {startedAt + "truncate -s 2M $0/digest", nil, 74, 0, "ResultsNotPublished", []string{`result "digest" is 2097152 bytes (2 MiB), over the limit of 1048576 bytes (1 MiB)`}},
