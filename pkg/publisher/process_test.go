@@ -214,7 +214,8 @@ func TestAsPID1(t *testing.T) {
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: 4711, Gid: 4711, NoSetGroups: true}
 		code, stdout, stderr := runPublisher(t, cmd)
-		if code != 0 || stdout != "4711\n" || stderr != "" {
+		// With -cover the test binary itself complains that this user has nowhere to write to.
+		if code != 0 || stdout != "4711\n" || stderr != "" && testing.CoverMode() == "" {
 			t.Errorf("code %d, stdout %q, stderr %q", code, stdout, stderr)
 		}
 	})

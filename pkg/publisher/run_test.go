@@ -113,6 +113,25 @@ func TestRunSends(t *testing.T) {
 	}
 }
 
+func TestRunWithoutAReaderOfItsLog(t *testing.T) {
+	s := newAPIServer(t, status(403, "Forbidden", "not yours"))
+	o := newStep(t, s, startedAt+writeResult)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := publisherCommand(t, rolePublisher, o, s.environ()...)
+	cmd.Stderr = w
+	_ = r.Close()
+	_ = cmd.Run()
+	_ = w.Close()
+	// Go ends a program that writes to a closed stderr with SIGPIPE, which would leave exit code -1 here.
+	if code := cmd.ProcessState.ExitCode(); code != 74 {
+		t.Errorf("exit code %d, want 74", code)
+	}
+	checkTermination(t, o, "ResultsNotPublished", controllerSees(t, o.TerminationMessage)[2].Value)
+}
+
 func TestRunAfterSIGTERM(t *testing.T) {
 	t.Run("publishes what the command leaves when it is stopped", func(t *testing.T) {
 		s := newAPIServer(t)
