@@ -64,7 +64,7 @@ func FuzzGuard(f *testing.F) {
 		`{"status":{"steps":[{"name":"sign","results":[{"name":"sig","value":"s"}]}]}}`,
 		`{"status":{"steps":[{"name":"build","results":[{"name":"digest","value":"d"},{"name":"files","value":"[]"}]}]}}`,
 		`{"status":{"steps":[{"name":"build","imageID":"evil"}],"Results":[],"podName":""}}`,
-		`{"":{}}`, `{"metadata":{"finalizers":["x"]},"status":null}`, `{"status":{"results":null}}`, `[]`, `{`, `{"status":{"results":[{"name":"text","name":"list"}]}}`,
+		`{"":{}}`, `{"metadata":{"finalizers":["x"]},"status":null}`, `{"status":{"results":null}}`, `[]`, `{`, `{"status":{"results":[{"name":"text","name":"list"}]}}`, `{"status":{"steps":[{"name":"`,
 	} {
 		f.Add([]byte(seed), false)
 		f.Add([]byte(seed), true)
@@ -107,7 +107,7 @@ func FuzzGuard(f *testing.F) {
 // The carry-over never panics and never denies, and changes nothing but step results and the condition's message.
 func FuzzCarryOver(f *testing.F) {
 	for _, seed := range []string{
-		`{"status":{"steps":null}}`, `{"status":{"steps":[{"name":"build"}]}}`, `{"status":{"steps":[5]}}`, `{`,
+		`{"status":{"steps":null}}`, `{"status":{"steps":[{"name":"build"}]}}`, `{"status":{"steps":[5]}}`, `{`, `0`,
 		`{"status":{"conditions":[{"type":"Succeeded","status":"False"}],"steps":[{"terminationReason":"ResultsNotPublished","terminated":{"message":"[]"}}]}}`,
 	} {
 		f.Add([]byte(seed))
@@ -122,6 +122,9 @@ func FuzzCarryOver(f *testing.F) {
 		}
 		incoming, err := jsonpatch.MergePatch([]byte(stored), patch)
 		if err != nil || !json.Valid(incoming) {
+			return
+		}
+		if incoming[0] != '{' {
 			return
 		}
 		_, final := b.carryOver(trustedController, stored, string(incoming))

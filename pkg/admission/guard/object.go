@@ -134,8 +134,11 @@ func in(field string, err error) error {
 
 func (s *scanner) fieldInto(f fields, key string) error {
 	raw, err := s.value()
+	if err != nil {
+		return err
+	}
 	f[key] = raw
-	return err
+	return nil
 }
 
 func (s *scanner) fieldsInto(f fields) error {

@@ -78,7 +78,10 @@ func (s *scanner) value() (json.RawMessage, error) {
 	default:
 		err = s.number()
 	}
-	return s.data[start:s.pos:s.pos], err
+	if err != nil {
+		return nil, err
+	}
+	return s.data[start:s.pos:s.pos], nil
 }
 
 func (s *scanner) skip() error {
