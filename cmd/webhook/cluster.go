@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/record"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// cluster is what the handlers ask of the API server. Nothing is cached: the guard wants the live Pod, and an
+// informer for the pods of a cluster would cost more than one GET a published TaskRun.
+type cluster struct {
+	client      kubernetes.Interface
+	uncached    client.Client
+	broadcaster record.EventBroadcaster
+	recorder    record.EventRecorder
+}
+
+func newCluster(kubeconfig string) (*cluster, error) {
+	base, err := restConfig(kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("finding the cluster: %w", err)
+	}
+	base.UserAgent = "indelible-webhook/" + version
+	base.QPS = -1 // no limit of our own: API Priority and Fairness knows better, and a queue here would eat a request's time
+	typed := rest.CopyConfig(base)
+	typed.ContentType = "application/vnd.kubernetes.protobuf"
+	typed.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	c := &cluster{}
+	if c.client, err = kubernetes.NewForConfig(typed); err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	if c.uncached, err = client.New(base, client.Options{Scheme: scheme.Scheme}); err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	c.broadcaster = record.NewBroadcaster()
+	c.broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: c.client.CoreV1().Events("")})
+	c.recorder = c.broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "indelible-webhook"})
+	return c, nil
+}
+
+func restConfig(kubeconfig string) (*rest.Config, error) {
+	if kubeconfig == "" {
+		return rest.InClusterConfig()
+	}
+	return clientcmd.BuildConfigFromFlags("", kubeconfig)
+}
+
+// GetPod is for the guard.
+func (c *cluster) GetPod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
+	return c.client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+}
+
+func (c *cluster) close() { c.broadcaster.Shutdown() }

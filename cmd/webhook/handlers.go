@@ -1,0 +1,50 @@
+package main
+
+import (
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/indelible-ci/indelible/pkg/admission"
+	"github.com/indelible-ci/indelible/pkg/admission/guard"
+	"github.com/indelible-ci/indelible/pkg/admission/inject"
+	"github.com/indelible-ci/indelible/pkg/config"
+)
+
+// handlers gives the three handlers what they work with: of the configuration, the part they need, as it is at each
+// request.
+func handlers(configured *config.Watcher, c *cluster, registry prometheus.Registerer, source certificates, log logr.Logger) admission.Options {
+	injecting := inject.Options{
+		Settings: func() inject.Settings {
+			now := configured.Current()
+			return inject.Settings{
+				Image:      now.Publisher.Image,
+				PullPolicy: now.Publisher.PullPolicy,
+				Delivery:   inject.Delivery(now.Publisher.Delivery),
+				Timeout:    now.Publisher.Timeout,
+				Limits:     now.Limits,
+			}
+		},
+		Cluster: inject.NewCapability(c.client.Discovery(), c.uncached, time.Now),
+		Metrics: inject.NewMetrics(registry),
+		Log:     log.WithName("inject"),
+	}
+	guarding := guard.Options{
+		Settings: func() guard.Settings {
+			now := configured.Current()
+			return guard.Settings{Controllers: now.Controllers, Limits: now.Limits}
+		},
+		Pods:    c,
+		Events:  c.recorder,
+		Metrics: guard.NewMetrics(registry),
+		Log:     log.WithName("guard"),
+	}
+	return admission.Options{
+		Inject:         inject.New(injecting),
+		Guard:          guard.NewGuard(guarding),
+		CarryOver:      guard.NewCarryOver(guarding),
+		GetCertificate: source.GetCertificate,
+		Log:            log.WithName("admission"),
+	}
+}

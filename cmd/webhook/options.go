@@ -1,0 +1,68 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+)
+
+// options are the command line.
+type options struct {
+	config         string
+	certDir        string
+	namespace      string
+	kubeconfig     string
+	webhookPort    int
+	metricsAddress string
+	healthAddress  string
+	drain          time.Duration
+	logLevel       slog.Level
+	version        bool
+}
+
+// parseOptions returns flag.ErrHelp for --help. Usage and errors are written to out.
+func parseOptions(args []string, out io.Writer) (options, error) {
+	o := options{}
+	fs := flag.NewFlagSet("webhook", flag.ContinueOnError)
+	fs.SetOutput(out)
+	fs.StringVar(&o.config, "config", "/etc/indelible/config.yaml", "configuration `file`; reloaded when it changes")
+	fs.StringVar(&o.certDir, "cert-dir", "", "`folder` with tls.crt and tls.key, kept by somebody else; empty: the webhook keeps its certificate itself")
+	fs.StringVar(&o.namespace, "namespace", namespaceDefault(), "`namespace` the webhook runs in; default from POD_NAMESPACE")
+	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "`file` to reach the cluster by; empty: as the pod it runs in")
+	fs.IntVar(&o.webhookPort, "webhook-port", 9443, "`port` for admission requests")
+	fs.StringVar(&o.metricsAddress, "metrics-address", ":8080", "`address` of /metrics")
+	fs.StringVar(&o.healthAddress, "health-address", ":8081", "`address` of /healthz and /readyz")
+	fs.DurationVar(&o.drain, "drain", 5*time.Second, "how long to go on serving after SIGTERM, not ready any more, until no endpoint leads here")
+	fs.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "least `level` logged: debug, info, warn, error")
+	fs.BoolVar(&o.version, "version", false, "print the version")
+	fs.Usage = func() {
+		_, _ = fmt.Fprintln(out, "Serves Indelible's admission webhooks.\n\nExit codes: 0 stopped by a signal, 1 failed, 2 wrong command line.\n\nFlags:")
+		fs.PrintDefaults()
+	}
+	if err := fs.Parse(args); err != nil {
+		return options{}, err
+	}
+	if fs.NArg() > 0 {
+		err := fmt.Errorf("unexpected argument %q", fs.Arg(0))
+		_, _ = fmt.Fprintln(out, err)
+		return options{}, err
+	}
+	return o, nil
+}
+
+func namespaceDefault() string {
+	if namespace := os.Getenv("POD_NAMESPACE"); namespace != "" {
+		return namespace
+	}
+	return "indelible-system"
+}
+
+// newLogger writes one JSON object a line.
+func newLogger(out io.Writer, level slog.Level) logr.Logger {
+	return logr.FromSlogHandler(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level}))
+}
