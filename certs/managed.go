@@ -18,8 +18,8 @@ import (
 const (
 	// poll is how often a replica looks although nothing is due. It bounds how long a replica serves with what
 	// the other one has replaced, and how long a webhook configuration that somebody replaced stays without its
-	// caBundle. It is a quarter of the publisher's retry bound (two minutes), so no result is lost to that.
-	poll = 30 * time.Second
+	// caBundle: a small part of the two minutes that a publisher keeps trying.
+	poll = 10 * time.Second
 	// retry is how soon to look again after an error, and while a webhook configuration does not exist.
 	retry = 2 * time.Second
 	// attempts bounds the conflicts with the other replica within one round. There are two replicas, and the second
