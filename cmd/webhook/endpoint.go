@@ -78,7 +78,7 @@ func newHealthServer(ready *readiness) *http.Server {
 	return plainServer(mux)
 }
 
-// newMetricsServer serves our metrics and those of controller-runtime, which come with the Go runtime's.
+// newMetricsServer serves our metrics and those of controller-runtime.
 func newMetricsServer(ours prometheus.Gatherer) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(prometheus.Gatherers{ours, ctrlmetrics.Registry}, promhttp.HandlerOpts{}))

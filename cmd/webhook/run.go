@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
@@ -77,6 +78,7 @@ type webhook struct {
 // newWebhook puts the parts together. Everything that can be wrong with the installation fails here.
 func newWebhook(ctx context.Context, o options, log logr.Logger) (*webhook, error) {
 	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	configured, err := config.NewWatcher(o.config, reloadInterval, config.NewMetrics(registry), log.WithName("config"))
 	if err != nil {
 		return nil, err
