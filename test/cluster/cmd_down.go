@@ -16,6 +16,11 @@ func setupDown(c *cli, flags *flag.FlagSet) func(context.Context, []string) erro
 		}
 		ctx, cancel := context.WithTimeout(ctx, downWithin)
 		defer cancel()
+		release, err := c.alone(ctx)
+		if err != nil {
+			return err
+		}
+		defer release()
 		if err := c.node().Down(ctx, *purge, c.log); err != nil {
 			return err
 		}

@@ -23,6 +23,12 @@ var containerd = build.Module{Path: "github.com/containerd/containerd/v2", Versi
 // kubernetesVersion must be the one that kube/go.mod requires. Tekton refuses an API server that does not know its version.
 const kubernetesVersion = "1.36.3"
 
+// kubernetesBuild is its name in the cache.
+const kubernetesBuild = "kubernetes-" + kubernetesVersion
+
+// minimumGo is the latest that any of the modules asks for: Tekton's.
+const minimumGo = "1.26.4"
+
 const kubernetesFlags = "-s -w" +
 	" -X k8s.io/component-base/version.gitVersion=v" + kubernetesVersion +
 	" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36" +
@@ -43,15 +49,26 @@ func setupUp(c *cli, flags *flag.FlagSet) func(context.Context, []string) error 
 }
 
 func (c *cli) up(ctx context.Context, options upOptions) error {
-	if err := node.ThisMachine(c.log).Check(ctx); err != nil {
+	cache := c.cache()
+	if err := c.checkMachine(ctx, cache); err != nil {
 		return err
 	}
-	cache := c.cache()
+	release, err := c.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := c.node().CheckPorts(); err != nil {
+		return err
+	}
+	if !cache.Has(kubernetesBuild) {
+		c.log("the first start builds Kubernetes, containerd and Tekton: 12 to 20 minutes on two cores, once; they are kept in %s", cache.Dir)
+	}
 	programs, err := buildNode(ctx, cache, options.source)
 	if err != nil {
 		return err
 	}
-	release, err := tekton.Build(ctx, cache, options.release, node.Busybox)
+	built, err := tekton.Build(ctx, cache, options.release, node.Busybox)
 	if err != nil {
 		return err
 	}
@@ -60,20 +77,32 @@ func (c *cli) up(ctx context.Context, options upOptions) error {
 		return err
 	}
 	state := c.node()
-	if err := state.Up(ctx, programs, []string{base, release.Archive}, c.log); err != nil {
+	if err := state.Up(ctx, programs, []string{base, built.Archive}, c.log); err != nil {
 		return err
 	}
-	manifests, err := release.Load()
+	manifests, err := built.Load()
 	if err != nil {
 		return err
 	}
-	c.log("applying Tekton %s", release.Version)
+	c.log("applying Tekton %s", built.Version)
 	if err := tekton.Install(ctx, state.RunKubectl, manifests); err != nil {
 		return err
 	}
-	c.log("Kubernetes %s and Tekton %s run; logs are in %s", kubernetesVersion, release.Version, state.Logs())
+	c.log("Kubernetes %s and Tekton %s run; logs are in %s", kubernetesVersion, built.Version, state.Logs())
 	fmt.Fprintf(c.out, "export KUBECONFIG=%s\n", state.Kubeconfig())
 	return nil
+}
+
+// checkMachine says what this machine lacks before anything is built.
+func (c *cli) checkMachine(ctx context.Context, cache *build.Cache) error {
+	machine := node.ThisMachine(c.log)
+	if err := machine.Check(ctx); err != nil {
+		return err
+	}
+	if err := build.CheckGo(ctx, minimumGo); err != nil {
+		return err
+	}
+	return machine.CheckSpace(c.state, cache.Dir, !cache.Has(kubernetesBuild))
 }
 
 func buildNode(ctx context.Context, cache *build.Cache, source string) (node.Programs, error) {
@@ -85,7 +114,7 @@ func buildNode(ctx context.Context, cache *build.Cache, source string) (node.Pro
 	if err != nil {
 		return node.Programs{}, err
 	}
-	kube, err := cache.Build(ctx, build.Target{Name: "kubernetes-" + kubernetesVersion, Dir: source, Packages: []string{"."},
+	kube, err := cache.Build(ctx, build.Target{Name: kubernetesBuild, Usual: 8 * time.Minute, Dir: source, Packages: []string{"."},
 		LDFlags: kubernetesFlags, Inputs: []string{own}})
 	if err != nil {
 		return node.Programs{}, err
@@ -94,7 +123,7 @@ func buildNode(ctx context.Context, cache *build.Cache, source string) (node.Pro
 	if err != nil {
 		return node.Programs{}, err
 	}
-	runtime, err := cache.Build(ctx, build.Target{Name: "containerd-" + containerd.Version, Dir: module, Inputs: []string{containerd.Sum},
+	runtime, err := cache.Build(ctx, build.Target{Name: "containerd-" + containerd.Version, Usual: time.Minute, Dir: module, Inputs: []string{containerd.Sum},
 		LDFlags:  "-s -w -X github.com/containerd/containerd/v2/version.Version=" + containerd.Version,
 		Packages: []string{"./cmd/containerd", "./cmd/containerd-shim-runc-v2", "./cmd/ctr"}})
 	return node.Programs{Kube: kube, Containerd: runtime}, err
@@ -134,7 +163,7 @@ func baseImages(ctx context.Context, cache *build.Cache) (string, error) {
 		return "", err
 	}
 	const layoutVersion = "1"
-	dir, err := cache.Once(ctx, "base-images", build.Key(layoutVersion, shell), func(ctx context.Context, dir string) error {
+	dir, err := cache.Once(ctx, build.Entry{Name: "base-images", Key: build.Key(layoutVersion, shell)}, func(ctx context.Context, dir string) error {
 		files, err := image.Busybox(ctx, node.Busybox)
 		if err != nil {
 			return err

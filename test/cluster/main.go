@@ -9,11 +9,19 @@ import (
 	"syscall"
 )
 
-func main() {
+func main() { os.Exit(exitCode()) }
+
+func exitCode() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	err := run(ctx, os.Args[1:])
+	switch {
+	case err == nil:
+		return 0
+	case ctx.Err() != nil:
+		fmt.Fprintln(os.Stderr, "cluster: interrupted; the same command goes on where this one ended")
+	default:
 		fmt.Fprintln(os.Stderr, "cluster:", err)
-		os.Exit(1)
 	}
+	return 1
 }

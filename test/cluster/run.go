@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/indelible-ci/indelible/test/cluster/build"
+	"github.com/indelible-ci/indelible/test/cluster/lock"
 	"github.com/indelible-ci/indelible/test/cluster/node"
 )
 
@@ -34,6 +35,14 @@ func (c *cli) node() node.State { return node.State(c.state) }
 
 func (c *cli) cache() *build.Cache { return &build.Cache{Dir: build.DefaultDir(c.getenv), Log: c.log} }
 
+// machineLock is one for the machine, whatever the state folder: addresses, ports and rules are there once.
+const machineLock = "/run/indelible-cluster.lock"
+
+// alone lets one up or down run at a time.
+func (c *cli) alone(ctx context.Context) (release func(), err error) {
+	return lock.Hold(ctx, machineLock, func() { c.log("waiting for another up or down of a cluster on this machine to end") })
+}
+
 const defaultState = "/var/lib/indelible-cluster"
 
 var commands = []command{
@@ -50,6 +59,10 @@ var commands = []command{
 
 // run runs one verb. kubectl's arguments are its own, so they are not parsed here.
 func run(ctx context.Context, args []string) error {
+	// iptables and others are in folders that su leaves out of the PATH.
+	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/local/sbin:/usr/sbin:/sbin"); err != nil {
+		return err
+	}
 	start := time.Now()
 	c := &cli{state: stateDir(os.Getenv), out: os.Stdout, getenv: os.Getenv, log: func(format string, args ...any) {
 		fmt.Fprintf(os.Stderr, "%6s  %s\n", time.Since(start).Round(time.Second), fmt.Sprintf(format, args...))

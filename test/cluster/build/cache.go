@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
+	"strings"
 	"time"
+
+	"github.com/indelible-ci/indelible/test/cluster/lock"
 )
 
 // Cache is a folder of finished builds, shared by every checkout and every run of this user.
@@ -30,16 +32,29 @@ func DefaultDir(env func(string) string) string {
 }
 
 // progressEvery is how often a long build says that it still runs.
-const progressEvery = 20 * time.Second
+const progressEvery = 30 * time.Second
 
-// Once returns the folder of the build called name with this key, and calls make to fill it if there is none yet. One
-// build runs at a time, in all processes: two at once on a small machine take longer than one after the other.
-func (c *Cache) Once(ctx context.Context, name, key string, fill func(ctx context.Context, dir string) error) (string, error) {
-	final := filepath.Join(c.Dir, name+"-"+key)
+// Entry names a build and the digest of everything that goes into it.
+type Entry struct {
+	Name, Key string
+	// Usual is how long it takes with empty caches on two cores, for a user who waits; 0 if it takes a moment.
+	Usual time.Duration
+}
+
+// Has says whether a build of this name is kept, with whatever key.
+func (c *Cache) Has(name string) bool {
+	found, err := filepath.Glob(filepath.Join(c.Dir, name+"-"+strings.Repeat("[0-9a-f]", keyLength)))
+	return err == nil && len(found) > 0
+}
+
+// Once returns the folder of the entry, and calls fill to make it if there is none yet. One build runs at a time, in all
+// processes: two at once on a small machine take longer than one after the other.
+func (c *Cache) Once(ctx context.Context, entry Entry, fill func(ctx context.Context, dir string) error) (string, error) {
+	final := filepath.Join(c.Dir, entry.Name+"-"+entry.Key)
 	if exists(final) {
 		return final, nil
 	}
-	unlock, err := c.lock()
+	unlock, err := lock.Hold(ctx, filepath.Join(c.Dir, "lock"), func() { c.Log("waiting for another build that uses %s", c.Dir) })
 	if err != nil {
 		return "", err
 	}
@@ -55,16 +70,16 @@ func (c *Cache) Once(ctx context.Context, name, key string, fill func(ctx contex
 	if err := os.MkdirAll(temporary, 0o755); err != nil {
 		return "", err
 	}
-	if err := c.watched(ctx, name, func() error { return fill(ctx, temporary) }); err != nil {
-		return "", errors.Join(fmt.Errorf("build %s: %w", name, err), os.RemoveAll(temporary))
+	if err := c.watched(ctx, entry, func() error { return fill(ctx, temporary) }); err != nil {
+		return "", errors.Join(fmt.Errorf("build %s: %w", entry.Name, err), os.RemoveAll(temporary))
 	}
 	return final, os.Rename(temporary, final)
 }
 
 // watched runs f and reports its start, its progress and its end.
-func (c *Cache) watched(ctx context.Context, name string, f func() error) error {
+func (c *Cache) watched(ctx context.Context, entry Entry, f func() error) error {
 	start := time.Now()
-	c.Log("building %s", name)
+	c.Log("building %s%s", entry.Name, usually(entry.Usual, "; with empty caches on two cores that takes about %s"))
 	done := make(chan error, 1)
 	go func() { done <- f() }()
 	ticker := time.NewTicker(progressEvery)
@@ -73,33 +88,23 @@ func (c *Cache) watched(ctx context.Context, name string, f func() error) error 
 		select {
 		case err := <-done:
 			if err == nil {
-				c.Log("built %s in %s", name, time.Since(start).Round(time.Second))
+				c.Log("built %s in %s", entry.Name, time.Since(start).Round(time.Second))
 			}
 			return err
 		case <-ticker.C:
 			if ctx.Err() == nil {
-				c.Log("building %s: %s so far", name, time.Since(start).Round(time.Second))
+				c.Log("building %s: %s%s", entry.Name, time.Since(start).Round(time.Second), usually(entry.Usual, " of about %s"))
 			}
 		}
 	}
 }
 
-// lock waits for the cache's lock, which the kernel frees when this process ends, however it ends.
-func (c *Cache) lock() (func(), error) {
-	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
-		return nil, err
+// usually is what a message says of the expected duration: nothing for a build that takes a moment.
+func usually(duration time.Duration, format string) string {
+	if duration == 0 {
+		return ""
 	}
-	file, err := os.OpenFile(filepath.Join(c.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		c.Log("waiting for another build that uses %s", c.Dir)
-		if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
-			return nil, errors.Join(fmt.Errorf("lock %s: %w", file.Name(), err), file.Close())
-		}
-	}
-	return func() { _ = file.Close() }, nil
+	return fmt.Sprintf(format, strings.TrimSuffix(duration.String(), "0s"))
 }
 
 func exists(path string) bool {

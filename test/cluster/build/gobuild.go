@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"time"
 )
 
 // Module is a Go module at one version, with the checksum its content must have.
@@ -23,6 +24,8 @@ type Target struct {
 	Dir      string
 	Packages []string
 	LDFlags  string
+	// Usual is how long it takes with empty caches on two cores.
+	Usual time.Duration
 	// Inputs are what the key is made of besides the flags, the packages and the Go version.
 	Inputs []string
 }
@@ -34,13 +37,20 @@ func (c *Cache) Build(ctx context.Context, t Target) (dir string, err error) {
 	if err != nil {
 		return "", err
 	}
-	args := []string{"build", "-mod=readonly", "-trimpath", "-ldflags", t.LDFlags}
-	parts := append([]string{goVersion}, args...)
-	parts = append(append(parts, t.Packages...), t.Inputs...)
-	return c.Once(ctx, t.Name, Key(parts...), func(ctx context.Context, out string) error {
-		_, err := output(ctx, t.Dir, "go", append(append(args, "-o", out+"/"), t.Packages...)...)
+	return c.Once(ctx, Entry{Name: t.Name, Key: t.key(goVersion), Usual: t.Usual}, func(ctx context.Context, out string) error {
+		_, err := output(ctx, t.Dir, "go", append(append(t.args(), "-o", out+"/"), t.Packages...)...)
 		return err
 	})
+}
+
+func (t Target) args() []string {
+	return []string{"build", "-mod=readonly", "-trimpath", "-ldflags", t.LDFlags}
+}
+
+// key leaves out the folder: it says where the sources are, and Inputs what they are.
+func (t Target) key(goVersion string) string {
+	parts := append([]string{goVersion}, t.args()...)
+	return Key(append(append(parts, t.Packages...), t.Inputs...)...)
 }
 
 // Download fetches m into Go's module cache, compares its checksum and returns its folder there.
@@ -59,12 +69,19 @@ func Download(ctx context.Context, m Module) (dir string, err error) {
 	return got.Dir, nil
 }
 
+// flags replaces the user's GOFLAGS. Without -buildvcs=false a checkout that git does not trust, as root's in a container
+// often is, fails to build.
+const flags = "-buildvcs=false"
+
 // output runs a Go command outside any workspace, without cgo, and returns what it printed; what it complained about
 // becomes the error.
 func output(ctx context.Context, dir, name string, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, name, args...)
 	command.Dir = dir
-	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS="+flags)
+	// go ends its compilers when it is interrupted, and would leave them running when killed.
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.WaitDelay = 10 * time.Second
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	if err := command.Run(); err != nil {

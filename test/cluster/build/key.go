@@ -10,6 +10,9 @@ import (
 	"sort"
 )
 
+// keyLength is the number of hexadecimal digits of a Key.
+const keyLength = 16
+
 // Key is a short digest of the inputs of a build. Each part is written with its length, so that moving a character from
 // one part to the next changes the key.
 func Key(parts ...string) string {
@@ -17,7 +20,7 @@ func Key(parts ...string) string {
 	for _, part := range parts {
 		fmt.Fprintf(hash, "%d:%s", len(part), part)
 	}
-	return hex.EncodeToString(hash.Sum(nil))[:16]
+	return hex.EncodeToString(hash.Sum(nil))[:keyLength]
 }
 
 // FilesKey is the Key of the names and contents of the files that match patterns in dir.

@@ -15,9 +15,12 @@ import (
 // Down ends the cluster and takes back everything it made on this machine outside its folder. What it stored stays, for the
 // next Up, unless purge is set. Each part runs whatever became of the others; running it again finishes what failed.
 func (s State) Down(ctx context.Context, purge bool, log func(string, ...any)) error {
+	s.adopt()
 	components := s.components()
 	slices.Reverse(components)
 	var failed []error
+	// Before the shims end, which know where they listen.
+	failed = append(failed, s.rememberShimSockets())
 	for _, c := range components {
 		if c.name == "containerd" {
 			// After the kubelet, which would start pods again, and before the one that can end them.
@@ -28,9 +31,10 @@ func (s State) Down(ctx context.Context, purge bool, log func(string, ...any)) e
 		}
 		failed = append(failed, s.stop(c.name, c.patience))
 	}
-	failed = append(failed, s.endShims(), s.unmount(), removeNetwork(ctx), s.removeOutside(), s.restoreSettings())
+	failed = append(failed, s.endShims(), within(ctx, settle, s.unmount), removeNetwork(ctx), within(ctx, settle, s.removeOutside),
+		s.restoreSettings())
 	if err := errors.Join(failed...); err != nil {
-		return err
+		return fmt.Errorf("%w\nrun down again to finish", err)
 	}
 	if err := os.RemoveAll(s.path("run")); err != nil {
 		return err
@@ -113,8 +117,10 @@ func (s State) unmount() error {
 // removeOutside removes what components put outside our folder.
 func (s State) removeOutside() error {
 	var failed []error
-	for _, link := range s.logLinks() {
-		failed = append(failed, os.Remove(link))
+	for _, path := range append(s.logLinks(), s.shimSockets()...) {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			failed = append(failed, err)
+		}
 	}
 	for _, dir := range s.cgroups() {
 		if err := os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -122,7 +128,7 @@ func (s State) removeOutside() error {
 		}
 	}
 	// Both are left alone if they hold anything, such as another containerd's sockets.
-	for _, dir := range []string{shimSockets, filepath.Dir(shimSockets), containerLogLinks} {
+	for _, dir := range []string{shimSocketDir, filepath.Dir(shimSocketDir), containerLogLinks} {
 		_ = os.Remove(dir)
 	}
 	return errors.Join(failed...)

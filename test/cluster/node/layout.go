@@ -49,8 +49,8 @@ func (s State) volumes() string          { return s.path("volumes") }
 const (
 	// containerLogLinks is where the kubelet links container logs, wherever they are.
 	containerLogLinks = "/var/log/containers"
-	// shimSockets is where containerd's shims listen, whatever containerd's own folder is.
-	shimSockets = "/run/containerd/s"
-	cgroupRoot  = "/sys/fs/cgroup"
-	cniPlugins  = "/usr/lib/cni"
+	// shimSocketDir is where containerd's shims listen, whatever containerd's own folder is.
+	shimSocketDir = "/run/containerd/s"
+	cgroupRoot    = "/sys/fs/cgroup"
+	cniPlugins    = "/usr/lib/cni"
 )

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // rule is an iptables rule of this tool. The comment marks it as ours.
@@ -86,12 +87,9 @@ func rangeIsFree(ctx context.Context) error {
 // end of a pod's pair deletes the other.
 func removeNetwork(ctx context.Context) error {
 	var failed []error
-	for _, name := range append(bridgePorts(), bridge) {
-		// The kernel deletes the interfaces of a pod that just ended by itself, and may be first.
-		if _, err := run(ctx, "", "ip", "link", "delete", name); err != nil && isInterface(name) {
-			failed = append(failed, err)
-		}
-	}
+	// The ports before the bridge: without it, nothing tells whose they are.
+	failed = append(failed, within(ctx, settle, func() error { return deleteInterfaces(ctx, bridgePorts()) }),
+		within(ctx, settle, func() error { return deleteInterfaces(ctx, []string{bridge}) }))
 	for _, family := range []string{"iptables", "ip6tables"} {
 		saved, err := run(ctx, "", family+"-save")
 		if err != nil {
@@ -107,6 +105,38 @@ func removeNetwork(ctx context.Context) error {
 	for _, flag := range []string{"--orig-src", "--orig-dst", "--reply-src", "--reply-dst"} {
 		for _, addresses := range []string{podRange, serviceRange} {
 			_, _ = run(ctx, "", "conntrack", "-D", flag, addresses)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// settle bounds the wait for what the kernel takes down by itself when containers end: interfaces, mounts, control groups.
+const settle = 10 * time.Second
+
+// within repeats try until it succeeds, and returns its last error when the time is over.
+func within(ctx context.Context, bound time.Duration, try func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// deleteInterfaces fails while one of them exists. The kernel deletes those of a pod that just ended by itself, a moment
+// later and perhaps between our look and our deletion, so an error alone says nothing.
+func deleteInterfaces(ctx context.Context, names []string) error {
+	var failed []error
+	for _, name := range names {
+		if _, err := run(ctx, "", "ip", "link", "delete", name); err != nil && isInterface(name) {
+			failed = append(failed, err)
 		}
 	}
 	return errors.Join(failed...)

@@ -35,12 +35,16 @@ type Machine struct {
 	Has func(name string) bool
 	// Install installs Debian packages; nil on other systems.
 	Install func(ctx context.Context, packages []string) error
-	Log     func(format string, args ...any)
+	// Memory is in bytes; 0 if unknown.
+	Memory uint64
+	// Free is the space that is left for a folder, which need not exist yet; 0 if unknown.
+	Free func(dir string) uint64
+	Log  func(format string, args ...any)
 }
 
 // ThisMachine describes the machine this runs on.
 func ThisMachine(log func(string, ...any)) Machine {
-	machine := Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, UID: os.Geteuid(), Log: log, Has: has}
+	machine := Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, UID: os.Geteuid(), Log: log, Has: has, Memory: memory(), Free: free}
 	if has("apt-get") && has("dpkg") {
 		machine.Install = install
 	}
@@ -58,6 +62,9 @@ func (m Machine) Check(ctx context.Context) error {
 	if m.UID != 0 {
 		return fmt.Errorf("the cluster needs root, for containers, mounts and network interfaces: run this with sudo, " +
 			"or use an existing cluster by its kubeconfig instead")
+	}
+	if m.Memory != 0 && m.Memory < memoryNeeded {
+		return fmt.Errorf("the cluster needs 4 GB of memory, this machine has %s", gigabytes(m.Memory))
 	}
 	missing := m.missing()
 	if len(missing) > 0 && m.Install != nil {

@@ -43,11 +43,43 @@ func (s State) start(c component) error {
 	if err != nil {
 		return fmt.Errorf("%s ended at once; see %s", c.name, s.log(c.name))
 	}
+	return s.remember(c.name, rec)
+}
+
+func (s State) remember(name string, rec record) error {
 	content, err := json.Marshal(rec)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(s.pid(c.name), content, 0o644)
+	return writeWhole(s.pid(name), content)
+}
+
+// adopt finds components whose pid file is missing or stale, because this tool was killed between starting one and writing
+// it: only they run a program of our folder by its path there.
+func (s State) adopt() {
+	for _, c := range s.components() {
+		if s.running(c.name) != 0 {
+			continue
+		}
+		processes(func(pid int) {
+			args := arguments(pid)
+			if len(args) == 0 || args[0] != s.bin(c.program()) {
+				return
+			}
+			if rec, err := describe(pid); err == nil {
+				_ = s.remember(c.name, rec) // without it, starting the component names the process that has its port
+			}
+		})
+	}
+}
+
+// writeWhole replaces a file at once: after a crash it has its old content or the new one.
+func writeWhole(path string, content []byte) error {
+	temporary := path + ".new"
+	if err := os.WriteFile(temporary, content, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temporary, path)
 }
 
 func describe(pid int) (record, error) {

@@ -15,11 +15,11 @@ var settings = []string{
 
 func (s State) savedSettings() string { return s.path("settings.json") }
 
-// saveSettings remembers the kernel's settings before the first start, and turns forwarding on.
-func (s State) saveSettings() error {
+// saveSettings remembers the kernel's settings before the first start, and turns on the first of them, forwarding.
+func (s State) saveSettings(paths []string) error {
 	if _, err := os.Stat(s.savedSettings()); errors.Is(err, os.ErrNotExist) {
 		values := map[string]string{}
-		for _, path := range settings {
+		for _, path := range paths {
 			if value, err := os.ReadFile(path); err == nil {
 				values[path] = strings.TrimSpace(string(value))
 			}
@@ -28,11 +28,11 @@ func (s State) saveSettings() error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(s.savedSettings(), content, 0o600); err != nil {
+		if err := writeWhole(s.savedSettings(), content); err != nil {
 			return err
 		}
 	}
-	return os.WriteFile(settings[0], []byte("1"), 0o644)
+	return os.WriteFile(paths[0], []byte("1"), 0o644)
 }
 
 // restoreSettings puts the kernel's settings back as they were.

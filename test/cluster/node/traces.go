@@ -39,6 +39,9 @@ func (s State) Leftovers(ctx context.Context) ([]string, error) {
 	for _, link := range s.logLinks() {
 		left = append(left, "link "+link)
 	}
+	for _, path := range s.shimSockets() {
+		left = append(left, "socket "+path)
+	}
 	for _, dir := range s.cgroups() {
 		left = append(left, "cgroup "+dir)
 	}
@@ -71,9 +74,8 @@ func processes(f func(pid int)) {
 func (s State) shims() []int {
 	var pids []int
 	processes(func(pid int) {
-		content, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		args := strings.Split(string(content), "\x00")
-		if err == nil && filepath.Base(args[0]) == "containerd-shim-runc-v2" && slices.Contains(args, s.containerdSocket()) {
+		args := arguments(pid)
+		if len(args) > 0 && filepath.Base(args[0]) == "containerd-shim-runc-v2" && slices.Contains(args, s.containerdSocket()) {
 			pids = append(pids, pid)
 		}
 	})

@@ -1,12 +1,12 @@
 package tekton
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
-	"sort"
 	"strings"
 )
 
@@ -22,11 +22,12 @@ var skipped = map[string]bool{"webhook-hpa.yaml": true}
 func (b *Built) Load() (Manifests, error) {
 	var result Manifests
 	root := filepath.Join(b.Source, "config")
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+	files := os.DirFS(root)
+	err := fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || filepath.Ext(path) != ".yaml" || skipped[entry.Name()] {
 			return err
 		}
-		content, err := os.ReadFile(path)
+		content, err := fs.ReadFile(files, path)
 		if err != nil {
 			return err
 		}
@@ -35,10 +36,31 @@ func (b *Built) Load() (Manifests, error) {
 		}
 		return nil
 	})
-	if err == nil && result.Rest == "" {
-		err = fmt.Errorf("no manifests in %s", root)
+	if err != nil {
+		return Manifests{}, fmt.Errorf("read Tekton's manifests: %w", err)
 	}
-	return result, err
+	return result, result.check(b.Version)
+}
+
+// check refuses what would fail later as a pod that waits for an image: one that Build did not make, as another release of
+// Tekton might name, and one that was not filled in.
+func (m Manifests) check(version string) error {
+	if m.Namespaces == "" || m.Definitions == "" || m.Rest == "" {
+		return errors.New("Tekton's manifests lack namespaces, definitions or deployments") //nolint:revive // a name
+	}
+	if left := unfilled.FindString(m.Rest); left != "" {
+		return fmt.Errorf("Tekton's manifests name the image %s, which this tool does not fill in", left) //nolint:revive // a name
+	}
+	built := map[string]bool{}
+	for _, command := range commands {
+		built[imageName(command, version)] = true
+	}
+	for _, name := range ownImage.FindAllString(m.Rest, -1) {
+		if !built[name] {
+			return fmt.Errorf("Tekton's manifests name the image %s, which this tool does not build", name) //nolint:revive // a name
+		}
+	}
+	return nil
 }
 
 var (
@@ -69,6 +91,8 @@ func (m *Manifests) add(document string) {
 
 var (
 	koReference = regexp.MustCompile(`ko://` + regexp.QuoteMeta(modulePath) + `/cmd/([a-z]+)`)
+	ownImage    = regexp.MustCompile(`tekton\.local/[^"\s]+`)
+	unfilled    = regexp.MustCompile(`ko://[^"\s]+`)
 	shellImage  = regexp.MustCompile(`("-shell-image",\s*)"[^"]+"`)
 )
 
@@ -80,18 +104,4 @@ func rewrite(content, version string) string {
 	})
 	content = shellImage.ReplaceAllString(content, `${1}"`+ShellImage+`"`)
 	return strings.ReplaceAll(content, `"devel"`, `"v`+version+`"`)
-}
-
-// ImagesIn lists the images of this installation that the manifests name; each must have been built.
-func (m Manifests) ImagesIn() []string {
-	found := map[string]bool{}
-	for _, name := range regexp.MustCompile(`tekton\.local/[^"\s]+`).FindAllString(m.Rest, -1) {
-		found[name] = true
-	}
-	names := make([]string, 0, len(found))
-	for name := range found {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	return names
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -63,7 +64,8 @@ func Build(ctx context.Context, cache *build.Cache, release Release, busybox str
 	if err != nil {
 		return nil, err
 	}
-	target := build.Target{Name: "tekton-" + release.Version, Dir: source, LDFlags: "-s -w", Inputs: []string{module.Sum}}
+	target := build.Target{Name: "tekton-" + release.Version, Dir: source, LDFlags: "-s -w", Usual: 4 * time.Minute,
+		Inputs: []string{module.Sum}}
 	for _, command := range commands {
 		target.Packages = append(target.Packages, "./cmd/"+command)
 	}
@@ -84,7 +86,7 @@ func archive(ctx context.Context, cache *build.Cache, release Release, binaries,
 		return "", err
 	}
 	key := build.Key(layoutVersion, filepath.Base(binaries), shell)
-	dir, err := cache.Once(ctx, "tekton-"+release.Version+"-images", key, func(ctx context.Context, dir string) error {
+	dir, err := cache.Once(ctx, build.Entry{Name: "tekton-" + release.Version + "-images", Key: key}, func(ctx context.Context, dir string) error {
 		images := map[string]v1.Image{}
 		for _, command := range commands {
 			spec, err := spec(ctx, command, filepath.Join(binaries, command), busybox)
