@@ -38,6 +38,7 @@ func TestFlows(t *testing.T) {
 		{"a step skipped after a failure leaves earlier results published", skippedAfterFailure},
 		{"a step that times out leaves its result published", stepTimeout},
 		{"each attempt of a retried TaskRun publishes anew", retries},
+		{"a retried TaskRun with step results alone publishes them anew", retriesStepResults},
 		{"a matrix fans out and its results are aggregated", matrix},
 		{"the pod of a Task without results is left alone", withoutResults},
 		{"a pod without a service account token of its own publishes", withoutToken},
@@ -387,6 +388,31 @@ spec:
 		p.t.Fatalf("the TaskRun was retried %d times, want once", len(tr.Status.RetriesStatus))
 	}
 	wantResults(p.t, tr.Status.RetriesStatus[0].Results, map[string]*pipelinev1.ResultValue{"attempt": text("0")})
+}
+
+func retriesStepResults(p *place) {
+	p.create(`
+apiVersion: tekton.dev/v1
+kind: TaskRun
+metadata: {name: run}
+spec:
+  retries: 1
+  taskSpec:
+    steps:
+    - name: write
+      image: IMAGE
+      results:
+      - {name: attempt}
+      script: |
+        printf '$(context.task.retry-count)' > $(step.results.attempt.path)
+        test '$(context.task.retry-count)' = 1
+`)
+	tr := p.taskRun("run")
+	taskRunSucceeded(p.t, tr)
+	wantResults(p.t, tr.Status.Steps[0].Results, map[string]*pipelinev1.ResultValue{"attempt": text("1")})
+	if len(tr.Status.RetriesStatus) != 1 {
+		p.t.Fatalf("the TaskRun was retried %d times, want once", len(tr.Status.RetriesStatus))
+	}
 }
 
 func matrix(p *place) {

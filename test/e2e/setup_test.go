@@ -259,7 +259,9 @@ func text(s string) *pipelinev1.ResultValue { return pipelinev1.NewStructuredVal
 // events waits until a TaskRun has events of a reason, and returns their messages.
 func (p *place) events(taskRun, reason string) []string {
 	p.t.Helper()
-	messages, err := cluster.Events(p.ctx, p.namespace, taskRun, reason)
+	ctx, cancel := context.WithTimeout(p.ctx, time.Minute)
+	defer cancel()
+	messages, err := cluster.Events(ctx, p.namespace, taskRun, reason)
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -1,0 +1,388 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/yaml"
+
+	"github.com/indelible-ci/indelible/test/harness"
+)
+
+// The ValidatingAdmissionPolicy alone, without the guard: what it denies, and what it must let pass. Each row is one
+// write, as a dry run, so that none depends on another.
+//
+// The policy under test is a copy that holds in this test's namespace only. The TaskRuns name a controller of ours in
+// spec.managedBy: Tekton's leaves them alone, and their status is what the test makes it. Their pods exist, for tokens
+// to be bound to, but are never scheduled.
+func TestPolicyRules(t *testing.T) {
+	f := newPolicyFixture(t)
+	const (
+		merge = types.MergePatchType
+		json6 = types.JSONPatchType
+	)
+	text := func(value string) string {
+		return `{"status":{"results":[{"name":"text","type":"string","value":"` + value + `"}]}}`
+	}
+	tests := []struct {
+		name  string
+		who   string
+		run   string
+		patch types.PatchType
+		body  string
+		code  int    // 0: allowed
+		say   string // what the denial says
+	}{
+		{name: "allow the own pod to publish a string", who: "fresh-pod", run: "fresh", patch: merge, body: text("v")},
+		{name: "allow the own pod to publish an array and an object", who: "fresh-pod", run: "fresh", patch: merge,
+			body: `{"status":{"results":[{"name":"list","type":"array","value":["a","b"]},{"name":"map","type":"object","value":{"a":"1"}}]}}`},
+		{name: "allow the own pod to publish 1 MiB", who: "fresh-pod", run: "fresh", patch: merge, body: text(strings.Repeat("v", 1<<20))},
+		{name: "allow the own pod to publish a step result", who: "fresh-pod", run: "fresh", patch: json6,
+			body: `[{"op":"add","path":"/status/steps/0/results","value":[{"name":"digest","type":"string","value":"d"}]}]`},
+		{name: "allow the own pod to publish results of a declared step that is not listed yet", who: "fresh-pod", run: "fresh", patch: json6,
+			body: `[{"op":"add","path":"/status/steps/-","value":{"name":"sign","container":"step-sign","results":[{"name":"sig","type":"string","value":"s"}]}}]`},
+		{name: "allow the own pod to write what is stored already", who: "published-pod", run: "published", patch: merge, body: text("x")},
+		{name: "allow the own pod to change nothing", who: "published-pod", run: "published", patch: merge, body: `{}`},
+		{name: "allow the own pod to change nothing of a finished run", who: "finished-pod", run: "finished", patch: merge, body: text("x")},
+		{name: "allow the own pod to change nothing of a run with 1 MiB", who: "large-pod", run: "large", patch: merge, body: `{}`},
+		{name: "allow the own pod to add to what is stored", who: "published-pod", run: "published", patch: json6,
+			body: `[{"op":"add","path":"/status/results/-","value":{"name":"list","type":"array","value":[]}}]`},
+
+		{name: "forbid another pod of the namespace", who: "other-pod", run: "fresh", patch: merge, body: text("v"), code: 403, say: "not the TaskRun's pod"},
+		{name: "forbid another pod to change nothing", who: "other-pod", run: "fresh", patch: merge, body: `{}`, code: 403, say: "not the TaskRun's pod"},
+		{name: "forbid a token that is bound to no pod", who: "unbound", run: "fresh", patch: merge, body: text("v"), code: 403, say: "not bound to a pod"},
+		{name: "forbid a pod of the same name in another namespace", who: "elsewhere", run: "fresh", patch: merge, body: text("v"), code: 403, say: "another namespace"},
+		{name: "forbid writing before the pod's name is stored", who: "unstarted-pod", run: "unstarted", patch: merge, body: text("v"), code: 403, say: "not stored yet"},
+		{name: "forbid an undeclared result", who: "fresh-pod", run: "fresh", patch: merge,
+			body: `{"status":{"results":[{"name":"IMAGE_DIGEST","type":"string","value":"v"}]}}`, code: 403, say: "does not declare"},
+		{name: "forbid another type than the declared one", who: "fresh-pod", run: "fresh", patch: merge,
+			body: `{"status":{"results":[{"name":"list","type":"string","value":"v"}]}}`, code: 403, say: "another type than declared"},
+		{name: "forbid a value of another type than it says", who: "fresh-pod", run: "fresh", patch: merge,
+			body: `{"status":{"results":[{"name":"text","type":"string","value":["v"]}]}}`, code: 403, say: "not of its type"},
+		{name: "forbid a list of numbers", who: "fresh-pod", run: "fresh", patch: merge,
+			body: `{"status":{"results":[{"name":"list","type":"array","value":[1]}]}}`, code: 403, say: "not of its type"},
+		{name: "forbid a nested object", who: "fresh-pod", run: "fresh", patch: merge,
+			body: `{"status":{"results":[{"name":"map","type":"object","value":{"a":{"b":"c"}}}]}}`, code: 403, say: "not of its type"},
+		{name: "forbid a result twice", who: "fresh-pod", run: "fresh", patch: merge,
+			body: `{"status":{"results":[{"name":"text","type":"string","value":"v"},{"name":"text","type":"string","value":"w"}]}}`, code: 403, say: "given twice"},
+		{name: "forbid 10,000 results", who: "fresh-pod", run: "fresh", patch: merge,
+			body: `{"status":{"results":[` + strings.Repeat(`{"name":"text","type":"string","value":"v"},`, 9999) + `{"name":"text","type":"string","value":"v"}]}}`, code: 403, say: ""},
+		{name: "forbid more than 1.25 MiB together", who: "fresh-pod", run: "fresh", patch: merge,
+			body: `{"status":{"results":[{"name":"text","type":"string","value":"` + strings.Repeat("v", 1<<20) + `"},{"name":"list","type":"array","value":["` + strings.Repeat("v", 1<<18+1) + `"]}]}}`,
+			code: 403, say: "too large together"},
+		{name: "forbid 1.25 MiB in characters of two bytes", who: "fresh-pod", run: "fresh", patch: merge, body: text(strings.Repeat("é", 5<<17+1)), code: 403, say: "too large together"},
+		{name: "forbid an undeclared step result", who: "fresh-pod", run: "fresh", patch: json6,
+			body: `[{"op":"add","path":"/status/steps/0/results","value":[{"name":"text","type":"string","value":"d"}]}]`, code: 403, say: "the step does not declare"},
+		{name: "forbid an undeclared step", who: "fresh-pod", run: "fresh", patch: json6,
+			body: `[{"op":"add","path":"/status/steps/-","value":{"name":"evil","container":"step-evil","results":[{"name":"digest","type":"string","value":"d"}]}}]`, code: 403, say: "the step does not declare"},
+		{name: "forbid a new step with a state", who: "fresh-pod", run: "fresh", patch: json6,
+			body: `[{"op":"add","path":"/status/steps/-","value":{"name":"sign","container":"step-sign","terminated":{"exitCode":0,"startedAt":"2026-01-02T03:04:05Z","finishedAt":"2026-01-02T03:04:06Z"}}}]`, code: 403, say: "status.steps"},
+		{name: "forbid the publisher's partial steps, which only the guard can complete", who: "fresh-pod", run: "fresh", patch: merge,
+			body: `{"status":{"steps":[{"name":"build","results":[{"name":"digest","type":"string","value":"d"}]}]}}`, code: 403, say: "status.steps"},
+		{name: "forbid removing the steps", who: "fresh-pod", run: "fresh", patch: merge, body: `{"status":{"steps":null}}`, code: 403, say: "status.steps"},
+		{name: "forbid a step twice", who: "fresh-pod", run: "fresh", patch: json6,
+			body: `[{"op":"copy","from":"/status/steps/0","path":"/status/steps/-"}]`, code: 403, say: "status.steps"},
+		{name: "forbid changing a stored result", who: "published-pod", run: "published", patch: merge, body: text("y"), code: 403, say: "stored results stay"},
+		{name: "forbid removing a stored result", who: "published-pod", run: "published", patch: merge, body: `{"status":{"results":[]}}`, code: 403, say: "stored results stay"},
+		{name: "forbid removing all results", who: "published-pod", run: "published", patch: merge, body: `{"status":{"results":null}}`, code: 403, say: "stored results stay"},
+		{name: "forbid changing the type of a stored result", who: "published-pod", run: "published", patch: json6,
+			body: `[{"op":"replace","path":"/status/results/0/type","value":"array"}]`, code: 403, say: "stored results stay"},
+		{name: "forbid adding a result before stored ones", who: "published-pod", run: "published", patch: json6,
+			body: `[{"op":"add","path":"/status/results/0","value":{"name":"list","type":"array","value":[]}}]`, code: 403, say: "stored results stay"},
+		{name: "forbid changing a stored step result", who: "published-pod", run: "published", patch: json6,
+			body: `[{"op":"replace","path":"/status/steps/0/results/0/value","value":"e"}]`, code: 403, say: "status.steps[].results: stored results stay"},
+		{name: "forbid removing a stored step result", who: "published-pod", run: "published", patch: json6,
+			body: `[{"op":"remove","path":"/status/steps/0/results"}]`, code: 403, say: "status.steps[].results: stored results stay"},
+		{name: "forbid a result of a run with a completion time", who: "finished-pod", run: "finished", patch: json6,
+			body: `[{"op":"add","path":"/status/results/-","value":{"name":"list","type":"array","value":[]}}]`, code: 403, say: "finished"},
+		{name: "forbid a step result of a failed run", who: "failed-pod", run: "failed", patch: json6,
+			body: `[{"op":"add","path":"/status/steps/0/results","value":[{"name":"digest","type":"string","value":"d"}]}]`, code: 403, say: "finished"},
+
+		{name: "forbid a person to add a result", who: "person", run: "fresh", patch: merge, body: text("v"), code: 403, say: "only the TaskRun's own pod"},
+		{name: "forbid a person to add a step result", who: "person", run: "fresh", patch: json6,
+			body: `[{"op":"add","path":"/status/steps/0/results","value":[{"name":"digest","type":"string","value":"d"}]}]`, code: 403, say: "only the TaskRun's own pod"},
+		{name: "forbid a person to change a result", who: "person", run: "published", patch: merge, body: text("y"), code: 403, say: "stored results stay"},
+		{name: "forbid a person to reset a run as a retry does", who: "person", run: "published", patch: merge,
+			body: `{"status":{"results":null,"podName":"","retriesStatus":[{"podName":"published-pod"}]}}`, code: 403, say: "stored results stay"},
+		{name: "forbid a person to remove a step result", who: "person", run: "published", patch: merge, body: `{"status":{"steps":null}}`, code: 403, say: "only the TaskRun's own pod"},
+		{name: "allow a person to write a condition", who: "person", run: "published", patch: merge,
+			body: `{"status":{"conditions":[{"type":"Succeeded","status":"Unknown","reason":"ByHand","lastTransitionTime":"2026-01-02T03:04:05Z"}]}}`},
+
+		{name: "forbid the controller to change a result", who: "controller", run: "published", patch: merge, body: text("y"), code: 403, say: "stored results stay"},
+		{name: "forbid the controller to lose results", who: "controller", run: "published", patch: merge, body: `{"status":{"results":null}}`, code: 403, say: "stored results stay"},
+		{name: "forbid the controller to lose 1 MiB", who: "controller", run: "large", patch: merge, body: `{"status":{"results":null}}`, code: 403, say: "stored results stay"},
+		{name: "forbid the controller to lose results at a retry that keeps the pod", who: "controller", run: "published", patch: merge,
+			body: `{"status":{"results":null,"retriesStatus":[{"podName":"published-pod"}]}}`, code: 403, say: "stored results stay"},
+		{name: "allow the controller to retry", who: "controller", run: "published", patch: merge,
+			body: `{"status":{"results":null,"podName":"","retriesStatus":[{"podName":"published-pod"}]}}`},
+		{name: "allow the controller to rebuild the steps without their results", who: "controller", run: "published", patch: merge,
+			body: `{"status":{"steps":[{"name":"build","container":"step-build","terminated":{"exitCode":0,"startedAt":"2026-01-02T03:04:05Z","finishedAt":"2026-01-02T03:04:06Z"}}]}}`},
+		{name: "allow the controller to finish a run with results of its own", who: "controller", run: "fresh", patch: merge,
+			body: `{"status":{"completionTime":"2026-01-02T03:05:00Z","results":[{"name":"text","type":"string","value":"v"}]}}`},
+		{name: "allow the controller to finish a run with 1 MiB", who: "controller", run: "large", patch: merge, body: `{"status":{"completionTime":"2026-01-02T03:05:00Z"}}`},
+	}
+	for field, value := range otherFields {
+		tests = append(tests, tests[0])
+		row := &tests[len(tests)-1]
+		row.name = "forbid the own pod to change status." + field
+		row.body = `{"status":{"` + field + `":` + value + `}}`
+		row.code, row.say = 403, "not change other fields"
+		if field == "podName" {
+			row.say = "" // which of two reasons comes first is up to the API server
+		}
+	}
+	for field, value := range otherStepFields {
+		tests = append(tests, tests[0])
+		row := &tests[len(tests)-1]
+		row.name = "forbid the own pod to change status.steps[]." + field
+		row.patch = json6
+		row.body = `[{"op":"add","path":"/status/steps/0/` + field + `","value":` + value + `}]`
+		row.code, row.say = 403, "status.steps"
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			status := f.write(tt.who, tt.run, tt.patch, tt.body)
+			switch {
+			case tt.code == 0 && status != nil:
+				t.Errorf("denied: %d %s", status.Code, status.Message)
+			case tt.code != 0 && status == nil:
+				t.Error("allowed")
+			case status != nil && (int(status.Code) != tt.code || !strings.Contains(status.Message, f.policy) || !strings.Contains(status.Message, tt.say)):
+				t.Errorf("got %d %.600s, want %d by %s with %q", status.Code, status.Message, tt.code, f.policy, tt.say)
+			}
+		})
+	}
+}
+
+// otherFields are the fields of a TaskRun's status in the schema of Tekton 1.15 beside results and steps, each with
+// another value than is stored; otherStepFields are those of a step beside its results.
+var (
+	otherFields = map[string]string{
+		"annotations": `{"a":"b"}`, "artifacts": `{"outputs":[{"name":"o"}]}`, "completionTime": `"2026-01-02T03:05:00Z"`,
+		"conditions": `[{"type":"Succeeded","status":"True","lastTransitionTime":"2026-01-02T03:04:05Z"}]`, "observedGeneration": `5`, "podName": `"other-pod"`,
+		"provenance": `{"refSource":{"uri":"evil"}}`, "retriesStatus": `[{}]`, "sidecars": `[{"name":"s"}]`, "spanContext": `{"a":"b"}`,
+		"startTime": `"2020-01-02T03:05:00Z"`, "taskSpec": `{"description":"evil"}`,
+	}
+	otherStepFields = map[string]string{
+		"container": `"c"`, "imageID": `"evil"`, "inputs": `[{"name":"i"}]`, "name": `"n"`, "outputs": `[{"name":"o"}]`,
+		"provenance": `{"refSource":{"uri":"evil"}}`, "running": `{"startedAt":"2020-01-02T03:05:00Z"}`,
+		"terminated": `{"exitCode":0,"startedAt":"2026-01-02T03:04:05Z","finishedAt":"2026-01-02T03:04:06Z"}`, "terminationReason": `"Completed"`, "waiting": `{"reason":"r"}`,
+	}
+)
+
+// policyFixture is a namespace with a copy of the policy, TaskRuns, their pods, and those who write.
+type policyFixture struct {
+	*place
+	policy  string
+	writers map[string]*harness.Cluster
+}
+
+func newPolicyFixture(t *testing.T) *policyFixture {
+	t.Helper()
+	f := &policyFixture{place: newPlaceWith(t, nil), policy: "e2e-results-" + rand.String(8)}
+	controller, err := cluster.As("system:serviceaccount:tekton-pipelines:tekton-pipelines-controller",
+		"system:serviceaccounts", "system:serviceaccounts:tekton-pipelines", "system:authenticated")
+	f.must(err)
+	f.writers = map[string]*harness.Cluster{"person": cluster, "controller": controller}
+	f.grant()
+	f.withoutGuard()
+	const (
+		text   = `{"name":"text","type":"string","value":"x"}`
+		digest = `{"name":"digest","type":"string","value":"d"}`
+	)
+	f.makeTaskRun("fresh", ``)
+	f.makeTaskRun("unstarted", `"podName":""`)
+	f.makeTaskRun("published", `"results":[`+text+`],"steps":[{"name":"build","container":"step-build","results":[`+digest+`]}]`)
+	f.makeTaskRun("finished", `"results":[`+text+`],"completionTime":"2026-01-02T03:05:00Z"`)
+	f.makeTaskRun("failed", `"conditions":[{"type":"Succeeded","status":"False","lastTransitionTime":"2026-01-02T03:04:05Z"}]`)
+	f.makeTaskRun("large", `"results":[{"name":"text","type":"string","value":"`+strings.Repeat("v", 1<<20)+`"}]`)
+	f.makePod("other-pod")
+	f.writer("unbound", f.namespace, "")
+	elsewhere := &policyFixture{place: newPlaceWith(t, nil), writers: f.writers}
+	elsewhere.makePod("fresh-pod")
+	f.writer("fresh-pod", f.namespace, "fresh-pod")
+	f.writer("elsewhere", elsewhere.namespace, "fresh-pod")
+	f.install()
+	return f
+}
+
+func (f *policyFixture) must(err error) {
+	f.t.Helper()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// grant gives every service account in this namespace what the ClusterRole of config/rbac gives, and PUT.
+func (f *policyFixture) grant() {
+	f.t.Helper()
+	role := metav1.ObjectMeta{Name: "write-status", Namespace: f.namespace}
+	_, err := cluster.Kube.RbacV1().Roles(f.namespace).Create(f.ctx, &rbacv1.Role{ObjectMeta: role, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{"tekton.dev"}, Resources: []string{"taskruns/status"}, Verbs: []string{"patch", "update"}},
+	}}, metav1.CreateOptions{})
+	f.must(err)
+	_, err = cluster.Kube.RbacV1().RoleBindings(f.namespace).Create(f.ctx, &rbacv1.RoleBinding{
+		ObjectMeta: role,
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "Group", Name: "system:serviceaccounts"}},
+	}, metav1.CreateOptions{})
+	f.must(err)
+}
+
+// withoutGuard keeps the guard's webhooks, if they are installed, from this namespace until the test ends: what they
+// deny, the policy never sees.
+func (f *policyFixture) withoutGuard() {
+	f.t.Helper()
+	configurations := cluster.Kube.AdmissionregistrationV1().MutatingWebhookConfigurations()
+	guard, err := configurations.Get(f.ctx, "indelible-guard", metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return
+	}
+	f.must(err)
+	// patch sets the namespace selector of each webhook.
+	patch := func(ctx context.Context, selector func(int) *metav1.LabelSelector) error {
+		var ops []map[string]any
+		for i := range guard.Webhooks {
+			ops = append(ops, map[string]any{"op": "add", "path": fmt.Sprintf("/webhooks/%d/namespaceSelector", i), "value": selector(i)})
+		}
+		body, err := json.Marshal(ops)
+		if err != nil {
+			return err
+		}
+		_, err = configurations.Patch(ctx, guard.Name, types.JSONPatchType, body, metav1.PatchOptions{})
+		return err
+	}
+	f.must(patch(f.ctx, func(int) *metav1.LabelSelector {
+		return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+			{Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpNotIn, Values: []string{f.namespace}},
+		}}
+	}))
+	f.t.Cleanup(func() {
+		if err := patch(context.Background(), func(i int) *metav1.LabelSelector { return guard.Webhooks[i].NamespaceSelector }); err != nil {
+			f.t.Errorf("giving the guard's webhooks their namespaces back: %v", err)
+		}
+	})
+}
+
+// makeTaskRun makes a TaskRun and its pod <name>-pod. fields are those of its status that differ from a run in progress.
+func (f *policyFixture) makeTaskRun(name, fields string) {
+	f.t.Helper()
+	f.create(`
+apiVersion: tekton.dev/v1
+kind: TaskRun
+metadata: {name: ` + name + `}
+spec:
+  managedBy: indelible.dev/e2e
+  taskSpec:
+    results: [{name: text}, {name: list, type: array}, {name: map, type: object, properties: {a: {type: string}}}]
+    steps: [{name: build, image: none, script: "true"}]
+`)
+	status := map[string]any{}
+	f.must(json.Unmarshal([]byte(`{"podName":"`+name+`-pod","startTime":"2026-01-02T03:04:05Z",
+	  "conditions":[{"type":"Succeeded","status":"Unknown","lastTransitionTime":"2026-01-02T03:04:05Z"}],
+	  "steps":[{"name":"build","container":"step-build","imageID":"i","waiting":{"reason":"w"}}],
+	  "taskSpec":{"results":[{"name":"text","type":"string"},{"name":"list","type":"array"},{"name":"map","type":"object","properties":{"a":{"type":"string"}}}],
+	    "steps":[{"name":"build","image":"none","results":[{"name":"digest","type":"string"}]},{"name":"sign","image":"none","results":[{"name":"sig","type":"string"}]}]}}`), &status))
+	f.must(json.Unmarshal([]byte(`{`+fields+`}`), &status))
+	body, err := json.Marshal(map[string]any{"status": status})
+	f.must(err)
+	_, err = f.writers["controller"].Tekton.TektonV1().TaskRuns(f.namespace).Patch(f.ctx, name, types.MergePatchType, body, metav1.PatchOptions{}, "status")
+	f.must(err)
+	f.makePod(name + "-pod")
+}
+
+// makePod makes a pod that is never scheduled, and a writer with its token.
+func (f *policyFixture) makePod(name string) {
+	f.t.Helper()
+	_, err := cluster.Kube.CoreV1().Pods(f.namespace).Create(f.ctx, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: corev1.PodSpec{
+			SchedulingGates: []corev1.PodSchedulingGate{{Name: "indelible.dev/e2e"}},
+			Containers:      []corev1.Container{{Name: "none", Image: "none"}},
+		},
+	}, metav1.CreateOptions{})
+	f.must(err)
+	f.writer(name, f.namespace, name)
+}
+
+func (f *policyFixture) writer(who, namespace, pod string) {
+	f.t.Helper()
+	token, err := cluster.BoundToken(f.ctx, namespace, "default", pod)
+	f.must(err)
+	f.writers[who], err = cluster.WithToken(token)
+	f.must(err)
+}
+
+// install creates the copy of the policy, and waits until the API server enforces it.
+func (f *policyFixture) install() {
+	f.t.Helper()
+	policy, binding := &admissionregistrationv1.ValidatingAdmissionPolicy{}, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{}
+	for file, object := range map[string]any{"10-policy.yaml": policy, "20-binding.yaml": binding} {
+		text, err := os.ReadFile("../../config/policy/" + file)
+		f.must(err)
+		f.must(yaml.UnmarshalStrict(text, object))
+	}
+	policy.Name, binding.Name, binding.Spec.PolicyName = f.policy, f.policy, f.policy
+	binding.Spec.MatchResources = &admissionregistrationv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{
+		MatchLabels: map[string]string{corev1.LabelMetadataName: f.namespace},
+	}}
+	admission := cluster.Kube.AdmissionregistrationV1()
+	f.t.Cleanup(func() {
+		for _, err := range []error{
+			admission.ValidatingAdmissionPolicyBindings().Delete(context.Background(), f.policy, metav1.DeleteOptions{}),
+			admission.ValidatingAdmissionPolicies().Delete(context.Background(), f.policy, metav1.DeleteOptions{}),
+		} {
+			if err != nil && !apierrors.IsNotFound(err) {
+				f.t.Errorf("removing the policy's copy: %v", err)
+			}
+		}
+	})
+	_, err := admission.ValidatingAdmissionPolicies().Create(f.ctx, policy, metav1.CreateOptions{})
+	f.must(err)
+	_, err = admission.ValidatingAdmissionPolicyBindings().Create(f.ctx, binding, metav1.CreateOptions{})
+	f.must(err)
+	err = wait.PollUntilContextCancel(f.ctx, 200*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		status := f.write("unbound", "fresh", types.MergePatchType, `{}`)
+		return status != nil && strings.Contains(status.Message, f.policy), nil
+	})
+	if err != nil {
+		f.t.Fatalf("waiting for the policy to be enforced: %v", err)
+	}
+	live, err := admission.ValidatingAdmissionPolicies().Get(f.ctx, f.policy, metav1.GetOptions{})
+	f.must(err)
+	if check := live.Status.TypeChecking; check != nil && len(check.ExpressionWarnings) > 0 {
+		f.t.Errorf("the API server's type check warns: %v", check.ExpressionWarnings)
+	}
+}
+
+// write tries a write as a dry run and returns the denial, nil if it is allowed.
+func (f *policyFixture) write(who, run string, patch types.PatchType, body string) *metav1.Status {
+	f.t.Helper()
+	_, err := f.writers[who].Tekton.TektonV1().TaskRuns(f.namespace).Patch(f.ctx, run, patch, []byte(body),
+		metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}, "status")
+	if err == nil {
+		return nil
+	}
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		s := status.Status()
+		return &s
+	}
+	return &metav1.Status{Code: http.StatusInternalServerError, Message: fmt.Sprint(err)}
+}
