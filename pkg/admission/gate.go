@@ -9,7 +9,7 @@ import (
 )
 
 // DefaultInFlight bounds memory. A body is a TaskRun before and after, at most 2.8 MiB with objects at their
-// limit; decoding, comparing and answering take several times that. 32 MiB let a dozen of the
+// limit; decoding, comparing and answering take about four times that. 32 MiB let a dozen of the
 // largest in at a time, within the memory limit of the Deployment, and hundreds of ordinary ones.
 const DefaultInFlight = 32 << 20
 
