@@ -17,9 +17,9 @@ type Lifetimes struct {
 	Overlap time.Duration
 }
 
-// DefaultLifetimes: both ends of a rotation come round several times within the life of an installation, so
-// that a rotation is nothing rare, and an installation that was switched off for four months comes back with a CA
-// that its API servers know already.
+// DefaultLifetimes returns lifetimes of a year and three months. Rotations then come round several times in the life
+// of an installation, so that they are nothing rare, and one that was switched off for a month comes back
+// with a certificate that its API servers trust already.
 func DefaultLifetimes() Lifetimes {
 	const day = 24 * time.Hour
 	return Lifetimes{CA: 365 * day, Serving: 90 * day, Overlap: time.Hour}

@@ -122,7 +122,7 @@ func newCertificates(o options, c *cluster, metrics *certs.Metrics, log logr.Log
 	return certs.NewManaged(certs.ManagedOptions{
 		Client:         c.client,
 		Namespace:      o.namespace,
-		Secret:         "indelible-webhook-certs",
+		Secret:         "indelible-webhook-certs", //nolint:gosec // G101: the name of a Secret, not what is in it
 		Service:        "indelible-webhook",
 		Configurations: []string{"indelible-inject", "indelible-guard"},
 		Metrics:        metrics,
