@@ -119,10 +119,10 @@ func newCertificates(o options, c *cluster, metrics *certs.Metrics, log logr.Log
 	if o.certDir != "" {
 		return certs.NewFiles(o.certDir, metrics)
 	}
-	return certs.NewManaged(certs.ManagedOptions{
+	return certs.NewManaged(certs.ManagedOptions{ //nolint:gosec // G101: the name of a Secret, not what is in it
 		Client:         c.client,
 		Namespace:      o.namespace,
-		Secret:         "indelible-webhook-certs", //nolint:gosec // G101: the name of a Secret, not what is in it
+		Secret:         "indelible-webhook-certs",
 		Service:        "indelible-webhook",
 		Configurations: []string{"indelible-inject", "indelible-guard"},
 		Metrics:        metrics,
