@@ -100,13 +100,15 @@ func image() string {
 func report(ctx context.Context, out io.Writer, cluster *harness.Cluster, pr *pipelinev1.PipelineRun) error {
 	fmt.Fprintf(out, "\nSucceeded in %.1f s. What Tekton holds now, compared byte for byte with what the Tasks wrote:\n\n",
 		pr.Status.CompletionTime.Sub(pr.Status.StartTime.Time).Seconds())
-	row := "  %-11s %-24s %-7s %9s  %s\n"
+	row := "  %-13s %-10s %-7s %9s  %s\n"
 	fmt.Fprintf(out, row, "FROM", "RESULT", "TYPE", "BYTES", "")
+	var took []string
 	for _, task := range []string{"build", "release"} {
 		tr, err := cluster.TaskRun(ctx, namespace, pipelineRun+"-"+task)
 		if err != nil {
 			return fmt.Errorf("reading the TaskRun of Task %s: %w", task, err)
 		}
+		took = append(took, fmt.Sprintf("Task %s %.0f s", task, tr.Status.CompletionTime.Sub(tr.Status.StartTime.Time).Seconds()))
 		for _, r := range tr.Status.Results {
 			if err := reportOne(out, row, "Task "+task, r.Name, string(r.Type), r.Value); err != nil {
 				return err
@@ -118,7 +120,8 @@ func report(ctx context.Context, out io.Writer, cluster *harness.Cluster, pr *pi
 			return err
 		}
 	}
-	fmt.Fprintf(out, "\nTekton alone fails a step at 4096 bytes for all its results together. The Task release used the\nchangelog in its script, the packages as arguments, the image's fields and the digest as parameters.\n")
+	fmt.Fprintf(out, "\nFrom creation to completion: %s.\n", strings.Join(took, ", "))
+	fmt.Fprintf(out, "Tekton alone fails a step at 4096 bytes for all its results together. The Task release used the\nchangelog in its script, the packages as arguments, the image's fields and the digest as parameters.\n")
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -228,15 +229,20 @@ func configure(p *place, field, value string) {
 	write(string(after))
 }
 
-// restart replaces every webhook replica. It does not use p.ctx, which has ended when tests clean up.
+// restart replaces every webhook replica and waits until the old ones, which go on serving while they drain, are
+// gone. It does not use p.ctx, which has ended when tests clean up.
 func restart(p *place) {
 	p.t.Helper()
-	for _, args := range [][]string{
-		{"rollout", "restart", "deployment/" + deployment, "-n", system},
-		{"rollout", "status", "deployment/" + deployment, "-n", system, "--timeout=120s"},
-	} {
-		if _, err := cluster.Kubectl(context.Background(), args...); err != nil {
+	run := func(args ...string) string {
+		p.t.Helper()
+		out, err := cluster.Kubectl(context.Background(), append(args, "-n", system)...)
+		if err != nil {
 			p.t.Fatal(err)
 		}
+		return out
 	}
+	old := strings.Fields(run("get", "pods", "-l", "app.kubernetes.io/name=indelible-webhook", "-o", "name"))
+	run("rollout", "restart", "deployment/"+deployment)
+	run("rollout", "status", "deployment/"+deployment, "--timeout=120s")
+	run(append([]string{"wait", "--for=delete", "--timeout=120s"}, old...)...)
 }

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -122,7 +123,7 @@ func TestPolicyAlone(t *testing.T) {
 	for _, c := range []struct{ name, patch string }{
 		{"forbid a pod to change its stored result", `{"status":{"results":[{"name":"text","type":"string","value":"forged"}]}}`},
 		{"forbid a pod to remove its stored result", `{"status":{"results":null}}`},
-		{"forbid a pod to write a condition", `{"status":{"conditions":[{"type":"Succeeded","status":"True"}]}}`},
+		{"forbid a pod to write a condition", `{"status":{"conditions":[{"type":"Succeeded","status":"True","reason":"Succeeded","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`},
 		{"forbid a pod to add a result nobody declared", `{"status":{"results":[{"name":"text","type":"string","value":"true"},{"name":"x","type":"string","value":"y"}]}}`},
 	} {
 		_, err := as.Tekton.TektonV1().TaskRuns(p.namespace).Patch(p.ctx, "run", types.MergePatchType, []byte(c.patch), metav1.PatchOptions{}, "status")
@@ -156,11 +157,14 @@ func TestUninstall(t *testing.T) {
 		if strings.HasPrefix(kind, "componentstatuses") {
 			continue
 		}
-		if out := p.kubectl("get", kind, "-o", "name"); strings.Contains(out, "indelible") {
-			t.Errorf("left behind: %s", out)
+		for _, name := range installed.FindAllString(p.kubectl("get", kind, "-o", "name"), -1) {
+			t.Errorf("left behind: %s", name)
 		}
 	}
 }
+
+// installed matches the names under config; a node or a demo's namespace may be called indelible-something too.
+var installed = regexp.MustCompile(`(?m)^.*/indelible-(?:system|webhook.*|results|guard|inject|publish-results)$`)
 
 // install installs Indelible as a user would, whatever the state of the test.
 func install(p *place) {

@@ -21,7 +21,7 @@ func (c *Cluster) WebhookMetrics(ctx context.Context, names ...string) ([]string
 	sums := map[string]float64{}
 	for _, pod := range pods.Items {
 		text, err := c.Kube.CoreV1().RESTClient().Get().Namespace(namespace).Resource("pods").
-			Name(pod.Name + ":metrics").SubResource("proxy").Suffix("metrics").DoRaw(ctx)
+			Name(pod.Name + ":8080").SubResource("proxy").Suffix("metrics").DoRaw(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("reading metrics of %s: %w", pod.Name, err)
 		}
