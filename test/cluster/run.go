@@ -38,9 +38,17 @@ func (c *cli) cache() *build.Cache { return &build.Cache{Dir: build.DefaultDir(c
 // machineLock is one for the machine, whatever the state folder: addresses, ports and rules are there once.
 const machineLock = "/run/indelible-cluster.lock"
 
-// alone lets one up or down run at a time.
+// alone lets one up or down run at a time, and none beside a cluster of another folder.
 func (c *cli) alone(ctx context.Context) (release func(), err error) {
-	return lock.Hold(ctx, machineLock, func() { c.log("waiting for another up or down of a cluster on this machine to end") })
+	release, err = lock.Hold(ctx, machineLock, func() { c.log("waiting for another up or down of a cluster on this machine to end") })
+	if err != nil {
+		return nil, err
+	}
+	if err := c.node().CheckAlone(); err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
 }
 
 const defaultState = "/var/lib/indelible-cluster"

@@ -33,12 +33,12 @@ type Target struct {
 // Build returns a folder with the binaries of t. They are static, so that they run in an empty image and on any machine
 // of this architecture.
 func (c *Cache) Build(ctx context.Context, t Target) (dir string, err error) {
-	goVersion, err := output(ctx, t.Dir, "go", "env", "GOVERSION", "GOARCH")
+	goVersion, err := output(ctx, t.Dir, "env", "GOVERSION", "GOARCH")
 	if err != nil {
 		return "", err
 	}
 	return c.Once(ctx, Entry{Name: t.Name, Key: t.key(goVersion), Usual: t.Usual}, func(ctx context.Context, out string) error {
-		_, err := output(ctx, t.Dir, "go", append(append(t.args(), "-o", out+"/"), t.Packages...)...)
+		_, err := output(ctx, t.Dir, append(append(t.args(), "-o", out+"/"), t.Packages...)...)
 		return err
 	})
 }
@@ -55,7 +55,7 @@ func (t Target) key(goVersion string) string {
 
 // Download fetches m into Go's module cache, compares its checksum and returns its folder there.
 func Download(ctx context.Context, m Module) (dir string, err error) {
-	answer, err := output(ctx, os.TempDir(), "go", "mod", "download", "-json", m.Path+"@"+m.Version)
+	answer, err := output(ctx, os.TempDir(), "mod", "download", "-json", m.Path+"@"+m.Version)
 	if err != nil {
 		return "", fmt.Errorf("download %s %s: %w", m.Path, m.Version, err)
 	}
@@ -75,8 +75,8 @@ const flags = "-buildvcs=false"
 
 // output runs a Go command outside any workspace, without cgo, and returns what it printed; what it complained about
 // becomes the error.
-func output(ctx context.Context, dir, name string, args ...string) (string, error) {
-	command := exec.CommandContext(ctx, name, args...)
+func output(ctx context.Context, dir string, args ...string) (string, error) {
+	command := exec.CommandContext(ctx, "go", args...)
 	command.Dir = dir
 	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS="+flags)
 	// go ends its compilers when it is interrupted, and would leave them running when killed.
@@ -85,7 +85,7 @@ func output(ctx context.Context, dir, name string, args ...string) (string, erro
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	if err := command.Run(); err != nil {
-		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(args[:1], " "), err, tail(stderr.String(), 2000))
+		return "", fmt.Errorf("go %s: %w: %s", args[0], err, tail(stderr.String(), 2000))
 	}
 	return stdout.String(), nil
 }

@@ -17,7 +17,7 @@ func CheckGo(ctx context.Context, minimum string) error {
 		return fmt.Errorf("the program go is not on the PATH (%s): install Go %s or later from https://go.dev/dl; "+
 			`sudo has a PATH of its own: use sudo env "PATH=$PATH"`, os.Getenv("PATH"), minimum)
 	}
-	answer, err := output(ctx, os.TempDir(), "go", "env", "GOVERSION", "GOTOOLCHAIN")
+	answer, err := output(ctx, os.TempDir(), "env", "GOVERSION", "GOTOOLCHAIN")
 	if err != nil {
 		return fmt.Errorf("ask for the version of Go: %w", err)
 	}

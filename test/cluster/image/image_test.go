@@ -3,6 +3,7 @@ package image
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -102,7 +103,7 @@ func TestArchiveLoadsBack(t *testing.T) {
 		defer content.Close()
 		for reader := tar.NewReader(content); ; {
 			header, err := reader.Next()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {

@@ -31,7 +31,7 @@ func (s State) Down(ctx context.Context, purge bool, log func(string, ...any)) e
 		}
 		failed = append(failed, s.stop(c.name, c.patience))
 	}
-	failed = append(failed, s.endShims(), within(ctx, settle, s.unmount), removeNetwork(ctx), within(ctx, settle, s.removeOutside),
+	failed = append(failed, s.endShims(), settled(ctx, s.unmount), removeNetwork(ctx), settled(ctx, s.removeOutside),
 		s.restoreSettings())
 	if err := errors.Join(failed...); err != nil {
 		return fmt.Errorf("%w\nrun down again to finish", err)

@@ -88,8 +88,8 @@ func rangeIsFree(ctx context.Context) error {
 func removeNetwork(ctx context.Context) error {
 	var failed []error
 	// The ports before the bridge: without it, nothing tells whose they are.
-	failed = append(failed, within(ctx, settle, func() error { return deleteInterfaces(ctx, bridgePorts()) }),
-		within(ctx, settle, func() error { return deleteInterfaces(ctx, []string{bridge}) }))
+	failed = append(failed, settled(ctx, func() error { return deleteInterfaces(ctx, bridgePorts()) }),
+		settled(ctx, func() error { return deleteInterfaces(ctx, []string{bridge}) }))
 	for _, family := range []string{"iptables", "ip6tables"} {
 		saved, err := run(ctx, "", family+"-save")
 		if err != nil {
@@ -110,12 +110,12 @@ func removeNetwork(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// settle bounds the wait for what the kernel takes down by itself when containers end: interfaces, mounts, control groups.
-const settle = 10 * time.Second
+// settleWithin bounds the wait for what the kernel takes down by itself when containers end: interfaces, mounts, control groups.
+const settleWithin = 10 * time.Second
 
-// within repeats try until it succeeds, and returns its last error when the time is over.
-func within(ctx context.Context, bound time.Duration, try func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, bound)
+// settled repeats try until it succeeds, and returns its last error when the time is over.
+func settled(ctx context.Context, try func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, settleWithin)
 	defer cancel()
 	for {
 		err := try()

@@ -24,7 +24,7 @@ type record struct {
 
 // start runs a program in a session of its own, so that it outlives this tool and its terminal.
 func (s State) start(c component) error {
-	log, err := os.OpenFile(s.log(c.name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := os.OpenFile(s.log(c.name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,6 @@ func TestStopSignalsOnlyTheProcessItStarted(t *testing.T) {
 		"keeps a process with the pid after a reboot":    func(r record) any { r.Boot = "00000000-0000-0000-0000-000000000000"; return r },
 		"keeps a process when only the pid is written":   func(r record) any { return map[string]int{"pid": r.PID} },
 		"keeps a process when the file is half written":  func(r record) any { return fmt.Sprintf("{%d", r.PID) },
-		"keeps init whatever the file says":              func(record) any { return record{PID: 1, Started: "1", Boot: "x"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			state := stateWith(t)

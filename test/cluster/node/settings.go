@@ -32,7 +32,7 @@ func (s State) saveSettings(paths []string) error {
 			return err
 		}
 	}
-	return os.WriteFile(paths[0], []byte("1"), 0o644)
+	return os.WriteFile(paths[0], []byte("1"), 0o600)
 }
 
 // restoreSettings puts the kernel's settings back as they were.
@@ -52,7 +52,7 @@ func (s State) restoreSettings() error {
 	for path, value := range values {
 		now, err := os.ReadFile(path)
 		if err == nil && strings.TrimSpace(string(now)) != value {
-			failed = append(failed, os.WriteFile(path, []byte(value), 0o644))
+			failed = append(failed, os.WriteFile(path, []byte(value), 0o600))
 		}
 	}
 	return errors.Join(append(failed, os.Remove(s.savedSettings()))...)

@@ -46,10 +46,10 @@ func (b *Built) Load() (Manifests, error) {
 // Tekton might name, and one that was not filled in.
 func (m Manifests) check(version string) error {
 	if m.Namespaces == "" || m.Definitions == "" || m.Rest == "" {
-		return errors.New("Tekton's manifests lack namespaces, definitions or deployments") //nolint:revive // a name
+		return errors.New("the manifests of Tekton lack namespaces, definitions or deployments")
 	}
 	if left := unfilled.FindString(m.Rest); left != "" {
-		return fmt.Errorf("Tekton's manifests name the image %s, which this tool does not fill in", left) //nolint:revive // a name
+		return fmt.Errorf("the manifests of Tekton name the image %s, which this tool does not fill in", left)
 	}
 	built := map[string]bool{}
 	for _, command := range commands {
@@ -57,7 +57,7 @@ func (m Manifests) check(version string) error {
 	}
 	for _, name := range ownImage.FindAllString(m.Rest, -1) {
 		if !built[name] {
-			return fmt.Errorf("Tekton's manifests name the image %s, which this tool does not build", name) //nolint:revive // a name
+			return fmt.Errorf("the manifests of Tekton name the image %s, which this tool does not build", name)
 		}
 	}
 	return nil
