@@ -13,7 +13,6 @@ import (
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
 	"github.com/indelible-ci/indelible/pkg/result"
@@ -122,16 +121,8 @@ func TestControllerWithStaleStatus(t *testing.T) {
 // publishAs publishes the result text with the token of a pod, as the pod's publisher will.
 func publishAs(p *place, pod, value string) {
 	p.t.Helper()
-	token, err := cluster.BoundToken(p.ctx, p.namespace, "default", pod)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	as, err := cluster.WithToken(token)
-	if err != nil {
-		p.t.Fatal(err)
-	}
 	body := fmt.Sprintf(`{"status":{"results":[{"name":"text","value":%q}]}}`, value)
-	if _, err := as.Tekton.TektonV1().TaskRuns(p.namespace).Patch(p.ctx, "run", types.MergePatchType, []byte(body), metav1.PatchOptions{}, "status"); err != nil {
+	if err := p.podWriter(pod).PatchStatus(p.ctx, "v1", p.namespace, "run", body); err != nil {
 		p.t.Fatalf("publishing as pod %s: %v", pod, err)
 	}
 }

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/indelible-ci/indelible/pkg/result"
 )
@@ -112,21 +110,14 @@ func TestPolicyAlone(t *testing.T) {
 	t.Cleanup(func() { install(p) })
 	p.kubectl("delete", "mutatingwebhookconfiguration", "indelible-guard")
 
-	token, err := cluster.BoundToken(p.ctx, p.namespace, "default", pod)
-	if err != nil {
-		t.Fatal(err)
-	}
-	as, err := cluster.WithToken(token)
-	if err != nil {
-		t.Fatal(err)
-	}
+	as := p.podWriter(pod)
 	for _, c := range []struct{ name, patch string }{
 		{"forbid a pod to change its stored result", `{"status":{"results":[{"name":"text","type":"string","value":"forged"}]}}`},
 		{"forbid a pod to remove its stored result", `{"status":{"results":null}}`},
 		{"forbid a pod to write a condition", `{"status":{"conditions":[{"type":"Succeeded","status":"True","reason":"Succeeded","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`},
 		{"forbid a pod to add a result nobody declared", `{"status":{"results":[{"name":"text","type":"string","value":"true"},{"name":"x","type":"string","value":"y"}]}}`},
 	} {
-		_, err := as.Tekton.TektonV1().TaskRuns(p.namespace).Patch(p.ctx, "run", types.MergePatchType, []byte(c.patch), metav1.PatchOptions{}, "status")
+		err := as.PatchStatus(p.ctx, "v1", p.namespace, "run", c.patch)
 		if err == nil || !strings.Contains(err.Error(), "ValidatingAdmissionPolicy 'indelible-results'") {
 			t.Errorf("%s: got %v, want a denial by the policy", c.name, err)
 		}

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	sigsyaml "sigs.k8s.io/yaml"
 )
@@ -91,6 +92,13 @@ func create[T any](ctx context.Context, doc []byte, to func(context.Context, *T,
 // TaskRun reads a TaskRun.
 func (c *Cluster) TaskRun(ctx context.Context, namespace, name string) (*pipelinev1.TaskRun, error) {
 	return c.Tekton.TektonV1().TaskRuns(namespace).Get(ctx, name, metav1.GetOptions{})
+}
+
+// PatchStatus sends a merge patch to a TaskRun's status, in the version of the API given.
+func (c *Cluster) PatchStatus(ctx context.Context, version, namespace, name, patch string) error {
+	return c.Tekton.TektonV1().RESTClient().Patch(types.MergePatchType).
+		AbsPath("apis", "tekton.dev", version, "namespaces", namespace, "taskruns", name, "status").
+		Body([]byte(patch)).Do(ctx).Error()
 }
 
 // BoundToken returns a token of a service account that is bound to a live pod, as the pod itself holds one.
