@@ -21,7 +21,7 @@ func Load(path string) (*Configuration, error) {
 
 // load returns the content it parsed as well.
 func load(path string) ([]byte, *Configuration, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // G304: the path is the operator's
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read configuration: %w", err)
 	}
