@@ -119,7 +119,7 @@ func newCertificates(o options, c *cluster, metrics *certs.Metrics, log logr.Log
 	if o.certDir != "" {
 		return certs.NewFiles(o.certDir, metrics)
 	}
-	return certs.NewManaged(certs.ManagedOptions{ //nolint:gosec // G101: the name of a Secret, not what is in it
+	return certs.NewManaged(certs.ManagedOptions{
 		Client:         c.client,
 		Namespace:      o.namespace,
 		Secret:         "indelible-webhook-certs",

@@ -19,7 +19,7 @@ const (
 	// DefaultGracePeriod is Kubernetes' default terminationGracePeriodSeconds.
 	DefaultGracePeriod = 30 * time.Second
 	// DefaultCredentials is where Kubernetes mounts a pod's own service account token and CA.
-	DefaultCredentials = "/var/run/secrets/kubernetes.io/serviceaccount" //nolint:gosec // G101: a folder, not a credential
+	DefaultCredentials = "/var/run/secrets/kubernetes.io/serviceaccount"
 	// DefaultTerminationMessage is Tekton's terminationMessagePath.
 	DefaultTerminationMessage = "/tekton/termination"
 )
