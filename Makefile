@@ -84,7 +84,13 @@ cluster-up: $(if $(EXISTING),,$(LOCAL)) ## Start the local cluster with Tekton (
 
 .PHONY: cluster-down
 cluster-down: $(if $(EXISTING),,$(LOCAL)) ## Stop it; nothing is left but the build cache
-	$(if $(EXISTING),@echo "leaving the cluster of $(KUBECONFIG) alone",$(LOCAL) down --purge)
+	$(if $(EXISTING),@echo "leaving the cluster of $(KUBECONFIG) alone",$(LOCAL) down --purge && $(LOCAL) check-clean)
+
+.PHONY: cluster-report
+cluster-report: ## What an on-call admin would look at first
+	-$(KUBECTL) get nodes,pods -A -o wide
+	-$(KUBECTL) get events -n indelible-system --sort-by=.lastTimestamp
+	-$(KUBECTL) logs -n indelible-system -l app.kubernetes.io/name=indelible-webhook --prefix --tail=50
 
 ##@ Build
 
