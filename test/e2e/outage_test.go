@@ -88,17 +88,20 @@ func TestGuardAwayForGood(t *testing.T) {
 func TestInjectAway(t *testing.T) {
 	p := newPlace(t)
 	takeAway(p)
-	for _, c := range []struct {
-		name  string
-		bytes int
-	}{{"small", 5}, {"large", 4097}} {
-		p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(c.bytes, "text")), "{name: run}", "{name: "+c.name+"}", 1))
+	wantPlainTekton(p)
+}
+
+// wantPlainTekton checks that Tekton works as it does alone: small results pass, larger ones fail the step.
+func wantPlainTekton(p *place) {
+	p.t.Helper()
+	for name, bytes := range map[string]int{"small": 5, "large": 4097} {
+		p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(bytes, "text")), "{name: run}", "{name: "+name+"}", 1))
 	}
 	small, large := p.taskRun("small"), p.taskRun("large")
-	taskRunSucceeded(t, small)
-	wantResults(t, small.Status.Results, map[string]*pipelinev1.ResultValue{"text": text(sample(5))})
+	taskRunSucceeded(p.t, small)
+	wantResults(p.t, small.Status.Results, map[string]*pipelinev1.ResultValue{"text": text(sample(5))})
 	wantUntouched(p, small.Status.PodName)
-	failedWith(t, large, `"step-write" exited with code 1`)
+	failedWith(p.t, large, `"step-write" exited with code 1`)
 }
 
 // TestPolicyAlone deletes the webhook configurations: the policy must hold the door by itself (D6).
@@ -131,17 +134,7 @@ func TestUninstall(t *testing.T) {
 	p := newPlace(t)
 	t.Cleanup(func() { install(p) })
 	p.make("uninstall")
-	for _, c := range []struct {
-		name  string
-		bytes int
-	}{{"small", 5}, {"large", 4097}} {
-		p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(c.bytes, "text")), "{name: run}", "{name: "+c.name+"}", 1))
-	}
-	small, large := p.taskRun("small"), p.taskRun("large")
-	taskRunSucceeded(t, small)
-	wantResults(t, small.Status.Results, map[string]*pipelinev1.ResultValue{"text": text(sample(5))})
-	wantUntouched(p, small.Status.PodName)
-	failedWith(t, large, `"step-write" exited with code 1`)
+	wantPlainTekton(p)
 
 	left := p.kubectl("api-resources", "--verbs=list", "--namespaced=false", "-o", "name")
 	for _, kind := range strings.Fields(left) {
