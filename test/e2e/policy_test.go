@@ -54,6 +54,10 @@ func TestPolicyRules(t *testing.T) {
 		{name: "allow the own pod to publish an array and an object", who: "fresh-pod", run: "fresh", patch: merge,
 			body: `{"status":{"results":[{"name":"list","type":"array","value":["a","b"]},{"name":"map","type":"object","value":{"a":"1"}}]}}`},
 		{name: "allow the own pod to publish 1 MiB", who: "fresh-pod", run: "fresh", patch: merge, body: text(strings.Repeat("v", 1<<20))},
+		{name: "allow the own pod to publish an array of 80,000 short strings", who: "fresh-pod", run: "fresh", patch: merge,
+			body: `{"status":{"results":[{"name":"list","type":"array","value":[` + strings.Repeat(`"0123456789",`, 79999) + `"0123456789"]}]}}`},
+		{name: "allow the own pod to publish an object of 2,000 keys", who: "fresh-pod", run: "fresh", patch: merge,
+			body: `{"status":{"results":[{"name":"map","type":"object","value":{` + numberedKeys(2000) + `}}]}}`},
 		{name: "allow the own pod to publish a step result", who: "fresh-pod", run: "fresh", patch: json6,
 			body: `[{"op":"add","path":"/status/steps/0/results","value":[{"name":"digest","type":"string","value":"d"}]}]`},
 		{name: "allow the own pod to publish results of a declared step that is not listed yet", who: "fresh-pod", run: "fresh", patch: json6,
@@ -78,12 +82,20 @@ func TestPolicyRules(t *testing.T) {
 			body: `{"status":{"results":[{"name":"text","type":"string","value":["v"]}]}}`, code: 403, say: "not of its type"},
 		{name: "forbid a list of numbers", who: "fresh-pod", run: "fresh", patch: merge,
 			body: `{"status":{"results":[{"name":"list","type":"array","value":[1]}]}}`, code: 403, say: "not of its type"},
+		{name: "forbid an object of 2,001 keys", who: "fresh-pod", run: "fresh", patch: merge,
+			body: `{"status":{"results":[{"name":"map","type":"object","value":{` + numberedKeys(2001) + `}}]}}`, code: 403, say: "not of its type"},
 		{name: "forbid a nested object", who: "fresh-pod", run: "fresh", patch: merge,
 			body: `{"status":{"results":[{"name":"map","type":"object","value":{"a":{"b":"c"}}}]}}`, code: 403, say: "not of its type"},
 		{name: "forbid a result twice", who: "fresh-pod", run: "fresh", patch: merge,
 			body: `{"status":{"results":[{"name":"text","type":"string","value":"v"},{"name":"text","type":"string","value":"w"}]}}`, code: 403, say: "given twice"},
 		{name: "forbid 10,000 results", who: "fresh-pod", run: "fresh", patch: merge,
-			body: `{"status":{"results":[` + strings.Repeat(`{"name":"text","type":"string","value":"v"},`, 9999) + `{"name":"text","type":"string","value":"v"}]}}`, code: 403, say: ""},
+			body: `{"status":{"results":[` + strings.Repeat(`{"name":"text","type":"string","value":"v"},`, 9999) + `{"name":"text","type":"string","value":"v"}]}}`, code: 403, say: "too many results or steps"},
+		{name: "forbid 10,000 results of a step", who: "fresh-pod", run: "fresh", patch: json6,
+			body: `[{"op":"add","path":"/status/steps/0/results","value":[` + strings.Repeat(`{"name":"digest","type":"string","value":"v"},`, 9999) + `{"name":"digest","type":"string","value":"v"}]}]`, code: 403, say: "too many results or steps"},
+		{name: "forbid a stranger 10,000 results", who: "other-pod", run: "fresh", patch: merge,
+			body: `{"status":{"results":[` + strings.Repeat(`{"name":"text","type":"string","value":"v"},`, 9999) + `{"name":"text","type":"string","value":"v"}]}}`, code: 403, say: "not the TaskRun's pod"},
+		{name: "forbid 10,000 steps", who: "fresh-pod", run: "fresh", patch: merge,
+			body: `{"status":{"steps":[` + strings.Repeat(`{"name":"build"},`, 9999) + `{"name":"build"}]}}`, code: 403, say: "too many results or steps"},
 		{name: "forbid more than 1.25 MiB together", who: "fresh-pod", run: "fresh", patch: merge,
 			body: `{"status":{"results":[{"name":"text","type":"string","value":"` + strings.Repeat("v", 1<<20) + `"},{"name":"list","type":"array","value":["` + strings.Repeat("v", 1<<18+1) + `"]}]}}`,
 			code: 403, say: "too large together"},
@@ -187,6 +199,15 @@ var (
 	}
 )
 
+// numberedKeys returns the fields of a JSON object: "key0":"value", "key1":"value" …
+func numberedKeys(n int) string {
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = fmt.Sprintf(`"key%d":"value"`, i)
+	}
+	return strings.Join(keys, ",")
+}
+
 // policyFixture is a namespace with a copy of the policy, TaskRuns, their pods, and those who write.
 type policyFixture struct {
 	*place
@@ -202,7 +223,7 @@ func newPolicyFixture(t *testing.T) *policyFixture {
 	f.must(err)
 	f.writers = map[string]*harness.Cluster{"person": cluster, "controller": controller}
 	f.grant()
-	f.withoutGuard()
+	f.withoutInstalled()
 	const (
 		text   = `{"name":"text","type":"string","value":"x"}`
 		digest = `{"name":"digest","type":"string","value":"d"}`
@@ -246,37 +267,53 @@ func (f *policyFixture) grant() {
 	f.must(err)
 }
 
-// withoutGuard keeps the guard's webhooks, if they are installed, from this namespace until the test ends: what they
-// deny, the policy never sees.
-func (f *policyFixture) withoutGuard() {
+// withoutInstalled keeps the guard's webhooks and the policy's binding, where they are installed, from this namespace
+// until the test ends: what others deny first, the copy is not seen to deny.
+func (f *policyFixture) withoutInstalled() {
 	f.t.Helper()
-	configurations := cluster.Kube.AdmissionregistrationV1().MutatingWebhookConfigurations()
-	guard, err := configurations.Get(f.ctx, "indelible-guard", metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return
-	}
-	f.must(err)
-	// patch sets the namespace selector of each webhook.
-	patch := func(ctx context.Context, selector func(int) *metav1.LabelSelector) error {
-		var ops []map[string]any
-		for i := range guard.Webhooks {
-			ops = append(ops, map[string]any{"op": "add", "path": fmt.Sprintf("/webhooks/%d/namespaceSelector", i), "value": selector(i)})
+	elsewhere := metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+		{Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpNotIn, Values: []string{f.namespace}},
+	}}
+	admission := cluster.Kube.AdmissionregistrationV1()
+	guard, err := admission.MutatingWebhookConfigurations().Get(f.ctx, "indelible-guard", metav1.GetOptions{})
+	if err == nil {
+		for i, webhook := range guard.Webhooks {
+			f.replace(fmt.Sprintf("/webhooks/%d/namespaceSelector", i), elsewhere, *webhook.NamespaceSelector, func(ctx context.Context, patch []byte) error {
+				_, err := admission.MutatingWebhookConfigurations().Patch(ctx, guard.Name, types.JSONPatchType, patch, metav1.PatchOptions{})
+				return err
+			})
 		}
-		body, err := json.Marshal(ops)
-		if err != nil {
+	} else if !apierrors.IsNotFound(err) {
+		f.t.Fatal(err)
+	}
+	binding, err := admission.ValidatingAdmissionPolicyBindings().Get(f.ctx, "indelible-results", metav1.GetOptions{})
+	if err == nil {
+		before := admissionregistrationv1.MatchResources{}
+		if binding.Spec.MatchResources != nil {
+			before = *binding.Spec.MatchResources
+		}
+		f.replace("/spec/matchResources", admissionregistrationv1.MatchResources{NamespaceSelector: &elsewhere}, before, func(ctx context.Context, patch []byte) error {
+			_, err := admission.ValidatingAdmissionPolicyBindings().Patch(ctx, binding.Name, types.JSONPatchType, patch, metav1.PatchOptions{})
 			return err
-		}
-		_, err = configurations.Patch(ctx, guard.Name, types.JSONPatchType, body, metav1.PatchOptions{})
-		return err
+		})
+	} else if !apierrors.IsNotFound(err) {
+		f.t.Fatal(err)
 	}
-	f.must(patch(f.ctx, func(int) *metav1.LabelSelector {
-		return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
-			{Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpNotIn, Values: []string{f.namespace}},
-		}}
-	}))
+}
+
+// replace sets a field by a JSON patch, and sets it back when the test ends.
+func (f *policyFixture) replace(path string, value, before any, apply func(context.Context, []byte) error) {
+	f.t.Helper()
+	patch := func(value any) []byte {
+		body, err := json.Marshal([]map[string]any{{"op": "add", "path": path, "value": value}})
+		f.must(err)
+		return body
+	}
+	f.must(apply(f.ctx, patch(value)))
+	back := patch(before)
 	f.t.Cleanup(func() {
-		if err := patch(context.Background(), func(i int) *metav1.LabelSelector { return guard.Webhooks[i].NamespaceSelector }); err != nil {
-			f.t.Errorf("giving the guard's webhooks their namespaces back: %v", err)
+		if err := apply(context.Background(), back); err != nil {
+			f.t.Errorf("setting %s back: %v", path, err)
 		}
 	})
 }

@@ -7,6 +7,16 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
+// Bounds beyond the configured ones. The policy looks at each result and at each key of an object with CEL, in the API
+// server, in time quadratic in their number; there they would be denied, less clearly. Tekton's own limit of 4096
+// bytes leaves room for fewer of both.
+const (
+	// maxResults is how many results, and how many step results, a TaskRun may have.
+	maxResults = 300
+	// maxKeys is how many keys a result of type object may have.
+	maxKeys = 2000
+)
+
 // Rule "size": a published result, all results of a TaskRun together, and the TaskRun as a whole stay below their
 // limits. etcd refuses requests over 1.5 MiB, and a TaskRun that has grown to that can never be written again,
 // not even to finish it: so the guard keeps the object below it by a margin for Tekton's own writes.
@@ -21,6 +31,12 @@ func checkSize(limits result.Limits, m merged, objectSize int64) *denial {
 		if a.bytes > limits.Result {
 			return tooLarge(ruleSize, "%s is %s, the limit is %s", a.what, result.Size(a.bytes), result.Size(limits.Result))
 		}
+	}
+	if n := len(m.results); n > maxResults {
+		return tooLarge(ruleSize, "the TaskRun has %d results, the limit is %d", n, maxResults)
+	}
+	if n := m.stepResults(); n > maxResults {
+		return tooLarge(ruleSize, "the TaskRun's steps have %d results, the limit is %d", n, maxResults)
 	}
 	total := totalSize(m)
 	if total > limits.TaskRun {

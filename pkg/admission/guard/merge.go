@@ -30,6 +30,15 @@ type addition struct {
 // adds reports whether the write changes anything stored.
 func (m merged) adds() bool { return len(m.added) > 0 }
 
+// stepResults counts the results of all steps.
+func (m merged) stepResults() int {
+	n := 0
+	for _, st := range m.steps {
+		n += len(st.results.list)
+	}
+	return n
+}
+
 // merge computes the final status of a pod's write that the rules on fields, names and once let pass.
 //
 // A result whose value has not the declared type is left out, with a warning: Tekton's controller removes such a

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -55,6 +56,57 @@ func TestSizes(t *testing.T) {
 			resp, _ := b.guard(ownPod, stored, mergePatch(t, stored, `{"status":`+tt.patch+`}`))
 			if tt.text != "" {
 				b.wantDenied(resp, 413, "size", tt.text)
+			} else if !resp.Allowed {
+				t.Errorf("denied: %s", resp.Result.Message)
+			}
+		})
+	}
+}
+
+func TestNumbersOfResultsAndKeys(t *testing.T) {
+	// declaring returns a TaskRun whose Task, and whose step "many", declare n results.
+	declaring := func(n int) string {
+		names := make([]string, n)
+		for i := range names {
+			names[i] = fmt.Sprintf(`{"name":"r%d","type":"string"}`, i)
+		}
+		list := strings.Join(names, ",")
+		return withStatus(t, `{"taskSpec":{"results":[`+list+`],"steps":[{"name":"many","results":[`+list+`]}]}}`)
+	}
+	results := func(n int) string {
+		list := make([]string, n)
+		for i := range list {
+			list[i] = fmt.Sprintf(`{"name":"r%d","value":"v"}`, i)
+		}
+		return strings.Join(list, ",")
+	}
+	object := func(keys int) string {
+		m := make(map[string]string, keys)
+		for i := range keys {
+			m[fmt.Sprint(i)] = "v"
+		}
+		text, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(quoteJSON(string(text)))
+	}
+	for _, tt := range []struct {
+		name, stored, patch string
+		code                int32 // 0: allowed
+		rule, text          string
+	}{
+		{name: "allow 300 results", stored: declaring(300), patch: `{"results":[` + results(300) + `]}`},
+		{name: "forbid 301 results", stored: declaring(301), patch: `{"results":[` + results(301) + `]}`, code: 413, rule: "size", text: "the TaskRun has 301 results, the limit is 300"},
+		{name: "forbid 301 step results", stored: declaring(301), patch: `{"steps":[{"name":"many","results":[` + results(301) + `]}]}`, code: 413, rule: "size", text: "the TaskRun's steps have 301 results, the limit is 300"},
+		{name: "allow an object of 2000 keys", stored: running, patch: `{"results":[{"name":"map","value":` + object(2000) + `}]}`},
+		{name: "forbid an object of 2001 keys", stored: running, patch: `{"results":[{"name":"map","value":` + object(2001) + `}]}`, code: 422, rule: "type", text: `result "map": an object of 2001 keys, the limit is 2000`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t)
+			resp, _ := b.guard(ownPod, tt.stored, mergePatch(t, tt.stored, `{"status":`+tt.patch+`}`))
+			if tt.code != 0 {
+				b.wantDenied(resp, tt.code, tt.rule, tt.text)
 			} else if !resp.Allowed {
 				t.Errorf("denied: %s", resp.Result.Message)
 			}

@@ -23,6 +23,9 @@ func typed(e entry, declared pipelinev1.ResultsType) (entry, error) {
 		if err != nil {
 			return entry{}, fmt.Errorf("result %.100q: %w", e.name, err)
 		}
+		if len(v.ObjectVal) > maxKeys {
+			return entry{}, fmt.Errorf("result %.100q: an object of %d keys, the limit is %d", e.name, len(v.ObjectVal), maxKeys)
+		}
 		out.typ = string(v.Type)
 		if out.value, err = json.Marshal(v); err != nil {
 			return entry{}, fmt.Errorf("result %.100q: write the value: %w", e.name, err)
