@@ -1,28 +1,59 @@
-// Package guard decides who may write what into the status of a TaskRun (DESIGN, D3–D6), and keeps what was written.
+// Package guard decides who may write what into the status of a TaskRun. It owns two admission handlers.
 //
-// # Two webhooks
+// # The guard
 //
-// guard.indelible.dev (NewGuard, failure policy Fail) sees every UPDATE of taskruns/status but those of Tekton's
-// controller that leave stored results as they are: its matchConditions let these pass in the API server, so that a
-// TaskRun that publishes costs one call and any other none.
+// [NewGuard] decides updates of taskruns/status (failure policy Fail). There are four kinds of writers (writer.go):
 //
-// carry-over.indelible.dev (NewCarryOver, failure policy Ignore) sees those writes of the controller that would lose step
-// results, or that end a TaskRun whose publisher failed. It only ever makes a status more useful, and must never hold one
-// up: with Fail, Tekton could complete no such TaskRun while the webhook is away.
+//   - A pod, by its bound token, publishes the results of its own TaskRun and changes nothing else. The rules are one
+//     file each, named check_<rule>.go, with the rule in prose on top: scope, identity (of the token in
+//     check_identity.go, of the live Pod in check_owner.go), fields, declared, once, frozen, size. What passes them is
+//     typed (typing.go) and merged into the stored status (merge.go) as Tekton would have done. The answer's JSON patch
+//     makes the object what it should be: what is stored, plus the accepted results.
+//   - A service account whose token is bound to no pod is denied: the grant that lets pods publish is to all service
+//     accounts.
+//   - The trusted controller writes what it likes, but stored results are put back (restore.go), unless it starts
+//     another attempt (retry.go).
+//   - Anybody else writes what the cluster's RBAC allows, except results.
 //
-// # Life of a request
+// Its webhook has these matchConditions, so that a TaskRun costs one call and not nine, and Tekton goes on without the
+// webhook where no results are at stake. A retry is seen by its cleared podName: Tekton leaves the step results of the
+// failed attempt in the status, and the guard takes them out.
 //
-// writer.go says who writes, from userInfo alone. What happens then depends on it:
+//	request.userInfo.username != 'system:serviceaccount:tekton-pipelines:tekton-pipelines-controller'
+//	|| (has(oldObject.status) && has(oldObject.status.results)
+//	&& (!has(object.status.results) || object.status.results != oldObject.status.results))
+//	|| (has(oldObject.status) && has(oldObject.status.steps) && oldObject.status.steps.exists(s, has(s.results))
+//	&& (!has(object.status.podName) || object.status.podName == ''))
 //
-//   - the trusted controller: restore.go puts stored results back, unless retry.go finds a genuine retry;
-//   - a service account: it must be the TaskRun's own pod (check_identity.go, check_owner.go), changes results only
-//     (check_fields.go), declared ones (check_declared.go), once (check_once.go), while the run is not done
-//     (check_frozen.go), within the limits (check_size.go); typing.go and merge.go compute what is then stored;
-//   - anybody else: everything but results (check_others.go).
+// # The carry-over
 //
-// Each rule is a function from values to a denial. Only response.go builds responses and logs them, and only patch.go
-// builds patches. Objects are scanned once (scan.go, object.go): results are carried and compared as the bytes they came
-// in, because a request may hold two megabytes of them.
+// [NewCarryOver] (failure policy Ignore; it never denies) keeps step results, which Tekton's controller drops with
+// each write (carryover.go), and explains in a failed TaskRun's condition and in one event why its results were not
+// published (explanation.go). Its webhook has these matchConditions:
 //
-// The ValidatingAdmissionPolicy in config/policy states the same rules a second time, for the API server alone.
+//	request.userInfo.username == 'system:serviceaccount:tekton-pipelines:tekton-pipelines-controller'
+//
+//	has(object.status) && (
+//	  (has(oldObject.status) && has(oldObject.status.steps) && oldObject.status.steps.exists(o,
+//	    has(o.results) && !(has(object.status.steps) && object.status.steps.exists(n,
+//	      n.name == o.name && has(n.results) && n.results == o.results))))
+//	  || (has(object.status.steps) && object.status.steps.exists(s,
+//	        has(s.terminationReason) && s.terminationReason == 'ResultsNotPublished')
+//	      && has(object.status.conditions) && object.status.conditions.exists(c,
+//	        c.type == 'Succeeded' && c.status == 'False')))
+//
+// # Trust
+//
+// The API server is trusted for who makes a request and for the stored object. Mutating admission sees a write before
+// the status subresource's strategy puts metadata and spec back, so a pod's attempt at these is seen, and denied,
+// though it would have had no effect. The ValidatingAdmissionPolicy in config/policy enforces the same invariants on the
+// final object without this package, except for the UIDs of Pods, which it cannot look up.
+//
+// A holder of the right to impersonate the controller is the controller.
+//
+// # Values
+//
+// A result may have a mebibyte. Each object of a request is read once, in one pass, into raw parts (scan.go, object.go);
+// values are carried and compared as bytes, decoded only to be typed, and left out of the patch where they are right
+// already. No denial, log line, event or metric contains one.
 package guard
