@@ -29,22 +29,22 @@ func checkSize(limits result.Limits, m merged, objectSize int64) *denial {
 	}
 	for _, a := range m.added {
 		if a.bytes > limits.Result {
-			return tooLarge(ruleSize, "%s is %s, the limit is %s", a.what, result.Size(a.bytes), result.Size(limits.Result))
+			return tooLarge("%s is %s, the limit is %s", a.what, result.Size(a.bytes), result.Size(limits.Result))
 		}
 	}
 	if n := len(m.results); n > maxResults {
-		return tooLarge(ruleSize, "the TaskRun has %d results, the limit is %d", n, maxResults)
+		return tooLarge("the TaskRun has %d results, the limit is %d", n, maxResults)
 	}
 	if n := m.stepResults(); n > maxResults {
-		return tooLarge(ruleSize, "the TaskRun's steps have %d results, the limit is %d", n, maxResults)
+		return tooLarge("the TaskRun's steps have %d results, the limit is %d", n, maxResults)
 	}
 	total := totalSize(m)
 	if total > limits.TaskRun {
-		return tooLarge(ruleSize, "the TaskRun's results are %s together, the limit is %s (largest added: %s)",
+		return tooLarge("the TaskRun's results are %s together, the limit is %s (largest added: %s)",
 			result.Size(total), result.Size(limits.TaskRun), largest(m.added))
 	}
 	if objectSize > limits.Object {
-		return tooLarge(ruleSize, "the TaskRun is %s with these results, the limit is %s (largest added: %s)",
+		return tooLarge("the TaskRun is %s with these results, the limit is %s (largest added: %s)",
 			result.Size(objectSize), result.Size(limits.Object), largest(m.added))
 	}
 	return nil
@@ -77,7 +77,7 @@ func totalSize(m merged) int64 {
 // finalSize is the length of the final object as JSON: the incoming one with other lists in it.
 func finalSize(incoming taskRun, m merged) int64 {
 	size := incoming.size - len(incoming.status.results.raw) - len(incoming.status.steps.raw)
-	return int64(size + len(encodeList(m.results)) + len(encodeList(m.steps)))
+	return int64(size + encodedLen(m.results) + encodedLen(m.steps))
 }
 
 // valueSize returns the size of a result's value in bytes: of a string what it decodes to (UTF-8), of anything

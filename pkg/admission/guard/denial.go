@@ -50,9 +50,9 @@ func tooEarly(rule, format string, args ...any) *denial {
 	return deny(rule, http.StatusConflict, metav1.StatusReasonConflict, format, args...)
 }
 
-// tooLarge: the write breaks a limit.
-func tooLarge(rule, format string, args ...any) *denial {
-	return deny(rule, http.StatusRequestEntityTooLarge, metav1.StatusReasonRequestEntityTooLarge, format, args...)
+// tooLarge: the write breaks a limit, which is the rule "size".
+func tooLarge(format string, args ...any) *denial {
+	return deny(ruleSize, http.StatusRequestEntityTooLarge, metav1.StatusReasonRequestEntityTooLarge, format, args...)
 }
 
 // firstDenial runs checks in order and returns the first refusal.

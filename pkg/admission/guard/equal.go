@@ -15,12 +15,21 @@ func sameJSON(a, b json.RawMessage) bool {
 	if bytes.Equal(a, b) {
 		return true
 	}
-	if len(a) == 0 || len(b) == 0 {
+	if len(a) == 0 || len(b) == 0 || kind(a) != kind(b) {
 		return false
 	}
 	va, errA := decodeAny(a)
 	vb, errB := decodeAny(b)
 	return errA == nil && errB == nil && reflect.DeepEqual(va, vb)
+}
+
+// kind tells strings, objects, lists and the rest apart by the first byte.
+func kind(raw json.RawMessage) byte {
+	switch raw[0] {
+	case '"', '{', '[':
+		return raw[0]
+	}
+	return 0
 }
 
 // decodeAny keeps numbers as they are written: 1 and 1.0 are taken for different rather than rounded into equality.

@@ -1,9 +1,7 @@
 package guard
 
 import (
-	"bytes"
 	"encoding/json"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,25 +14,25 @@ type operation struct {
 
 // encodePatch writes a patch. The values are JSON already; encoding/json would read a mebibyte once more.
 func encodePatch(ops []operation) []byte {
-	var b bytes.Buffer
+	var t text
 	for i, o := range ops {
-		b.WriteByte("[,"[min(i, 1)])
-		b.WriteString(`{"op":"` + o.op + `","path":`)
-		b.Write(quoteJSON(o.path))
+		t.addString([]string{"[", ","}[min(i, 1)])
+		t.addString(`{"op":"` + o.op + `","path":`)
+		t.add(quoteJSON(o.path))
 		if o.op != "remove" {
-			b.WriteString(`,"value":`)
-			b.Write(o.value)
+			t.addString(`,"value":`)
+			t.add(o.value)
 		}
-		b.WriteByte('}')
+		t.addString("}")
 	}
-	b.WriteByte(']')
-	return b.Bytes()
+	t.addString("]")
+	return t
 }
 
 // item is an element of a list whose elements have names: a result or a step.
 type item[T any] interface {
 	itemName() string
-	encode(*bytes.Buffer)
+	encode(textWriter)
 	// change returns the operations that make this element, at path, into the wanted one.
 	change(path string, want T) []operation
 }
@@ -80,40 +78,7 @@ func patchList[T item[T]](path string, present bool, got, want []T) []operation 
 	return ops
 }
 
-func encodeItem[T item[T]](one T) json.RawMessage {
-	var b bytes.Buffer
-	one.encode(&b)
-	return b.Bytes()
-}
-
-func encodeList[T item[T]](list []T) json.RawMessage {
-	var b bytes.Buffer
-	b.WriteByte('[')
-	for i, one := range list {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		one.encode(&b)
-	}
-	b.WriteByte(']')
-	return b.Bytes()
-}
-
 func (e entry) itemName() string { return e.name }
-
-func (e entry) encode(b *bytes.Buffer) {
-	f := fields{"name": quoteJSON(e.name)}
-	for key, value := range e.extra {
-		f[key] = value
-	}
-	if e.typ != "" {
-		f["type"] = quoteJSON(e.typ)
-	}
-	if len(e.value) > 0 {
-		f["value"] = e.value
-	}
-	f.encode(b)
-}
 
 func (e entry) change(path string, want entry) []operation {
 	var ops []operation
@@ -135,17 +100,6 @@ func (e entry) change(path string, want entry) []operation {
 
 func (s step) itemName() string { return s.name }
 
-func (s step) encode(b *bytes.Buffer) {
-	f := fields{}
-	for key, value := range s.fields {
-		f[key] = value
-	}
-	if len(s.results.list) > 0 {
-		f["results"] = encodeList(s.results.list)
-	}
-	f.encode(b)
-}
-
 func (s step) change(path string, want step) []operation {
 	var ops []operation
 	for _, key := range want.fields.keys() {
@@ -159,28 +113,6 @@ func (s step) change(path string, want step) []operation {
 		}
 	}
 	return append(ops, patchList(path+"/results", s.results.present, s.results.list, want.results.list)...)
-}
-
-func (f fields) keys() []string {
-	keys := make([]string, 0, len(f))
-	for key := range f {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
-func (f fields) encode(b *bytes.Buffer) {
-	b.WriteByte('{')
-	for i, key := range f.keys() {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.Write(quoteJSON(key))
-		b.WriteByte(':')
-		b.Write(f[key])
-	}
-	b.WriteByte('}')
 }
 
 // pointerToken escapes a field's name for a JSON pointer (RFC 6901).

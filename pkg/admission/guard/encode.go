@@ -1,0 +1,104 @@
+package guard
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+)
+
+// textWriter takes JSON piece by piece.
+type textWriter interface {
+	add(piece []byte)
+	addString(piece string)
+}
+
+// text keeps what it is given; counter counts its bytes.
+type (
+	text    []byte
+	counter int
+)
+
+func (t *text) add(piece []byte)          { *t = append(*t, piece...) }
+func (t *text) addString(piece string)    { *t = append(*t, piece...) }
+func (c *counter) add(piece []byte)       { *c += counter(len(piece)) }
+func (c *counter) addString(piece string) { *c += counter(len(piece)) }
+
+func encodeItem[T item[T]](one T) json.RawMessage {
+	var t text
+	one.encode(&t)
+	return json.RawMessage(t)
+}
+
+func encodeList[T item[T]](list []T) json.RawMessage {
+	t := make(text, 0, encodedLen(list))
+	writeList(&t, list)
+	return json.RawMessage(t)
+}
+
+// encodedLen returns the length of what encodeList returns, without making it.
+func encodedLen[T item[T]](list []T) int {
+	var n counter
+	writeList(&n, list)
+	return int(n)
+}
+
+func writeList[T item[T]](w textWriter, list []T) {
+	w.addString("[")
+	for i, one := range list {
+		if i > 0 {
+			w.addString(",")
+		}
+		one.encode(w)
+	}
+	w.addString("]")
+}
+
+func (e entry) encode(w textWriter) {
+	f := maps.Clone(e.extra)
+	if f == nil {
+		f = fields{}
+	}
+	f["name"] = quoteJSON(e.name)
+	if e.typ != "" {
+		f["type"] = quoteJSON(e.typ)
+	}
+	if len(e.value) > 0 {
+		f["value"] = e.value
+	}
+	f.open(w)
+	w.addString("}")
+}
+
+func (s step) encode(w textWriter) {
+	s.fields.open(w)
+	if len(s.results.list) > 0 {
+		if len(s.fields) > 0 {
+			w.addString(",")
+		}
+		w.addString(`"results":`)
+		writeList(w, s.results.list)
+	}
+	w.addString("}")
+}
+
+func (f fields) keys() []string {
+	keys := make([]string, 0, len(f))
+	for key := range f {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// open writes an object in the order of its fields' names, but for the closing brace.
+func (f fields) open(w textWriter) {
+	w.addString("{")
+	for i, key := range f.keys() {
+		if i > 0 {
+			w.addString(",")
+		}
+		w.add(quoteJSON(key))
+		w.addString(":")
+		w.add(f[key])
+	}
+}
