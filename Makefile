@@ -97,15 +97,20 @@ cluster-report: ## What an on-call admin would look at first
 .PHONY: build
 build: bin/webhook bin/publisher ## Build the binaries into bin/
 
-bin/webhook bin/publisher: bin/%: $(SOURCES)
+bin/webhook bin/publisher: bin/%: $(SOURCES) dist/version
 	$(GOBUILD) -o $@ ./cmd/$*
+
+# Changes when VERSION does, and with it what is built and how it is tagged.
+.PHONY: force
+dist/version: force
+	@mkdir -p dist
+	@[ "$$(cat $@ 2>/dev/null)" = "$(VERSION)" ] || echo "$(VERSION)" > $@
 
 .PHONY: images
 images: $(IMAGES) ## Assemble image archives into dist/
 
 dist/indelible-%.tar: bin/% $(LOCAL)
-	@mkdir -p dist
-	$(LOCAL) images --binary $< --as /$* --tag $(PREFIX)indelible-$*:$(VERSION) --output $@
+	$(LOCAL) images --binary $< --as /$* --tag indelible-$*:$(VERSION) --output $@
 
 .PHONY: push
 push: $(IMAGES) ## Push the images to IMAGE_REPO
