@@ -127,6 +127,32 @@ func TestScope(t *testing.T) {
 	}
 }
 
+// The webhook sees a write made in v1beta1 in v1.
+func TestWritesMadeInV1beta1(t *testing.T) {
+	stored := withStatus(t, storedResults)
+	for _, tt := range []struct {
+		name string
+		user authenticationv1.UserInfo
+		code int32
+	}{
+		{"forbid a pod", ownPod, 403},
+		{"forbid a person", person, 403},
+		{"keeps stored results in a write of the controller", trustedController, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t)
+			req := request(tt.user, stored, mergePatch(t, stored, `{"status":{"results":null}}`))
+			req.RequestResource = &metav1.GroupVersionResource{Group: "tekton.dev", Version: "v1beta1", Resource: "taskruns"}
+			resp, final := b.complete(NewGuard(b.options), req)
+			if tt.code != 0 {
+				b.wantDenied(resp, tt.code, "scope", "in tekton.dev/v1 only")
+				return
+			}
+			wantSame(t, final, stored)
+		})
+	}
+}
+
 func TestWriterOf(t *testing.T) {
 	controllers := []string{controllerName}
 	for name, tt := range map[string]struct {
