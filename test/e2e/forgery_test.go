@@ -45,7 +45,8 @@ until [ -e /tekton/home/go ]; do sleep 0.2; done`))
 		reason                    string
 	}{
 		{"forbid another pod to add a result", "another pod", "v1", late, 403, "is not the TaskRun's pod"},
-		{"forbid another pod to add a result through v1beta1", "another pod", "v1beta1", v1b1, 403, "is not the TaskRun's pod"},
+		{"forbid another pod to add a result through v1beta1", "another pod", "v1beta1", v1b1, 403, "in tekton.dev/v1 only"},
+		{"forbid the own pod to write through v1beta1", "the run's own pod", "v1beta1", v1b1, 403, "in tekton.dev/v1 only"},
 		{"forbid a token that is not bound to a pod", "a token without a pod", "v1", late, 403, "not bound to a pod"},
 		{"forbid a pod of the same name in another namespace", "a pod of another team", "v1", late, 403, "another namespace"},
 		{"forbid a person to add a result", "a person who may do all", "v1", late, 403, "only the TaskRun's own pod"},
