@@ -43,16 +43,16 @@ SOURCES  := $(shell find cmd pkg certs -name '*.go' -not -name '*_test.go' 2>/de
 ##@ Two commands
 
 .PHONY: demo
-demo: cluster-up install ## Start a cluster, install Indelible, pass large results, try to forge one (cold 20 min, warm 2 min)
+demo: cluster-up install ## Start a cluster, install Indelible, pass large results, try to forge one (cold 30 min, warm 1 min)
 	go run ./test/demo
 
 .PHONY: test
-test: test-unit test-cluster-tool cluster-up install test-e2e cluster-down ## All tests (cold 35 min, warm 15 min)
+test: test-unit test-cluster-tool cluster-up install test-e2e cluster-down ## All tests (cold 45 min, warm 10 min)
 
 ##@ Tests
 
 .PHONY: test-unit
-test-unit: compiler ## Unit tests under the race detector (1 min)
+test-unit: compiler ## Unit tests under the race detector (cold 10 min, warm 1 min)
 	CGO_ENABLED=1 $(GOTEST) -race ./...
 
 # The race detector is the one thing that needs a C compiler.
@@ -89,7 +89,7 @@ uninstall: ## Remove it, the grant first so that no door stands open
 	$(KUBECTL) delete --ignore-not-found -k config/default
 
 .PHONY: cluster-up
-cluster-up: $(if $(EXISTING),,$(LOCAL)) ## Start the local cluster with Tekton (cold 12 min, warm 1 min)
+cluster-up: $(if $(EXISTING),,$(LOCAL)) ## Start the local cluster with Tekton (cold 20 min, warm 1 min)
 	$(if $(EXISTING),@echo "using the cluster of $(KUBECONFIG)",$(LOCAL) up)
 
 .PHONY: cluster-down
