@@ -67,6 +67,10 @@ compiler:
 test-cluster-tool: ## Unit tests of test/cluster, a module of its own
 	go -C test/cluster test ./...
 
+.PHONY: test-long
+test-long: test ## All tests, and the local cluster's own life: interrupted starts, a clean end (2 min more)
+	$(if $(EXISTING),@echo "no local cluster to test",go -C test/cluster test -tags cluster -run TestLifecycle -count 1 -timeout 45m -v .)
+
 .PHONY: test-e2e
 test-e2e: ## Flows on the cluster at hand; Indelible must be installed
 	$(GOTEST) -tags e2e -count 1 -parallel 4 $(if $(RUN),-run '$(RUN)') -v ./test/e2e

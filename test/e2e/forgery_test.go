@@ -77,7 +77,7 @@ until [ -e /tekton/home/go ]; do sleep 0.2; done`))
 	wantResults(t, tr.Status.Results, map[string]*pipelinev1.ResultValue{"text": text("true")})
 }
 
-// sleeper starts a pod that does nothing and runs under the namespace's default service account.
+// sleeper creates a pod of the namespace's default service account that is never scheduled, and returns its name.
 func (p *place) sleeper(name string) string {
 	p.t.Helper()
 	_, err := cluster.Kube.CoreV1().Pods(p.namespace).Create(p.ctx, &corev1.Pod{

@@ -364,15 +364,7 @@ spec:
 // makePod makes a pod that is never scheduled, and a writer with its token.
 func (f *policyFixture) makePod(name string) {
 	f.t.Helper()
-	_, err := cluster.Kube.CoreV1().Pods(f.namespace).Create(f.ctx, &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: corev1.PodSpec{
-			SchedulingGates: []corev1.PodSchedulingGate{{Name: "indelible.dev/e2e"}},
-			Containers:      []corev1.Container{{Name: "none", Image: "none"}},
-		},
-	}, metav1.CreateOptions{})
-	f.must(err)
-	f.writer(name, f.namespace, name)
+	f.writer(name, f.namespace, f.sleeper(name))
 }
 
 func (f *policyFixture) writer(who, namespace, pod string) {
