@@ -30,22 +30,13 @@ var pipeline string
 
 // want holds what the Pipeline must have passed on, worked out here and not read from the cluster.
 var want = map[string]*pipelinev1.ResultValue{
-	"changelog": pipelinev1.NewStructuredValues(numbers(80_000)),
+	"changelog": pipelinev1.NewStructuredValues(harness.Sample(80_000)),
 	"packages":  pipelinev1.NewStructuredValues("core", "cli", "docs"),
 	"image":     pipelinev1.NewObject(map[string]string{"url": "example.test/app", "tag": "v1.2.3"}),
 	"digest":    pipelinev1.NewStructuredValues("sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"),
-	"sbom":      pipelinev1.NewStructuredValues(numbers(1_000_000)),
+	"sbom":      pipelinev1.NewStructuredValues(harness.Sample(1_000_000)),
 	"seen": pipelinev1.NewStructuredValues("example.test/app:v1.2.3 changelog=80000 packages=3 " +
 		"digest=sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"),
-}
-
-// numbers is what `seq 200000 | tr '\n' ' ' | head -c N` prints.
-func numbers(n int) string {
-	var b strings.Builder
-	for i := 1; b.Len() < n; i++ {
-		fmt.Fprintf(&b, "%d ", i)
-	}
-	return b.String()[:n]
 }
 
 func run(ctx context.Context, out io.Writer) error {
@@ -86,14 +77,7 @@ func startAfresh(ctx context.Context, cluster *harness.Cluster) error {
 	if err := cluster.WaitGone(ctx, namespace, pipelineRun); err != nil {
 		return err
 	}
-	return cluster.Create(ctx, namespace, strings.ReplaceAll(pipeline, "IMAGE", image()))
-}
-
-func image() string {
-	if i := os.Getenv("E2E_IMAGE"); i != "" {
-		return i
-	}
-	return "busybox:local"
+	return cluster.Create(ctx, namespace, harness.WithImage(pipeline))
 }
 
 // report prints each result, and fails when one differs from what the Tasks wrote.
@@ -155,7 +139,7 @@ func forge(ctx context.Context, out io.Writer, cluster *harness.Cluster) error {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "forger"},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{
-			Name: "sh", Image: image(), ImagePullPolicy: corev1.PullIfNotPresent, Command: []string{"sleep", "300"},
+			Name: "sh", Image: harness.Image(), ImagePullPolicy: corev1.PullIfNotPresent, Command: []string{"sleep", "300"},
 		}}},
 	}
 	if _, err := pods.Create(ctx, pod, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {

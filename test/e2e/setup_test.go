@@ -75,11 +75,7 @@ func newPlaceWith(t *testing.T, labels map[string]string) *place {
 // create creates the objects of a YAML text, in which IMAGE stands for an image with a shell.
 func (p *place) create(yaml string) {
 	p.t.Helper()
-	image := os.Getenv("E2E_IMAGE")
-	if image == "" {
-		image = "busybox:local"
-	}
-	if err := cluster.Create(p.ctx, p.namespace, strings.ReplaceAll(yaml, "IMAGE", image)); err != nil {
+	if err := cluster.Create(p.ctx, p.namespace, harness.WithImage(yaml)); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -244,14 +240,8 @@ func fingerprint(value []byte) string {
 	return fmt.Sprintf("%d bytes, sha256 %s, %q…", len(value), hex.EncodeToString(sum[:6]), head)
 }
 
-// sample is the text that `seq 200000 | tr '\n' ' ' | head -c N` prints: N bytes, no two places alike.
-func sample(n int) string {
-	var b strings.Builder
-	for i := 1; b.Len() < n; i++ {
-		fmt.Fprintf(&b, "%d ", i)
-	}
-	return b.String()[:n]
-}
+// sample is what the shell command of writeSample writes.
+func sample(n int) string { return harness.Sample(n) }
 
 // text is the value of a string result.
 func text(s string) *pipelinev1.ResultValue { return pipelinev1.NewStructuredValues(s) }
