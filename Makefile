@@ -4,6 +4,10 @@ SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 
 VERSION ?= dev
+# The Tekton Pipelines release of the local cluster: empty is the one all is measured with. TEKTON_LTS is the oldest
+# long-term-support release that is still supported.
+TEKTON_VERSION ?=
+TEKTON_LTS     := 1.9.6
 GOLANGCI_LINT_VERSION := v2.15.0
 
 # Built tools and the cluster's binaries outlive the tree: they take long to build and depend on pinned versions only.
@@ -75,6 +79,11 @@ test-long: test ## All tests, and the local cluster's own life: interrupted star
 test-e2e: ## Flows on the cluster at hand; Indelible must be installed
 	$(GOTEST) -tags e2e -count 1 -parallel 4 $(if $(RUN),-run '$(RUN)') -v ./test/e2e
 
+.PHONY: test-lts
+test-lts: cluster-down ## The flows on the oldest supported Tekton instead; TEKTON_LTS=… chooses another (cold 5 min more)
+	$(MAKE) cluster-up install test-e2e TEKTON_VERSION=$(TEKTON_LTS)
+	$(MAKE) cluster-down
+
 .PHONY: bench
 bench: ## Cost of the guard a request
 	go test -run '^$$' -bench . -benchmem ./pkg/...
@@ -94,7 +103,7 @@ uninstall: ## Remove it, the grant first so that no door stands open
 
 .PHONY: cluster-up
 cluster-up: $(if $(EXISTING),,$(LOCAL)) ## Start the local cluster with Tekton (cold 20 min, warm 1 min)
-	$(if $(EXISTING),@echo "using the cluster of $(KUBECONFIG)",$(LOCAL) up)
+	$(if $(EXISTING),@echo "using the cluster of $(KUBECONFIG)",$(LOCAL) up $(if $(TEKTON_VERSION),--tekton-version $(TEKTON_VERSION)))
 
 .PHONY: cluster-down
 cluster-down: $(if $(EXISTING),,$(LOCAL)) ## Stop it; nothing is left but the build cache

@@ -85,7 +85,7 @@ func (c *cli) up(ctx context.Context, options upOptions) error {
 		return err
 	}
 	c.log("applying Tekton %s", built.Version)
-	if err := tekton.Install(ctx, state.RunKubectl, manifests); err != nil {
+	if err := tekton.Install(ctx, state.RunKubectl, built.Version, manifests); err != nil {
 		return err
 	}
 	c.log("Kubernetes %s and Tekton %s run; logs are in %s", kubernetesVersion, built.Version, state.Logs())

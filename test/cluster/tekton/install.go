@@ -20,10 +20,19 @@ var namespaces = []string{"tekton-pipelines", "tekton-pipelines-resolvers"}
 const probe = `{"apiVersion":"tekton.dev/v1","kind":"Task","metadata":{"name":"indelible-cluster-probe","namespace":"default"},
 "spec":{"steps":[{"name":"probe","image":"busybox:local","script":"true"}]}}`
 
-// Install applies the manifests, which changes nothing when they are there already, and waits until Tekton answers.
-func Install(ctx context.Context, kubectl Kubectl, manifests Manifests) error {
+// Install applies the manifests of a version, which changes nothing when they are there already, and waits until Tekton
+// answers. Over another version it installs nothing: Tekton has no way back to an older one, and what a test then ran on
+// would be neither.
+func Install(ctx context.Context, kubectl Kubectl, version string, manifests Manifests) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
+	installed, err := kubectl(ctx, "", "get", "configmap", "pipelines-info", "--namespace", namespaces[0], "--ignore-not-found", "--output", "jsonpath={.data.version}")
+	if err != nil {
+		return fmt.Errorf("ask which Tekton is installed: %w", err)
+	}
+	if installed = strings.TrimSpace(installed); installed != "" && installed != "v"+version {
+		return fmt.Errorf("the cluster runs Tekton %s, not v%s: take it down first (make cluster-down)", installed, version)
+	}
 	for _, part := range []string{manifests.Namespaces, manifests.Definitions} {
 		if err := apply(ctx, kubectl, part); err != nil {
 			return err

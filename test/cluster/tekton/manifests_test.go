@@ -13,9 +13,9 @@ import (
 )
 
 // source is Tekton's module, from Go's module cache or the proxy.
-func source(t *testing.T) string {
+func source(t *testing.T, version string) string {
 	t.Helper()
-	module, err := Release{Version: DefaultVersion}.module()
+	module, err := Release{Version: version}.module()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ var replaced = map[string]string{
 
 func TestRewriteOfTektonsOwnManifests(t *testing.T) {
 	seen := map[string]bool{}
-	forEachManifest(t, source(t), func(path, content string) {
+	forEachManifest(t, source(t, DefaultVersion), func(path, content string) {
 		before, after := strings.Split(content, "\n"), strings.Split(rewrite(content, DefaultVersion), "\n")
 		if len(before) != len(after) {
 			t.Fatalf("%s had %d lines and has %d", path, len(before), len(after))
@@ -84,7 +84,7 @@ func forEachManifest(t *testing.T, module string, f func(path, content string)) 
 }
 
 func TestLoadOfTektonsOwnManifests(t *testing.T) {
-	built := Built{Release: Release{Version: DefaultVersion}, Source: source(t)}
+	built := Built{Release: Release{Version: DefaultVersion}, Source: source(t, DefaultVersion)}
 	manifests, err := built.Load()
 	if err != nil {
 		t.Fatal(err)
@@ -112,6 +112,25 @@ func TestLoadOfTektonsOwnManifests(t *testing.T) {
 			slices.Sort(kinds)
 			if got := slices.Compact(kinds); !slices.Equal(got, test.kinds) {
 				t.Errorf("got %v, want %v", got, test.kinds)
+			}
+		})
+	}
+}
+
+// Loading ends with a check that all images are ours: so each release that is pinned here can be installed.
+func TestLoadOfEveryPinnedRelease(t *testing.T) {
+	for version := range sums {
+		t.Run("allow "+version, func(t *testing.T) {
+			built := Built{Release: Release{Version: version}, Source: source(t, version)}
+			manifests, err := built.Load()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := ShellImage; !strings.Contains(manifests.Rest, want) {
+				t.Errorf("no manifest names %s: the image of scripts is not filled in", want)
+			}
+			if !strings.Contains(manifests.Rest, `version: "v`+version+`"`) {
+				t.Error("no manifest names the version")
 			}
 		})
 	}
