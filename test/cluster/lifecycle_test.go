@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +71,14 @@ func TestLifecycle(t *testing.T) {
 			if !strings.Contains(status, want) {
 				t.Errorf("lacks %q:\n%s", want, status)
 			}
+		}
+	})
+	// A pod that mounts an image as a volume asks for it by its ID, which containerd must have been made to look up again.
+	t.Run("load replaces an image under its name", func(t *testing.T) {
+		archive := filepath.Join(t.TempDir(), "image.tar")
+		for _, path := range []string{"/first", "/second", "/first"} {
+			passes("images", "--binary", "/usr/bin/busybox", "--as", path, "--tag", "lifecycle:dev", "--output", archive)
+			passes("load", archive)
 		}
 	})
 	t.Run("check-clean sees a cluster that runs", func(t *testing.T) {
