@@ -26,34 +26,63 @@ import (
 // answered with status 500), and a review that apimachinery's own decoder reads is answered for its UID, by a denial, or by
 // an allowance whose patch makes of the object a JSON object again.
 func FuzzReview(f *testing.F) {
-	for _, seed := range []string{
-		``, `{`, `null`, `[]`, `{"request":null}`, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}`,
-		`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1beta1","request":{"uid":"u"}}`,
-		review(`"operation":"CREATE","resource":{"version":"v1","resource":"pods"},"object":{"metadata":{"labels":{"tekton.dev/taskRun":"r"}},"spec":{"containers":[{"name":"step-x","command":["/tekton/bin/entrypoint"],"args":["-post_file","/tekton/run/0/out","-results","a","--"]}]}}`),
-		review(status + `"object":{"metadata":{"namespace":"team","name":"run","uid":"run-uid"},"status":{"podName":"run-pod","results":[{"name":"a","value":"v"}]}},` + stored),
-		review(status + `"object":{"status":{"results":[{"name":"a","value":"v"}]}},` + stored),
-		review(status + `"object":null,"oldObject":null`), review(status + `"object":5,"oldObject":"x"`), review(status + `"object":{"status":{"steps":[{"name":"s"}]}},"oldObject":{}`),
-		review(status + `"dryRun":true,"userInfo":{"username":"ada"},"object":{"status":{}},"oldObject":{"status":{"results":[{"name":"a"}]}}`),
-		review(status + `"userInfo":{"username":"system:serviceaccount:tekton-pipelines:tekton-pipelines-controller"},"object":{"status":{}},` + stored),
-	} {
+	for _, seed := range reviews {
 		f.Add([]byte(seed))
 	}
 	server := newServer()
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, path := range []string{admission.InjectPath, admission.GuardPath, admission.CarryOverPath} {
-			request := httptest.NewRequest(http.MethodPost, path+"?timeout=10s", bytes.NewReader(body))
-			request.Header.Set("Content-Type", "application/json")
-			recorder := httptest.NewRecorder()
-			server.Handler.ServeHTTP(recorder, request)
-			check(t, path, body, recorder)
+			check(t, path, body, post(server, path, body))
 		}
 	})
 }
 
+// The property is worth something only if some reviews are answered with a patch.
+func TestSomeReviewsAreAnsweredWithAPatch(t *testing.T) {
+	server := newServer()
+	for _, path := range []string{admission.InjectPath, admission.GuardPath, admission.CarryOverPath} {
+		patched := 0
+		for _, body := range reviews {
+			if answer := post(server, path, []byte(body)); bytes.Contains(answer.Body.Bytes(), []byte(`"patch":`)) {
+				patched++
+			}
+		}
+		if patched == 0 {
+			t.Errorf("%s answers no seed with a patch", path)
+		}
+	}
+}
+
+func post(server *http.Server, path string, body []byte) *httptest.ResponseRecorder {
+	request := httptest.NewRequest(http.MethodPost, path+"?timeout=10s", bytes.NewReader(body))
+	request.Header.Set("Content-Type", "application/json")
+	recorder := httptest.NewRecorder()
+	server.Handler.ServeHTTP(recorder, request)
+	return recorder
+}
+
+// reviews are the seeds.
+var reviews = []string{
+	``, `{`, `null`, `[]`, `{"request":null}`, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}`,
+	`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1beta1","request":{"uid":"u"}}`,
+	review(`"operation":"CREATE","resource":{"version":"v1","resource":"pods"},"object":` + pod),
+	review(status + `"object":{"metadata":{"namespace":"team","name":"run","uid":"run-uid"},"status":{"podName":"run-pod",` + spec + `,"results":[{"name":"a","value":"v"}]}},` + stored),
+	review(status + `"object":{"status":{"results":[{"name":"a","value":"v"}]}},` + stored),
+	review(status + `"object":null,"oldObject":null`), review(status + `"object":5,"oldObject":"x"`), review(status + `"object":{"status":{"steps":[{"name":"s"}]}},"oldObject":{}`),
+	review(status + `"dryRun":true,"userInfo":{"username":"ada"},"object":{"status":{}},"oldObject":{"status":{"results":[{"name":"a"}]}}`),
+	review(status + controller + `"object":{"status":{"steps":[{"name":"s"}]}},"oldObject":{"status":{"results":[{"name":"a"}],"steps":[{"name":"s","results":[{"name":"b","value":"w"}]}]}}`),
+}
+
 const (
+	pod = `{"metadata":{"name":"run-pod","labels":{"tekton.dev/taskRun":"run"},"ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"TaskRun","name":"run","uid":"run-uid","controller":true}]},
+	  "spec":{"containers":[{"name":"step-x","command":["/tekton/bin/entrypoint"],"terminationMessagePath":"/tekton/termination","args":["-post_file","/tekton/run/0/out","-results","a","-entrypoint","sh","--"],
+	  "volumeMounts":[{"name":"r","mountPath":"/tekton/results"}]}],"volumes":[{"name":"r","emptyDir":{}}]}}`
+	spec       = `"taskSpec":{"results":[{"name":"a","type":"string"}]}`
+	controller = `"userInfo":{"username":"system:serviceaccount:tekton-pipelines:tekton-pipelines-controller"},`
+
 	status = `"operation":"UPDATE","namespace":"team","name":"run","subResource":"status","resource":{"group":"tekton.dev","version":"v1","resource":"taskruns"},`
 	stored = `"userInfo":{"username":"system:serviceaccount:team:default","extra":{"authentication.kubernetes.io/pod-name":["run-pod"],"authentication.kubernetes.io/pod-uid":["pod-uid"]}},
-	  "oldObject":{"metadata":{"namespace":"team","name":"run","uid":"run-uid"},"status":{"podName":"run-pod","taskSpec":{"results":[{"name":"a","type":"string"}]}}}`
+	  "oldObject":{"metadata":{"namespace":"team","name":"run","uid":"run-uid"},"status":{"podName":"run-pod",` + spec + `}}`
 )
 
 func review(request string) string {
