@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	"github.com/go-logr/logr"
@@ -36,6 +37,9 @@ func FuzzInjectArguments(f *testing.F) {
 	}
 	pod := tektonsPod(f, "one-step")
 	f.Fuzz(func(t *testing.T, joined string) {
+		if !utf8.ValidString(joined) {
+			return // no JSON can hold it
+		}
 		args := append([]string{"-post_file", "/tekton/run/0/out", "-step_metadata_dir", "/tekton/run/0/status"}, strings.Split(joined, "\n")...)
 		in := pod.DeepCopy()
 		in.Spec.Containers[0].Args = args
