@@ -31,7 +31,7 @@ func FuzzInjectArguments(f *testing.F) {
 	for _, seed := range []string{
 		"-results\na,b\n-step_results\nc\n-entrypoint\nsh\n--\n-c\ntrue", "--results=a\n-on_error=continue\n--", "-step_results\nx\n--", "-results\n\n--\n-results\nb",
 		"-timeout\n-results\n-results\na\n--", "-wait_file_content\n-results\na\n-enable_spire=f\n--", "-step_metadata_dir\n/x=y\n-step_results\nc\n--", "-results\na=b\n--\n--", "-results\na,,b\n--",
-		"-results\na\n-results\n--", "-unknown\n-results\na\n--", "-result_from\nsidecar-logs\n-results\na\n--",
+		"-results\na\n-results\n--", "-results\na\n--results=b\n--\nx", "-unknown\n-results\na\n--", "-result_from\nsidecar-logs\n-results\na\n--",
 	} {
 		f.Add(seed)
 	}
