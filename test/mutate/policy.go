@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,10 +15,17 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// policyTests say which end-to-end tests try the rules of a policy, by its file in config/policy. They must read that
-// file when they run, as ../../config/policy/<file>, and put a copy of it into force.
-var policyTests = map[string]string{
-	"10-policy.yaml": "^TestPolicyRules$",
+// policyTests say which end-to-end tests try the rules of a policy, by its file in config/policy.
+var policyTests = map[string]policyTest{
+	"10-policy.yaml":      {tests: "^TestPolicyRules$"},
+	"30-pods-policy.yaml": {tests: "^TestForgedPods$", installed: true},
+}
+
+type policyTest struct {
+	tests string
+	// installed says that the tests try the installed policy, which is then changed for their time (installed.go). Without it
+	// they read the file when they run, as ../../config/policy/<file>, and put a copy into force.
+	installed bool
 }
 
 // policyFolder is where the policies are, below the root.
@@ -60,8 +68,9 @@ func tryPolicies(root string, only *regexp.Regexp, progress io.Writer) ([]outcom
 
 // policyFile is a file of config/policy that holds a ValidatingAdmissionPolicy.
 type policyFile struct {
-	name, tests string
-	policy      admissionregistrationv1.ValidatingAdmissionPolicy
+	name string
+	policyTest
+	policy admissionregistrationv1.ValidatingAdmissionPolicy
 }
 
 func readPolicies(folder string) ([]policyFile, error) {
@@ -82,7 +91,7 @@ func readPolicies(folder string) ([]policyFile, error) {
 		if f.policy.Kind != "ValidatingAdmissionPolicy" {
 			continue
 		}
-		if f.tests = policyTests[f.name]; f.tests == "" {
+		if f.policyTest = policyTests[f.name]; f.tests == "" {
 			return nil, fmt.Errorf("%s: no tests are named for it (policyTests in test/mutate/policy.go)", f.name)
 		}
 		files = append(files, f)
@@ -90,39 +99,37 @@ func readPolicies(folder string) ([]policyFile, error) {
 	return files, nil
 }
 
-// without returns the policy's text without one validation, and that one's name.
-func (f policyFile) without(i int) (name string, text []byte, err error) {
+// without returns the policy without one validation, and that one's name.
+func (f policyFile) without(i int) (string, *admissionregistrationv1.ValidatingAdmissionPolicy) {
 	removed := f.policy.Spec.Validations[i]
-	less := *f.policy.DeepCopy()
+	less := f.policy.DeepCopy()
 	less.Spec.Validations = append(less.Spec.Validations[:i], less.Spec.Validations[i+1:]...)
-	less.Status = admissionregistrationv1.ValidatingAdmissionPolicyStatus{}
-	text, err = yaml.Marshal(less)
-	if name = removed.Message; name == "" {
+	name := removed.Message
+	if name == "" {
 		name = strings.Join(strings.Fields(removed.Expression), " ")
 	}
-	return fmt.Sprintf("validation %d: %s", i+1, name), text, err
+	return fmt.Sprintf("validation %d: %s", i+1, name), less
 }
 
-func (f policyFile) try(temp, dir string, only *regexp.Regexp, progress io.Writer) ([]outcome, error) {
-	path := filepath.Join(temp, policyFolder, f.name)
-	original, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read the policy's copy: %w", err)
+// try runs the tests of one policy, as it is and without each of its validations.
+func (f policyFile) try(temp, dir string, only *regexp.Regexp, progress io.Writer) (outcomes []outcome, err error) {
+	force := f.copied(temp)
+	if f.installed {
+		force = f.inCluster(temp)
 	}
-	if killers, err := f.run(dir); err != nil || len(killers) > 0 {
-		return nil, fmt.Errorf("%s fails with every validation in place: %v %w", f.tests, killers, err)
-	}
-	var outcomes []outcome
 	for i := range f.policy.Spec.Validations {
-		name, text, err := f.without(i)
-		if err != nil {
-			return nil, err
-		}
+		name, less := f.without(i)
 		if !only.MatchString(name) {
 			continue
 		}
-		if err := os.WriteFile(path, text, 0o600); err != nil {
-			return nil, fmt.Errorf("write the policy's copy: %w", err)
+		if len(outcomes) == 0 {
+			if killers, err := f.run(dir); err != nil || len(killers) > 0 {
+				return nil, fmt.Errorf("%s fails with every validation in place: %v %w", f.tests, killers, err)
+			}
+			defer func() { err = errors.Join(err, force(f.policy.DeepCopy())) }()
+		}
+		if err := force(less); err != nil {
+			return nil, err
 		}
 		killers, err := f.run(dir)
 		if err != nil {
@@ -131,7 +138,24 @@ func (f policyFile) try(temp, dir string, only *regexp.Regexp, progress io.Write
 		_, _ = fmt.Fprintf(progress, "… %s: %d tests failed\n", name, len(killers))
 		outcomes = append(outcomes, outcome{where: f.name, name: name, killers: killers})
 	}
-	return outcomes, os.WriteFile(path, original, 0o600)
+	return outcomes, nil
+}
+
+// copied returns a function that writes a policy where the tests read it.
+func (f policyFile) copied(temp string) func(*admissionregistrationv1.ValidatingAdmissionPolicy) error {
+	path := filepath.Join(temp, policyFolder, f.name)
+	return func(p *admissionregistrationv1.ValidatingAdmissionPolicy) error { return writePolicy(path, p) }
+}
+
+func writePolicy(path string, p *admissionregistrationv1.ValidatingAdmissionPolicy) error {
+	text, err := yaml.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("write a policy as YAML: %w", err)
+	}
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		return fmt.Errorf("write the policy's copy: %w", err)
+	}
+	return nil
 }
 
 // policyLimit bounds one run of a policy's tests, namespaces and all.

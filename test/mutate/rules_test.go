@@ -6,9 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
-	"sigs.k8s.io/yaml"
 )
 
 const source = `package p
@@ -127,19 +124,12 @@ func TestPolicies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) != len(policyTests) {
-		t.Errorf("%d policies, tests are named for %d", len(files), len(policyTests))
-	}
 	for _, f := range files {
 		n := len(f.policy.Spec.Validations)
 		for i := range n {
-			name, text, err := f.without(i)
-			if err != nil || name == "" {
-				t.Fatal(name, err)
-			}
-			var less admissionregistrationv1.ValidatingAdmissionPolicy
-			if err := yaml.UnmarshalStrict(text, &less); err != nil || len(less.Spec.Validations) != n-1 {
-				t.Errorf("%s: %d validations are left of %d, %v", f.name, len(less.Spec.Validations), n, err)
+			name, less := f.without(i)
+			if got := len(less.Spec.Validations); name == "" || got != n-1 {
+				t.Errorf("%s: %d validations are left of %d without %q", f.name, got, n, name)
 			}
 		}
 		if len(f.policy.Spec.Validations) != n {
