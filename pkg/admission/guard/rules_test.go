@@ -257,6 +257,8 @@ func TestControllerWritesAtTheEdgesOfTheRules(t *testing.T) {
 	}{
 		{"restores a field that Tekton does not know", withStatus(t, `{"results":[{"name":"text","type":"string","value":"x","signed":true}]}`),
 			`{"results":[{"name":"text","type":"string","value":"x","signed":false}]}`, `{"results":[{"name":"text","type":"string","value":"x","signed":true}]}`, true},
+		{"restores that a result has no value", withStatus(t, `{"results":[{"name":"text","type":"string"}]}`),
+			`{"results":[{"name":"text","type":"string","value":"v"}]}`, `{"results":[{"name":"text","type":"string"}]}`, true},
 		{"leaves alone results given twice of a run that had none", running, `{"results":[{"name":"a","value":"1"},{"name":"a","value":"2"}]}`, `{}`, false},
 		{"believes the last of two that it adds, as Tekton does", withStatus(t, one),
 			`{"results":[{"name":"text","type":"string","value":"x"},{"name":"a","value":"1"},{"name":"a","value":"2"}]}`,
