@@ -51,7 +51,7 @@ demo: cluster-up install ## Start a cluster, install Indelible, pass large resul
 	go run ./test/demo
 
 .PHONY: test
-test: test-unit test-cluster-tool cluster-up install test-e2e cluster-down ## All tests (cold 45 min, warm 10 min)
+test: test-unit test-cluster-tool test-oracle cluster-up install test-e2e cluster-down ## All tests (cold 45 min, warm 10 min)
 
 ##@ Tests
 
@@ -70,6 +70,27 @@ compiler:
 .PHONY: test-cluster-tool
 test-cluster-tool: ## Unit tests of test/cluster, a module of its own
 	go -C test/cluster test ./...
+
+# Neither the policy nor the publisher that it builds are seen by go's cache of test results.
+.PHONY: test-oracle
+test-oracle: ## Compare with Tekton's and the API server's own code, a module of its own (cold 4 min, warm 1 min)
+	go -C test/oracle vet ./...
+	go -C test/oracle test -count 1 ./...
+
+FUZZTIME ?= 30s
+.PHONY: fuzz
+fuzz: ## Every fuzz target in turn, FUZZTIME (30s) each
+	@for dir in $$(grep -rl '^func Fuzz' --include='*_test.go' pkg test/oracle | xargs -n 1 dirname | sort -u); do \
+	  for target in $$(go -C $$dir test -list '^Fuzz' . | grep '^Fuzz'); do \
+	    echo "$$dir $$target"; \
+	    go -C $$dir test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) .; \
+	  done; \
+	done
+
+.PHONY: mutate-guard
+mutate-guard: ## Take away each rule of the guard, and of the policy on the cluster at hand; name the test that fails
+	go run ./test/mutate $(if $(ONLY),-only '$(ONLY)') guard
+	go run ./test/mutate $(if $(ONLY),-only '$(ONLY)') policy
 
 .PHONY: test-long
 test-long: test ## All tests, and the local cluster's own life: interrupted starts, a clean end (2 min more)
@@ -162,6 +183,7 @@ verify: lint ## Everything a reviewer would ask for: format, vet, linter, module
 	go -C test/cluster vet ./...
 	go mod tidy -diff
 	go -C test/cluster mod tidy -diff
+	go -C test/oracle mod tidy -diff
 
 .PHONY: lint
 lint: $(LINT) ## The linter, at its pinned version

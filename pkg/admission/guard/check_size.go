@@ -13,6 +13,8 @@ import (
 const (
 	// maxResults is how many results, and how many step results, a TaskRun may have.
 	maxResults = 300
+	// maxSteps is how many steps a TaskRun may have whose pod writes.
+	maxSteps = 200
 	// maxKeys is how many keys a result of type object may have.
 	maxKeys = 2000
 )
@@ -22,8 +24,12 @@ const (
 // not even to finish it: so the guard keeps the object below it by a margin for Tekton's own writes.
 //
 // A result's size is that of its text (a string's bytes, anything else as JSON), without JSON's escapes; the
-// object's is that of its JSON, with them, because that is what is stored. A write that adds nothing has no size.
+// object's is that of its JSON, with them, because that is what is stored. A write that adds nothing has no size; only
+// the number of steps is asked of it too, as by the policy.
 func checkSize(limits result.Limits, m merged, objectSize int64) *denial {
+	if n := len(m.steps); n > maxSteps {
+		return tooLarge("the TaskRun has %d steps, the limit is %d", n, maxSteps)
+	}
 	if !m.adds() {
 		return nil
 	}

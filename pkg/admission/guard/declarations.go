@@ -82,12 +82,17 @@ func (s *scanner) declaredStep(index int) (name string, declared resultTypes, er
 		}
 		return s.skip()
 	})
-	if name == "" {
-		name = fmt.Sprintf("unnamed-%d", index) // StepName in Tekton's pkg/pod/entrypoint.go
-	}
 	declared = resultTypes{}
 	for _, r := range results {
 		declared[r.Name] = r.Type
+	}
+	if name == "" {
+		name = fmt.Sprintf("unnamed-%d", index) // StepName in Tekton's pkg/pod/entrypoint.go
+		// Tekton looks for a step's types by a container name that steps without a name do not have
+		// (setTaskRunStatusBasedOnStepStatus in its pkg/pod/status.go), finds none, and lets the text decide.
+		for name := range declared {
+			declared[name] = ""
+		}
 	}
 	return name, declared, err
 }

@@ -113,7 +113,6 @@ func (m *merged) mergeStep(declared declarations, incoming step) *denial {
 		final.results.list = append(final.results.list, t)
 		m.added = append(m.added, addition{what: fmt.Sprintf("result %.100q of step %.100q", e.name, incoming.name), bytes: valueSize(e.value)})
 	}
-	final.results.present = len(final.results.list) > 0 || stored.present
 	switch {
 	case i >= 0:
 		m.steps[i] = final

@@ -93,7 +93,11 @@ func (e entry) change(path string, want entry) []operation {
 		ops = append(ops, op)
 	}
 	if !sameJSON(e.value, want.value) {
-		ops = append(ops, operation{op: "add", path: path + "/value", value: want.value})
+		op := operation{op: "add", path: path + "/value", value: want.value}
+		if len(want.value) == 0 {
+			op = operation{op: "remove", path: path + "/value"}
+		}
+		ops = append(ops, op)
 	}
 	return ops
 }

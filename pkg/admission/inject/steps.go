@@ -60,6 +60,9 @@ func readSteps(pod *corev1.Pod) ([]step, error) {
 		if len(args.stepResults) > 0 && args.values["step_metadata_dir"] == "" {
 			return nil, fmt.Errorf("container %s: -step_results without -step_metadata_dir", c.Name)
 		}
+		if len(args.stepResults) > 0 && strings.Contains(args.values["step_metadata_dir"], "=") {
+			return nil, fmt.Errorf("container %s: -step_metadata_dir has an equals sign, which ends a folder in the publisher's -step", c.Name)
+		}
 		steps = append(steps, step{container: i, name: strings.TrimPrefix(c.Name, stepPrefix), order: order, args: args})
 	}
 	slices.SortFunc(steps, func(a, b step) int { return a.order - b.order })
