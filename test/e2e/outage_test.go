@@ -156,5 +156,7 @@ var installed = regexp.MustCompile(`(?m)^.*/indelible-(?:system|webhook.*|result
 func install(p *place) {
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
-	(&place{t: p.t, ctx: ctx, namespace: p.namespace}).make("install")
+	back := &place{t: p.t, ctx: ctx, namespace: p.namespace}
+	back.make("install")
+	settle(back)
 }

@@ -117,6 +117,50 @@ func readyz(p *place, pod string) string {
 	return fmt.Sprintf("%d %s", code, text)
 }
 
+// settle waits until every replica has looked at what is there now, and is ready. Without it, one that has just seen a
+// piece missing would go out of its Service when the next test has begun, and that test's pods would not be injected.
+func settle(p *place) {
+	p.t.Helper()
+	// The first look that ends may have begun before the piece was back; the second has not.
+	for range 2 {
+		before := lastLooks(p)
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(500 * time.Millisecond) { // between two looks at metrics
+			if time.Now().After(deadline) {
+				p.t.Fatalf("some replica does not look: %q", before)
+			}
+			if now := lastLooks(p); !anySame(before, now) {
+				break
+			}
+		}
+	}
+	wantReady(p)
+}
+
+// lastLooks is when each replica last looked, as its metric says.
+func lastLooks(p *place) map[string]string {
+	p.t.Helper()
+	looks := map[string]string{}
+	for _, pod := range replicas(p) {
+		text, err := cluster.Kube.CoreV1().RESTClient().Get().Namespace(system).Resource("pods").
+			Name(pod.Name + ":8080").SubResource("proxy").Suffix("metrics").DoRaw(p.ctx)
+		if err != nil {
+			continue // it goes, or is not there yet
+		}
+		_, after, _ := strings.Cut(string(text), "\nindelible_selfcheck_last_success_timestamp_seconds ")
+		looks[pod.Name], _, _ = strings.Cut(after, "\n")
+	}
+	return looks
+}
+
+func anySame(before, now map[string]string) bool {
+	for name, look := range before {
+		if now[name] == look {
+			return true
+		}
+	}
+	return len(now) == 0
+}
+
 // replicas lists the webhook's Pods that are to stay.
 func replicas(p *place) []corev1.Pod {
 	p.t.Helper()

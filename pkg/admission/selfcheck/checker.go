@@ -25,6 +25,8 @@ type Options struct {
 	Ticks <-chan time.Time
 	// Changed is told of each change, with what /readyz says then, "" if all is well. It may be nil.
 	Changed func(ctx context.Context, problem string)
+	// Now is the clock of the metric; nil means time.Now.
+	Now func() time.Time
 	// Metrics may be nil.
 	Metrics *Metrics
 	Log     logr.Logger
@@ -44,6 +46,9 @@ type Checker struct {
 func New(o Options) *Checker {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(prometheus.NewRegistry())
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	return &Checker{Options: o}
 }
@@ -73,6 +78,7 @@ func (c *Checker) Ready() error {
 // check is one look. One that fails changes nothing but the count of failures: a passing fault of the API server must
 // take no replica away, and bring none back.
 func (c *Checker) check(ctx context.Context) {
+	start := c.Now()
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	found, err := c.Inspect(bounded)
@@ -92,6 +98,7 @@ func (c *Checker) check(ctx context.Context) {
 	}
 	c.failing = false
 	c.note(ctx, found.unguarded())
+	c.Metrics.lookedAt(start)
 }
 
 // note remembers the gaps, and tells of a change.

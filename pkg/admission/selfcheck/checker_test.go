@@ -59,29 +59,31 @@ func TestChecker(t *testing.T) {
 		looks    []look
 		ready    string // what /readyz says in the end, "" if ready
 		changes  []string
-		lines    int // in the log
+		lines    int     // in the log
+		looked   float64 // when the last look with an answer began, in seconds; looks are 10 s apart, from 10
 		failures float64
 		metric   map[string]float64
 	}{
 		{name: "is ready before it has looked"},
-		{name: "is ready while the grant is guarded", looks: []look{{found: guarded}, {found: guarded}}},
-		{name: "is ready while nothing is granted, whatever is missing", looks: []look{{found: ungranted}}},
-		{name: "is not ready while a piece is missing, and says so once", looks: []look{{found: guarded}, {found: noBinding}, {found: noBinding}, {found: noBinding}},
+		{name: "is ready while the grant is guarded", looked: 20, looks: []look{{found: guarded}, {found: guarded}}},
+		{name: "is ready while nothing is granted, whatever is missing", looked: 10, looks: []look{{found: ungranted}}},
+		{name: "is not ready while a piece is missing, and says so once", looked: 40, looks: []look{{found: guarded}, {found: noBinding}, {found: noBinding}, {found: noBinding}},
 			ready: noBindingText, changes: []string{noBindingText}, lines: 1, metric: map[string]float64{"ValidatingAdmissionPolicyBinding/indelible-results": 1}},
-		{name: "says when more is missing", looks: []look{{found: noBinding}, {found: noLocks}},
+		{name: "says when more is missing", looked: 20, looks: []look{{found: noBinding}, {found: noLocks}},
 			ready: noLocksText, changes: []string{noBindingText, noLocksText}, lines: 2,
 			metric: map[string]float64{"MutatingWebhookConfiguration/indelible-guard": 1, "ValidatingAdmissionPolicy/indelible-results": 1, "ValidatingAdmissionPolicyBinding/indelible-results": 1}},
-		{name: "is ready again when the piece is back", looks: []look{{found: noBinding}, {found: guarded}}, changes: []string{noBindingText, ""}, lines: 2},
-		{name: "is ready again when the grant is gone", looks: []look{{found: noLocks}, {found: ungranted}}, changes: []string{noLocksText, ""}, lines: 2},
-		{name: "stays ready when the API server cannot be asked, and says so once", looks: []look{{found: guarded}, {err: errAway}, {err: errAway}}, lines: 1, failures: 2},
-		{name: "stays not ready when the API server cannot be asked", looks: []look{{found: noBinding}, {err: errAway}, {found: noBinding}},
+		{name: "is ready again when the piece is back", looked: 20, looks: []look{{found: noBinding}, {found: guarded}}, changes: []string{noBindingText, ""}, lines: 2},
+		{name: "is ready again when the grant is gone", looked: 20, looks: []look{{found: noLocks}, {found: ungranted}}, changes: []string{noLocksText, ""}, lines: 2},
+		{name: "stays ready when the API server cannot be asked, and says so once", looked: 10, looks: []look{{found: guarded}, {err: errAway}, {err: errAway}}, lines: 1, failures: 2},
+		{name: "stays not ready when the API server cannot be asked", looked: 30, looks: []look{{found: noBinding}, {err: errAway}, {found: noBinding}},
 			ready: noBindingText, changes: []string{noBindingText}, lines: 3, failures: 1, metric: map[string]float64{"ValidatingAdmissionPolicyBinding/indelible-results": 1}},
 		{name: "starts ready though the API server cannot be asked", looks: []look{{err: errAway}}, lines: 1, failures: 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			l := newLooks()
-			for _, look := range tt.looks {
+			for i, look := range tt.looks {
+				l.Now = func() time.Time { return time.Unix(int64(i+1)*10, 0) }
 				l.next = func() (Finding, error) { return look.found, look.err }
 				l.check(context.Background())
 			}
@@ -100,6 +102,9 @@ func TestChecker(t *testing.T) {
 			}
 			if got := value(t, l.Metrics.failures); got != tt.failures {
 				t.Errorf("%v failures counted, want %v", got, tt.failures)
+			}
+			if got := value(t, l.Metrics.looked); got != tt.looked {
+				t.Errorf("last looked at %v, want %v", got, tt.looked)
 			}
 			for _, p := range []string{"MutatingWebhookConfiguration/indelible-guard", "ValidatingAdmissionPolicy/indelible-results", "ValidatingAdmissionPolicyBinding/indelible-results"} {
 				if got := value(t, l.Metrics.unguarded.WithLabelValues(p)); got != tt.metric[p] {
