@@ -91,6 +91,9 @@ spec:
 			if c.secret != "" && strings.Contains(out, c.secret) {
 				t.Errorf("`kubectl describe taskrun` shows the value")
 			}
+			if denied := eventLines(out, "ResultsWriteDenied"); len(denied) > 0 {
+				t.Errorf("a second reason: %q", denied)
+			}
 			events := eventLines(out, result.TerminationReasonNotPublished)
 			if c.plain {
 				if len(events) > 0 {
