@@ -3,12 +3,14 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -107,14 +109,16 @@ func awaitReadyz(p *place, status, text string) {
 
 // readyz is what a replica answers, as "status text". A replica that is not ready is in no Service, but can be asked.
 func readyz(p *place, pod string) string {
-	code := 0
-	response := cluster.Kube.CoreV1().RESTClient().Get().Namespace(system).Resource("pods").
-		Name(pod + ":8081").SubResource("proxy").Suffix("readyz").MaxRetries(0).Do(p.ctx).StatusCode(&code)
-	text, err := response.Raw()
-	if len(text) == 0 && err != nil {
-		return fmt.Sprintf("%d %v", code, err)
+	text, err := cluster.Kube.CoreV1().RESTClient().Get().Namespace(system).Resource("pods").
+		Name(pod + ":8081").SubResource("proxy").Suffix("readyz").MaxRetries(0).DoRaw(p.ctx)
+	var status apierrors.APIStatus
+	switch {
+	case err == nil:
+		return "200 " + string(text)
+	case errors.As(err, &status):
+		return fmt.Sprintf("%d %s", status.Status().Code, text)
 	}
-	return fmt.Sprintf("%d %s", code, text)
+	return err.Error()
 }
 
 // settle waits until every replica has looked at what is there now, and is ready. Without it, one that has just seen a
