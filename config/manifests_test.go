@@ -81,7 +81,7 @@ func TestWebhooks(t *testing.T) {
 		effects admissionv1.SideEffectClass
 	}{
 		"inject.indelible.dev":     {admission.InjectPath, admissionv1.Ignore, admissionv1.SideEffectClassNone},
-		"guard.indelible.dev":      {admission.GuardPath, admissionv1.Fail, admissionv1.SideEffectClassNone},
+		"guard.indelible.dev":      {admission.GuardPath, admissionv1.Fail, admissionv1.SideEffectClassNoneOnDryRun},
 		"carry-over.indelible.dev": {admission.CarryOverPath, admissionv1.Ignore, admissionv1.SideEffectClassNoneOnDryRun},
 	}
 	installed := webhooks(t)

@@ -15,10 +15,12 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
-// api is what of an API server the webhook needs to start: a place for its Secret, and Pods that are slow to read.
+// api is what of an API server the webhook needs to start: a place for its Secret, Pods that are slow to read, and an
+// answer about the grant.
 // Everything else does not exist. What the webhook does on a real one is tested in test/e2e.
 type api struct {
 	kubeconfig string
+	granted    bool          // service accounts may write TaskRun statuses
 	asked      chan struct{} // a Pod was asked for
 	answer     chan struct{} // closed: now say that there is none
 
@@ -37,6 +39,10 @@ func newAPI(t *testing.T) *api {
 		a.asked <- struct{}{}
 		<-a.answer
 		notFound(w)
+	})
+	mux.HandleFunc("POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = fmt.Fprintf(w, `{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","status":{"allowed":%v}}`, a.granted)
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { notFound(w) })
 	server := httptest.NewServer(mux)

@@ -18,10 +18,11 @@ import (
 // cluster is what the handlers ask of the API server. Nothing is cached: the guard wants the live Pod, and an
 // informer for the pods of a cluster would cost more than one GET a published TaskRun.
 type cluster struct {
-	client      kubernetes.Interface
-	uncached    client.Client
-	broadcaster record.EventBroadcaster
-	recorder    record.EventRecorder
+	client   kubernetes.Interface
+	uncached client.Client
+	// Denials have a queue and bounds of their own: whoever makes thousands of them must not crowd out the one event
+	// that says why a TaskRun failed.
+	events, denials *eventStream
 }
 
 func newCluster(kubeconfig string) (*cluster, error) {
@@ -41,9 +42,9 @@ func newCluster(kubeconfig string) (*cluster, error) {
 	if c.uncached, err = client.New(base, client.Options{Scheme: scheme.Scheme}); err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}
-	c.broadcaster = record.NewBroadcaster()
-	c.broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: c.client.CoreV1().Events("")})
-	c.recorder = c.broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "indelible-webhook"})
+	sink := &typedcorev1.EventSinkImpl{Interface: c.client.CoreV1().Events("")}
+	c.events = newEventStream(sink, record.CorrelatorOptions{})
+	c.denials = newEventStream(sink, denialBounds)
 	return c, nil
 }
 
@@ -59,4 +60,7 @@ func (c *cluster) GetPod(ctx context.Context, namespace, name string) (*corev1.P
 	return c.client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
 }
 
-func (c *cluster) close() { c.broadcaster.Shutdown() }
+func (c *cluster) close() {
+	c.events.broadcaster.Shutdown()
+	c.denials.broadcaster.Shutdown()
+}

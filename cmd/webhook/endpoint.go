@@ -53,6 +53,7 @@ func (e *endpoint) close() {
 // readiness is what /readyz says. The configuration needs no place in it: without one the process does not start.
 type readiness struct {
 	certificate func() error
+	guarded     func() error // the self-check's
 	stopping    atomic.Bool
 }
 
@@ -60,11 +61,11 @@ func (r *readiness) check() error {
 	if r.stopping.Load() {
 		return errors.New("stopping")
 	}
-	return r.certificate()
+	return errors.Join(r.certificate(), r.guarded())
 }
 
 // newHealthServer answers /healthz, which says that the process runs, and /readyz, which says that API servers can be
-// answered. A part that ends ends the process, so there is nothing more for /healthz to look at.
+// answered and that the grant is guarded. A part that ends ends the process, so there is nothing more for /healthz to look at.
 func newHealthServer(ready *readiness) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })

@@ -36,7 +36,8 @@ func handlers(configured *config.Watcher, c *cluster, registry prometheus.Regist
 			return guard.Settings{Controllers: now.Controllers, Limits: now.Limits}
 		},
 		Pods:    c,
-		Events:  c.recorder,
+		Events:  c.events.recorder,
+		Denials: c.denials.recorder,
 		Metrics: guard.NewMetrics(registry),
 		Log:     log.WithName("guard"),
 	}

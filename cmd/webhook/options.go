@@ -16,6 +16,7 @@ type options struct {
 	config         string
 	certDir        string
 	namespace      string
+	pod            string
 	kubeconfig     string
 	webhookPort    int
 	metricsAddress string
@@ -33,6 +34,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.StringVar(&o.config, "config", "/etc/indelible/config.yaml", "configuration `file`; reloaded when it changes")
 	fs.StringVar(&o.certDir, "cert-dir", "", "`folder` with tls.crt and tls.key, kept by somebody else; empty: the webhook keeps its certificate itself")
 	fs.StringVar(&o.namespace, "namespace", namespaceDefault(), "`namespace` the webhook runs in; default from POD_NAMESPACE")
+	fs.StringVar(&o.pod, "pod", os.Getenv("POD_NAME"), "`name` of the Pod it runs in, for events; default from POD_NAME; empty: no events about itself")
 	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "`file` to reach the cluster by; empty: as the pod it runs in")
 	fs.IntVar(&o.webhookPort, "webhook-port", 9443, "`port` for admission requests")
 	fs.StringVar(&o.metricsAddress, "metrics-address", ":8080", "`address` of /metrics")

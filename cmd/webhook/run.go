@@ -19,6 +19,7 @@ import (
 
 	"github.com/indelible-ci/indelible/certs"
 	"github.com/indelible-ci/indelible/pkg/admission"
+	"github.com/indelible-ci/indelible/pkg/admission/selfcheck"
 	"github.com/indelible-ci/indelible/pkg/config"
 )
 
@@ -70,6 +71,7 @@ type webhook struct {
 	configured   *config.Watcher
 	certificates certificates
 	cluster      *cluster
+	selfcheck    *selfcheck.Checker
 	ready        *readiness
 
 	admission, metrics, health *endpoint
@@ -91,10 +93,11 @@ func newWebhook(ctx context.Context, o options, log logr.Logger) (*webhook, erro
 	if err != nil {
 		return nil, err
 	}
+	check := newSelfCheck(o, c, registry, log.WithName("selfcheck"))
 	w := &webhook{
 		log: log, drain: o.drain,
-		configured: configured, certificates: source, cluster: c,
-		ready: &readiness{certificate: source.Ready},
+		configured: configured, certificates: source, cluster: c, selfcheck: check,
+		ready: &readiness{certificate: source.Ready, guarded: check.Ready},
 	}
 	requests := admission.NewServer(handlers(configured, c, registry, source, log))
 	for _, e := range []struct {
@@ -139,6 +142,7 @@ func (w *webhook) serve(ctx context.Context) error {
 	defer stop()
 	parts.Go(func() error { return w.configured.Start(background) })
 	parts.Go(func() error { return w.certificates.Run(background) })
+	parts.Go(func() error { return w.selfcheck.Run(background) })
 	for _, e := range w.endpoints() {
 		parts.Go(e.serve)
 	}

@@ -47,12 +47,12 @@ func startWebhook(t *testing.T, args ...string) *running {
 	return nil
 }
 
-// awaitReadyz looks at /readyz until it says that.
+// awaitReadyz looks at /readyz until it begins with that.
 func (r *running) awaitReadyz(t *testing.T, want string) {
 	t.Helper()
 	got := ""
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if _, got = get(t, "http://"+r.Health+"/readyz"); strings.TrimSpace(got) == want {
+		if _, got = get(t, "http://"+r.Health+"/readyz"); strings.HasPrefix(got, want) {
 			return
 		}
 	}
@@ -100,7 +100,7 @@ func TestLife(t *testing.T) {
 		t.Errorf("/metrics: status %d", status)
 	} else {
 		for _, name := range []string{"indelible_certificate_expiry_timestamp_seconds", "indelible_inject_pods_total",
-			"indelible_guard_result_bytes", "indelible_config_last_reload_successful", "controller_runtime_webhook_requests_total", "go_goroutines"} {
+			"indelible_guard_result_bytes", "indelible_config_last_reload_successful", "indelible_unguarded_grant", "controller_runtime_webhook_requests_total", "go_goroutines"} {
 			if !strings.Contains(text, "\n"+name) {
 				t.Errorf("/metrics lacks %s", name)
 			}
@@ -132,6 +132,22 @@ func TestLife(t *testing.T) {
 	}
 	if code := <-w.exited; code != 0 {
 		t.Errorf("exit code %d, want 0", code)
+	}
+}
+
+// TestUnguardedGrant starts the webhook where the grant is all there is.
+func TestUnguardedGrant(t *testing.T) {
+	cluster := newAPI(t)
+	cluster.granted = true
+	w := startWebhook(t, "--config", configFile(t), "--kubeconfig", cluster.kubeconfig, "--namespace=indelible-system")
+	w.awaitReadyz(t, "service accounts may write taskruns/status, but what guards these writes is not all in place: "+
+		"MutatingWebhookConfiguration/indelible-guard does not exist; ValidatingAdmissionPolicy/indelible-results does not exist; "+
+		"ValidatingAdmissionPolicyBinding/indelible-results does not exist")
+	if status, _ := get(t, "http://"+w.Health+"/readyz"); status != http.StatusServiceUnavailable {
+		t.Errorf("/readyz: status %d, want 503", status)
+	}
+	if status, _ := get(t, "http://"+w.Health+"/healthz"); status != http.StatusOK {
+		t.Errorf("/healthz: status %d: a restart would not help", status)
 	}
 }
 

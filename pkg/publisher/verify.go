@@ -109,8 +109,8 @@ func verify(sent collected, body []byte) error {
 	}
 	return &problem{
 		what: "what is stored differs from the files: " + strings.Join(wrong, ", "),
-		advice: "Look for another container of this pod that wrote results first, and compare the result's declared " +
-			"type with what its file holds.",
+		advice: "Compare the result's declared type with what its file holds: an array is a JSON list of strings, an " +
+			"object a JSON object of strings. If they agree, look for another container of this pod that wrote results first.",
 	}
 }
 

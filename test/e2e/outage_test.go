@@ -82,6 +82,8 @@ func TestGuardAwayForGood(t *testing.T) {
 			t.Errorf("step write: message %q does not contain %q", step.Terminated.Message, want)
 		}
 	}
+	// Nobody was there to put it into the condition, but describing the TaskRun is enough.
+	wantTexts(t, p.kubectl("describe", "taskrun", "run", "-n", p.namespace), `result \"text\" is 80000 bytes`, "guard.indelible.dev", "20s")
 }
 
 // TestInjectAway is plain Tekton's behaviour for pods created while no webhook runs, good and bad.
@@ -154,5 +156,7 @@ var installed = regexp.MustCompile(`(?m)^.*/indelible-(?:system|webhook.*|result
 func install(p *place) {
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
-	(&place{t: p.t, ctx: ctx, namespace: p.namespace}).make("install")
+	back := &place{t: p.t, ctx: ctx, namespace: p.namespace}
+	back.make("install")
+	settle(back)
 }

@@ -155,8 +155,12 @@ func TestCarryOver(t *testing.T) {
 			events:   recordedEvents{"Warning ResultsNotPublished: results not published: the step does not say why"}},
 		{name: "explains nothing while the run goes on",
 			incoming: strings.Replace(failed, `"status":"False"`, `"status":"Unknown"`, 1), want: `{}`},
-		{name: "explains no failure of another reason",
-			incoming: strings.Replace(failed, `ResultsNotPublished`, `Error`, 1), want: `{}`},
+		{name: "explains a failure whose step was skipped after another one failed", incoming: strings.Replace(failed, `ResultsNotPublished`, `Skipped`, 1),
+			want: `{"conditions":[{"type":"Ready","status":"True"},{"type":"Succeeded","status":"False","message":` +
+				string(quoteJSON(`"step-sign" exited with code 74`+because)) + `}]}`,
+			events: recordedEvents{`Warning ResultsNotPublished: results not published: result "text" is too large`}},
+		{name: "explains no failure of which no publisher speaks",
+			incoming: strings.Replace(strings.Replace(failed, `ResultsNotPublished`, `Error`, 1), `indelible.dev/publish`, `theirs`, 1), want: `{}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

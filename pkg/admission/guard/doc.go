@@ -38,7 +38,8 @@
 //	    has(o.results) && !(has(object.status.steps) && object.status.steps.exists(n,
 //	      n.name == o.name && has(n.results) && n.results == o.results))))
 //	  || (has(object.status.steps) && object.status.steps.exists(s,
-//	        has(s.terminationReason) && s.terminationReason == 'ResultsNotPublished')
+//	        (has(s.terminationReason) && s.terminationReason == 'ResultsNotPublished')
+//	        || (has(s.terminated) && has(s.terminated.message) && s.terminated.message.contains('indelible.dev/publish')))
 //	      && has(object.status.conditions) && object.status.conditions.exists(c,
 //	        c.type == 'Succeeded' && c.status == 'False')))
 //

@@ -14,7 +14,8 @@ const maxExplanation = 1000
 
 // explain appends to a failed TaskRun's Succeeded condition why its results were not published: Tekton says no more
 // than "step-build" exited with code 74. The publisher leaves the reason in its termination message, which Tekton
-// shows as the step's terminationReason and terminated.message.
+// shows as the step's terminationReason and terminated.message. The reason is another one where Tekton has one of its
+// own, such as Skipped for a last step after one that failed; then the message alone tells.
 //
 // It returns no operations where there is nothing to add, and the text for an event, "" if the stored status has it
 // already: the controller may write the same status more than once.
@@ -44,14 +45,13 @@ func explain(stored, incoming status) (ops []operation, event string) {
 // explanation returns what the step that could not publish says about it.
 func explanation(list steps) (string, bool) {
 	for _, st := range list.list {
-		if st.fields.text("terminationReason") != result.TerminationReasonNotPublished {
-			continue
+		why := saidBy(st)
+		if why == "" && st.fields.text("terminationReason") == result.TerminationReasonNotPublished {
+			why = "the step does not say why"
 		}
-		why := "the step does not say why"
-		if said := saidBy(st); said != "" {
-			why = said
+		if why != "" {
+			return "results not published: " + why, true
 		}
-		return "results not published: " + why, true
 	}
 	return "", false
 }

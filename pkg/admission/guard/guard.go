@@ -41,9 +41,10 @@ type EventSink interface {
 type Options struct {
 	// Settings is called once a request.
 	Settings func() Settings
-	// Pods is needed by the guard only, Events by the carry-over only, which can do without.
-	Pods   PodGetter
-	Events EventSink
+	// Pods and Denials are needed by the guard only, Events by the carry-over only. Both can do without their events.
+	// Who is denied may be denied as often as he likes: Denials must have bounds of its own.
+	Pods            PodGetter
+	Events, Denials EventSink
 	// Metrics may be shared by both handlers; nil means unregistered ones.
 	Metrics *Metrics
 	Log     logr.Logger
@@ -76,6 +77,8 @@ type verdict struct {
 	warnings []string
 	added    []addition
 	restored int
+	// own is set when the writer is the TaskRun's own pod, by the rule "identity".
+	own bool
 }
 
 func (g *guard) Handle(ctx context.Context, req admission.Request) admission.Response {
@@ -88,6 +91,7 @@ func (g *guard) Handle(ctx context.Context, req admission.Request) admission.Res
 		g.Log.Info("Put stored results back into a write of the controller",
 			"namespace", req.Namespace, "taskrun", req.Name, "results", v.restored)
 	}
+	g.report(&req.AdmissionRequest, w, v)
 	return respond(g.Log, &req.AdmissionRequest, w, v)
 }
 
@@ -112,7 +116,9 @@ func (g *guard) judge(ctx context.Context, settings Settings, w writer, req *adm
 	if d := g.identify(ctx, w, stored); d != nil {
 		return verdict{denial: d}
 	}
-	return judgePod(settings.Limits, stored, incoming)
+	v := judgePod(settings.Limits, stored, incoming)
+	v.own = true
+	return v
 }
 
 func decodeRequest(req *admissionv1.AdmissionRequest) (stored, incoming taskRun, d *denial) {

@@ -20,7 +20,7 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "indelible_guard_decisions_total",
-			Help: "Status writes the guard decided, by kind of writer, by the rule that denied (empty if allowed), and by decision.",
+			Help: "Status writes the guard decided, by kind of writer, by the rule that denied (empty if allowed), and by decision: allowed, denied, or deferred, where the writer is told to try again.",
 		}, []string{"writer", "rule", "decision"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "indelible_guard_duration_seconds",
@@ -49,6 +49,9 @@ func (m *Metrics) decided(w writer, v verdict, took time.Duration, dryRun bool) 
 	decision, rule := "allowed", ""
 	if v.denial != nil {
 		decision, rule = "denied", v.denial.rule
+		if v.denial.mayPassLater() {
+			decision = "deferred"
+		}
 	}
 	m.decisions.WithLabelValues(string(w.kind), rule, decision).Inc()
 	m.duration.WithLabelValues(string(w.kind)).Observe(took.Seconds())

@@ -9,6 +9,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
 
+// auditDeniedBy is the key of the audit annotation a denial gets. In the API server's audit log it is
+// guard.indelible.dev/denied-by, and its value the rule.
+const auditDeniedBy = "denied-by"
+
 // respond builds the answer to a request from what was decided, and logs a denial.
 func respond(log logr.Logger, req *admissionv1.AdmissionRequest, w writer, v verdict) admission.Response {
 	if v.denial == nil {
@@ -16,6 +20,7 @@ func respond(log logr.Logger, req *admissionv1.AdmissionRequest, w writer, v ver
 	}
 	logDenial(log, req, w, v.denial)
 	return admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{
+		AuditAnnotations: map[string]string{auditDeniedBy: v.denial.rule},
 		Result: &metav1.Status{
 			Status:  metav1.StatusFailure,
 			Code:    v.denial.code,

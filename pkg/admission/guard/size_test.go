@@ -170,6 +170,8 @@ func TestMetrics(t *testing.T) {
 	b.guard(ownPod, running, withStatus(t, `{"results":[{"name":"text","value":"four"}],"steps":[{"name":"sign","results":[{"name":"sig","value":"s"}]}]}`))
 	b.guard(otherPod, running, running)
 	b.guard(person, running, running)
+	early := withStatus(t, `{"podName":null}`)
+	b.guard(ownPod, early, mergePatch(t, early, publish))
 	m := b.options.Metrics
 	for _, want := range []struct {
 		labels []string
@@ -177,6 +179,7 @@ func TestMetrics(t *testing.T) {
 	}{
 		{[]string{"pod", "", "allowed"}, 1},
 		{[]string{"pod", "identity", "denied"}, 1},
+		{[]string{"pod", "identity", "deferred"}, 1},
 		{[]string{"other", "", "allowed"}, 1},
 		{[]string{"controller", "", "allowed"}, 0},
 	} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -123,7 +124,10 @@ func livePods() fakePods { return fakePods{"build-pod": taskRunPod("build-pod", 
 // recordedEvents keeps what was reported.
 type recordedEvents []string
 
-func (r *recordedEvents) Event(_ runtime.Object, eventtype, reason, message string) {
+func (r *recordedEvents) Event(object runtime.Object, eventtype, reason, message string) {
+	if about := object.(*corev1.ObjectReference); about.Kind != "TaskRun" || about.Namespace != "team" || about.Name != "build" || about.UID != "run-uid" {
+		message = fmt.Sprintf("%s, about %v", message, about)
+	}
 	*r = append(*r, eventtype+" "+reason+": "+message)
 }
 
@@ -132,6 +136,7 @@ type bench struct {
 	t       testing.TB
 	options Options
 	events  recordedEvents
+	denials recordedEvents
 	log     strings.Builder
 }
 
@@ -142,8 +147,8 @@ func newBench(t testing.TB) *bench {
 			return Settings{Controllers: []string{controllerName}, Limits: result.DefaultLimits()}
 		},
 		Pods:   livePods(),
-		Events: &b.events,
-		Log:    funcr.New(func(prefix, args string) { b.log.WriteString(prefix + " " + args + "\n") }, funcr.Options{}),
+		Events: &b.events, Denials: &b.denials,
+		Log: funcr.New(func(prefix, args string) { b.log.WriteString(prefix + " " + args + "\n") }, funcr.Options{}),
 	}
 	return b
 }

@@ -1,0 +1,62 @@
+package guard
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/indelible-ci/indelible/pkg/result"
+)
+
+// reasonWriteDenied is the reason of the event about a denied write.
+const reasonWriteDenied = "ResultsWriteDenied"
+
+// report sends an event about a denied write to the TaskRun it was meant for: who tried, which rule denied it, and
+// what is wrong with it, without any value. Not reported are
+//
+//   - dry runs;
+//   - denials that ask to try again: a pod that is faster than Tekton's controller is no attack;
+//   - what the own pod's publisher is denied. Its TaskRun fails because of that, and the event ResultsNotPublished says
+//     so with the same words: a user must find one reason and not two. Whatever else writes with the own pod's token
+//     is reported. The publisher is known by its field manager, which a step may claim as well: that step is then
+//     missed here, and is still in the metrics, the log and the audit log.
+func (g *guard) report(req *admissionv1.AdmissionRequest, w writer, v verdict) {
+	if v.denial == nil || g.Denials == nil || isDryRun(req) || v.denial.mayPassLater() || v.own && isPublisher(req) {
+		return
+	}
+	g.Denials.Event(referenceOf(req), corev1.EventTypeWarning, reasonWriteDenied, denialText(w, v.denial))
+}
+
+// mayPassLater reports whether the writer is told to try again.
+func (d *denial) mayPassLater() bool {
+	return d.code == http.StatusConflict || d.code == http.StatusServiceUnavailable
+}
+
+// isPublisher reports whether a write has the publisher's field manager.
+func isPublisher(req *admissionv1.AdmissionRequest) bool {
+	var options struct {
+		FieldManager string `json:"fieldManager"`
+	}
+	return json.Unmarshal(req.Options.Raw, &options) == nil && options.FieldManager == result.FieldManager
+}
+
+// denialText names the rule and the writer. User names and pods' names may be anything.
+func denialText(w writer, d *denial) string {
+	who := fmt.Sprintf("user %.200q", w.username)
+	if w.podName != "" {
+		who += fmt.Sprintf(", Pod %.253q", w.podName)
+	}
+	return printable(fmt.Sprintf("denied a write to the status by %s (rule %q): %s", who, d.rule, d.message))
+}
+
+// referenceOf points an event at the TaskRun of a request, with the UID by which `kubectl describe` finds it.
+func referenceOf(req *admissionv1.AdmissionRequest) *corev1.ObjectReference {
+	stored, err := decodeTaskRun(req.OldObject.Raw)
+	if err != nil || stored.name == "" {
+		stored = taskRun{namespace: req.Namespace, name: req.Name}
+	}
+	return reference(stored)
+}

@@ -1,0 +1,53 @@
+package selfcheck
+
+import (
+	"fmt"
+	"slices"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Rule "guard": the configuration has the guard's webhook, and that one is asked about each update of taskruns/status, in
+// whatever version, and refuses what it is not asked about. An objectSelector would leave it to whoever labels a TaskRun
+// whether it is guarded.
+//
+// It returns what is wrong, "" if nothing is.
+func checkGuard(c *admissionv1.MutatingWebhookConfiguration) string {
+	i := slices.IndexFunc(c.Webhooks, func(w admissionv1.MutatingWebhook) bool { return w.Name == guardWebhook })
+	if i < 0 {
+		return "has no webhook " + guardWebhook
+	}
+	w := c.Webhooks[i]
+	switch {
+	case !isFail(w.FailurePolicy):
+		return fmt.Sprintf("has failurePolicy %s for %s, not Fail", *w.FailurePolicy, guardWebhook)
+	case w.MatchPolicy != nil && *w.MatchPolicy != admissionv1.Equivalent:
+		return fmt.Sprintf("has matchPolicy %s for %s, not Equivalent", *w.MatchPolicy, guardWebhook)
+	case !isEmpty(w.ObjectSelector):
+		return "has an objectSelector for " + guardWebhook
+	case !slices.ContainsFunc(w.Rules, covers):
+		return "has no rule for UPDATE of taskruns/status in tekton.dev/v1 for " + guardWebhook
+	}
+	return ""
+}
+
+// isFail: Fail is what an absent failurePolicy means.
+func isFail(p *admissionv1.FailurePolicyType) bool { return p == nil || *p == admissionv1.Fail }
+
+func isEmpty(s *metav1.LabelSelector) bool {
+	return s == nil || len(s.MatchLabels) == 0 && len(s.MatchExpressions) == 0
+}
+
+// covers reports whether a rule matches each update of taskruns/status in tekton.dev/v1.
+func covers(r admissionv1.RuleWithOperations) bool {
+	return hasAny(r.APIGroups, "tekton.dev", "*") &&
+		hasAny(r.APIVersions, "v1", "*") &&
+		hasAny(r.Operations, admissionv1.Update, admissionv1.OperationAll) &&
+		hasAny(r.Resources, "taskruns/status", "taskruns/*", "*/status", "*/*") &&
+		(r.Scope == nil || *r.Scope != admissionv1.ClusterScope)
+}
+
+func hasAny[T comparable](list []T, wanted ...T) bool {
+	return slices.ContainsFunc(list, func(t T) bool { return slices.Contains(wanted, t) })
+}

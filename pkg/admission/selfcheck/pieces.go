@@ -1,0 +1,64 @@
+package selfcheck
+
+import "strings"
+
+// Names of what is installed: config/webhook and config/rbac.
+const (
+	guardConfiguration = "indelible-guard"
+	guardWebhook       = "guard.indelible.dev"
+	grantName          = "indelible-publish-results"
+)
+
+// Policies are the ValidatingAdmissionPolicies that must be in place, each with a ValidatingAdmissionPolicyBinding of
+// the same name. They are those of config/policy; the webhook's ClusterRole lets it read them by name.
+var Policies = []string{"indelible-results"}
+
+// A piece is one object without which the grant is unguarded. As text, and as the metric's label, it is "kind/name".
+type piece struct{ kind, name string }
+
+func (p piece) String() string { return p.kind + "/" + p.name }
+
+const (
+	kindGuard   = "MutatingWebhookConfiguration"
+	kindPolicy  = "ValidatingAdmissionPolicy"
+	kindBinding = "ValidatingAdmissionPolicyBinding"
+)
+
+// pieces lists everything that must be in place.
+func pieces() []piece {
+	all := []piece{{kindGuard, guardConfiguration}}
+	for _, name := range Policies {
+		all = append(all, piece{kindPolicy, name}, piece{kindBinding, name})
+	}
+	return all
+}
+
+// apply is the command that puts a piece back.
+func (p piece) apply() string {
+	if p.kind == kindGuard {
+		return "kubectl apply -k config/webhook"
+	}
+	return "kubectl apply -k config/policy"
+}
+
+// revoke is the command that takes the grant away, from single namespaces as well: their bindings are to the ClusterRole.
+const revoke = "kubectl delete -k config/rbac --ignore-not-found"
+
+// A gap is a piece that is missing, or that does not guard.
+type gap struct {
+	piece piece
+	why   string
+}
+
+// advise says in one line what is wrong and what to do about it.
+func advise(gaps []gap) string {
+	var what, commands []string
+	for _, g := range gaps {
+		what = append(what, g.piece.String()+" "+g.why)
+		if command := g.piece.apply(); !strings.Contains(strings.Join(commands, " && "), command) {
+			commands = append(commands, command)
+		}
+	}
+	return "service accounts may write taskruns/status, but what guards these writes is not all in place: " +
+		strings.Join(what, "; ") + ". Put it back: " + strings.Join(commands, " && ") + "; or take the grant away: " + revoke
+}

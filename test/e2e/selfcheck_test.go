@@ -1,0 +1,176 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TestUnguardedGrant takes away what guards the grant, piece by piece, and puts it back by the commands that /readyz
+// names. Each replica finds out by itself.
+func TestUnguardedGrant(t *testing.T) {
+	p := newPlace(t)
+	t.Cleanup(func() { install(p) })
+	wantReady(p)
+
+	p.kubectl("delete", "validatingadmissionpolicybinding", "indelible-results")
+	wantNotReady(p, "ValidatingAdmissionPolicyBinding/indelible-results", "does not exist. Put it back: kubectl apply -k config/policy; or take the grant away: kubectl delete -k config/rbac")
+	described := p.kubectl("describe", "pods", "-n", system, "-l", "app.kubernetes.io/name="+deployment)
+	if got := len(eventLines(described, "UnguardedGrant")); got == 0 {
+		t.Errorf("`kubectl describe pods` shows no event UnguardedGrant:\n%s", described)
+	}
+	// Not ready, no replica is asked: pods are not injected, and Tekton goes on by itself.
+	p.kubectl("wait", "--for=condition=Ready=False", "pod", "-l", "app.kubernetes.io/name="+deployment, "-n", system, "--timeout=60s")
+	wantPlainTekton(p)
+	p.kubectl("apply", "-k", "../../config/policy")
+	wantReady(p)
+
+	p.kubectl("delete", "mutatingwebhookconfiguration", "indelible-guard")
+	wantNotReady(p, "MutatingWebhookConfiguration/indelible-guard", "does not exist. Put it back: kubectl apply -k config/webhook;")
+	p.kubectl("apply", "-k", "../../config/webhook")
+	wantReady(p)
+
+	p.kubectl("patch", "validatingadmissionpolicy", "indelible-results", "--type=merge", "-p", `{"spec":{"failurePolicy":"Ignore"}}`)
+	wantNotReady(p, "ValidatingAdmissionPolicy/indelible-results", "has failurePolicy Ignore, not Fail")
+	p.kubectl("delete", "-k", "../../config/rbac", "--ignore-not-found")
+	wantReady(p)
+
+	// Without the grant publishing fails, and the reason is there.
+	p.create(taskRunOf(`- {name: text}`, `printf hello > $(results.text.path)`))
+	failedWith(t, p.taskRun("run"), "403", "taskruns/status", "Indelible's RBAC is installed")
+
+	// The grant of one namespace, as config/components/namespaced-grant tells to make it.
+	p.kubectl("apply", "-f", "../../config/rbac/10-clusterrole.yaml")
+	p.kubectl("create", "rolebinding", "indelible-publish-results", "-n", p.namespace,
+		"--clusterrole=indelible-publish-results", "--group=system:serviceaccounts:"+p.namespace)
+	wantNotReady(p, "ValidatingAdmissionPolicy/indelible-results", "has failurePolicy Ignore, not Fail")
+	p.kubectl("apply", "-k", "../../config/policy")
+	wantReady(p)
+
+	if lines, err := cluster.WebhookMetrics(p.ctx, "indelible_selfcheck_failures_total"); err != nil || len(lines) > 0 {
+		t.Errorf("looks failed: %q, %v", lines, err)
+	}
+}
+
+// wantReady waits until every replica is ready, for its kubelet too, and says that nothing is unguarded.
+func wantReady(p *place) {
+	p.t.Helper()
+	awaitReadyz(p, "200", "ok")
+	p.kubectl("wait", "--for=condition=Ready", "pod", "-l", "app.kubernetes.io/name="+deployment, "-n", system, "--timeout=60s")
+	if lines := unguarded(p); len(lines) > 0 {
+		p.t.Errorf("metrics %q, want all zero", lines)
+	}
+}
+
+// wantNotReady waits until every replica says that a piece is missing, and why, and counts it.
+func wantNotReady(p *place, piece, why string) {
+	p.t.Helper()
+	awaitReadyz(p, "503", piece+" "+why)
+	want := fmt.Sprintf(`indelible_unguarded_grant{piece="%s"} %d`, piece, len(replicas(p)))
+	if lines := unguarded(p); len(lines) != 1 || lines[0] != want {
+		p.t.Errorf("metrics %q, want %q", lines, want)
+	}
+}
+
+func unguarded(p *place) []string {
+	p.t.Helper()
+	lines, err := cluster.WebhookMetrics(p.ctx, "indelible_unguarded_grant")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return lines
+}
+
+// awaitReadyz looks at /readyz of every replica until all answer that.
+func awaitReadyz(p *place, status, text string) {
+	p.t.Helper()
+	var last []string
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(500 * time.Millisecond) { // between two looks
+		last = nil
+		for _, pod := range replicas(p) {
+			if got := readyz(p, pod.Name); !strings.HasPrefix(got, status) || !strings.Contains(got, text) {
+				last = append(last, pod.Name+" says "+got)
+			}
+		}
+		if len(last) == 0 {
+			return
+		}
+	}
+	p.t.Fatalf("want %s with %q from every replica, but %s", status, text, strings.Join(last, "; "))
+}
+
+// readyz is what a replica answers, as "status text". A replica that is not ready is in no Service, but can be asked.
+func readyz(p *place, pod string) string {
+	text, err := cluster.Kube.CoreV1().RESTClient().Get().Namespace(system).Resource("pods").
+		Name(pod + ":8081").SubResource("proxy").Suffix("readyz").MaxRetries(0).DoRaw(p.ctx)
+	var status apierrors.APIStatus
+	switch {
+	case err == nil:
+		return "200 " + string(text)
+	case errors.As(err, &status):
+		return fmt.Sprintf("%d %s", status.Status().Code, text)
+	}
+	return err.Error()
+}
+
+// settle waits until every replica has looked at what is there now, and is ready. Without it, one that has just seen a
+// piece missing would go out of its Service when the next test has begun, and that test's pods would not be injected.
+func settle(p *place) {
+	p.t.Helper()
+	// The first look that ends may have begun before the piece was back; the second has not.
+	for range 2 {
+		before := lastLooks(p)
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(500 * time.Millisecond) { // between two looks at metrics
+			if time.Now().After(deadline) {
+				p.t.Fatalf("some replica does not look: %q", before)
+			}
+			if now := lastLooks(p); !anySame(before, now) {
+				break
+			}
+		}
+	}
+	wantReady(p)
+}
+
+// lastLooks is when each replica last looked, as its metric says.
+func lastLooks(p *place) map[string]string {
+	p.t.Helper()
+	looks := map[string]string{}
+	for _, pod := range replicas(p) {
+		text, err := cluster.Kube.CoreV1().RESTClient().Get().Namespace(system).Resource("pods").
+			Name(pod.Name + ":8080").SubResource("proxy").Suffix("metrics").DoRaw(p.ctx)
+		if err != nil {
+			continue // it goes, or is not there yet
+		}
+		_, after, _ := strings.Cut(string(text), "\nindelible_selfcheck_last_success_timestamp_seconds ")
+		looks[pod.Name], _, _ = strings.Cut(after, "\n")
+	}
+	return looks
+}
+
+func anySame(before, now map[string]string) bool {
+	for name, look := range before {
+		if now[name] == look {
+			return true
+		}
+	}
+	return len(now) == 0
+}
+
+// replicas lists the webhook's Pods that are to stay.
+func replicas(p *place) []corev1.Pod {
+	p.t.Helper()
+	pods, err := cluster.Kube.CoreV1().Pods(system).List(p.ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=" + deployment})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return pods.Items
+}
