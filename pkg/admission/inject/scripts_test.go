@@ -302,3 +302,18 @@ func TestRechunkingTouchesNothingElse(t *testing.T) {
 		}
 	}
 }
+
+// TestOnlyLongScriptsAreCut: one byte decides, and what Linux accepts stays as Tekton wrote it.
+func TestOnlyLongScriptsAreCut(t *testing.T) {
+	for size, want := range map[int]int{131_071: 2, 131_072: 3 + 2} { // -c PROGRAM; -c LOADER sh and two pieces of 64 KiB
+		raw := edit(t, readPod(t, "scripts"), func(pod tree) {
+			args := placeScriptsArgs(pod)
+			program := args[1].(string)
+			args[1] = program + strings.Repeat("#", size-len(program))
+		})
+		after, _ := handle(t, Options{}, raw)
+		if got := len(placeScriptsArgs(parse(t, after))); got != want {
+			t.Errorf("%d bytes: %d arguments, want %d", size, got, want)
+		}
+	}
+}
