@@ -3,13 +3,11 @@ package config
 import (
 	"encoding/json"
 	"fmt"
-	"math"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 
-	"k8s.io/apimachinery/pkg/api/resource"
+	"github.com/indelible-ci/indelible/pkg/result"
 )
 
 // reader takes values out of a decoded file and remembers every problem. A value that is missing or null leaves
@@ -87,10 +85,6 @@ func (r *reader) oneOf(to *string, path string, v any, allowed ...string) {
 	r.problem(path, "must be one of %s", strings.Join(allowed, ", "))
 }
 
-// quantity is the part of Kubernetes' quantities that sizes are written in. Exponents are left out, because parsing
-// one like 1e99999999 takes minutes, and so is "m", which means a thousandth and is always meant as a million.
-var quantity = regexp.MustCompile(`^[0-9]{1,12}(\.[0-9]{1,6})?(Ki|Mi|Gi|k|M|G)?$`)
-
 // bytes reads a Kubernetes quantity such as 1Mi or 1048576.
 func (r *reader) bytes(to *int64, path string, v any) {
 	var s string
@@ -102,14 +96,10 @@ func (r *reader) bytes(to *int64, path string, v any) {
 	case json.Number:
 		s = v.String()
 	}
-	if !quantity.MatchString(s) {
-		r.problem(path, "must be a size such as 800Ki or 1Mi")
+	size, err := result.ParseSize(s)
+	if err != nil {
+		r.problem(path, "%v", err)
 		return
 	}
-	q, err := resource.ParseQuantity(s)
-	if err != nil || q.Value() < 1 || q.Value() > math.MaxInt32 {
-		r.problem(path, "must be a size from 1 byte to 2Gi, such as 800Ki or 1Mi")
-		return
-	}
-	*to = q.Value()
+	*to = int64(size)
 }

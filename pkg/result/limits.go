@@ -13,6 +13,10 @@ const (
 	DefaultObjectLimit  = 1434 * (1 << 10) // 1.4 MiB
 )
 
+// TektonLimit is what Tekton alone passes on of a step's results together, in bytes: the kubelet reads no more of a
+// termination message (Tekton Pipelines docs/tasks.md, "Larger Results using Sidecar Logs").
+const TektonLimit Size = 4096
+
 // Limits bounds what a TaskRun may hold, in bytes.
 type Limits struct {
 	// Result bounds the value of one result as written to its file.

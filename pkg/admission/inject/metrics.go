@@ -10,12 +10,14 @@ import (
 const (
 	outcomeInjected = "injected"
 	outcomeSkipped  = "skipped"
+	outcomeRefused  = "refused"
 )
 
 // Metrics counts what became of the Pods seen.
 type Metrics struct {
-	pods     *prometheus.CounterVec
-	duration prometheus.Histogram
+	pods      *prometheus.CounterVec
+	rechunked prometheus.Counter
+	duration  prometheus.Histogram
 }
 
 // NewMetrics registers the package's metrics; a nil Registerer registers none.
@@ -23,8 +25,12 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		pods: promauto.With(r).NewCounterVec(prometheus.CounterOpts{
 			Name: "indelible_inject_pods_total",
-			Help: "Pods seen at their creation, by what was done with them and, where they were left alone, why.",
+			Help: "Pods seen at their creation, by what was done about their results or, where they were refused, that, and why.",
 		}, []string{"outcome", "reason"}),
+		rechunked: promauto.With(r).NewCounter(prometheus.CounterOpts{
+			Name: "indelible_inject_rechunked_total",
+			Help: "Pods whose scripts were too long for one string and are passed in pieces.",
+		}),
 		duration: promauto.With(r).NewHistogram(prometheus.HistogramOpts{
 			Name:    "indelible_inject_duration_seconds",
 			Help:    "Time taken to decide about a Pod at its creation.",
@@ -33,14 +39,29 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 	// Series that are there from the start let a rate see the first event.
 	m.pods.WithLabelValues(outcomeInjected, "")
-	for _, reason := range reasons {
-		m.pods.WithLabelValues(outcomeSkipped, string(reason))
+	for _, r := range skipReasons {
+		m.pods.WithLabelValues(outcomeSkipped, string(r))
+	}
+	for _, r := range refusalReasons {
+		m.pods.WithLabelValues(outcomeRefused, string(r))
 	}
 	return m
 }
 
-func (m *Metrics) injected() { m.pods.WithLabelValues(outcomeInjected, "").Inc() }
-
-func (m *Metrics) skipped(r reason) { m.pods.WithLabelValues(outcomeSkipped, string(r)).Inc() }
+// count counts a decision, once in each metric it belongs to.
+func (m *Metrics) count(d decision) {
+	switch {
+	case d.refused != nil:
+		m.pods.WithLabelValues(outcomeRefused, string(d.refused.reason)).Inc()
+		return
+	case d.skipped != nil:
+		m.pods.WithLabelValues(outcomeSkipped, string(d.skipped.reason)).Inc()
+	default:
+		m.pods.WithLabelValues(outcomeInjected, "").Inc()
+	}
+	if d.scripts != nil {
+		m.rechunked.Inc()
+	}
+}
 
 func (m *Metrics) took(d time.Duration) { m.duration.Observe(d.Seconds()) }

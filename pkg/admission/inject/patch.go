@@ -6,8 +6,6 @@ import (
 
 	"gomodules.xyz/jsonpatch/v2"
 	corev1 "k8s.io/api/core/v1"
-
-	"github.com/indelible-ci/indelible/pkg/result"
 )
 
 // patch returns the plan as a JSON patch (RFC 6902) of the Pod it was made for.
@@ -28,7 +26,7 @@ func (p *plan) patch(pod *corev1.Pod) []jsonpatch.JsonPatchOperation {
 	if p.installer != nil {
 		ops = append(ops, prepend(pod.Spec.InitContainers, *p.installer, "spec", "initContainers"))
 	}
-	return append(ops, annotate(pod, result.InjectedAnnotation, string(p.delivery)))
+	return ops
 }
 
 // appendAll adds items to the end of a list that may be missing, null or empty: the typed Pod does not tell these
@@ -50,13 +48,6 @@ func prepend[T any](have []T, item T, at ...any) jsonpatch.JsonPatchOperation {
 		return add([]T{item}, at...)
 	}
 	return add(item, append(at[:len(at):len(at)], 0)...)
-}
-
-func annotate(pod *corev1.Pod, key, value string) jsonpatch.JsonPatchOperation {
-	if len(pod.Annotations) == 0 {
-		return add(map[string]string{key: value}, "metadata", "annotations")
-	}
-	return add(value, "metadata", "annotations", key)
 }
 
 func add(value any, at ...any) jsonpatch.JsonPatchOperation {

@@ -1,25 +1,74 @@
 package inject
 
 import (
+	"net/http"
+
 	"gomodules.xyz/jsonpatch/v2"
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
 
-// leaveAlone lets the Pod pass as it is.
-func leaveAlone(s *skip) admission.Response {
+// decision is all that was decided about a Pod.
+type decision struct {
+	// pod is nil if the request is not about one that could be read.
+	pod *corev1.Pod
+	// publish is set if the Pod is injected, skipped if not.
+	publish *plan
+	skipped *skip
+	// scripts is set if they have to be passed in pieces.
+	scripts *rechunk
+	// refused is set if the Pod may not be created; nothing else matters then.
+	refused *refusal
+}
+
+// refusal is the decision that a Pod may not be created, because it would fail for certain.
+type refusal struct {
+	reason reason
+	// message names the field at fault, the limit and the way out, never a value. It ends in the TaskRun's condition.
+	message string
+}
+
+// respond builds the answer to a request.
+func respond(d decision) admission.Response {
+	if d.refused != nil {
+		return refuse(d.refused)
+	}
 	response := admission.Allowed("")
-	if s.warning != "" {
-		response = response.WithWarnings(s.warning)
+	if ops := d.patch(); len(ops) > 0 {
+		response = admission.Patched("", ops...)
+	}
+	if d.skipped != nil && d.skipped.warn {
+		response = response.WithWarnings("indelible: results of this Pod keep Tekton's own size limit: " + d.skipped.because)
 	}
 	return response
 }
 
-// rewrite lets the Pod pass, changed.
-func rewrite(ops []jsonpatch.JsonPatchOperation) admission.Response {
-	return admission.Patched("", ops...)
+// refuse answers 422, reason Invalid, by which Tekton fails the TaskRun for good. It takes some 403 and 409 for
+// passing and tries again, by what the message says, which holds names that users choose (handlePodCreationError in
+// pkg/reconciler/taskrun/taskrun.go of Tekton Pipelines 1.9 and 1.15).
+func refuse(r *refusal) admission.Response {
+	return admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{Result: &metav1.Status{
+		Status:  metav1.StatusFailure,
+		Code:    http.StatusUnprocessableEntity,
+		Reason:  metav1.StatusReasonInvalid,
+		Message: r.message,
+	}}}
 }
 
-// warning is the text of a skip that somebody should know of.
-func warning(because string) string {
-	return "indelible: results of this Pod keep Tekton's own size limit: " + because
+// patch returns the decision as a JSON patch (RFC 6902) of its Pod.
+func (d decision) patch() []jsonpatch.JsonPatchOperation {
+	if d.pod == nil || d.skipped.is(reasonNotTaskRun) {
+		return nil
+	}
+	var ops []jsonpatch.JsonPatchOperation
+	if d.scripts != nil {
+		// Before an init container is put in front of this one.
+		ops = append(ops, replace(d.scripts.args, "spec", "initContainers", d.scripts.container, "args"))
+	}
+	if d.publish != nil {
+		ops = append(ops, d.publish.patch(d.pod)...)
+	}
+	return append(ops, annotate(d.pod, d.marks())...)
 }

@@ -9,10 +9,11 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// reason says why a Pod is left as it is. It is the label of a metric, so there are few of them and none is built
-// from what the Pod says.
+// reason says why a Pod is left as it is or refused. It is the label of a metric, so there are few of them and none
+// is built from what the Pod says.
 type reason string
 
+// Reasons to leave a Pod's results to Tekton.
 const (
 	reasonNotTaskRun      reason = "not_taskrun"
 	reasonOptedOut        reason = "opted_out"
@@ -27,19 +28,38 @@ const (
 	reasonError           reason = "error"
 )
 
-// reasons lists them all, for the metric to start at zero.
-var reasons = []reason{
-	reasonNotTaskRun, reasonOptedOut, reasonAlreadyInjected, reasonWindows, reasonNotEntrypoint, reasonArguments,
-	reasonSidecarLogs, reasonSPIRE, reasonNoResults, reasonCollision, reasonError,
-}
+// Reasons to refuse a Pod.
+const (
+	reasonEnvTooLong      reason = "env_too_long"
+	reasonArgumentTooLong reason = "argument_too_long"
+	reasonSizeInvalid     reason = "result_size_invalid"
+	reasonSizeOverLimit   reason = "result_size_over_limit"
+	reasonSizeUnavailable reason = "result_size_unavailable"
+)
 
-// skip is the decision to leave a Pod alone.
+// All of them, for the metric to start at zero.
+var (
+	skipReasons = []reason{
+		reasonNotTaskRun, reasonOptedOut, reasonAlreadyInjected, reasonWindows, reasonNotEntrypoint, reasonArguments,
+		reasonSidecarLogs, reasonSPIRE, reasonNoResults, reasonCollision, reasonError,
+	}
+	refusalReasons = []reason{
+		reasonEnvTooLong, reasonArgumentTooLong, reasonSizeInvalid, reasonSizeOverLimit, reasonSizeUnavailable,
+	}
+)
+
+// skip is the decision to leave a Pod's results to Tekton.
 type skip struct {
 	reason reason
-	// warning, where not empty, tells whoever created the Pod that its results stay within Tekton's own limits
-	// although the namespace asked for more.
-	warning string
+	// because says it to whoever looks at the Pod.
+	because string
+	// warn also tells whoever creates the Pod, because nobody chose that its results stay within Tekton's own
+	// limits although the namespace asked for more.
+	warn bool
 }
+
+// is says whether there is a skip and this is its reason.
+func (s *skip) is(r reason) bool { return s != nil && s.reason == r }
 
 const (
 	taskRunLabel = "tekton.dev/taskRun"
@@ -72,11 +92,11 @@ func skipPod(pod *corev1.Pod) *skip {
 	case taskRunOf(pod) == "":
 		return &skip{reason: reasonNotTaskRun}
 	case pod.Annotations[result.EnabledKey] == result.Disabled:
-		return &skip{reason: reasonOptedOut}
+		return &skip{reason: reasonOptedOut, because: "the annotation " + result.EnabledKey + " disables it"}
 	case alreadyInjected(pod):
 		return &skip{reason: reasonAlreadyInjected}
 	case isWindows(pod):
-		return &skip{reason: reasonWindows}
+		return &skip{reason: reasonWindows, because: "it runs on Windows"}
 	}
 	return nil
 }
@@ -85,9 +105,9 @@ func skipPod(pod *corev1.Pod) *skip {
 func skipSteps(pod *corev1.Pod, steps []step) *skip {
 	switch {
 	case usesSidecarLogs(pod, steps):
-		return &skip{reason: reasonSidecarLogs}
+		return &skip{reason: reasonSidecarLogs, because: "Tekton is configured to read results from a sidecar's log"}
 	case usesSPIRE(pod, steps):
-		return &skip{reason: reasonSPIRE}
+		return &skip{reason: reasonSPIRE, because: "Tekton is configured to sign results with SPIRE"}
 	case !hasResults(steps):
 		return &skip{reason: reasonNoResults}
 	}
@@ -144,6 +164,13 @@ func hasResults(steps []step) bool {
 		}
 	}
 	return false
+}
+
+// mayHaveResults says of any TaskRun's Pod whether results are to be expected from it. Where its steps cannot be
+// read, they are.
+func mayHaveResults(pod *corev1.Pod) bool {
+	steps, err := readSteps(pod)
+	return err != nil || len(steps) == 0 || hasResults(steps)
 }
 
 func hasContainer(pod *corev1.Pod, name string) bool {

@@ -41,7 +41,7 @@ func TestSkips(t *testing.T) {
 		"leaves alone a pod with an empty -results only": {"one-step", step(func(c tree) { swap(c, "digest", "") }), "no_results", ""},
 		"leaves alone a step with another command":       {"one-step", step(func(c tree) { c["command"] = []any{"/vault/vault-env"} }), "not_entrypoint", keeps + "a step's command is not /tekton/bin/entrypoint"},
 		"leaves alone a step with more command":          {"one-step", step(func(c tree) { c["command"] = []any{"/tekton/bin/entrypoint", "-x"} }), "not_entrypoint", keeps + "a step's command is not /tekton/bin/entrypoint"},
-		"leaves alone a pod without steps":               {"no-results", step(func(c tree) { c["name"] = "build" }), "not_entrypoint", keeps + "a step's command is not /tekton/bin/entrypoint"},
+		"leaves alone a pod without steps":               {"one-step", step(func(c tree) { c["name"] = "build" }), "not_entrypoint", keeps + "a step's command is not /tekton/bin/entrypoint"},
 		"leaves alone arguments without an end":          {"one-step", step(func(c tree) { drop(c, "--") }), "arguments", cannotRead + "container step-build: no -- ends the entrypoint's own arguments"},
 		"leaves alone a step without a post file":        {"one-step", step(func(c tree) { swap(c, "/tekton/run/0/out", "/tekton/run/x/out") }), "arguments", cannotRead + "container step-build: -post_file is not of the form /tekton/run/<step>/out"},
 		"leaves alone steps of the same place": {"step-results-only", func(p tree) {
@@ -63,15 +63,81 @@ func TestSkips(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			registry := prometheus.NewPedanticRegistry()
-			_, response := handle(t, Options{Metrics: NewMetrics(registry)}, edit(t, readPod(t, tc.pod), tc.change))
-			if len(response.Patches) > 0 {
+			after, response := handle(t, Options{Metrics: NewMetrics(registry)}, edit(t, readPod(t, tc.pod), tc.change))
+			if hasPublisher(response) {
 				t.Errorf("patched: %v", response.Patches)
 			}
+			wantVisible(t, after, tc.reason, tc.warning)
 			if warning := strings.Join(response.Warnings, "\n"); !strings.HasPrefix(warning, tc.warning) || tc.warning == "" && warning != "" {
 				t.Errorf("warning %q, want %q", warning, tc.warning)
 			}
 			if diff := cmp.Diff(map[string]float64{"skipped " + tc.reason: 1}, counted(t, registry)); diff != "" {
 				t.Error(diff)
+			}
+		})
+	}
+}
+
+// silent are the reasons that are not written on a Pod: nobody waits for its results, or it is nobody's to write on.
+var silent = []string{"not_taskrun", "no_results", "error"}
+
+// wantVisible checks what a Pod that was left alone says of it: the warning's text, where there is one.
+func wantVisible(t *testing.T, after []byte, reason, warning string) {
+	t.Helper()
+	because := map[string]string{
+		"opted_out": "the annotation indelible.dev/results disables it", "windows": "it runs on Windows",
+		"sidecar_logs": "Tekton is configured to read results from a sidecar's log", "spire": "Tekton is configured to sign results with SPIRE",
+	}[reason]
+	if because == "" {
+		because = strings.TrimPrefix(warning, "indelible: results of this Pod keep Tekton's own size limit: ")
+	}
+	annotations, _ := at(parse(t, after), "metadata", "annotations").(tree)
+	got := annotations["indelible.dev/not-injected"]
+	if slices.Contains(silent, reason) && got != nil || !slices.Contains(silent, reason) && got != reason+": "+because {
+		t.Errorf("annotation %v, want %s: %s", got, reason, because)
+	}
+}
+
+// Tekton copies a TaskRun's annotations to its Pods, so that marks may be copies of what was true of another Pod.
+func TestStaleMarks(t *testing.T) {
+	stale := func(pod tree) {
+		annotations := at(pod, "metadata", "annotations").(tree)
+		annotations["indelible.dev/injected"], annotations["indelible.dev/not-injected"], annotations["indelible.dev/scripts"] = "yes", "windows: it is", "rechunked"
+	}
+	tests := map[string]struct {
+		pod  string
+		want tree
+	}{
+		"a pod that is injected":    {"one-step", tree{"indelible.dev/injected": "image-volume"}},
+		"a pod without results":     {"no-results", tree{}},
+		"a pod that opted out":      {"opted-out", tree{"indelible.dev/not-injected": "opted_out: the annotation indelible.dev/results disables it"}},
+		"a pod with a wrapped step": {"spire", tree{"indelible.dev/not-injected": "spire: Tekton is configured to sign results with SPIRE"}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			after, _ := handle(t, Options{}, edit(t, readPod(t, tc.pod), stale))
+			got := tree{}
+			for key, value := range at(parse(t, after), "metadata", "annotations").(tree) {
+				if strings.HasPrefix(key, "indelible.dev/") && key != "indelible.dev/results" {
+					got[key] = value
+				}
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// A pod without results needs no word about them, whatever the reason it is left alone for.
+func TestPodsWithoutResultsAreNotMarked(t *testing.T) {
+	for name, change := range map[string]func(tree){
+		"opted out": func(pod tree) { at(pod, "metadata", "annotations").(tree)["indelible.dev/results"] = "disabled" },
+		"Windows":   func(pod tree) { pod["spec"].(tree)["os"] = tree{"name": "windows"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, response := handle(t, Options{}, edit(t, readPod(t, "no-results"), change)); len(response.Patches) > 0 {
+				t.Errorf("patched: %v", response.Patches)
 			}
 		})
 	}

@@ -42,7 +42,7 @@ type Options struct {
 
 type handler struct{ Options }
 
-// New returns the handler of /inject, for Pods being created. Every answer allows the Pod.
+// New returns the handler of /inject, for Pods being created.
 func New(o Options) admission.Handler {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
@@ -56,62 +56,78 @@ func (h *handler) Handle(ctx context.Context, req admission.Request) admission.R
 	defer func() { h.Metrics.took(time.Since(start)) }()
 	log := h.Log.WithValues("namespace", req.Namespace, "pod", req.Name)
 
-	pod, p, skipped := h.decide(ctx, req, log)
-	if skipped != nil {
-		h.Metrics.skipped(skipped.reason)
-		if skipped.warning != "" {
-			log.Info("pod left alone", "reason", skipped.reason, "why", skipped.warning)
-		} else {
-			log.V(1).Info("pod left alone", "reason", skipped.reason)
-		}
-		return leaveAlone(skipped)
+	d := h.decide(ctx, req, log)
+	h.Metrics.count(d)
+	switch {
+	case d.refused != nil:
+		log.Info("pod refused", "reason", d.refused.reason, "why", d.refused.message)
+	case d.skipped != nil && d.skipped.warn:
+		log.Info("pod left alone", "reason", d.skipped.reason, "why", d.skipped.because)
+	case d.skipped != nil:
+		log.V(1).Info("pod left alone", "reason", d.skipped.reason)
+	default:
+		log.V(1).Info("pod injected", "taskRun", taskRunOf(d.pod), "delivery", d.publish.delivery)
 	}
-	h.Metrics.injected()
-	log.V(1).Info("pod injected", "taskRun", taskRunOf(pod), "delivery", p.delivery)
-	return rewrite(p.patch(pod))
+	return respond(d)
 }
 
-// decide goes down the ladder: each early return is one reason to leave the Pod alone.
-func (h *handler) decide(ctx context.Context, req admission.Request, log logr.Logger) (*corev1.Pod, *plan, *skip) {
+// decide makes two plans that do not depend on each other: how the Pod's results are published, and how it is given
+// the large values it consumes, which every TaskRun's Pod may do, also one without results.
+func (h *handler) decide(ctx context.Context, req admission.Request, log logr.Logger) decision {
 	if req.Operation != admissionv1.Create || req.Resource.Group != "" || req.Resource.Resource != "pods" || req.SubResource != "" {
-		return nil, nil, &skip{reason: reasonNotTaskRun}
+		return decision{skipped: &skip{reason: reasonNotTaskRun}}
 	}
 	pod := &corev1.Pod{}
 	if err := json.Unmarshal(req.Object.Raw, pod); err != nil {
-		return nil, nil, failed(log, fmt.Errorf("decode pod: %w", err))
+		return decision{skipped: failed(log, fmt.Errorf("decode pod: %w", err))}
 	}
+	settings := h.Settings()
+	d := decision{pod: pod}
+	d.publish, d.skipped = h.planPublishing(ctx, pod, namespaceOf(req, pod), settings, log)
+	if d.skipped.is(reasonNotTaskRun) {
+		return d
+	}
+	d.refused = checkResultSize(pod, d.skipped, settings.Limits)
+	if d.refused == nil && !d.skipped.is(reasonOptedOut) && !d.skipped.is(reasonWindows) {
+		d.scripts = rechunkScripts(pod)
+		d.refused = checkStrings(pod, d.scripts)
+	}
+	return d
+}
+
+// planPublishing goes down the ladder: each early return is one reason to leave the Pod's results to Tekton.
+func (h *handler) planPublishing(ctx context.Context, pod *corev1.Pod, namespace string, settings Settings, log logr.Logger) (*plan, *skip) {
 	if s := skipPod(pod); s != nil {
-		return pod, nil, s
+		return nil, s
 	}
 	if !allEntrypoints(pod) {
-		return pod, nil, &skip{reasonNotEntrypoint, warning("a step's command is not " + tektonEntrypoint)}
+		return nil, &skip{reasonNotEntrypoint, "a step's command is not " + tektonEntrypoint, true}
 	}
 	steps, err := readSteps(pod)
 	if err != nil {
-		return pod, nil, &skip{reasonArguments, warning("cannot read the arguments of Tekton's entrypoint: " + err.Error())}
+		return nil, &skip{reasonArguments, "cannot read the arguments of Tekton's entrypoint: " + err.Error(), true}
 	}
 	if s := skipSteps(pod, steps); s != nil {
-		return pod, nil, s
+		return nil, s
 	}
-	settings := h.Settings()
 	if settings.Image == "" {
-		return pod, nil, failed(log, errors.New("no publisher image is configured"))
+		return nil, failed(log, errors.New("no publisher image is configured"))
 	}
 	delivery, err := chooseDelivery(ctx, settings.Delivery, h.Cluster, log)
 	if err != nil {
-		return pod, nil, failed(log, fmt.Errorf("choose delivery: %w", err))
+		return nil, failed(log, fmt.Errorf("choose delivery: %w", err))
 	}
-	p := newPlan(pod, namespaceOf(req, pod), steps, delivery, settings)
+	p := newPlan(pod, namespace, steps, delivery, settings)
 	if what := findCollision(pod, p); what != "" {
-		return pod, nil, &skip{reasonCollision, warning(what)}
+		return nil, &skip{reasonCollision, what, true}
 	}
-	return pod, p, nil
+	return p, nil
 }
 
 // failed is for what should not happen. A Pod is worth more than its injection.
 func failed(log logr.Logger, err error) *skip {
 	log.Error(err, "cannot inject pod")
-	return &skip{reasonError, warning("internal error: " + err.Error())}
+	return &skip{reasonError, "internal error: " + err.Error(), true}
 }
 
 // namespaceOf prefers the request's: a Pod being created may leave its own empty.

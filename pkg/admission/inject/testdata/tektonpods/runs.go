@@ -64,6 +64,25 @@ sidecars:
 		taskRun: `podTemplate: {automountServiceAccountToken: false, securityContext: {runAsUser: 1001, runAsNonRoot: true, fsGroup: 1001}}`,
 		flags:   map[string]string{"set-security-context": "true", "enable-kubernetes-sidecar": "true"},
 	},
+	"scripts": {
+		task: `
+params: [{name: at}]
+steps:
+- name: build
+  image: busybox
+  script: |
+    #!/bin/sh
+    echo build $(params.at) $$(date) "$(ls)"
+- {name: check, image: busybox, command: [sh, -c], args: ["$0 $1", "one", "two"], env: [{name: FIRST, value: one}, {name: SECOND, value: $(FIRST)}]}
+- {name: again, image: busybox, script: echo again, when: [{input: "x", operator: in, values: ["y"]}]}
+sidecars:
+- {name: db, image: busybox, script: sleep 1000, env: [{name: DATA, value: d}]}
+- {name: dind, image: docker, command: [dockerd], args: [--debug]}
+- {name: own, image: docker, args: [--debug]}
+`,
+		taskRun: `debug: {breakpoints: {onFailure: enabled, beforeSteps: [build]}}`,
+		flags:   map[string]string{"set-security-context": "true", "enable-api-fields": "alpha"},
+	},
 	"breakpoint": {
 		task:    oneResult,
 		taskRun: `debug: {breakpoints: {onFailure: enabled, beforeSteps: [build]}}`,

@@ -1,0 +1,50 @@
+package inject
+
+import (
+	"gomodules.xyz/jsonpatch/v2"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/indelible-ci/indelible/pkg/result"
+)
+
+// What was done with a Pod can be seen on the Pod. Tekton copies a TaskRun's annotations to its Pods, so that a mark
+// may also be somebody's copy of another Pod's: each mark is set to what is true of this Pod, or removed.
+
+// mark is an annotation that says what was done; without a value it is not to be there.
+type mark struct{ key, value string }
+
+// marks are those of a TaskRun's Pod.
+func (d decision) marks() []mark {
+	var injected, not, scripts string
+	switch {
+	case d.publish != nil:
+		injected = string(d.publish.delivery)
+	case d.skipped.is(reasonAlreadyInjected):
+		injected = d.pod.Annotations[result.InjectedAnnotation]
+	case !d.skipped.is(reasonNoResults) && mayHaveResults(d.pod):
+		not = string(d.skipped.reason) + ": " + d.skipped.because
+	}
+	if d.scripts != nil || isRechunked(d.pod) {
+		scripts = result.Rechunked
+	}
+	return []mark{{result.InjectedAnnotation, injected}, {result.NotInjectedAnnotation, not}, {result.ScriptsAnnotation, scripts}}
+}
+
+// annotate returns the operations that make the marks what they are to be.
+func annotate(pod *corev1.Pod, marks []mark) []jsonpatch.JsonPatchOperation {
+	var ops []jsonpatch.JsonPatchOperation
+	missing := len(pod.Annotations) == 0 // or null, or empty: "add" of the whole map is right for all three
+	for _, m := range marks {
+		have, there := pod.Annotations[m.key]
+		switch {
+		case m.value == "" && there:
+			ops = append(ops, jsonpatch.NewOperation("remove", pointer("metadata", "annotations", m.key), nil))
+		case m.value == "" || m.value == have:
+		case missing:
+			ops, missing = append(ops, add(map[string]string{m.key: m.value}, "metadata", "annotations")), false
+		default:
+			ops = append(ops, add(m.value, "metadata", "annotations", m.key))
+		}
+	}
+	return ops
+}

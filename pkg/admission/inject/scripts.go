@@ -1,0 +1,89 @@
+package inject
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Tekton writes all scripts of a Pod, steps' and sidecars', into the last argument of one init container: a shell
+// program with each script in base64 (convertScripts in pkg/pod/script.go of Tekton Pipelines 1.15, the same in 1.9).
+// Linux passes a program no string over 128 KiB, so that scripts of more than 96 KB together end in "argument list
+// too long".
+//
+// Such an argument is passed in pieces, which the shell joins and runs:
+//
+//	sh -c PROGRAM   becomes   sh -c 'eval "set --
+//	                          ${1}${2}${3}"' sh PIECE PIECE PIECE
+//
+// Nothing but the shell's own grammar is needed (POSIX.1-2024, XCU 2.14 eval, set), and PROGRAM runs in the same process
+// with the same $0, no positional parameters, no new variable, and whatever IFS is: nothing is split inside of
+// quotes. A container of another shape is left as it is.
+
+const (
+	placeScripts = "place-scripts"
+	shell        = "sh"
+	shellCommand = "-c"
+)
+
+const (
+	// pageSize is that of x86 and of nearly all arm64 kernels.
+	pageSize = 4 << 10
+	// maxString is the longest string execve accepts, without the zero byte at its end: MAX_ARG_STRLEN of
+	// include/uapi/linux/binfmts.h is 32 pages.
+	maxString = 32*pageSize - 1
+	// pieceLength leaves half of that to what the kubelet might put into a piece. All pieces together may reach a quarter of
+	// the stack's limit, by default 2 MiB (execve(2)): more than the Pod itself may have in etcd.
+	pieceLength = 64 << 10
+)
+
+// rechunk is the new form of one init container's arguments.
+type rechunk struct {
+	// container is its index in spec.initContainers.
+	container int
+	args      []string
+}
+
+// rechunkScripts returns how to pass the Pod's scripts, nil if they need nothing or cannot be helped.
+func rechunkScripts(pod *corev1.Pod) *rechunk {
+	for i := range pod.Spec.InitContainers {
+		c := &pod.Spec.InitContainers[i]
+		if !placesScripts(c) || len(c.Args) != 2 || c.Args[0] != shellCommand || len(c.Args[1]) <= maxString {
+			continue
+		}
+		if pieces, ok := cut(c.Args[1], pieceLength); ok {
+			return &rechunk{container: i, args: joined(pieces)}
+		}
+	}
+	return nil
+}
+
+func placesScripts(c *corev1.Container) bool {
+	return c.Name == placeScripts && slices.Equal(c.Command, []string{shell})
+}
+
+// joined returns the arguments of a shell that joins pieces and runs them.
+func joined(pieces []string) []string {
+	return append([]string{shellCommand, loader(len(pieces)), shell}, pieces...)
+}
+
+// loader is the program that joins n pieces.
+func loader(n int) string {
+	var b strings.Builder
+	b.WriteString("eval \"set --\n")
+	for i := range n {
+		fmt.Fprintf(&b, "${%d}", i+1)
+	}
+	b.WriteString(`"`)
+	return b.String()
+}
+
+// isRechunked recognises what joined returns, after an earlier call of the webhook.
+func isRechunked(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Spec.InitContainers, func(c corev1.Container) bool {
+		return placesScripts(&c) && len(c.Args) > 3 && c.Args[0] == shellCommand &&
+			c.Args[1] == loader(len(c.Args)-3) && c.Args[2] == shell
+	})
+}
