@@ -54,7 +54,7 @@ func podCreations(owner *pipelinev1.TaskRun) []podCreation {
 		{"forbid a cluster administrator to create a pod that a TaskRun controls", "person", with(labelled, controlling), byPodPolicy()},
 		{"forbid a person to create a pod that a TaskRun of v1beta1 controls", person, with(nil, version("tekton.dev/v1beta1")), byPodPolicy()},
 		{"forbid a person to create a pod that a TaskRun of any version controls", person, with(nil, version("tekton.dev/v9")), byPodPolicy()},
-		{"forbid a person to create a pod that a TaskRun controls beside other owners", person, with(nil, plain, pipelineOwner(pipeline), controlling), byPodPolicy()},
+		{"forbid a person to create a pod that a TaskRun controls beside other owners", person, with(nil, plain, controlling), byPodPolicy()},
 		{"forbid a pod with more owners than the policy looks at", person, with(nil, tooMany...),
 			outcome{by: "ValidatingAdmissionPolicy 'indelible-pods'", code: 403, text: "more than 1000"}},
 		{"allow a pod with a TaskRun's label alone", person, with(labelled), passes("it gets the publisher, and the guard refuses what that publishes")},
@@ -65,14 +65,8 @@ func podCreations(owner *pipelinev1.TaskRun) []podCreation {
 	}
 }
 
-// pipelineOwner makes a plain owner of a controlling one: a pod has one controller.
-func pipelineOwner(o metav1.OwnerReference) metav1.OwnerReference {
-	o.Controller = nil
-	return o
-}
-
-// podChanges are rows about pods that exist: plain has no owner, attached a TaskRun that does not control it, and
-// owner-pod is the TaskRun owner's.
+// podChanges are rows about pods that exist: plain has no owner, attached a TaskRun that does not control it, foreign and
+// unkind are controlled by what is called like it, and owner-pod is the TaskRun owner's.
 func podChanges(owner, other *pipelinev1.TaskRun) []attack {
 	const person = "a person with edit rights"
 	owners := func(list ...metav1.OwnerReference) string {
@@ -82,26 +76,34 @@ func podChanges(owner, other *pipelinev1.TaskRun) []attack {
 		}
 		return change(add("/metadata/ownerReferences", string(value)))
 	}
-	moved, unblocked, renamed := controlledBy(other), controlledBy(owner), controlledBy(owner)
+	again, unblocked, renamed := controlledBy(owner), controlledBy(owner), controlledBy(owner)
+	again.UID = other.UID
 	unblocked.BlockOwnerDeletion = nil
 	renamed.Name = other.Name
 	patches := []encoding{mergePatch, strategicPatch}
+	replacing := []encoding{mergePatch, jsonPatch, put} // the others merge lists of owners
 	const kept = "the API server keeps a pod's metadata in a write to this subresource"
 	return []attack{
 		{name: "forbid a person to make a TaskRun the controller of a pod", who: person, at: "pods/plain", change: owners(controlledBy(owner)), guard: byPodPolicy()},
 		{name: "forbid a cluster administrator to make a TaskRun the controller of a pod", who: "person", at: "pods/plain", change: owners(controlledBy(owner)), guard: byPodPolicy()},
 		{name: "forbid a person to turn an owner into the controller", who: person, at: "pods/attached", change: change(add("/metadata/ownerReferences/0/controller", "true")), guard: byPodPolicy()},
-		{name: "forbid a person to give a TaskRun's pod to another TaskRun", who: person, at: "pods/owner-pod", change: owners(moved),
-			in: []encoding{mergePatch, jsonPatch, put}, guard: byPodPolicy()}, // the others would add a second controller
+		{name: "forbid a person to give a TaskRun's pod to another TaskRun", who: person, at: "pods/owner-pod", change: owners(controlledBy(other)),
+			in: replacing, guard: byPodPolicy()},
+		{name: "forbid a person to give a TaskRun's pod to another TaskRun of its name", who: person, at: "pods/owner-pod", change: owners(again),
+			in: replacing, guard: byPodPolicy()},
+		{name: "forbid a person to make a TaskRun of a controller in another API group", who: person, at: "pods/foreign", change: owners(controlledBy(owner)),
+			in: replacing, guard: byPodPolicy()},
+		{name: "forbid a person to make a TaskRun of a controller of another kind", who: person, at: "pods/unkind", change: owners(controlledBy(owner)),
+			in: replacing, guard: byPodPolicy()},
 		{name: "forbid a person to change the name in a controller reference", who: person, at: "pods/owner-pod", change: owners(renamed), guard: byPodPolicy()},
 		{name: "forbid a person to add an owner by a pod's status", who: person, at: "pods/plain/status", change: owners(controlledBy(owner)), in: patches, guard: noEffect(kept)},
 		{name: "forbid a person to add an owner by a pod's ephemeral containers", who: person, at: "pods/plain/ephemeralcontainers", change: owners(controlledBy(owner)), in: patches, guard: noEffect(kept)},
 		{name: "forbid a person to add an owner by resizing a pod", who: person, at: "pods/plain/resize", change: owners(controlledBy(owner)), in: patches, guard: noEffect(kept)},
 		{name: "allow a person to label a TaskRun's pod", who: person, at: "pods/owner-pod", change: change(add("/metadata/labels", `{"a":"b"}`)), guard: passes("the references stay")},
 		{name: "allow anybody to remove a controller reference", who: "person", at: "pods/owner-pod", change: change(remove("/metadata/ownerReferences")),
-			in: []encoding{mergePatch, jsonPatch, put}, guard: passes("the garbage collector does, where dependents are orphaned")},
+			in: replacing, guard: passes("the garbage collector does, where dependents are orphaned")},
 		{name: "allow the garbage collector to unblock an owner's deletion", who: "person", at: "pods/owner-pod", change: owners(unblocked),
-			in: []encoding{mergePatch, jsonPatch, put}, guard: passes("the reference stays the TaskRun's")},
+			in: replacing, guard: passes("the reference stays the TaskRun's")},
 	}
 }
 
@@ -112,10 +114,12 @@ func TestForgedPods(t *testing.T) {
 	s.writers["a person with edit rights"] = s.person()
 	owner, other := s.makeTaskRun("owner", ``), s.makeTaskRun("other", ``)
 	s.sleeper("plain")
-	attached := controlledBy(owner)
-	attached.Controller = nil
-	_, err := cluster.Kube.CoreV1().Pods(s.namespace).Create(s.ctx, idlePod("attached", attached), metav1.CreateOptions{})
-	s.must(err)
+	attached, foreign, unkind := controlledBy(owner), controlledBy(owner), controlledBy(owner)
+	attached.Controller, foreign.APIVersion, unkind.Kind = nil, "example.com/v1", "Other"
+	for name, owner := range map[string]metav1.OwnerReference{"attached": attached, "foreign": foreign, "unkind": unkind} {
+		_, err := cluster.Kube.CoreV1().Pods(s.namespace).Create(s.ctx, idlePod(name, owner), metav1.CreateOptions{})
+		s.must(err)
+	}
 	for _, c := range podCreations(owner) {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := s.writers[c.who].Kube.CoreV1().Pods(s.namespace).Create(s.ctx, c.pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})

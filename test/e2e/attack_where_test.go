@@ -24,7 +24,7 @@ var attacksElsewhere = []attack{
 		guard: noEffect("the API server keeps the status in a write to the TaskRun"), policy: noEffect("as before")},
 	{name: "forbid a person to change results by the TaskRun itself in v1beta1", who: "a person with edit rights", at: "taskruns/run", api: tektonV1beta1,
 		raw:   `{"status":{"taskResults":[{"name":"text","type":"string","value":"forged"}]}}`, // run, as v1beta1 has no spec.managedBy,
-		guard: noEffect("the API server keeps the status in a write to the TaskRun"), policy: noEffect("as before")},
+		guard: keptStatus, policy: keptStatus},
 }
 
 // attacksOnARun: the main ones once more, on a TaskRun that Tekton runs. It has published text: "true", and late is open.
