@@ -120,8 +120,10 @@ func TestControllerIsTheSameEverywhere(t *testing.T) {
 			t.Errorf("%s: the first match condition does not name %s", name, quoted)
 		}
 	}
-	if policy := read(t, "policy/10-policy.yaml", nil); !strings.Contains(policy, quoted) {
-		t.Errorf("the policy does not name %s", quoted)
+	for _, policy := range []string{"policy/10-policy.yaml", "policy/30-pods-policy.yaml"} {
+		if !strings.Contains(read(t, policy, nil), quoted) {
+			t.Errorf("%s does not name %s", policy, quoted)
+		}
 	}
 }
 

@@ -72,9 +72,14 @@ var guardCallSample = regexp.MustCompile(`(?m)^apiserver_admission_webhook_reque
 // guardCalls is how often the API server has called the guard or the carry-over webhook.
 func guardCalls(p *place) int {
 	p.t.Helper()
-	metrics := p.kubectl("get", "--raw", "/metrics")
+	return apiServerCount(p, guardCallSample)
+}
+
+// apiServerCount adds up those samples of the API server's metrics that a regular expression finds.
+func apiServerCount(p *place, sample *regexp.Regexp) int {
+	p.t.Helper()
 	total := 0.0
-	for _, m := range guardCallSample.FindAllStringSubmatch(metrics, -1) {
+	for _, m := range sample.FindAllStringSubmatch(p.kubectl("get", "--raw", "/metrics"), -1) {
 		n, err := strconv.ParseFloat(m[1], 64)
 		if err != nil {
 			p.t.Fatal(err)

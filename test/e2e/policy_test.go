@@ -15,23 +15,19 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/yaml"
-
-	"github.com/indelible-ci/indelible/test/harness"
 )
 
 // The ValidatingAdmissionPolicy alone, without the guard: what it denies, and what it must let pass. Each row is one
 // write, as a dry run, so that none depends on another.
 //
-// The policy under test is a copy that holds in this test's namespace only. The TaskRuns name a controller of ours in
-// spec.managedBy: Tekton's leaves them alone, and their status is what the test makes it. Their pods exist, for tokens
-// to be bound to, but are never scheduled.
+// The policy under test is a copy that holds in this test's namespace only. The TaskRuns are those
+// of a stage (attack_stage_test.go).
 func TestPolicyRules(t *testing.T) {
 	f := newPolicyFixture(t)
 	const (
@@ -72,6 +68,7 @@ func TestPolicyRules(t *testing.T) {
 		{name: "forbid another pod of the namespace", who: "other-pod", run: "fresh", patch: merge, body: text("v"), code: 403, say: "not the TaskRun's pod"},
 		{name: "forbid another pod to change nothing", who: "other-pod", run: "fresh", patch: merge, body: `{}`, code: 403, say: "not the TaskRun's pod"},
 		{name: "forbid a token that is bound to no pod", who: "unbound", run: "fresh", patch: merge, body: text("v"), code: 403, say: "not bound to a pod"},
+		{name: "forbid an impersonated pod without a UID", who: "no-uid", run: "fresh", patch: merge, body: text("v"), code: 403, say: "not bound to a pod"},
 		{name: "forbid a pod of the same name in another namespace", who: "elsewhere", run: "fresh", patch: merge, body: text("v"), code: 403, say: "another namespace"},
 		{name: "forbid writing before the pod's name is stored", who: "unstarted-pod", run: "unstarted", patch: merge, body: text("v"), code: 403, say: "not stored yet"},
 		{name: "forbid an undeclared result", who: "fresh-pod", run: "fresh", patch: merge,
@@ -224,21 +221,15 @@ func numberedKeys(n int) string {
 	return strings.Join(keys, ",")
 }
 
-// policyFixture is a namespace with a copy of the policy, TaskRuns, their pods, and those who write.
+// policyFixture is a stage with a copy of the policy.
 type policyFixture struct {
-	*place
-	policy  string
-	writers map[string]*harness.Cluster
+	*stage
+	policy string
 }
 
 func newPolicyFixture(t *testing.T) *policyFixture {
 	t.Helper()
-	f := &policyFixture{place: newPlaceWith(t, nil), policy: "e2e-results-" + rand.String(8)}
-	controller, err := cluster.As("system:serviceaccount:tekton-pipelines:tekton-pipelines-controller",
-		"system:serviceaccounts", "system:serviceaccounts:tekton-pipelines", "system:authenticated")
-	f.must(err)
-	f.writers = map[string]*harness.Cluster{"person": cluster, "controller": controller}
-	f.grant()
+	f := &policyFixture{stage: newStage(newPlaceWith(t, nil)), policy: "e2e-results-" + rand.String(8)}
 	f.withoutInstalled()
 	const (
 		text   = `{"name":"text","type":"string","value":"x"}`
@@ -250,37 +241,14 @@ func newPolicyFixture(t *testing.T) *policyFixture {
 	f.makeTaskRun("finished", `"results":[`+text+`],"completionTime":"2026-01-02T03:05:00Z"`)
 	f.makeTaskRun("failed", `"conditions":[{"type":"Succeeded","status":"False","lastTransitionTime":"2026-01-02T03:04:05Z"}]`)
 	f.makeTaskRun("large", `"results":[{"name":"text","type":"string","value":"`+strings.Repeat("v", 1<<20)+`"}]`)
-	f.makePod("other-pod")
-	f.writer("unbound", f.namespace, "")
-	elsewhere := &policyFixture{place: newPlaceWith(t, nil), writers: f.writers}
-	elsewhere.makePod("fresh-pod")
-	f.writer("fresh-pod", f.namespace, "fresh-pod")
-	f.writer("elsewhere", elsewhere.namespace, "fresh-pod")
+	f.writers["other-pod"] = f.podWriter(f.sleeper("other-pod"))
+	f.writers["unbound"] = f.podWriter("")
+	f.impersonate("no-uid", "system:serviceaccount:"+f.namespace+":default",
+		map[string][]string{"authentication.kubernetes.io/pod-name": {"fresh-pod"}, "authentication.kubernetes.io/pod-uid": {""}})
+	elsewhere := newPlaceWith(t, nil)
+	f.writers["elsewhere"] = elsewhere.podWriter(elsewhere.sleeper("fresh-pod"))
 	f.install()
 	return f
-}
-
-func (f *policyFixture) must(err error) {
-	f.t.Helper()
-	if err != nil {
-		f.t.Fatal(err)
-	}
-}
-
-// grant gives every service account in this namespace what the ClusterRole of config/rbac gives, and PUT.
-func (f *policyFixture) grant() {
-	f.t.Helper()
-	role := metav1.ObjectMeta{Name: "write-status", Namespace: f.namespace}
-	_, err := cluster.Kube.RbacV1().Roles(f.namespace).Create(f.ctx, &rbacv1.Role{ObjectMeta: role, Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{"tekton.dev"}, Resources: []string{"taskruns/status"}, Verbs: []string{"patch", "update"}},
-	}}, metav1.CreateOptions{})
-	f.must(err)
-	_, err = cluster.Kube.RbacV1().RoleBindings(f.namespace).Create(f.ctx, &rbacv1.RoleBinding{
-		ObjectMeta: role,
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "Group", Name: "system:serviceaccounts"}},
-	}, metav1.CreateOptions{})
-	f.must(err)
 }
 
 // withoutInstalled keeps the guard's webhooks and the policy's binding, where they are installed, from this namespace
@@ -332,47 +300,6 @@ func (f *policyFixture) replace(path string, value, before any, apply func(conte
 			f.t.Errorf("setting %s back: %v", path, err)
 		}
 	})
-}
-
-// makeTaskRun makes a TaskRun and its pod <name>-pod. fields are those of its status that differ from a run in progress.
-func (f *policyFixture) makeTaskRun(name, fields string) {
-	f.t.Helper()
-	f.create(`
-apiVersion: tekton.dev/v1
-kind: TaskRun
-metadata: {name: ` + name + `}
-spec:
-  managedBy: indelible.dev/e2e
-  taskSpec:
-    results: [{name: text}, {name: list, type: array}, {name: map, type: object, properties: {a: {type: string}}}]
-    steps: [{name: build, image: none, script: "true"}]
-`)
-	status := map[string]any{}
-	f.must(json.Unmarshal([]byte(`{"podName":"`+name+`-pod","startTime":"2026-01-02T03:04:05Z",
-	  "conditions":[{"type":"Succeeded","status":"Unknown","lastTransitionTime":"2026-01-02T03:04:05Z"}],
-	  "steps":[{"name":"build","container":"step-build","imageID":"i","waiting":{"reason":"w"}}],
-	  "taskSpec":{"results":[{"name":"text","type":"string"},{"name":"list","type":"array"},{"name":"map","type":"object","properties":{"a":{"type":"string"}}}],
-	    "steps":[{"name":"build","image":"none","results":[{"name":"digest","type":"string"}]},{"name":"sign","image":"none","results":[{"name":"sig","type":"string"}]}]}}`), &status))
-	f.must(json.Unmarshal([]byte(`{`+fields+`}`), &status))
-	body, err := json.Marshal(map[string]any{"status": status})
-	f.must(err)
-	_, err = f.writers["controller"].Tekton.TektonV1().TaskRuns(f.namespace).Patch(f.ctx, name, types.MergePatchType, body, metav1.PatchOptions{}, "status")
-	f.must(err)
-	f.makePod(name + "-pod")
-}
-
-// makePod makes a pod that is never scheduled, and a writer with its token.
-func (f *policyFixture) makePod(name string) {
-	f.t.Helper()
-	f.writer(name, f.namespace, f.sleeper(name))
-}
-
-func (f *policyFixture) writer(who, namespace, pod string) {
-	f.t.Helper()
-	token, err := cluster.BoundToken(f.ctx, namespace, "default", pod)
-	f.must(err)
-	f.writers[who], err = cluster.WithToken(token)
-	f.must(err)
 }
 
 // install creates the copy of the policy, and waits until the API server enforces it.

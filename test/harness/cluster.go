@@ -45,8 +45,13 @@ func Connect() (*Cluster, error) {
 
 // As returns the same cluster seen by another user, by impersonation.
 func (c *Cluster) As(user string, groups ...string) (*Cluster, error) {
+	return c.Impersonate(rest.ImpersonationConfig{UserName: user, Groups: groups})
+}
+
+// Impersonate is As with all that can be said of a user.
+func (c *Cluster) Impersonate(user rest.ImpersonationConfig) (*Cluster, error) {
 	config := rest.CopyConfig(c.Config)
-	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: groups}
+	config.Impersonate = user
 	as := &Cluster{Config: config, kubeconfig: c.kubeconfig, kubectl: c.kubectl}
 	return as, as.connect()
 }

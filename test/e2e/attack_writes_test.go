@@ -1,0 +1,75 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A pod may write as often as it likes, within the API server's own fairness. A write that adds nothing costs a request,
+// and no write to etcd: neither disk, nor events for those who watch.
+func TestWritesThatAddNothing(t *testing.T) { writeNothing(t, 500) }
+
+func TestLongWritesThatAddNothing(t *testing.T) {
+	if os.Getenv("INDELIBLE_LONG") == "" {
+		t.Skip("long: make test-long")
+	}
+	writeNothing(t, 10_000)
+}
+
+// etcdUpdates counts the API server's transactions on TaskRuns.
+var etcdUpdates = regexp.MustCompile(`(?m)^etcd_requests_total\{[^}]*operation="update",resource="taskruns"[^}]*\} ([0-9.e+]+)$`)
+
+func writeNothing(t *testing.T, n int) {
+	s := newStage(newPlace(t))
+	value := strings.Repeat("v", 4096)
+	s.makeTaskRun("published", `"results":[{"name":"text","type":"string","value":"`+value+`"}]`)
+	first := apiServerCount(s.place, etcdUpdates)
+	s.must(s.send(s.writers["published-pod"], "taskruns/published/status", asMergePatch(statusWith(value, "late")), false))
+	before, start := apiServerCount(s.place, etcdUpdates), time.Now()
+	if before == first {
+		t.Fatal("a result that was added did not count as a write to etcd: the metric is not what this test takes it for")
+	}
+	stored := string(s.stored(tektonV1, "taskruns/published"))
+
+	bodies := []string{statusWith(value, "late"), `{}`, `{"status":{}}`}
+	writes := make(chan string)
+	var workers sync.WaitGroup
+	for range 8 {
+		workers.Go(func() {
+			for body := range writes {
+				if err := s.send(s.writers["published-pod"], "taskruns/published/status", asMergePatch(body), false); err != nil {
+					t.Errorf("a write that adds nothing was refused: %v", err)
+				}
+			}
+		})
+	}
+	for i := range n {
+		writes <- bodies[i%len(bodies)]
+	}
+	close(writes)
+	workers.Wait()
+	took := time.Since(start)
+
+	if after := string(s.stored(tektonV1, "taskruns/published")); after != stored {
+		t.Errorf("the TaskRun has changed: before %s, after %s", fingerprint([]byte(stored)), fingerprint([]byte(after)))
+	}
+	updates := apiServerCount(s.place, etcdUpdates) - before
+	t.Logf("%d writes in %s, %d updates of TaskRuns in etcd", n, took.Round(time.Millisecond), updates)
+	// Other TaskRuns of the cluster may be written meanwhile.
+	if updates > n/100 {
+		t.Errorf("%d writes that add nothing led to %d updates in etcd", n, updates)
+	}
+}
+
+// statusWith is what a publisher sends: text, and another result of the same value.
+func statusWith(value, other string) string {
+	quoted, _ := json.Marshal(value)
+	return `{"status":{"results":[{"name":"text","value":` + string(quoted) + `},{"name":"` + other + `","value":` + string(quoted) + `}]}}`
+}
