@@ -2,8 +2,13 @@ package node
 
 import (
 	"context"
+	"errors"
+	"os"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 func TestCutRule(t *testing.T) {
@@ -26,6 +31,40 @@ func TestCutRule(t *testing.T) {
 				t.Error("down and check-clean would not know the rule as the cluster's")
 			}
 		})
+	}
+}
+
+func TestStartKeepsNothingOfItsCallerOpen(t *testing.T) {
+	state := stateWith(t)
+	file, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	inherited, err := syscall.Dup(int(file.Fd())) // without close-on-exec, as one from a shell
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = errors.Join(file.Close(), syscall.Close(inherited)) })
+	if err := os.Remove(state.bin("etcd")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(state.bin("etcd"), []byte("#!/bin/sh\nls /proc/self/fd\nexec sleep 60\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := state.start(component{name: "etcd"}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = state.stop("etcd", patience) })
+	var log []byte
+	for until := time.Now().Add(patience); strings.Count(string(log), "\n") < 4 && time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+		if log, err = os.ReadFile(state.log("etcd")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, fd := range strings.Fields(string(log)) {
+		if fd == strconv.Itoa(inherited) {
+			t.Errorf("file descriptor %s of the caller is open in the component", fd)
+		}
 	}
 }
 
