@@ -33,7 +33,7 @@ func TestFaults(t *testing.T) {
 		felt bool
 	}{
 		{"one webhook replica after the other is killed", func(p *place) { killReplica(p); killReplica(p) }, false},
-		{"all webhook replicas are killed", killReplicas, true},
+		{"all webhook replicas are killed, twice", func(p *place) { killReplicas(p); ready(p.t); killReplicas(p) }, true},
 		{"the webhook's certificates are revoked and made anew, twice", func(p *place) { revokeCertificates(p); revokeCertificates(p) }, false},
 		{"the API server is killed and comes back", restartAPIServer, true},
 	} {
