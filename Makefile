@@ -39,7 +39,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false -trimpath
 export CGO_ENABLED := 0
 
 GOBUILD  := go build -ldflags "-s -w -X main.version=$(VERSION)"
-GOTEST   := go test -timeout 30m
+GOTEST    = go test -timeout $(if $(INDELIBLE_LONG),120m,30m)
 pushes    = $(foreach i,$(IMAGES),$(LOCAL) push $(i) $(PREFIX)$(basename $(notdir $(i))):$(VERSION) &&) true
 IMAGES   := dist/indelible-webhook.tar dist/indelible-publisher.tar
 SOURCES  := $(shell find cmd pkg certs -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
@@ -92,8 +92,10 @@ mutate-guard: ## Take away each rule of the guard, and of the policy on the clus
 	go run ./test/mutate $(if $(ONLY),-only '$(ONLY)') guard
 	go run ./test/mutate $(if $(ONLY),-only '$(ONLY)') policy
 
+# With INDELIBLE_LONG the end-to-end tests take their long form, whose figures are in docs/measurements.md.
 .PHONY: test-long
-test-long: test ## All tests, and the local cluster's own life: interrupted starts, a clean end (2 min more)
+test-long: export INDELIBLE_LONG := yes
+test-long: test ## All tests in their long form, and the local cluster's own life: interrupted starts, a clean end (LONGTIME more)
 	$(if $(EXISTING),@echo "no local cluster to test",go -C test/cluster test -tags cluster -run TestLifecycle -count 1 -timeout 45m -v .)
 
 .PHONY: test-e2e

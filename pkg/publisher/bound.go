@@ -81,10 +81,22 @@ func (b *bound) stop() {
 	}
 }
 
+// stopping reports whether the pod is being ended, as far as signals tell.
+func (b *bound) stopping() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.stopCounts(b.clock.now())
+}
+
+// stopCounts reports whether a stop signal may still be the kubelet's. The caller holds mu.
+func (b *bound) stopCounts(now time.Time) bool {
+	return !b.stopped.IsZero() && !now.After(b.stopped.Add(b.grace))
+}
+
 // shrink brings the deadline nearer if a stop signal asks for it. The caller holds mu.
 func (b *bound) shrink() {
 	now := b.clock.now()
-	if b.stopped.IsZero() || now.After(b.stopped.Add(b.grace)) {
+	if !b.stopCounts(now) {
 		return
 	}
 	d := b.stopped.Add(b.grace - b.margin())

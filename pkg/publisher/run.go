@@ -29,6 +29,10 @@ func run(o Options, stderr io.Writer, c clock) int {
 		return code
 	}
 	code := exitCode(<-p.ended)
+	if code != 0 && b.stopping() {
+		logf("the pod was asked to stop and the step did not end well: its results are not published, as Tekton may run it again")
+		return code
+	}
 
 	explanation := publish(o, b, c, logf)
 	if explanation == "" {

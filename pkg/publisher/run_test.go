@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -133,24 +134,39 @@ func TestRunWithoutAReaderOfItsLog(t *testing.T) {
 }
 
 func TestRunAfterSIGTERM(t *testing.T) {
-	t.Run("publishes what the command leaves when it is stopped", func(t *testing.T) {
-		s := newAPIServer(t)
-		o := newStep(t, s, `trap 'printf last >$0/digest; exit 9' TERM; echo ready; while :; do sleep 0.01; done`)
-		cmd := publisherCommand(t, rolePublisher, o, s.environ()...)
-		readLine := startAndRead(t, cmd)
-		readLine()
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait()
-		if code := cmd.ProcessState.ExitCode(); code != 9 {
-			t.Errorf("exit code %d, want 9", code)
-		}
-		requests := s.seen()
-		if len(requests) != 1 || !strings.Contains(string(requests[0].body), `"value":"last"`) {
-			t.Errorf("requests %+v", requests)
-		}
-	})
+	for name, tt := range map[string]struct {
+		code     int
+		requests int
+		says     string
+	}{
+		"publishes what a command leaves that ends well when it is stopped": {0, 1, ""},
+		"publishes nothing of a command that fails when it is stopped":      {9, 0, "not published, as Tekton may run it again"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newAPIServer(t)
+			o := newStep(t, s, `trap 'printf last >$0/digest; exit `+strconv.Itoa(tt.code)+`' TERM; echo ready; while :; do sleep 0.01; done`)
+			cmd := publisherCommand(t, rolePublisher, o, s.environ()...)
+			var stderr strings.Builder
+			cmd.Stderr = &stderr
+			readLine := startAndRead(t, cmd)
+			readLine()
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait()
+			if code := cmd.ProcessState.ExitCode(); code != tt.code {
+				t.Errorf("exit code %d, want %d", code, tt.code)
+			}
+			requests := s.seen()
+			if len(requests) != tt.requests {
+				t.Fatalf("requests %+v", requests)
+			}
+			if tt.requests > 0 && !strings.Contains(string(requests[0].body), `"value":"last"`) {
+				t.Errorf("requests %+v", requests)
+			}
+			wantText(t, stderr.String(), tt.says)
+		})
+	}
 	// Each of these would take an hour if SIGTERM did not bring the bound nearer.
 	for name, answer := range map[string]func(arrived chan<- struct{}) http.HandlerFunc{
 		"ends an attempt that gets no answer": func(arrived chan<- struct{}) http.HandlerFunc {

@@ -61,6 +61,8 @@ var commands = []command{
 	{"load", "ARCHIVE…", "import image archives (OCI or docker) into the cluster", setupLoad},
 	{"images", "", "assemble an image archive from a static binary", setupImages},
 	{"push", "ARCHIVE REFERENCE", "send an assembled image to a registry, for an existing cluster", setupPush},
+	{"restart", "COMPONENT", "end one component without ceremony and start it again, for tests of faults", setupRestart},
+	{"cut", "POD-IP", "drop what a pod sends to the API server, for tests of faults", setupCut},
 	{"kubeconfig", "", "print the path of the administrator's kubeconfig", setupKubeconfig},
 	{"kubectl", "ARGS…", "run the cluster's own kubectl as its administrator", nil},
 }

@@ -13,19 +13,15 @@ import (
 // WebhookMetrics adds up metrics of all webhook replicas and returns them as lines of the Prometheus text format,
 // sorted. Names select metrics by prefix; samples that are zero everywhere are left out.
 func (c *Cluster) WebhookMetrics(ctx context.Context, names ...string) ([]string, error) {
-	const namespace = "indelible-system"
-	pods, err := c.Kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=indelible-webhook"})
+	replicas, err := c.ReplicaMetrics(ctx, names...)
 	if err != nil {
-		return nil, fmt.Errorf("listing webhook replicas: %w", err)
+		return nil, err
 	}
 	sums := map[string]float64{}
-	for _, pod := range pods.Items {
-		text, err := c.Kube.CoreV1().RESTClient().Get().Namespace(namespace).Resource("pods").
-			Name(pod.Name + ":8080").SubResource("proxy").Suffix("metrics").DoRaw(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("reading metrics of %s: %w", pod.Name, err)
+	for _, samples := range replicas {
+		for sample, value := range samples {
+			sums[sample] += value
 		}
-		addSamples(sums, string(text), names)
 	}
 	var lines []string
 	for sample, value := range sums {
@@ -35,6 +31,26 @@ func (c *Cluster) WebhookMetrics(ctx context.Context, names ...string) ([]string
 	}
 	sort.Strings(lines)
 	return lines, nil
+}
+
+// ReplicaMetrics returns metrics of each webhook replica, by the name of its pod and by sample. Names select metrics by prefix.
+func (c *Cluster) ReplicaMetrics(ctx context.Context, names ...string) (map[string]map[string]float64, error) {
+	const namespace = "indelible-system"
+	pods, err := c.Kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=indelible-webhook"})
+	if err != nil {
+		return nil, fmt.Errorf("listing webhook replicas: %w", err)
+	}
+	replicas := map[string]map[string]float64{}
+	for _, pod := range pods.Items {
+		text, err := c.Kube.CoreV1().RESTClient().Get().Namespace(namespace).Resource("pods").
+			Name(pod.Name + ":8080").SubResource("proxy").Suffix("metrics").DoRaw(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("reading metrics of %s: %w", pod.Name, err)
+		}
+		replicas[pod.Name] = map[string]float64{}
+		addSamples(replicas[pod.Name], string(text), names)
+	}
+	return replicas, nil
 }
 
 func addSamples(sums map[string]float64, text string, names []string) {

@@ -34,6 +34,7 @@ func (s State) start(c component) error {
 	command.Env = c.environment()
 	command.Stdout, command.Stderr = log, log
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	closeOnExec()
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", c.name, err)
 	}
@@ -44,6 +45,17 @@ func (s State) start(c component) error {
 		return fmt.Errorf("%s ended at once; see %s", c.name, s.log(c.name))
 	}
 	return s.remember(c.name, rec)
+}
+
+// closeOnExec keeps what our caller left open from a component, which outlives the caller: a lock of flock(1), inherited, would
+// be held for as long as the cluster runs.
+func closeOnExec() {
+	open, _ := os.ReadDir("/proc/self/fd")
+	for _, entry := range open {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
 }
 
 func (s State) remember(name string, rec record) error {

@@ -1,0 +1,257 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/indelible-ci/indelible/pkg/result"
+	"github.com/indelible-ci/indelible/test/harness"
+)
+
+// TestFaults breaks something while 24 TaskRuns (8 in the short form) publish 100 KB each. Every one of them has to succeed with
+// its own value: publishers wait until what they need is back. TestGuardAway… of outage_test.go do the same with an
+// outage that somebody ordered.
+//
+// Pods are created before the fault: one that is created while no webhook answers gets no publisher (TestInjectAway).
+func TestFaults(t *testing.T) {
+	for _, fault := range []struct {
+		name   string
+		strike func(*place)
+		// felt: publishers must have met it, and say so in their steps' logs.
+		felt bool
+	}{
+		{"one webhook replica after the other is killed", func(p *place) { killReplica(p); killReplica(p) }, false},
+		{"all webhook replicas are killed, twice", func(p *place) { killReplicas(p); ready(p.t); killReplicas(p) }, true},
+		{"the webhook's certificates are revoked and made anew, twice", func(p *place) { revokeCertificates(p); revokeCertificates(p) }, false},
+		{"the API server is killed and comes back", restartAPIServer, true},
+	} {
+		t.Run(fault.name, func(t *testing.T) {
+			p := newPlace(t)
+			t.Cleanup(func() { ready(t) })
+			b := newBurst(p, often(24, 8), spread)
+			b.wantInjected()
+			b.release()
+			fault.strike(p)
+			b.wantValues(t)
+			retried := b.triedAgain()
+			t.Logf("%d of %d publishers had to try again", retried, b.n)
+			if fault.felt && retried == 0 {
+				t.Error("no publisher met the fault: this run shows nothing")
+			}
+		})
+	}
+}
+
+// spread makes the steps of a burst publish one after the other, within a few seconds of their release.
+const spread = `until [ -e /tekton/home/go ]; do sleep 0.2; done
+sleep $((3 + ${HOSTNAME//[!0-9]/} % 6))`
+
+// wantInjected waits until every step runs, and has a publisher.
+func (b burst) wantInjected() {
+	b.p.t.Helper()
+	for i := range b.n {
+		wantInjected(b.p, b.p.running(burstName(i), "step-write"))
+	}
+}
+
+// release lets all steps go on.
+func (b burst) release() {
+	b.p.t.Helper()
+	errs := make(chan error, b.n)
+	slots := make(chan struct{}, 4)
+	for i := range b.n {
+		go func() {
+			slots <- struct{}{}
+			_, err := cluster.Kubectl(b.p.ctx, "exec", burstName(i)+"-pod", "-n", b.p.namespace, "-c", "step-write", "--", "touch", "/tekton/home/go")
+			<-slots
+			errs <- err
+		}()
+	}
+	for range b.n {
+		if err := <-errs; err != nil {
+			b.p.t.Fatal(err)
+		}
+	}
+}
+
+// triedAgain counts the publishers that said that they could not publish yet.
+func (b burst) triedAgain() int {
+	b.p.t.Helper()
+	n := 0
+	for i := range b.n {
+		if strings.Contains(stepLog(b.p, burstName(i)+"-pod"), "cannot publish results yet") {
+			n++
+		}
+	}
+	return n
+}
+
+func stepLog(p *place, pod string) string {
+	p.t.Helper()
+	stream, err := cluster.Kube.CoreV1().Pods(p.namespace).GetLogs(pod, &corev1.PodLogOptions{Container: "step-write"}).Stream(p.ctx)
+	if err != nil {
+		p.t.Fatalf("reading the log of %s: %v", pod, err)
+	}
+	defer stream.Close()
+	text, err := io.ReadAll(stream)
+	if err != nil {
+		p.t.Fatalf("reading the log of %s: %v", pod, err)
+	}
+	return string(text)
+}
+
+const replicas = "app.kubernetes.io/name=indelible-webhook"
+
+// killReplica ends a webhook replica without a grace period, and waits until another is in its place.
+func killReplica(p *place) {
+	p.t.Helper()
+	list, err := cluster.Kube.CoreV1().Pods(system).List(p.ctx, metav1.ListOptions{LabelSelector: replicas})
+	if err != nil || len(list.Items) == 0 {
+		p.t.Fatalf("finding a webhook replica: %d, %v", len(list.Items), err)
+	}
+	if err := cluster.Kube.CoreV1().Pods(system).Delete(p.ctx, list.Items[0].Name, *metav1.NewDeleteOptions(0)); err != nil {
+		p.t.Fatal(err)
+	}
+	ready(p.t)
+}
+
+func killReplicas(p *place) {
+	p.t.Helper()
+	err := cluster.Kube.CoreV1().Pods(system).DeleteCollection(p.ctx, *metav1.NewDeleteOptions(0), metav1.ListOptions{LabelSelector: replicas})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// ready waits until the installation is whole. It has a time of its own, as it runs when a test has ended too.
+func ready(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), bound)
+	defer cancel()
+	if _, err := cluster.Kubectl(ctx, "rollout", "status", "deployment/"+deployment, "-n", system, "--timeout=180s"); err != nil {
+		t.Errorf("the webhook did not come back: %v", err)
+	}
+}
+
+// revokeCertificates deletes the Secret with the CA and the serving certificate: all that was issued becomes worthless. It
+// returns when a replica has made new ones; the other may serve with the old one for some seconds more.
+func revokeCertificates(p *place) {
+	p.t.Helper()
+	const name = "indelible-webhook-certs"
+	secrets := cluster.Kube.CoreV1().Secrets(system)
+	err := secrets.Delete(p.ctx, name, metav1.DeleteOptions{})
+	if apierrors.IsNotFound(err) {
+		p.t.Skip("the installation has no certificates of its own")
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.kubectl("wait", "--for=create", "secret/"+name, "-n", system, "--timeout=60s")
+}
+
+func restartAPIServer(p *place) {
+	p.t.Helper()
+	local(p, "restart", "kube-apiserver")
+}
+
+// local does something to the local cluster, and skips the test on any other.
+func local(p *place, args ...string) {
+	p.t.Helper()
+	err := cluster.Local(p.ctx, args...)
+	if errors.Is(err, harness.ErrNotLocal) {
+		p.t.Skipf("cluster %s: %v", strings.Join(args, " "), err)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// cut drops everything a pod sends to the API server, until the test ends or mend is called.
+func cut(p *place, pod string) (mend func()) {
+	p.t.Helper()
+	ip := p.pod(pod).Status.PodIP
+	p.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := cluster.Local(ctx, "cut", "--mend", ip); err != nil && !errors.Is(err, harness.ErrNotLocal) {
+			p.t.Errorf("mending the network of %s: %v", ip, err)
+		}
+	})
+	local(p, "cut", ip)
+	return func() { p.t.Helper(); local(p, "cut", "--mend", ip) }
+}
+
+func TestNetworkCutAndMended(t *testing.T) {
+	p := newPlace(t)
+	p.create(waiting(writeSample(burstBytes, "text")))
+	pod := p.running("run", "step-write")
+	wantInjected(p, pod)
+	mend := cut(p, pod)
+	p.release(pod, "step-write")
+	waitForLog(p, pod, "step-write", "cannot publish results yet: the API server at")
+	mend()
+	tr := p.taskRun("run")
+	taskRunSucceeded(t, tr)
+	wantResults(t, tr.Status.Results, map[string]*pipelinev1.ResultValue{"text": text(sample(burstBytes))})
+}
+
+func TestNetworkCutForGood(t *testing.T) {
+	p := newPlace(t)
+	configure(p, "timeout", "20s")
+	p.create(waiting(writeSample(burstBytes, "text")))
+	pod := p.running("run", "step-write")
+	wantInjected(p, pod)
+	cut(p, pod)
+	p.release(pod, "step-write")
+	tr := p.taskRun("run")
+	failedWith(t, tr, `"step-write" exited with code 74`, "the API server at", "could not be asked", "20s")
+	if got := tr.Status.Steps[0].TerminationReason; got != result.TerminationReasonNotPublished {
+		t.Errorf("step write: terminationReason %q, want %q", got, result.TerminationReasonNotPublished)
+	}
+	wantResults(t, tr.Status.Results, nil)
+}
+
+// TestAnswerLost breaks the connection after the API server has stored the results and before the publisher has its whole
+// answer: it cannot know, writes them once more, and that is allowed because it is the same.
+func TestAnswerLost(t *testing.T) {
+	p := newPlace(t)
+	between, err := newBreaking(p.ctx)
+	if err != nil {
+		t.Skipf("needs a node that is this machine: %v", err)
+	}
+	p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(burstBytes, "text")), "      image: IMAGE\n", fmt.Sprintf(`      image: IMAGE
+      env:
+      - {name: KUBERNETES_SERVICE_HOST, value: %q}
+      - {name: KUBERNETES_SERVICE_PORT, value: %q}
+`, between.host, between.port), 1))
+	want := map[string]*pipelinev1.ResultValue{"text": text(sample(burstBytes))}
+	select {
+	case <-between.broken:
+	case <-p.ctx.Done():
+		t.Fatal("the publisher never came to the proxy")
+	}
+	stored, err := cluster.TaskRun(p.ctx, p.namespace, "run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantResults(t, stored.Status.Results, want)
+	close(between.goOn)
+	tr := p.taskRun("run")
+	taskRunSucceeded(t, tr)
+	wantResults(t, tr.Status.Results, want)
+	if between.connections.Load() < 2 {
+		t.Error("the publisher did not come again")
+	}
+}

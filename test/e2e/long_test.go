@@ -1,0 +1,32 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+)
+
+// long says that the long forms are asked for: the numbers of docs/measurements.md, for which `make test-long` sets
+// INDELIBLE_LONG. The short forms make the same statements with fewer runs.
+var long = os.Getenv("INDELIBLE_LONG") != ""
+
+// often is how many times to do a thing: the first number in a long run, else the second.
+func often(inLong, inShort int) int {
+	if long {
+		return inLong
+	}
+	return inShort
+}
+
+// newLongPlace is newPlace for what may take longer than a flow.
+func newLongPlace(t *testing.T, within time.Duration) *place {
+	t.Helper()
+	p := newPlace(t)
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	t.Cleanup(cancel)
+	p.ctx = ctx
+	return p
+}
