@@ -206,7 +206,7 @@ func (s *stage) withoutGuard(t *testing.T) {
 		Webhooks:   guard.Webhooks,
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), bound)
 		defer cancel()
 		if _, err := webhooks.Create(ctx, again, metav1.CreateOptions{}); err != nil {
 			t.Errorf("creating the guard's webhook configuration anew: %v", err)
@@ -214,6 +214,7 @@ func (s *stage) withoutGuard(t *testing.T) {
 		if err := s.awaitDenialBy(ctx, guardDenies); err != nil {
 			t.Error(err)
 		}
+		settle(&place{t: t, ctx: ctx, namespace: s.namespace})
 	})
 	s.must(webhooks.Delete(s.ctx, guard.Name, metav1.DeleteOptions{}))
 	s.must(s.awaitDenialBy(s.ctx, policyDenies))

@@ -27,14 +27,14 @@ type ending struct {
 	end func(p *place, pod string)
 	// more are results beyond those Tekton has, because the publisher could still speak; less are those it could not publish.
 	more, less []string
-	// judge takes the place of the comparison, where Tekton has two outcomes or cannot come to such an end; see there.
-	judge func(t *testing.T, p *place, with, without outcome)
+	// judge takes the place of the comparison, where Tekton has two ways to end it or cannot come to such an end; see there.
+	judge func(t *testing.T, p *place, with, without verdict)
 }
 
 const endless = "exec sleep 3600"
 
 // TestEndings runs each TaskRun twice at a time, in a namespace with Indelible and in one without: Tekton itself says
-// what the outcome has to be. Condition, reasons, exit codes and small results must be the same.
+// what the verdict has to be. Condition, reasons, exit codes and small results must be the same.
 func TestEndings(t *testing.T) {
 	endings := []ending{
 		{name: "a step that fails", last: "exit 3"},
@@ -86,7 +86,7 @@ func (e ending) compare(t *testing.T) {
 		e.end(with, pods[0])
 		e.end(without, pods[1])
 	}
-	got, want := outcomeOf(with.taskRun("run")), outcomeOf(without.taskRun("run"))
+	got, want := verdictOf(with.taskRun("run")), verdictOf(without.taskRun("run"))
 	t.Logf("Tekton alone: %s", want)
 	if e.judge != nil {
 		e.judge(t, with, got, want)
@@ -161,15 +161,15 @@ spec:
 `, e.spec, e.step, last)
 }
 
-// outcome is what Tekton says of a TaskRun that has ended, without what differs from one TaskRun to the next.
-type outcome struct {
+// verdict is what Tekton says of a TaskRun that has ended, without what differs from one TaskRun to the next.
+type verdict struct {
 	ending  string
 	results map[string]string
 }
 
-func (o outcome) String() string { return fmt.Sprintf("%sresults %v", o.ending, o.results) }
+func (o verdict) String() string { return fmt.Sprintf("%sresults %v", o.ending, o.results) }
 
-func outcomeOf(tr *pipelinev1.TaskRun) outcome {
+func verdictOf(tr *pipelinev1.TaskRun) verdict {
 	condition := tr.Status.GetCondition(apis.ConditionSucceeded)
 	var b strings.Builder
 	fmt.Fprintf(&b, "Succeeded %s %s: %s\n", condition.Status, condition.Reason, strings.ReplaceAll(condition.Message, tr.Namespace, "NAMESPACE"))
@@ -187,12 +187,12 @@ func outcomeOf(tr *pipelinev1.TaskRun) outcome {
 	for _, r := range tr.Status.Results {
 		results[r.Name] = r.Value.StringVal
 	}
-	return outcome{b.String(), results}
+	return verdict{b.String(), results}
 }
 
 // parentKilled: in plain Tekton a step's parent is the container's first process, and the kernel lets no process of the
 // container kill that. With a publisher it is not, and a step can. The TaskRun then fails, and keeps its results.
-func parentKilled(t *testing.T, _ *place, with, without outcome) {
+func parentKilled(t *testing.T, _ *place, with, without verdict) {
 	t.Helper()
 	if !strings.Contains(without.ending, "Succeeded True") {
 		t.Errorf("Tekton alone: %s", without)
@@ -208,9 +208,9 @@ const ownValue = `tr -d '\n' < /proc/sys/kernel/random/uuid | tee $(results.text
 // endedOrRunAgain: when a pod disappears, Tekton either sees its end before, and the TaskRun fails; or it does not, and makes
 // the same attempt again in another pod, which does not count as a retry. Which of both is a race inside Tekton. Indelible
 // must leave both possible: had the first pod published, the second could not, because results are written once.
-func endedOrRunAgain(t *testing.T, p *place, with, without outcome) {
+func endedOrRunAgain(t *testing.T, p *place, with, without verdict) {
 	t.Helper()
-	for who, o := range map[string]outcome{"with Indelible": with, "Tekton alone": without} {
+	for who, o := range map[string]verdict{"with Indelible": with, "Tekton alone": without} {
 		if !strings.Contains(o.ending, "Succeeded True") && !strings.Contains(o.ending, `StepFailed: "step-write" exited with code 255`) {
 			t.Errorf("%s: %s\nwant the first pod's failure or the second's success", who, o)
 		}

@@ -112,16 +112,14 @@ func stepLog(p *place, pod string) string {
 	return string(text)
 }
 
-const replicas = "app.kubernetes.io/name=indelible-webhook"
-
 // killReplica ends a webhook replica without a grace period, and waits until another is in its place.
 func killReplica(p *place) {
 	p.t.Helper()
-	list, err := cluster.Kube.CoreV1().Pods(system).List(p.ctx, metav1.ListOptions{LabelSelector: replicas})
-	if err != nil || len(list.Items) == 0 {
-		p.t.Fatalf("finding a webhook replica: %d, %v", len(list.Items), err)
+	pods := replicas(p)
+	if len(pods) == 0 {
+		p.t.Fatal("there is no webhook replica")
 	}
-	if err := cluster.Kube.CoreV1().Pods(system).Delete(p.ctx, list.Items[0].Name, *metav1.NewDeleteOptions(0)); err != nil {
+	if err := cluster.Kube.CoreV1().Pods(system).Delete(p.ctx, pods[0].Name, *metav1.NewDeleteOptions(0)); err != nil {
 		p.t.Fatal(err)
 	}
 	ready(p.t)
@@ -129,7 +127,7 @@ func killReplica(p *place) {
 
 func killReplicas(p *place) {
 	p.t.Helper()
-	err := cluster.Kube.CoreV1().Pods(system).DeleteCollection(p.ctx, *metav1.NewDeleteOptions(0), metav1.ListOptions{LabelSelector: replicas})
+	err := cluster.Kube.CoreV1().Pods(system).DeleteCollection(p.ctx, *metav1.NewDeleteOptions(0), metav1.ListOptions{LabelSelector: replicaLabel})
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -18,7 +18,11 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-const deployment = "indelible-webhook"
+// The webhook, and the label of its replicas.
+const (
+	deployment   = "indelible-webhook"
+	replicaLabel = "app.kubernetes.io/name=" + deployment
+)
 
 // waiting is a TaskRun named run whose only step writes a result and then waits to be released.
 func waiting(script string) string {
@@ -237,7 +241,7 @@ func restart(p *place) {
 		}
 		return out
 	}
-	old := strings.Fields(run("get", "pods", "-l", "app.kubernetes.io/name=indelible-webhook", "-o", "name"))
+	old := strings.Fields(run("get", "pods", "-l", replicaLabel, "-o", "name"))
 	run("rollout", "restart", "deployment/"+deployment)
 	run("rollout", "status", "deployment/"+deployment, "--timeout=120s")
 	run(append([]string{"wait", "--for=delete", "--timeout=120s"}, old...)...)

@@ -19,7 +19,7 @@ func scale(p *place, replicas string) {
 	p.t.Helper()
 	p.kubectl("scale", "deployment/"+deployment, "-n", system, "--replicas="+replicas)
 	if replicas == "0" {
-		p.kubectl("wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=indelible-webhook", "-n", system, "--timeout=120s")
+		p.kubectl("wait", "--for=delete", "pod", "-l", replicaLabel, "-n", system, "--timeout=120s")
 		return
 	}
 	p.kubectl("rollout", "status", "deployment/"+deployment, "-n", system, "--timeout=120s")

@@ -168,7 +168,7 @@ func anySame(before, now map[string]string) bool {
 // replicas lists the webhook's Pods that are to stay.
 func replicas(p *place) []corev1.Pod {
 	p.t.Helper()
-	pods, err := cluster.Kube.CoreV1().Pods(system).List(p.ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=" + deployment})
+	pods, err := cluster.Kube.CoreV1().Pods(system).List(p.ctx, metav1.ListOptions{LabelSelector: replicaLabel})
 	if err != nil {
 		p.t.Fatal(err)
 	}

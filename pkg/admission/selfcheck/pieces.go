@@ -11,7 +11,7 @@ const (
 
 // Policies are the ValidatingAdmissionPolicies that must be in place, each with a ValidatingAdmissionPolicyBinding of
 // the same name. They are those of config/policy; the webhook's ClusterRole lets it read them by name.
-var Policies = []string{"indelible-results"}
+var Policies = []string{"indelible-results", "indelible-pods"}
 
 // A piece is one object without which the grant is unguarded. As text, and as the metric's label, it is "kind/name".
 type piece struct{ kind, name string }
