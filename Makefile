@@ -73,7 +73,7 @@ test-cluster-tool: ## Unit tests of test/cluster, a module of its own
 
 # Neither the policy nor the publisher that it builds are seen by go's cache of test results.
 .PHONY: test-oracle
-test-oracle: ## Compare with Tekton's and the API server's own code, a module of its own (cold 4 min, warm 1 min)
+test-oracle: ## Compare with Tekton's and the API server's own code, a module of its own (cold 5 min, warm 1.5 min)
 	go -C test/oracle vet ./...
 	go -C test/oracle test -count 1 ./...
 
