@@ -40,6 +40,7 @@ func TestConsuming(t *testing.T) {
 		{"140 KB in args are refused at once", func(p *place) {
 			refusedAtOnce(p, byArgument, `step "use": argument 4 has 140000 bytes (136.72 KiB)`)
 		}},
+		{"a refused Task is tried again as often as it asks for, and no more", refusedWithRetries},
 		{"a Task that needs larger results than there may be is refused at once", sizeOverLimit},
 		{"a Task that needs large results but opted out is refused at once", sizeOptedOut},
 		{"a Task whose size cannot be read is refused at once", sizeMisspelt},
@@ -294,6 +295,17 @@ func wantRefused(p *place, taskRun string, texts ...string) {
 		if n := strings.Count(described, text); n < 2 {
 			p.t.Errorf("kubectl describe shows %q %d times, want it in condition and event:\n%s", text, n, described)
 		}
+	}
+}
+
+func refusedWithRetries(p *place) {
+	p.create(taskRunWith("retries: 1", `
+steps:
+- {name: use, image: IMAGE, command: [sh], args: [-c, "true", "`+sample(140_000)+`"]}`))
+	tr := p.taskRun("run")
+	failedWith(p.t, tr, `step "use": argument 3 has 140000 bytes`)
+	if len(tr.Status.RetriesStatus) != 1 {
+		p.t.Errorf("%d attempts before the last, want 1", len(tr.Status.RetriesStatus))
 	}
 }
 
