@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -25,6 +26,9 @@ type stage struct {
 
 func newStage(p *place) *stage {
 	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 4*bound) // a table is a thousand flows
+	p.t.Cleanup(cancel)
+	p.ctx = ctx
 	controller, err := cluster.As("system:serviceaccount:tekton-pipelines:tekton-pipelines-controller",
 		"system:serviceaccounts", "system:serviceaccounts:tekton-pipelines", "system:authenticated")
 	p.must(err)
