@@ -95,7 +95,7 @@ mutate-guard: ## Take away each rule of the guard, and of the policy on the clus
 # With INDELIBLE_LONG the end-to-end tests take their long form, whose figures are in docs/measurements.md.
 .PHONY: test-long
 test-long: export INDELIBLE_LONG := yes
-test-long: test ## All tests in their long form, and the local cluster's own life: interrupted starts, a clean end (LONGTIME more)
+test-long: test ## All tests in their long form, and the local cluster's own life: interrupted starts, a clean end (about an hour more on two cores)
 	$(if $(EXISTING),@echo "no local cluster to test",go -C test/cluster test -tags cluster -run TestLifecycle -count 1 -timeout 45m -v .)
 
 .PHONY: test-e2e

@@ -20,7 +20,7 @@ func (c *Cluster) PatchTimes(ctx context.Context) (Histogram, error) {
 		return nil, fmt.Errorf("reading the API server's metrics: %w", err)
 	}
 	return readHistogram(string(text), "apiserver_request_duration_seconds",
-		`group="tekton.dev"`, `resource="taskruns"`, `subresource="status"`, `verb="PATCH"`), nil
+		`dry_run=""`, `group="tekton.dev"`, `resource="taskruns"`, `subresource="status"`, `verb="PATCH"`, `version="v1"`), nil
 }
 
 // readHistogram adds up the series of a histogram that have all of some labels, written as in the text format.
