@@ -162,16 +162,19 @@ dist/indelible-%.tar: bin/% $(LOCAL)
 push: $(IMAGES) ## Push the images to IMAGE_REPO
 	$(call pushes)
 
-# What `kubectl apply -k config/default` installs, with this build's images.
+# What `kubectl apply -k config/default` installs, with this build's images. A tag may be used again, as dev is: the
+# annotation makes that the webhook is rolled out all the same.
 .PHONY: dist/install/kustomization.yaml
-dist/install/kustomization.yaml:
+dist/install/kustomization.yaml: dist/indelible-webhook.tar
 	@mkdir -p dist/install
 	@sed 's|image: indelible-publisher:dev|image: $(PREFIX)indelible-publisher:$(VERSION)|' config/base/config.yaml > dist/install/config.yaml
 	@printf '%s\n' 'apiVersion: kustomize.config.k8s.io/v1beta1' 'kind: Kustomization' 'sortOptions: {order: fifo}' \
 	  'resources: [../../config/default]' \
 	  'images: [{name: indelible-webhook, newName: $(PREFIX)indelible-webhook, newTag: $(VERSION)}]' \
 	  'configMapGenerator: [{name: indelible-config, namespace: indelible-system, behavior: merge, files: [config.yaml]}]' \
-	  'generatorOptions: {disableNameSuffixHash: true}' > $@
+	  'generatorOptions: {disableNameSuffixHash: true}' \
+  'patches:' '- patch: |' '    {apiVersion: apps/v1, kind: Deployment, metadata: {name: indelible-webhook, namespace: indelible-system},' \
+  "    spec: {template: {metadata: {annotations: {indelible.dev/build: $$(sha256sum < $< | cut -c1-16)}}}}}" > $@
 
 $(LOCAL): $(shell find test/cluster -name '*.go' -o -name 'go.*' -path 'test/cluster/*' 2>/dev/null)
 	go -C test/cluster build -o $@ .
