@@ -107,6 +107,7 @@ type race struct {
 	known        []placed            // what the pod has last seen stored, in that order
 	cached       *pipelinev1.TaskRun // what an informer that lags behind has
 	owner        metav1.OwnerReference
+	taskSpec     *pipelinev1.TaskSpec
 	story        []string
 }
 
@@ -177,8 +178,9 @@ spec:
 		return err
 	}
 	r.owner = *metav1.NewControllerRef(tr, pipelinev1.SchemeGroupVersion.WithKind("TaskRun"))
+	r.taskSpec = tr.Spec.TaskSpec
 	return r.startAttempt(func(status *pipelinev1.TaskRunStatus) {
-		status.TaskSpec = tr.Spec.TaskSpec
+		status.TaskSpec = r.taskSpec
 		r.progress(status, "started")
 	})
 }

@@ -154,7 +154,8 @@ func (r *race) newOverwrite() *overwrite {
 		running := pipelinev1.StepState{Name: "build", Container: "step-build"}
 		running.Running = &corev1.ContainerStateRunning{StartedAt: metav1.Now()}
 		status.Steps = []pipelinev1.StepState{running}
-		status.PodName = r.podName // found by its label, also when the copy is too old to name it
+		// Both it has also when the copy is too old to have them: the pod by its label, the Task from the spec.
+		status.PodName, status.TaskSpec = r.podName, r.taskSpec
 		r.progress(status, fmt.Sprintf("round %d", r.round))
 	}}
 }
