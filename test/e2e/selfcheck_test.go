@@ -23,6 +23,11 @@ func TestUnguardedGrant(t *testing.T) {
 
 	p.kubectl("delete", "validatingadmissionpolicybinding", "indelible-results")
 	wantNotReady(p, "ValidatingAdmissionPolicyBinding/indelible-results", "does not exist. Put it back: kubectl apply -k config/policy; or take the grant away: kubectl delete -k config/rbac")
+	for _, pod := range replicas(p) { // events come after the fact
+		if _, err := cluster.Events(p.ctx, system, pod.Name, "UnguardedGrant"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	described := p.kubectl("describe", "pods", "-n", system, "-l", "app.kubernetes.io/name="+deployment)
 	if got := len(eventLines(described, "UnguardedGrant")); got == 0 {
 		t.Errorf("`kubectl describe pods` shows no event UnguardedGrant:\n%s", described)
