@@ -5,9 +5,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/klog/v2"
 )
 
 // heldSink is an API server that takes the first event only when it is told to, and counts what it is asked to store.
@@ -47,8 +45,6 @@ func aboutTaskRun(name string) *corev1.ObjectReference {
 // TestDenialsAreBounded: reporting never waits for an API server, and the denials of one TaskRun are few however many
 // there are, whether their texts are the same or not.
 func TestDenialsAreBounded(t *testing.T) {
-	klog.SetLogger(logr.Discard()) // the recorder says of each event that it drops it
-	t.Cleanup(klog.ClearLogger)
 	for name, text := range map[string]func(int) string{
 		"the same write again and again": func(int) string { return "denied" },
 		"ever different writes":          func(i int) string { return fmt.Sprintf("denied result %d", i) },
