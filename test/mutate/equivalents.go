@@ -22,6 +22,7 @@ var equivalents = map[string]string{
 	"sameJSON: operand errB == nil":            scanned,
 	"interpret: if err != nil #2":              "Tekton takes any text for a value",
 	"typed: if err != nil #2":                  "a value that Tekton has read always marshals",
+	"referenceOf: operand err != nil":          "a TaskRun that cannot be read has no name, which is asked next",
 	"isRetry: operand ok":                      "what is no list counts as empty, and an empty one is never one longer than another",
 	"writerOf: operand !ok":                    "what has no second part has an empty name, which is asked next",
 	"patchList: operand !present":              "an absent list is empty, which is asked next",

@@ -94,3 +94,27 @@ func TestDenialsAreBoundedWhateverIsInThem(t *testing.T) {
 		t.Errorf("got %q", b.denials)
 	}
 }
+
+func TestDenialsAtTheEdgesOfTheRules(t *testing.T) {
+	t.Run("leave a pod that may try again because the guard could not read it", func(t *testing.T) {
+		b := newBench(t)
+		b.options.Pods = fakePods(nil)
+		b.guard(ownPod, running, mergePatch(t, running, publish))
+		if len(b.denials) > 0 {
+			t.Errorf("got %q", b.denials)
+		}
+	})
+	t.Run("deny without anybody to report to", func(t *testing.T) {
+		b := newBench(t)
+		b.options.Denials = nil
+		resp, _ := b.guard(otherPod, running, mergePatch(t, running, publish))
+		b.wantDenied(resp, 403, "identity", "not the TaskRun's pod")
+	})
+	t.Run("report a TaskRun without a name under that in the request", func(t *testing.T) {
+		b := newBench(t)
+		b.complete(NewGuard(b.options), request(otherPod, "{}", "{}"))
+		if len(b.denials) != 1 || !strings.Contains(b.denials[0], "Namespace:team,Name:build,UID:,") {
+			t.Errorf("got %q", b.denials)
+		}
+	})
+}
