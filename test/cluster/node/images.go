@@ -23,40 +23,25 @@ func (s State) Load(ctx context.Context, archives []string, log func(string, ...
 		if err != nil {
 			return err
 		}
-		if len(digests) > 0 && containsAll(present, digests) {
-			continue
+		if len(digests) == 0 || !containsAll(present, digests) {
+			log("loading %s", archive)
+			if _, err := s.ctr(ctx, "images", "import", "--local", "--snapshotter", snapshotter(string(s)), archive); err != nil {
+				return fmt.Errorf("load %s: %w", archive, err)
+			}
 		}
-		log("loading %s", archive)
-		if _, err := s.ctr(ctx, "images", "import", "--local", "--snapshotter", snapshotter(string(s)), archive); err != nil {
-			return fmt.Errorf("load %s: %w", archive, err)
-		}
-		if err := s.introduce(ctx, present, digests); err != nil {
+		if err := s.introduce(ctx, digests); err != nil {
 			return fmt.Errorf("load %s: %w", archive, err)
 		}
 	}
 	return nil
 }
 
-// managedLabel is how containerd's Kubernetes service marks the images that it knows by their ID.
+// managedLabel is how containerd's Kubernetes service marks the images that it has given a second name, their ID.
 const managedLabel = "io.cri-containerd.image"
 
-// introduce makes the kubelet's side of containerd look at images whose names were there before, with other content. An
-// import keeps their label, so that it takes them for known, and cannot find their new ID when a pod mounts one as a volume.
-// Without the label it looks again.
-func (s State) introduce(ctx context.Context, before, loaded map[string]string) error {
-	for name, digest := range loaded {
-		if old, replaced := before[name]; !replaced || old == digest {
-			continue
-		}
-		if _, err := s.ctr(ctx, "images", "label", name, managedLabel+"="); err != nil {
-			return err
-		}
-	}
-	return s.known(ctx, loaded)
-}
-
-// known waits until each image has a name that is its ID.
-func (s State) known(ctx context.Context, digests map[string]string) error {
+// introduce waits until each image has its ID for a name, by which pods mount one as a volume. An import under a name that
+// was there before keeps the label, so that the service takes the new content for known. Without the label it looks again.
+func (s State) introduce(ctx context.Context, digests map[string]string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for {
@@ -64,25 +49,36 @@ func (s State) known(ctx context.Context, digests map[string]string) error {
 		if err != nil {
 			return err
 		}
-		ids := map[string]bool{}
-		for name, digest := range present {
-			ids[digest] = ids[digest] || strings.HasPrefix(name, "sha256:")
-		}
-		missing := ""
-		for name, digest := range digests {
-			if !ids[digest] {
-				missing = name
-			}
-		}
-		if missing == "" {
+		strangers := withoutID(present, digests)
+		if len(strangers) == 0 {
 			return nil
+		}
+		for _, name := range strangers {
+			if _, err := s.ctr(ctx, "images", "label", name, managedLabel+"="); err != nil {
+				return err
+			}
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("containerd does not take notice of the image %s: %w", missing, ctx.Err())
-		case <-time.After(100 * time.Millisecond):
+			return fmt.Errorf("containerd does not take notice of %s: %w", strings.Join(strangers, ", "), ctx.Err())
+		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+// withoutID returns the names of images whose digest has no name that is an ID.
+func withoutID(present, digests map[string]string) []string {
+	known := map[string]bool{}
+	for name, digest := range present {
+		known[digest] = known[digest] || strings.HasPrefix(name, "sha256:")
+	}
+	var names []string
+	for name, digest := range digests {
+		if !known[digest] {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func containsAll(present, wanted map[string]string) bool {
