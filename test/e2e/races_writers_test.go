@@ -166,6 +166,7 @@ func (r *race) newRetry() *overwrite {
 		before := status.DeepCopy()
 		before.RetriesStatus, before.TaskSpec = nil, nil // a TaskSpec each would only make the object larger
 		status.RetriesStatus = append(status.RetriesStatus, *before)
+		status.TaskSpec = r.taskSpec
 		status.StartTime, status.CompletionTime, status.PodName, status.Results = nil, nil, "", nil
 		r.progress(status, "to be retried")
 	}}
