@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"regexp"
@@ -36,7 +37,7 @@ func writeNothing(t *testing.T, n int) {
 	if before == first {
 		t.Fatal("a result that was added did not count as a write to etcd: the metric is not what this test takes it for")
 	}
-	stored := string(s.stored(tektonV1, "taskruns/published"))
+	stored := withoutBooks(t, s.stored(tektonV1, "taskruns/published"))
 
 	bodies := []string{statusWith(value, "late"), `{}`, `{"status":{}}`}
 	writes := make(chan string)
@@ -57,12 +58,13 @@ func writeNothing(t *testing.T, n int) {
 	workers.Wait()
 	took := time.Since(start)
 
-	if after := string(s.stored(tektonV1, "taskruns/published")); after != stored {
-		t.Errorf("the TaskRun has changed: before %s, after %s", fingerprint([]byte(stored)), fingerprint([]byte(after)))
+	if after := withoutBooks(t, s.stored(tektonV1, "taskruns/published")); !bytes.Equal(after, stored) {
+		t.Errorf("the TaskRun has changed: before %s, after %s", fingerprint(stored), fingerprint(after))
 	}
 	updates := apiServerCount(s.place, etcdUpdates) - before
 	t.Logf("%d writes in %s, %d updates of TaskRuns in etcd", n, took.Round(time.Millisecond), updates)
-	// Other TaskRuns of the cluster may be written meanwhile.
+	// Other TaskRuns of the cluster may be written meanwhile, and this one's metadata.managedFields once or twice: the API server
+	// sorts those by the time of each writer's last write, and stores a new order though nothing else is new.
 	if updates > n/100 {
 		t.Errorf("%d writes that add nothing led to %d updates in etcd", n, updates)
 	}
