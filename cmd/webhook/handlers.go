@@ -14,7 +14,7 @@ import (
 
 // handlers gives the three handlers what they work with: of the configuration, the part they need, as it is at each
 // request.
-func handlers(configured *config.Watcher, c *cluster, registry prometheus.Registerer, source certificates, log logr.Logger) admission.Options {
+func handlers(configured *config.Watcher, c *cluster, registry prometheus.Registerer, source certificates, guarded func() error, log logr.Logger) admission.Options {
 	injecting := inject.Options{
 		Settings: func() inject.Settings {
 			now := configured.Current()
@@ -27,6 +27,7 @@ func handlers(configured *config.Watcher, c *cluster, registry prometheus.Regist
 			}
 		},
 		Cluster: inject.NewCapability(c.client.Discovery(), c.uncached, time.Now),
+		Guarded: guarded,
 		Metrics: inject.NewMetrics(registry),
 		Log:     log.WithName("inject"),
 	}

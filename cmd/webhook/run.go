@@ -99,7 +99,7 @@ func newWebhook(ctx context.Context, o options, log logr.Logger) (*webhook, erro
 		configured: configured, certificates: source, cluster: c, selfcheck: check,
 		ready: &readiness{certificate: source.Ready, guarded: check.Ready},
 	}
-	requests := admission.NewServer(handlers(configured, c, registry, source, log))
+	requests := admission.NewServer(handlers(configured, c, registry, source, check.Ready, log))
 	for _, e := range []struct {
 		to      **endpoint
 		server  *http.Server

@@ -28,12 +28,12 @@ func TestUnguardedGrant(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	described := p.kubectl("describe", "pods", "-n", system, "-l", "app.kubernetes.io/name="+deployment)
+	described := p.kubectl("describe", "pods", "-n", system, "-l", replicaLabel, "--show-events")
 	if got := len(eventLines(described, "UnguardedGrant")); got == 0 {
 		t.Errorf("`kubectl describe pods` shows no event UnguardedGrant:\n%s", described)
 	}
-	// Not ready, no replica is asked: pods are not injected, and Tekton goes on by itself.
-	p.kubectl("wait", "--for=condition=Ready=False", "pod", "-l", "app.kubernetes.io/name="+deployment, "-n", system, "--timeout=60s")
+	// Pods are not injected, and Tekton goes on by itself.
+	p.kubectl("wait", "--for=condition=Ready=False", "pod", "-l", replicaLabel, "-n", system, "--timeout=60s")
 	wantPlainTekton(p)
 	p.kubectl("apply", "-k", "../../config/policy")
 	wantReady(p)

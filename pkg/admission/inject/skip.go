@@ -25,6 +25,7 @@ const (
 	reasonSPIRE           reason = "spire"
 	reasonNoResults       reason = "no_results"
 	reasonCollision       reason = "collision"
+	reasonUnguarded       reason = "unguarded"
 	reasonError           reason = "error"
 )
 
@@ -41,7 +42,7 @@ const (
 var (
 	skipReasons = []reason{
 		reasonNotTaskRun, reasonOptedOut, reasonAlreadyInjected, reasonWindows, reasonNotEntrypoint, reasonArguments,
-		reasonSidecarLogs, reasonSPIRE, reasonNoResults, reasonCollision, reasonError,
+		reasonSidecarLogs, reasonSPIRE, reasonNoResults, reasonCollision, reasonUnguarded, reasonError,
 	}
 	refusalReasons = []reason{
 		reasonEnvTooLong, reasonArgumentTooLong, reasonSizeInvalid, reasonSizeOverLimit, reasonSizeUnavailable,

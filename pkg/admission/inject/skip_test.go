@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -164,5 +165,24 @@ func addMount(path string) func(tree) {
 	return func(pod tree) {
 		c := at(pod, "spec", "containers", 0).(tree)
 		c["volumeMounts"] = append(c["volumeMounts"].([]any), tree{"name": "theirs", "mountPath": path})
+	}
+}
+
+// TestUnguarded: results are left to Tekton only while what guards their writing is not in place.
+func TestUnguarded(t *testing.T) {
+	const warning = "indelible: results of this Pod keep Tekton's own size limit: what guards the writing of results is not all in place, " +
+		"as the readiness of indelible-webhook says"
+	problem := errors.New("ValidatingAdmissionPolicy/indelible-results does not exist")
+	registry := prometheus.NewPedanticRegistry()
+	after, response := handle(t, Options{Metrics: NewMetrics(registry), Guarded: func() error { return problem }}, readPod(t, "one-step"))
+	if hasPublisher(response) || strings.Join(response.Warnings, "") != warning {
+		t.Errorf("unguarded: patched %v, warnings %q", response.Patches, response.Warnings)
+	}
+	wantVisible(t, after, "unguarded", warning)
+	if diff := cmp.Diff(map[string]float64{"skipped unguarded": 1}, counted(t, registry)); diff != "" {
+		t.Error(diff)
+	}
+	if _, response := handle(t, Options{Guarded: func() error { return nil }}, readPod(t, "one-step")); !hasPublisher(response) {
+		t.Errorf("guarded: patched %v", response.Patches)
 	}
 }

@@ -35,6 +35,8 @@ type Options struct {
 	Settings func() Settings
 	// Cluster is asked for DeliveryAuto; nil means that nothing is known of the cluster.
 	Cluster ClusterInfo
+	// Guarded says why results must not be published now, nil if they may. A nil Guarded knows of no such reason.
+	Guarded func() error
 	// Metrics may be nil.
 	Metrics *Metrics
 	Log     logr.Logger
@@ -109,6 +111,9 @@ func (h *handler) planPublishing(ctx context.Context, pod *corev1.Pod, namespace
 	}
 	if s := skipSteps(pod, steps); s != nil {
 		return nil, s
+	}
+	if h.Guarded != nil && h.Guarded() != nil {
+		return nil, &skip{reasonUnguarded, "what guards the writing of results is not all in place, as the readiness of indelible-webhook says", true}
 	}
 	if settings.Image == "" {
 		return nil, failed(log, errors.New("no publisher image is configured"))
