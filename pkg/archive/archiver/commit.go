@@ -1,0 +1,68 @@
+package archiver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
+)
+
+// committed returns the commit of a run that is in the archive already, nil if there is none: this archiver's, of before it was
+// killed, or another's. One that is damaged is an error, and the run stays: its key is taken, so somebody has to look.
+func (a *Archiver) committed(ctx context.Context, r *run) (*manifest.Commit, error) {
+	key, err := a.Cluster.Commit(r.id())
+	if err != nil {
+		return nil, err
+	}
+	object, err := a.Store.Open(ctx, key)
+	if errors.Is(err, store.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for a commit: %w", err)
+	}
+	data, err := io.ReadAll(io.LimitReader(object, manifest.MaxCommit))
+	if err = errors.Join(err, object.Close()); err != nil {
+		return nil, fmt.Errorf("read commit %s: %w", key, err)
+	}
+	return manifest.Decode(key, data)
+}
+
+// commit writes the marker and reads it back. Of two attempts one commits; the other takes its commit for its own, and its parts back.
+func (u *upload) commit(ctx context.Context) (*manifest.Commit, error) {
+	status, reason := u.run.outcome()
+	c := &manifest.Commit{
+		Cluster: string(u.Cluster), Writer: u.Writer, CommittedAt: u.Now().UTC(), Parts: u.parts,
+		Run: manifest.Run{
+			APIVersion: u.run.APIVersion, Kind: u.run.Kind, Namespace: u.run.Namespace, Name: u.run.Name, UID: string(u.run.UID),
+			Created: u.run.CreationTimestamp.UTC(), Completed: u.run.completed(), Status: status, Reason: reason,
+			Result: resultOf(&u.run.ObjectMeta),
+		},
+	}
+	data, err := manifest.Encode(c)
+	if err != nil {
+		return nil, err
+	}
+	key, err := c.Key()
+	if err != nil {
+		return nil, err
+	}
+	err = u.Store.Create(ctx, key, bytes.NewReader(data))
+	if err != nil && !errors.Is(err, store.ErrExists) {
+		return nil, fmt.Errorf("commit: %w", err) // it may be there all the same: the parts stay, and the next attempt looks
+	}
+	stored, err := u.committed(ctx, u.run)
+	switch {
+	case err != nil:
+		return nil, err
+	case stored == nil:
+		return nil, fmt.Errorf("commit %s is not there after it was written", key)
+	case stored.Parts[0].Key != u.parts[0].Key:
+		return stored, u.discard(ctx)
+	}
+	return stored, nil
+}

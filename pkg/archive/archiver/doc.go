@@ -1,0 +1,17 @@
+// Package archiver moves finished runs into the archive, and lets the cluster forget them only then.
+//
+// The life of a run, a phase a file:
+//
+//	protect   a finalizer keeps the run in the cluster, whoever deletes it
+//	snapshot  a live read: the record is what the API server has now, not what a cache had
+//	logs      the output of each step of each attempt, as far as it can still be had
+//	events    about the run and its pods
+//	upload    each part is stored under a key of this attempt's own, read back and compared
+//	commit    the marker, written last: from here on the run is in the archive
+//	release   annotations say where it is, and the finalizer goes
+//	prune     after its time in the cluster a released run is deleted, if it is still the one that was archived
+//
+// A phase that fails ends the attempt, and the next attempt begins at the beginning: parts are never continued, so nothing has to be
+// remembered. What may have been left behind are parts without a commit (fsck finds them) or a commit without release (the next
+// attempt meets it, and goes on from there). See the conditions under which each state can be left in the files themselves.
+package archiver

@@ -1,0 +1,65 @@
+package archiver
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+)
+
+// upload is one attempt to store a run. Its parts have keys of their own, so that it never meets another attempt's but in the commit.
+type upload struct {
+	*Archiver
+	run    *run
+	writer string
+	parts  []manifest.Part
+}
+
+func newUpload(a *Archiver, r *run) *upload {
+	return &upload{Archiver: a, run: r, writer: strings.ToLower(rand.Text())}
+}
+
+// record stores the run itself.
+func (u *upload) record(ctx context.Context) error {
+	return u.part(ctx, manifest.Part{Type: manifest.Record, State: manifest.Complete}, "record.json", bytes.NewReader(u.run.record))
+}
+
+// part stores one part, reads it back and compares. A crash leaves it without a commit, as an error does where discard fails.
+func (u *upload) part(ctx context.Context, p manifest.Part, name string, content io.Reader) error {
+	key, err := u.Cluster.Part(u.run.id(), u.writer, name)
+	if err != nil {
+		return err
+	}
+	raw, stored, err := manifest.Store(ctx, u.Store, key, content)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	p.Key, p.Content, p.Stored = key, &raw, &stored
+	u.parts = append(u.parts, p)
+	if err := manifest.Verify(ctx, u.Store, &p); err != nil {
+		return fmt.Errorf("read %s back: %w", name, err)
+	}
+	return nil
+}
+
+// missing notes that there is nothing to store.
+func (u *upload) missing(p manifest.Part, reason string) {
+	p.State, p.Reason = manifest.Missing, reason
+	u.parts = append(u.parts, p)
+}
+
+// discard deletes what this attempt has stored, as nobody will ever refer to it. What it does not get to, fsck finds.
+func (u *upload) discard(ctx context.Context) error {
+	var failed error
+	for _, p := range u.parts {
+		if p.Key != "" {
+			failed = errors.Join(failed, u.Store.Delete(context.WithoutCancel(ctx), p.Key))
+		}
+	}
+	return failed
+}

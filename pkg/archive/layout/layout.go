@@ -1,0 +1,166 @@
+// Package layout builds and parses the keys of all objects of the archive. Its tests are the specification of the format's
+// paths; what is in the objects is pkg/archive/manifest's, and docs/archive-format.md describes both for people.
+//
+//	clusters/<cluster>/commits/2026/11/20/10/20261120T104211Z.<uid>.json        one for each archived run, written last
+//	clusters/<cluster>/parts/2026/11/20/10/<uid>.<writer>.<part>.gz               what a commit refers to
+//
+// Objects are of two classes. A commit's key follows from the run alone, so that of two archivers, or of one that was killed and
+// its successor, one commits. A part's key has a random writer in it, so that parts never collide: an archiver that
+// died leaves parts that no commit names, which a later fsck finds. Neither is ever changed.
+//
+// The time is the run's creation, in UTC, because everybody who has the run knows it and it never changes. Keys sort
+// by it, and a day or an hour can be listed by prefix.
+package layout
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Cluster is where the objects of one cluster begin. Its name is 1 to 63 lower-case letters, digits and hyphens, beginning and
+// ending with a letter or digit (RFC 1123).
+type Cluster string
+
+var (
+	clusterName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	uidText     = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
+	writerText  = regexp.MustCompile(`^[a-z0-9]{8,32}$`)
+	partText    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,99}(\.[A-Za-z0-9_-]{1,20})*$`)
+)
+
+const (
+	root      = "clusters/"
+	hour      = "2006/01/02/15"
+	stamp     = "20060102T150405Z"
+	extension = ".json"
+)
+
+// ParseCluster checks the name of a cluster.
+func ParseCluster(name string) (Cluster, error) {
+	if !clusterName.MatchString(name) {
+		return "", fmt.Errorf("cluster %q: must be 1 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit", name)
+	}
+	return Cluster(name), nil
+}
+
+// Run is what a run's keys are made of.
+type Run struct {
+	// Created is metadata.creationTimestamp, in seconds as Kubernetes has it.
+	Created time.Time
+	// UID is metadata.uid.
+	UID string
+}
+
+func (r Run) check() error {
+	if !uidText.MatchString(r.UID) {
+		return fmt.Errorf("uid %q: must be 1 to 64 letters, digits and hyphens", r.UID)
+	}
+	if year := r.Created.UTC().Year(); year < 2000 || year > 9999 {
+		return fmt.Errorf("creation time %s of run %s: must be in the years 2000 to 9999", r.Created.UTC().Format(time.RFC3339), r.UID)
+	}
+	return nil
+}
+
+// Commit returns the key of a run's commit.
+func (c Cluster) Commit(r Run) (string, error) {
+	if err := r.check(); err != nil {
+		return "", err
+	}
+	at := r.Created.UTC()
+	return c.Commits() + at.Format(hour) + "/" + at.Format(stamp) + "." + r.UID + extension, nil
+}
+
+// Commits returns what all commits of the cluster begin with.
+func (c Cluster) Commits() string { return root + string(c) + "/commits/" }
+
+// CommitsOn returns what the commits of runs begin with that were created on a day of UTC.
+func (c Cluster) CommitsOn(day time.Time) string {
+	return c.Commits() + day.UTC().Format("2006/01/02/")
+}
+
+// ParseCommit is the reverse of Commit.
+func ParseCommit(key string) (Cluster, Run, error) {
+	cluster, rest, err := split(key, "commits")
+	if err != nil {
+		return "", Run{}, err
+	}
+	folder, name := cutLast(rest, "/")
+	at, uid, _ := strings.Cut(strings.TrimSuffix(name, extension), ".")
+	created, err := time.Parse(stamp, at)
+	if err != nil {
+		return "", Run{}, fmt.Errorf("key %s: %q is not a time like %s", key, at, stamp)
+	}
+	run := Run{Created: created, UID: uid}
+	if again, err := cluster.Commit(run); err != nil || again != key {
+		return "", Run{}, errors.Join(fmt.Errorf("key %s is not that of a commit in %s", key, folder), err)
+	}
+	return cluster, run, nil
+}
+
+// Part returns the key of a part of a run: a name such as record.json or log-0-step-build.txt, stored with gzip. writer is
+// random, 8 to 32 lower-case letters and digits, and the same for all parts of one attempt to archive a run.
+func (c Cluster) Part(r Run, writer, part string) (string, error) {
+	if err := r.check(); err != nil {
+		return "", err
+	}
+	if !writerText.MatchString(writer) {
+		return "", fmt.Errorf("writer %q: must be 8 to 32 lower-case letters and digits", writer)
+	}
+	if !partText.MatchString(part) {
+		return "", fmt.Errorf("part %q: must be a name of letters, digits, - and _, with an extension", part)
+	}
+	return c.Parts() + r.Created.UTC().Format(hour) + "/" + r.UID + "." + writer + "." + part + ".gz", nil
+}
+
+// Parts returns what all parts of the cluster begin with.
+func (c Cluster) Parts() string { return root + string(c) + "/parts/" }
+
+// PartsOf returns what all parts of a run begin with, whoever wrote them.
+func (c Cluster) PartsOf(r Run) (string, error) {
+	if err := r.check(); err != nil {
+		return "", err
+	}
+	return c.Parts() + r.Created.UTC().Format(hour) + "/" + r.UID + ".", nil
+}
+
+// ParsePart says whose part a key is. The creation time is not in it: only its hour is.
+func ParsePart(key string) (cluster Cluster, uid, writer, part string, err error) {
+	cluster, rest, err := split(key, "parts")
+	if err != nil {
+		return "", "", "", "", err
+	}
+	folder, name := cutLast(rest, "/")
+	uid, name, _ = strings.Cut(name, ".")
+	writer, name, _ = strings.Cut(name, ".")
+	part = strings.TrimSuffix(name, ".gz")
+	at, err := time.Parse(hour, folder)
+	if err != nil {
+		return "", "", "", "", fmt.Errorf("key %s: %q is not an hour like %s", key, folder, hour)
+	}
+	if again, err := cluster.Part(Run{Created: at, UID: uid}, writer, part); err != nil || again != key {
+		return "", "", "", "", errors.Join(fmt.Errorf("key %s is not that of a part", key), err)
+	}
+	return cluster, uid, writer, part, nil
+}
+
+func split(key, class string) (Cluster, string, error) {
+	segments := strings.SplitN(key, "/", 4)
+	if len(segments) != 4 || segments[0]+"/" != root || segments[2] != class {
+		return "", "", fmt.Errorf("key %s is not one of %s", key, class)
+	}
+	cluster, err := ParseCluster(segments[1])
+	if err != nil {
+		return "", "", fmt.Errorf("key %s: %w", key, err)
+	}
+	return cluster, segments[3], nil
+}
+
+func cutLast(text, separator string) (before, after string) {
+	if i := strings.LastIndex(text, separator); i >= 0 {
+		return text[:i], text[i+len(separator):]
+	}
+	return "", text
+}

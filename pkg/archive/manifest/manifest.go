@@ -1,0 +1,202 @@
+// Package manifest is what a commit says: of which run, in which Result and Record, and what the parts of its archive are, each with
+// size, digests and whether it is complete. It also writes parts, and compares what a store holds with what a commit says.
+//
+// A commit is one line of JSON, not compressed, so that the bucket and jq are enough to find a run. Fields are only ever
+// added. A reader that meets an apiVersion it does not know leaves the run alone.
+package manifest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/indelible-ci/indelible/pkg/archive/layout"
+)
+
+// What a commit says of itself.
+const (
+	APIVersion = "archive.indelible.dev/v1"
+	Kind       = "Commit"
+)
+
+// Commit says that a run is in the archive: it is written after all its parts were stored, read back and compared.
+type Commit struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	// Cluster is where the run was.
+	Cluster string `json:"cluster"`
+	// Writer names the program and version, for people; CommittedAt is by its clock.
+	Writer      string    `json:"writer"`
+	CommittedAt time.Time `json:"committedAt"`
+	Run         Run       `json:"run"`
+	// Parts has the record first, then logs in the order of steps and attempts, then events.
+	Parts []Part `json:"parts"`
+}
+
+// Run is what lists and retention need to know of a run without reading its record.
+type Run struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Namespace  string `json:"namespace"`
+	Name       string `json:"name"`
+	UID        string `json:"uid"`
+	// Created is metadata.creationTimestamp; Completed is status.completionTime, zero where the run has none.
+	Created   time.Time  `json:"created"`
+	Completed *time.Time `json:"completed,omitempty"`
+	// Reason is that of the condition Succeeded, such as Succeeded, Failed, Cancelled, TaskRunTimeout; Status is its status.
+	Status string `json:"status"`
+	Reason string `json:"reason,omitempty"`
+	// Result is the name of the Result that the run belongs to, without its parent: Tekton Results' grouping.
+	Result string `json:"result"`
+}
+
+// State is how much of a part there is.
+type State string
+
+// States of parts. What is not complete has a reason.
+const (
+	// Complete: all there was.
+	Complete State = "complete"
+	// Truncated: an end or a beginning is lost, and known to be.
+	Truncated State = "truncated"
+	// Missing: nothing is stored.
+	Missing State = "missing"
+)
+
+// PartType says what a part holds.
+type PartType string
+
+// Types of parts.
+const (
+	// Record is the run as the API server had it, without metadata.managedFields.
+	Record PartType = "record"
+	// Log is the output of one container in one attempt, as the kubelet had it.
+	Log PartType = "log"
+	// Events is a list of the events about the run and its pods (v1.EventList).
+	Events PartType = "events"
+)
+
+// Part is one object, or that there is none.
+type Part struct {
+	Type  PartType `json:"type"`
+	State State    `json:"state"`
+	// Reason says why a part is not complete.
+	Reason string `json:"reason,omitempty"`
+	// Container and Attempt are a log's; attempts count from 0.
+	Container string `json:"container,omitempty"`
+	Attempt   int    `json:"attempt,omitempty"`
+	// Key is the object's, empty for a missing part.
+	Key string `json:"key,omitempty"`
+	// Content is what was archived, Stored what is in the object: the same, compressed with gzip.
+	Content *Sum `json:"content,omitempty"`
+	Stored  *Sum `json:"stored,omitempty"`
+}
+
+// Sum is the size of some bytes and their digest.
+type Sum struct {
+	Bytes int64 `json:"bytes"`
+	// SHA256 is in lower-case hexadecimal digits.
+	SHA256 string `json:"sha256"`
+}
+
+// MaxCommit bounds a commit, in bytes: one of a run with a thousand logs is a quarter of it.
+const MaxCommit = 1 << 20
+
+// Encode returns the object of a commit, or why it must not be written.
+func Encode(c *Commit) ([]byte, error) {
+	c.APIVersion, c.Kind = APIVersion, Kind
+	if err := c.check(); err != nil {
+		return nil, fmt.Errorf("commit of run %s: %w", c.Run.UID, err)
+	}
+	data, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("commit of run %s: %w", c.Run.UID, err)
+	}
+	return append(data, '\n'), nil
+}
+
+// ErrVersion is the error of a commit that a later version of the format wrote.
+var ErrVersion = errors.New("the commit is of a version that this program does not know")
+
+// Decode reads the object at the key of a commit. A commit that is not that key's, or not whole, is an error: nothing that
+// is damaged passes for an archived run.
+func Decode(key string, data []byte) (*Commit, error) {
+	c := &Commit{}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	if err := decoder.Decode(c); err != nil {
+		return nil, fmt.Errorf("commit %s: %w", key, err)
+	}
+	if decoder.More() {
+		return nil, fmt.Errorf("commit %s: something follows its end", key)
+	}
+	if c.Kind == Kind && c.APIVersion != APIVersion {
+		return nil, fmt.Errorf("commit %s: %s: %w", key, c.APIVersion, ErrVersion)
+	}
+	if err := c.check(); err != nil {
+		return nil, fmt.Errorf("commit %s: %w", key, err)
+	}
+	if own, err := c.Key(); err != nil || own != key {
+		return nil, errors.Join(fmt.Errorf("commit %s is of another run: %s", key, own), err)
+	}
+	return c, nil
+}
+
+// Key is where the commit belongs.
+func (c *Commit) Key() (string, error) {
+	cluster, err := layout.ParseCluster(c.Cluster)
+	if err != nil {
+		return "", err
+	}
+	return cluster.Commit(c.ID())
+}
+
+// ID is what the keys of the run are made of.
+func (c *Commit) ID() layout.Run { return layout.Run{Created: c.Run.Created, UID: c.Run.UID} }
+
+func (c *Commit) check() error {
+	if c.APIVersion != APIVersion || c.Kind != Kind {
+		return fmt.Errorf("apiVersion %q and kind %q must be %s and %s", c.APIVersion, c.Kind, APIVersion, Kind)
+	}
+	if c.Run.Namespace == "" || c.Run.Name == "" || c.Run.Kind == "" || c.Run.Result == "" || c.CommittedAt.IsZero() {
+		return errors.New("run.namespace, run.name, run.kind, run.result and committedAt are required")
+	}
+	if _, err := c.Key(); err != nil {
+		return err
+	}
+	if len(c.Parts) == 0 || c.Parts[0].Type != Record || c.Parts[0].State != Complete {
+		return errors.New("parts[0] must be a complete record")
+	}
+	for i := range c.Parts {
+		if err := c.checkPart(&c.Parts[i]); err != nil {
+			return fmt.Errorf("parts[%d]: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (c *Commit) checkPart(p *Part) error {
+	switch {
+	case p.Type != Record && p.Type != Log && p.Type != Events:
+		return fmt.Errorf("type %q is not one of %s, %s, %s", p.Type, Record, Log, Events)
+	case (p.State == Complete) != (p.Reason == ""):
+		return errors.New("a part has a reason if, and only if, it is not complete")
+	case p.State == Missing && (p.Key != "" || p.Content != nil || p.Stored != nil):
+		return errors.New("a missing part has no key and no sums")
+	case p.State == Missing:
+		return nil
+	case p.State != Complete && p.State != Truncated:
+		return fmt.Errorf("state %q is not one of %s, %s, %s", p.State, Complete, Truncated, Missing)
+	case p.Content == nil || p.Stored == nil:
+		return errors.New("content and stored are required")
+	}
+	cluster, uid, _, _, err := layout.ParsePart(p.Key)
+	if err != nil {
+		return err
+	}
+	if string(cluster) != c.Cluster || uid != c.Run.UID {
+		return fmt.Errorf("key %s is of another run", p.Key)
+	}
+	return nil
+}

@@ -1,0 +1,234 @@
+package manifest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/indelible-ci/indelible/pkg/archive/store"
+)
+
+const (
+	uid       = "6e21a8a5-bd27-4f4b-a14b-0f4e4e2c3a11"
+	recordKey = "clusters/prod/parts/2026/11/20/10/" + uid + ".k3v9x2m4q8.record.json.gz"
+	commitKey = "clusters/prod/commits/2026/11/20/10/20261120T104211Z." + uid + ".json"
+)
+
+func example() *Commit {
+	completed := time.Date(2026, 11, 20, 10, 43, 0, 0, time.UTC)
+	return &Commit{
+		Cluster: "prod", Writer: "indelible-archiver v1", CommittedAt: time.Date(2026, 11, 20, 10, 44, 0, 0, time.UTC),
+		Run: Run{
+			APIVersion: "tekton.dev/v1", Kind: "TaskRun", Namespace: "team", Name: "build-x7", UID: uid,
+			Created: time.Date(2026, 11, 20, 10, 42, 11, 0, time.UTC), Completed: &completed, Status: "True", Reason: "Succeeded", Result: uid,
+		},
+		Parts: []Part{
+			{Type: Record, State: Complete, Key: recordKey, Content: &Sum{5, "aa"}, Stored: &Sum{6, "bb"}},
+			{Type: Log, State: Missing, Reason: "the pod is gone", Container: "step-build", Attempt: 1},
+		},
+	}
+}
+
+// The format: what is in archives out there.
+func TestEncode(t *testing.T) {
+	const want = `{"apiVersion":"archive.indelible.dev/v1","kind":"Commit","cluster":"prod","writer":"indelible-archiver v1","committedAt":"2026-11-20T10:44:00Z",` +
+		`"run":{"apiVersion":"tekton.dev/v1","kind":"TaskRun","namespace":"team","name":"build-x7","uid":"` + uid + `","created":"2026-11-20T10:42:11Z",` +
+		`"completed":"2026-11-20T10:43:00Z","status":"True","reason":"Succeeded","result":"` + uid + `"},"parts":[` +
+		`{"type":"record","state":"complete","key":"` + recordKey + `","content":{"bytes":5,"sha256":"aa"},"stored":{"bytes":6,"sha256":"bb"}},` +
+		`{"type":"log","state":"missing","reason":"the pod is gone","container":"step-build","attempt":1}]}` + "\n"
+	got, err := Encode(example())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Error(diff)
+	}
+	back, err := Decode(commitKey, got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(example(), back, cmp.Transformer("", func(c Commit) Commit { c.APIVersion, c.Kind = APIVersion, Kind; return c })); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestForbiddenCommits(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*Commit)
+		want   string
+	}{
+		"a run without a name":        {func(c *Commit) { c.Run.Name = "" }, "run.name"},
+		"a run without a uid":         {func(c *Commit) { c.Run.UID = "" }, "uid"},
+		"a cluster that is a path":    {func(c *Commit) { c.Cluster = "../prod" }, "cluster"},
+		"no parts":                    {func(c *Commit) { c.Parts = nil }, "a complete record"},
+		"no record":                   {func(c *Commit) { c.Parts = c.Parts[1:] }, "a complete record"},
+		"half a record":               {func(c *Commit) { c.Parts[0].State = Truncated; c.Parts[0].Reason = "r" }, "a complete record"},
+		"a part of another run":       {func(c *Commit) { c.Parts[0].Key = strings.Replace(recordKey, uid, "other", 1) }, "another run"},
+		"a part of another cluster":   {func(c *Commit) { c.Parts[0].Key = strings.Replace(recordKey, "prod", "test", 1) }, "another run"},
+		"a part without a digest":     {func(c *Commit) { c.Parts[0].Stored = nil }, "required"},
+		"a missing log and no reason": {func(c *Commit) { c.Parts[1].Reason = "" }, "has a reason"},
+		"a missing log with a key":    {func(c *Commit) { c.Parts[1].Key = recordKey }, "no key"},
+		"a state that is none":        {func(c *Commit) { c.Parts[1].State = "lost" }, "state"},
+		"a type that is none":         {func(c *Commit) { c.Parts[1].Type = "lost" }, "type"},
+	} {
+		t.Run("forbid "+name, func(t *testing.T) {
+			c := example()
+			test.change(c)
+			if _, err := Encode(c); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestForbiddenObjects(t *testing.T) {
+	good, err := Encode(example())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct{ key, data, want string }{
+		"an empty object":          {commitKey, "", "EOF"},
+		"half a commit":            {commitKey, string(good[:len(good)/2]), "unexpected EOF"},
+		"two commits":              {commitKey, string(good) + string(good), "follows its end"},
+		"another run's commit":     {strings.Replace(commitKey, uid, "other", 1), string(good), "another run"},
+		"another kind":             {commitKey, `{"apiVersion":"v1","kind":"List"}`, "kind"},
+		"a later format's version": {commitKey, strings.Replace(string(good), "indelible.dev/v1", "indelible.dev/v2", 1), ErrVersion.Error()},
+	} {
+		t.Run("forbid "+name, func(t *testing.T) {
+			if _, err := Decode(test.key, []byte(test.data)); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+// What is stored is gzip, by the standard library's reader, and the digests are sha256sum's.
+func TestStoreAndOpen(t *testing.T) {
+	root := t.TempDir()
+	s := directory(t, root)
+	for name, content := range map[string]string{"empty": "", "short": "hello\n", "long": strings.Repeat("a line of a log\n", 1<<18)} {
+		t.Run(name, func(t *testing.T) {
+			key := strings.Replace(recordKey, "record", name, 1)
+			raw, stored, err := Store(t.Context(), s, key, strings.NewReader(content))
+			if err != nil {
+				t.Fatal(err)
+			}
+			object, err := os.ReadFile(filepath.Join(root, key))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := (Sum{int64(len(content)), digest([]byte(content))}); raw != want {
+				t.Errorf("content: got %+v, want %+v", raw, want)
+			}
+			if want := (Sum{int64(len(object)), digest(object)}); stored != want {
+				t.Errorf("stored: got %+v, want %+v", stored, want)
+			}
+			unpacked, err := gzip.NewReader(bytes.NewReader(object))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(unpacked); err != nil || string(got) != content {
+				t.Errorf("the standard library reads %d bytes, %v", len(got), err)
+			}
+			part := &Part{Type: Record, State: Complete, Key: key, Content: &raw, Stored: &stored}
+			if err := Verify(t.Context(), s, part); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestVerifyFindsDamage(t *testing.T) {
+	content := strings.Repeat("0123456789abcdef", 4096)
+	for name, damage := range map[string]func(object []byte) []byte{
+		"a changed byte":        func(o []byte) []byte { o[len(o)/2] ^= 1; return o },
+		"a lost end":            func(o []byte) []byte { return o[:len(o)-9] },
+		"an empty object":       func([]byte) []byte { return nil },
+		"something after it":    func(o []byte) []byte { return append(o, 0) },
+		"a second gzip member":  func(o []byte) []byte { return append(o, o...) },
+		"other content, packed": func([]byte) []byte { return packed(t, strings.Repeat("x", len(content))) },
+		"the same, packed anew": func([]byte) []byte { return packed(t, content) },
+	} {
+		t.Run("find "+name, func(t *testing.T) {
+			root := t.TempDir()
+			s := directory(t, root)
+			raw, stored, err := Store(t.Context(), s, recordKey, strings.NewReader(content))
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(root, recordKey)
+			object, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, damage(object), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			part := &Part{Type: Record, State: Complete, Key: recordKey, Content: &raw, Stored: &stored}
+			if err := Verify(t.Context(), s, part); !errors.Is(err, ErrDamaged) {
+				t.Errorf("got %v, want ErrDamaged", err)
+			}
+		})
+	}
+	part := &Part{Type: Record, State: Complete, Key: recordKey, Content: &Sum{}, Stored: &Sum{}}
+	if err := Verify(t.Context(), directory(t, t.TempDir()), part); !errors.Is(err, store.ErrNotExist) {
+		t.Errorf("no object: got %v, want ErrNotExist", err)
+	}
+}
+
+func TestStoreFails(t *testing.T) {
+	s := directory(t, t.TempDir())
+	broken := errors.New("the kubelet hung up")
+	if _, _, err := Store(t.Context(), s, recordKey, io.MultiReader(strings.NewReader("half"), failing{broken})); !errors.Is(err, broken) {
+		t.Errorf("got %v, want %v", err, broken)
+	}
+	if _, err := s.Open(t.Context(), recordKey); !errors.Is(err, store.ErrNotExist) {
+		t.Errorf("got %v, want nothing stored", err)
+	}
+	for _, want := range []error{nil, store.ErrExists} {
+		if _, _, err := Store(t.Context(), s, recordKey, strings.NewReader(strings.Repeat("x", 1<<22))); !errors.Is(err, want) {
+			t.Errorf("got %v, want %v", err, want)
+		}
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+func directory(t *testing.T, root string) store.Store {
+	t.Helper()
+	d, err := store.NewDirectory(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+func packed(t *testing.T, content string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := io.WriteString(z, content); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}

@@ -1,0 +1,258 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr/testr"
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/indelible-ci/indelible/pkg/archive/archiver"
+	"github.com/indelible-ci/indelible/pkg/archive/fsck"
+	"github.com/indelible-ci/indelible/pkg/archive/layout"
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
+)
+
+// A TaskRun's way from its first step to the archive, and out of the cluster. The archiver runs in the test.
+func TestArchiveOfATaskRun(t *testing.T) {
+	t.Parallel()
+	p, a := newPlace(t), newTestArchive(t)
+	p.create(`
+apiVersion: tekton.dev/v1
+kind: TaskRun
+metadata: {name: run, labels: {triggers.tekton.dev/triggers-eventid: push-17}}
+spec:
+  taskSpec:
+    results: [{name: text}]
+    steps:
+    - {name: build, image: IMAGE, script: "echo building; until [ -e /tekton/home/go ]; do sleep 0.2; done; printf done > $(results.text.path)"}
+    - {name: test, image: IMAGE, script: "seq 1 20000; printf 'no newline at the end'"}
+`)
+	ref := archiver.Reference{Resource: archiver.Resources[0], Namespace: p.namespace, Name: "run"}
+	pod := p.running("run", "step-build")
+	a.want(p, ref, archiver.Waiting)
+	p.release(pod, "step-build")
+	taskRunSucceeded(t, p.taskRun("run"))
+
+	var before map[string]any
+	if err := json.Unmarshal([]byte(p.kubectl("get", "taskrun", "run", "-n", p.namespace, "-o", "json")), &before); err != nil {
+		t.Fatal(err)
+	}
+	a.want(p, ref, archiver.Archived)
+	a.want(p, ref, archiver.Archived) // again: nothing changes
+
+	commit := a.onlyCommit(p)
+	var record map[string]any
+	if err := json.Unmarshal([]byte(a.content(p, commit.Parts[0])), &record); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, record); diff != "" {
+		t.Errorf("the record is not what kubectl showed: %s", diff)
+	}
+	var numbers strings.Builder
+	for i := 1; i <= 20000; i++ {
+		fmt.Fprintln(&numbers, i)
+	}
+	if got := a.content(p, commit.Parts[1]); got != "building\n" {
+		t.Errorf("log of build: %q", got)
+	}
+	if got, want := a.content(p, commit.Parts[2]), numbers.String()+"no newline at the end"; got != want {
+		t.Errorf("log of test: %s, want %s", fingerprint([]byte(got)), fingerprint([]byte(want)))
+	}
+	var events corev1.EventList
+	if err := json.Unmarshal([]byte(a.content(p, commit.Parts[3])), &events); err != nil {
+		t.Fatal(err)
+	}
+	for _, reason := range []string{"Started", "Succeeded", "Scheduled"} {
+		if !slices.ContainsFunc(events.Items, func(e corev1.Event) bool { return e.Reason == reason }) {
+			t.Errorf("no event %s", reason)
+		}
+	}
+	tr := p.taskRun("run")
+	for key, want := range map[string]string{
+		"results.tekton.dev/result": p.namespace + "/results/push-17",
+		"results.tekton.dev/record": p.namespace + "/results/push-17/records/" + string(tr.UID),
+		"results.tekton.dev/stored": "true",
+	} {
+		if got := tr.Annotations[key]; got != want {
+			t.Errorf("annotation %s is %q, want %q", key, got, want)
+		}
+	}
+	if slices.Contains(tr.Finalizers, archiver.Finalizer) {
+		t.Error("not released")
+	}
+	if pruned, err := a.archiver.Prune(p.ctx, ref); err != nil || !pruned {
+		t.Fatalf("pruned: %v, %v", pruned, err)
+	}
+	if _, err := cluster.TaskRun(p.ctx, p.namespace, "run"); !apierrors.IsNotFound(err) {
+		t.Errorf("still there: %v", err)
+	}
+	a.fsck(p, fsck.Totals{Commits: 1, Parts: 4})
+}
+
+// A run that is deleted while it runs stays until it is archived as it was then.
+func TestArchiveOfADeletedTaskRun(t *testing.T) {
+	t.Parallel()
+	p, a := newPlace(t), newTestArchive(t)
+	p.create(taskRunOf("- {name: text}", "echo started; until [ -e /tekton/home/go ]; do sleep 0.2; done"))
+	ref := archiver.Reference{Resource: archiver.Resources[0], Namespace: p.namespace, Name: "run"}
+	p.running("run", "step-write")
+	a.want(p, ref, archiver.Waiting)
+	p.kubectl("delete", "taskrun", "run", "-n", p.namespace, "--wait=false")
+	a.want(p, ref, archiver.Archived)
+	a.want(p, ref, archiver.Gone)
+	commit := a.onlyCommit(p)
+	if log := commit.Parts[1]; log.State != manifest.Truncated || a.content(p, log) != "started\n" {
+		t.Errorf("log: %+v", log)
+	}
+	if commit.Run.Status != "Unknown" {
+		t.Errorf("status %s, want Unknown: it was running", commit.Run.Status)
+	}
+	a.fsck(p, fsck.Totals{Commits: 1, Parts: len(commit.Parts)})
+}
+
+// An archiver that dies at any of its writes is followed by one that archives the run.
+func TestArchiveAfterFailures(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.create(taskRunOf("- {name: text}", "echo hello; printf true > $(results.text.path)"))
+	taskRunSucceeded(t, p.taskRun("run"))
+	ref := archiver.Reference{Resource: archiver.Resources[0], Namespace: p.namespace, Name: "run"}
+	const writes = 4 // record, log, events, commit
+	for persisted, what := range map[bool]string{false: "failed", true: "failed but persisted"} {
+		for n := range writes {
+			t.Run(fmt.Sprintf("%s at write %d", what, n+1), func(t *testing.T) {
+				a := newTestArchive(t)
+				broken := &failingStore{Store: a.store, at: n, persisted: persisted}
+				if _, err := a.with(t, broken).Archive(p.ctx, ref); !errors.Is(err, errStore) {
+					t.Fatalf("got %v, want the store's error", err)
+				}
+				if tr := p.taskRun("run"); tr.Annotations["results.tekton.dev/stored"] != "" {
+					t.Fatal("released")
+				}
+				// Each archive is new to the run: what released it in the one before is taken away.
+				a.want(p, ref, archiver.Archived)
+				p.kubectl("annotate", "taskrun", "run", "-n", p.namespace, "indelible.dev/archived-", "results.tekton.dev/stored-")
+				a.fsck(p, fsck.Totals{Commits: 1, Parts: 3})
+			})
+		}
+	}
+}
+
+var errStore = errors.New("the store does not answer")
+
+// failingStore fails one creation, after it was done or instead.
+type failingStore struct {
+	store.Store
+	at        int
+	persisted bool
+}
+
+func (f *failingStore) Create(ctx context.Context, key string, body io.Reader) error {
+	f.at--
+	if f.at != -1 {
+		return f.Store.Create(ctx, key, body)
+	}
+	if f.persisted {
+		return errors.Join(errStore, f.Store.Create(ctx, key, body))
+	}
+	return errStore
+}
+
+type testArchive struct {
+	store    store.Store
+	archiver *archiver.Archiver
+}
+
+func newTestArchive(t *testing.T) *testArchive {
+	t.Helper()
+	s, err := store.NewDirectory(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &testArchive{store: s}
+	a.archiver = a.with(t, s)
+	return a
+}
+
+// with is an archiver that stores into s.
+func (a *testArchive) with(t *testing.T, s store.Store) *archiver.Archiver {
+	t.Helper()
+	made, err := archiver.New(archiver.Options{Cluster: "e2e", Store: s, Config: cluster.Config, Writer: "e2e", Now: time.Now, Log: testr.New(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+func (a *testArchive) want(p *place, ref archiver.Reference, want archiver.Outcome) {
+	p.t.Helper()
+	if got, err := a.archiver.Archive(p.ctx, ref); err != nil || got != want {
+		p.t.Fatalf("archive: %s, %v; want %s", got, err, want)
+	}
+}
+
+func (a *testArchive) onlyCommit(p *place) *manifest.Commit {
+	p.t.Helper()
+	var commits []*manifest.Commit
+	for info, err := range a.store.List(p.ctx, layout.Cluster("e2e").Commits(), "") {
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		object, err := a.store.Open(p.ctx, info.Key)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		data, err := io.ReadAll(object)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		commit, err := manifest.Decode(info.Key, data)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		commits = append(commits, commit)
+	}
+	if len(commits) != 1 {
+		p.t.Fatalf("%d commits, want 1", len(commits))
+	}
+	return commits[0]
+}
+
+func (a *testArchive) content(p *place, part manifest.Part) string {
+	p.t.Helper()
+	content, err := manifest.Open(p.ctx, a.store, &part)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	data, err := io.ReadAll(content)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return string(data)
+}
+
+// fsck checks that nothing is damaged, and that nothing but abandoned parts was left.
+func (a *testArchive) fsck(p *place, want fsck.Totals) {
+	p.t.Helper()
+	got, err := fsck.Check(p.ctx, fsck.Options{Store: a.store, Cluster: "e2e", Now: time.Now(), Found: func(f fsck.Finding) {
+		if f.Kind != fsck.Abandoned {
+			p.t.Error(f)
+		}
+	}})
+	if err != nil || got.Commits != want.Commits || got.Parts != want.Parts {
+		p.t.Errorf("fsck: %+v, %v; want %+v", got, err, want)
+	}
+}
