@@ -4,10 +4,10 @@ SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 
 VERSION ?= dev
-# The Tekton Pipelines release of the local cluster: empty is the one all is measured with. TEKTON_LTS is the oldest
-# long-term-support release that is still supported.
+# The Tekton Pipelines release of the local cluster: empty is the one all is measured with. TEKTON_LTS is of the oldest
+# long-term-support release that is still supported: its latest patch of which the module proxy has all dependencies.
 TEKTON_VERSION ?=
-TEKTON_LTS     := 1.9.6
+TEKTON_LTS     ?= 1.9.2
 GOLANGCI_LINT_VERSION := v2.15.0
 
 # Built tools and the cluster's binaries outlive the tree: they take long to build and depend on pinned versions only.

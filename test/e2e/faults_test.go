@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -35,8 +36,8 @@ func TestFaults(t *testing.T) {
 		// felt: publishers must have met it, and say so in their steps' logs.
 		felt bool
 	}{
-		{"one webhook replica after the other is killed", nil, func(p *place) { killReplica(p); killReplica(p) }, false},
-		{"all webhook replicas are killed, twice", killReplicas, func(p *place) { ready(p.t); killReplicas(p) }, true},
+		{"one webhook replica after the other is killed", nil, killOneByOne, false},
+		{"all webhook replicas are killed, twice", killAllTwice, func(p *place) { ready(p.t) }, true},
 		{"the webhook's certificates are revoked and made anew, twice", nil, func(p *place) { revokeCertificates(p); revokeCertificates(p) }, false},
 		{"the API server is killed and comes back", nil, restartAPIServer, true},
 	} {
@@ -118,24 +119,41 @@ func stepLog(p *place, pod string) string {
 	return string(text)
 }
 
-// killReplica ends a webhook replica without a grace period, and waits until another is in its place.
-func killReplica(p *place) {
+// killOneByOne kills each webhook replica's process, the next when the one before runs again.
+func killOneByOne(p *place) {
 	p.t.Helper()
-	pods := replicas(p)
-	if len(pods) == 0 {
-		p.t.Fatal("there is no webhook replica")
+	for _, pod := range replicas(p) {
+		killReplicas(p, pod)()
 	}
-	if err := cluster.Kube.CoreV1().Pods(system).Delete(p.ctx, pods[0].Name, *metav1.NewDeleteOptions(0)); err != nil {
-		p.t.Fatal(err)
-	}
-	ready(p.t)
 }
 
-func killReplicas(p *place) {
+// killAllTwice kills the processes of all webhook replicas, and when they run again, once more: this time the kubelet
+// waits ten seconds before it starts them.
+func killAllTwice(p *place) {
 	p.t.Helper()
-	err := cluster.Kube.CoreV1().Pods(system).DeleteCollection(p.ctx, *metav1.NewDeleteOptions(0), metav1.ListOptions{LabelSelector: replicaLabel})
-	if err != nil {
-		p.t.Fatal(err)
+	killReplicas(p, replicas(p)...)()
+	killReplicas(p, replicas(p)...)
+}
+
+// killReplicas ends webhook replicas by SIGKILL, so that nothing under way is answered. What it returns waits until they run
+// again. Deleting a pod, even without a grace period, lets it finish what it has begun.
+func killReplicas(p *place, pods ...corev1.Pod) (wait func()) {
+	p.t.Helper()
+	there := &place{t: p.t, ctx: p.ctx, namespace: system}
+	for _, pod := range pods {
+		there.kill(pod.Name, "webhook", func(process) bool { return true }, syscall.SIGKILL)
+	}
+	return func() {
+		p.t.Helper()
+		for _, pod := range pods {
+			_, err := cluster.WaitPod(p.ctx, system, pod.Name, func(now *corev1.Pod) bool {
+				s := now.Status.ContainerStatuses[0]
+				return s.Ready && s.RestartCount > pod.Status.ContainerStatuses[0].RestartCount
+			})
+			if err != nil {
+				p.t.Fatal(err)
+			}
+		}
 	}
 }
 

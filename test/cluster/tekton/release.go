@@ -20,9 +20,10 @@ const ShellImage = "docker.io/library/busybox:local"
 
 const modulePath = "github.com/tektoncd/pipeline"
 
-// sums pins the releases that may be asked for by number alone: the one that all is measured with, and the oldest
-// long-term-support release that is still supported.
+// sums pins the releases that may be asked for by number alone: the one that all is measured with, and patch
+// releases of the oldest long-term-support release that is still supported.
 var sums = map[string]string{
+	"1.9.2":  "h1:uKEt6CGLmkeKLdKIZnel0gn8lfQ1P7+398yystdBuHU=",
 	"1.9.6":  "h1:j/yUWklZwuhF6HaM6jyjlf+pmLMcW8+WLksqhb2/j9I=",
 	"1.15.0": "h1:ZGboFUaEdpYurZWqeGT5rn9e6qmomGL/gLSKhHp2vvQ=",
 }
