@@ -51,7 +51,7 @@ demo: cluster-up install ## Start a cluster, install Indelible, pass large resul
 	go run ./test/demo
 
 .PHONY: test
-test: test-unit test-cluster-tool test-oracle cluster-up install test-e2e cluster-down ## All tests (cold 45 min, warm 10 min)
+test: test-unit test-cluster-tool test-oracle cluster-up install test-e2e cluster-down ## All tests (cold 60 min, warm 16 min)
 
 ##@ Tests
 

@@ -211,7 +211,7 @@ const ownValue = `tr -d '\n' < /proc/sys/kernel/random/uuid | tee $(results.text
 func endedOrRunAgain(t *testing.T, p *place, with, without verdict) {
 	t.Helper()
 	for who, o := range map[string]verdict{"with Indelible": with, "Tekton alone": without} {
-		if !strings.Contains(o.ending, "Succeeded True") && !strings.Contains(o.ending, `StepFailed: "step-write" exited with code 255`) {
+		if !strings.Contains(o.ending, "Succeeded True") && !strings.Contains(o.ending, `Failed: "step-write" exited with code 255`) {
 			t.Errorf("%s: %s\nwant the first pod's failure or the second's success", who, o)
 		}
 	}
