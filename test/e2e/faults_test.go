@@ -43,7 +43,10 @@ func TestFaults(t *testing.T) {
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			p := newPlace(t)
-			t.Cleanup(func() { ready(t) })
+			t.Cleanup(func() {
+				ready(t)
+				awaitInjection(p)
+			})
 			b := newBurst(p, often(24, 8), spread)
 			b.wantInjected()
 			if fault.first != nil {
@@ -165,6 +168,20 @@ func ready(t *testing.T) {
 	if _, err := cluster.Kubectl(ctx, "rollout", "status", "deployment/"+deployment, "-n", system, "--timeout=180s"); err != nil {
 		t.Errorf("the webhook did not come back: %v", err)
 	}
+}
+
+// awaitInjection waits until new pods get a publisher: after its certificates were revoked, an API server may not trust
+// a replica that is ready for some seconds more, and creates pods without asking.
+func awaitInjection(p *place) {
+	p.t.Helper()
+	for i := 0; p.ctx.Err() == nil; i++ {
+		name := fmt.Sprintf("probe-%d", i)
+		p.create(strings.Replace(taskRunOf(`- {name: text}`, `printf probe > $(results.text.path)`), "{name: run}", "{name: "+name+"}", 1))
+		if p.pod(p.taskRun(name).Status.PodName).Annotations[result.InjectedAnnotation] != "" {
+			return
+		}
+	}
+	p.t.Error("new pods get no publisher")
 }
 
 // revokeCertificates deletes the Secret with the CA and the serving certificate: all that was issued becomes worthless. It
