@@ -24,11 +24,11 @@ func Store(ctx context.Context, to store.Store, key string, content io.Reader) (
 	done := make(chan error, 1)
 	go func() {
 		err := compress(writer, io.TeeReader(content, in))
-		writer.CloseWithError(err) // nil is EOF
+		_ = writer.CloseWithError(err) // nil is EOF
 		done <- err
 	}()
 	err = to.Create(ctx, key, io.TeeReader(reader, out))
-	reader.CloseWithError(errStopped) // ends compress where Create did not read to the end
+	_ = reader.CloseWithError(errStopped) // ends compress where Create did not read to the end
 	if compressing := <-done; compressing != nil && !errors.Is(compressing, errStopped) && err == nil {
 		err = compressing
 	}
@@ -102,7 +102,7 @@ func (r *partReader) Read(p []byte) (int, error) {
 	n, err := r.unpacked.Read(p)
 	_, _ = r.content.Write(p[:n])
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return n, r.compare()
 	case err != nil:
 		return n, r.damaged(err)

@@ -137,7 +137,10 @@ func testList(t *testing.T, open func() store.Store) {
 			}
 		}
 	}
-	for range s.List(t.Context(), "", "") {
+	for _, err := range s.List(t.Context(), "", "") {
+		if err != nil {
+			t.Error(err)
+		}
 		break // a caller that has seen enough
 	}
 }
