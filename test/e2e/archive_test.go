@@ -108,7 +108,8 @@ func TestArchiveOfADeletedTaskRun(t *testing.T) {
 	p, a := newPlace(t), newTestArchive(t)
 	p.create(taskRunOf("- {name: text}", "echo started; until [ -e /tekton/home/go ]; do sleep 0.2; done"))
 	ref := archiver.Reference{Resource: archiver.Resources[0], Namespace: p.namespace, Name: "run"}
-	p.running("run", "step-write")
+	pod := p.running("run", "step-write")
+	waitForLog(p, pod, "step-write", "started") // Tekton's entrypoint runs before the script does
 	a.want(p, ref, archiver.Waiting)
 	p.kubectl("delete", "taskrun", "run", "-n", p.namespace, "--wait=false")
 	a.want(p, ref, archiver.Archived)
@@ -211,15 +212,7 @@ func (a *testArchive) onlyCommit(p *place) *manifest.Commit {
 		if err != nil {
 			p.t.Fatal(err)
 		}
-		object, err := a.store.Open(p.ctx, info.Key)
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		data, err := io.ReadAll(object)
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		commit, err := manifest.Decode(info.Key, data)
+		commit, err := manifest.Read(p.ctx, a.store, info.Key)
 		if err != nil {
 			p.t.Fatal(err)
 		}

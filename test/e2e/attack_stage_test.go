@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -26,9 +25,7 @@ type stage struct {
 
 func newStage(p *place) *stage {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 4*bound) // a table is a thousand flows
-	p.t.Cleanup(cancel)
-	p.ctx = ctx
+	p.give(4 * bound) // a table is a thousand flows
 	controller, err := cluster.As("system:serviceaccount:tekton-pipelines:tekton-pipelines-controller",
 		"system:serviceaccounts", "system:serviceaccounts:tekton-pipelines", "system:authenticated")
 	p.must(err)

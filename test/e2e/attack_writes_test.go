@@ -5,7 +5,6 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
-	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -15,14 +14,7 @@ import (
 
 // A pod may write as often as it likes, within the API server's own fairness. A write that adds nothing costs a request,
 // and no write to etcd: neither disk, nor events for those who watch.
-func TestWritesThatAddNothing(t *testing.T) { writeNothing(t, 500) }
-
-func TestLongWritesThatAddNothing(t *testing.T) {
-	if os.Getenv("INDELIBLE_LONG") == "" {
-		t.Skip("long: make test-long")
-	}
-	writeNothing(t, 10_000)
-}
+func TestWritesThatAddNothing(t *testing.T) { writeNothing(t, often(10_000, 500)) }
 
 // etcdUpdates counts the API server's transactions on TaskRuns.
 var etcdUpdates = regexp.MustCompile(`(?m)^etcd_requests_total\{[^}]*operation="update",resource="taskruns"[^}]*\} ([0-9.e+]+)$`)

@@ -25,8 +25,13 @@ func often(inLong, inShort int) int {
 func newLongPlace(t *testing.T, within time.Duration) *place {
 	t.Helper()
 	p := newPlace(t)
-	ctx, cancel := context.WithTimeout(context.Background(), within)
-	t.Cleanup(cancel)
-	p.ctx = ctx
+	p.give(within)
 	return p
+}
+
+// give sets how much time the place has from now on.
+func (p *place) give(within time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	p.t.Cleanup(cancel)
+	p.ctx = ctx
 }

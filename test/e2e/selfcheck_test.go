@@ -80,7 +80,7 @@ func failedLooks(p *place) string {
 func wantReady(p *place) {
 	p.t.Helper()
 	awaitReadyz(p, "200", "ok")
-	p.kubectl("wait", "--for=condition=Ready", "pod", "-l", "app.kubernetes.io/name="+deployment, "-n", system, "--timeout=60s")
+	p.kubectl("wait", "--for=condition=Ready", "pod", "-l", replicaLabel, "-n", system, "--timeout=60s")
 	if lines := unguarded(p); len(lines) > 0 {
 		p.t.Errorf("metrics %q, want all zero", lines)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
@@ -18,18 +17,11 @@ func (a *Archiver) committed(ctx context.Context, r *run) (*manifest.Commit, err
 	if err != nil {
 		return nil, err
 	}
-	object, err := a.Store.Open(ctx, key)
+	c, err := manifest.Read(ctx, a.Store, key)
 	if errors.Is(err, store.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("look for a commit: %w", err)
-	}
-	data, err := io.ReadAll(io.LimitReader(object, manifest.MaxCommit))
-	if err = errors.Join(err, object.Close()); err != nil {
-		return nil, fmt.Errorf("read commit %s: %w", key, err)
-	}
-	return manifest.Decode(key, data)
+	return c, err
 }
 
 // commit writes the marker and reads it back. Of two attempts one commits; the other takes its commit for its own, and its parts back.

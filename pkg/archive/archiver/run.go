@@ -2,7 +2,6 @@ package archiver
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -79,7 +78,7 @@ func parse(resource schema.GroupVersionResource, object []byte) (*run, error) {
 	}
 	r.TypeMeta = known.TypeMeta
 	if r.UID == "" || r.Kind == "" || r.CreationTimestamp.IsZero() {
-		return nil, errors.Join(fmt.Errorf("read %s: not an object of the API server", resource.Resource))
+		return nil, fmt.Errorf("read %s: not an object of the API server", resource.Resource)
 	}
 	return r, nil
 }

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
@@ -132,21 +131,18 @@ func (c *check) commit(ctx context.Context, info store.Info) error {
 	}
 	c.totals.Commits++
 	c.totals.Bytes += info.Size
-	data, err := read(ctx, c.Store, info.Key)
-	if errors.Is(err, store.ErrNotExist) {
-		return nil // deleted since it was listed
-	}
-	if err != nil {
-		return err
-	}
-	commit, err := manifest.Decode(info.Key, data)
+	commit, err := manifest.Read(ctx, c.Store, info.Key)
 	switch {
+	case errors.Is(err, store.ErrNotExist):
+		return nil // deleted since it was listed
 	case errors.Is(err, manifest.ErrVersion):
 		c.found(Finding{Kind: UnknownVersion, Key: info.Key, Detail: err.Error()})
 		return nil
-	case err != nil:
+	case errors.Is(err, manifest.ErrDamaged):
 		c.found(Finding{Kind: DamagedCommit, Key: info.Key, Detail: err.Error()})
 		return nil
+	case err != nil:
+		return err
 	}
 	for i := range commit.Parts {
 		if err := c.part(ctx, commit, &commit.Parts[i]); err != nil {
@@ -197,13 +193,4 @@ func (c *check) parts(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func read(ctx context.Context, from store.Store, key string) ([]byte, error) {
-	object, err := from.Open(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	data, err := io.ReadAll(io.LimitReader(object, manifest.MaxCommit))
-	return data, errors.Join(err, object.Close())
 }

@@ -7,12 +7,15 @@ package manifest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
 // What a commit says of itself.
@@ -120,9 +123,17 @@ func Encode(c *Commit) ([]byte, error) {
 // ErrVersion is the error of a commit that a later version of the format wrote.
 var ErrVersion = errors.New("the commit is of a version that this program does not know")
 
-// Decode reads the object at the key of a commit. A commit that is not that key's, or not whole, is an error: nothing that
+// Decode reads the object at the key of a commit. A commit that is not that key's, or not whole, is ErrDamaged: nothing that
 // is damaged passes for an archived run.
 func Decode(key string, data []byte) (*Commit, error) {
+	c, err := decode(key, data)
+	if err != nil && !errors.Is(err, ErrVersion) {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return c, err
+}
+
+func decode(key string, data []byte) (*Commit, error) {
 	c := &Commit{}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	if err := decoder.Decode(c); err != nil {
@@ -141,6 +152,19 @@ func Decode(key string, data []byte) (*Commit, error) {
 		return nil, errors.Join(fmt.Errorf("commit %s is of another run: %s", key, own), err)
 	}
 	return c, nil
+}
+
+// Read reads a commit from a store. Its errors are Decode's, store.ErrNotExist, and what else may befall a read.
+func Read(ctx context.Context, from store.Store, key string) (*Commit, error) {
+	object, err := from.Open(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("read commit: %w", err)
+	}
+	data, err := io.ReadAll(io.LimitReader(object, MaxCommit))
+	if err = errors.Join(err, object.Close()); err != nil {
+		return nil, fmt.Errorf("read commit %s: %w", key, err)
+	}
+	return Decode(key, data)
 }
 
 // Key is where the commit belongs.

@@ -51,7 +51,7 @@ func compress(to io.Writer, from io.Reader) error {
 	return z.Close()
 }
 
-// ErrDamaged is the error of a part whose object is not what the commit says.
+// ErrDamaged is the error of a commit that is none, and of a part whose object is not what the commit says.
 var ErrDamaged = errors.New("the object is not what was archived")
 
 // Verify reads a part back and compares it with what the commit says, both as stored and as it was. The error is
