@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -43,8 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	log := newLogger(stderr, o.logLevel)
-	ctrllog.SetLogger(log)
-	klog.SetLogger(log)
+	setLibrariesLogger(log)
 	w, err := newWebhook(ctx, o, log)
 	if err == nil {
 		err = w.serve(ctx)
@@ -54,6 +54,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+var librariesLogger sync.Once
+
+// setLibrariesLogger is for what controller-runtime and client-go say. Theirs is one variable of the process, without a
+// lock, that the client's goroutines read to their end: only the first run of a process may set it.
+func setLibrariesLogger(log logr.Logger) {
+	librariesLogger.Do(func() {
+		ctrllog.SetLogger(log)
+		klog.SetLogger(log)
+	})
 }
 
 // certificates is where the serving certificate comes from.
