@@ -131,7 +131,7 @@ func TestArchiveAfterFailures(t *testing.T) {
 	p.create(taskRunOf("- {name: text}", "echo hello; printf true > $(results.text.path)"))
 	taskRunSucceeded(t, p.taskRun("run"))
 	ref := archiver.Reference{Resource: archiver.Resources[0], Namespace: p.namespace, Name: "run"}
-	const writes = 4 // record, log, events, commit
+	const writes = 2 // log, commit, which has record and events in it
 	for persisted, what := range map[bool]string{false: "failed", true: "failed but persisted"} {
 		for n := range writes {
 			t.Run(fmt.Sprintf("%s at write %d", what, n+1), func(t *testing.T) {
@@ -191,7 +191,7 @@ func newTestArchive(t *testing.T) *testArchive {
 // with is an archiver that stores into s.
 func (a *testArchive) with(t *testing.T, s store.Store) *archiver.Archiver {
 	t.Helper()
-	made, err := archiver.New(archiver.Options{Cluster: "e2e", Store: s, Config: cluster.Config, Writer: "e2e", Now: time.Now, Log: testr.New(t)})
+	made, err := archiver.New(archiver.Options{Cluster: "e2e", Store: s, Config: cluster.Config, Version: "e2e", Now: time.Now, Log: testr.New(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,8 +26,8 @@ type Options struct {
 	// Config reaches the API server. It should have no rate limit on the client's side: the number of workers bounds the
 	// archiver, and the API server's priority and fairness the rest.
 	Config *rest.Config
-	// Writer names program and version in commits.
-	Writer string
+	// Version is the archiver's, Kubernetes the API server's: they are in commits.
+	Version, Kubernetes string
 	Now    func() time.Time
 	Log    logr.Logger
 }

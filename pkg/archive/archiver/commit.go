@@ -28,7 +28,7 @@ func (a *Archiver) committed(ctx context.Context, r *run) (*manifest.Commit, err
 func (u *upload) commit(ctx context.Context) (*manifest.Commit, error) {
 	status, reason := u.run.outcome()
 	c := &manifest.Commit{
-		Cluster: string(u.Cluster), Writer: u.Writer, CommittedAt: u.Now().UTC(), Parts: u.parts,
+		Cluster: string(u.Cluster), Versions: u.versions(), CommittedAt: u.Now().UTC(), Parts: u.parts,
 		Run: manifest.Run{
 			APIVersion: u.run.APIVersion, Kind: u.run.Kind, Namespace: u.run.Namespace, Name: u.run.Name, UID: string(u.run.UID),
 			Created: u.run.CreationTimestamp.UTC(), Completed: u.run.completed(), Status: status, Reason: reason,
@@ -53,7 +53,7 @@ func (u *upload) commit(ctx context.Context) (*manifest.Commit, error) {
 		return nil, err
 	case stored == nil:
 		return nil, fmt.Errorf("commit %s is not there after it was written", key)
-	case stored.Parts[0].Key != u.parts[0].Key:
+	case !stored.CommittedAt.Equal(c.CommittedAt):
 		return stored, u.discard(ctx)
 	}
 	return stored, nil

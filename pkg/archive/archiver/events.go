@@ -1,7 +1,6 @@
 package archiver
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -42,5 +41,5 @@ func (u *upload) events(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list events: %w", err)
 	}
-	return u.part(ctx, manifest.Part{Type: manifest.Events, State: manifest.Complete}, "events.json", bytes.NewReader(data))
+	return u.json(ctx, manifest.Events, "events.json", data)
 }

@@ -12,6 +12,7 @@ import (
 	duckv1 "knative.dev/pkg/apis/duck/v1"
 
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 )
 
 // Resources are what is archived, in the version that is read and stored.
@@ -121,4 +122,11 @@ func (r *run) attempts() []attempt {
 		}
 	}
 	return withPod
+}
+
+// releaseAnnotation is Tekton's: the release that ran it.
+const releaseAnnotation = "pipeline.tekton.dev/release"
+
+func (u *upload) versions() manifest.Versions {
+	return manifest.Versions{Archiver: u.Version, Kubernetes: u.Kubernetes, Tekton: u.run.Annotations[releaseAnnotation]}
 }

@@ -26,7 +26,16 @@ func newUpload(a *Archiver, r *run) *upload {
 
 // record stores the run itself.
 func (u *upload) record(ctx context.Context) error {
-	return u.part(ctx, manifest.Part{Type: manifest.Record, State: manifest.Complete}, "record.json", bytes.NewReader(u.run.record))
+	return u.json(ctx, manifest.Record, "record.json", u.run.record)
+}
+
+// json stores a part that is in memory: in the commit if it is small, with which it is then verified.
+func (u *upload) json(ctx context.Context, of manifest.PartType, name string, content []byte) error {
+	if len(content) <= manifest.MaxInline {
+		u.parts = append(u.parts, manifest.InlinePart(of, content))
+		return nil
+	}
+	return u.part(ctx, manifest.Part{Type: of, State: manifest.Complete}, name, bytes.NewReader(content))
 }
 
 // part stores one part, reads it back and compares. A crash leaves it without a commit, as an error does where discard fails.
@@ -41,7 +50,7 @@ func (u *upload) part(ctx context.Context, p manifest.Part, name string, content
 	}
 	p.Key, p.Content, p.Stored = key, &raw, &stored
 	u.parts = append(u.parts, p)
-	if err := manifest.Verify(ctx, u.Store, &p); err != nil {
+	if err := manifest.VerifyStored(ctx, u.Store, &p); err != nil {
 		return fmt.Errorf("read %s back: %w", name, err)
 	}
 	return nil
