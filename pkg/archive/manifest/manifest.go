@@ -62,6 +62,10 @@ type Run struct {
 	Reason string `json:"reason,omitempty"`
 	// Result is the name of the Result that the run belongs to, without its parent: Tekton Results' grouping.
 	Result string `json:"result"`
+	// ResultAnnotations and SummaryAnnotations are what the user wanted on the Result and in its summary: annotations
+	// results.tekton.dev/resultAnnotations and recordSummaryAnnotations.
+	ResultAnnotations  map[string]string `json:"resultAnnotations,omitempty"`
+	SummaryAnnotations map[string]string `json:"summaryAnnotations,omitempty"`
 }
 
 // State is how much of a part there is.
