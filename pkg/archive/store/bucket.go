@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,16 +16,32 @@ import (
 
 // Bucket is a store in an object store: S3, GCS or Azure, by the driver that opened the bucket. Which drivers a program has is
 // up to what it imports; pkg/archive/store/cloud has them all.
-type Bucket struct{ bucket *blob.Bucket }
+type Bucket struct {
+	bucket *blob.Bucket
+	before func(as func(any) bool) error
+}
 
 // NewBucket makes a store of an open bucket, which Close closes. A bucket shared with others is narrowed by
-// blob.PrefixedBucket before.
-func NewBucket(bucket *blob.Bucket) *Bucket { return &Bucket{bucket} }
+// blob.PrefixedBucket before. The function before, if any, sets what only one driver knows at each upload (see
+// blob.WriterOptions.BeforeWrite).
+func NewBucket(bucket *blob.Bucket, before func(as func(any) bool) error) *Bucket {
+	return &Bucket{bucket, before}
+}
 
-const contentType = "application/octet-stream"
-
-// conflictPause is how long a write that met another under way waits before it looks who won.
-const conflictPause = 100 * time.Millisecond
+const (
+	contentType = "application/octet-stream"
+	// conflictPause is how long a write that met another under way waits before it looks who won.
+	conflictPause = 100 * time.Millisecond
+	// PartSize is in what pieces larger objects are sent: the least that S3 takes. It allows objects of 48 GiB, as S3
+	// takes 10,000 of them.
+	PartSize = 5 << 20
+	// smallSize is up to where an object needs no buffer of a part. The GCS driver takes its buffer at once, and takes
+	// no smaller one.
+	smallSize = 256 << 10
+	// Concurrency is how many pieces of one object are sent at a time: one on its way while the next is made. Many
+	// objects at a time make a pace, not many pieces of one.
+	Concurrency = 2
+)
 
 // Create implements Store.
 func (b *Bucket) Create(ctx context.Context, key string, body io.Reader) error {
@@ -35,8 +52,14 @@ func (b *Bucket) Create(ctx context.Context, key string, body io.Reader) error {
 	upload, cancel := context.WithCancel(ctx)
 	defer cancel()
 	source := &abortingReader{ctx: ctx, from: body, abort: cancel}
+	content, size := buffered(source)
+	if source.err != nil {
+		return fmt.Errorf("create %s: %w", key, source.err)
+	}
 	// Upload, not NewWriter: the Azure driver's writer panics when it loses a race.
-	err := b.bucket.Upload(upload, key, source, &blob.WriterOptions{IfNotExist: true, ContentType: contentType})
+	err := b.bucket.Upload(upload, key, content, &blob.WriterOptions{
+		IfNotExist: true, ContentType: contentType, BufferSize: size, MaxConcurrency: Concurrency, BeforeWrite: b.before,
+	})
 	if source.err != nil {
 		err = source.err // what the driver makes of it says less
 	}
@@ -46,20 +69,33 @@ func (b *Bucket) Create(ctx context.Context, key string, body io.Reader) error {
 	return nil
 }
 
+// buffered reads the beginning of a body, and returns the whole and the buffer that it takes to send it.
+func buffered(body io.Reader) (io.Reader, int) {
+	beginning, err := io.ReadAll(io.LimitReader(body, smallSize))
+	if err == nil && len(beginning) < smallSize {
+		return bytes.NewReader(beginning), smallSize
+	}
+	return io.MultiReader(bytes.NewReader(beginning), body), PartSize
+}
+
 // refused finds out whether a failed creation failed because there is an object. S3 answers 409 while another conditional
-// write is under way, which may yet fail itself, and so does not say.
+// write is under way, which may yet fail itself, and so does not say. Nor is 412 believed unseen: whoever hears of an object
+// goes on with it.
 func (b *Bucket) refused(ctx context.Context, key string, err error) error {
-	if gcerrors.Code(err) == gcerrors.FailedPrecondition {
-		return errors.Join(ErrExists, err)
+	looks := 0
+	switch {
+	case gcerrors.Code(err) == gcerrors.FailedPrecondition:
+		looks = 1
+	case strings.Contains(err.Error(), "ConditionalRequestConflict"):
+		looks = 10
 	}
-	if !strings.Contains(err.Error(), "ConditionalRequestConflict") {
-		return err
-	}
-	for range 10 {
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(conflictPause):
+	for look := range looks {
+		if look > 0 {
+			select {
+			case <-ctx.Done():
+				return err
+			case <-time.After(conflictPause):
+			}
 		}
 		if there, existsErr := b.bucket.Exists(ctx, key); there && existsErr == nil {
 			return errors.Join(ErrExists, err)
@@ -106,10 +142,19 @@ func (b *Bucket) Stat(ctx context.Context, key string) (Info, error) {
 		return Info{}, err
 	}
 	attributes, err := b.bucket.Attributes(ctx, key)
-	if err != nil {
-		return Info{}, fmt.Errorf("stat %s: %w", key, missing(err))
+	if err == nil {
+		return Info{Key: key, Size: attributes.Size, Modified: attributes.ModTime}, nil
 	}
-	return Info{Key: key, Size: attributes.Size, Modified: attributes.ModTime}, nil
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		// S3 answers HEAD without saying what is not found, object or bucket. GET says.
+		object, openErr := b.bucket.NewRangeReader(ctx, key, 0, 0, nil)
+		if openErr == nil {
+			_ = object.Close() // stored meanwhile: the caller asked before
+		} else {
+			err = openErr
+		}
+	}
+	return Info{}, fmt.Errorf("stat %s: %w", key, missing(err))
 }
 
 // List implements Store. What comes before the key after is listed and left out, as not every object store can begin in the
@@ -149,11 +194,23 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 // Close implements Store.
 func (b *Bucket) Close() error { return b.bucket.Close() }
 
-// missing tells a missing object from a missing bucket, which drivers report alike: an archive that has lost its bucket
-// must not look empty.
+// elsewhere is what drivers report as not found and is no missing object: a missing bucket (S3, Azure, GCS), one in
+// another region (S3), a name server that does not know the account (Azure). An archive that has lost its bucket must not
+// look empty.
+var elsewhere = []string{
+	"NoSuchBucket", "ContainerNotFound", "bucket doesn't exist", "bucket does not exist",
+	"MovedPermanently", "StatusCode: 301", "no such host",
+}
+
+// missing makes ErrNotExist of what a driver says of a missing object.
 func missing(err error) error {
-	if gcerrors.Code(err) == gcerrors.NotFound && !strings.Contains(err.Error(), "NoSuchBucket") && !strings.Contains(err.Error(), "ContainerNotFound") {
-		return errors.Join(ErrNotExist, err)
+	if gcerrors.Code(err) != gcerrors.NotFound {
+		return err
 	}
-	return err
+	for _, text := range elsewhere {
+		if strings.Contains(err.Error(), text) {
+			return err
+		}
+	}
+	return errors.Join(ErrNotExist, err)
 }

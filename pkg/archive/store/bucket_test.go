@@ -14,6 +14,6 @@ import (
 func TestBucketInMemory(t *testing.T) {
 	storetest.Run(t, storetest.Options{Races: 200, StreamBytes: 16 << 20}, func(*testing.T) func() store.Store {
 		bucket := memblob.OpenBucket(nil)
-		return func() store.Store { return store.NewBucket(blob.PrefixedBucket(bucket, "team/")) }
+		return func() store.Store { return store.NewBucket(blob.PrefixedBucket(bucket, "team/"), nil) }
 	})
 }
