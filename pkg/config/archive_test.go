@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/indelible-ci/indelible/pkg/archive/layout"
 )
 
 const withImage = head + "publisher: {image: p}\n"
@@ -192,5 +194,17 @@ func TestParseForbidsOfTheArchive(t *testing.T) {
 				t.Error("the message repeats a secret")
 			}
 		})
+	}
+}
+
+// The archive's own package decides which names of clusters there are; this one must not be linked with it.
+func TestClusterNamesAreThoseOfTheArchive(t *testing.T) {
+	for _, name := range []string{"a", "a-b", "0", "-a", "a-", "A", "a.b", "a_b", "é", "", strings.Repeat("a", 63), strings.Repeat("a", 64), "a\n"} {
+		_, want := layout.ParseCluster(name)
+		r := &reader{}
+		r.label(new(string), "archive.cluster", name)
+		if (want == nil) != (len(r.problems) == 0) {
+			t.Errorf("%q: the archive says %v, the configuration %v", name, want, r.problems)
+		}
 	}
 }
