@@ -51,7 +51,7 @@ demo: cluster-up install ## Start a cluster, install Indelible, pass large resul
 	go run ./test/demo
 
 .PHONY: test
-test: test-unit test-cluster-tool test-oracle cluster-up install test-e2e cluster-down ## All tests (cold 60 min, warm 16 min)
+test: test-unit test-cluster-tool test-oracle test-storage cluster-up install test-e2e cluster-down ## All tests (cold 60 min, warm 16 min)
 
 ##@ Tests
 
@@ -76,6 +76,11 @@ test-cluster-tool: ## Unit tests of test/cluster, a module of its own
 test-oracle: ## Compare with Tekton's and the API server's own code, a module of its own (cold 5 min, warm 1.5 min)
 	go -C test/oracle vet ./...
 	go -C test/oracle test -count 1 ./...
+
+.PHONY: test-storage
+test-storage: ## The archive's stores against real object stores, a module of its own (cold 5 min, warm 1 min)
+	go -C test/storage vet ./...
+	go -C test/storage test -count 1 ./...
 
 FUZZTIME ?= 30s
 .PHONY: fuzz
@@ -203,6 +208,7 @@ verify: lint ## Everything a reviewer would ask for: format, vet, linter, module
 	go mod tidy -diff
 	go -C test/cluster mod tidy -diff
 	go -C test/oracle mod tidy -diff
+	go -C test/storage mod tidy -diff
 
 .PHONY: lint
 lint: $(LINT) ## The linter, at its pinned version

@@ -1,7 +1,7 @@
 // Package layout builds and parses the keys of all objects of the archive. Its tests are the specification of the format's
 // paths; what is in the objects is pkg/archive/manifest's, and docs/archive-format.md describes both for people.
 //
-//	clusters/<cluster>/commits/2026/11/20/10/20261120T104211Z.<uid>.json        one for each archived run, written last
+//	clusters/<cluster>/commits/2026/11/20/10/20261120T104211Z.<uid>.json.gz     one for each archived run, written last
 //	clusters/<cluster>/parts/2026/11/20/10/<uid>.<writer>.<part>.gz               what a commit refers to
 //
 // Objects are of two classes. A commit's key follows from the run alone, so that of two archivers, or of one that was killed and
@@ -35,7 +35,7 @@ const (
 	root      = "clusters/"
 	hour      = "2006/01/02/15"
 	stamp     = "20060102T150405Z"
-	extension = ".json"
+	extension = ".json.gz"
 )
 
 // ParseCluster checks the name of a cluster.

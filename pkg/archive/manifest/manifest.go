@@ -1,8 +1,9 @@
 // Package manifest is what a commit says: of which run, in which Result and Record, and what the parts of its archive are, each with
 // size, digests and whether it is complete. It also writes parts, and compares what a store holds with what a commit says.
 //
-// A commit is one line of JSON, not compressed, so that the bucket and jq are enough to find a run. Fields are only ever
-// added. A reader that meets an apiVersion it does not know leaves the run alone.
+// A commit is one line of JSON in gzip, so that the bucket, gunzip and jq are enough to read a run. What is small, a record as
+// good as always, is in the commit itself: such a run costs one object, which is there whole or not at all. Fields are
+// only ever added. A reader that meets an apiVersion it does not know leaves the run alone.
 package manifest
 
 import (
@@ -29,13 +30,21 @@ type Commit struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	// Cluster is where the run was.
-	Cluster string `json:"cluster"`
-	// Writer names the program and version, for people; CommittedAt is by its clock.
-	Writer      string    `json:"writer"`
+	Cluster  string   `json:"cluster"`
+	Versions Versions `json:"versions"`
+	// CommittedAt is by the clock of the archiver.
 	CommittedAt time.Time `json:"committedAt"`
 	Run         Run       `json:"run"`
 	// Parts has the record first, then logs in the order of steps and attempts, then events.
 	Parts []Part `json:"parts"`
+}
+
+// Versions are those of the programs that a run went through, for people. One that is not known is empty.
+type Versions struct {
+	Archiver   string `json:"archiver"`
+	Kubernetes string `json:"kubernetes,omitempty"`
+	// Tekton is the release that the run's annotation pipeline.tekton.dev/release names.
+	Tekton string `json:"tekton,omitempty"`
 }
 
 // Run is what lists and retention need to know of a run without reading its record.
@@ -53,6 +62,10 @@ type Run struct {
 	Reason string `json:"reason,omitempty"`
 	// Result is the name of the Result that the run belongs to, without its parent: Tekton Results' grouping.
 	Result string `json:"result"`
+	// ResultAnnotations and SummaryAnnotations are what the user wanted on the Result and in its summary: annotations
+	// results.tekton.dev/resultAnnotations and recordSummaryAnnotations.
+	ResultAnnotations  map[string]string `json:"resultAnnotations,omitempty"`
+	SummaryAnnotations map[string]string `json:"summaryAnnotations,omitempty"`
 }
 
 // State is how much of a part there is.
@@ -90,21 +103,29 @@ type Part struct {
 	// Container and Attempt are a log's; attempts count from 0.
 	Container string `json:"container,omitempty"`
 	Attempt   int    `json:"attempt,omitempty"`
-	// Key is the object's, empty for a missing part.
+	// Key is the object's, empty for a part that is missing or inline.
 	Key string `json:"key,omitempty"`
-	// Content is what was archived, Stored what is in the object: the same, compressed with gzip.
+	// Content is what was archived. For an inline part it has a digest.
 	Content *Sum `json:"content,omitempty"`
-	Stored  *Sum `json:"stored,omitempty"`
+	// Stored is what is in the object: the content, compressed. Its digest vouches for the content as well, which gzip gives
+	// back with a checksum of its own: a second digest of gigabytes would cost as much as all the rest.
+	Stored *Sum `json:"stored,omitempty"`
+	// Inline is the content of a small part that is JSON, without insignificant space: it is in the commit.
+	Inline json.RawMessage `json:"inline,omitempty"`
 }
 
 // Sum is the size of some bytes and their digest.
 type Sum struct {
 	Bytes int64 `json:"bytes"`
 	// SHA256 is in lower-case hexadecimal digits.
-	SHA256 string `json:"sha256"`
+	SHA256 string `json:"sha256,omitempty"`
 }
 
-// MaxCommit bounds a commit, in bytes: one of a run with a thousand logs is a quarter of it.
+// MaxInline is what a part may have to be inline, in bytes. Larger ones are better verified and read as objects of
+// their own, in constant memory.
+const MaxInline = 64 << 10
+
+// MaxCommit bounds a commit, in bytes of JSON: one of a run with a thousand logs is half of it.
 const MaxCommit = 1 << 20
 
 // Encode returns the object of a commit, or why it must not be written.
@@ -113,11 +134,16 @@ func Encode(c *Commit) ([]byte, error) {
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("commit of run %s: %w", c.Run.UID, err)
 	}
-	data, err := json.Marshal(c)
-	if err != nil {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // what is inline is to stay as it is
+	if err := encoder.Encode(c); err != nil {
 		return nil, fmt.Errorf("commit of run %s: %w", c.Run.UID, err)
 	}
-	return append(data, '\n'), nil
+	if text.Len() > MaxCommit {
+		return nil, fmt.Errorf("commit of run %s: %d bytes, more than %d", c.Run.UID, text.Len(), MaxCommit)
+	}
+	return pack(text.Bytes()), nil
 }
 
 // ErrVersion is the error of a commit that a later version of the format wrote.
@@ -134,13 +160,13 @@ func Decode(key string, data []byte) (*Commit, error) {
 }
 
 func decode(key string, data []byte) (*Commit, error) {
-	c := &Commit{}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	if err := decoder.Decode(c); err != nil {
+	text, err := unpack(data, MaxCommit)
+	if err != nil {
 		return nil, fmt.Errorf("commit %s: %w", key, err)
 	}
-	if decoder.More() {
-		return nil, fmt.Errorf("commit %s: something follows its end", key)
+	c := &Commit{}
+	if err := json.Unmarshal(text, c); err != nil {
+		return nil, fmt.Errorf("commit %s: %w", key, err)
 	}
 	if c.Kind == Kind && c.APIVersion != APIVersion {
 		return nil, fmt.Errorf("commit %s: %s: %w", key, c.APIVersion, ErrVersion)
@@ -206,13 +232,15 @@ func (c *Commit) checkPart(p *Part) error {
 		return fmt.Errorf("type %q is not one of %s, %s, %s", p.Type, Record, Log, Events)
 	case (p.State == Complete) != (p.Reason == ""):
 		return errors.New("a part has a reason if, and only if, it is not complete")
-	case p.State == Missing && (p.Key != "" || p.Content != nil || p.Stored != nil):
-		return errors.New("a missing part has no key and no sums")
+	case p.State == Missing && (p.Key != "" || p.Content != nil || p.Stored != nil || p.Inline != nil):
+		return errors.New("a missing part has no key, no sums and no content")
 	case p.State == Missing:
 		return nil
 	case p.State != Complete && p.State != Truncated:
 		return fmt.Errorf("state %q is not one of %s, %s, %s", p.State, Complete, Truncated, Missing)
-	case p.Content == nil || p.Stored == nil:
+	case p.Inline != nil:
+		return p.checkInline()
+	case p.Content == nil || p.Stored == nil || p.Stored.SHA256 == "":
 		return errors.New("content and stored are required")
 	}
 	cluster, uid, _, _, err := layout.ParsePart(p.Key)
@@ -221,6 +249,22 @@ func (c *Commit) checkPart(p *Part) error {
 	}
 	if string(cluster) != c.Cluster || uid != c.Run.UID {
 		return fmt.Errorf("key %s is of another run", p.Key)
+	}
+	return nil
+}
+
+// InlinePart returns a part with its content in the commit, which is JSON without insignificant space.
+func InlinePart(of PartType, content []byte) Part {
+	sum := sumOf(content)
+	return Part{Type: of, State: Complete, Content: &sum, Inline: content}
+}
+
+func (p *Part) checkInline() error {
+	if p.Key != "" || p.Stored != nil || p.Content == nil {
+		return errors.New("a part in the commit has content, no key and nothing stored")
+	}
+	if got := sumOf(p.Inline); got != *p.Content {
+		return fmt.Errorf("%s is %d bytes with sha256 %s, want %d with %s", p.Type, got.Bytes, got.SHA256, p.Content.Bytes, p.Content.SHA256)
 	}
 	return nil
 }
