@@ -11,6 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
@@ -41,8 +42,12 @@ func TestProtectedIsWhatIsArchived(t *testing.T) {
 	if *protect.MatchPolicy != admissionv1.Equivalent || *protect.ReinvocationPolicy != admissionv1.NeverReinvocationPolicy || *protect.TimeoutSeconds > 3 {
 		t.Errorf("matches %s, is called again %s, may take %d s", *protect.MatchPolicy, *protect.ReinvocationPolicy, *protect.TimeoutSeconds)
 	}
-	if protect.NamespaceSelector != nil || protect.ObjectSelector != nil || protect.MatchConditions != nil {
+	if protect.NamespaceSelector != nil || protect.MatchConditions != nil {
 		t.Error("some runs are passed over")
+	}
+	others := metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: archiver.ClassLabel, Operator: metav1.LabelSelectorOpDoesNotExist}}}
+	if diff := cmp.Diff(&others, protect.ObjectSelector); diff != "" {
+		t.Errorf("runs of archivers that may not exist: %s", diff)
 	}
 }
 

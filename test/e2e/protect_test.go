@@ -72,6 +72,7 @@ func TestRunsAreProtectedAtCreation(t *testing.T) {
 		}{
 			{"protect", named(map[string]any{}), []string{finalizer}},
 			{"protect behind another's finalizer", named(map[string]any{"finalizers": []any{"example.dev/last"}}), []string{"example.dev/last", finalizer}},
+			{"leave alone what is another archiver's", named(map[string]any{"labels": map[string]any{"indelible.dev/archiver": "another"}}), nil},
 			{"leave alone what opted out", named(map[string]any{"annotations": map[string]any{finalizer: "disabled"}}), nil},
 		} {
 			t.Run(fmt.Sprintf("%s: %s %s", c.name, run.version, run.resource), func(t *testing.T) {
