@@ -45,7 +45,7 @@ type Index interface {
 
 // Query says which rows Find yields. What is zero matches all.
 type Query struct {
-	Cluster, Namespace string
+	Cluster, Namespace, Name string
 	// Result is a Result's name, without its parent.
 	Result string
 	// Kind is the run's, such as TaskRun.
