@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"testing"
 	"time"
 
 	"github.com/versity/versitygw/backend/meta"
@@ -32,24 +31,6 @@ type Server struct {
 	Endpoint string
 	cancel   func()
 	ended    chan error
-}
-
-// Start starts a server with buckets for a test, sets the environment by which the SDK finds its credentials, and returns the
-// server's address. The server ends with the test.
-func Start(t testing.TB, buckets ...string) (endpoint string) {
-	t.Helper()
-	s, err := New(t.TempDir(), "127.0.0.1:0", buckets...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	for name, value := range Environment() {
-		// Not t.Setenv, which forbids parallel tests: the values are always these.
-		if err := os.Setenv(name, value); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return s.Endpoint
 }
 
 // New starts a server on a directory, with buckets, and returns when it answers. Of an address with port 0 it
@@ -85,7 +66,7 @@ func New(root, address string, buckets ...string) (*Server, error) {
 // Close stops the server, and returns when it has stopped.
 func (s *Server) Close() {
 	s.cancel()
-	<-s.ended
+	_ = <-s.ended // it ends because it was told to
 }
 
 // Environment is what lets the SDK find the server's credentials.
