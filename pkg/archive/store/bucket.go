@@ -117,7 +117,7 @@ func (r *abortingReader) Read(p []byte) (int, error) {
 	if ended := r.ctx.Err(); ended != nil {
 		err = ended
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		r.err = err
 		r.abort()
 	}
