@@ -116,6 +116,10 @@ test-lts: cluster-down ## The flows on the oldest supported Tekton instead; TEKT
 bench: ## Cost of the guard a request
 	go test -run '^$$' -bench . -benchmem ./pkg/...
 
+.PHONY: bench-archive
+bench-archive: ## The archive's numbers, with their targets, on the cluster at hand; Indelible must be installed; ONLY=latency,backlog,… (20 min)
+	go run ./test/bench $(if $(ONLY),-only '$(ONLY)')
+
 ##@ Install
 
 .PHONY: install
