@@ -38,13 +38,13 @@ func (b *bench) backlogS3(ctx context.Context) (rows []row, err error) {
 func (b *bench) backlog(ctx context.Context, where string, target float64, name string, s setting) ([]row, error) {
 	runs := backlogRuns
 	note("a backlog of %d runs, into %s", runs, where)
-	if err := b.seed(ctx, runs, finished); err != nil {
-		return nil, err
-	}
 	var d drained
 	err := b.alone(ctx, func() (err error) {
+		if err := b.seed(ctx, runs, finished); err != nil {
+			return err
+		}
 		d, err = b.drain(ctx, name, s, runs)
-		return err
+		return errors.Join(err, b.removeRuns(ctx))
 	})
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (b *bench) backlog(ctx context.Context, where string, target float64, name 
 		}
 		rows = append(rows, says("the same in the directory, without logs and events", "%.2f kB", float64(stored)/float64(runs)/1000))
 	}
-	return rows, errors.Join(b.fsck(ctx, folder, s), b.removeRuns(ctx), os.RemoveAll(folder))
+	return rows, errors.Join(b.fsck(ctx, folder, s), os.RemoveAll(folder))
 }
 
 // finished is run i of a backlog, of the last hour.

@@ -22,16 +22,22 @@ func (b *bench) seed(ctx context.Context, n int, each func(i int) made) error {
 	if b.etcd == nil {
 		return errNeedsEtcd
 	}
-	last := ""
-	err := b.etcd.write(ctx, n, func(i int) (put, error) {
-		m := each(i)
-		m.namespace, m.class, last = b.namespace, b.class, m.name
-		object, err := m.object()
-		return put{Key: []byte(b.prefix() + m.name), Value: object}, err
-	})
-	if err != nil {
-		return fmt.Errorf("writing %d runs: %w", n, err)
+	write := func(begin, end int) error {
+		err := b.etcd.write(ctx, end-begin, func(i int) (string, []byte, error) {
+			m := each(begin + i)
+			m.namespace, m.class = b.namespace, b.class
+			object, err := m.object()
+			return b.prefix() + m.name, object, err
+		})
+		if err != nil {
+			return fmt.Errorf("writing %d runs: %w", end-begin, err)
+		}
+		return nil
 	}
+	if err := errors.Join(write(0, n-1), write(n-1, n)); err != nil {
+		return err
+	}
+	last := each(n - 1).name
 	return b.until(ctx, "the API server knows "+last, func() (bool, error) {
 		// From its cache: what it has there, watches have been told.
 		_, err := b.cluster.Tekton.TektonV1().TaskRuns(b.namespace).Get(ctx, last, metav1.GetOptions{ResourceVersion: "0"})
