@@ -47,8 +47,9 @@ func runs(b *testing.B, s store.Store, workers int) {
 				if run > int64(b.N) {
 					return
 				}
-				for _, name := range []string{"record.json.gz", "commit.json"} {
-					key := fmt.Sprintf("clusters/c/2026/11/20/%02d/run-%d/%s", run%24, run, name)
+				// As pkg/archive/layout has them: the runs of an hour are in one folder.
+				for _, form := range []string{"clusters/c/parts/2026/11/20/10/%d.record.json.gz", "clusters/c/commits/2026/11/20/10/%d.json"} {
+					key := fmt.Sprintf(form, run)
 					if err := s.Create(b.Context(), key, bytes.NewReader(body)); err != nil {
 						b.Error(err)
 						return
@@ -86,7 +87,7 @@ func BenchmarkManySmallUploads(b *testing.B) {
 		}
 		begun.Wait()
 		runtime.GC()
-		b.ReportMetric(float64(heap()-before)/uploads/1024, "KiB-held/upload")
+		b.ReportMetric((float64(heap())-float64(before))/uploads/1024, "KiB-held/upload")
 		close(goOn)
 		group.Wait()
 	}

@@ -76,6 +76,7 @@ func watchHeap() (peak *atomic.Uint64, stop func()) {
 
 func heap() uint64 {
 	runtime.GC()
+	runtime.GC() // what finalizers and pools held
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapInuse
