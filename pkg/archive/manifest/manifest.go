@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
@@ -128,10 +129,36 @@ const MaxInline = 64 << 10
 // MaxCommit bounds a commit, in bytes of JSON: one of a run with a thousand logs is half of it.
 const MaxCommit = 1 << 20
 
+// Bare returns a commit without what is inline. Its parts still say what that was.
+func (c *Commit) Bare() *Commit {
+	bare := *c
+	bare.Parts = slices.Clone(c.Parts)
+	for i := range bare.Parts {
+		bare.Parts[i].Inline = nil
+	}
+	return &bare
+}
+
+// EncodeBare returns a commit without what is inline, as JSON.
+func EncodeBare(c *Commit) ([]byte, error) { return encode(c.Bare(), true) }
+
+// DecodeBare is the reverse of EncodeBare. Errors are Decode's.
+func DecodeBare(key string, text []byte) (*Commit, error) {
+	return classed(decodeText(key, text, true))
+}
+
 // Encode returns the object of a commit, or why it must not be written.
 func Encode(c *Commit) ([]byte, error) {
+	text, err := encode(c, false)
+	if err != nil {
+		return nil, err
+	}
+	return pack(text), nil
+}
+
+func encode(c *Commit, bare bool) ([]byte, error) {
 	c.APIVersion, c.Kind = APIVersion, Kind
-	if err := c.check(); err != nil {
+	if err := c.check(bare); err != nil {
 		return nil, fmt.Errorf("commit of run %s: %w", c.Run.UID, err)
 	}
 	var text bytes.Buffer
@@ -143,7 +170,7 @@ func Encode(c *Commit) ([]byte, error) {
 	if text.Len() > MaxCommit {
 		return nil, fmt.Errorf("commit of run %s: %d bytes, more than %d", c.Run.UID, text.Len(), MaxCommit)
 	}
-	return pack(text.Bytes()), nil
+	return text.Bytes(), nil
 }
 
 // ErrVersion is the error of a commit that a later version of the format wrote.
@@ -152,18 +179,21 @@ var ErrVersion = errors.New("the commit is of a version that this program does n
 // Decode reads the object at the key of a commit. A commit that is not that key's, or not whole, is ErrDamaged: nothing that
 // is damaged passes for an archived run.
 func Decode(key string, data []byte) (*Commit, error) {
-	c, err := decode(key, data)
+	text, err := unpack(data, MaxCommit)
+	if err != nil {
+		return classed(nil, fmt.Errorf("commit %s: %w", key, err))
+	}
+	return classed(decodeText(key, text, false))
+}
+
+func classed(c *Commit, err error) (*Commit, error) {
 	if err != nil && !errors.Is(err, ErrVersion) {
 		err = fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return c, err
 }
 
-func decode(key string, data []byte) (*Commit, error) {
-	text, err := unpack(data, MaxCommit)
-	if err != nil {
-		return nil, fmt.Errorf("commit %s: %w", key, err)
-	}
+func decodeText(key string, text []byte, bare bool) (*Commit, error) {
 	c := &Commit{}
 	if err := json.Unmarshal(text, c); err != nil {
 		return nil, fmt.Errorf("commit %s: %w", key, err)
@@ -171,7 +201,7 @@ func decode(key string, data []byte) (*Commit, error) {
 	if c.Kind == Kind && c.APIVersion != APIVersion {
 		return nil, fmt.Errorf("commit %s: %s: %w", key, c.APIVersion, ErrVersion)
 	}
-	if err := c.check(); err != nil {
+	if err := c.check(bare); err != nil {
 		return nil, fmt.Errorf("commit %s: %w", key, err)
 	}
 	if own, err := c.Key(); err != nil || own != key {
@@ -205,7 +235,7 @@ func (c *Commit) Key() (string, error) {
 // ID is what the keys of the run are made of.
 func (c *Commit) ID() layout.Run { return layout.Run{Created: c.Run.Created, UID: c.Run.UID} }
 
-func (c *Commit) check() error {
+func (c *Commit) check(bare bool) error {
 	if c.APIVersion != APIVersion || c.Kind != Kind {
 		return fmt.Errorf("apiVersion %q and kind %q must be %s and %s", c.APIVersion, c.Kind, APIVersion, Kind)
 	}
@@ -219,14 +249,14 @@ func (c *Commit) check() error {
 		return errors.New("parts[0] must be a complete record")
 	}
 	for i := range c.Parts {
-		if err := c.checkPart(&c.Parts[i]); err != nil {
+		if err := c.checkPart(&c.Parts[i], bare); err != nil {
 			return fmt.Errorf("parts[%d]: %w", i, err)
 		}
 	}
 	return nil
 }
 
-func (c *Commit) checkPart(p *Part) error {
+func (c *Commit) checkPart(p *Part, bare bool) error {
 	switch {
 	case p.Type != Record && p.Type != Log && p.Type != Events:
 		return fmt.Errorf("type %q is not one of %s, %s, %s", p.Type, Record, Log, Events)
@@ -238,8 +268,8 @@ func (c *Commit) checkPart(p *Part) error {
 		return nil
 	case p.State != Complete && p.State != Truncated:
 		return fmt.Errorf("state %q is not one of %s, %s, %s", p.State, Complete, Truncated, Missing)
-	case p.Inline != nil:
-		return p.checkInline()
+	case p.Inline != nil, bare && p.InCommit():
+		return p.checkInline(bare)
 	case p.Content == nil || p.Stored == nil || p.Stored.SHA256 == "":
 		return errors.New("content and stored are required")
 	}
@@ -259,11 +289,16 @@ func InlinePart(of PartType, content []byte) Part {
 	return Part{Type: of, State: Complete, Content: &sum, Inline: content}
 }
 
-func (p *Part) checkInline() error {
+// InCommit says whether the part's content is in the commit, also of a commit that is bare.
+func (p *Part) InCommit() bool {
+	return p.State == Complete && p.Key == "" && p.Content != nil && p.Content.SHA256 != ""
+}
+
+func (p *Part) checkInline(bare bool) error {
 	if p.Key != "" || p.Stored != nil || p.Content == nil {
 		return errors.New("a part in the commit has content, no key and nothing stored")
 	}
-	if got := sumOf(p.Inline); got != *p.Content {
+	if got := sumOf(p.Inline); !bare && got != *p.Content {
 		return fmt.Errorf("%s is %d bytes with sha256 %s, want %d with %s", p.Type, got.Bytes, got.SHA256, p.Content.Bytes, p.Content.SHA256)
 	}
 	return nil

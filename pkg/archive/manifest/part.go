@@ -117,6 +117,9 @@ func (r *packingReader) close() error {
 // ErrDamaged is the error of a commit that is none, and of a part whose object is not what the commit says.
 var ErrDamaged = errors.New("the object is not what was archived")
 
+// ErrNoContent is the error of opening a part that is missing, or whose content is in a commit that is bare.
+var ErrNoContent = errors.New("the part has no content here")
+
 // VerifyStored reads a part back and compares it with what was sent. The error is ErrDamaged where it differs, store.ErrNotExist
 // where there is nothing.
 func VerifyStored(ctx context.Context, from store.Store, p *Part) error {
@@ -152,7 +155,7 @@ func Open(ctx context.Context, from store.Store, p *Part) (io.ReadCloser, error)
 		return io.NopCloser(bytes.NewReader(p.Inline)), nil
 	}
 	if p.Content == nil || p.Stored == nil {
-		return nil, fmt.Errorf("open part %s %s: %s: %s", p.Type, p.Container, p.State, p.Reason)
+		return nil, fmt.Errorf("open part %s %s: %w: %s %s", p.Type, p.Container, ErrNoContent, p.State, p.Reason)
 	}
 	object, err := from.Open(ctx, p.Key)
 	if err != nil {

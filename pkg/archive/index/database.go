@@ -1,0 +1,139 @@
+package index
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// database is an Index in SQL that SQLite and Postgres both understand. read and write may be the same.
+type database struct {
+	read, write *sql.DB
+	writer      *writer
+	statements
+}
+
+// statements are prepared once: parsing them costs as much as running them.
+type statements struct {
+	putRun, putRecord, deleteRun, deleteRecord, get *sql.Stmt
+}
+
+const (
+	putRun = `INSERT INTO indelible_runs
+		(cluster, namespace, name, uid, api_version, kind, result, status, reason, created, completed, committed, manifest)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+		ON CONFLICT (uid, cluster) DO UPDATE SET
+		namespace = excluded.namespace, name = excluded.name, api_version = excluded.api_version, kind = excluded.kind,
+		result = excluded.result, status = excluded.status, reason = excluded.reason, created = excluded.created,
+		completed = excluded.completed, committed = excluded.committed, manifest = excluded.manifest
+		RETURNING id`
+	putRecord    = `INSERT INTO indelible_records (id, data) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET data = excluded.data`
+	deleteRun    = `DELETE FROM indelible_runs WHERE uid = $1 AND cluster = $2 RETURNING id`
+	deleteRecord = `DELETE FROM indelible_records WHERE id = $1`
+	selectRun    = `SELECT r.cluster, r.created, r.uid, r.manifest`
+	getRun       = selectRun + `, d.data FROM indelible_runs r LEFT JOIN indelible_records d ON d.id = r.id WHERE r.uid = $1 AND r.cluster = $2`
+)
+
+func newDatabase(ctx context.Context, d dialect, read, write *sql.DB) (*database, error) {
+	db := &database{read: read, write: write, writer: newWriter(write)}
+	err := migrate(ctx, d, write)
+	for _, p := range []struct {
+		to   **sql.Stmt
+		on   *sql.DB
+		text string
+	}{
+		{&db.putRun, write, putRun}, {&db.putRecord, write, putRecord}, {&db.deleteRun, write, deleteRun},
+		{&db.deleteRecord, write, deleteRecord}, {&db.get, read, getRun},
+	} {
+		if err == nil {
+			*p.to, err = p.on.PrepareContext(ctx, p.text)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// Put implements Index. Rows are packed by the caller's goroutine, so that the only writer does nothing but write.
+func (d *database) Put(ctx context.Context, rows ...Row) error {
+	packed := make([]packedRow, len(rows))
+	for i, row := range rows {
+		var err error
+		if packed[i], err = packRow(row); err != nil {
+			return fmt.Errorf("index: %w", err)
+		}
+	}
+	err := d.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		for i := range packed {
+			if err := d.put(ctx, tx, &packed[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("index: put %d rows: %w", len(rows), err)
+	}
+	return nil
+}
+
+func (d *database) put(ctx context.Context, tx *sql.Tx, row *packedRow) error {
+	var id int64
+	if err := tx.StmtContext(ctx, d.putRun).QueryRowContext(ctx, row.columns...).Scan(&id); err != nil {
+		return err
+	}
+	_, err := tx.StmtContext(ctx, d.putRecord).ExecContext(ctx, id, row.record)
+	return err
+}
+
+// Delete implements Index.
+func (d *database) Delete(ctx context.Context, cluster string, uids ...string) error {
+	err := d.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		for _, uid := range uids {
+			var id int64
+			err := tx.StmtContext(ctx, d.deleteRun).QueryRowContext(ctx, uid, cluster).Scan(&id)
+			if errors.Is(err, sql.ErrNoRows) {
+				continue
+			}
+			if err == nil {
+				_, err = tx.StmtContext(ctx, d.deleteRecord).ExecContext(ctx, id)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("index: delete %d rows: %w", len(uids), err)
+	}
+	return nil
+}
+
+// Get implements Index.
+func (d *database) Get(ctx context.Context, cluster, uid string) (Row, error) {
+	var s stored
+	err := d.get.QueryRowContext(ctx, uid, cluster).Scan(&s.cluster, &s.created, &s.uid, &s.manifest, &s.record)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Row{}, fmt.Errorf("index: run %s: %w", uid, ErrNotFound)
+	}
+	if err != nil {
+		return Row{}, fmt.Errorf("index: get run %s: %w", uid, err)
+	}
+	return s.row(true)
+}
+
+// Close implements Index.
+func (d *database) Close() error {
+	d.writer.close()
+	err := d.write.Close() // and statements with it
+	if d.read != d.write {
+		err = errors.Join(err, d.read.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("close index: %w", err)
+	}
+	return nil
+}

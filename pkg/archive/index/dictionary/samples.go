@@ -1,0 +1,70 @@
+package main
+
+import (
+	"bytes"
+	"embed"
+	"math/rand/v2"
+	"strings"
+	"text/template"
+
+	"sigs.k8s.io/yaml"
+)
+
+// What is nearest to a text is cheapest to refer to: the most frequent kind stands last.
+var files = []string{"failed.yaml", "customrun.yaml", "pipelinerun.yaml", "commit.json", "taskrun.yaml"}
+
+//go:embed *.yaml commit.json
+var templates embed.FS
+
+// sample fills a template in: with nothing in the places that differ from run to run, or with what could stand there.
+func sample(file string, random *rand.Rand) ([]byte, error) {
+	functions := template.FuncMap{
+		"name":   func() string { return words(random) },
+		"uid":    func() string { return uid(random) },
+		"hex":    func(n int) string { return letters(random, n, "0123456789abcdef") },
+		"number": func(n int) string { return "1" + letters(random, n-1, "0123456789") },
+		"base32": func() string { return letters(random, 26, "abcdefghijklmnopqrstuvwxyz234567") },
+		"time": func() string {
+			two := func() string { return letters(random, 1, "012345") + letters(random, 1, "0123456789") }
+			return "2026-11-2" + letters(random, 1, "0123456789") + "T1" + letters(random, 1, "0123456789") + ":" + two() + ":" + two() + "Z"
+		},
+	}
+	t, err := template.New(file).Funcs(functions).ParseFS(templates, file)
+	if err != nil {
+		return nil, err
+	}
+	var text bytes.Buffer
+	if err := t.Execute(&text, nil); err != nil {
+		return nil, err
+	}
+	if !strings.HasSuffix(file, ".yaml") {
+		return text.Bytes(), nil
+	}
+	return yaml.YAMLToJSON(text.Bytes()) // with fields in the order of their names, as records have them
+}
+
+func letters(random *rand.Rand, n int, of string) string {
+	var b strings.Builder
+	for range n {
+		if random == nil {
+			b.WriteByte(of[0])
+		} else {
+			b.WriteByte(of[random.IntN(len(of))])
+		}
+	}
+	return b.String()
+}
+
+func uid(random *rand.Rand) string {
+	const digits = "0123456789abcdef"
+	return letters(random, 8, digits) + "-" + letters(random, 4, digits) + "-4" + letters(random, 3, digits) + "-" + letters(random, 1, "89ab") + letters(random, 3, digits) + "-" + letters(random, 12, digits)
+}
+
+// words are what people call things. Where nothing is wanted it is one letter, as YAML takes no empty names.
+func words(random *rand.Rand) string {
+	if random == nil {
+		return "x"
+	}
+	names := strings.Fields("build test deploy git-clone lint unit-tests golang kaniko buildah maven release frontend backend payments checkout api web integration e2e scan push image team-a staging")
+	return names[random.IntN(len(names))]
+}

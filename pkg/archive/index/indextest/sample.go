@@ -1,0 +1,91 @@
+// Package indextest is what every index must pass: the contract of index.Index, as tests. It also makes rows to fill an
+// index with.
+package indextest
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/indelible-ci/indelible/pkg/archive/index"
+	"github.com/indelible-ci/indelible/pkg/archive/layout"
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+)
+
+// taskRun is of a task that the index's dictionary does not have.
+//
+//go:embed taskrun.yaml
+var taskRun string
+
+// Cluster is that of all rows.
+const Cluster = layout.Cluster("prod")
+
+// Created is when the first run of NewRow was created.
+var Created = time.Date(2026, 11, 20, 10, 42, 11, 0, time.UTC)
+
+// NewRow returns the row of the nth run: a TaskRun of 5 KB with two steps' logs and events. The same n gives the same row.
+// Runs are two to a second, in ten namespaces.
+func NewRow(n int) index.Row {
+	random := rand.New(rand.NewPCG(uint64(n), 1)) //nolint:gosec // it must be the same each time
+	hexadecimal := func(digits int) string {
+		bytes := make([]byte, digits/2)
+		for i := range bytes {
+			bytes[i] = byte(random.Uint32())
+		}
+		return hex.EncodeToString(bytes)
+	}
+	uid := func() string {
+		digits := hexadecimal(32)
+		return digits[:8] + "-" + digits[8:12] + "-4" + digits[13:16] + "-a" + digits[17:20] + "-" + digits[20:]
+	}
+	created := Created.Add(time.Duration(n/2) * time.Second)
+	completed := created.Add(time.Duration(10+random.IntN(600)) * time.Second)
+	own, owner, pipelineRun := uid(), uid(), "checkout-pr-"+hexadecimal(6)
+	namespace := fmt.Sprint("team-", n%10)
+	record := record("UID", own, "PIPELINERUN", pipelineRun, "OWNER", owner, "NAMESPACE", namespace, "SHORT", hexadecimal(10),
+		"SHA1", hexadecimal(40), "SHA2", hexadecimal(40), "NUMBER", fmt.Sprint(10_000_000+random.IntN(1_000_000)),
+		"DIGEST1", hexadecimal(64), "DIGEST2", hexadecimal(64), "DIGEST3", strings.Repeat("a3", 32), "DIGEST4", hexadecimal(64),
+		"DIGEST5", strings.Repeat("5b", 32), "DIGEST6", hexadecimal(64),
+		"CREATED", created.Format(time.RFC3339), "STARTED", created.Add(time.Second).Format(time.RFC3339), "COMPLETED", completed.Format(time.RFC3339))
+	c := &manifest.Commit{
+		APIVersion: manifest.APIVersion, Kind: manifest.Kind, Cluster: string(Cluster), Versions: manifest.Versions{Archiver: "v0.4.0", Kubernetes: "v1.36.3", Tekton: "v1.15.0"},
+		CommittedAt: completed.Add(time.Duration(random.IntN(1e9))),
+		Run: manifest.Run{
+			APIVersion: "tekton.dev/v1", Kind: "TaskRun", Namespace: namespace, Name: pipelineRun + "-build-container", UID: own,
+			Created: created, Completed: &completed, Status: "True", Reason: "Succeeded", Result: owner,
+		},
+	}
+	writer := hexadecimal(26)
+	part := func(kind manifest.PartType, container, name string, content manifest.Sum) {
+		key, err := Cluster.Part(c.ID(), writer, name)
+		if err != nil {
+			panic(err)
+		}
+		stored := manifest.Sum{Bytes: content.Bytes / 3, SHA256: hexadecimal(64)}
+		c.Parts = append(c.Parts, manifest.Part{Type: kind, State: manifest.Complete, Container: container, Key: key, Content: &content, Stored: &stored})
+	}
+	c.Parts = append(c.Parts, manifest.InlinePart(manifest.Record, record))
+	part(manifest.Log, "step-compile", "log-0-step-compile.txt", manifest.Sum{Bytes: 5000 + random.Int64N(1000)})
+	part(manifest.Log, "step-upload", "log-0-step-upload.txt", manifest.Sum{Bytes: 500 + random.Int64N(1000)})
+	c.Parts = append(c.Parts, manifest.InlinePart(manifest.Events, []byte(`{"kind":"EventList","items":["`+hexadecimal(2000)+`"]}`)))
+	return index.Row{Commit: c.Bare(), Record: record}
+}
+
+func record(values ...string) []byte {
+	text, err := yaml.YAMLToJSON([]byte(strings.NewReplacer(values...).Replace(taskRun)))
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+func sum(content []byte) manifest.Sum {
+	digest := sha256.Sum256(content)
+	return manifest.Sum{Bytes: int64(len(content)), SHA256: hex.EncodeToString(digest[:])}
+}

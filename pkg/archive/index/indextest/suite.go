@@ -1,0 +1,398 @@
+package indextest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/indelible-ci/indelible/pkg/archive/index"
+)
+
+// Run tests indexes that open returns, each on an empty database of its own. Indexes opened on the same database share its rows.
+func Run(t *testing.T, open func(t *testing.T) (another func() index.Index)) {
+	for name, test := range map[string]func(*testing.T, func() index.Index){
+		"get back exactly what was put":                                testGet,
+		"replace a row":                                                testReplace,
+		"forbid a record that is not the commit's":                     testRecord,
+		"forbid a commit that is none, and put nothing with it":        testAllOrNone,
+		"say that a run is not there":                                  testNotFound,
+		"delete rows, also such that are not there":                    testDelete,
+		"find by what is asked for, newest first":                      testFind,
+		"find page by page":                                            testPages,
+		"list keys as the bucket does":                                 testKeys,
+		"take text that SQL or Postgres would stumble over":            testText,
+		"keep a record of a megabyte":                                  testLarge,
+		"put from many at once, and from several programs":             testConcurrent,
+		"answer a database that is closed or a context with an error":  testErrors,
+		"let a caller delete what it is being given":                   testDeleteWhileFinding,
+		"keep the same uid in two clusters apart":                      testClusters,
+		"put again what another program deletes, and leave both whole": testPutAndDelete,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, open(t)) })
+	}
+}
+
+func testGet(t *testing.T, open func() index.Index) {
+	x := open()
+	rows := put(t, x, 5)
+	rows[2].Commit.Run.Completed = nil
+	rows[3].Commit.CommittedAt = time.Date(9999, 1, 2, 3, 4, 5, 6, time.UTC) // a clock may say anything
+	rows[4].Commit.Run.Created = rows[4].Commit.Run.Created.Add(123456789)   // keys have seconds
+	must(t, x.Put(t.Context(), rows...))
+	for _, want := range rows {
+		wantRow(t, open(), want)
+	}
+}
+
+func testReplace(t *testing.T, open func() index.Index) {
+	x := open()
+	row := put(t, x, 2)[1]
+	changed := NewRow(1)
+	changed.Commit.Run.Namespace, changed.Commit.Run.Status, changed.Commit.Versions.Archiver = "other", "False", "a later one"
+	must(t, x.Put(t.Context(), changed))
+	wantRow(t, x, changed)
+	wantFound(t, x, index.Query{Namespace: row.Commit.Run.Namespace})
+	wantFound(t, x, index.Query{Namespace: "other"}, changed)
+	wantFound(t, x, index.Query{}, changed, NewRow(0))
+}
+
+func testRecord(t *testing.T, open func() index.Index) {
+	row := NewRow(0)
+	row.Record = []byte(strings.Replace(string(row.Record), "Succeeded", "Successed", 1))
+	if err := open().Put(t.Context(), row); err == nil || !strings.Contains(err.Error(), "its commit says") {
+		t.Errorf("got %v", err)
+	}
+	wantFound(t, open(), index.Query{})
+}
+
+func testAllOrNone(t *testing.T, open func() index.Index) {
+	bad := NewRow(1)
+	bad.Commit.Parts = nil
+	if err := open().Put(t.Context(), NewRow(0), bad); err == nil || !strings.Contains(err.Error(), "a complete record") {
+		t.Errorf("got %v", err)
+	}
+	wantFound(t, open(), index.Query{})
+}
+
+func testNotFound(t *testing.T, open func() index.Index) {
+	x := open()
+	row := put(t, x, 1)[0]
+	for _, id := range [][2]string{{string(Cluster), "other"}, {"other", row.Commit.Run.UID}, {string(Cluster), ""}} {
+		if _, err := x.Get(t.Context(), id[0], id[1]); !errors.Is(err, index.ErrNotFound) {
+			t.Errorf("%q: got %v, want ErrNotFound", id, err)
+		}
+	}
+}
+
+func testDelete(t *testing.T, open func() index.Index) {
+	x := open()
+	rows := put(t, x, 3)
+	for range 2 {
+		must(t, open().Delete(t.Context(), string(Cluster), rows[0].Commit.Run.UID, "nobody", rows[2].Commit.Run.UID))
+		must(t, x.Delete(t.Context(), "other", rows[1].Commit.Run.UID))
+		must(t, x.Delete(t.Context(), string(Cluster)))
+		wantFound(t, x, index.Query{}, rows[1])
+	}
+	must(t, x.Put(t.Context(), rows[0]))
+	wantRow(t, x, rows[0])
+}
+
+func testFind(t *testing.T, open func() index.Index) {
+	x := open()
+	rows := put(t, x, 40)
+	rows[7].Commit.Run.Kind, rows[9].Commit.Run.Result = "PipelineRun", rows[8].Commit.Run.Result
+	must(t, x.Put(t.Context(), rows...))
+	at := rows[20].Commit.CommittedAt
+	for name, q := range map[string]index.Query{
+		"all": {}, "cluster": {Cluster: string(Cluster)}, "another cluster": {Cluster: "other"}, "namespace": {Namespace: "team-3"},
+		"result": {Result: rows[8].Commit.Run.Result}, "kind": {Kind: "PipelineRun"}, "time": {ArchivedBefore: at},
+		"several": {Cluster: string(Cluster), Namespace: "team-9", Kind: "TaskRun", ArchivedBefore: at},
+		"limit":   {Limit: 7}, "a limit above all": {Limit: 700}, "records": {Records: true, Limit: 3}, "nothing": {Namespace: "' OR 1=1 --"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var want []index.Row
+			for _, row := range rows {
+				if matches(q, row) {
+					want = append(want, row)
+				}
+			}
+			sortRows(want)
+			if q.Limit > 0 && q.Limit < len(want) {
+				want = want[:q.Limit]
+			}
+			wantFound(t, x, q, want...)
+		})
+	}
+}
+
+// matches says in Go what the statement says in SQL.
+func matches(q index.Query, row index.Row) bool {
+	run := row.Commit.Run
+	return (q.Cluster == "" || q.Cluster == row.Commit.Cluster) && (q.Namespace == "" || q.Namespace == run.Namespace) && (q.Result == "" || q.Result == run.Result) &&
+		(q.Kind == "" || q.Kind == run.Kind) && (q.ArchivedBefore.IsZero() || row.Commit.CommittedAt.Before(q.ArchivedBefore))
+}
+
+func sortRows(rows []index.Row) {
+	slices.SortFunc(rows, func(a, b index.Row) int {
+		return cmp.Or(b.Commit.Run.Created.Compare(a.Commit.Run.Created), strings.Compare(a.Commit.Run.UID, b.Commit.Run.UID))
+	})
+}
+
+// More rows than any page has, many of them created in the same second.
+func testPages(t *testing.T, open func() index.Index) {
+	x := open()
+	rows := make([]index.Row, 1100)
+	for i := range rows {
+		rows[i] = small(i, Created.Add(time.Duration(i/300)*time.Second))
+	}
+	must(t, x.Put(t.Context(), rows...))
+	sortRows(rows)
+	wantFound(t, x, index.Query{}, rows...)
+	wantFound(t, x, index.Query{Records: true}, rows...)
+	wantFound(t, x, index.Query{Limit: 600}, rows[:600]...)
+	wantFound(t, x, index.Query{Limit: 1024, Records: true}, rows[:1024]...)
+	for _, i := range []int{0, 299, 300, 511, 512, 1098, 1099} {
+		id := rows[i].Commit.ID()
+		wantFound(t, x, index.Query{After: &id, Limit: 5}, rows[i+1:min(i+6, len(rows))]...)
+	}
+}
+
+// small is a row without much in it.
+func small(n int, created time.Time) index.Row {
+	row := NewRow(n % 8)
+	uid := fmt.Sprintf("uid-%d-%d", (n*7919)%1100, n)
+	return rename(row, uid, created)
+}
+
+// rename makes another run of a row.
+func rename(row index.Row, uid string, created time.Time) index.Row {
+	c := *row.Commit
+	c.Run.UID, c.Run.Created = uid, created
+	c.Parts = slices.Clone(c.Parts[:1])
+	return index.Row{Commit: &c, Record: row.Record}
+}
+
+func testKeys(t *testing.T, open func() index.Index) {
+	x := open()
+	var rows []index.Row
+	var want []string
+	// One uid begins another: the bytes of keys have the last word.
+	for i, uid := range []string{"a", "a-b", "a-", "ab", "A", "0", "b", "a0", "a-b-c", "zz", "a1"} {
+		row := rename(NewRow(0), uid, Created.Add(time.Duration(i%3)*24*time.Hour))
+		key, err := row.Commit.Key()
+		must(t, err)
+		rows, want = append(rows, row), append(want, key)
+	}
+	must(t, x.Put(t.Context(), rows...))
+	slices.Sort(want)
+	all := append([]string{""}, want...)
+	for i, after := range all {
+		var got []string
+		for key, err := range x.Keys(t.Context(), string(Cluster), after) {
+			must(t, err)
+			got = append(got, key)
+		}
+		if !slices.Equal(got, want[i:]) {
+			t.Errorf("after %q: got %q\nwant %q", after, got, want[i:])
+		}
+	}
+	for key, err := range x.Keys(t.Context(), "other", "") {
+		t.Errorf("another cluster has %s, %v", key, err)
+	}
+	for _, err := range x.Keys(t.Context(), string(Cluster), "nonsense") {
+		if err == nil {
+			t.Error("a key that is none is taken")
+		}
+	}
+}
+
+func testText(t *testing.T, open func() index.Index) {
+	x := open()
+	row := NewRow(0)
+	row.Commit.Run.Name, row.Commit.Run.Reason = "'; DROP TABLE indelible_runs; --", "null \x00 and ü and \U0001F600 and $1 and \""
+	must(t, x.Put(t.Context(), row))
+	wantRow(t, x, row)
+}
+
+func testLarge(t *testing.T, open func() index.Index) {
+	x := open()
+	row := NewRow(0)
+	text := strings.Repeat(fmt.Sprintf("%x", row.Record), 1+1<<20/len(row.Record)/2)
+	row.Record = []byte(`{"status":{"results":[{"value":"` + text + `"}]}}`)
+	content := sum(row.Record)
+	row.Commit.Parts[0].Content = &content
+	must(t, x.Put(t.Context(), row))
+	wantRow(t, x, row)
+}
+
+func testConcurrent(t *testing.T, open func() index.Index) {
+	const workers, each = 16, 8
+	indexes := []index.Index{open(), open()}
+	var group sync.WaitGroup
+	var rows []index.Row
+	for w := range workers {
+		mine := make([]index.Row, each)
+		for i := range mine {
+			mine[i] = NewRow(w*each + i)
+		}
+		rows = append(rows, mine...)
+		group.Go(func() {
+			x := indexes[w%len(indexes)]
+			for _, row := range mine {
+				if err := x.Put(t.Context(), row); err != nil {
+					t.Error(err)
+				}
+				if _, err := indexes[(w+1)%len(indexes)].Get(t.Context(), string(Cluster), row.Commit.Run.UID); err != nil {
+					t.Errorf("it was put, and another reader does not see it: %v", err)
+				}
+			}
+			if err := x.Put(t.Context(), broken()); err == nil {
+				t.Error("a broken commit is taken")
+			}
+		})
+	}
+	group.Wait()
+	sortRows(rows)
+	wantFound(t, open(), index.Query{Records: true}, rows...)
+}
+
+// broken is a row that no index takes.
+func broken() index.Row {
+	row := NewRow(0)
+	row.Commit.Parts = nil
+	return row
+}
+
+func testErrors(t *testing.T, open func() index.Index) {
+	x := open()
+	row := put(t, x, 1)[0]
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	wantErrors(ended, t, x, row)
+	must(t, x.Close())
+	wantErrors(t.Context(), t, x, row)
+}
+
+func wantErrors(ctx context.Context, t *testing.T, x index.Index, row index.Row) {
+	t.Helper()
+	_, get := x.Get(ctx, string(Cluster), row.Commit.Run.UID)
+	var find, keys error
+	for _, find = range x.Find(ctx, index.Query{}) {
+		break
+	}
+	for _, keys = range x.Keys(ctx, string(Cluster), "") {
+		break
+	}
+	for what, err := range map[string]error{"Get": get, "Find": find, "Keys": keys, "Put": x.Put(ctx, row), "Delete": x.Delete(ctx, string(Cluster), "a")} {
+		if err == nil || errors.Is(err, index.ErrNotFound) {
+			t.Errorf("%s: got %v, want an error that says that nothing is known", what, err)
+		}
+	}
+}
+
+func testDeleteWhileFinding(t *testing.T, open func() index.Index) {
+	x := open()
+	put(t, x, 100)
+	n := 0
+	for row, err := range x.Find(t.Context(), index.Query{Records: true}) {
+		must(t, err)
+		must(t, x.Delete(t.Context(), string(Cluster), row.Commit.Run.UID))
+		n++
+	}
+	if n != 100 {
+		t.Errorf("found %d, want 100", n)
+	}
+	wantFound(t, x, index.Query{})
+}
+
+func testClusters(t *testing.T, open func() index.Index) {
+	x := open()
+	one := put(t, x, 1)[0]
+	c := *one.Commit
+	c.Cluster, c.Parts = "test", slices.Clone(c.Parts[:1])
+	two := index.Row{Commit: &c, Record: one.Record}
+	must(t, x.Put(t.Context(), two))
+	wantRow(t, x, one)
+	wantRow(t, x, two)
+	must(t, x.Delete(t.Context(), "test", c.Run.UID))
+	wantFound(t, x, index.Query{}, one)
+}
+
+func testPutAndDelete(t *testing.T, open func() index.Index) {
+	rows := []index.Row{NewRow(0), NewRow(1), NewRow(2)}
+	var group sync.WaitGroup
+	for w := range 4 {
+		x := open()
+		group.Go(func() {
+			for range 10 {
+				if err := x.Put(t.Context(), rows[w%3], rows[(w+1)%3]); err != nil {
+					t.Error(err)
+				}
+				if err := x.Delete(t.Context(), string(Cluster), rows[w%3].Commit.Run.UID); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	x := open()
+	must(t, x.Put(t.Context(), rows...))
+	for _, row := range rows {
+		wantRow(t, x, row)
+	}
+}
+
+func put(t *testing.T, x index.Index, n int) []index.Row {
+	t.Helper()
+	rows := make([]index.Row, n)
+	for i := range rows {
+		rows[i] = NewRow(i)
+	}
+	must(t, x.Put(t.Context(), rows...))
+	return rows
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantRow(t *testing.T, x index.Index, want index.Row) {
+	t.Helper()
+	got, err := x.Get(t.Context(), want.Commit.Cluster, want.Commit.Run.UID)
+	must(t, err)
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// wantFound compares all that a query finds. Records are there if they are asked for.
+func wantFound(t *testing.T, x index.Index, q index.Query, want ...index.Row) {
+	t.Helper()
+	var got []index.Row
+	for row, err := range x.Find(t.Context(), q) {
+		must(t, err)
+		got = append(got, row)
+	}
+	if len(got) != len(want) {
+		t.Fatalf("found %d rows, want %d", len(got), len(want))
+	}
+	for i, w := range want {
+		if !q.Records {
+			w.Record = nil
+		}
+		if diff := gocmp.Diff(w, got[i]); diff != "" {
+			t.Fatalf("row %d: %s", i, diff)
+		}
+	}
+}
