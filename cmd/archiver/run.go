@@ -136,7 +136,7 @@ func (d *daemon) lead(ctx context.Context) error {
 		return d.work(ctx)
 	}
 	var failed error
-	lost := errors.New("the lead was lost")
+	ended := make(chan struct{})
 	leading, stop := context.WithCancel(ctx)
 	defer stop()
 	d.notReady(nil) // a replica that stands by is as it should be
@@ -148,6 +148,7 @@ func (d *daemon) lead(ctx context.Context) error {
 		LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: retryPeriod, ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(ctx context.Context) {
+				defer close(ended)
 				if failed = d.work(ctx); failed != nil {
 					stop()
 				}
@@ -159,13 +160,18 @@ func (d *daemon) lead(ctx context.Context) error {
 		return fmt.Errorf("leader election: %w", err)
 	}
 	elector.Run(leading)
-	switch {
-	case failed != nil:
-		return failed
-	case ctx.Err() == nil:
-		return lost
+	if ctx.Err() != nil && !elector.IsLeader() {
+		select {
+		case <-ended:
+		case <-time.After(retryPeriod): // it never led
+		}
+		return nil
 	}
-	return nil
+	<-ended
+	if failed == nil && ctx.Err() == nil {
+		failed = errors.New("the lead was lost")
+	}
+	return failed
 }
 
 // work archives until ctx ends, with each configuration in turn.

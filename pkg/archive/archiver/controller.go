@@ -76,7 +76,8 @@ func (c *Controller) Run(ctx context.Context) error {
 		o.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[Reference](firstRetry, lastRetry)
 		o.Log = c.Log
 	})
-	defer c.queue.ShutDown()
+	shutDown := sync.OnceFunc(c.queue.ShutDown) // a second time it panics
+	defer shutDown()
 	if c.follower != nil {
 		defer c.follower.close()
 	}
@@ -92,12 +93,15 @@ func (c *Controller) Run(ctx context.Context) error {
 		running.Go(func() { w.run(ctx) })
 	}
 	for range workers {
-		running.Go(func() { c.work(ctx) })
+		running.Go(func() {
+			c.recent.await(ctx) // a run's events are part of it
+			c.work(ctx)
+		})
 	}
 	running.Go(func() { c.deleted.run(ctx) })
 	running.Go(func() { c.synced.Wait(); close(c.ready); c.Log.Info("The state of the cluster is known") })
 	c.report(ctx)
-	c.queue.ShutDown()
+	shutDown()
 	for _, w := range watchers {
 		w.synced() // who waits for that waits no more
 	}
@@ -116,18 +120,22 @@ func (c *Controller) watchers() ([]*watcher, error) {
 		if err != nil {
 			return nil, err
 		}
-		w.strip = func(object any) (any, error) {
+		sighted := func(object any) *sighting {
 			s := object.(*sighting)
-			s.object = nil
-			return s, nil
+			s.Kind = kinds[i] // the decoder takes it away
+			return s
+		}
+		w.strip = func(object any) (any, error) {
+			object.(*sighting).object = nil
+			return object, nil
 		}
 		w.first = func(objects []any) {
 			for _, o := range objects {
-				c.saw(o.(*sighting), backlog)
+				c.saw(sighted(o), backlog)
 			}
 		}
-		w.seen = func(o any) { c.saw(o.(*sighting), urgent) }
-		w.gone = func(o any) { c.gone(o.(*sighting)) }
+		w.seen = func(o any) { c.saw(sighted(o), urgent) }
+		w.gone = func(o any) { c.gone(sighted(o)) }
 		all = append(all, w)
 	}
 	for _, w := range all {

@@ -2,6 +2,7 @@ package archiver
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"slices"
 	"sync"
@@ -21,13 +22,14 @@ type recentEvents struct {
 	objects  map[types.NamespacedName]types.UID
 	// changed is closed and made anew whenever an event comes.
 	changed chan struct{}
-	// synced says that all events of the time before are there.
+	// synced says that all events of the time before are there; known is closed then.
 	synced bool
+	known  chan struct{}
 	bytes  int
 }
 
 func newRecentEvents() *recentEvents {
-	e := &recentEvents{}
+	e := &recentEvents{known: make(chan struct{})}
 	e.reset()
 	return e
 }
@@ -153,7 +155,18 @@ func (e *recentEvents) replace(all []*eventSighting) {
 			e.put(s)
 		}
 	}
-	e.synced = true
+	if !e.synced {
+		e.synced = true
+		close(e.known)
+	}
+}
+
+// await returns when the events of the time before are known, or ctx has ended.
+func (e *recentEvents) await(ctx context.Context) {
+	select {
+	case <-e.known:
+	case <-ctx.Done():
+	}
 }
 
 // about returns the events about objects, and what is closed when there may be more.

@@ -110,7 +110,6 @@ func (l *sightings) UnmarshalJSON(data []byte) error {
 	}
 	for i := range l.Items {
 		l.Items[i].object = nil
-		l.Items[i].Kind = strings.TrimSuffix(l.Kind, "List")
 	}
 	return nil
 }
