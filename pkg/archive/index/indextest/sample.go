@@ -94,3 +94,18 @@ func sum(content []byte) manifest.Sum {
 	digest := sha256.Sum256(content)
 	return manifest.Sum{Bytes: int64(len(content)), SHA256: hex.EncodeToString(digest[:])}
 }
+
+// Move makes the run of a row one that was created at another time, and with it its keys.
+func Move(row *index.Row, created time.Time) {
+	c := row.Commit
+	c.Run.Created = created
+	for i := range c.Parts {
+		_, _, writer, name, err := layout.ParsePart(c.Parts[i].Key)
+		if err == nil {
+			c.Parts[i].Key, err = layout.Cluster(c.Cluster).Part(c.ID(), writer, name)
+		}
+		if err != nil {
+			panic(err)
+		}
+	}
+}

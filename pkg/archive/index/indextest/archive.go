@@ -1,0 +1,91 @@
+package indextest
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/indelible-ci/indelible/pkg/archive/index"
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
+)
+
+// Archive is an archive in a directory, for tests of what reads archives.
+type Archive struct {
+	store.Store
+	// Root is where the objects are, under their keys.
+	Root string
+}
+
+// NewArchive returns an empty one.
+func NewArchive(t testing.TB) *Archive {
+	t.Helper()
+	root := t.TempDir()
+	directory, err := store.NewDirectory(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Archive{directory, root}
+}
+
+// Path is the file of an object.
+func (a *Archive) Path(key string) string { return filepath.Join(a.Root, filepath.FromSlash(key)) }
+
+// Add archives NewRow(n), after change has had its way with it. It returns what the commit says then, and the commit's key.
+func (a *Archive) Add(t testing.TB, n int, change func(*index.Row)) (row index.Row, key string) {
+	t.Helper()
+	row = NewRow(n)
+	if change != nil {
+		change(&row)
+	}
+	for i := range row.Commit.Parts {
+		part := &row.Commit.Parts[i]
+		content := row.Record
+		if part.Type != manifest.Record {
+			content = bytes.Repeat([]byte("a line of "+part.Key+"\n"), 20)
+		}
+		raw, stored, err := manifest.Store(t.Context(), a, part.Key, bytes.NewReader(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		part.Content, part.Stored = &raw, &stored
+	}
+	text, err := manifest.Encode(row.Commit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key, err = row.Commit.Key(); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Create(t.Context(), key, bytes.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+	return row, key
+}
+
+// Damage changes one byte in the middle of an object.
+func (a *Archive) Damage(t testing.TB, key string) {
+	t.Helper()
+	data, err := os.ReadFile(a.Path(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 0x10
+	if err := os.WriteFile(a.Path(key), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Keys lists the objects whose keys begin with prefix.
+func (a *Archive) Keys(t testing.TB, prefix string) []string {
+	t.Helper()
+	var keys []string
+	for info, err := range a.List(t.Context(), prefix, "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, info.Key)
+	}
+	return keys
+}
