@@ -250,6 +250,18 @@ func (c *compaction) stale(ctx context.Context, at time.Time, keys []string) (bo
 	return slices.ContainsFunc(keys, func(key string) bool { return !there[key] }), nil
 }
 
+// Stale says whether a segment has a run whose commit is not there, or is damaged: then it is to be deleted.
+func Stale(ctx context.Context, from store.Store, key string, there func(commit string) bool) (bool, error) {
+	keys, err := keysOf(ctx, from, key)
+	switch {
+	case errors.Is(err, store.ErrNotExist):
+		return false, nil
+	case errors.Is(err, ErrDamaged):
+		return true, nil
+	}
+	return slices.ContainsFunc(keys, func(key string) bool { return !there(key) }), err
+}
+
 // Forget deletes the segments that may have data of runs: all of the hours in which they were created. What other runs they have,
 // the next Compact writes again. It is called after the runs' commits were deleted.
 func Forget(ctx context.Context, to store.Store, cluster layout.Cluster, runs ...layout.Run) error {
