@@ -186,7 +186,7 @@ func TestCompactPassesOverDamage(t *testing.T) {
 	for n := range keys {
 		_, keys[n] = a.Add(t, n, nil)
 	}
-	a.Damage(t, keys[1])
+	a.Cut(t, keys[1])
 	row := indextest.NewRow(3)
 	a.Damage(t, row.Commit.Parts[0].Key)
 	damaged := []string{keys[1], keys[3]}

@@ -1,7 +1,6 @@
 package index
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
@@ -110,34 +109,35 @@ func (s *stored) known() []string {
 }
 
 func (s *stored) row(withRecord bool) (Row, error) {
-	key, err := layout.Cluster(s.cluster).Commit(s.id())
+	row, err := s.unpack(withRecord)
 	if err != nil {
-		return Row{}, fmt.Errorf("index: %w", err)
-	}
-	text, err := pack.Unpack(s.manifest, s.known()...)
-	if err != nil {
-		return Row{}, fmt.Errorf("index: commit of run %s: %w", s.uid, err)
-	}
-	row := Row{}
-	if row.Commit, err = manifest.Decode(key, text); err != nil {
-		return Row{}, fmt.Errorf("index: %w", err)
-	}
-	if !withRecord {
-		return row, nil
-	}
-	row.Record, err = s.unpackRecord()
-	if err == nil {
-		err = checkRecord(row.Commit, row.Record)
-	}
-	if err != nil {
-		return Row{}, fmt.Errorf("index: record of run %s: %w", s.uid, err)
+		return Row{}, fmt.Errorf("index: run %s: %w: %w", s.uid, ErrDamaged, err)
 	}
 	return row, nil
 }
 
+func (s *stored) unpack(withRecord bool) (Row, error) {
+	key, err := layout.Cluster(s.cluster).Commit(s.id())
+	if err != nil {
+		return Row{}, err
+	}
+	text, err := pack.Unpack(s.manifest, s.known()...)
+	if err != nil {
+		return Row{}, err
+	}
+	row := Row{}
+	if row.Commit, err = manifest.Decode(key, text); err != nil || !withRecord {
+		return row, err
+	}
+	if row.Record, err = s.unpackRecord(); err != nil {
+		return Row{}, err
+	}
+	return row, checkRecord(row.Commit, row.Record)
+}
+
 func (s *stored) unpackRecord() ([]byte, error) {
 	if s.record == nil || s.spec.Valid != (s.specData != nil) {
-		return nil, fmt.Errorf("it is not there, or not whole: %w", errDamaged)
+		return nil, errors.New("its record is not there, or not whole")
 	}
 	rest, err := pack.Unpack(s.record, s.known()...)
 	if err != nil || !s.spec.Valid {
@@ -150,13 +150,5 @@ func (s *stored) unpackRecord() ([]byte, error) {
 	return joinSpec(rest, spec)
 }
 
-// errDamaged is the error of a database that is not as Put left it.
-var errDamaged = errors.New("the index is damaged; rebuild it")
-
-// Equal says whether two rows are of the same commit, whatever their records are.
-func Equal(a, b *manifest.Commit) bool {
-	one, two := *a, *b
-	first, err := manifest.Encode(&one)
-	second, err2 := manifest.Encode(&two)
-	return err == nil && err2 == nil && bytes.Equal(first, second)
-}
+// ErrDamaged is the error of a row that is not as Put left it. Whoever meets it rebuilds the index.
+var ErrDamaged = errors.New("the index is damaged")

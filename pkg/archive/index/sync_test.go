@@ -27,6 +27,9 @@ import (
 // late is when the hours of all runs have settled.
 var late = indextest.Created.Add(100 * time.Hour)
 
+// runs is how many an archive of these tests has, in four hours.
+const runs = 40
+
 func TestRebuildIsIdentical(t *testing.T) {
 	database := indextest.Postgres(t)
 	for name, newURL := range map[string]func(t *testing.T) string{
@@ -39,7 +42,7 @@ func TestRebuildIsIdentical(t *testing.T) {
 					a := indextest.NewArchive(t)
 					kept := newURL(t)
 					x := open(t, kept)
-					for n := range 60 {
+					for n := range runs {
 						row, _ := a.Add(t, n, func(row *index.Row) { vary(row, n) })
 						if err := x.Put(t.Context(), row); err != nil {
 							t.Fatal(err)
@@ -92,7 +95,7 @@ var rebuilds = map[string]func(t *testing.T, a *indextest.Archive, x index.Index
 	},
 	"with damaged commits and records, which are left out": func(t *testing.T, a *indextest.Archive, x index.Index) []string {
 		keys := a.Keys(t, indextest.Cluster.Commits())
-		a.Damage(t, keys[7])
+		a.Cut(t, keys[7])
 		commit, err := manifest.Read(t.Context(), a, keys[9])
 		if err != nil {
 			t.Fatal(err)
@@ -129,8 +132,8 @@ func vary(row *index.Row, n int) {
 func compact(t *testing.T, a *indextest.Archive) {
 	t.Helper()
 	totals, err := catalogue.Compact(t.Context(), catalogue.Options{Store: a, Cluster: indextest.Cluster, Now: late})
-	if err != nil || totals.Segments != 4 || totals.Commits != 60 {
-		t.Fatalf("got %+v, %v; want 4 segments of 60 commits", totals, err)
+	if err != nil || totals.Segments != 4 || totals.Commits != runs {
+		t.Fatalf("got %+v, %v; want 4 segments of %d commits", totals, err, runs)
 	}
 }
 
@@ -231,13 +234,13 @@ func query(t *testing.T, db *sql.DB, text string) (lines []string) {
 // What a rebuild reads is in proportion to the data, and not to the number of runs.
 func TestSegmentsSaveReads(t *testing.T) {
 	a := indextest.NewArchive(t)
-	for n := range 60 {
+	for n := range runs {
 		a.Add(t, n, func(row *index.Row) { vary(row, n) })
 	}
 	x := open(t, "sqlite://"+filepath.Join(t.TempDir(), "index.db"))
 	compact(t, a)
 	counted := &counting{Store: a}
-	want := index.SyncTotals{Commits: 60, Added: 60, FromSegments: 60}
+	want := index.SyncTotals{Commits: runs, Added: runs, FromSegments: runs}
 	got, err := index.Sync(t.Context(), index.SyncOptions{Store: counted, Index: x, Cluster: indextest.Cluster})
 	if err != nil || got != want || counted.opens.Load() != 4 {
 		t.Errorf("got %+v, %v with %d reads; want %+v with 4", got, err, counted.opens.Load(), want)
@@ -260,7 +263,7 @@ func TestSyncStopsWhereTheStoreDoes(t *testing.T) {
 	for _, after := range []int64{0, 1, 7, 30} {
 		a := indextest.NewArchive(t)
 		x := open(t, "sqlite://"+filepath.Join(t.TempDir(), "index.db"))
-		for n := range 60 {
+		for n := range runs {
 			row, _ := a.Add(t, n, func(row *index.Row) { vary(row, n) })
 			if n < 10 {
 				if err := x.Put(t.Context(), row); err != nil {
@@ -283,8 +286,8 @@ func TestSyncStopsWhereTheStoreDoes(t *testing.T) {
 			}
 			n++
 		}
-		if n != 60 {
-			t.Errorf("after %d reads, and again: %d rows, want 60", after, n)
+		if n != runs {
+			t.Errorf("after %d reads, and again: %d rows, want %d", after, n, runs)
 		}
 	}
 }

@@ -199,7 +199,7 @@ func TestApplyReadsTheArchive(t *testing.T) {
 	if err := p.index.Put(t.Context(), index.Row{Commit: &lie, Record: p.rows[2].Record}); err != nil {
 		t.Fatal(err)
 	}
-	p.Damage(t, p.keys[3])
+	p.Cut(t, p.keys[3])
 	p.Damage(t, p.rows[4].Commit.Parts[0].Key)
 	policies := []retention.Policy{{Name: "p", Namespaces: []string{"elsewhere", "team-3", "team-4", "team-5"}}}
 	var report []string
@@ -367,7 +367,7 @@ func TestSweep(t *testing.T) {
 		"leave a whole archive alone":                       {after: 99 * grace},
 		"delete parts that no commit names":                 {do: func(t *testing.T, p *place) { p.uncommit(t, 2) }, after: grace + time.Minute, want: retention.SweepTotals{Parts: 3, Segments: 1}},
 		"leave parts that may be an archiver's at work":     {do: func(t *testing.T, p *place) { p.uncommit(t, 2) }, after: grace - time.Minute, want: retention.SweepTotals{Segments: 1}},
-		"leave what a commit may name that nobody can read": {do: func(t *testing.T, p *place) { p.Damage(t, p.keys[2]) }, after: 99 * grace},
+		"leave what a commit may name that nobody can read": {do: func(t *testing.T, p *place) { p.Cut(t, p.keys[2]) }, after: 99 * grace},
 		"delete a damaged segment":                          {do: func(t *testing.T, p *place) { p.Damage(t, p.Keys(t, indextest.Cluster.Segments())[0]) }, want: retention.SweepTotals{Segments: 1}},
 		"delete parts of another attempt than the one that committed": {do: func(t *testing.T, p *place) {
 			other, err := indextest.Cluster.Part(p.rows[0].Commit.ID(), "anotherwriter", "record.json")
