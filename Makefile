@@ -41,17 +41,17 @@ export CGO_ENABLED := 0
 GOBUILD  := go build -ldflags "-s -w -X main.version=$(VERSION)"
 GOTEST    = go test -timeout $(if $(INDELIBLE_LONG),120m,30m)
 pushes    = $(foreach i,$(IMAGES),$(LOCAL) push $(i) $(PREFIX)$(basename $(notdir $(i))):$(VERSION) &&) true
-IMAGES   := dist/indelible-webhook.tar dist/indelible-publisher.tar
+IMAGES   := dist/indelible-webhook.tar dist/indelible-publisher.tar dist/indelible-archiver.tar
 SOURCES  := $(shell find cmd pkg certs -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
 
 ##@ Two commands
 
 .PHONY: demo
-demo: cluster-up install ## Start a cluster, install Indelible, pass large results, try to forge one (cold 30 min, warm 1 min)
+demo: cluster-up install ## Start a cluster, install Indelible, pass large results, try to forge one, read a deleted run back (cold 30 min, warm 1 min)
 	go run ./test/demo
 
 .PHONY: test
-test: test-unit test-cluster-tool test-oracle cluster-up install test-e2e cluster-down ## All tests (cold 60 min, warm 16 min)
+test: test-unit test-cluster-tool test-oracle test-storage cluster-up install test-e2e cluster-down ## All tests (cold 60 min, warm 16 min)
 
 ##@ Tests
 
@@ -76,6 +76,11 @@ test-cluster-tool: ## Unit tests of test/cluster, a module of its own
 test-oracle: ## Compare with Tekton's and the API server's own code, a module of its own (cold 5 min, warm 1.5 min)
 	go -C test/oracle vet ./...
 	go -C test/oracle test -count 1 ./...
+
+.PHONY: test-storage
+test-storage: ## The archive's stores against real object stores, a module of its own (cold 5 min, warm 1 min)
+	go -C test/storage vet ./...
+	go -C test/storage test -count 1 ./...
 
 FUZZTIME ?= 30s
 .PHONY: fuzz
@@ -118,11 +123,23 @@ install: images dist/install/kustomization.yaml ## Install into the cluster at h
 	$(if $(EXISTING),$(call pushes),$(LOCAL) load $(IMAGES))
 	$(KUBECTL) apply -k dist/install
 	$(KUBECTL) rollout status deployment/indelible-webhook -n indelible-system --timeout=180s
+	$(KUBECTL) rollout status deployment/indelible-archiver -n indelible-system --timeout=180s
 
+# In this order nothing is left that nobody takes away: no new finalizers, nobody who adds missing ones, then those there are;
+# and once more at the end, because an API server may go on for a moment by the webhook configuration it knew.
+# The archive itself stays, where it is the volume, and its namespace with it. ARCHIVE=delete deletes it as well.
 .PHONY: uninstall
-uninstall: ## Remove it, the grant first so that no door stands open
+uninstall: bin/archiver ## Remove it, but for the archive: no finalizer stays on any run, no door stands open
+	$(KUBECTL) delete --ignore-not-found mutatingwebhookconfiguration/indelible-protect
+	$(KUBECTL) delete --ignore-not-found --cascade=foreground -n indelible-system deployment/indelible-archiver
+	bin/archiver release --kubeconfig=$(KUBECONFIG)
 	$(KUBECTL) delete --ignore-not-found -k config/rbac
-	$(KUBECTL) delete --ignore-not-found -k config/default
+	$(KUBECTL) delete --ignore-not-found -k config/default -l 'indelible.dev/uninstall!=keep'
+	$(KUBECTL) delete --ignore-not-found -n indelible-system secret/indelible-webhook-certs lease/indelible-archiver
+	bin/archiver release --kubeconfig=$(KUBECONFIG)
+	@claim="$$($(KUBECTL) get -n indelible-system persistentvolumeclaim/indelible-archive --ignore-not-found -o name)"; \
+	if [ -z "$$claim" ] || [ "$(ARCHIVE)" = delete ]; then $(KUBECTL) delete --ignore-not-found namespace/indelible-system; \
+	else echo "the archive is left in $$claim of namespace indelible-system; make uninstall ARCHIVE=delete deletes both"; fi
 
 .PHONY: cluster-up
 cluster-up: $(if $(EXISTING),,$(LOCAL)) ## Start the local cluster with Tekton (cold 20 min, warm 1 min)
@@ -136,14 +153,14 @@ cluster-down: $(if $(EXISTING),,$(LOCAL)) ## Stop it; nothing is left but the bu
 cluster-report: ## What an on-call admin would look at first
 	-$(KUBECTL) get nodes,pods -A -o wide
 	-$(KUBECTL) get events -n indelible-system --sort-by=.lastTimestamp
-	-$(KUBECTL) logs -n indelible-system -l app.kubernetes.io/name=indelible-webhook --prefix --tail=50
+	-$(KUBECTL) logs -n indelible-system -l 'app.kubernetes.io/name in (indelible-webhook, indelible-archiver)' --prefix --tail=50
 
 ##@ Build
 
 .PHONY: build
-build: bin/webhook bin/publisher ## Build the binaries into bin/
+build: bin/webhook bin/publisher bin/archiver ## Build the binaries into bin/
 
-bin/webhook bin/publisher: bin/%: $(SOURCES) dist/version
+bin/webhook bin/publisher bin/archiver: bin/%: $(SOURCES) dist/version
 	$(GOBUILD) -o $@ ./cmd/$*
 
 # Changes when VERSION does, and with it what is built and how it is tagged.
@@ -163,18 +180,18 @@ push: $(IMAGES) ## Push the images to IMAGE_REPO
 	$(call pushes)
 
 # What `kubectl apply -k config/default` installs, with this build's images. A tag may be used again, as dev is: the
-# annotation makes that the webhook is rolled out all the same.
+# annotations make that webhook and archiver are rolled out all the same.
 .PHONY: dist/install/kustomization.yaml
-dist/install/kustomization.yaml: dist/indelible-webhook.tar
+dist/install/kustomization.yaml: dist/indelible-webhook.tar dist/indelible-archiver.tar
 	@mkdir -p dist/install
 	@sed 's|image: indelible-publisher:dev|image: $(PREFIX)indelible-publisher:$(VERSION)|' config/base/config.yaml > dist/install/config.yaml
 	@printf '%s\n' 'apiVersion: kustomize.config.k8s.io/v1beta1' 'kind: Kustomization' 'sortOptions: {order: fifo}' \
 	  'resources: [../../config/default]' \
-	  'images: [{name: indelible-webhook, newName: $(PREFIX)indelible-webhook, newTag: $(VERSION)}]' \
+	  'images: [{name: indelible-webhook, newName: $(PREFIX)indelible-webhook, newTag: $(VERSION)}, {name: indelible-archiver, newName: $(PREFIX)indelible-archiver, newTag: $(VERSION)}]' \
 	  'configMapGenerator: [{name: indelible-config, namespace: indelible-system, behavior: merge, files: [config.yaml]}]' \
 	  'generatorOptions: {disableNameSuffixHash: true}' \
-  'patches:' '- patch: |' '    {apiVersion: apps/v1, kind: Deployment, metadata: {name: indelible-webhook, namespace: indelible-system},' \
-  "    spec: {template: {metadata: {annotations: {indelible.dev/build: $$(sha256sum < $< | cut -c1-16)}}}}}" > $@
+	  'patches:' $(foreach d,webhook archiver,'- patch: |' '    {apiVersion: apps/v1, kind: Deployment, metadata: {name: indelible-$(d), namespace: indelible-system},' \
+	  "    spec: {template: {metadata: {annotations: {indelible.dev/build: $$(sha256sum < dist/indelible-$(d).tar | cut -c1-16)}}}}}") > $@
 
 # The tool is shared by all checkouts of a machine, so that a date says nothing: go knows whether it is this one's.
 .PHONY: $(LOCAL)
@@ -191,6 +208,7 @@ verify: lint ## Everything a reviewer would ask for: format, vet, linter, module
 	go mod tidy -diff
 	go -C test/cluster mod tidy -diff
 	go -C test/oracle mod tidy -diff
+	go -C test/storage mod tidy -diff
 
 .PHONY: lint
 lint: $(LINT) ## The linter, at its pinned version

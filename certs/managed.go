@@ -35,6 +35,8 @@ type ManagedOptions struct {
 	// Configurations are the MutatingWebhookConfigurations that get the bundle as their caBundle. One that does
 	// not exist is skipped until it does.
 	Configurations []string
+	// Optional are further ones, which an installation may well be without: nobody hurries to look for them again.
+	Optional []string
 	// Lifetimes defaults to DefaultLifetimes.
 	Lifetimes Lifetimes
 	// Now defaults to time.Now.

@@ -203,6 +203,24 @@ func TestConfigurations(t *testing.T) {
 			t.Errorf("not ready: %v", err)
 		}
 	})
+	t.Run("does not wait for an optional one, and serves it once it is there", func(t *testing.T) {
+		i := newInstallation()
+		m := i.replica(t, DefaultLifetimes())
+		m.Optional = []string{"indelible-protect"}
+		if next := mustRound(t, m); next.Sub(i.now) < day {
+			t.Errorf("looks again in %s for what may never be installed", next.Sub(i.now))
+		}
+		if err := m.Ready(); err != nil {
+			t.Errorf("not ready: %v", err)
+		}
+		if err := i.Tracker().Add(configuration("indelible-protect", "protect.indelible.dev")); err != nil {
+			t.Fatal(err)
+		}
+		mustRound(t, m)
+		if err := trusted(served(t, m).Leaf, i.bundles(t)["protect.indelible.dev"], i.now); err != nil {
+			t.Error(err)
+		}
+	})
 	t.Run("repairs a caBundle that was wiped", func(t *testing.T) {
 		i := newInstallation()
 		m := i.replica(t, DefaultLifetimes())

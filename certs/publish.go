@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,19 +16,19 @@ import (
 // publication is what publish found.
 type publication struct {
 	changed bool // some webhook configuration did not carry the bundle, and does now
-	missing bool // some webhook configuration does not exist
+	missing bool // some webhook configuration that is not optional does not exist
 }
 
 // publish makes the caBundle of every webhook configuration equal to bundle. Nothing is written where it is
 // already. A configuration that does not exist is no error: nobody calls the webhook by it, and an administrator
-// who takes out one of the two must not lose the other.
+// who takes out one of them must not lose the others.
 func (m *Managed) publish(ctx context.Context, bundle []byte) (publication, error) {
 	var state publication
-	for _, name := range m.Configurations {
+	for _, name := range slices.Concat(m.Configurations, m.Optional) {
 		configurations := m.Client.AdmissionregistrationV1().MutatingWebhookConfigurations()
 		found, err := configurations.Get(ctx, name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
-			state.missing = true
+			state.missing = state.missing || slices.Contains(m.Configurations, name)
 			continue
 		}
 		if err != nil {

@@ -34,7 +34,7 @@ func read(t *testing.T, path string, into any) string {
 func webhooks(t *testing.T) map[string]admissionv1.MutatingWebhook {
 	t.Helper()
 	found := map[string]admissionv1.MutatingWebhook{}
-	for _, path := range []string{"webhook/inject.yaml", "webhook/guard.yaml"} {
+	for _, path := range []string{"webhook/inject.yaml", "webhook/guard.yaml", "archive/60-protect.yaml"} {
 		var c admissionv1.MutatingWebhookConfiguration
 		read(t, path, &c)
 		for _, w := range c.Webhooks {
@@ -57,20 +57,31 @@ func TestConfigurationInstalledIsTheDefault(t *testing.T) {
 }
 
 func TestOrder(t *testing.T) {
-	var k struct {
-		Resources   []string `json:"resources"`
-		SortOptions struct {
-			Order string `json:"order"`
-		} `json:"sortOptions"`
+	tests := map[string]struct {
+		folder string
+		want   []string
+	}{
+		// DESIGN, D6: policy, webhook, then the grant.
+		"the policy, the webhook, the grant, the archive": {"default", []string{"../base", "../policy", "../server", "../webhook", "../rbac", "../archive"}},
+		"the same without the archive":                    {"overlays/results-only", []string{"../../base", "../../policy", "../../server", "../../webhook", "../../rbac"}},
+		"what protects runs after who releases them": {"archive", []string{
+			"10-serviceaccount.yaml", "20-rbac.yaml", "30-volume.yaml", "40-service.yaml", "50-deployment.yaml", "60-protect.yaml"}},
 	}
-	data := read(t, "default/kustomization.yaml", nil)
-	if err := yaml.Unmarshal([]byte(data), &k); err != nil {
-		t.Fatal(err)
-	}
-	// DESIGN, D6: policy, webhook, then the grant.
-	want := []string{"../base", "../policy", "../server", "../webhook", "../rbac"}
-	if k.SortOptions.Order != "fifo" || !slices.Equal(k.Resources, want) {
-		t.Errorf("applied in order %q of %q, want fifo of %q", k.SortOptions.Order, k.Resources, want)
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			var k struct {
+				Resources   []string `json:"resources"`
+				SortOptions struct {
+					Order string `json:"order"`
+				} `json:"sortOptions"`
+			}
+			if err := yaml.Unmarshal([]byte(read(t, tc.folder+"/kustomization.yaml", nil)), &k); err != nil {
+				t.Fatal(err)
+			}
+			if k.SortOptions.Order != "fifo" || !slices.Equal(k.Resources, tc.want) {
+				t.Errorf("applied in order %q of %q, want fifo of %q", k.SortOptions.Order, k.Resources, tc.want)
+			}
+		})
 	}
 }
 
@@ -83,6 +94,7 @@ func TestWebhooks(t *testing.T) {
 		"inject.indelible.dev":     {admission.InjectPath, admissionv1.Ignore, admissionv1.SideEffectClassNone},
 		"guard.indelible.dev":      {admission.GuardPath, admissionv1.Fail, admissionv1.SideEffectClassNoneOnDryRun},
 		"carry-over.indelible.dev": {admission.CarryOverPath, admissionv1.Ignore, admissionv1.SideEffectClassNoneOnDryRun},
+		"protect.indelible.dev":    {admission.ProtectPath, admissionv1.Ignore, admissionv1.SideEffectClassNone},
 	}
 	installed := webhooks(t)
 	if len(installed) != len(tests) {

@@ -9,10 +9,11 @@ import (
 	"github.com/indelible-ci/indelible/pkg/admission"
 	"github.com/indelible-ci/indelible/pkg/admission/guard"
 	"github.com/indelible-ci/indelible/pkg/admission/inject"
+	"github.com/indelible-ci/indelible/pkg/admission/protect"
 	"github.com/indelible-ci/indelible/pkg/config"
 )
 
-// handlers gives the three handlers what they work with: of the configuration, the part they need, as it is at each
+// handlers gives the four handlers what they work with: of the configuration, the part they need, as it is at each
 // request.
 func handlers(configured *config.Watcher, c *cluster, registry prometheus.Registerer, source certificates, guarded func() error, log logr.Logger) admission.Options {
 	injecting := inject.Options{
@@ -46,6 +47,7 @@ func handlers(configured *config.Watcher, c *cluster, registry prometheus.Regist
 		Inject:         inject.New(injecting),
 		Guard:          guard.NewGuard(guarding),
 		CarryOver:      guard.NewCarryOver(guarding),
+		Protect:        protect.New(protect.Options{Metrics: protect.NewMetrics(registry), Log: log.WithName("protect")}),
 		GetCertificate: source.GetCertificate,
 		Log:            log.WithName("admission"),
 	}

@@ -1,4 +1,4 @@
-// Command webhook serves inject and guard; see docs/life-of-a-result.md.
+// Command webhook serves inject, guard and protect; see docs/life-of-a-result.md.
 package main
 
 import (

@@ -11,6 +11,7 @@ import (
 	"github.com/indelible-ci/indelible/certs"
 	"github.com/indelible-ci/indelible/pkg/admission/guard"
 	"github.com/indelible-ci/indelible/pkg/admission/inject"
+	"github.com/indelible-ci/indelible/pkg/admission/protect"
 	"github.com/indelible-ci/indelible/pkg/admission/selfcheck"
 	"github.com/indelible-ci/indelible/pkg/config"
 )
@@ -48,6 +49,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	config.NewMetrics(n)
 	inject.NewMetrics(n)
 	guard.NewMetrics(n)
+	protect.NewMetrics(n)
 	selfcheck.NewMetrics(n)
 	text, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {

@@ -139,6 +139,7 @@ func newCertificates(o options, c *cluster, metrics *certs.Metrics, log logr.Log
 		Secret:         "indelible-webhook-certs",
 		Service:        "indelible-webhook",
 		Configurations: []string{"indelible-inject", "indelible-guard"},
+		Optional:       []string{"indelible-protect"}, // without the archiver it is not installed
 		Metrics:        metrics,
 		Log:            log,
 	})

@@ -99,7 +99,7 @@ func TestLife(t *testing.T) {
 	if status, text := get(t, "http://"+w.Metrics+"/metrics"); status != http.StatusOK {
 		t.Errorf("/metrics: status %d", status)
 	} else {
-		for _, name := range []string{"indelible_certificate_expiry_timestamp_seconds", "indelible_inject_pods_total",
+		for _, name := range []string{"indelible_certificate_expiry_timestamp_seconds", "indelible_inject_pods_total", "indelible_protect_runs_total",
 			"indelible_guard_result_bytes", "indelible_config_last_reload_successful", "indelible_unguarded_grant", "controller_runtime_webhook_requests_total", "go_goroutines"} {
 			if !strings.Contains(text, "\n"+name) {
 				t.Errorf("/metrics lacks %s", name)

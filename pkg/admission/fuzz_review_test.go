@@ -19,10 +19,11 @@ import (
 	"github.com/indelible-ci/indelible/pkg/admission"
 	"github.com/indelible-ci/indelible/pkg/admission/guard"
 	"github.com/indelible-ci/indelible/pkg/admission/inject"
+	"github.com/indelible-ci/indelible/pkg/admission/protect"
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// Whatever comes as an AdmissionReview, over HTTP and to any of the three handlers: none panics (a panic would be
+// Whatever comes as an AdmissionReview, over HTTP and to any of the four handlers: none panics (a panic would be
 // answered with status 500), and a review that apimachinery's own decoder reads is answered for its UID, by a denial, or by
 // an allowance whose patch makes of the object a JSON object again.
 func FuzzReview(f *testing.F) {
@@ -31,7 +32,7 @@ func FuzzReview(f *testing.F) {
 	}
 	server := newServer()
 	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, path := range []string{admission.InjectPath, admission.GuardPath, admission.CarryOverPath} {
+		for _, path := range []string{admission.InjectPath, admission.GuardPath, admission.CarryOverPath, admission.ProtectPath} {
 			check(t, path, body, post(server, path, body))
 		}
 	})
@@ -40,7 +41,7 @@ func FuzzReview(f *testing.F) {
 // The property is worth something only if some reviews are answered with a patch.
 func TestSomeReviewsAreAnsweredWithAPatch(t *testing.T) {
 	server := newServer()
-	for _, path := range []string{admission.InjectPath, admission.GuardPath, admission.CarryOverPath} {
+	for _, path := range []string{admission.InjectPath, admission.GuardPath, admission.CarryOverPath, admission.ProtectPath} {
 		patched := 0
 		for _, body := range reviews {
 			if answer := post(server, path, []byte(body)); bytes.Contains(answer.Body.Bytes(), []byte(`"patch":`)) {
@@ -66,6 +67,7 @@ var reviews = []string{
 	``, `{`, `null`, `[]`, `{"request":null}`, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}`,
 	`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1beta1","request":{"uid":"u"}}`,
 	review(`"operation":"CREATE","resource":{"version":"v1","resource":"pods"},"object":` + pod),
+	review(`"operation":"CREATE","resource":{"group":"tekton.dev","version":"v1","resource":"taskruns"},"object":{"metadata":{"finalizers":["a/b"]}}`),
 	review(status + `"object":{"metadata":{"namespace":"team","name":"run","uid":"run-uid"},"status":{"podName":"run-pod",` + spec + `,"results":[{"name":"a","value":"v"}]}},` + stored),
 	review(status + `"object":{"status":{"results":[{"name":"a","value":"v"}]}},` + stored),
 	review(status + `"object":null,"oldObject":null`), review(status + `"object":5,"oldObject":"x"`), review(status + `"object":{"status":{"steps":[{"name":"s"}]}},"oldObject":{}`),
@@ -100,7 +102,7 @@ func newServer() *http.Server {
 		Inject: inject.New(inject.Options{Log: logr.Discard(), Settings: func() inject.Settings {
 			return inject.Settings{Image: "publisher", Delivery: inject.DeliveryImageVolume, Timeout: 1, Limits: result.DefaultLimits()}
 		}}),
-		Guard: guard.NewGuard(options), CarryOver: guard.NewCarryOver(options), Log: logr.Discard(),
+		Guard: guard.NewGuard(options), CarryOver: guard.NewCarryOver(options), Protect: protect.New(protect.Options{Log: logr.Discard()}), Log: logr.Discard(),
 	})
 }
 

@@ -1,5 +1,5 @@
 // Package admission is how API servers reach the webhooks: TLS, paths, deadlines, and how much is let in at a time.
-// What is decided is up to the handlers in inject and guard.
+// What is decided is up to the handlers in inject, guard and protect.
 //
 // A handler that breaks, or a request that is not let in, is answered by an HTTP error and not by a denial: it is then
 // the failure policy of the webhook configuration that decides. Ignore lets a Pod pass that could not be
@@ -21,16 +21,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
 
-// Paths of the webhooks, as the configurations in config/webhook name them.
+// Paths of the webhooks, as the configurations in config/webhook and config/archive name them.
 const (
 	InjectPath    = "/inject"
 	GuardPath     = "/guard"
 	CarryOverPath = "/carry-over"
+	ProtectPath   = "/protect"
 )
 
 // Options are what a server works with.
 type Options struct {
-	Inject, Guard, CarryOver admission.Handler
+	Inject, Guard, CarryOver, Protect admission.Handler
 	// GetCertificate returns the certificate to serve with.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// InFlight bounds the bodies of all requests let in at a time, in bytes; 0 means DefaultInFlight.
@@ -49,7 +50,7 @@ func NewServer(o Options) *http.Server {
 	paths := webhook.NewServer(webhook.Options{WebhookMux: mux})
 	gate := newGate(o.InFlight)
 	for path, handler := range map[string]admission.Handler{
-		InjectPath: o.Inject, GuardPath: o.Guard, CarryOverPath: o.CarryOver,
+		InjectPath: o.Inject, GuardPath: o.Guard, CarryOverPath: o.CarryOver, ProtectPath: o.Protect,
 	} {
 		paths.Register(path, gate.guarding(answering(handler, o.Log.WithValues("path", path))))
 	}

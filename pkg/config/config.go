@@ -48,6 +48,8 @@ type Configuration struct {
 	Limits result.Limits
 	// Publisher is how results are published.
 	Publisher Publisher
+	// Archive is where finished runs go.
+	Archive Archive
 }
 
 // Publisher configures what injection adds to a Pod.
@@ -71,6 +73,13 @@ func Default() *Configuration {
 			PullPolicy: corev1.PullIfNotPresent,
 			Delivery:   DeliveryAuto,
 			Timeout:    2 * time.Minute,
+		},
+		Archive: Archive{
+			Cluster: "default",
+			Store:   "file:///var/lib/indelible/archive",
+			Index:   "sqlite:///var/lib/indelible/index.db",
+			Logs:    LogsFollow,
+			Streams: 200,
 		},
 	}
 }

@@ -39,12 +39,13 @@ func Parse(data []byte) (*Configuration, error) {
 		return nil, err
 	}
 	c, r := Default(), &reader{}
-	root := r.object("", tree, "apiVersion", "kind", "controllers", "limits", "publisher")
+	root := r.object("", tree, "apiVersion", "kind", "controllers", "limits", "publisher", "archive")
 	r.constant("apiVersion", root["apiVersion"], APIVersion)
 	r.constant("kind", root["kind"], Kind)
 	r.controllers(&c.Controllers, root["controllers"])
 	r.limits(&c.Limits, root["limits"])
 	r.publisher(&c.Publisher, root["publisher"])
+	r.archive(&c.Archive, root["archive"])
 	if err := errors.Join(r.problems...); err != nil {
 		return nil, err
 	}

@@ -30,6 +30,10 @@ func TestDefaultsAreThoseOfTheDesign(t *testing.T) {
 		Controllers: []string{"system:serviceaccount:tekton-pipelines:tekton-pipelines-controller"},
 		Limits:      result.Limits{Result: 1048576, TaskRun: 1310720, Object: 1468416},
 		Publisher:   Publisher{PullPolicy: "IfNotPresent", Delivery: "auto", Timeout: 2 * time.Minute},
+		Archive: Archive{
+			Cluster: "default", Store: "file:///var/lib/indelible/archive", Index: "sqlite:///var/lib/indelible/index.db",
+			Logs: "follow", Streams: 200, Keep: nil, Retention: nil,
+		},
 	}
 	if diff := cmp.Diff(want, Default()); diff != "" {
 		t.Error(diff)
@@ -81,6 +85,7 @@ publisher: {image: registry.example/p@sha256:0, pullPolicy: Never, delivery: ini
 			if err != nil {
 				t.Fatal(err)
 			}
+			tc.want.Archive = Default().Archive // has a test of its own
 			if diff := cmp.Diff(&tc.want, got); diff != "" {
 				t.Error(diff)
 			}
@@ -93,7 +98,7 @@ func TestParseForbids(t *testing.T) {
 	tests := map[string]struct{ file, want string }{
 		"forbid an empty file": {"", "want one YAML document, found 0"},
 		"forbid two documents": {head + image + "---\n" + head + image, "want one YAML document, found 2"},
-		"forbid a list":        {"[a]", "the file must be an object with the fields apiVersion, kind, controllers, limits, publisher\napiVersion must be config.indelible.dev/v1alpha1\nkind must be Configuration\npublisher.image is required: the image that holds the publisher"},
+		"forbid a list":        {"[a]", "the file must be an object with the fields apiVersion, kind, controllers, limits, publisher, archive\napiVersion must be config.indelible.dev/v1alpha1\nkind must be Configuration\npublisher.image is required: the image that holds the publisher"},
 		"forbid a field given twice": {
 			head + image + image,
 			"not valid YAML: yaml: unmarshal errors:\n  line 4: key \"publisher\" already set in map",
@@ -105,7 +110,7 @@ func TestParseForbids(t *testing.T) {
 		"forbid a missing image": {head, "publisher.image is required: the image that holds the publisher"},
 		"forbid unknown fields at every level": {
 			head + "a: 1\nlimits: {results: 1Mi}\npublisher: {image: p, Timeout: 1m}\n",
-			"a is not a field; allowed are apiVersion, kind, controllers, limits, publisher\n" +
+			"a is not a field; allowed are apiVersion, kind, controllers, limits, publisher, archive\n" +
 				"limits.results is not a field; allowed are result, taskRun, object\n" +
 				"publisher.Timeout is not a field; allowed are image, pullPolicy, delivery, timeout",
 		},
@@ -185,6 +190,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(head + "limits: {result: 1e99999999, taskRun: 1E-400}\npublisher: {image: p, timeout: 1h}\n")
 	f.Add("a: &a [*a]")
 	f.Add("---\n---\n{}")
+	f.Add(withImage + "archive: {cluster: a, store: 's3://b', keep: 1h, streams: 3, retention: [{name: a, after: 1d, namespaces: ['*'], selector: a}]}\n")
 	f.Fuzz(func(t *testing.T, file string) {
 		c, err := Parse([]byte(file))
 		if err != nil {
@@ -199,6 +205,14 @@ func FuzzParse(f *testing.F) {
 		}
 		if p.Image == "" || p.Timeout <= 0 || p.Timeout > 30*time.Minute || len(c.Controllers) == 0 {
 			t.Errorf("configuration %+v", c)
+		}
+		if a := c.Archive; a.Cluster == "" || a.Store == "" || a.Index == "" || a.Streams < 0 || a.Streams > 10000 || a.Keep != nil && *a.Keep < 0 {
+			t.Errorf("archive %+v", a)
+		}
+		for _, p := range c.Archive.Retention {
+			if p.Name == "" || p.After < 0 || p.After == 0 && p.Namespaces == nil && !p.DeletedNamespaces && p.Selector == "" && p.Status == nil {
+				t.Errorf("retention policy %+v", p)
+			}
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -102,4 +103,30 @@ func (r *reader) bytes(to *int64, path string, v any) {
 		return
 	}
 	*to = int64(size)
+}
+
+// whole reads a whole number from least to most.
+func (r *reader) whole(to *int, path string, v any, least, most int) {
+	if v == nil {
+		return
+	}
+	number, ok := v.(json.Number)
+	n, err := strconv.Atoi(number.String())
+	if !ok || err != nil || n < least || n > most {
+		r.problem(path, "must be a whole number from %d to %d", least, most)
+		return
+	}
+	*to = n
+}
+
+// list returns the items of v, nil if there is a problem or no list.
+func (r *reader) list(path string, v any) []any {
+	if v == nil {
+		return nil
+	}
+	items, ok := v.([]any)
+	if !ok {
+		r.problem(path, "must be a list")
+	}
+	return items
 }

@@ -20,6 +20,10 @@ const (
 	// ResultSizeAnnotation on a Task or TaskRun is the size its largest result may reach, such as "800Ki". A Pod that
 	// could not publish that much is refused before it runs.
 	ResultSizeAnnotation = "indelible.dev/result-size"
+	// ArchiveKey is the finalizer that keeps a run in the cluster until it is in the archive, and the annotation that
+	// opts a run out ("disabled"): it is then neither kept nor archived. Tekton copies a PipelineRun's annotations to
+	// its TaskRuns and CustomRuns.
+	ArchiveKey = "indelible.dev/archive"
 )
 
 // How a publisher that could not publish says so. It writes both into the termination message Tekton reads

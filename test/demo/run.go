@@ -25,6 +25,9 @@ const (
 	pipelineRun = "large-results"
 )
 
+// row is one line of a table of results.
+const row = "  %-13s %-10s %-7s %9s  %s\n"
+
 //go:embed pipeline.yaml
 var pipeline string
 
@@ -61,6 +64,9 @@ func run(ctx context.Context, out io.Writer) error {
 	if err := forge(ctx, out, cluster); err != nil {
 		return err
 	}
+	if err := readBack(ctx, out, cluster); err != nil {
+		return err
+	}
 	return further(ctx, out, cluster)
 }
 
@@ -84,7 +90,6 @@ func startAfresh(ctx context.Context, cluster *harness.Cluster) error {
 func report(ctx context.Context, out io.Writer, cluster *harness.Cluster, pr *pipelinev1.PipelineRun) error {
 	fmt.Fprintf(out, "\nSucceeded in %.1f s. What Tekton holds now, compared byte for byte with what the Tasks wrote:\n\n",
 		pr.Status.CompletionTime.Sub(pr.Status.StartTime.Time).Seconds())
-	row := "  %-13s %-10s %-7s %9s  %s\n"
 	fmt.Fprintf(out, row, "FROM", "RESULT", "TYPE", "BYTES", "")
 	var took []string
 	for _, task := range []string{"build", "release"} {
@@ -94,13 +99,13 @@ func report(ctx context.Context, out io.Writer, cluster *harness.Cluster, pr *pi
 		}
 		took = append(took, fmt.Sprintf("Task %s %.0f s", task, tr.Status.CompletionTime.Sub(tr.Status.StartTime.Time).Seconds()))
 		for _, r := range tr.Status.Results {
-			if err := reportOne(out, row, "Task "+task, r.Name, string(r.Type), r.Value); err != nil {
+			if err := reportOne(out, "Task "+task, r.Name, string(r.Type), r.Value); err != nil {
 				return err
 			}
 		}
 	}
 	for _, r := range pr.Status.Results {
-		if err := reportOne(out, row, "Pipeline", r.Name, string(r.Value.Type), r.Value); err != nil {
+		if err := reportOne(out, "Pipeline", r.Name, string(r.Value.Type), r.Value); err != nil {
 			return err
 		}
 	}
@@ -109,7 +114,7 @@ func report(ctx context.Context, out io.Writer, cluster *harness.Cluster, pr *pi
 	return nil
 }
 
-func reportOne(out io.Writer, row, from, name, kind string, value pipelinev1.ResultValue) error {
+func reportOne(out io.Writer, from, name, kind string, value pipelinev1.ResultValue) error {
 	got, err := value.MarshalJSON()
 	if err != nil {
 		return fmt.Errorf("encoding result %s: %w", name, err)
@@ -176,7 +181,7 @@ func forge(ctx context.Context, out io.Writer, cluster *harness.Cluster) error {
 
 // further prints the guard's own account and where to look next.
 func further(ctx context.Context, out io.Writer, cluster *harness.Cluster) error {
-	decisions, err := cluster.WebhookMetrics(ctx, "indelible_guard_decisions_total", "indelible_inject_pods_total", "indelible_guard_results_restored_total")
+	decisions, err := cluster.WebhookMetrics(ctx, "indelible_guard_decisions_total", "indelible_inject_pods_total", "indelible_guard_results_restored_total", "indelible_protect_runs_total")
 	if err != nil {
 		return err
 	}
@@ -190,10 +195,11 @@ Look further:
   kubectl get taskruns,pipelineruns -n %s
   kubectl get pod -n %s %s-build-pod -o yaml      # what was injected
   kubectl logs -n indelible-system deployment/indelible-webhook  # the denial above, one line
+  kubectl exec -n indelible-system deployment/indelible-archiver -- /archiver get --kind PipelineRun %s/%s
 Remove it all:
   kubectl delete namespace %s
-  make uninstall       # Indelible
+  make uninstall       # Indelible, but for the archive
   make cluster-down    # the local cluster, if the demo started it
-`, os.Getenv("KUBECONFIG"), namespace, namespace, pipelineRun, namespace)
+`, os.Getenv("KUBECONFIG"), namespace, namespace, pipelineRun, namespace, pipelineRun, namespace)
 	return nil
 }

@@ -106,11 +106,17 @@ func wantPlainTekton(p *place) {
 	failedWith(p.t, large, `"step-write" exited with code 1`)
 }
 
-// TestUninstall removes Indelible as its README says and finds plain Tekton. It runs last.
+// TestUninstall removes Indelible as its README says and finds plain Tekton, runs that can be deleted, and, after it is installed
+// again, the archive as it was.
 func TestUninstall(t *testing.T) {
-	p := newPlace(t)
+	p := newLongPlace(t, 2*bound)
 	t.Cleanup(func() { install(p) })
+	runsInAllStates(p)
 	p.make("uninstall")
+	if held := p.held(); len(held) > 0 {
+		t.Errorf("still held: %q", held)
+	}
+	p.kubectl("delete", "taskruns,pipelineruns,customruns", "--all", "-n", p.namespace, "--timeout=60s")
 	wantPlainTekton(p)
 
 	left := p.kubectl("api-resources", "--verbs=list", "--namespaced=false", "-o", "name")
@@ -122,10 +128,21 @@ func TestUninstall(t *testing.T) {
 			t.Errorf("left behind: %s", name)
 		}
 	}
+	const kinds = "all,configmaps,secrets,serviceaccounts,roles,rolebindings,leases,resourcequotas,persistentvolumeclaims"
+	inside := notOurs.ReplaceAllString(p.kubectl("get", kinds, "-n", system, "-o", "name"), "")
+	if strings.TrimSpace(inside) != "persistentvolumeclaim/indelible-archive" {
+		t.Errorf("left behind in the namespace, beside the archive:\n%s", inside)
+	}
+	install(p)
+	wantArchived(p)
 }
 
-// installed matches the names under config; a node or a demo's namespace may be called indelible-something too.
-var installed = regexp.MustCompile(`(?m)^.*/indelible-(?:system|webhook.*|results|pods|guard|inject|publish-results)$`)
+// notOurs is what Kubernetes puts into every namespace.
+var notOurs = regexp.MustCompile(`(?m)^(configmap/kube-root-ca\.crt|serviceaccount/default)$`)
+
+// installed matches the names under config but for the archive's namespace; a node or a demo's namespace may be called
+// indelible-something too.
+var installed = regexp.MustCompile(`(?m)^.*/indelible-(?:webhook.*|archiver|results|pods|guard|inject|protect|publish-results)$`)
 
 // install installs Indelible as a user would, whatever the state of the test.
 func install(p *place) {

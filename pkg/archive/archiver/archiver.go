@@ -8,11 +8,10 @@ import (
 
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
@@ -22,44 +21,64 @@ import (
 type Options struct {
 	// Cluster names the cluster in the archive.
 	Cluster layout.Cluster
-	Store   store.Store
+	// Class is the value of ClassLabel on runs that this archiver archives.
+	Class string
+	Store store.Store
+	// Index may be nil: there is none then.
+	Index index.Index
 	// Config reaches the API server. It should have no rate limit on the client's side: the number of workers bounds the
 	// archiver, and the API server's priority and fairness the rest.
 	Config *rest.Config
-	// Writer names program and version in commits.
-	Writer string
-	Now    func() time.Time
-	Log    logr.Logger
+	// Version is the archiver's, Kubernetes the API server's: they are in commits.
+	Version, Kubernetes string
+	// Keep is how long a run stays in the cluster after it was committed; nil is for ever.
+	Keep *time.Duration
+	// Logs says how logs are read; Follow needs Spool, a directory of the archiver's own, and follows at most Streams logs at a time.
+	Logs    LogMode
+	Spool   string
+	Streams int
+
+	Metrics *Metrics
+	Now     func() time.Time
+	Log     logr.Logger
 }
 
 // Archiver archives runs. Its methods may be called concurrently, for one run by one caller at a time; that two of them meet
 // in one run all the same costs time and nothing else.
 type Archiver struct {
 	Options
-	objects dynamic.Interface
-	pods    kubernetes.Interface
+	client   *client
+	kube     kubernetes.Interface
+	follower *follower
+	recent   *recentEvents
+	// onCommit is told of each run that this archiver commits.
+	onCommit func(Reference)
 }
 
 // New makes an Archiver.
 func New(o Options) (*Archiver, error) {
-	objects, err := dynamic.NewForConfig(o.Config)
+	runs, err := newClient(o.Config)
 	if err != nil {
-		return nil, fmt.Errorf("make a client of runs: %w", err)
+		return nil, err
 	}
-	pods, err := kubernetes.NewForConfig(o.Config)
+	typed := rest.CopyConfig(o.Config)
+	typed.ContentType = "application/vnd.kubernetes.protobuf"
+	typed.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	kube, err := kubernetes.NewForConfig(typed)
 	if err != nil {
 		return nil, fmt.Errorf("make a client of pods: %w", err)
 	}
-	return &Archiver{Options: o, objects: objects, pods: pods}, nil
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	a := &Archiver{Options: o, client: runs, kube: kube, recent: newRecentEvents(), onCommit: func(Reference) {}}
+	if o.Logs == Follow {
+		if a.follower, err = newFollower(kube, o.Spool, o.Streams, o.Metrics, o.Log); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
 }
-
-// Reference names a run in the cluster.
-type Reference struct {
-	Resource        schema.GroupVersionResource
-	Namespace, Name string
-}
-
-func (r Reference) String() string { return r.Resource.Resource + " " + r.Namespace + "/" + r.Name }
 
 // Outcome is how far an attempt brought a run.
 type Outcome string
@@ -68,62 +87,157 @@ type Outcome string
 const (
 	// Gone: there is no such run any more.
 	Gone Outcome = "gone"
-	// Waiting: the run is protected, and is not finished.
+	// Ignored: its author does not want it archived, or another archiver is to do it.
+	Ignored Outcome = "ignored"
+	// Waiting: the run is protected, and is not finished or others still add to it.
 	Waiting Outcome = "waiting"
+	// Committed: the run is in the archive, and not yet released.
+	Committed Outcome = "committed"
 	// Archived: the run is in the archive, and released.
 	Archived Outcome = "archived"
+	// Pruned: it was released before, and has been deleted from the cluster.
+	Pruned Outcome = "pruned"
 )
+
+// Result is what became of a run.
+type Result struct {
+	Outcome Outcome
+	// Reason and Detail say what a finished run waits for.
+	Reason, Detail string
+	// Again is when the run wants to be looked at again, 0 if it need not be before it changes.
+	Again time.Duration
+}
 
 // conflictTries bounds how often Archive reads a run anew that somebody else has changed.
 const conflictTries = 5
 
 // Archive brings a run as far as it can go now. With an error the run is still in the cluster, protected if it was, and Archive may be
-// called again.
-func (a *Archiver) Archive(ctx context.Context, ref Reference) (Outcome, error) {
-	outcome, err := a.archive(ctx, ref)
+// called again. Without release it stops when the run is committed: of many that wait, all are safe before the first is
+// released, which costs the API server more than all before it.
+func (a *Archiver) Archive(ctx context.Context, ref Reference, release bool) (Result, error) {
+	result, err := a.archive(ctx, ref, release)
 	// Tekton writes a run several times a second while it works; what was read a moment ago is often old.
 	for try := 1; apierrors.IsConflict(err) && try < conflictTries; try++ {
-		outcome, err = a.archive(ctx, ref)
+		result, err = a.archive(ctx, ref, release)
 	}
-	if err != nil {
-		return "", fmt.Errorf("archive %s: %w", ref, err)
+	var w *wait
+	switch {
+	case errors.As(err, &w):
+		return Result{Outcome: Waiting, Reason: w.reason, Detail: w.detail, Again: w.again}, nil
+	case err != nil:
+		return Result{}, fmt.Errorf("archive %s: %w", ref, err)
 	}
-	return outcome, nil
+	return result, nil
 }
 
-func (a *Archiver) archive(ctx context.Context, ref Reference) (Outcome, error) {
+func (a *Archiver) archive(ctx context.Context, ref Reference, release bool) (Result, error) {
 	r, err := a.snapshot(ctx, ref)
-	if err != nil || r == nil {
-		return Gone, err
+	if err != nil {
+		return Result{}, &phaseError{"snapshot", err}
 	}
 	switch {
+	case r == nil:
+		return Result{Outcome: Gone}, nil
+	case r.Labels[ClassLabel] != a.Class:
+		return Result{Outcome: Ignored}, nil
+	case r.optedOut():
+		return Result{Outcome: Ignored}, phase("release", a.unprotect(ctx, r))
 	case released(r):
-		return Archived, nil
+		result, err := a.prune(ctx, r)
+		return result, phase("prune", err)
 	case !r.finished() && r.DeletionTimestamp.IsZero():
-		return Waiting, a.protect(ctx, r)
+		return Result{Outcome: Waiting}, phase("protect", a.protect(ctx, r))
 	}
-	commit, err := a.committed(ctx, r)
-	if err == nil && commit == nil {
-		commit, err = a.store(ctx, r)
-	}
+	commit, err := a.commitRun(ctx, r)
 	if err != nil {
-		return "", err
+		return Result{}, err
 	}
-	return Archived, a.release(ctx, r, commit)
+	if !release && r.DeletionTimestamp.IsZero() {
+		return Result{Outcome: Committed}, nil
+	}
+	if err := a.release(ctx, r, commit); err != nil {
+		return Result{}, &phaseError{"release", err}
+	}
+	a.forget(r)
+	return Result{Outcome: Archived}, nil
+}
+
+// ArchiveDeleted archives a run that has gone from the cluster without having been archived: nothing protected it. object is the
+// last that the API server said of it. Pods and logs are gone with it, as a rule.
+func (a *Archiver) ArchiveDeleted(ctx context.Context, object []byte) error {
+	r, err := parse(object)
+	if err != nil {
+		return &phaseError{"snapshot", err}
+	}
+	if r.optedOut() || released(r) || r.Labels[ClassLabel] != a.Class {
+		return nil
+	}
+	r.deleted = true
+	if _, err := a.commitRun(ctx, r); err != nil {
+		return fmt.Errorf("archive %s, which was deleted: %w", r.reference(), err)
+	}
+	a.forget(r)
+	return nil
+}
+
+// commitRun returns a run's commit: the one that is there, or its own. The index has it then.
+func (a *Archiver) commitRun(ctx context.Context, r *run) (*manifest.Commit, error) {
+	commit, err := a.committed(ctx, r)
+	if err != nil {
+		return nil, &phaseError{"commit", err}
+	}
+	if commit == nil {
+		if commit, err = a.store(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	if err := a.index(ctx, commit); err != nil {
+		return nil, &phaseError{"index", err}
+	}
+	return commit, nil
 }
 
 // store uploads all parts and commits.
 func (a *Archiver) store(ctx context.Context, r *run) (*manifest.Commit, error) {
 	u := newUpload(a, r)
-	err := u.record(ctx)
+	for _, p := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"settle", func(context.Context) error { return settled(r, a.Now()) }},
+		{"children", func(ctx context.Context) error { return a.children(ctx, r) }},
+		{"record", u.record},
+		{"logs", u.logs},
+		{"events", u.events},
+	} {
+		began := time.Now()
+		if err := p.do(ctx); err != nil {
+			return nil, errors.Join(&phaseError{p.name, err}, u.discard(ctx, nil))
+		}
+		a.Metrics.phase(p.name, began)
+	}
+	began := time.Now()
+	c, err := u.commit(ctx)
 	if err == nil {
-		err = u.logs(ctx)
+		a.Metrics.phase("commit", began)
+		a.Metrics.committed(c)
+		a.onCommit(r.reference())
 	}
+	return c, phase("commit", err)
+}
+
+// forget drops what was kept for a run that needs it no more.
+func (a *Archiver) forget(r *run) {
+	a.recent.forget(r.UID)
+	if a.follower != nil {
+		a.follower.forget(r.UID)
+	}
+}
+
+// phase names the phase of an error, if it is one.
+func phase(name string, err error) error {
 	if err == nil {
-		err = u.events(ctx)
+		return nil
 	}
-	if err != nil {
-		return nil, errors.Join(err, u.discard(ctx))
-	}
-	return u.commit(ctx)
+	return &phaseError{name, err}
 }

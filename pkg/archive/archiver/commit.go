@@ -28,11 +28,12 @@ func (a *Archiver) committed(ctx context.Context, r *run) (*manifest.Commit, err
 func (u *upload) commit(ctx context.Context) (*manifest.Commit, error) {
 	status, reason := u.run.outcome()
 	c := &manifest.Commit{
-		Cluster: string(u.Cluster), Writer: u.Writer, CommittedAt: u.Now().UTC(), Parts: u.parts,
+		Cluster: string(u.Cluster), Versions: u.versions(), CommittedAt: u.Now().UTC(), Parts: u.parts,
 		Run: manifest.Run{
 			APIVersion: u.run.APIVersion, Kind: u.run.Kind, Namespace: u.run.Namespace, Name: u.run.Name, UID: string(u.run.UID),
 			Created: u.run.CreationTimestamp.UTC(), Completed: u.run.completed(), Status: status, Reason: reason,
-			Result: resultOf(&u.run.ObjectMeta),
+			Result: resultOf(&u.run.ObjectMeta), ResultAnnotations: customMetadata(&u.run.ObjectMeta, resultAnnotations),
+			SummaryAnnotations: customMetadata(&u.run.ObjectMeta, recordSummaryAnnotations),
 		},
 	}
 	data, err := manifest.Encode(c)
@@ -45,16 +46,21 @@ func (u *upload) commit(ctx context.Context) (*manifest.Commit, error) {
 	}
 	err = u.Store.Create(ctx, key, bytes.NewReader(data))
 	if err != nil && !errors.Is(err, store.ErrExists) {
-		return nil, fmt.Errorf("commit: %w", err) // it may be there all the same: the parts stay, and the next attempt looks
+		return nil, err // it may be there all the same: the parts stay, and the next attempt looks
 	}
 	stored, err := u.committed(ctx, u.run)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, fmt.Errorf("read back: %w", err)
 	case stored == nil:
-		return nil, fmt.Errorf("commit %s is not there after it was written", key)
-	case stored.Parts[0].Key != u.parts[0].Key:
-		return stored, u.discard(ctx)
+		return nil, fmt.Errorf("%s is not there after it was written", key)
 	}
-	return stored, nil
+	return stored, u.discard(ctx, stored)
+}
+
+// releaseAnnotation is Tekton's: the release that ran it.
+const releaseAnnotation = "pipeline.tekton.dev/release"
+
+func (u *upload) versions() manifest.Versions {
+	return manifest.Versions{Archiver: u.Version, Kubernetes: u.Kubernetes, Tekton: u.run.Annotations[releaseAnnotation]}
 }

@@ -4,43 +4,70 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
+	"errors"
 	"slices"
+	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 )
 
-// events stores the events about the run, and about its pods, in the order of their first times. A run without any has no part.
+const (
+	// lastEvent is for how long a run that has just finished is given time for Tekton's event about that: Tekton
+	// sends events apart from the status, and a few milliseconds later.
+	lastEvent = 250 * time.Millisecond
+	// justFinished is how old a run may be for that.
+	justFinished = 3 * time.Second
+)
+
+var errEventsUnknown = errors.New("the watch of events has not begun yet")
+
+// events stores the events about the run, and about its pods, in the order of their first times, as a v1.EventList. A run without
+// any has no part.
 func (u *upload) events(ctx context.Context) error {
-	list := corev1.EventList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "EventList"}, Items: []corev1.Event{}}
-	selectors := []fields.Set{{"involvedObject.uid": string(u.run.UID)}}
-	for _, attempt := range u.run.attempts() {
-		selectors = append(selectors, fields.Set{"involvedObject.kind": "Pod", "involvedObject.name": attempt.PodName})
+	found, err := u.eventsAbout(ctx, append(u.podUIDs, u.run.UID))
+	if err != nil || len(found) == 0 {
+		return err
 	}
-	for _, selector := range selectors {
-		found, err := u.pods.CoreV1().Events(u.run.Namespace).List(ctx, metav1.ListOptions{FieldSelector: selector.AsSelector().String()})
-		if err != nil {
-			return fmt.Errorf("list events: %w", err)
-		}
-		list.Items = append(list.Items, found.Items...)
-	}
-	if len(list.Items) == 0 {
-		return nil
-	}
-	slices.SortStableFunc(list.Items, func(a, b corev1.Event) int {
-		return cmp.Or(a.FirstTimestamp.Compare(b.FirstTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	slices.SortFunc(found, func(a, b *eventSighting) int {
+		return cmp.Or(a.first.Compare(b.first), cmp.Compare(a.Name, b.Name))
 	})
-	for i := range list.Items {
-		list.Items[i].ManagedFields = nil
+	list := bytes.NewBufferString(`{"kind":"EventList","apiVersion":"v1","metadata":{},"items":[`)
+	for i, s := range found {
+		if i > 0 {
+			list.WriteByte(',')
+		}
+		list.Write(s.raw)
 	}
-	data, err := json.Marshal(&list)
-	if err != nil {
-		return fmt.Errorf("list events: %w", err)
+	list.WriteString(`]}`)
+	return u.json(ctx, manifest.Events, "events.json", list.Bytes())
+}
+
+// eventsAbout waits a moment for the event that ends a run.
+func (u *upload) eventsAbout(ctx context.Context, uids []types.UID) ([]*eventSighting, error) {
+	timeout := time.NewTimer(lastEvent)
+	defer timeout.Stop()
+	for {
+		found, changed, synced := u.recent.about(uids...)
+		if !synced {
+			return nil, errEventsUnknown
+		}
+		if !u.run.finished() || u.run.deleted || u.run.since(u.Now()) > justFinished || slices.ContainsFunc(found, u.ends) {
+			return found, nil
+		}
+		select {
+		case <-changed:
+		case <-timeout.C:
+			return found, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
-	return u.part(ctx, manifest.Part{Type: manifest.Events, State: manifest.Complete}, "events.json", bytes.NewReader(data))
+}
+
+// ends says whether an event is Tekton's last word about the run: its reasons for that are those of the condition, or Failed.
+func (u *upload) ends(s *eventSighting) bool {
+	_, reason := u.run.outcome()
+	return s.about == u.run.UID && (s.reason == reason || s.reason == "Succeeded" || s.reason == "Failed" || s.reason == "Cancelled")
 }

@@ -1,21 +1,24 @@
 package archiver
 
 import (
+	"encoding/json"
 	"regexp"
 
+	"github.com/google/uuid"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Annotations and labels that decide about a run's Result, and that tell where it is, as Tekton Results has them
 // (https://github.com/tektoncd/results, pkg/watcher/reconciler/annotation).
 const (
-	resultAnnotation  = "results.tekton.dev/result"
-	recordAnnotation  = "results.tekton.dev/record"
-	logAnnotation     = "results.tekton.dev/log"
-	storedAnnotation  = "results.tekton.dev/stored"
-	triggersEventID   = "triggers.tekton.dev/triggers-eventid"
-	pipelineRunKind   = "PipelineRun"
-	resultNamePattern = `^([a-z0-9_-]{1,63})/results/([a-z0-9_-]{1,63})$`
+	resultAnnotation    = "results.tekton.dev/result"
+	recordAnnotation    = "results.tekton.dev/record"
+	logAnnotation       = "results.tekton.dev/log"
+	storedAnnotation    = "results.tekton.dev/stored"
+	eventListAnnotation = "results.tekton.dev/eventlist"
+	triggersEventID     = "triggers.tekton.dev/triggers-eventid"
+	pipelineRunKind     = "PipelineRun"
+	resultNamePattern   = `^([a-z0-9_-]{1,63})/results/([a-z0-9_-]{1,63})$`
 )
 
 var (
@@ -39,4 +42,34 @@ func resultOf(m *metav1.ObjectMeta) string {
 		}
 	}
 	return string(m.UID)
+}
+
+// Records of a run's log and events have identifiers that follow from its Result's and its own, as Tekton Results makes them
+// (pkg/watcher/results). Where the Result has no UUID for a name, the name itself is the namespace.
+func logID(result, uid string) string { return derivedID(result, uid) }
+
+func eventListID(result, uid string) string { return derivedID(result, uid+"eventlist") }
+
+func derivedID(result, text string) string {
+	namespace, err := uuid.Parse(result)
+	if err != nil {
+		namespace = uuid.NewMD5(uuid.Nil, []byte(result))
+	}
+	return uuid.NewMD5(namespace, []byte(text)).String()
+}
+
+// Annotations with metadata of the user's own for the Result and its summary: JSON objects of strings.
+const (
+	resultAnnotations        = "results.tekton.dev/resultAnnotations"
+	recordSummaryAnnotations = "results.tekton.dev/recordSummaryAnnotations"
+)
+
+// customMetadata returns what an annotation holds. What is no object of strings is left out, as it is no reason to keep the run
+// from the archive, where the annotation is to be found all the same.
+func customMetadata(m *metav1.ObjectMeta, annotation string) map[string]string {
+	var custom map[string]string
+	if err := json.Unmarshal([]byte(m.Annotations[annotation]), &custom); err != nil {
+		return nil
+	}
+	return custom
 }

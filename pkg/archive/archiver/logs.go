@@ -2,7 +2,9 @@ package archiver
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -11,52 +13,166 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 )
 
+// LogMode says how logs are read.
+type LogMode string
+
+// Ways to read logs.
+const (
+	// Follow reads the log of a step while it runs, so that it is there when the pod is not: Tekton deletes the pods of
+	// cancelled runs and of those that took too long, and nodes evict pods. It also gets the lines that the kubelet has
+	// rotated away at the end.
+	Follow LogMode = "follow"
+	// Collect reads the log when the run is finished.
+	Collect LogMode = "collect"
+	// None reads no logs.
+	None LogMode = "none"
+)
+
+const (
+	// logPatience is how long a finished run's containers may go on: the grace period of a pod is 30 s, and may be more.
+	logPatience = 10 * time.Minute
+	// rotationCheck is how often the kubelet looks whether a log is to be rotated (containerLogMonitorInterval): a line
+	// of a container's first seconds was certainly not rotated away.
+	rotationCheck = 10 * time.Second
+)
+
 // logs stores the output of each step of each attempt. What cannot be had any more is noted as missing, with the reason; an API server or
 // kubelet that does not answer is an error, and the run stays until it does.
 func (u *upload) logs(ctx context.Context) error {
 	for i, attempt := range u.run.attempts() {
-		pod, err := u.pods.CoreV1().Pods(u.run.Namespace).Get(ctx, attempt.PodName, metav1.GetOptions{})
-		if err != nil && !apierrors.IsNotFound(err) {
-			return fmt.Errorf("read pod %s: %w", attempt.PodName, err)
+		pod, err := u.pod(ctx, attempt.PodName)
+		if err != nil {
+			return err
 		}
-		ours := err == nil && metav1.IsControlledBy(pod, u.run)
 		for _, step := range attempt.Steps {
 			p := manifest.Part{Type: manifest.Log, State: manifest.Complete, Container: step.Container, Attempt: i}
-			if !ours {
-				u.missing(p, "the pod "+attempt.PodName+" is gone")
-				continue
-			}
-			if err := u.log(ctx, pod, p); err != nil {
-				return err
+			if err := u.log(ctx, pod, attempt.PodName, p); err != nil {
+				return fmt.Errorf("%s in pod %s: %w", step.Container, attempt.PodName, err)
 			}
 		}
 	}
 	return nil
 }
 
-// log stores the output of one container.
-func (u *upload) log(ctx context.Context, pod *corev1.Pod, p manifest.Part) error {
-	state := containerState(pod, p.Container)
+// pod returns a pod of the run, nil if it is gone. Another may have its name by now.
+func (u *upload) pod(ctx context.Context, name string) (*corev1.Pod, error) {
+	if u.Logs == None {
+		return nil, nil
+	}
+	pod, err := u.kube.CoreV1().Pods(u.run.Namespace).Get(ctx, name, metav1.GetOptions{})
 	switch {
-	case state == nil || state.Terminated == nil && state.Running == nil:
-		u.missing(p, "the container did not start")
-		return nil
-	case state.Running != nil:
-		p.State, p.Reason = manifest.Truncated, "the container still ran"
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read pod %s: %w", name, err)
+	case !metav1.IsControlledBy(pod, u.run):
+		return nil, nil
 	}
-	stream, err := u.pods.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: p.Container}).Stream(ctx)
-	if apierrors.IsNotFound(err) {
-		u.missing(p, "the pod "+pod.Name+" is gone")
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read the log of %s in pod %s: %w", p.Container, pod.Name, err)
-	}
-	defer stream.Close()
-	return u.part(ctx, p, fmt.Sprintf("log-%d-%s.txt", p.Attempt, p.Container), stream)
+	u.podUIDs = append(u.podUIDs, pod.UID)
+	return pod, nil
 }
 
+// log stores the output of one container.
+func (u *upload) log(ctx context.Context, pod *corev1.Pod, podName string, p manifest.Part) error {
+	if u.Logs == None {
+		u.missing(p, "the archiver was told to store no logs")
+		return nil
+	}
+	if t := u.tail(podName, p.Container); t != nil && !t.unusable() {
+		return u.followed(ctx, t, pod, p)
+	}
+	state := containerState(pod, p.Container)
+	switch {
+	case pod == nil:
+		u.missing(p, "the pod "+podName+" was gone")
+	case state == nil || state.Terminated == nil && state.Running == nil:
+		u.missing(p, "the container did not start")
+	case state.Terminated != nil:
+		return u.collected(ctx, pod, p, state.Terminated.StartedAt.Time)
+	case u.mayGoOn() && u.followNow(pod, p.Container):
+		return &wait{reason: waitLogs, detail: p.Container + " still runs", again: time.Second}
+	default:
+		p.State, p.Reason = manifest.Truncated, "the container still ran"
+		return u.collected(ctx, pod, p, state.Running.StartedAt.Time)
+	}
+	return nil
+}
+
+// mayGoOn says whether it is worth while to wait for containers of a run that is finished. A run that is deleted while it
+// works is archived as it is: who deleted it waits for that.
+func (u *upload) mayGoOn() bool { return u.run.finished() && u.run.since(u.Now()) < logPatience }
+
+// collected stores what the kubelet has.
+func (u *upload) collected(ctx context.Context, pod *corev1.Pod, p manifest.Part, started time.Time) error {
+	stream, err := u.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: p.Container, Timestamps: true}).Stream(ctx)
+	switch {
+	case apierrors.IsNotFound(err):
+		u.missing(p, "the pod "+pod.Name+" was gone")
+		return nil
+	case apierrors.IsBadRequest(err):
+		u.missing(p, "the kubelet had no log")
+		return nil
+	case err != nil:
+		return fmt.Errorf("read log: %w", err)
+	}
+	defer stream.Close()
+	lines := newUnstamped(stream)
+	err = u.part(ctx, p, logName(p), lines)
+	if errors.Is(err, errNoStamp) {
+		u.missing(p, "the kubelet had no log")
+		return nil
+	}
+	if err == nil && p.State == manifest.Complete && !started.IsZero() && lines.first.Sub(started) > rotationCheck {
+		stored := &u.parts[len(u.parts)-1]
+		stored.State, stored.Reason = manifest.Truncated, "the beginning may have been rotated away: the first line came "+lines.first.Sub(started).Round(time.Second).String()+" after the container"
+	}
+	return err
+}
+
+// followed stores what was read while the container ran, and the rest.
+func (u *upload) followed(ctx context.Context, t *tail, pod *corev1.Pod, p manifest.Part) error {
+	state := containerState(pod, p.Container)
+	switch {
+	case state != nil && state.Terminated != nil:
+		if err := t.finish(ctx); err != nil {
+			return fmt.Errorf("read the rest of the log: %w", err)
+		}
+	case pod == nil:
+		t.await(ctx, rotationCheck)
+	case u.mayGoOn() && !t.ended():
+		return &wait{reason: waitLogs, detail: p.Container + " still runs", again: time.Second}
+	}
+	content, reason, err := t.open()
+	if err != nil {
+		return fmt.Errorf("read what was followed: %w", err)
+	}
+	defer content.Close()
+	if reason != "" {
+		p.State, p.Reason = manifest.Truncated, reason
+	}
+	return u.part(ctx, p, logName(p), newUnstamped(content))
+}
+
+// tail returns what follows a container's log, nil if nothing does.
+func (u *upload) tail(podName, container string) *tail {
+	if u.follower == nil {
+		return nil
+	}
+	return u.follower.tail(u.run.Namespace, tailKey{u.run.UID, podName, container})
+}
+
+// followNow begins to follow a container that goes on after its run is finished. It says whether it does.
+func (u *upload) followNow(pod *corev1.Pod, container string) bool {
+	return u.follower != nil && u.follower.follow(u.run.Namespace, tailKey{u.run.UID, pod.Name, container})
+}
+
+func logName(p manifest.Part) string { return fmt.Sprintf("log-%d-%s.txt", p.Attempt, p.Container) }
+
+// containerState returns the state of a container, nil if the pod is gone or has none.
 func containerState(pod *corev1.Pod, name string) *corev1.ContainerState {
+	if pod == nil {
+		return nil
+	}
 	for i := range pod.Status.ContainerStatuses {
 		if pod.Status.ContainerStatuses[i].Name == name {
 			return &pod.Status.ContainerStatuses[i].State

@@ -3,36 +3,33 @@ package archiver
 import (
 	"context"
 	"fmt"
-
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"time"
 )
 
-// Prune deletes a released run from the cluster, if it is the one that is in the archive and has not changed since it was
-// looked at. It says whether it did. Any doubt keeps the run: that the annotation says it is stored is not enough, the commit
-// must be there.
-func (a *Archiver) Prune(ctx context.Context, ref Reference) (bool, error) {
-	r, err := a.snapshot(ctx, ref)
-	if err != nil {
-		return false, fmt.Errorf("prune %s: %w", ref, err)
+// prune deletes a released run from the cluster when it has stayed there for its time, if it is the one that is in the archive and
+// has not changed since it was looked at. Any doubt keeps the run: that the annotation says it is stored is not enough, the
+// commit must be there. It returns how long the run has to stay.
+func (a *Archiver) prune(ctx context.Context, r *run) (Result, error) {
+	at := r.archivedAt()
+	if a.Keep == nil || at.IsZero() || !r.DeletionTimestamp.IsZero() {
+		return Result{Outcome: Archived}, nil
 	}
-	if r == nil || !released(r) || !r.DeletionTimestamp.IsZero() {
-		return false, nil
+	if left := at.Add(*a.Keep).Sub(a.Now()); left > 0 {
+		return Result{Outcome: Archived, Again: min(left, maxSleep)}, nil
 	}
 	commit, err := a.committed(ctx, r)
 	if err != nil || commit == nil {
-		return false, err
+		return Result{Outcome: Archived}, err
 	}
-	background := metav1.DeletePropagationBackground
-	err = a.objects.Resource(r.resource).Namespace(r.Namespace).Delete(ctx, r.Name, metav1.DeleteOptions{
-		Preconditions:     &metav1.Preconditions{UID: &r.UID, ResourceVersion: &r.ResourceVersion},
-		PropagationPolicy: &background,
-	})
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return false, nil // somebody was faster, or has changed it: the next look decides
-	}
+	deleted, err := a.client.delete(ctx, r.reference(), r.UID, r.ResourceVersion)
 	if err != nil {
-		return false, fmt.Errorf("prune %s: %w", ref, err)
+		return Result{}, fmt.Errorf("delete: %w", err)
 	}
-	return true, nil
+	if !deleted {
+		return Result{Outcome: Archived, Again: time.Second}, nil
+	}
+	return Result{Outcome: Pruned}, nil
 }
+
+// maxSleep bounds for how long a run is not looked at: clocks jump.
+const maxSleep = time.Hour

@@ -7,28 +7,21 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"knative.dev/pkg/apis"
 	duckv1 "knative.dev/pkg/apis/duck/v1"
 
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 )
 
-// Resources are what is archived, in the version that is read and stored.
-var Resources = []schema.GroupVersionResource{
-	{Group: "tekton.dev", Version: "v1", Resource: "taskruns"},
-	{Group: "tekton.dev", Version: "v1", Resource: "pipelineruns"},
-	{Group: "tekton.dev", Version: "v1beta1", Resource: "customruns"},
-}
-
 // run is a TaskRun, PipelineRun or CustomRun as one read of the API server gave it.
 type run struct {
-	resource schema.GroupVersionResource
 	// record is what is archived: the object as it was read, without managedFields.
 	record []byte
 	metav1.TypeMeta
 	metav1.ObjectMeta
 	status status
+	// deleted says that the API server has forgotten the run already: this is the last that was seen of it.
+	deleted bool
 }
 
 // status is the part of a status that the archiver acts upon. What it does not know is in the record all the same.
@@ -38,49 +31,56 @@ type status struct {
 	attempt        `json:",inline"`
 	// RetriesStatus has the attempts before, in order.
 	RetriesStatus []attempt `json:"retriesStatus"`
+	// ChildReferences are a PipelineRun's.
+	ChildReferences []child `json:"childReferences"`
 }
 
 // attempt is one pod's work for a TaskRun.
 type attempt struct {
 	PodName string `json:"podName"`
-	Steps   []struct {
-		Name      string `json:"name"`
-		Container string `json:"container"`
-	} `json:"steps"`
+	Steps   []step `json:"steps"`
 }
 
-// parse reads an object of the API server. It drops metadata.managedFields, which is bookkeeping of the API server's own
-// and often larger than the rest, and nothing else: fields that this program does not know are archived as well.
-func parse(resource schema.GroupVersionResource, object []byte) (*run, error) {
-	var fields, metadata map[string]json.RawMessage
-	if err := json.Unmarshal(object, &fields); err != nil {
-		return nil, fmt.Errorf("read %s: %w", resource.Resource, err)
+// step is one container's part of it.
+type step struct {
+	Name       string           `json:"name"`
+	Container  string           `json:"container"`
+	Running    *json.RawMessage `json:"running"`
+	Terminated *json.RawMessage `json:"terminated"`
+}
+
+func (s *step) started() bool { return s.Running != nil || s.Terminated != nil }
+
+// child is a run that a PipelineRun made.
+type child struct {
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+}
+
+// parse reads an object of the API server.
+func parse(object []byte) (*run, error) {
+	record, err := recordOf(object)
+	if err != nil {
+		return nil, fmt.Errorf("read metadata: %w", err)
 	}
-	if err := json.Unmarshal(fields["metadata"], &metadata); err != nil {
-		return nil, fmt.Errorf("read metadata of %s: %w", resource.Resource, err)
-	}
-	delete(metadata, "managedFields")
-	var err error
-	if fields["metadata"], err = json.Marshal(metadata); err != nil {
-		return nil, fmt.Errorf("read metadata of %s: %w", resource.Resource, err)
-	}
-	r := &run{resource: resource}
-	if r.record, err = json.Marshal(fields); err != nil {
-		return nil, fmt.Errorf("read %s: %w", resource.Resource, err)
-	}
+	r := &run{record: record}
 	known := struct {
 		metav1.TypeMeta `json:",inline"`
 		Metadata        *metav1.ObjectMeta `json:"metadata"`
 		Status          *status            `json:"status"`
 	}{Metadata: &r.ObjectMeta, Status: &r.status}
 	if err := json.Unmarshal(r.record, &known); err != nil {
-		return nil, fmt.Errorf("read %s %s/%s: %w", resource.Resource, r.Namespace, r.Name, err)
+		return nil, fmt.Errorf("read %s/%s: %w", r.Namespace, r.Name, err)
 	}
 	r.TypeMeta = known.TypeMeta
 	if r.UID == "" || r.Kind == "" || r.CreationTimestamp.IsZero() {
-		return nil, fmt.Errorf("read %s: not an object of the API server", resource.Resource)
+		return nil, fmt.Errorf("read %s/%s: not an object of the API server", r.Namespace, r.Name)
 	}
 	return r, nil
+}
+
+func (r *run) reference() Reference {
+	return Reference{Kind: r.Kind, Namespace: r.Namespace, Name: r.Name}
 }
 
 // id is what the run's keys in the archive are made of.
@@ -108,7 +108,20 @@ func (r *run) completed() *time.Time {
 	if r.status.CompletionTime.IsZero() {
 		return nil
 	}
-	return &r.status.CompletionTime.Time
+	t := r.status.CompletionTime.UTC()
+	return &t
+}
+
+// since returns how long ago the run finished, as far as it is known: a run without a completion time finished when its
+// condition last changed.
+func (r *run) since(now time.Time) time.Duration {
+	if t := r.completed(); t != nil {
+		return now.Sub(*t)
+	}
+	if c := r.status.GetCondition(apis.ConditionSucceeded); c != nil {
+		return now.Sub(c.LastTransitionTime.Inner.Time)
+	}
+	return now.Sub(r.CreationTimestamp.Time)
 }
 
 // attempts returns all attempts of a TaskRun that had a pod, the first one first; none for other kinds.

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 )
@@ -18,6 +21,8 @@ type upload struct {
 	run    *run
 	writer string
 	parts  []manifest.Part
+	// podUIDs are those of the run's pods that are still there: events are about them, too.
+	podUIDs []types.UID
 }
 
 func newUpload(a *Archiver, r *run) *upload {
@@ -26,7 +31,20 @@ func newUpload(a *Archiver, r *run) *upload {
 
 // record stores the run itself.
 func (u *upload) record(ctx context.Context) error {
-	return u.part(ctx, manifest.Part{Type: manifest.Record, State: manifest.Complete}, "record.json", bytes.NewReader(u.run.record))
+	return u.json(ctx, manifest.Record, "record.json", u.run.record)
+}
+
+// json stores a part that is in memory: in the commit if it is small, with which it is then verified.
+func (u *upload) json(ctx context.Context, of manifest.PartType, name string, content []byte) error {
+	if len(content) > manifest.MaxInline {
+		return u.part(ctx, manifest.Part{Type: of, State: manifest.Complete}, name, bytes.NewReader(content))
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, content); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	u.parts = append(u.parts, manifest.InlinePart(of, compact.Bytes()))
+	return nil
 }
 
 // part stores one part, reads it back and compares. A crash leaves it without a commit, as an error does where discard fails.
@@ -41,7 +59,7 @@ func (u *upload) part(ctx context.Context, p manifest.Part, name string, content
 	}
 	p.Key, p.Content, p.Stored = key, &raw, &stored
 	u.parts = append(u.parts, p)
-	if err := manifest.Verify(ctx, u.Store, &p); err != nil {
+	if err := manifest.VerifyStored(ctx, u.Store, &p); err != nil {
 		return fmt.Errorf("read %s back: %w", name, err)
 	}
 	return nil
@@ -53,12 +71,19 @@ func (u *upload) missing(p manifest.Part, reason string) {
 	u.parts = append(u.parts, p)
 }
 
-// discard deletes what this attempt has stored, as nobody will ever refer to it. What it does not get to, fsck finds.
-func (u *upload) discard(ctx context.Context) error {
+// discard deletes what this attempt has stored and the commit does not name: nobody will ever refer to it. What it does not get
+// to, fsck finds.
+func (u *upload) discard(ctx context.Context, c *manifest.Commit) error {
+	named := map[string]bool{"": true}
+	if c != nil {
+		for i := range c.Parts {
+			named[c.Parts[i].Key] = true
+		}
+	}
 	var failed error
-	for _, p := range u.parts {
-		if p.Key != "" {
-			failed = errors.Join(failed, u.Store.Delete(context.WithoutCancel(ctx), p.Key))
+	for i := range u.parts {
+		if key := u.parts[i].Key; !named[key] {
+			failed = errors.Join(failed, u.Store.Delete(context.WithoutCancel(ctx), key))
 		}
 	}
 	return failed

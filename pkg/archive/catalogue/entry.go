@@ -18,7 +18,8 @@ import (
 // Entry is one archived run.
 type Entry struct {
 	// Key is the commit's.
-	Key    string
+	Key string
+	// Commit is bare when it comes from a segment.
 	Commit *manifest.Commit
 	// Record is the run's, as its commit says.
 	Record []byte
@@ -27,7 +28,7 @@ type Entry struct {
 // maxRecord bounds a record: etcd takes no objects over 1.5 MiB, and what writes them may be allowed more.
 const maxRecord = 16 << 20
 
-// Load reads a run's commit and record from their own objects, and compares. Errors are manifest.Read's and manifest.Open's. What
+// Load reads a run's commit and record from its own objects, and compares. Errors are manifest.Read's and manifest.Open's. What
 // looks damaged is read again before it is believed: a connection that broke looks like an object that ends.
 func Load(ctx context.Context, from store.Store, key string) (Entry, error) {
 	e, err := load(ctx, from, key)

@@ -18,8 +18,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// A segment is gzip of lines of JSON. All but the last have the run's commit and record, with the same bytes that their own
-// objects have; the last says what came before it:
+// A segment is gzip of lines of JSON. All but the last have a run's commit, without what is inline in it, and its record, with the
+// same bytes that were archived; the last says what came before it:
 //
 //	{"commit":{"apiVersion":"archive.indelible.dev/v1",…},"record":{"apiVersion":"tekton.dev/v1",…}}
 //	{"commits":1,"sha256":"5f70bf18a0860070…"}
@@ -65,8 +65,7 @@ func newBuilder() *builder {
 
 // add adds a run. It refuses one whose texts are no lines of JSON, which none is that the API server gave.
 func (b *builder) add(e Entry) error {
-	commit := *e.Commit
-	text, err := manifest.Encode(&commit)
+	text, err := manifest.EncodeBare(e.Commit)
 	if err != nil {
 		return err
 	}
@@ -214,20 +213,21 @@ func parseEntry(text []byte) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	// What key the commit has is said by itself; Decode is for one that somebody else names.
+	// What key the commit has is said by itself; DecodeBare is for one that somebody else names.
 	commit := &manifest.Commit{}
 	if err := json.Unmarshal(l.Commit, commit); err != nil {
 		return Entry{}, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	key, err := commit.Key()
 	if err == nil {
-		commit, err = manifest.Decode(key, l.Commit)
+		commit, err = manifest.DecodeBare(key, l.Commit)
 	}
 	if err != nil {
 		return Entry{}, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
+	// The commit of a record that has an object of its own has no digest of its content.
 	sum := sha256.Sum256(l.Record)
-	if want := commit.Parts[0].Content; want.Bytes != int64(len(l.Record)) || want.SHA256 != hex.EncodeToString(sum[:]) {
+	if want := commit.Parts[0].Content; want.Bytes != int64(len(l.Record)) || want.SHA256 != "" && want.SHA256 != hex.EncodeToString(sum[:]) {
 		return Entry{}, fmt.Errorf("%w: record of %s is not what its commit says", ErrDamaged, key)
 	}
 	return Entry{Key: key, Commit: commit, Record: bytes.Clone(l.Record)}, nil

@@ -17,9 +17,9 @@ import (
 // What is compared with the commits, after these were read. A run that is archived or deleted while that goes on is looked at
 // again before anything is said of it.
 
+// sumOf is of a commit without what is inline: neither the index nor segments have that.
 func sumOf(commit *manifest.Commit) (sum, error) {
-	c := *commit
-	text, err := manifest.Encode(&c)
+	text, err := manifest.EncodeBare(commit)
 	if err != nil {
 		return sum{}, err
 	}

@@ -1,6 +1,8 @@
 package fsck
 
 import (
+	"bytes"
+	"compress/gzip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,8 +61,7 @@ func TestCheck(t *testing.T) {
 		},
 		"leave alone a commit of a later version": {
 			damage: func(t *testing.T, a *archive) {
-				data := strings.Replace(readFile(t, a.path(a.commit)), "indelible.dev/v1", "indelible.dev/v2", 1)
-				write(t, a.path(a.commit), data)
+				write(t, a.path(a.commit), gzipped(t, `{"apiVersion":"archive.indelible.dev/v2","kind":"Commit"}`))
 			},
 			want: []string{"commit of an unknown version: COMMIT"}, totals: Totals{Damaged: 1},
 		},
@@ -143,7 +144,7 @@ func (a *archive) add(t *testing.T, name, uid string, withLog bool) (commitKey, 
 	t.Helper()
 	run := layout.Run{Created: created, UID: uid}
 	c := &manifest.Commit{
-		Cluster: string(cluster), Writer: "test", CommittedAt: created,
+		Cluster: string(cluster), Versions: manifest.Versions{Archiver: "test"}, CommittedAt: created,
 		Run: manifest.Run{APIVersion: "tekton.dev/v1", Kind: "TaskRun", Namespace: "team", Name: name, UID: uid, Created: created, Status: "True", Result: uid},
 	}
 	part := func(kind manifest.PartType, file, content string) string {
@@ -225,4 +226,17 @@ func truncate(t *testing.T, path string) {
 	t.Helper()
 	data := readFile(t, path)
 	write(t, path, data[:len(data)-5])
+}
+
+func gzipped(t *testing.T, content string) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write([]byte(content)); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }

@@ -75,6 +75,7 @@ func (q Query) statement() (text string, args []any) {
 	where := conditions{}
 	where.equal("r.cluster", q.Cluster)
 	where.equal("r.namespace", q.Namespace)
+	where.equal("r.name", q.Name)
 	where.equal("r.result", q.Result)
 	where.equal("r.kind", q.Kind)
 	if !q.ArchivedBefore.IsZero() {

@@ -20,6 +20,7 @@ var ErrNotFound = errors.New("the run is not in the index")
 
 // Row is one archived run.
 type Row struct {
+	// Commit is bare when it comes from an index: what is inline in the bucket is not there twice.
 	Commit *manifest.Commit
 	// Record is the run as it was archived, JSON. Lists that do not ask for it leave it empty.
 	Record []byte
@@ -44,7 +45,7 @@ type Index interface {
 
 // Query says which rows Find yields. What is zero matches all.
 type Query struct {
-	Cluster, Namespace string
+	Cluster, Namespace, Name string
 	// Result is a Result's name, without its parent.
 	Result string
 	// Kind is the run's, such as TaskRun.

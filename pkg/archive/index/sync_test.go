@@ -20,6 +20,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/catalogue"
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/index/indextest"
+	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
@@ -94,31 +95,45 @@ var rebuilds = map[string]func(t *testing.T, a *indextest.Archive, x index.Index
 		return []string{segment}
 	},
 	"with damaged commits and records, which are left out": func(t *testing.T, a *indextest.Archive, x index.Index) []string {
+		var own []string // commits of records with an object of their own
 		keys := a.Keys(t, indextest.Cluster.Commits())
-		a.Cut(t, keys[7])
-		commit, err := manifest.Read(t.Context(), a, keys[9])
-		if err != nil {
+		for _, key := range keys {
+			commit, err := manifest.Read(t.Context(), a, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if commit.Parts[0].Key != "" && len(own) < 2 {
+				own = append(own, key)
+				drop(t, x, key)
+			}
+		}
+		a.Damage(t, recordOf(t, a, own[0]))
+		if err := a.Delete(t.Context(), recordOf(t, a, own[1])); err != nil {
 			t.Fatal(err)
 		}
-		a.Damage(t, commit.Parts[0].Key)
-		lost, err := manifest.Read(t.Context(), a, keys[11])
-		if err == nil {
-			err = a.Delete(t.Context(), lost.Parts[0].Key)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, i := range []int{7, 9, 11} {
-			drop(t, x, keys[i])
-		}
-		return []string{keys[7], keys[9], keys[11]}
+		last := keys[len(keys)-1]
+		a.Cut(t, last)
+		drop(t, x, last)
+		return append(own, last)
 	},
+}
+
+func recordOf(t *testing.T, a *indextest.Archive, key string) string {
+	t.Helper()
+	commit, err := manifest.Read(t.Context(), a, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return commit.Parts[0].Key
 }
 
 // vary makes runs of several hours, kinds and outcomes, some without a completion time and some with a Task of their own.
 func vary(row *index.Row, n int) {
 	indextest.Move(row, indextest.Created.Add(time.Duration(n%4)*time.Hour))
 	run := &row.Commit.Run
+	if n%10 == 9 || n == 4 {
+		indextest.Apart(row)
+	}
 	switch n % 5 {
 	case 0:
 		run.Completed, run.Status, run.Reason = nil, "False", "TaskRunCancelled"
@@ -147,7 +162,11 @@ func remove(t *testing.T, a *indextest.Archive, x index.Index, key string) {
 
 func drop(t *testing.T, x index.Index, key string) {
 	t.Helper()
-	uid := strings.TrimSuffix(key[strings.IndexByte(key, '.')+1:], ".json")
+	_, run, err := layout.ParseCommit(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid := run.UID
 	if _, err := x.Get(t.Context(), string(indextest.Cluster), uid); err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,7 @@
 // Package layout builds and parses the keys of all objects of the archive. Its tests are the specification of the format's
 // paths; what is in the objects is pkg/archive/manifest's, and docs/archive-format.md describes both for people.
 //
-//	clusters/<cluster>/commits/2026/11/20/10/20261120T104211Z.<uid>.json        one for each archived run, written last
+//	clusters/<cluster>/commits/2026/11/20/10/20261120T104211Z.<uid>.json.gz     one for each archived run, written last
 //	clusters/<cluster>/parts/2026/11/20/10/<uid>.<writer>.<part>.gz               what a commit refers to
 //	clusters/<cluster>/segments/2026/11/20/10/<writer>.<commits>.jsonl.gz         copies of many commits and records, a cache
 //	clusters/<cluster>/holds/2026/11/20/10/20261120T104211Z.<uid>.json            while it is there, the run is not deleted
@@ -38,7 +38,7 @@ const (
 	root      = "clusters/"
 	hour      = "2006/01/02/15"
 	stamp     = "20060102T150405Z"
-	extension = ".json"
+	extension = ".json.gz"
 )
 
 // ParseCluster checks the name of a cluster.

@@ -22,7 +22,7 @@ func TestKeys(t *testing.T) {
 		key  func() (string, error)
 		want string
 	}{
-		"a commit":      {func() (string, error) { return Cluster("prod-1").Commit(run) }, "clusters/prod-1/commits/2026/11/20/10/20261120T104211Z." + uid + ".json"},
+		"a commit":      {func() (string, error) { return Cluster("prod-1").Commit(run) }, "clusters/prod-1/commits/2026/11/20/10/20261120T104211Z." + uid + ".json.gz"},
 		"a record":      {func() (string, error) { return Cluster("prod-1").Part(run, writer, "record.json") }, "clusters/prod-1/parts/2026/11/20/10/" + uid + "." + writer + ".record.json.gz"},
 		"a step's log":  {func() (string, error) { return Cluster("c").Part(run, writer, "log-0-step-build.txt") }, "clusters/c/parts/2026/11/20/10/" + uid + "." + writer + ".log-0-step-build.txt.gz"},
 		"a run's parts": {func() (string, error) { return Cluster("c").PartsOf(run) }, "clusters/c/parts/2026/11/20/10/" + uid + "."},
@@ -131,7 +131,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("clusters/c/segments/2026/11/20/10/" + writer + ".09.jsonl.gz")
 	f.Add(commit)
 	f.Add(part)
-	f.Add("clusters/c/commits/2026/11/20/11/20261120T104211Z." + uid + ".json") // the hour differs
+	f.Add("clusters/c/commits/2026/11/20/11/20261120T104211Z." + uid + ".json.gz") // the hour differs
 	f.Add("clusters/c/parts/2026/11/20/10/a.b.c.d")
 	f.Fuzz(func(t *testing.T, key string) {
 		if cluster, run, err := ParseCommit(key); err == nil {

@@ -9,7 +9,10 @@ import (
 	"time"
 )
 
-const segmentExtension = ".jsonl.gz"
+const (
+	segmentExtension = ".jsonl.gz"
+	holdExtension    = ".json" // people write and read them
+)
 
 var segmentName = regexp.MustCompile(`^([a-z0-9]{8,32})\.([1-9][0-9]{0,8})\.jsonl\.gz$`)
 
@@ -69,7 +72,7 @@ func (c Cluster) Hold(r Run) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return c.Holds() + strings.TrimPrefix(key, c.Commits()), nil
+	return c.Holds() + strings.TrimPrefix(strings.TrimSuffix(key, extension), c.Commits()) + holdExtension, nil
 }
 
 // ParseHold is the reverse of Hold.
@@ -78,9 +81,9 @@ func ParseHold(key string) (Cluster, Run, error) {
 	if err != nil {
 		return "", Run{}, err
 	}
-	_, run, err := ParseCommit(cluster.Commits() + rest)
-	if err != nil {
-		return "", Run{}, fmt.Errorf("key %s is not that of a hold: %w", key, err)
+	_, run, err := ParseCommit(cluster.Commits() + strings.TrimSuffix(rest, holdExtension) + extension)
+	if err != nil || !strings.HasSuffix(rest, holdExtension) {
+		return "", Run{}, errors.Join(fmt.Errorf("key %s is not that of a hold", key), err)
 	}
 	return cluster, run, nil
 }

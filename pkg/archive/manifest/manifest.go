@@ -1,8 +1,9 @@
 // Package manifest is what a commit says: of which run, in which Result and Record, and what the parts of its archive are, each with
 // size, digests and whether it is complete. It also writes parts, and compares what a store holds with what a commit says.
 //
-// A commit is one line of JSON, not compressed, so that the bucket and jq are enough to find a run. Fields are only ever
-// added. A reader that meets an apiVersion it does not know leaves the run alone.
+// A commit is one line of JSON in gzip, so that the bucket, gunzip and jq are enough to read a run. What is small, a record as
+// good as always, is in the commit itself: such a run costs one object, which is there whole or not at all. Fields are
+// only ever added. A reader that meets an apiVersion it does not know leaves the run alone.
 package manifest
 
 import (
@@ -12,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
@@ -29,13 +31,21 @@ type Commit struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	// Cluster is where the run was.
-	Cluster string `json:"cluster"`
-	// Writer names the program and version, for people; CommittedAt is by its clock.
-	Writer      string    `json:"writer"`
+	Cluster  string   `json:"cluster"`
+	Versions Versions `json:"versions"`
+	// CommittedAt is by the clock of the archiver.
 	CommittedAt time.Time `json:"committedAt"`
 	Run         Run       `json:"run"`
 	// Parts has the record first, then logs in the order of steps and attempts, then events.
 	Parts []Part `json:"parts"`
+}
+
+// Versions are those of the programs that a run went through, for people. One that is not known is empty.
+type Versions struct {
+	Archiver   string `json:"archiver"`
+	Kubernetes string `json:"kubernetes,omitempty"`
+	// Tekton is the release that the run's annotation pipeline.tekton.dev/release names.
+	Tekton string `json:"tekton,omitempty"`
 }
 
 // Run is what lists and retention need to know of a run without reading its record.
@@ -53,6 +63,10 @@ type Run struct {
 	Reason string `json:"reason,omitempty"`
 	// Result is the name of the Result that the run belongs to, without its parent: Tekton Results' grouping.
 	Result string `json:"result"`
+	// ResultAnnotations and SummaryAnnotations are what the user wanted on the Result and in its summary: annotations
+	// results.tekton.dev/resultAnnotations and recordSummaryAnnotations.
+	ResultAnnotations  map[string]string `json:"resultAnnotations,omitempty"`
+	SummaryAnnotations map[string]string `json:"summaryAnnotations,omitempty"`
 }
 
 // State is how much of a part there is.
@@ -90,34 +104,73 @@ type Part struct {
 	// Container and Attempt are a log's; attempts count from 0.
 	Container string `json:"container,omitempty"`
 	Attempt   int    `json:"attempt,omitempty"`
-	// Key is the object's, empty for a missing part.
+	// Key is the object's, empty for a part that is missing or inline.
 	Key string `json:"key,omitempty"`
-	// Content is what was archived, Stored what is in the object: the same, compressed with gzip.
+	// Content is what was archived. For an inline part it has a digest.
 	Content *Sum `json:"content,omitempty"`
-	Stored  *Sum `json:"stored,omitempty"`
+	// Stored is what is in the object: the content, compressed. Its digest vouches for the content as well, which gzip gives
+	// back with a checksum of its own: a second digest of gigabytes would cost as much as all the rest.
+	Stored *Sum `json:"stored,omitempty"`
+	// Inline is the content of a small part that is JSON, without insignificant space: it is in the commit.
+	Inline json.RawMessage `json:"inline,omitempty"`
 }
 
 // Sum is the size of some bytes and their digest.
 type Sum struct {
 	Bytes int64 `json:"bytes"`
 	// SHA256 is in lower-case hexadecimal digits.
-	SHA256 string `json:"sha256"`
+	SHA256 string `json:"sha256,omitempty"`
 }
 
-// MaxCommit bounds a commit, in bytes: one of a run with a thousand logs is a quarter of it.
+// MaxInline is what a part may have to be inline, in bytes. Larger ones are better verified and read as objects of
+// their own, in constant memory.
+const MaxInline = 64 << 10
+
+// MaxCommit bounds a commit, in bytes of JSON: one of a run with a thousand logs is half of it.
 const MaxCommit = 1 << 20
+
+// Bare returns a commit without what is inline. Its parts still say what that was.
+func (c *Commit) Bare() *Commit {
+	bare := *c
+	bare.Parts = slices.Clone(c.Parts)
+	for i := range bare.Parts {
+		bare.Parts[i].Inline = nil
+	}
+	return &bare
+}
+
+// EncodeBare returns a commit without what is inline, as JSON.
+func EncodeBare(c *Commit) ([]byte, error) { return encode(c.Bare(), true) }
+
+// DecodeBare is the reverse of EncodeBare. Errors are Decode's.
+func DecodeBare(key string, text []byte) (*Commit, error) {
+	return classed(decodeText(key, text, true))
+}
 
 // Encode returns the object of a commit, or why it must not be written.
 func Encode(c *Commit) ([]byte, error) {
-	c.APIVersion, c.Kind = APIVersion, Kind
-	if err := c.check(); err != nil {
-		return nil, fmt.Errorf("commit of run %s: %w", c.Run.UID, err)
-	}
-	data, err := json.Marshal(c)
+	text, err := encode(c, false)
 	if err != nil {
+		return nil, err
+	}
+	return pack(text), nil
+}
+
+func encode(c *Commit, bare bool) ([]byte, error) {
+	c.APIVersion, c.Kind = APIVersion, Kind
+	if err := c.check(bare); err != nil {
 		return nil, fmt.Errorf("commit of run %s: %w", c.Run.UID, err)
 	}
-	return append(data, '\n'), nil
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // what is inline is to stay as it is
+	if err := encoder.Encode(c); err != nil {
+		return nil, fmt.Errorf("commit of run %s: %w", c.Run.UID, err)
+	}
+	if text.Len() > MaxCommit {
+		return nil, fmt.Errorf("commit of run %s: %d bytes, more than %d", c.Run.UID, text.Len(), MaxCommit)
+	}
+	return text.Bytes(), nil
 }
 
 // ErrVersion is the error of a commit that a later version of the format wrote.
@@ -126,26 +179,29 @@ var ErrVersion = errors.New("the commit is of a version that this program does n
 // Decode reads the object at the key of a commit. A commit that is not that key's, or not whole, is ErrDamaged: nothing that
 // is damaged passes for an archived run.
 func Decode(key string, data []byte) (*Commit, error) {
-	c, err := decode(key, data)
+	text, err := unpack(data, MaxCommit)
+	if err != nil {
+		return classed(nil, fmt.Errorf("commit %s: %w", key, err))
+	}
+	return classed(decodeText(key, text, false))
+}
+
+func classed(c *Commit, err error) (*Commit, error) {
 	if err != nil && !errors.Is(err, ErrVersion) {
 		err = fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return c, err
 }
 
-func decode(key string, data []byte) (*Commit, error) {
+func decodeText(key string, text []byte, bare bool) (*Commit, error) {
 	c := &Commit{}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	if err := decoder.Decode(c); err != nil {
+	if err := json.Unmarshal(text, c); err != nil {
 		return nil, fmt.Errorf("commit %s: %w", key, err)
-	}
-	if decoder.More() {
-		return nil, fmt.Errorf("commit %s: something follows its end", key)
 	}
 	if c.Kind == Kind && c.APIVersion != APIVersion {
 		return nil, fmt.Errorf("commit %s: %s: %w", key, c.APIVersion, ErrVersion)
 	}
-	if err := c.check(); err != nil {
+	if err := c.check(bare); err != nil {
 		return nil, fmt.Errorf("commit %s: %w", key, err)
 	}
 	if own, err := c.Key(); err != nil || own != key {
@@ -179,7 +235,7 @@ func (c *Commit) Key() (string, error) {
 // ID is what the keys of the run are made of.
 func (c *Commit) ID() layout.Run { return layout.Run{Created: c.Run.Created, UID: c.Run.UID} }
 
-func (c *Commit) check() error {
+func (c *Commit) check(bare bool) error {
 	if c.APIVersion != APIVersion || c.Kind != Kind {
 		return fmt.Errorf("apiVersion %q and kind %q must be %s and %s", c.APIVersion, c.Kind, APIVersion, Kind)
 	}
@@ -193,26 +249,28 @@ func (c *Commit) check() error {
 		return errors.New("parts[0] must be a complete record")
 	}
 	for i := range c.Parts {
-		if err := c.checkPart(&c.Parts[i]); err != nil {
+		if err := c.checkPart(&c.Parts[i], bare); err != nil {
 			return fmt.Errorf("parts[%d]: %w", i, err)
 		}
 	}
 	return nil
 }
 
-func (c *Commit) checkPart(p *Part) error {
+func (c *Commit) checkPart(p *Part, bare bool) error {
 	switch {
 	case p.Type != Record && p.Type != Log && p.Type != Events:
 		return fmt.Errorf("type %q is not one of %s, %s, %s", p.Type, Record, Log, Events)
 	case (p.State == Complete) != (p.Reason == ""):
 		return errors.New("a part has a reason if, and only if, it is not complete")
-	case p.State == Missing && (p.Key != "" || p.Content != nil || p.Stored != nil):
-		return errors.New("a missing part has no key and no sums")
+	case p.State == Missing && (p.Key != "" || p.Content != nil || p.Stored != nil || p.Inline != nil):
+		return errors.New("a missing part has no key, no sums and no content")
 	case p.State == Missing:
 		return nil
 	case p.State != Complete && p.State != Truncated:
 		return fmt.Errorf("state %q is not one of %s, %s, %s", p.State, Complete, Truncated, Missing)
-	case p.Content == nil || p.Stored == nil:
+	case p.Inline != nil, bare && p.InCommit():
+		return p.checkInline(bare)
+	case p.Content == nil || p.Stored == nil || p.Stored.SHA256 == "":
 		return errors.New("content and stored are required")
 	}
 	cluster, uid, _, _, err := layout.ParsePart(p.Key)
@@ -221,6 +279,27 @@ func (c *Commit) checkPart(p *Part) error {
 	}
 	if string(cluster) != c.Cluster || uid != c.Run.UID {
 		return fmt.Errorf("key %s is of another run", p.Key)
+	}
+	return nil
+}
+
+// InlinePart returns a part with its content in the commit, which is JSON without insignificant space.
+func InlinePart(of PartType, content []byte) Part {
+	sum := sumOf(content)
+	return Part{Type: of, State: Complete, Content: &sum, Inline: content}
+}
+
+// InCommit says whether the part's content is in the commit, also of a commit that is bare.
+func (p *Part) InCommit() bool {
+	return p.State == Complete && p.Key == "" && p.Content != nil && p.Content.SHA256 != ""
+}
+
+func (p *Part) checkInline(bare bool) error {
+	if p.Key != "" || p.Stored != nil || p.Content == nil {
+		return errors.New("a part in the commit has content, no key and nothing stored")
+	}
+	if got := sumOf(p.Inline); !bare && got != *p.Content {
+		return fmt.Errorf("%s is %d bytes with sha256 %s, want %d with %s", p.Type, got.Bytes, got.SHA256, p.Content.Bytes, p.Content.SHA256)
 	}
 	return nil
 }

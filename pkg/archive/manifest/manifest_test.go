@@ -5,8 +5,10 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,21 +21,23 @@ import (
 )
 
 const (
-	uid       = "6e21a8a5-bd27-4f4b-a14b-0f4e4e2c3a11"
-	recordKey = "clusters/prod/parts/2026/11/20/10/" + uid + ".k3v9x2m4q8.record.json.gz"
-	commitKey = "clusters/prod/commits/2026/11/20/10/20261120T104211Z." + uid + ".json"
+	uid          = "6e21a8a5-bd27-4f4b-a14b-0f4e4e2c3a11"
+	inlineDigest = "6c9c16dcfa514da0d29bfa265370019e7db3cd144e181e3fd69797ad552437d2" // printf '{"a":"<é>"}' | sha256sum
+	recordKey    = "clusters/prod/parts/2026/11/20/10/" + uid + ".k3v9x2m4q8.record.json.gz"
+	commitKey    = "clusters/prod/commits/2026/11/20/10/20261120T104211Z." + uid + ".json.gz"
 )
 
 func example() *Commit {
 	completed := time.Date(2026, 11, 20, 10, 43, 0, 0, time.UTC)
 	return &Commit{
-		Cluster: "prod", Writer: "indelible-archiver v1", CommittedAt: time.Date(2026, 11, 20, 10, 44, 0, 0, time.UTC),
+		Cluster: "prod", Versions: Versions{Archiver: "v1", Kubernetes: "v1.36.3"}, CommittedAt: time.Date(2026, 11, 20, 10, 44, 0, 0, time.UTC),
 		Run: Run{
 			APIVersion: "tekton.dev/v1", Kind: "TaskRun", Namespace: "team", Name: "build-x7", UID: uid,
 			Created: time.Date(2026, 11, 20, 10, 42, 11, 0, time.UTC), Completed: &completed, Status: "True", Reason: "Succeeded", Result: uid,
 		},
 		Parts: []Part{
-			{Type: Record, State: Complete, Key: recordKey, Content: &Sum{5, "aa"}, Stored: &Sum{6, "bb"}},
+			{Type: Record, State: Complete, Key: recordKey, Content: &Sum{Bytes: 5}, Stored: &Sum{6, "bb"}},
+			{Type: Events, State: Complete, Content: &Sum{12, inlineDigest}, Inline: json.RawMessage(`{"a":"<é>"}`)},
 			{Type: Log, State: Missing, Reason: "the pod is gone", Container: "step-build", Attempt: 1},
 		},
 	}
@@ -41,16 +45,17 @@ func example() *Commit {
 
 // The format: what is in archives out there.
 func TestEncode(t *testing.T) {
-	const want = `{"apiVersion":"archive.indelible.dev/v1","kind":"Commit","cluster":"prod","writer":"indelible-archiver v1","committedAt":"2026-11-20T10:44:00Z",` +
+	const want = `{"apiVersion":"archive.indelible.dev/v1","kind":"Commit","cluster":"prod","versions":{"archiver":"v1","kubernetes":"v1.36.3"},"committedAt":"2026-11-20T10:44:00Z",` +
 		`"run":{"apiVersion":"tekton.dev/v1","kind":"TaskRun","namespace":"team","name":"build-x7","uid":"` + uid + `","created":"2026-11-20T10:42:11Z",` +
 		`"completed":"2026-11-20T10:43:00Z","status":"True","reason":"Succeeded","result":"` + uid + `"},"parts":[` +
-		`{"type":"record","state":"complete","key":"` + recordKey + `","content":{"bytes":5,"sha256":"aa"},"stored":{"bytes":6,"sha256":"bb"}},` +
+		`{"type":"record","state":"complete","key":"` + recordKey + `","content":{"bytes":5},"stored":{"bytes":6,"sha256":"bb"}},` +
+		`{"type":"events","state":"complete","content":{"bytes":12,"sha256":"` + inlineDigest + `"},"inline":{"a":"<é>"}},` +
 		`{"type":"log","state":"missing","reason":"the pod is gone","container":"step-build","attempt":1}]}` + "\n"
 	got, err := Encode(example())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, string(got)); diff != "" {
+	if diff := cmp.Diff(want, gunzip(t, got)); diff != "" {
 		t.Error(diff)
 	}
 	back, err := Decode(commitKey, got)
@@ -76,10 +81,13 @@ func TestForbiddenCommits(t *testing.T) {
 		"a part of another run":       {func(c *Commit) { c.Parts[0].Key = strings.Replace(recordKey, uid, "other", 1) }, "another run"},
 		"a part of another cluster":   {func(c *Commit) { c.Parts[0].Key = strings.Replace(recordKey, "prod", "test", 1) }, "another run"},
 		"a part without a digest":     {func(c *Commit) { c.Parts[0].Stored = nil }, "required"},
-		"a missing log and no reason": {func(c *Commit) { c.Parts[1].Reason = "" }, "has a reason"},
-		"a missing log with a key":    {func(c *Commit) { c.Parts[1].Key = recordKey }, "no key"},
-		"a state that is none":        {func(c *Commit) { c.Parts[1].State = "lost" }, "state"},
-		"a type that is none":         {func(c *Commit) { c.Parts[1].Type = "lost" }, "type"},
+		"a missing log and no reason": {func(c *Commit) { c.Parts[2].Reason = "" }, "has a reason"},
+		"a missing log with a key":    {func(c *Commit) { c.Parts[2].Key = recordKey }, "no key"},
+		"a state that is none":        {func(c *Commit) { c.Parts[2].State = "lost" }, "state"},
+		"a type that is none":         {func(c *Commit) { c.Parts[2].Type = "lost" }, "type"},
+		"other events than the sum's": {func(c *Commit) { c.Parts[1].Inline = json.RawMessage(`{"a":"b"}`) }, "events is 9 bytes"},
+		"events that have a key, too": {func(c *Commit) { c.Parts[1].Key = recordKey }, "no key"},
+		"a megabyte of reasons":       {func(c *Commit) { c.Parts[2].Reason = strings.Repeat("r", MaxCommit) }, "more than 1048576"},
 	} {
 		t.Run("forbid "+name, func(t *testing.T) {
 			c := example()
@@ -99,10 +107,13 @@ func TestForbiddenObjects(t *testing.T) {
 	for name, test := range map[string]struct{ key, data, want string }{
 		"an empty object":          {commitKey, "", "EOF"},
 		"half a commit":            {commitKey, string(good[:len(good)/2]), "unexpected EOF"},
-		"two commits":              {commitKey, string(good) + string(good), "follows its end"},
+		"two commits":              {commitKey, string(good) + string(good), "after top-level value"},
+		"a commit and something":   {commitKey, string(good) + "x", "unexpected EOF"},
+		"a changed byte":           {commitKey, string(good[:100]) + string([]byte{good[100] ^ 1}) + string(good[101:]), "unpack"},
 		"another run's commit":     {strings.Replace(commitKey, uid, "other", 1), string(good), "another run"},
-		"another kind":             {commitKey, `{"apiVersion":"v1","kind":"List"}`, "kind"},
-		"a later format's version": {commitKey, strings.Replace(string(good), "indelible.dev/v1", "indelible.dev/v2", 1), ErrVersion.Error()},
+		"another kind":             {commitKey, packed(t, `{"apiVersion":"v1","kind":"List"}`), "kind"},
+		"a later format's version": {commitKey, packed(t, strings.Replace(gunzip(t, good), "indelible.dev/v1", "indelible.dev/v2", 1)), ErrVersion.Error()},
+		"two megabytes of zeros":   {commitKey, packed(t, strings.Repeat("0", 2<<20)), "more than 1048576"},
 	} {
 		t.Run("forbid "+name, func(t *testing.T) {
 			if _, err := Decode(test.key, []byte(test.data)); err == nil || !strings.Contains(err.Error(), test.want) {
@@ -116,7 +127,7 @@ func TestForbiddenObjects(t *testing.T) {
 func TestStoreAndOpen(t *testing.T) {
 	root := t.TempDir()
 	s := directory(t, root)
-	for name, content := range map[string]string{"empty": "", "short": "hello\n", "long": strings.Repeat("a line of a log\n", 1<<18)} {
+	for name, content := range map[string]string{"empty": "", "short": "hello\n", "long": strings.Repeat("a line of a log\n", 1<<18), "one-member": strings.Repeat("x", memberBytes), "one-and-a-byte": strings.Repeat("x", memberBytes+1), "noise": noise(3 * memberBytes)} {
 		t.Run(name, func(t *testing.T) {
 			key := strings.Replace(recordKey, "record", name, 1)
 			raw, stored, err := Store(t.Context(), s, key, strings.NewReader(content))
@@ -127,21 +138,17 @@ func TestStoreAndOpen(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := (Sum{int64(len(content)), digest([]byte(content))}); raw != want {
+			if want := (Sum{Bytes: int64(len(content))}); raw != want {
 				t.Errorf("content: got %+v, want %+v", raw, want)
 			}
 			if want := (Sum{int64(len(object)), digest(object)}); stored != want {
 				t.Errorf("stored: got %+v, want %+v", stored, want)
 			}
-			unpacked, err := gzip.NewReader(bytes.NewReader(object))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got, err := io.ReadAll(unpacked); err != nil || string(got) != content {
-				t.Errorf("the standard library reads %d bytes, %v", len(got), err)
+			if got := gunzip(t, object); got != content {
+				t.Errorf("the standard library reads %d bytes", len(got))
 			}
 			part := &Part{Type: Record, State: Complete, Key: key, Content: &raw, Stored: &stored}
-			if err := Verify(t.Context(), s, part); err != nil {
+			if err := errors.Join(Verify(t.Context(), s, part), VerifyStored(t.Context(), s, part)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -156,8 +163,8 @@ func TestVerifyFindsDamage(t *testing.T) {
 		"an empty object":       func([]byte) []byte { return nil },
 		"something after it":    func(o []byte) []byte { return append(o, 0) },
 		"a second gzip member":  func(o []byte) []byte { return append(o, o...) },
-		"other content, packed": func([]byte) []byte { return packed(t, strings.Repeat("x", len(content))) },
-		"the same, packed anew": func([]byte) []byte { return packed(t, content) },
+		"other content, packed": func([]byte) []byte { return []byte(packed(t, strings.Repeat("x", len(content)))) },
+		"the same, packed anew": func([]byte) []byte { return []byte(packed(t, content)) },
 	} {
 		t.Run("find "+name, func(t *testing.T) {
 			root := t.TempDir()
@@ -176,6 +183,9 @@ func TestVerifyFindsDamage(t *testing.T) {
 			}
 			part := &Part{Type: Record, State: Complete, Key: recordKey, Content: &raw, Stored: &stored}
 			if err := Verify(t.Context(), s, part); !errors.Is(err, ErrDamaged) {
+				t.Errorf("got %v, want ErrDamaged", err)
+			}
+			if err := VerifyStored(t.Context(), s, part); !errors.Is(err, ErrDamaged) {
 				t.Errorf("got %v, want ErrDamaged", err)
 			}
 		})
@@ -220,7 +230,20 @@ func digest(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func packed(t *testing.T, content string) []byte {
+func gunzip(t *testing.T, object []byte) string {
+	t.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(object))
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+func packed(t *testing.T, content string) string {
 	t.Helper()
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
@@ -230,5 +253,13 @@ func packed(t *testing.T, content string) []byte {
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return b.Bytes()
+	return b.String()
+}
+
+// noise is content that does not compress.
+func noise(n int) string {
+	b := make([]byte, n)
+	source := rand.NewChaCha8([32]byte{1})
+	_, _ = source.Read(b)
+	return string(b)
 }

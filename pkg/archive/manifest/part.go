@@ -1,7 +1,8 @@
 package manifest
 
 import (
-	"compress/gzip"
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,49 +14,128 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// level is the fastest: on a log it compresses nearly as well as the others, and the archiver shares its cores with a control plane.
-const level = gzip.BestSpeed
-
-// Store stores content under a key, compressed, in constant memory, and returns the sums of both as they were sent. That the
-// store holds them is Verify's to say.
+// Store stores content under a key, compressed, in constant memory, and returns its size and the sum of what was sent. That
+// the store holds it is VerifyStored's to say. content is not read any more when Store has returned.
 func Store(ctx context.Context, to store.Store, key string, content io.Reader) (raw, stored Sum, err error) {
-	in, out := newSummer(), newSummer()
-	reader, writer := io.Pipe()
-	done := make(chan error, 1)
-	go func() {
-		err := compress(writer, io.TeeReader(content, in))
-		_ = writer.CloseWithError(err) // nil is EOF
-		done <- err
-	}()
-	err = to.Create(ctx, key, io.TeeReader(reader, out))
-	_ = reader.CloseWithError(errStopped) // ends compress where Create did not read to the end
-	if compressing := <-done; compressing != nil && !errors.Is(compressing, errStopped) && err == nil {
-		err = compressing
+	first := blocks.Get().(*block)
+	defer blocks.Put(first)
+	err = first.fill(content)
+	switch {
+	case errors.Is(err, io.EOF):
+		packBlock(first)
+		raw, stored = Sum{Bytes: int64(len(first.in))}, sumOf(first.out)
+		err = to.Create(ctx, key, bytes.NewReader(first.out))
+	case err == nil:
+		packing := newPackingReader(first, content)
+		err = to.Create(ctx, key, packing)
+		err = errors.Join(err, packing.close())
+		raw, stored = Sum{Bytes: packing.raw}, packing.packed.sum()
 	}
 	if err != nil {
 		return Sum{}, Sum{}, fmt.Errorf("store part: %w", err)
 	}
-	return in.sum(), out.sum(), nil
+	return raw, stored, nil
 }
 
-var errStopped = errors.New("nobody reads on")
+// fill reads the input of a member; io.EOF says that it is the last.
+func (b *block) fill(from io.Reader) error {
+	if cap(b.in) < memberBytes {
+		b.in = make([]byte, memberBytes)
+	}
+	n, err := io.ReadFull(from, b.in[:memberBytes])
+	b.in = b.in[:n]
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = io.EOF
+	}
+	return err
+}
 
-func compress(to io.Writer, from io.Reader) error {
-	z, err := gzip.NewWriterLevel(to, level)
-	if err != nil {
-		return err
+// packingReader gives content as members. A goroutine of its own reads the content.
+type packingReader struct {
+	*pipeline
+	packed *summer
+	raw    int64
+	// current is what Read gives the rest of.
+	current *block
+	rest    []byte
+	// read is closed when the goroutine is done with the content; failed is its error then.
+	read   chan struct{}
+	failed error
+}
+
+func newPackingReader(first *block, content io.Reader) *packingReader {
+	r := &packingReader{pipeline: newPipeline(packBlock), packed: newSummer(), read: make(chan struct{})}
+	begin := &block{in: bytes.Clone(first.in)}
+	go func() {
+		defer close(r.read)
+		defer r.end()
+		for b, err := begin, error(nil); r.put(b); {
+			if err != nil {
+				return
+			}
+			b = blocks.Get().(*block)
+			err = b.fill(content)
+			if err != nil && !errors.Is(err, io.EOF) {
+				r.failed = err
+				return
+			}
+			if len(b.in) == 0 {
+				return
+			}
+		}
+	}()
+	return r
+}
+
+func (r *packingReader) Read(p []byte) (int, error) {
+	for len(r.rest) == 0 {
+		if r.current != nil {
+			blocks.Put(r.current)
+		}
+		if r.current = r.take(); r.current == nil {
+			if <-r.read; r.failed != nil {
+				return 0, r.failed
+			}
+			return 0, io.EOF
+		}
+		r.raw += int64(len(r.current.in))
+		r.rest = r.current.out
 	}
-	if _, err := io.Copy(z, from); err != nil {
-		return err
-	}
-	return z.Close()
+	n := copy(p, r.rest)
+	_, _ = r.packed.Write(p[:n])
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+// close ends the goroutine, and returns why content could not be read.
+func (r *packingReader) close() error {
+	r.pipeline.close()
+	<-r.read
+	return r.failed
 }
 
 // ErrDamaged is the error of a commit that is none, and of a part whose object is not what the commit says.
 var ErrDamaged = errors.New("the object is not what was archived")
 
-// Verify reads a part back and compares it with what the commit says, both as stored and as it was. The error is
-// ErrDamaged where it differs, store.ErrNotExist where there is nothing.
+// ErrNoContent is the error of opening a part that is missing, or whose content is in a commit that is bare.
+var ErrNoContent = errors.New("the part has no content here")
+
+// VerifyStored reads a part back and compares it with what was sent. The error is ErrDamaged where it differs, store.ErrNotExist
+// where there is nothing.
+func VerifyStored(ctx context.Context, from store.Store, p *Part) error {
+	object, err := from.Open(ctx, p.Key)
+	if err != nil {
+		return fmt.Errorf("open part: %w", err)
+	}
+	stored := newSummer()
+	_, err = io.Copy(stored, object)
+	if err = errors.Join(err, object.Close()); err != nil {
+		return fmt.Errorf("read part %s: %w", p.Key, err)
+	}
+	return p.compare("stored", stored.sum(), *p.Stored)
+}
+
+// Verify reads a part as its users do, and compares all that the commit says of it. Errors are VerifyStored's.
 func Verify(ctx context.Context, from store.Store, p *Part) error {
 	if p.State == Missing {
 		return nil
@@ -71,67 +151,115 @@ func Verify(ctx context.Context, from store.Store, p *Part) error {
 // Open returns the content of a part. It is compared while it is read: a reader that reaches the end without an error has
 // what was archived, and one that stops before does not know.
 func Open(ctx context.Context, from store.Store, p *Part) (io.ReadCloser, error) {
+	if p.Inline != nil {
+		return io.NopCloser(bytes.NewReader(p.Inline)), nil
+	}
 	if p.Content == nil || p.Stored == nil {
-		return nil, fmt.Errorf("open part %s %s: %s: %s", p.Type, p.Container, p.State, p.Reason)
+		return nil, fmt.Errorf("open part %s %s: %w: %s %s", p.Type, p.Container, ErrNoContent, p.State, p.Reason)
 	}
 	object, err := from.Open(ctx, p.Key)
 	if err != nil {
 		return nil, fmt.Errorf("open part: %w", err)
 	}
-	return &partReader{part: p, object: object, stored: newSummer(), content: newSummer()}, nil
+	return newUnpackingReader(p, object), nil
 }
 
-// partReader unpacks and compares. The object is read once, through stored, which gzip reads from.
-type partReader struct {
-	part            *Part
-	object          io.ReadCloser
-	stored, content *summer
-	raw             io.Reader
-	unpacked        *gzip.Reader
+// unpackingReader gives the content of members. A goroutine of its own reads the object, once, and compares it at its end.
+type unpackingReader struct {
+	*pipeline
+	part    *Part
+	object  io.ReadCloser
+	n       int64
+	current *block
+	rest    []byte
+	read    chan struct{}
+	failed  error
 }
 
-func (r *partReader) Read(p []byte) (int, error) {
-	if r.unpacked == nil {
-		r.raw = io.TeeReader(r.object, r.stored)
-		unpacked, err := gzip.NewReader(r.raw)
-		if err != nil {
-			return 0, r.damaged(err)
+func newUnpackingReader(p *Part, object io.ReadCloser) *unpackingReader {
+	r := &unpackingReader{pipeline: newPipeline(unpackBlock), part: p, object: object, read: make(chan struct{})}
+	go func() {
+		defer close(r.read)
+		defer r.end()
+		r.failed = r.members()
+	}()
+	return r
+}
+
+// members puts the object's members, and compares the whole when it has ended.
+func (r *unpackingReader) members() error {
+	stored := newSummer()
+	from := bufio.NewReaderSize(io.TeeReader(r.object, stored), 128<<10)
+	for {
+		header, err := from.Peek(headerSize)
+		if len(header) == 0 && errors.Is(err, io.EOF) {
+			return r.part.compare("stored", stored.sum(), *r.part.Stored)
 		}
-		r.unpacked = unpacked
+		size := memberSize(header)
+		if size == 0 {
+			// What is no member makes the sum another one, but who broke it off may be the connection.
+			return r.part.damaged(errors.Join(err, errors.New("not a member of an archived part")))
+		}
+		b := blocks.Get().(*block)
+		if cap(b.in) < size {
+			b.in = make([]byte, maxMember)
+		}
+		b.in = b.in[:size]
+		if _, err := io.ReadFull(from, b.in); err != nil {
+			return r.part.damaged(err)
+		}
+		if !r.put(b) {
+			return nil
+		}
 	}
-	n, err := r.unpacked.Read(p)
-	_, _ = r.content.Write(p[:n])
-	switch {
-	case errors.Is(err, io.EOF):
-		return n, r.compare()
-	case err != nil:
-		return n, r.damaged(err)
-	case r.content.n > r.part.Content.Bytes:
-		return 0, r.damaged(fmt.Errorf("more than the %d bytes of its content", r.part.Content.Bytes))
+}
+
+func (r *unpackingReader) Read(p []byte) (int, error) {
+	for len(r.rest) == 0 {
+		if r.current != nil {
+			blocks.Put(r.current)
+		}
+		if r.current = r.take(); r.current == nil {
+			if <-r.read; r.failed != nil {
+				return 0, r.failed
+			}
+			if err := r.part.compare("content", Sum{Bytes: r.n}, Sum{Bytes: r.part.Content.Bytes}); err != nil {
+				return 0, err
+			}
+			return 0, io.EOF
+		}
+		if r.current.err != nil {
+			return 0, r.part.damaged(r.current.err)
+		}
+		r.rest = r.current.out
+	}
+	n := copy(p, r.rest)
+	r.rest, r.n = r.rest[n:], r.n+int64(n)
+	if r.n > r.part.Content.Bytes {
+		return 0, r.part.damaged(fmt.Errorf("more than the %d bytes of its content", r.part.Content.Bytes))
 	}
 	return n, nil
 }
 
-// compare answers the end of the content. What follows gzip's end belongs to the object, too.
-func (r *partReader) compare() error {
-	if _, err := io.Copy(io.Discard, r.raw); err != nil {
-		return r.damaged(err)
+func (r *unpackingReader) Close() error {
+	r.pipeline.close()
+	err := r.object.Close() // ends a read that waits
+	<-r.read
+	return err
+}
+
+func (p *Part) compare(what string, got, want Sum) error {
+	if got != want {
+		return p.damaged(fmt.Errorf("%s is %d bytes with sha256 %s, want %d with %s", what, got.Bytes, got.SHA256, want.Bytes, want.SHA256))
 	}
-	for what, sums := range map[string][2]Sum{"content": {r.content.sum(), *r.part.Content}, "stored": {r.stored.sum(), *r.part.Stored}} {
-		if got, want := sums[0], sums[1]; got != want {
-			return r.damaged(fmt.Errorf("%s is %d bytes with sha256 %s, want %d with %s", what, got.Bytes, got.SHA256, want.Bytes, want.SHA256))
-		}
-	}
-	return io.EOF
+	return nil
 }
 
 // damaged also names errors of the store, which may pass: the caller cannot tell a connection that breaks from an object
 // that ends, and reads again before it believes either.
-func (r *partReader) damaged(err error) error {
-	return fmt.Errorf("part %s: %w: %w", r.part.Key, ErrDamaged, err)
+func (p *Part) damaged(err error) error {
+	return fmt.Errorf("part %s: %w: %w", p.Key, ErrDamaged, err)
 }
-
-func (r *partReader) Close() error { return r.object.Close() }
 
 // summer counts and digests what is written to it.
 type summer struct {
@@ -147,3 +275,8 @@ func (s *summer) Write(p []byte) (int, error) {
 }
 
 func (s *summer) sum() Sum { return Sum{Bytes: s.n, SHA256: hex.EncodeToString(s.hash.Sum(nil))} }
+
+func sumOf(data []byte) Sum {
+	digest := sha256.Sum256(data)
+	return Sum{Bytes: int64(len(data)), SHA256: hex.EncodeToString(digest[:])}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -294,6 +295,11 @@ func (a *application) delete(ctx context.Context, c *candidate, e catalogue.Entr
 	if a.DryRun {
 		return nil
 	}
+	text, err := a.object(ctx, e.Key)
+	if err != nil {
+		c.outcome = Outcome{}
+		return err
+	}
 	// From here on a context that ends must not keep the commit from being brought back.
 	ctx = context.WithoutCancel(ctx)
 	if err := a.Store.Delete(ctx, e.Key); err != nil {
@@ -302,7 +308,7 @@ func (a *application) delete(ctx context.Context, c *candidate, e catalogue.Entr
 	}
 	if held, err = Held(ctx, a.Store, a.Cluster, e.Commit.ID()); err != nil || held != nil {
 		c.outcome = Outcome{Action: Kept, Reason: "held meanwhile"}
-		return errors.Join(err, a.restore(ctx, e))
+		return errors.Join(err, a.restore(ctx, e.Key, text))
 	}
 	for i := range e.Commit.Parts {
 		if part := &e.Commit.Parts[i]; part.Key != "" {
@@ -315,13 +321,19 @@ func (a *application) delete(ctx context.Context, c *candidate, e catalogue.Entr
 	return nil
 }
 
-// restore writes a commit again, the same bytes.
-func (a *application) restore(ctx context.Context, e catalogue.Entry) error {
-	text, err := manifest.Encode(e.Commit)
-	if err == nil {
-		err = a.Store.Create(ctx, e.Key, bytes.NewReader(text))
+// object returns what the store has under a key.
+func (a *application) object(ctx context.Context, key string) ([]byte, error) {
+	object, err := a.Store.Open(ctx, key)
+	if err != nil {
+		return nil, err
 	}
-	if err != nil && !errors.Is(err, store.ErrExists) {
+	text, err := io.ReadAll(io.LimitReader(object, manifest.MaxCommit))
+	return text, errors.Join(err, object.Close())
+}
+
+// restore writes a commit again, the same bytes.
+func (a *application) restore(ctx context.Context, key string, text []byte) error {
+	if err := a.Store.Create(ctx, key, bytes.NewReader(text)); err != nil && !errors.Is(err, store.ErrExists) {
 		return fmt.Errorf("bring back the commit of a run that was held meanwhile: %w", err)
 	}
 	return nil

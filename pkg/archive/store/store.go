@@ -1,5 +1,5 @@
-// Package store keeps the bytes of the archive: immutable objects under keys. So far in a local directory; object stores are to
-// pass the same tests (storetest).
+// Package store keeps the bytes of the archive: immutable objects under keys, in a local directory or an object store.
+// Both pass the same tests (storetest).
 //
 // It knows nothing of runs. What keys there are is up to pkg/archive/layout, what is in them to pkg/archive; digests are
 // computed and compared there, so that no driver can vouch for itself.

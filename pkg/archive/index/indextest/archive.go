@@ -40,16 +40,14 @@ func (a *Archive) Add(t testing.TB, n int, change func(*index.Row)) (row index.R
 		change(&row)
 	}
 	for i := range row.Commit.Parts {
-		part := &row.Commit.Parts[i]
-		content := row.Record
-		if part.Type != manifest.Record {
-			content = bytes.Repeat([]byte("a line of "+part.Key+"\n"), 20)
+		switch part := &row.Commit.Parts[i]; {
+		case part.Type == manifest.Record && part.InCommit():
+			*part = manifest.InlinePart(part.Type, row.Record)
+		case part.InCommit():
+			*part = manifest.InlinePart(part.Type, []byte(`{"kind":"EventList"}`))
+		default:
+			a.store(t, part, row.Record)
 		}
-		raw, stored, err := manifest.Store(t.Context(), a, part.Key, bytes.NewReader(content))
-		if err != nil {
-			t.Fatal(err)
-		}
-		part.Content, part.Stored = &raw, &stored
 	}
 	text, err := manifest.Encode(row.Commit)
 	if err != nil {
@@ -61,7 +59,31 @@ func (a *Archive) Add(t testing.TB, n int, change func(*index.Row)) (row index.R
 	if err := a.Create(t.Context(), key, bytes.NewReader(text)); err != nil {
 		t.Fatal(err)
 	}
+	row.Commit = row.Commit.Bare()
 	return row, key
+}
+
+// store stores a part in an object of its own.
+func (a *Archive) store(t testing.TB, part *manifest.Part, record []byte) {
+	t.Helper()
+	content := record
+	if part.Type != manifest.Record {
+		content = bytes.Repeat([]byte("a line of "+part.Key+"\n"), 20)
+	}
+	raw, stored, err := manifest.Store(t.Context(), a, part.Key, bytes.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	part.Content, part.Stored = &raw, &stored
+}
+
+// Apart gives the record of a row an object of its own, as large ones have. It is for Add to change.
+func Apart(row *index.Row) {
+	key, err := Cluster.Part(row.Commit.ID(), "k3v9x2m4q8", "record.json")
+	if err != nil {
+		panic(err)
+	}
+	row.Commit.Parts[0] = manifest.Part{Type: manifest.Record, State: manifest.Complete, Key: key}
 }
 
 // Damage changes one byte in the middle of an object.

@@ -3,7 +3,6 @@
 package indextest
 
 import (
-	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
 	"fmt"
@@ -37,7 +36,7 @@ func NewRow(n int) index.Row {
 	hexadecimal := func(digits int) string {
 		bytes := make([]byte, digits/2)
 		for i := range bytes {
-			bytes[i] = byte(random.Uint32())
+			bytes[i] = byte(random.IntN(256)) //nolint:gosec // below 256
 		}
 		return hex.EncodeToString(bytes)
 	}
@@ -55,7 +54,7 @@ func NewRow(n int) index.Row {
 		"DIGEST5", strings.Repeat("5b", 32), "DIGEST6", hexadecimal(64),
 		"CREATED", created.Format(time.RFC3339), "STARTED", created.Add(time.Second).Format(time.RFC3339), "COMPLETED", completed.Format(time.RFC3339))
 	c := &manifest.Commit{
-		APIVersion: manifest.APIVersion, Kind: manifest.Kind, Cluster: string(Cluster), Writer: "indelible-archiver v0.4.0",
+		APIVersion: manifest.APIVersion, Kind: manifest.Kind, Cluster: string(Cluster), Versions: manifest.Versions{Archiver: "v0.4.0", Kubernetes: "v1.36.3", Tekton: "v1.15.0"},
 		CommittedAt: completed.Add(time.Duration(random.IntN(1e9))),
 		Run: manifest.Run{
 			APIVersion: "tekton.dev/v1", Kind: "TaskRun", Namespace: namespace, Name: pipelineRun + "-build-container", UID: own,
@@ -71,10 +70,10 @@ func NewRow(n int) index.Row {
 		stored := manifest.Sum{Bytes: content.Bytes / 3, SHA256: hexadecimal(64)}
 		c.Parts = append(c.Parts, manifest.Part{Type: kind, State: manifest.Complete, Container: container, Key: key, Content: &content, Stored: &stored})
 	}
-	part(manifest.Record, "", "record.json", sum(record))
-	part(manifest.Log, "step-compile", "log-0-step-compile.txt", manifest.Sum{Bytes: 5000 + random.Int64N(1000), SHA256: hexadecimal(64)})
-	part(manifest.Events, "", "events.json", manifest.Sum{Bytes: 2000 + random.Int64N(1000), SHA256: hexadecimal(64)})
-	return index.Row{Commit: c, Record: record}
+	c.Parts = append(c.Parts, manifest.InlinePart(manifest.Record, record))
+	part(manifest.Log, "step-compile", "log-0-step-compile.txt", manifest.Sum{Bytes: 5000 + random.Int64N(1000)})
+	c.Parts = append(c.Parts, manifest.InlinePart(manifest.Events, []byte(`{"kind":"EventList","items":["`+hexadecimal(2000)+`"]}`)))
+	return index.Row{Commit: c.Bare(), Record: record}
 }
 
 // taskRunJSON has its fields in the order of their names, as records have them.
@@ -90,16 +89,14 @@ func record(values ...string) []byte {
 	return []byte(strings.NewReplacer(values...).Replace(taskRunJSON()))
 }
 
-func sum(content []byte) manifest.Sum {
-	digest := sha256.Sum256(content)
-	return manifest.Sum{Bytes: int64(len(content)), SHA256: hex.EncodeToString(digest[:])}
-}
-
 // Move makes the run of a row one that was created at another time, and with it its keys.
 func Move(row *index.Row, created time.Time) {
 	c := row.Commit
 	c.Run.Created = created
 	for i := range c.Parts {
+		if c.Parts[i].InCommit() {
+			continue
+		}
 		_, _, writer, name, err := layout.ParsePart(c.Parts[i].Key)
 		if err == nil {
 			c.Parts[i].Key, err = layout.Cluster(c.Cluster).Part(c.ID(), writer, name)

@@ -60,7 +60,7 @@ func Pack(text []byte, known ...string) []byte {
 // Unpack is the reverse of Pack.
 func Unpack(data []byte, known ...string) ([]byte, error) {
 	n, length := binary.Uvarint(data)
-	if length <= 0 || n > uint64(len(data)-length) {
+	if length <= 0 || n > uint64(len(data)-length) { //nolint:gosec // Uvarint reads no more than there is
 		return nil, fmt.Errorf("%w: it is cut", ErrDamaged)
 	}
 	data = data[length:]

@@ -32,7 +32,7 @@ func Shorten(text []byte, known ...string) (short, values []byte) {
 	}
 	s := shortener{known: known, numbers: map[string]int{}, short: make([]byte, 0, len(text))}
 	for c := range s.begins {
-		s.begins[c] = isDigit(byte(c)) //nolint:gosec // it has 256 elements
+		s.begins[c] = isDigit(byte(c))
 	}
 	for number, value := range known {
 		if len(value) >= minKnown {
@@ -69,7 +69,7 @@ func (s *shortener) add(text []byte) int {
 	}
 	for number, known := range s.known {
 		if len(known) >= minKnown && bytes.HasPrefix(text, []byte(known)) {
-			s.short = append(s.short, earlier, byte(number)) //nolint:gosec // callers know few texts
+			s.short = append(s.short, earlier, byte(number))
 			return len(known)
 		}
 	}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/indelible-ci/indelible/pkg/archive/index"
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
+)
+
+type getOptions struct {
+	*common
+	namespace, name string
+	kind, uid, step string
+	output          string
+	log, events     bool
+}
+
+func newGet(c *common) *cobra.Command {
+	o := getOptions{common: c}
+	cmd := &cobra.Command{
+		Use:   "get NAMESPACE/NAME",
+		Short: "Read an archived run: what it was, its log, its events",
+		Long: `Read an archived run from the archive: a summary, or with -o json the run as it was in the cluster, or its log, or its events.
+Of several runs that had the name the newest is read, or the one with --uid. What is read is compared with its digests; an
+object that is damaged is an error.`,
+		Args: usage(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var ok bool
+			if o.namespace, o.name, ok = strings.Cut(args[0], "/"); !ok || o.namespace == "" || o.name == "" {
+				return &usageError{fmt.Errorf("%q is not NAMESPACE/NAME", args[0])}
+			}
+			if o.output != "summary" && o.output != "json" {
+				return &usageError{fmt.Errorf("--output %q: must be summary or json", o.output)}
+			}
+			return o.run(cmd.Context(), cmd.OutOrStdout())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.kind, "kind", "", "TaskRun, PipelineRun or CustomRun; empty: any")
+	flags.StringVar(&o.uid, "uid", "", "the run's UID, where several had the name")
+	flags.StringVarP(&o.output, "output", "o", "summary", "summary or json")
+	flags.BoolVar(&o.log, "log", false, "write the log instead: of all steps in order, or of --step")
+	flags.StringVar(&o.step, "step", "", "with --log: only this step's log, of the last attempt")
+	flags.BoolVar(&o.events, "events", false, "write the events instead, as JSON")
+	cmd.MarkFlagsMutuallyExclusive("log", "events", "output")
+	return cmd
+}
+
+func (o *getOptions) run(ctx context.Context, out io.Writer) error {
+	a, err := o.openArchive(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	c, err := o.find(ctx, a)
+	if err != nil {
+		return err
+	}
+	switch {
+	case o.log:
+		return o.writeLogs(ctx, a.store, c, out)
+	case o.events:
+		return write(ctx, a.store, c, out, manifest.Events)
+	case o.output == "json":
+		return write(ctx, a.store, c, out, manifest.Record)
+	}
+	return o.summary(c, out)
+}
+
+// find returns the commit of the newest run of that name: where it is says the index, what it is the archive.
+func (o *getOptions) find(ctx context.Context, a *archive) (*manifest.Commit, error) {
+	for row, err := range a.index.Find(ctx, index.Query{Cluster: string(a.cluster), Namespace: o.namespace, Name: o.name, Kind: o.kind}) {
+		if err != nil {
+			return nil, err
+		}
+		if o.uid != "" && row.Commit.Run.UID != o.uid {
+			continue
+		}
+		key, err := row.Commit.Key()
+		if err != nil {
+			return nil, err
+		}
+		return manifest.Read(ctx, a.store, key)
+	}
+	return nil, fmt.Errorf("%w: %s %s/%s", errNoSuchRun, strings.TrimSpace(o.kind+" "+o.uid), o.namespace, o.name)
+}
+
+// write writes a part of the run, and a line end.
+func write(ctx context.Context, from store.Store, c *manifest.Commit, out io.Writer, of manifest.PartType) error {
+	for i := range c.Parts {
+		if c.Parts[i].Type == of {
+			if err := copyPart(ctx, from, &c.Parts[i], out); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintln(out)
+			return err
+		}
+	}
+	return fmt.Errorf("the run has no %s in the archive", of)
+}
+
+func copyPart(ctx context.Context, from store.Store, p *manifest.Part, out io.Writer) error {
+	content, err := manifest.Open(ctx, from, p)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, content)
+	return errors.Join(err, content.Close())
+}
+
+// writeLogs writes logs one after the other. What is not complete says so on standard error.
+func (o *getOptions) writeLogs(ctx context.Context, from store.Store, c *manifest.Commit, out io.Writer) error {
+	written := false
+	for i := range c.Parts {
+		p := &c.Parts[i]
+		if p.Type != manifest.Log || o.step != "" && (p.Container != "step-"+o.step || p.Attempt != lastAttempt(c)) {
+			continue
+		}
+		written = true
+		if p.State != manifest.Complete {
+			_, _ = fmt.Fprintf(o.stderr, "the log of %s, attempt %d, is %s: %s\n", p.Container, p.Attempt+1, p.State, p.Reason)
+		}
+		if p.State == manifest.Missing {
+			continue
+		}
+		if err := copyPart(ctx, from, p, out); err != nil {
+			return err
+		}
+	}
+	if !written {
+		return errors.New("the run has no such log in the archive")
+	}
+	return nil
+}
+
+func lastAttempt(c *manifest.Commit) int {
+	last := 0
+	for i := range c.Parts {
+		last = max(last, c.Parts[i].Attempt)
+	}
+	return last
+}
+
+func (o *getOptions) summary(c *manifest.Commit, out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	line := func(name, value string) { _, _ = fmt.Fprintf(w, "%s:\t%s\n", name, value) }
+	line(c.Run.Kind, c.Run.Namespace+"/"+c.Run.Name)
+	line("UID", c.Run.UID)
+	line("Result", c.Run.Namespace+"/results/"+c.Run.Result)
+	line("Status", strings.TrimSpace(c.Run.Status+" "+c.Run.Reason))
+	line("Created", c.Run.Created.Format(time.RFC3339))
+	if c.Run.Completed != nil {
+		line("Completed", c.Run.Completed.Format(time.RFC3339))
+	}
+	line("Archived", fmt.Sprintf("%s by archiver %s, cluster %s", c.CommittedAt.Format(time.RFC3339), c.Versions.Archiver, c.Cluster))
+	for i := range c.Parts {
+		line(describe(&c.Parts[i]))
+	}
+	return w.Flush()
+}
+
+func describe(p *manifest.Part) (name, value string) {
+	name = string(p.Type)
+	if p.Type == manifest.Log {
+		name = fmt.Sprintf("log %s, attempt %d", p.Container, p.Attempt+1)
+	}
+	value = string(p.State)
+	if p.Content != nil {
+		value += fmt.Sprintf(", %d bytes", p.Content.Bytes)
+	}
+	if p.Reason != "" {
+		value += ": " + p.Reason
+	}
+	return name, value
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+)
+
+// Exit codes, as the help has them.
+const (
+	exitFailed  = 1 // it could not be done
+	exitUsage   = 2 // wrong command line
+	exitDamaged = 3 // fsck has found damage
+)
+
+// exit is an error with an exit code of its own. Its message has been written already.
+type exit struct{ code int }
+
+func (e *exit) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+// execute is the whole command: it returns the exit code.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot(stdout, stderr)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var coded *exit
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &coded):
+		return coded.code
+	}
+	_, _ = fmt.Fprintln(stderr, "archiver:", err)
+	var usage *usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// usageError is the error of a wrong command line.
+type usageError struct{ error }
+
+// usage turns what cobra says of arguments into an error with its exit code.
+func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return &usageError{fmt.Errorf("%w; see archiver %s --help", err, cmd.Name())}
+		}
+		return nil
+	}
+}
+
+// common are the flags that all commands have.
+type common struct {
+	config     string
+	kubeconfig string
+	logLevel   slog.Level
+	stderr     io.Writer
+}
+
+func (c *common) log() logr.Logger {
+	return logr.FromSlogHandler(slog.NewJSONHandler(c.stderr, &slog.HandlerOptions{Level: c.logLevel}))
+}
+
+func newRoot(stdout, stderr io.Writer) *cobra.Command {
+	c := &common{stderr: stderr}
+	root := &cobra.Command{
+		Use:   "archiver",
+		Short: "Moves finished Tekton runs into the archive, and looks after it",
+		Long: `Moves finished Tekton runs, with their logs and events, into the archive, and looks after it.
+
+Exit codes: 0 done, 1 could not be done, 2 wrong command line, 3 fsck has found damage.`,
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          usage(cobra.NoArgs),
+	}
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{fmt.Errorf("%w; see archiver %s --help", err, cmd.Name())}
+	})
+	flags := root.PersistentFlags()
+	flags.StringVar(&c.config, "config", "/etc/indelible/config.yaml", "configuration file; run reads it again when it changes")
+	flags.StringVar(&c.kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "file to reach the cluster by; empty: as the pod it runs in")
+	flags.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "least level logged: debug, info, warn, error")
+	root.AddCommand(newRun(c), newGet(c), newFsck(c), newRelease(c))
+	return root
+}
+
+func namespaceDefault() string {
+	if namespace := os.Getenv("POD_NAMESPACE"); namespace != "" {
+		return namespace
+	}
+	return "indelible-system"
+}

@@ -1,0 +1,107 @@
+package protect
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/go-logr/logr"
+	"gomodules.xyz/jsonpatch/v2"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/json"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"github.com/indelible-ci/indelible/pkg/result"
+)
+
+// Options is what the handler works with.
+type Options struct {
+	// Metrics may be nil.
+	Metrics *Metrics
+	Log     logr.Logger
+}
+
+type handler struct{ Options }
+
+// New returns the handler of /protect, for runs being created.
+func New(o Options) admission.Handler {
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	return &handler{Options: o}
+}
+
+// outcome is what was decided about a run, and the reason where it was left alone.
+type outcome string
+
+const (
+	protected outcome = "protected"
+	// Left alone.
+	already    outcome = "already"    // it has the finalizer
+	optedOut   outcome = "opted-out"  // its annotation says so
+	notARun    outcome = "not-a-run"  // another resource, or no creation: the webhook configuration is not ours
+	unreadable outcome = "unreadable" // its metadata cannot be decoded
+)
+
+var outcomes = []outcome{protected, already, optedOut, notARun, unreadable}
+
+// Handle decides about one run, answers, counts and logs.
+func (h *handler) Handle(_ context.Context, req admission.Request) admission.Response {
+	start := time.Now()
+	defer func() { h.Metrics.took(time.Since(start)) }()
+	log := h.Log.WithValues("resource", req.Resource.Resource, "namespace", req.Namespace, "name", req.Name)
+
+	patch, out, err := decide(req)
+	h.Metrics.count(out)
+	if err != nil {
+		log.Error(err, "cannot read the metadata of a run")
+	} else {
+		log.V(1).Info("run seen at its creation", "outcome", out)
+	}
+	if patch == nil {
+		return admission.Allowed("")
+	}
+	return admission.Patched("", *patch)
+}
+
+// decide goes down a ladder: each early return is one reason to leave a run alone.
+func decide(req admission.Request) (*jsonpatch.JsonPatchOperation, outcome, error) {
+	if req.Operation != admissionv1.Create || !isRun(req.Resource) || req.SubResource != "" {
+		return nil, notARun, nil
+	}
+	var run struct {
+		Metadata *struct {
+			Finalizers  []string          `json:"finalizers"`
+			Annotations map[string]string `json:"annotations"`
+		} `json:"metadata"`
+	}
+	// Field names are told apart by case, as by the API server and unlike by encoding/json.
+	if err := json.Unmarshal(req.Object.Raw, &run); err != nil {
+		return nil, unreadable, err
+	}
+	switch {
+	case run.Metadata == nil:
+		return nil, unreadable, errors.New("there is no metadata")
+	case run.Metadata.Annotations[result.ArchiveKey] == result.Disabled:
+		return nil, optedOut, nil
+	case slices.Contains(run.Metadata.Finalizers, result.ArchiveKey):
+		return nil, already, nil
+	}
+	patch := addition(run.Metadata.Finalizers)
+	return &patch, protected, nil
+}
+
+func isRun(r metav1.GroupVersionResource) bool {
+	return r.Group == "tekton.dev" && slices.Contains([]string{"taskruns", "pipelineruns", "customruns"}, r.Resource)
+}
+
+// addition puts the finalizer behind the others as a JSON patch (RFC 6902). The list may be missing, null or empty, of which
+// "add" of the whole list is right for all three.
+func addition(finalizers []string) jsonpatch.JsonPatchOperation {
+	if len(finalizers) == 0 {
+		return jsonpatch.NewOperation("add", "/metadata/finalizers", []string{result.ArchiveKey})
+	}
+	return jsonpatch.NewOperation("add", "/metadata/finalizers/-", result.ArchiveKey)
+}

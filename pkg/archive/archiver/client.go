@@ -1,0 +1,88 @@
+package archiver
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+)
+
+// Resources are what is archived, in the version that is read and stored.
+var Resources = []schema.GroupVersionResource{
+	{Group: "tekton.dev", Version: "v1", Resource: "taskruns"},
+	{Group: "tekton.dev", Version: "v1", Resource: "pipelineruns"},
+	{Group: "tekton.dev", Version: "v1beta1", Resource: "customruns"},
+}
+
+// kinds are the kinds of Resources, in the same order.
+var kinds = []string{"TaskRun", "PipelineRun", "CustomRun"}
+
+// Reference names a run in the cluster.
+type Reference struct {
+	// Kind is TaskRun, PipelineRun or CustomRun.
+	Kind            string
+	Namespace, Name string
+}
+
+func (r Reference) String() string { return r.Kind + " " + r.Namespace + "/" + r.Name }
+
+func (r Reference) path() string {
+	for i, kind := range kinds {
+		if kind == r.Kind {
+			of := Resources[i]
+			return "/apis/" + of.Group + "/" + of.Version + "/namespaces/" + r.Namespace + "/" + of.Resource + "/" + r.Name
+		}
+	}
+	return "/kind-that-is-not-archived/" + r.Kind
+}
+
+// client reads runs as they are: nothing is decoded on the way, so that nothing can get lost.
+type client struct{ rest rest.Interface }
+
+func newClient(config *rest.Config) (*client, error) {
+	config = rest.CopyConfig(config)
+	config.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
+	config.ContentType, config.AcceptContentTypes = "application/json", "application/json"
+	c, err := rest.UnversionedRESTClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("make a client of runs: %w", err)
+	}
+	return &client{c}, nil
+}
+
+// get returns nil for a run that does not exist.
+func (c *client) get(ctx context.Context, ref Reference) ([]byte, error) {
+	data, err := c.rest.Get().AbsPath(ref.path()).Do(ctx).Raw()
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	return data, err
+}
+
+// patch sends a merge patch. That the run is gone by now is no error.
+func (c *client) patch(ctx context.Context, ref Reference, body []byte) error {
+	err := c.rest.Patch(types.MergePatchType).AbsPath(ref.path()).Param("fieldManager", "indelible-archiver").Body(body).Do(ctx).Error()
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// delete deletes a run if it is the one given, unchanged. It says whether it did: that somebody was faster, or has changed
+// the run, is no error.
+func (c *client) delete(ctx context.Context, ref Reference, uid types.UID, resourceVersion string) (bool, error) {
+	background := metav1.DeletePropagationBackground
+	err := c.rest.Delete().AbsPath(ref.path()).Body(&metav1.DeleteOptions{
+		Preconditions:     &metav1.Preconditions{UID: &uid, ResourceVersion: &resourceVersion},
+		PropagationPolicy: &background,
+	}).Do(ctx).Error()
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return false, nil
+	}
+	return err == nil, err
+}

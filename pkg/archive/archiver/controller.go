@@ -1,0 +1,319 @@
+package archiver
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+)
+
+// Priorities of runs in the queue. What has just happened comes before what was found at the start, and that all is safe before
+// that the first of it is released.
+const (
+	urgent    = 10
+	backlog   = 0
+	later     = -10
+	whenIdle  = -20
+	unlimited = 0
+)
+
+const (
+	// workers bounds how many runs are worked on at a time. They mostly wait: for the API server, the store's disk or network.
+	workers = 24
+	// memory is what runs that are worked on may take together, in bytes, and perRun what one takes beside five times its size:
+	// it is read, cut, decoded, compressed and sent.
+	memory = 40 << 20
+	perRun = 256 << 10
+	// firstRetry and lastRetry bound the pauses between attempts.
+	firstRetry, lastRetry = 200 * time.Millisecond, 30 * time.Second
+	// metricsEvery and logEvery are how often it is said what waits.
+	metricsEvery, logEvery = 5 * time.Second, time.Minute
+)
+
+// Controller watches a cluster's runs, and archives each when it is time.
+type Controller struct {
+	*Archiver
+	queue   priorityqueue.PriorityQueue[Reference]
+	memory  *semaphore.Weighted
+	waiting *waiting
+	deleted *deletedRuns
+	pause   pause
+	synced  sync.WaitGroup
+	ready   chan struct{}
+}
+
+// NewController makes a Controller, which runs once.
+func NewController(a *Archiver) *Controller {
+	c := &Controller{
+		Archiver: a, memory: semaphore.NewWeighted(memory), waiting: &waiting{runs: map[Reference]*waitingRun{}}, ready: make(chan struct{}),
+	}
+	c.deleted = newDeletedRuns(c)
+	a.onCommit = func(ref Reference) {
+		if took, ok := c.waiting.committed(ref, time.Now()); ok {
+			a.Metrics.latency.WithLabelValues(ref.Kind).Observe(took.Seconds())
+		}
+	}
+	return c
+}
+
+// Ready says why the controller does not know yet what there is in the cluster, nil if it does.
+func (c *Controller) Ready() error {
+	select {
+	case <-c.ready:
+		return nil
+	default:
+		return errors.New("the state of the cluster has not been read yet")
+	}
+}
+
+// Run works until ctx ends. Then it finishes nothing: whatever is under way is begun anew by the next one.
+func (c *Controller) Run(ctx context.Context) error {
+	c.queue = priorityqueue.New("archive", func(o *priorityqueue.Opts[Reference]) {
+		o.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[Reference](firstRetry, lastRetry)
+		o.Log = c.Log
+	})
+	shutDown := sync.OnceFunc(c.queue.ShutDown) // a second time it panics
+	defer shutDown()
+	if c.follower != nil {
+		defer c.follower.close()
+	}
+	watchers, err := c.watchers()
+	if err != nil {
+		return err
+	}
+	var running sync.WaitGroup
+	defer running.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	for _, w := range watchers {
+		running.Go(func() { w.run(ctx) })
+	}
+	for range workers {
+		running.Go(func() {
+			c.recent.await(ctx) // a run's events are part of it
+			c.work(ctx)
+		})
+	}
+	running.Go(func() { c.deleted.run(ctx) })
+	running.Go(func() { c.synced.Wait(); close(c.ready); c.Log.Info("The state of the cluster is known") })
+	c.report(ctx)
+	shutDown()
+	for _, w := range watchers {
+		w.synced() // who waits for that waits no more
+	}
+	return nil
+}
+
+// watchers are one for each resource, and one for events.
+func (c *Controller) watchers() ([]*watcher, error) {
+	events, err := c.watchEvents()
+	if err != nil {
+		return nil, err
+	}
+	all := []*watcher{events}
+	for i, resource := range Resources {
+		w, err := newWatcher(c.Config, resource, kinds[i], &sighting{}, &sightings{})
+		if err != nil {
+			return nil, err
+		}
+		sighted := func(object any) *sighting {
+			s := object.(*sighting)
+			s.Kind = kinds[i] // the decoder takes it away
+			return s
+		}
+		w.strip = func(object any) (any, error) {
+			object.(*sighting).object = nil
+			return object, nil
+		}
+		w.first = func(objects []any) {
+			for _, o := range objects {
+				c.saw(sighted(o), backlog)
+			}
+		}
+		w.seen = func(o any) { c.saw(sighted(o), urgent) }
+		w.gone = func(o any) { c.gone(sighted(o)) }
+		all = append(all, w)
+	}
+	for _, w := range all {
+		c.synced.Add(1)
+		known := c.Metrics.synced.WithLabelValues(w.resource.Resource)
+		w.synced = sync.OnceFunc(func() { known.Set(1); c.synced.Done() })
+	}
+	return all, nil
+}
+
+// saw decides whether there is something to do for a run.
+func (c *Controller) saw(s *sighting, priority int) {
+	ref := s.reference()
+	switch {
+	case s.class != c.Class, s.optedOut && !s.protected:
+		return
+	case s.released:
+		c.waiting.done(ref)
+		c.tellParents(s)
+		if c.Keep != nil && s.DeletionTimestamp.IsZero() {
+			c.add(ref, whenIdle, max(s.archivedAt.Add(*c.Keep).Sub(c.Now()), time.Millisecond))
+		}
+	case s.finished || !s.DeletionTimestamp.IsZero():
+		if !s.DeletionTimestamp.IsZero() {
+			priority = urgent // somebody waits for it
+		}
+		c.waiting.saw(ref, time.Now(), priority == urgent, s.size)
+		c.add(ref, priority, unlimited)
+	case !s.protected:
+		c.add(ref, priority, unlimited)
+	}
+	if c.follower != nil && !s.finished && !s.optedOut && s.DeletionTimestamp.IsZero() {
+		for _, step := range s.attempt.Steps {
+			if step.started() {
+				c.follower.follow(s.Namespace, tailKey{s.UID, s.attempt.PodName, step.Container})
+			}
+		}
+	}
+}
+
+// gone decides about a run that is not there any more. One that nobody protected may not be in the archive.
+func (c *Controller) gone(s *sighting) {
+	c.waiting.done(s.reference())
+	c.tellParents(s)
+	if !s.released && !s.optedOut && s.class == c.Class {
+		c.deleted.keep(s)
+	}
+}
+
+// tellParents looks again at PipelineRuns that wait for this run.
+func (c *Controller) tellParents(s *sighting) {
+	for _, parent := range s.parents {
+		if c.waiting.has(parent, waitChildren) {
+			c.add(parent, urgent, unlimited)
+		}
+	}
+}
+
+func (c *Controller) add(ref Reference, priority int, after time.Duration) {
+	c.queue.AddWithOpts(priorityqueue.AddOpts{Priority: &priority, After: after}, ref)
+}
+
+// work takes runs from the queue until it is shut down.
+func (c *Controller) work(ctx context.Context) {
+	for {
+		ref, priority, shutdown := c.queue.GetWithPriority()
+		if shutdown {
+			return
+		}
+		c.handle(ctx, ref, priority)
+		c.queue.Done(ref)
+	}
+}
+
+// handle brings a run further, and says when it is to be looked at again.
+func (c *Controller) handle(ctx context.Context, ref Reference, priority int) {
+	if left := c.pause.left(); left > 0 {
+		c.add(ref, priority, left)
+		return
+	}
+	weight := min(int64(perRun+5*c.waiting.size(ref)), memory)
+	if c.memory.Acquire(ctx, weight) != nil {
+		return // the end
+	}
+	result, err := c.Archive(ctx, ref, priority != backlog)
+	c.memory.Release(weight)
+	if err != nil {
+		c.failed(ctx, ref, priority, err)
+		return
+	}
+	c.pause.over()
+	c.queue.Forget(ref)
+	switch result.Outcome {
+	case Waiting:
+		if result.Reason != "" {
+			c.waiting.because(ref, result.Reason, result.Detail)
+		}
+	case Committed:
+		c.waiting.because(ref, "release", "")
+		c.add(ref, later, unlimited)
+		return
+	default:
+		c.waiting.done(ref)
+		c.Metrics.runs.WithLabelValues(ref.Kind, string(result.Outcome)).Inc()
+	}
+	if result.Again > 0 {
+		next := urgent
+		if result.Outcome == Archived {
+			next = whenIdle
+		}
+		c.add(ref, next, result.Again)
+	}
+}
+
+// failed has a run tried again. The first failure is logged, and then a summary each minute (waiting.report).
+func (c *Controller) failed(ctx context.Context, ref Reference, priority int, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	phase := phaseOf(err)
+	c.Metrics.failures.WithLabelValues(phase).Inc()
+	c.waiting.because(ref, phase, err.Error())
+	if c.queue.NumRequeues(ref) == 0 {
+		c.Log.Error(err, "A run stays in the cluster, and is tried again", "run", ref.String(), "phase", phase)
+	}
+	if phase == "commit" || phase == "record" || phase == "index" {
+		c.pause.longer()
+	}
+	c.queue.AddWithOpts(priorityqueue.AddOpts{Priority: &priority, RateLimited: true}, ref)
+}
+
+// report says what waits, until ctx ends.
+func (c *Controller) report(ctx context.Context) {
+	every := time.NewTicker(metricsEvery)
+	defer every.Stop()
+	logged := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case at := <-every.C:
+			patience := time.Duration(0)
+			if at.Sub(logged) >= logEvery {
+				logged, patience = at, logEvery
+			}
+			c.waiting.report(c.Metrics, c.Log, at, patience)
+			c.Metrics.queued.WithLabelValues().Set(float64(c.queue.Len()))
+		}
+	}
+}
+
+// pause keeps all runs from a store or index that does not answer: thousands that wait would try every few seconds, and
+// each would ask the API server first. One attempt after another finds out when it is back.
+type pause struct {
+	mu     sync.Mutex
+	until  time.Time
+	length time.Duration
+}
+
+func (p *pause) left() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Until(p.until)
+}
+
+// longer is called after a failure; those that were under way at the time count as one.
+func (p *pause) longer() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Now().Before(p.until) {
+		return
+	}
+	p.length = min(max(2*p.length, firstRetry/2), lastRetry/2)
+	p.until = time.Now().Add(p.length)
+}
+
+func (p *pause) over() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.length, p.until = 0, time.Time{}
+}

@@ -1,0 +1,166 @@
+package archiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+)
+
+// MaxSpool is how many bytes of logs wait in the spool at most. What does not fit is read when its run is finished.
+const MaxSpool = 4 << 30
+
+// abandoned is how old a file of the spool must be that nobody has asked for since the archiver started.
+const abandoned = 24 * time.Hour
+
+// follower reads logs while steps run, into files. Each file is one container's, and outlives the archiver's process: the next one
+// goes on where it ends.
+type follower struct {
+	kube    kubernetes.Interface
+	spool   string
+	metrics *Metrics
+	log     logr.Logger
+	// slots bounds the streams; spooled is the number of bytes in files.
+	slots   chan struct{}
+	spooled atomic.Int64
+	// ctx is what streams live under.
+	ctx  context.Context //nolint:containedctx // streams outlive the call that starts them
+	stop context.CancelFunc
+
+	mu    sync.Mutex
+	tails map[tailKey]*tail
+}
+
+// tailKey names one container's log.
+type tailKey struct {
+	run            types.UID
+	pod, container string
+}
+
+func (k tailKey) file() string { return string(k.run) + "." + k.pod + "." + k.container + ".log" }
+
+func newFollower(kube kubernetes.Interface, spool string, streams int, metrics *Metrics, log logr.Logger) (*follower, error) {
+	if err := os.MkdirAll(spool, 0o700); err != nil {
+		return nil, fmt.Errorf("make the spool of followed logs: %w", err)
+	}
+	f := &follower{
+		kube: kube, spool: spool, metrics: metrics, log: log.WithName("follow"), slots: make(chan struct{}, streams), tails: map[tailKey]*tail{},
+	}
+	f.ctx, f.stop = context.WithCancel(context.Background())
+	return f, f.sweep(time.Now())
+}
+
+// sweep counts what an earlier process has left in the spool, and removes what is too old to be asked for.
+func (f *follower) sweep(now time.Time) error {
+	files, err := os.ReadDir(f.spool)
+	if err != nil {
+		return fmt.Errorf("read the spool of followed logs: %w", err)
+	}
+	for _, file := range files {
+		info, err := file.Info()
+		if err != nil || !strings.HasSuffix(file.Name(), ".log") {
+			continue
+		}
+		if now.Sub(info.ModTime()) > abandoned {
+			if err := os.Remove(filepath.Join(f.spool, file.Name())); err != nil {
+				return fmt.Errorf("sweep the spool: %w", err)
+			}
+			continue
+		}
+		f.spooled.Add(info.Size())
+	}
+	return nil
+}
+
+// close ends all streams. Files stay.
+func (f *follower) close() {
+	f.stop()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, t := range f.tails {
+		<-t.done
+		t.close()
+	}
+}
+
+// follow begins to follow a container's log, if nothing does yet and there is room. It says whether somebody follows it now.
+func (f *follower) follow(namespace string, key tailKey) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.tails[key] != nil {
+		return true
+	}
+	if f.ctx.Err() != nil || f.spooled.Load() >= MaxSpool {
+		return false
+	}
+	select {
+	case f.slots <- struct{}{}:
+	default:
+		f.metrics.unfollowed.Inc()
+		return false
+	}
+	t := newTail(f, namespace, key)
+	f.tails[key] = t
+	f.metrics.streams.Inc()
+	go func() {
+		defer func() {
+			<-f.slots
+			f.metrics.streams.Dec()
+			close(t.done)
+		}()
+		t.run()
+	}()
+	return true
+}
+
+// tail returns what follows a log, or what an earlier process has read of it.
+func (f *follower) tail(namespace string, key tailKey) *tail {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if t := f.tails[key]; t != nil {
+		return t
+	}
+	if _, err := os.Stat(filepath.Join(f.spool, key.file())); err != nil {
+		return nil
+	}
+	t := newTail(f, namespace, key)
+	t.failure = "the archiver was restarted, and the pod was gone"
+	close(t.done)
+	f.tails[key] = t
+	return t
+}
+
+// forget removes all that there is of a run.
+func (f *follower) forget(run types.UID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for key, t := range f.tails {
+		if key.run != run {
+			continue
+		}
+		delete(f.tails, key)
+		t.stop()
+		go t.remove()
+	}
+}
+
+// remove waits for the stream to end.
+func (t *tail) remove() {
+	<-t.done
+	t.close()
+	if err := os.Remove(t.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.log.Error(err, "A followed log stays in the spool", "file", filepath.Base(t.path))
+		return
+	}
+	t.spooled.Add(-t.size)
+}

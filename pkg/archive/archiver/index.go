@@ -1,0 +1,28 @@
+package archiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/indelible-ci/indelible/pkg/archive/index"
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+)
+
+// index adds a committed run to the index, from what is in the archive: that may have been written by another archiver, of
+// another moment.
+func (a *Archiver) index(ctx context.Context, c *manifest.Commit) error {
+	if a.Index == nil {
+		return nil
+	}
+	content, err := manifest.Open(ctx, a.Store, &c.Parts[0])
+	if err != nil {
+		return err
+	}
+	record, err := io.ReadAll(content)
+	if err = errors.Join(err, content.Close()); err != nil {
+		return fmt.Errorf("read the record: %w", err)
+	}
+	return a.Index.Put(ctx, index.Row{Commit: c, Record: record})
+}

@@ -1,0 +1,83 @@
+package archiver
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+)
+
+// Metrics are the archiver's. Labels have few values: kinds, phases, reasons and states, never names.
+type Metrics struct {
+	runs, failures, parts, bytes *prometheus.CounterVec
+	latency, phases              *prometheus.HistogramVec
+	waiting, oldest              *prometheus.GaugeVec
+	queued                       *prometheus.GaugeVec
+	lost, unfollowed             prometheus.Counter
+	streams, lastSuccess         prometheus.Gauge
+	synced                       *prometheus.GaugeVec
+}
+
+// NewMetrics registers the archiver's metrics; a nil Registerer registers none.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	with := promauto.With(r)
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return with.NewCounterVec(prometheus.CounterOpts{Namespace: "indelible", Subsystem: "archive", Name: name, Help: help}, labels)
+	}
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return with.NewGaugeVec(prometheus.GaugeOpts{Namespace: "indelible", Subsystem: "archive", Name: name, Help: help}, labels)
+	}
+	m := &Metrics{
+		runs:     counter("runs_total", "Runs by what became of them: committed, archived (that is, released), pruned, ignored.", "kind", "outcome"),
+		failures: counter("failures_total", "Attempts that failed, by the phase that did. The run stays, and is tried again.", "phase"),
+		parts:    counter("parts_total", "Parts of committed runs, by type and whether all of it is stored: complete, truncated, missing.", "type", "state"),
+		bytes:    counter("bytes_total", "Bytes of committed runs' parts: content, and stored, that is, compressed and outside of the commit.", "type", "of"),
+		latency: with.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "indelible", Subsystem: "archive", Name: "commit_latency_seconds",
+			Help:    "From when the archiver first saw that a run is finished to when it was committed and verified, of runs that finished while it watched.",
+			Buckets: []float64{.005, .01, .02, .03, .04, .06, .08, .1, .15, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800},
+		}, []string{"kind"}),
+		waiting:    gauge("waiting_runs", "Finished or deleted runs that are not in the archive yet, by why the last attempt ended: queued if there was none, what it waits for, or the phase that failed.", "reason"),
+		oldest:     gauge("oldest_waiting_seconds", "How long the oldest of them has been waiting since the archiver first saw it.", "reason"),
+		queued:     gauge("queue_length", "Runs that wait for a worker."),
+		synced:     gauge("watch_synced", "1 for each resource whose state the archiver has read, 0 before.", "resource"),
+		lost:       counter("lost_total", "Runs that were deleted before they could be protected, and whose last state could not be kept. Anything but 0 means that the webhook or the archiver was down.").WithLabelValues(),
+		unfollowed: counter("unfollowed_total", "Times that a log was not followed because all streams were taken. It is read at the end, if its pod is still there.").WithLabelValues(),
+		streams:    gauge("streams", "Logs that are being followed.").WithLabelValues(),
+		lastSuccess: gauge("last_commit_timestamp_seconds",
+			"When a run was last committed and verified.").WithLabelValues(),
+		phases: with.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "indelible", Subsystem: "archive", Name: "phase_seconds", Help: "Time in each phase that ended without an error.",
+			Buckets: prometheus.ExponentialBuckets(.0005, 2.5, 14),
+		}, []string{"phase"}),
+	}
+	for _, kind := range kinds {
+		for _, outcome := range []Outcome{Committed, Archived, Pruned, Ignored} {
+			m.runs.WithLabelValues(kind, string(outcome))
+		}
+	}
+	m.queued.WithLabelValues()
+	return m
+}
+
+// committed counts a commit.
+func (m *Metrics) committed(c *manifest.Commit) {
+	m.runs.WithLabelValues(c.Run.Kind, string(Committed)).Inc()
+	m.lastSuccess.SetToCurrentTime()
+	for i := range c.Parts {
+		p := &c.Parts[i]
+		m.parts.WithLabelValues(string(p.Type), string(p.State)).Inc()
+		if p.Content != nil {
+			m.bytes.WithLabelValues(string(p.Type), "content").Add(float64(p.Content.Bytes))
+		}
+		if p.Stored != nil {
+			m.bytes.WithLabelValues(string(p.Type), "stored").Add(float64(p.Stored.Bytes))
+		}
+	}
+}
+
+func (m *Metrics) phase(name string, began time.Time) {
+	m.phases.WithLabelValues(name).Observe(time.Since(began).Seconds())
+}

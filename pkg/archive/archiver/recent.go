@@ -1,0 +1,191 @@
+package archiver
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// recentEvents are the events about runs and pods that the API server has, an hour's by default, as a watch brings them: the API
+// server has no index of events, so that to ask it for one run's costs it a look at all of the namespace's.
+type recentEvents struct {
+	mu sync.Mutex
+	// byObject has the events by the UID of what they are about, and name in there.
+	byObject map[types.UID]map[types.NamespacedName]*eventSighting
+	objects  map[types.NamespacedName]types.UID
+	// changed is closed and made anew whenever an event comes.
+	changed chan struct{}
+	// synced says that all events of the time before are there; known is closed then.
+	synced bool
+	known  chan struct{}
+	bytes  int
+}
+
+func newRecentEvents() *recentEvents {
+	e := &recentEvents{known: make(chan struct{})}
+	e.reset()
+	return e
+}
+
+func (e *recentEvents) reset() {
+	e.byObject = map[types.UID]map[types.NamespacedName]*eventSighting{}
+	e.objects = map[types.NamespacedName]types.UID{}
+	e.changed = make(chan struct{})
+	e.bytes = 0
+}
+
+// eventSighting is an event as the watch gave it, without managedFields, and what is looked at of it.
+type eventSighting struct {
+	metav1.TypeMeta
+	metav1.ObjectMeta
+	about  types.UID
+	kind   string
+	reason string
+	first  time.Time
+	raw    json.RawMessage
+}
+
+// DeepCopyObject implements runtime.Object. Nobody changes a sighting.
+func (s *eventSighting) DeepCopyObject() runtime.Object { c := *s; return &c }
+
+// UnmarshalJSON keeps the text.
+func (s *eventSighting) UnmarshalJSON(data []byte) error {
+	var known struct {
+		metav1.TypeMeta `json:",inline"`
+		Metadata        struct {
+			Name              string            `json:"name"`
+			Namespace         string            `json:"namespace"`
+			UID               types.UID         `json:"uid"`
+			ResourceVersion   string            `json:"resourceVersion"`
+			Annotations       map[string]string `json:"annotations"`
+			CreationTimestamp metav1.Time       `json:"creationTimestamp"`
+		} `json:"metadata"`
+		InvolvedObject struct {
+			Kind string    `json:"kind"`
+			UID  types.UID `json:"uid"`
+		} `json:"involvedObject"`
+		Reason         string           `json:"reason"`
+		FirstTimestamp metav1.Time      `json:"firstTimestamp"`
+		EventTime      metav1.MicroTime `json:"eventTime"`
+	}
+	if err := json.Unmarshal(data, &known); err != nil {
+		return err
+	}
+	s.TypeMeta = known.TypeMeta
+	m := &known.Metadata
+	s.ObjectMeta = metav1.ObjectMeta{Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion, Annotations: initialEventsEnd(m.Annotations)}
+	s.about, s.kind, s.reason = known.InvolvedObject.UID, known.InvolvedObject.Kind, known.Reason
+	for _, t := range []time.Time{known.FirstTimestamp.Time, known.EventTime.Time, m.CreationTimestamp.Time} {
+		if s.first = t; !t.IsZero() {
+			break
+		}
+	}
+	if s.kind != "Pod" && !slices.Contains(kinds, s.kind) {
+		return nil
+	}
+	text, err := recordOf(bytes.Clone(data))
+	s.raw = text
+	return err
+}
+
+// relevant says whether the event can be of a run that is archived.
+func (s *eventSighting) relevant() bool { return s.raw != nil && s.about != "" }
+
+func (e *recentEvents) add(s *eventSighting) {
+	if !s.relevant() {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.put(s)
+	close(e.changed)
+	e.changed = make(chan struct{})
+}
+
+// put is called with mu held.
+func (e *recentEvents) put(s *eventSighting) {
+	name := types.NamespacedName{Namespace: s.Namespace, Name: s.Name}
+	e.remove(name)
+	of := e.byObject[s.about]
+	if of == nil {
+		of = map[types.NamespacedName]*eventSighting{}
+		e.byObject[s.about] = of
+	}
+	of[name] = s
+	e.objects[name] = s.about
+	e.bytes += len(s.raw)
+}
+
+func (e *recentEvents) delete(name types.NamespacedName) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.remove(name)
+}
+
+// remove is called with mu held.
+func (e *recentEvents) remove(name types.NamespacedName) {
+	uid, ok := e.objects[name]
+	if !ok {
+		return
+	}
+	of := e.byObject[uid]
+	e.bytes -= len(of[name].raw)
+	delete(of, name)
+	delete(e.objects, name)
+	if len(of) == 0 {
+		delete(e.byObject, uid)
+	}
+}
+
+// replace is what a new watch begins with.
+func (e *recentEvents) replace(all []*eventSighting) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	close(e.changed)
+	e.reset()
+	for _, s := range all {
+		if s.relevant() {
+			e.put(s)
+		}
+	}
+	if !e.synced {
+		e.synced = true
+		close(e.known)
+	}
+}
+
+// await returns when the events of the time before are known, or ctx has ended.
+func (e *recentEvents) await(ctx context.Context) {
+	select {
+	case <-e.known:
+	case <-ctx.Done():
+	}
+}
+
+// about returns the events about objects, and what is closed when there may be more.
+func (e *recentEvents) about(uids ...types.UID) (events []*eventSighting, changed <-chan struct{}, synced bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, uid := range uids {
+		for _, s := range e.byObject[uid] {
+			events = append(events, s)
+		}
+	}
+	return events, e.changed, e.synced
+}
+
+// forget drops what an archived run does not need any more.
+func (e *recentEvents) forget(uid types.UID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for name := range e.byObject[uid] {
+		e.remove(name)
+	}
+}

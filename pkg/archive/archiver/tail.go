@@ -1,0 +1,324 @@
+package archiver
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	// reopen is how long a broken stream is left alone.
+	reopen = time.Second
+	// settleStream is the same for one that ended while the container, as far as the API server knows, goes on.
+	settleStream = 300 * time.Millisecond
+)
+
+// tail is one container's log, read as it grows, with timestamps, into a file. run owns all fields until done is closed; after
+// that, whoever archives the run does.
+type tail struct {
+	*follower
+	namespace string
+	key       tailKey
+	path      string
+	ctx       context.Context //nolint:containedctx // it ends with the run, not with a call
+	stop      context.CancelFunc
+	done      chan struct{}
+
+	file *os.File
+	// size is the file's, lineEnd where its last whole line ends.
+	size, lineEnd int64
+	// last is the time of the last whole line, same how many lines before it, and itself, have that time.
+	last time.Time
+	same int
+	// complete says that the container has ended and all of its log is in the file. failure says why it is not, for people.
+	complete bool
+	failure  string
+	// broken says that the spool failed: what is in the file is of no use.
+	broken bool
+}
+
+func newTail(f *follower, namespace string, key tailKey) *tail {
+	t := &tail{follower: f, namespace: namespace, key: key, path: filepath.Join(f.spool, key.file()), done: make(chan struct{})}
+	t.ctx, t.stop = context.WithCancel(f.ctx)
+	return t
+}
+
+// run follows until the container has ended, the pod is gone, or nobody wants it any more.
+func (t *tail) run() {
+	if err := t.load(); err != nil {
+		t.spoolFailed(err)
+		return
+	}
+	for t.ctx.Err() == nil && !t.broken {
+		err := t.read(t.ctx, true)
+		pause := settleStream
+		switch {
+		case apierrors.IsNotFound(err):
+			t.gone()
+			return
+		case err == nil && t.containerEnded():
+			t.complete, t.failure = true, ""
+			return
+		case err != nil:
+			t.failure = "the connection to the kubelet broke"
+			pause = reopen
+		default:
+			t.failure = ""
+		}
+		select {
+		case <-time.After(pause):
+		case <-t.ctx.Done():
+		}
+	}
+}
+
+// gone decides about a log whose pod is not there any more. One whose stream ended in order before that is whole: the
+// kubelet ends it with the container.
+func (t *tail) gone() {
+	if t.size > 0 && t.failure == "" {
+		t.complete = true
+		return
+	}
+	t.failure = "the pod was gone before the end of its log was read"
+}
+
+// containerEnded asks for the container's state: a stream that ends may have been cut off.
+func (t *tail) containerEnded() bool {
+	pod, err := t.kube.CoreV1().Pods(t.namespace).Get(t.ctx, t.key.pod, metav1.GetOptions{})
+	if err != nil {
+		return false
+	}
+	state := containerState(pod, t.key.container)
+	return state != nil && state.Terminated != nil
+}
+
+// finish reads what the kubelet has beyond the file, of a container that has ended.
+func (t *tail) finish(ctx context.Context) error {
+	t.stop()
+	<-t.done
+	if t.complete {
+		return nil
+	}
+	if t.file == nil {
+		if err := t.load(); err != nil {
+			return err
+		}
+	}
+	if err := t.read(ctx, false); err != nil {
+		return err
+	}
+	t.complete, t.failure = true, ""
+	return nil
+}
+
+// await gives the stream of a pod that is gone the time to end by itself.
+func (t *tail) await(ctx context.Context, timeout time.Duration) {
+	select {
+	case <-t.done:
+	case <-time.After(timeout):
+	case <-ctx.Done():
+	}
+	t.stop()
+	<-t.done
+}
+
+// ended says whether the stream has ended.
+func (t *tail) ended() bool {
+	select {
+	case <-t.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// unusable says whether the log must be had elsewhere.
+func (t *tail) unusable() bool { return t.ended() && (t.broken || t.size == 0 && !t.complete) }
+
+// open returns what has been read, and why it is not all, if it is not.
+func (t *tail) open() (io.ReadCloser, string, error) {
+	reason := "the container still ran"
+	if t.ended() {
+		reason = t.failure
+		if !t.complete && reason == "" {
+			reason = "the pod was gone before the end of its log was read"
+		}
+	}
+	file, err := os.Open(t.path)
+	if err != nil {
+		return nil, "", err
+	}
+	return file, reason, nil
+}
+
+// read reads the log from where the file ends. With follow it goes on until the container has ended, or the stream breaks.
+func (t *tail) read(ctx context.Context, follow bool) error {
+	options := &corev1.PodLogOptions{Container: t.key.container, Follow: follow, Timestamps: true}
+	if !t.last.IsZero() {
+		since := metav1.NewTime(t.last) // whole seconds: what is in the file already is left out below
+		options.SinceTime = &since
+	}
+	if err := t.cut(); err != nil {
+		return t.spoolFailed(err)
+	}
+	stream, err := t.kube.CoreV1().Pods(t.namespace).GetLogs(t.key.pod, options).Stream(ctx)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	return t.copy(stream)
+}
+
+// copy appends the lines of a stream that the file has not.
+func (t *tail) copy(stream io.Reader) error {
+	from, to := bufio.NewReaderSize(stream, 32<<10), bufio.NewWriterSize(t.file, 32<<10)
+	skip := skipper{last: t.last, same: t.same}
+	inLine, skipping := false, false
+	for {
+		line, err := from.ReadSlice('\n')
+		if len(line) > 0 && !inLine {
+			at, _, stampErr := cutStamp(line)
+			if stampErr != nil {
+				return errors.Join(stampErr, to.Flush())
+			}
+			skipping = skip.skips(at)
+			if !skipping {
+				t.began(at)
+			}
+		}
+		inLine = len(line) > 0 && line[len(line)-1] != '\n'
+		if !skipping {
+			if err := t.append(to, line, inLine); err != nil {
+				return t.spoolFailed(err)
+			}
+		}
+		if from.Buffered() == 0 {
+			if err := to.Flush(); err != nil { // what waits in memory would be lost with the process
+				return t.spoolFailed(err)
+			}
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// began notes the time of the line that comes next.
+func (t *tail) began(at time.Time) {
+	if !at.Equal(t.last) {
+		t.same = 0
+	}
+	t.last, t.same = at, t.same+1
+}
+
+func (t *tail) append(to io.Writer, line []byte, inLine bool) error {
+	if t.spooled.Load() > MaxSpool {
+		return fmt.Errorf("more than %d bytes of logs wait in the spool", int64(MaxSpool))
+	}
+	n, err := to.Write(line)
+	t.size += int64(n)
+	t.spooled.Add(int64(n))
+	if !inLine {
+		t.lineEnd = t.size
+	}
+	return err
+}
+
+// skipper leaves out lines of an earlier reading: all before the last one's time, and as many of that time as there were.
+type skipper struct {
+	last time.Time
+	same int
+}
+
+func (s *skipper) skips(at time.Time) bool {
+	switch {
+	case s.last.IsZero() || at.After(s.last):
+		return false
+	case at.Equal(s.last) && s.same == 0:
+		return false
+	case at.Equal(s.last):
+		s.same--
+	}
+	return true
+}
+
+// cut takes away the part of a line at the end of the file: it comes again.
+func (t *tail) cut() error {
+	if t.size == t.lineEnd {
+		return nil
+	}
+	if t.same--; t.same == 0 {
+		// The part was the only line of its time, and what came before it is not known any more: everything is.
+		t.last = t.last.Add(-time.Nanosecond)
+	}
+	t.spooled.Add(t.lineEnd - t.size)
+	t.size = t.lineEnd
+	return errors.Join(t.file.Truncate(t.size), seekEnd(t.file))
+}
+
+func seekEnd(file *os.File) error {
+	_, err := file.Seek(0, io.SeekEnd)
+	return err
+}
+
+// load opens the file, and finds out where an earlier process has stopped.
+func (t *tail) load() error {
+	file, err := os.OpenFile(t.path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	t.file = file
+	lines, inLine := bufio.NewReaderSize(file, 64<<10), false
+	for {
+		line, err := lines.ReadSlice('\n')
+		if len(line) > 0 && !inLine {
+			at, _, err := cutStamp(line)
+			if err != nil {
+				t.same++ // a line that was cut off within its timestamp: cut takes it for one of the last time
+				break
+			}
+			t.began(at)
+		}
+		inLine = len(line) > 0 && line[len(line)-1] != '\n'
+		t.size += int64(len(line))
+		if !inLine {
+			t.lineEnd = t.size
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if err != nil {
+			break
+		}
+	}
+	if info, err := file.Stat(); err == nil {
+		t.size = info.Size()
+	}
+	return seekEnd(file)
+}
+
+func (t *tail) spoolFailed(err error) error {
+	t.broken = true
+	t.log.Error(err, "A log cannot be followed: it will be read when its run is finished", "pod", t.key.pod, "container", t.key.container)
+	return fmt.Errorf("spool: %w", err)
+}
+
+// close closes the file.
+func (t *tail) close() {
+	if t.file != nil {
+		_ = t.file.Close()
+	}
+}

@@ -1,0 +1,134 @@
+package archiver
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+)
+
+// pageSize is for API servers that cannot stream a list. Runs may have 1.4 MiB each.
+const pageSize = 100
+
+// watcher watches one resource. It keeps no copy of what it sees: seen is told, and decides.
+type watcher struct {
+	resource schema.GroupVersionResource
+	kind     string
+	expected runtime.Object
+	client   rest.Interface
+	// strip takes from an object of the first list what is not needed.
+	strip cache.TransformFunc
+	// first is told all objects that there are, when the watch begins and whenever it has to begin anew; seen, one that was
+	// added or has changed; gone, one that was deleted, in its last state.
+	first      func([]any)
+	seen, gone func(any)
+	synced     func()
+}
+
+// newWatcher makes a watcher whose objects are of the types given.
+func newWatcher(config *rest.Config, resource schema.GroupVersionResource, kind string, one, list runtime.Object) (*watcher, error) {
+	types := runtime.NewScheme()
+	gv := resource.GroupVersion()
+	types.AddKnownTypeWithName(gv.WithKind(kind), one)
+	types.AddKnownTypeWithName(gv.WithKind(kind+"List"), list)
+	metav1.AddToGroupVersion(types, gv)
+	if gv != (schema.GroupVersion{Version: "v1"}) {
+		metav1.AddToGroupVersion(types, schema.GroupVersion{Version: "v1"})
+	}
+	config = rest.CopyConfig(config)
+	config.GroupVersion, config.APIPath = &gv, "/apis"
+	if gv.Group == "" {
+		config.APIPath = "/api"
+	}
+	config.NegotiatedSerializer = serializer.NewCodecFactory(types).WithoutConversion()
+	config.ContentType, config.AcceptContentTypes = "application/json", "application/json"
+	client, err := rest.RESTClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("make a client to watch %s: %w", resource.Resource, err)
+	}
+	return &watcher{resource: resource, kind: kind, expected: one, client: client}, nil
+}
+
+// run watches until ctx ends. Failures are tried again, with growing pauses, by the reflector.
+func (w *watcher) run(ctx context.Context) {
+	source := &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			return w.client.Get().Resource(w.resource.Resource).VersionedParams(&options, metav1.ParameterCodec).Do(ctx).Get()
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			options.Watch = true
+			return w.client.Get().Resource(w.resource.Resource).VersionedParams(&options, metav1.ParameterCodec).Watch(ctx)
+		},
+	}
+	reflector := cache.NewReflectorWithOptions(source, w.expected, w, cache.ReflectorOptions{Name: "archive " + w.resource.Resource})
+	reflector.WatchListPageSize = pageSize
+	reflector.RunWithContext(ctx)
+}
+
+// Add implements cache.ReflectorStore.
+func (w *watcher) Add(object any) error { w.seen(object); return nil }
+
+// Update implements cache.ReflectorStore.
+func (w *watcher) Update(object any) error { w.seen(object); return nil }
+
+// Delete implements cache.ReflectorStore.
+func (w *watcher) Delete(object any) error { w.gone(object); return nil }
+
+// Replace implements cache.ReflectorStore.
+func (w *watcher) Replace(objects []any, _ string) error {
+	w.first(objects)
+	w.synced()
+	return nil
+}
+
+// Resync implements cache.ReflectorStore.
+func (w *watcher) Resync() error { return nil }
+
+// Transformer implements cache.TransformingStore: the reflector collects the first list before it hands it over.
+func (w *watcher) Transformer() cache.TransformFunc { return w.strip }
+
+// WatchEvents watches the cluster's events until ctx ends, for archiving without a Controller. It returns when they are known.
+func (a *Archiver) WatchEvents(ctx context.Context) error {
+	w, err := a.watchEvents()
+	if err != nil {
+		return err
+	}
+	known := make(chan struct{})
+	w.synced = sync.OnceFunc(func() { close(known) })
+	go w.run(ctx)
+	select {
+	case <-known:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// watchEvents makes the watcher of events.
+func (a *Archiver) watchEvents() (*watcher, error) {
+	w, err := newWatcher(a.Config, schema.GroupVersionResource{Version: "v1", Resource: "events"}, "Event", &eventSighting{}, &eventSightings{})
+	if err != nil {
+		return nil, err
+	}
+	w.first = func(objects []any) {
+		all := make([]*eventSighting, 0, len(objects))
+		for _, o := range objects {
+			all = append(all, o.(*eventSighting))
+		}
+		a.recent.replace(all)
+	}
+	w.seen = func(object any) { a.recent.add(object.(*eventSighting)) }
+	w.gone = func(object any) {
+		s := object.(*eventSighting)
+		a.recent.delete(types.NamespacedName{Namespace: s.Namespace, Name: s.Name})
+	}
+	return w, nil
+}

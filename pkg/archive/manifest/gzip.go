@@ -1,0 +1,102 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// A part is stored as a sequence of gzip members (RFC 1952, section 2.2), which every gunzip takes for one stream. Each holds up to
+// memberBytes of the content, and its header has an extra field (section 2.3.1.1) "IN" with the size of the whole member, 4
+// bytes, low byte first. So members can be found without unpacking them, and packed and unpacked on several cores.
+const (
+	memberBytes = 256 << 10
+	// extraAt is where the extra field's data begins: after the fixed header, the field's length and the subfield's head.
+	extraAt    = 10 + 2 + 4
+	headerSize = extraAt + 4
+	// maxMember is what a member of incompressible content takes, with room to spare.
+	maxMember = memberBytes + memberBytes/8 + 1024
+	// level is the fastest: on a log it compresses nearly as well as the others, and the archiver shares its cores with a control plane.
+	level = gzip.BestSpeed
+)
+
+var extra = []byte{'I', 'N', 4, 0, 0, 0, 0, 0}
+
+var packers = sync.Pool{New: func() any {
+	z, err := gzip.NewWriterLevel(nil, level)
+	if err != nil {
+		panic(err) // the level is a constant
+	}
+	return z
+}}
+
+// packMember appends one member to a buffer.
+func packMember(to *bytes.Buffer, content []byte) {
+	start := to.Len()
+	z := packers.Get().(*gzip.Writer)
+	z.Reset(to)
+	z.Extra = extra
+	_, _ = z.Write(content) // a buffer takes everything
+	_ = z.Close()
+	packers.Put(z)
+	member := to.Bytes()[start:]
+	binary.LittleEndian.PutUint32(member[extraAt:], uint32(len(member))) //nolint:gosec // G115: at most maxMember
+}
+
+// pack returns content as a single member, whatever its size.
+func pack(content []byte) []byte {
+	var packed bytes.Buffer
+	packMember(&packed, content)
+	return packed.Bytes()
+}
+
+var unpackers = sync.Pool{New: func() any { return new(gzip.Reader) }}
+
+// unpack is the reverse of pack, for content of at most limit bytes.
+func unpack(packed []byte, limit int64) ([]byte, error) {
+	content, err := appendUnpacked(nil, packed, limit)
+	if err != nil {
+		return nil, fmt.Errorf("unpack: %w", err)
+	}
+	return content, nil
+}
+
+// appendUnpacked appends the content of one member, or of several in a row, to a slice.
+func appendUnpacked(to, packed []byte, limit int64) ([]byte, error) {
+	z := unpackers.Get().(*gzip.Reader)
+	defer unpackers.Put(z)
+	if err := z.Reset(bytes.NewReader(packed)); err != nil {
+		return nil, atEnd(err)
+	}
+	content := bytes.NewBuffer(to)
+	n, err := io.Copy(content, io.LimitReader(z, limit+1))
+	if err == nil && n > limit {
+		err = fmt.Errorf("more than %d bytes", limit)
+	}
+	return content.Bytes(), err
+}
+
+// atEnd tells a reader that there is less than there should be: io.EOF is for content that is complete.
+func atEnd(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// memberSize returns the size that a member's header gives, 0 if the header is not one of ours.
+func memberSize(header []byte) int {
+	if len(header) < headerSize || header[0] != 0x1f || header[1] != 0x8b || header[3] != 4 || !bytes.Equal(header[10:extraAt], append([]byte{8, 0}, extra[:4]...)) {
+		return 0
+	}
+	size := int(binary.LittleEndian.Uint32(header[extraAt:]))
+	if size <= headerSize || size > maxMember {
+		return 0
+	}
+	return size
+}

@@ -1,0 +1,82 @@
+package manifest
+
+import (
+	"bytes"
+	"runtime"
+	"sync"
+)
+
+// pipeline applies a function to blocks on several cores, and gives the results in order. One goroutine puts, and another takes; at
+// most twice as many blocks as workers are under way, which bounds the memory.
+type pipeline struct {
+	work  func(*block)
+	order chan *block
+	slots chan struct{}
+	// stopped ends what still waits to put, when nobody takes any more.
+	stopped chan struct{}
+	stop    sync.Once
+}
+
+// block is a piece on its way. Whoever has it owns its buffers.
+type block struct {
+	in, out []byte
+	err     error
+	done    chan struct{}
+}
+
+var blocks = sync.Pool{New: func() any { return &block{} }}
+
+func newPipeline(work func(*block)) *pipeline {
+	workers := min(runtime.GOMAXPROCS(0), 4)
+	return &pipeline{
+		work: work, order: make(chan *block, workers), slots: make(chan struct{}, workers), stopped: make(chan struct{}),
+	}
+}
+
+// put starts work on a block; false if nobody takes any more.
+func (p *pipeline) put(b *block) bool {
+	b.done, b.err = make(chan struct{}), nil
+	select {
+	case p.slots <- struct{}{}:
+	case <-p.stopped:
+		return false
+	}
+	go func() {
+		p.work(b)
+		<-p.slots
+		close(b.done)
+	}()
+	select {
+	case p.order <- b:
+		return true
+	case <-p.stopped:
+		return false
+	}
+}
+
+// end is called by who puts, after the last block.
+func (p *pipeline) end() { close(p.order) }
+
+// take returns the next block, nil after the last.
+func (p *pipeline) take() *block {
+	b := <-p.order
+	if b != nil {
+		<-b.done
+	}
+	return b
+}
+
+// close is called by who takes, when it needs no more.
+func (p *pipeline) close() { p.stop.Do(func() { close(p.stopped) }) }
+
+// packBlock makes a member of a block's input.
+func packBlock(b *block) {
+	packed := bytes.NewBuffer(b.out[:0])
+	packMember(packed, b.in)
+	b.out = packed.Bytes()
+}
+
+// unpackBlock makes content of a block that is one member.
+func unpackBlock(b *block) {
+	b.out, b.err = appendUnpacked(b.out[:0], b.in, memberBytes)
+}

@@ -1,0 +1,55 @@
+package cloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"time"
+
+	"cloud.google.com/go/storage"
+	"github.com/googleapis/gax-go/v2"
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/gcsblob"
+	"gocloud.dev/gcp"
+)
+
+// openGCS knows two parameters: anonymous, and kmskeyid, the resource name of a Cloud KMS key.
+func openGCS(ctx context.Context, address *url.URL, silence time.Duration) (*blob.Bucket, hook, error) {
+	parameters := address.Query()
+	key, anonymous := parameters.Get("kmskeyid"), parameters.Get("anonymous") == "true" || os.Getenv("STORAGE_EMULATOR_HOST") != ""
+	parameters.Del("kmskeyid")
+	parameters.Del("anonymous")
+	for name := range parameters {
+		return nil, nil, fmt.Errorf("unknown query parameter %q", name) // such as grpc, whose calls tune does not reach
+	}
+	httpClient := gcp.NewAnonymousHTTPClient(transport(silence))
+	if !anonymous {
+		credentials, err := gcp.DefaultCredentials(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		if httpClient, err = gcp.NewHTTPClient(transport(silence), gcp.CredentialsTokenSource(credentials)); err != nil {
+			return nil, nil, err
+		}
+	}
+	bucket, err := gcsblob.OpenBucket(ctx, httpClient, address.Host, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	var client *storage.Client
+	if !bucket.As(&client) {
+		return nil, nil, errors.New("the GCS driver has no client")
+	}
+	// By default the SDK makes a call again until its context ends.
+	client.SetRetry(storage.WithMaxAttempts(attempts), storage.WithBackoff(gax.Backoff{Initial: retryPause / 10, Max: retryPause, Multiplier: 3}))
+	return bucket, func(as func(any) bool) error {
+		var writer *storage.Writer
+		if !as(&writer) {
+			return errors.New("the GCS driver has no writer")
+		}
+		writer.KMSKeyName = key
+		return nil
+	}, nil
+}
