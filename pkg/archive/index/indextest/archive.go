@@ -41,6 +41,7 @@ func (a *Archive) Add(t testing.TB, n int, change func(*index.Row)) (row index.R
 	}
 	for i := range row.Commit.Parts {
 		switch part := &row.Commit.Parts[i]; {
+		case part.State == manifest.Missing:
 		case part.Type == manifest.Record && part.InCommit():
 			*part = manifest.InlinePart(part.Type, row.Record)
 		case part.InCommit():
