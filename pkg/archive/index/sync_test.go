@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,11 +31,7 @@ var late = indextest.Created.Add(100 * time.Hour)
 const runs = 40
 
 func TestRebuildIsIdentical(t *testing.T) {
-	database := indextest.Postgres(t)
-	for name, newURL := range map[string]func(t *testing.T) string{
-		"sqlite":   func(t *testing.T) string { return "sqlite://" + filepath.Join(t.TempDir(), "index.db") },
-		"postgres": database,
-	} {
+	for name, newURL := range places(t) {
 		t.Run(name, func(t *testing.T) {
 			for name, test := range rebuilds {
 				t.Run(name, func(t *testing.T) {
@@ -206,15 +201,7 @@ func wantSync(t *testing.T, run syncer, a *indextest.Archive, x index.Index, rep
 // replaced by what they stand for.
 func dump(t *testing.T, rawURL string) map[string][]string {
 	t.Helper()
-	driver, source := "pgx", rawURL
-	if u, err := url.Parse(rawURL); err == nil && u.Scheme == "sqlite" {
-		driver, source = "sqlite", u.Path
-	}
-	db, err := sql.Open(driver, source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := database(t, rawURL)
 	return map[string][]string{
 		"runs":    query(t, db, `SELECT uid, cluster, namespace, name, api_version, kind, result, status, reason, created, completed, committed, manifest FROM indelible_runs ORDER BY uid`),
 		"records": query(t, db, `SELECT r.uid, d.data, s.digest FROM indelible_records d LEFT JOIN indelible_runs r ON r.id = d.id LEFT JOIN indelible_specs s ON s.id = d.spec ORDER BY r.uid`),
