@@ -56,7 +56,7 @@ test: test-unit test-cluster-tool test-oracle test-storage cluster-up install te
 ##@ Tests
 
 .PHONY: test-unit
-test-unit: compiler ## Unit tests under the race detector (cold 10 min, warm 1 min)
+test-unit: compiler postgres ## Unit tests under the race detector (cold 10 min, warm 1 min)
 	CGO_ENABLED=1 $(GOTEST) -race ./...
 
 # The race detector is the one thing that needs a C compiler.
@@ -66,6 +66,14 @@ compiler:
 	  command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || { echo "tests under the race detector need gcc; install it (Debian: gcc libc6-dev)" >&2; exit 1; }; \
 	  echo "installing gcc, which the race detector needs"; \
 	  { apt-get install -y -q gcc libc6-dev || { apt-get update -q && apt-get install -y -q gcc libc6-dev; }; } >/dev/null; }
+
+# The index is tested with a real server, which the tests start and stop themselves. RUNLEVEL keeps the package from starting one.
+.PHONY: postgres
+postgres: ## Install the Postgres server that tests need, if root; INDELIBLE_NO_POSTGRES=1 goes without
+	@[ -n "$${INDELIBLE_NO_POSTGRES:-}" ] || command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
+	  command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || { echo "no Postgres server is installed (Debian: postgresql): the index is not tested with it" >&2; exit 0; }; \
+	  echo "installing postgresql, which tests of the index need"; export RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive; \
+	  { apt-get install -y -q postgresql || { apt-get update -q && apt-get install -y -q postgresql; }; } >/dev/null; }
 
 .PHONY: test-cluster-tool
 test-cluster-tool: ## Unit tests of test/cluster, a module of its own
