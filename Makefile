@@ -140,6 +140,10 @@ bench: ## Cost of the guard a request
 bench-storage: ## Runs a second that a directory and an S3 server on this machine take
 	go -C test/storage test -run '^$$' -bench . -benchtime 2s .
 
+.PHONY: bench-archive
+bench-archive: ## The archive's numbers, with their targets, on the cluster at hand; Indelible must be installed; ONLY=latency,backlog,… (20 min)
+	go run ./test/bench $(if $(ONLY),-only '$(ONLY)')
+
 ##@ Install
 
 .PHONY: install
