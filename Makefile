@@ -56,7 +56,7 @@ test: test-unit test-cluster-tool test-oracle test-storage cluster-up install te
 ##@ Tests
 
 .PHONY: test-unit
-test-unit: compiler ## Unit tests under the race detector (cold 10 min, warm 1 min)
+test-unit: compiler postgres ## Unit tests under the race detector (cold 10 min, warm 1 min)
 	CGO_ENABLED=1 $(GOTEST) -race ./...
 
 # The race detector is the one thing that needs a C compiler.
@@ -66,6 +66,14 @@ compiler:
 	  command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || { echo "tests under the race detector need gcc; install it (Debian: gcc libc6-dev)" >&2; exit 1; }; \
 	  echo "installing gcc, which the race detector needs"; \
 	  { apt-get install -y -q gcc libc6-dev || { apt-get update -q && apt-get install -y -q gcc libc6-dev; }; } >/dev/null; }
+
+# The index is tested with a real server, which the tests start and stop themselves. RUNLEVEL keeps the package from starting one.
+.PHONY: postgres
+postgres: ## Install the Postgres server that tests need, if root; INDELIBLE_NO_POSTGRES=1 goes without
+	@[ -n "$${INDELIBLE_NO_POSTGRES:-}" ] || command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
+	  command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || { echo "no Postgres server is installed (Debian: postgresql): the index is not tested with it" >&2; exit 0; }; \
+	  echo "installing postgresql, which tests of the index need"; export RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive; \
+	  { apt-get install -y -q postgresql || { apt-get update -q && apt-get install -y -q postgresql; }; } >/dev/null; }
 
 .PHONY: test-cluster-tool
 test-cluster-tool: ## Unit tests of test/cluster, a module of its own
@@ -77,10 +85,21 @@ test-oracle: ## Compare with Tekton's and the API server's own code, a module of
 	go -C test/oracle vet ./...
 	go -C test/oracle test -count 1 ./...
 
+# Its tests wait for faults to be noticed, not for a processor: many at a time.
 .PHONY: test-storage
-test-storage: ## The archive's stores against real object stores, a module of its own (cold 5 min, warm 1 min)
+test-storage: storage-emulators ## The archive's stores against a real S3 server, its faults, and emulators, a module of its own (cold 6 min, warm 1.5 min)
 	go -C test/storage vet ./...
 	go -C test/storage test -count 1 -parallel 16 ./...
+
+# GCS's emulator is a Go module. Azure's is of Node.js: without npm its test is left out, and says so.
+AZURITE_VERSION := 3.35.0
+AZURITE := $(INDELIBLE_CACHE)/azurite
+.PHONY: storage-emulators
+storage-emulators: ## Install the Azure emulator into the cache folder, if there is npm (190 MB, once)
+	@grep -qs '"version": "$(AZURITE_VERSION)"' $(AZURITE)/node_modules/azurite/package.json || { \
+	  command -v npm >/dev/null || { echo "no npm: the store of Azure is not tested"; exit 0; }; \
+	  echo "installing the Azure emulator"; mkdir -p $(AZURITE); \
+	  npm install --silent --no-audit --no-fund --prefix $(AZURITE) azurite@$(AZURITE_VERSION) >/dev/null || echo "the Azure emulator cannot be had: the store of Azure is not tested"; }
 
 FUZZTIME ?= 30s
 .PHONY: fuzz
@@ -115,6 +134,11 @@ test-lts: cluster-down ## The flows on the oldest supported Tekton instead; TEKT
 .PHONY: bench
 bench: ## Cost of the guard a request
 	go test -run '^$$' -bench . -benchmem ./pkg/...
+
+# A directory in memory flushes nothing: STORE_DIRECTORY chooses one on a disk.
+.PHONY: bench-storage
+bench-storage: ## Runs a second that a directory and an S3 server on this machine take
+	go -C test/storage test -run '^$$' -bench . -benchtime 2s .
 
 .PHONY: bench-archive
 bench-archive: ## The archive's numbers, with their targets, on the cluster at hand; Indelible must be installed; ONLY=latency,backlog,… (20 min)
@@ -218,6 +242,7 @@ verify: lint ## Everything a reviewer would ask for: format, vet, linter, module
 lint: $(LINT) ## The linter, at its pinned version
 	$(LINT) run
 	cd test/cluster && $(LINT) run --config ../../.golangci.yml --build-tags cluster ./...
+	cd test/storage && $(LINT) run --config ../../.golangci.yml ./...
 
 $(LINT):
 	@echo "building golangci-lint $(GOLANGCI_LINT_VERSION) (about 4 minutes, once)"

@@ -100,7 +100,7 @@ spec:
 	if _, err := cluster.TaskRun(p.ctx, p.namespace, "run"); !apierrors.IsNotFound(err) {
 		t.Errorf("still there: %v", err)
 	}
-	a.fsck(p, fsck.Totals{Commits: 1, Parts: 4})
+	a.fsck(p, 1)
 }
 
 // A run that is deleted while it runs stays until it is archived as it was then.
@@ -122,7 +122,7 @@ func TestArchiveOfADeletedTaskRun(t *testing.T) {
 	if commit.Run.Status != "Unknown" {
 		t.Errorf("status %s, want Unknown: it was running", commit.Run.Status)
 	}
-	a.fsck(p, fsck.Totals{Commits: 1, Parts: len(commit.Parts)})
+	a.fsck(p, 1)
 }
 
 // An archiver that dies at any of its writes is followed by one that archives the run.
@@ -149,7 +149,7 @@ func TestArchiveAfterFailures(t *testing.T) {
 				// Each archive is new to the run: what released it in the one before is taken away.
 				a.want(p, ref, archiver.Archived)
 				p.kubectl("annotate", "taskrun", "run", "-n", p.namespace, "indelible.dev/archived-", "results.tekton.dev/stored-")
-				a.fsck(p, fsck.Totals{Commits: 1, Parts: 3})
+				a.fsck(p, 1)
 			})
 		}
 	}
@@ -258,15 +258,15 @@ func (a *testArchive) content(p *place, part manifest.Part) string {
 	return string(data)
 }
 
-// fsck checks that nothing is damaged, and that nothing but abandoned parts was left.
-func (a *testArchive) fsck(p *place, want fsck.Totals) {
+// fsck checks that there are so many runs, that nothing is damaged, and that nothing but abandoned parts was left.
+func (a *testArchive) fsck(p *place, commits int) {
 	p.t.Helper()
 	got, err := fsck.Check(p.ctx, fsck.Options{Store: a.store, Cluster: "e2e", Now: time.Now(), Found: func(f fsck.Finding) {
 		if f.Kind != fsck.Abandoned {
 			p.t.Error(f)
 		}
 	}})
-	if err != nil || got.Commits != want.Commits || got.Parts != want.Parts {
-		p.t.Errorf("fsck: %+v, %v; want %+v", got, err, want)
+	if err != nil || got.Commits != commits {
+		p.t.Errorf("fsck: %+v, %v; want %d commits", got, err, commits)
 	}
 }

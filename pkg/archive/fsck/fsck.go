@@ -1,5 +1,6 @@
 // Package fsck compares an archive with what it says of itself: every commit is read, every part it names is read back and
-// compared, and what no commit names is found. It only reads.
+// compared, and what no commit names is found. Holds, segments, the index and the cluster's own marks are compared with the commits, too. It
+// only reads.
 //
 // It is a library, the command's, and the oracle of the archiver's tests.
 package fsck
@@ -8,8 +9,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
+	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
@@ -18,7 +21,7 @@ import (
 // Kind says what is wrong with an object.
 type Kind string
 
-// Kinds of findings. All but Abandoned are damage.
+// Kinds of findings. Which are damage is said by Damage.
 const (
 	// DamagedCommit: the object at a commit's key is not that commit.
 	DamagedCommit Kind = "damaged commit"
@@ -28,11 +31,25 @@ const (
 	MissingPart Kind = "missing part"
 	// DamagedPart: the object is not what the commit says.
 	DamagedPart Kind = "damaged part"
+	// NotArchived: the run says in the cluster that it is in the archive, and has no commit.
+	NotArchived Kind = "marked as archived, but not in the archive"
+	// HeldNotArchived: a hold is on a run that has no commit.
+	HeldNotArchived Kind = "held, but not in the archive"
+
 	// Abandoned: no commit names the part, and it is older than any attempt to archive a run takes. It is what an
 	// archiver leaves that was killed. It may be deleted.
 	Abandoned Kind = "abandoned part"
 	// Stranger: an object that is not the archive's.
 	Stranger Kind = "object with a key that is not the archive's"
+
+	// DamagedSegment: it is passed over by who rebuilds an index, and may be deleted.
+	DamagedSegment Kind = "damaged segment"
+	// StaleSegment: it has a run that has no commit, or another one. It is to be deleted: there is data of a deleted run in it.
+	StaleSegment Kind = "segment with a run that is not in the archive"
+	// RowMissing, RowSurplus, RowDiffers: the index does not say what the commits say. A rebuild makes it good.
+	RowMissing Kind = "commit without a row in the index"
+	RowSurplus Kind = "row of the index without a commit"
+	RowDiffers Kind = "row of the index that is not what its commit says"
 )
 
 // Finding is one object with which something is wrong.
@@ -46,7 +63,22 @@ type Finding struct {
 }
 
 // Damage says whether a run can no longer be read in full.
-func (f Finding) Damage() bool { return f.Kind != Abandoned && f.Kind != Stranger }
+func (f Finding) Damage() bool {
+	switch f.Kind {
+	case DamagedCommit, UnknownVersion, MissingPart, DamagedPart, NotArchived, HeldNotArchived:
+		return true
+	}
+	return false
+}
+
+// Cache says whether it is the index or a segment that is wrong: what is made from the commits, and can be made again.
+func (f Finding) Cache() bool {
+	switch f.Kind {
+	case DamagedSegment, StaleSegment, RowMissing, RowSurplus, RowDiffers:
+		return true
+	}
+	return false
+}
 
 func (f Finding) String() string {
 	text := fmt.Sprintf("%s: %s", f.Kind, f.Key)
@@ -67,7 +99,13 @@ type Options struct {
 	Grace time.Duration
 	// Now is the time by the store's clock, as near as it is known.
 	Now time.Time
-	// Found is called for each finding, in the order of keys: commits first.
+	// Index is compared with the commits if it is given.
+	Index index.Index
+	// Marked yields the runs of the cluster that say they are in the archive, if it is given. One that retention has deleted from
+	// the archive while it is still in the cluster is found, too: nothing says then where its record is.
+	Marked iter.Seq2[Marked, error]
+	// Found is called for each finding: commits with their parts first, then parts, holds, segments, rows and marks, each in the order of
+	// keys.
 	Found func(Finding)
 }
 
@@ -76,34 +114,52 @@ type Totals struct {
 	Commits, Parts int
 	// Bytes are those of commits and parts as stored.
 	Bytes int64
-	// Damaged counts findings that are damage, Abandoned and Strangers the others.
-	Damaged, Abandoned, Strangers int
+	// Holds, Segments, Rows and Marked count what else there is.
+	Holds, Segments, Rows, Marked int
+	// Damaged counts findings that are damage, Cache those of index and segments, Abandoned and Strangers the others.
+	Damaged, Cache, Abandoned, Strangers int
+}
+
+// Marked is a run of the cluster that says it is in the archive.
+type Marked struct {
+	Namespace, Name string
+	Run             layout.Run
 }
 
 // Check looks at a whole cluster's archive. The error says that it could not be looked at to the end; what is wrong with the archive
 // is no error but findings. Reads that fail are tried again before an object counts as damaged.
 func Check(ctx context.Context, o Options) (Totals, error) {
-	c := &check{Options: o, named: map[string]bool{}}
-	if err := c.commits(ctx); err != nil {
-		return c.totals, fmt.Errorf("check commits: %w", err)
-	}
-	if err := c.parts(ctx); err != nil {
-		return c.totals, fmt.Errorf("check parts: %w", err)
+	c := &check{Options: o, named: map[string]bool{}, sums: map[string]sum{}}
+	for _, step := range []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		{"commits", c.commits}, {"parts", c.parts}, {"holds", c.holds}, {"segments", c.segments}, {"index", c.rows}, {"marks", c.marks},
+	} {
+		if err := step.do(ctx); err != nil {
+			return c.totals, fmt.Errorf("check %s: %w", step.what, err)
+		}
 	}
 	return c.totals, nil
 }
 
-// check is one run of Check. named holds the keys that commits name, about 150 bytes each.
+// check is one run of Check. named holds the keys that commits name, and sums those of commits, about 150 bytes each.
 type check struct {
 	Options
 	totals Totals
 	named  map[string]bool
+	sums   map[string]sum
 }
+
+// sum tells commits apart; the zero one is of a commit that cannot be read.
+type sum [16]byte
 
 func (c *check) found(f Finding) {
 	switch {
 	case f.Damage():
 		c.totals.Damaged++
+	case f.Cache():
+		c.totals.Cache++
 	case f.Kind == Abandoned:
 		c.totals.Abandoned++
 	default:
@@ -131,10 +187,12 @@ func (c *check) commit(ctx context.Context, info store.Info) error {
 	}
 	c.totals.Commits++
 	c.totals.Bytes += info.Size
+	c.sums[info.Key] = sum{}
 	commit, err := manifest.Read(ctx, c.Store, info.Key)
 	switch {
 	case errors.Is(err, store.ErrNotExist):
-		return nil // deleted since it was listed
+		delete(c.sums, info.Key) // deleted since it was listed
+		return nil
 	case errors.Is(err, manifest.ErrVersion):
 		c.found(Finding{Kind: UnknownVersion, Key: info.Key, Detail: err.Error()})
 		return nil
@@ -142,6 +200,9 @@ func (c *check) commit(ctx context.Context, info store.Info) error {
 		c.found(Finding{Kind: DamagedCommit, Key: info.Key, Detail: err.Error()})
 		return nil
 	case err != nil:
+		return err
+	}
+	if c.sums[info.Key], err = sumOf(commit); err != nil {
 		return err
 	}
 	for i := range commit.Parts {

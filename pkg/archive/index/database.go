@@ -16,35 +16,35 @@ type database struct {
 
 // statements are prepared once: parsing them costs as much as running them.
 type statements struct {
-	putRun, putRecord, deleteRun, deleteRecord, get *sql.Stmt
+	putRun, putRecord, findSpec, putSpec, deleteRun, deleteRecord, deleteSpec, get *sql.Stmt
 }
 
 const (
 	putRun = `INSERT INTO indelible_runs
 		(cluster, namespace, name, uid, api_version, kind, result, status, reason, created, completed, committed, manifest)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-		ON CONFLICT (uid, cluster) DO UPDATE SET
-		namespace = excluded.namespace, name = excluded.name, api_version = excluded.api_version, kind = excluded.kind,
-		result = excluded.result, status = excluded.status, reason = excluded.reason, created = excluded.created,
-		completed = excluded.completed, committed = excluded.committed, manifest = excluded.manifest
-		RETURNING id`
-	putRecord    = `INSERT INTO indelible_records (id, data) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET data = excluded.data`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id`
+	putRecord    = `INSERT INTO indelible_records (id, spec, data) VALUES ($1, $2, $3)`
+	findSpec     = `SELECT id FROM indelible_specs WHERE digest = $1`
+	putSpec      = `INSERT INTO indelible_specs (digest, data) VALUES ($1, $2) RETURNING id`
 	deleteRun    = `DELETE FROM indelible_runs WHERE uid = $1 AND cluster = $2 RETURNING id`
-	deleteRecord = `DELETE FROM indelible_records WHERE id = $1`
-	selectRun    = `SELECT r.cluster, r.created, r.uid, r.manifest`
-	getRun       = selectRun + `, d.data FROM indelible_runs r LEFT JOIN indelible_records d ON d.id = r.id WHERE r.uid = $1 AND r.cluster = $2`
+	deleteRecord = `DELETE FROM indelible_records WHERE id = $1 RETURNING spec`
+	deleteSpec   = `DELETE FROM indelible_specs WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM indelible_records WHERE spec = $1)`
+	selectRun    = `SELECT r.cluster, r.namespace, r.name, r.uid, r.result, r.created, r.completed, r.manifest`
+	// Joins that may find nothing: a run without its record is an error, and not one run less.
+	joinRecord = ` LEFT JOIN indelible_records d ON d.id = r.id LEFT JOIN indelible_specs s ON s.id = d.spec`
+	getRun     = selectRun + `, d.data, d.spec, s.data FROM indelible_runs r` + joinRecord + ` WHERE r.uid = $1 AND r.cluster = $2`
 )
 
 func newDatabase(ctx context.Context, d dialect, read, write *sql.DB) (*database, error) {
-	db := &database{read: read, write: write, writer: newWriter(write)}
+	db := &database{read: read, write: write, writer: newWriter(write, d.lock)}
 	err := migrate(ctx, d, write)
 	for _, p := range []struct {
 		to   **sql.Stmt
 		on   *sql.DB
 		text string
 	}{
-		{&db.putRun, write, putRun}, {&db.putRecord, write, putRecord}, {&db.deleteRun, write, deleteRun},
-		{&db.deleteRecord, write, deleteRecord}, {&db.get, read, getRun},
+		{&db.putRun, write, putRun}, {&db.putRecord, write, putRecord}, {&db.findSpec, write, findSpec}, {&db.putSpec, write, putSpec},
+		{&db.deleteRun, write, deleteRun}, {&db.deleteRecord, write, deleteRecord}, {&db.deleteSpec, write, deleteSpec}, {&db.get, read, getRun},
 	} {
 		if err == nil {
 			*p.to, err = p.on.PrepareContext(ctx, p.text)
@@ -79,12 +79,26 @@ func (d *database) Put(ctx context.Context, rows ...Row) error {
 	return nil
 }
 
+// put replaces a row by deleting it, so that there is one way that specs are left.
 func (d *database) put(ctx context.Context, tx *sql.Tx, row *packedRow) error {
+	if err := d.delete(ctx, tx, row.cluster, row.uid); err != nil {
+		return err
+	}
+	var spec sql.NullInt64
+	if row.spec != nil {
+		err := tx.StmtContext(ctx, d.findSpec).QueryRowContext(ctx, row.digest).Scan(&spec)
+		if errors.Is(err, sql.ErrNoRows) {
+			err = tx.StmtContext(ctx, d.putSpec).QueryRowContext(ctx, row.digest, row.spec).Scan(&spec)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	var id int64
 	if err := tx.StmtContext(ctx, d.putRun).QueryRowContext(ctx, row.columns...).Scan(&id); err != nil {
 		return err
 	}
-	_, err := tx.StmtContext(ctx, d.putRecord).ExecContext(ctx, id, row.record)
+	_, err := tx.StmtContext(ctx, d.putRecord).ExecContext(ctx, id, spec, row.record)
 	return err
 }
 
@@ -92,15 +106,7 @@ func (d *database) put(ctx context.Context, tx *sql.Tx, row *packedRow) error {
 func (d *database) Delete(ctx context.Context, cluster string, uids ...string) error {
 	err := d.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		for _, uid := range uids {
-			var id int64
-			err := tx.StmtContext(ctx, d.deleteRun).QueryRowContext(ctx, uid, cluster).Scan(&id)
-			if errors.Is(err, sql.ErrNoRows) {
-				continue
-			}
-			if err == nil {
-				_, err = tx.StmtContext(ctx, d.deleteRecord).ExecContext(ctx, id)
-			}
-			if err != nil {
+			if err := d.delete(ctx, tx, cluster, uid); err != nil {
 				return err
 			}
 		}
@@ -112,10 +118,27 @@ func (d *database) Delete(ctx context.Context, cluster string, uids ...string) e
 	return nil
 }
 
+// delete leaves nothing of a run, also not the copy of its Task if it was the last that had it.
+func (d *database) delete(ctx context.Context, tx *sql.Tx, cluster, uid string) error {
+	var id int64
+	var spec sql.NullInt64
+	err := tx.StmtContext(ctx, d.deleteRun).QueryRowContext(ctx, uid, cluster).Scan(&id)
+	if err == nil {
+		err = tx.StmtContext(ctx, d.deleteRecord).QueryRowContext(ctx, id).Scan(&spec)
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err == nil && spec.Valid {
+		_, err = tx.StmtContext(ctx, d.deleteSpec).ExecContext(ctx, spec)
+	}
+	return err
+}
+
 // Get implements Index.
 func (d *database) Get(ctx context.Context, cluster, uid string) (Row, error) {
 	var s stored
-	err := d.get.QueryRowContext(ctx, uid, cluster).Scan(&s.cluster, &s.created, &s.uid, &s.manifest, &s.record)
+	err := d.get.QueryRowContext(ctx, uid, cluster).Scan(s.columns(true)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Row{}, fmt.Errorf("index: run %s: %w", uid, ErrNotFound)
 	}

@@ -62,11 +62,7 @@ func (d *database) find(ctx context.Context, q Query) (found []stored, err error
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var s stored
-		columns := []any{&s.cluster, &s.created, &s.uid, &s.manifest}
-		if q.Records {
-			columns = append(columns, &s.record)
-		}
-		if err := rows.Scan(columns...); err != nil {
+		if err := rows.Scan(s.columns(q.Records)...); err != nil {
 			return nil, err
 		}
 		found = append(found, s)
@@ -94,8 +90,8 @@ func (q Query) statement() (text string, args []any) {
 	text = selectRun
 	from := " FROM indelible_runs r"
 	if q.Records {
-		text += ", d.data"
-		from += " LEFT JOIN indelible_records d ON d.id = r.id"
+		text += ", d.data, d.spec, s.data"
+		from += joinRecord
 	}
 	where.args = append(where.args, q.Limit)
 	return fmt.Sprintf("%s%s%s ORDER BY r.created DESC, r.uid LIMIT $%d", text, from, &where.text, len(where.args)), where.args

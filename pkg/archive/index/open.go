@@ -14,8 +14,8 @@ import (
 // brings it back.
 func Open(ctx context.Context, rawURL string) (Index, error) {
 	u, err := url.Parse(rawURL)
-	if err != nil {
-		return nil, fmt.Errorf("index: not a URL such as sqlite:///absolute/path.db or postgres://host/database") //nolint:errorlint // the error has the URL in it, and a URL may have a password
+	if err != nil { // it is not wrapped: it has the URL in it, and a URL may have a password
+		return nil, fmt.Errorf("index: not a URL such as sqlite:///absolute/path.db or postgres://host/database")
 	}
 	var d *database
 	switch u.Scheme {

@@ -1,14 +1,15 @@
 package index
 
 import (
-	"bytes"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/indelible-ci/indelible/pkg/archive/index/pack"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 )
@@ -17,7 +18,9 @@ import (
 type packedRow struct {
 	// columns are those of the statement putRun.
 	columns []any
-	record  []byte
+	// record is without spec, which is nil where there is none to take out.
+	record, spec, digest []byte
+	cluster, uid         string
 }
 
 // packRow refuses what is not a whole commit with the record that it names: an index must not say what the bucket does not.
@@ -30,24 +33,49 @@ func packRow(row Row) (packedRow, error) {
 	if err := checkRecord(c, row.Record); err != nil {
 		return packedRow{}, err
 	}
-	var completed any
+	var completed sql.NullInt64
 	if c.Run.Completed != nil {
-		completed = c.Run.Completed.Unix()
+		completed = sql.NullInt64{Int64: c.Run.Completed.Unix(), Valid: true}
 	}
+	known := knownOf(c.Cluster, c.Run.UID, clean(c.Run.Result), clean(c.Run.Name), clean(c.Run.Namespace), c.Run.Created.Unix(), completed)
 	columns := []any{c.Cluster, c.Run.Namespace, c.Run.Name, c.Run.UID, c.Run.APIVersion, c.Run.Kind, c.Run.Result, c.Run.Status, c.Run.Reason,
-		c.Run.Created.Unix(), completed, c.CommittedAt.UnixMicro(), pack(text)}
+		c.Run.Created.Unix(), completed, c.CommittedAt.UnixMicro(), pack.Pack(text, known...)}
 	for i := range columns {
 		if text, ok := columns[i].(string); ok {
-			columns[i] = strings.ReplaceAll(text, "\x00", "") // Postgres has no such text; the manifest keeps it
+			columns[i] = clean(text)
 		}
 	}
-	return packedRow{columns: columns, record: pack(row.Record)}, nil
+	rest, spec := splitSpec(row.Record)
+	packed := packedRow{columns: columns, record: pack.Pack(rest, known...), cluster: c.Cluster, uid: c.Run.UID}
+	if spec != nil {
+		packed.spec, packed.digest = pack.Pack(spec), digestOf(spec)
+	}
+	return packed, nil
 }
 
+// clean makes a text that Postgres can store. The manifest keeps it as it was.
+func clean(text string) string { return strings.ReplaceAll(text, "\x00", "") }
+
+// knownOf are texts of a commit and a record that columns have already. Their order is part of the schema.
+func knownOf(cluster, uid, result, name, namespace string, created int64, completed sql.NullInt64) []string {
+	at := time.Unix(created, 0).UTC()
+	parts, err := layout.Cluster(cluster).PartsOf(layout.Run{Created: at, UID: uid})
+	if err != nil {
+		parts = "" // then its commit is refused as well
+	}
+	known := []string{uid, result, name, namespace, at.Format(time.RFC3339), "", parts}
+	if completed.Valid {
+		known[5] = time.Unix(completed.Int64, 0).UTC().Format(time.RFC3339)
+	}
+	return known
+}
+
+// checkRecord compares a record with its commit. Of one that has an object of its own the commit knows the size alone: what is stored
+// vouches for it.
 func checkRecord(c *manifest.Commit, record []byte) error {
 	want := c.Parts[0].Content
 	sum := sha256.Sum256(record)
-	if got := hex.EncodeToString(sum[:]); want.Bytes != int64(len(record)) || c.Parts[0].InCommit() && want.SHA256 != got {
+	if got := hex.EncodeToString(sum[:]); want.Bytes != int64(len(record)) || want.SHA256 != "" && want.SHA256 != got {
 		return fmt.Errorf("record of run %s is %d bytes with sha256 %s, its commit says %d with %s", c.Run.UID, len(record), got, want.Bytes, want.SHA256)
 	}
 	return nil
@@ -55,9 +83,13 @@ func checkRecord(c *manifest.Commit, record []byte) error {
 
 // stored is what a statement reads of a row.
 type stored struct {
-	cluster, uid     string
-	created          int64
-	manifest, record []byte
+	cluster, namespace, name, uid, result string
+	created                               int64
+	completed                             sql.NullInt64
+	manifest                              []byte
+	// record, spec and specData are there if the statement asks for them.
+	record, specData []byte
+	spec             sql.NullInt64
 }
 
 // id is where the row stands in lists.
@@ -65,37 +97,60 @@ func (s *stored) id() layout.Run {
 	return layout.Run{Created: time.Unix(s.created, 0).UTC(), UID: s.uid}
 }
 
+// columns are where a statement's columns go, in the order of selectRun and joinRecord.
+func (s *stored) columns(withRecord bool) []any {
+	to := []any{&s.cluster, &s.namespace, &s.name, &s.uid, &s.result, &s.created, &s.completed, &s.manifest}
+	if withRecord {
+		to = append(to, &s.record, &s.spec, &s.specData)
+	}
+	return to
+}
+
+func (s *stored) known() []string {
+	return knownOf(s.cluster, s.uid, s.result, s.name, s.namespace, s.created, s.completed)
+}
+
 func (s *stored) row(withRecord bool) (Row, error) {
-	key, err := layout.Cluster(s.cluster).Commit(s.id())
+	row, err := s.unpack(withRecord)
 	if err != nil {
-		return Row{}, fmt.Errorf("index: %w", err)
-	}
-	text, err := unpack(s.manifest)
-	if err != nil {
-		return Row{}, fmt.Errorf("index: commit of run %s: %w", s.uid, err)
-	}
-	row := Row{}
-	if row.Commit, err = manifest.DecodeBare(key, text); err != nil {
-		return Row{}, fmt.Errorf("index: %w", err)
-	}
-	if !withRecord {
-		return row, nil
-	}
-	if s.record == nil {
-		return Row{}, fmt.Errorf("index: run %s has no record: %w", s.uid, errDamaged)
-	}
-	if row.Record, err = unpack(s.record); err != nil {
-		return Row{}, fmt.Errorf("index: record of run %s: %w", s.uid, err)
+		return Row{}, fmt.Errorf("index: run %s: %w: %w", s.uid, ErrDamaged, err)
 	}
 	return row, nil
 }
 
-// errDamaged is the error of a database that is not as Put left it.
-var errDamaged = errors.New("the index is damaged; rebuild it")
-
-// Equal says whether two rows are of the same commit, whatever their records are.
-func Equal(a, b *manifest.Commit) bool {
-	first, err := manifest.EncodeBare(a)
-	second, err2 := manifest.EncodeBare(b)
-	return err == nil && err2 == nil && bytes.Equal(first, second)
+func (s *stored) unpack(withRecord bool) (Row, error) {
+	key, err := layout.Cluster(s.cluster).Commit(s.id())
+	if err != nil {
+		return Row{}, err
+	}
+	text, err := pack.Unpack(s.manifest, s.known()...)
+	if err != nil {
+		return Row{}, err
+	}
+	row := Row{}
+	if row.Commit, err = manifest.DecodeBare(key, text); err != nil || !withRecord {
+		return row, err
+	}
+	if row.Record, err = s.unpackRecord(); err != nil {
+		return Row{}, err
+	}
+	return row, checkRecord(row.Commit, row.Record)
 }
+
+func (s *stored) unpackRecord() ([]byte, error) {
+	if s.record == nil || s.spec.Valid != (s.specData != nil) {
+		return nil, errors.New("its record is not there, or not whole")
+	}
+	rest, err := pack.Unpack(s.record, s.known()...)
+	if err != nil || !s.spec.Valid {
+		return rest, err
+	}
+	spec, err := pack.Unpack(s.specData)
+	if err != nil {
+		return nil, err
+	}
+	return joinSpec(rest, spec)
+}
+
+// ErrDamaged is the error of a row that is not as Put left it. Whoever meets it rebuilds the index.
+var ErrDamaged = errors.New("the index is damaged")

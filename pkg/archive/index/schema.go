@@ -15,12 +15,13 @@ const schemaVersion = 1
 // dialect is in what SQLite and Postgres differ.
 type dialect struct {
 	types *strings.Replacer
-	// lock makes others wait that are about to make the tables, until the transaction ends.
+	// lock makes others wait that are about to write, until the transaction ends. Without it two programs that write the same
+	// rows in another order would deadlock, and one might delete a spec that the other is about to refer to.
 	lock string
 }
 
 // tables, the version last. Times are numbers since 1970: created and completed in seconds, as Kubernetes has them, committed in
-// microseconds. manifest is the commit and data the record, both as pack.go makes them. What has the same created is sorted by
+// microseconds. manifest is the commit and data the record, packed; the copy of its Task or Pipeline is in specs (spec.go). What has the same created is sorted by
 // the database: so the indexes need no uid.
 var tables = []string{
 	`CREATE TABLE indelible_runs (
@@ -33,14 +34,17 @@ var tables = []string{
 		UNIQUE (uid, cluster))`,
 	`CREATE INDEX indelible_runs_created ON indelible_runs (cluster, created)`,
 	`CREATE INDEX indelible_runs_namespace ON indelible_runs (namespace, created)`,
-	`CREATE INDEX indelible_runs_name ON indelible_runs (namespace, name)`,
+	`CREATE INDEX indelible_runs_name ON indelible_runs (name)`,
 	`CREATE INDEX indelible_runs_result ON indelible_runs (result)`,
-	`CREATE TABLE indelible_records (id {key}, data {bytes} NOT NULL)`,
+	`CREATE TABLE indelible_specs (id {id}, digest {bytes} NOT NULL UNIQUE, data {bytes} NOT NULL)`,
+	`CREATE TABLE indelible_records (id {key}, spec BIGINT, data {bytes} NOT NULL)`,
+	`CREATE INDEX indelible_records_spec ON indelible_records (spec)`,
 	`CREATE TABLE indelible_schema (version INTEGER NOT NULL)`,
 }
 
 var drops = []string{
 	`DROP TABLE IF EXISTS indelible_records`,
+	`DROP TABLE IF EXISTS indelible_specs`,
 	`DROP TABLE IF EXISTS indelible_runs`,
 	`DROP TABLE IF EXISTS indelible_schema`,
 }

@@ -26,15 +26,17 @@ type change struct {
 // writer makes the changes of concurrent callers in common transactions: what a transaction costs, a wait for the disk or for a
 // server, is then paid once for all that came while the one before was made.
 type writer struct {
-	db      *sql.DB
+	db *sql.DB
+	// lock is the statement that a transaction begins with.
+	lock    string
 	changes chan change
 	ctx     context.Context //nolint:containedctx // it lives as long as the goroutine that it ends
 	stop    context.CancelFunc
 	stopped sync.WaitGroup
 }
 
-func newWriter(db *sql.DB) *writer {
-	w := &writer{db: db, changes: make(chan change)}
+func newWriter(db *sql.DB, lock string) *writer {
+	w := &writer{db: db, lock: lock, changes: make(chan change)}
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	w.stopped.Go(w.run)
 	return w
@@ -105,6 +107,9 @@ func (w *writer) transaction(group ...change) error {
 	ctx, cancel := context.WithTimeout(w.ctx, maxWrite)
 	defer cancel()
 	return inTransaction(ctx, w.db, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, w.lock); err != nil {
+			return err
+		}
 		for _, c := range group {
 			if err := c.apply(ctx, tx); err != nil {
 				return err

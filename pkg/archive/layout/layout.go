@@ -3,10 +3,13 @@
 //
 //	clusters/<cluster>/commits/2026/11/20/10/20261120T104211Z.<uid>.json.gz     one for each archived run, written last
 //	clusters/<cluster>/parts/2026/11/20/10/<uid>.<writer>.<part>.gz               what a commit refers to
+//	clusters/<cluster>/segments/2026/11/20/10/<writer>.<commits>.jsonl.gz         copies of many commits and records, a cache
+//	clusters/<cluster>/holds/2026/11/20/10/20261120T104211Z.<uid>.json            while it is there, the run is not deleted
 //
-// Objects are of two classes. A commit's key follows from the run alone, so that of two archivers, or of one that was killed and
+// Objects are of four classes. A commit's key follows from the run alone, so that of two archivers, or of one that was killed and
 // its successor, one commits. A part's key has a random writer in it, so that parts never collide: an archiver that
-// died leaves parts that no commit names, which a later fsck finds. Neither is ever changed.
+// died leaves parts that no commit names, which a later fsck finds. Segments (pkg/archive/catalogue) have one, too. Holds have a
+// key like their run's commit. None is ever changed.
 //
 // The time is the run's creation, in UTC, because everybody who has the run knows it and it never changes. Keys sort
 // by it, and a day or an hour can be listed by prefix.

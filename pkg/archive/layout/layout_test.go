@@ -26,6 +26,10 @@ func TestKeys(t *testing.T) {
 		"a record":      {func() (string, error) { return Cluster("prod-1").Part(run, writer, "record.json") }, "clusters/prod-1/parts/2026/11/20/10/" + uid + "." + writer + ".record.json.gz"},
 		"a step's log":  {func() (string, error) { return Cluster("c").Part(run, writer, "log-0-step-build.txt") }, "clusters/c/parts/2026/11/20/10/" + uid + "." + writer + ".log-0-step-build.txt.gz"},
 		"a run's parts": {func() (string, error) { return Cluster("c").PartsOf(run) }, "clusters/c/parts/2026/11/20/10/" + uid + "."},
+		"a segment":     {func() (string, error) { return Cluster("c").Segment(run.Created, writer, 812) }, "clusters/c/segments/2026/11/20/10/" + writer + ".812.jsonl.gz"},
+		"a hold":        {func() (string, error) { return Cluster("c").Hold(run) }, "clusters/c/holds/2026/11/20/10/20261120T104211Z." + uid + ".json"},
+		"an hour":       {func() (string, error) { return Cluster("c").CommitsIn(run.Created), nil }, "clusters/c/commits/2026/11/20/10/"},
+		"its segments":  {func() (string, error) { return Cluster("c").SegmentsIn(HourOf(run)), nil }, "clusters/c/segments/2026/11/20/10/"},
 		"a day":         {func() (string, error) { return Cluster("c").CommitsOn(run.Created), nil }, "clusters/c/commits/2026/11/20/"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -50,6 +54,16 @@ func TestParseIsTheReverse(t *testing.T) {
 	cluster, gotUID, gotWriter, part, err := ParsePart(key)
 	if err != nil || cluster != "c" || gotUID != uid || gotWriter != writer || part != "log-12-step-a_b.txt" {
 		t.Errorf("ParsePart(%s): %s, %s, %s, %s, %v", key, cluster, gotUID, gotWriter, part, err)
+	}
+	key, _ = Cluster("c").Segment(run.Created, writer, 812)
+	cluster, at, gotWriter, commits, err := ParseSegment(key)
+	if err != nil || cluster != "c" || !at.Equal(HourOf(run)) || gotWriter != writer || commits != 812 {
+		t.Errorf("ParseSegment(%s): %s, %s, %s, %d, %v", key, cluster, at, gotWriter, commits, err)
+	}
+	key, _ = Cluster("c").Hold(run)
+	cluster, got, err = ParseHold(key)
+	if err != nil || cluster != "c" || got.UID != uid || !got.Created.Equal(run.Created) {
+		t.Errorf("ParseHold(%s): %s, %+v, %v", key, cluster, got, err)
 	}
 }
 
@@ -96,12 +110,25 @@ func TestForbidden(t *testing.T) {
 	if _, err := Cluster("c").Part(run, "SHORT", "record.json"); err == nil {
 		t.Error("writer SHORT allowed")
 	}
+	for _, n := range []int{-1, 0, 1_000_000_000} {
+		if key, err := Cluster("c").Segment(run.Created, writer, n); err == nil {
+			t.Errorf("a segment of %d commits has the key %s", n, key)
+		}
+	}
+	if key, err := Cluster("c").Segment(time.Time{}, writer, 1); err == nil {
+		t.Errorf("a segment of no time has the key %s", key)
+	}
 }
 
 // FuzzParse: a key that parses is exactly the key that is built from what was parsed, and every store takes it.
 func FuzzParse(f *testing.F) {
 	commit, _ := Cluster("c").Commit(run)
 	part, _ := Cluster("c").Part(run, writer, "record.json")
+	segment, _ := Cluster("c").Segment(run.Created, writer, 9)
+	hold, _ := Cluster("c").Hold(run)
+	f.Add(segment)
+	f.Add(hold)
+	f.Add("clusters/c/segments/2026/11/20/10/" + writer + ".09.jsonl.gz")
 	f.Add(commit)
 	f.Add(part)
 	f.Add("clusters/c/commits/2026/11/20/11/20261120T104211Z." + uid + ".json.gz") // the hour differs
@@ -109,6 +136,16 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, key string) {
 		if cluster, run, err := ParseCommit(key); err == nil {
 			if again, err := cluster.Commit(run); again != key || err != nil || store.CheckKey(key) != nil {
+				t.Errorf("%q parses and becomes %q, %v", key, again, err)
+			}
+		}
+		if cluster, run, err := ParseHold(key); err == nil {
+			if again, err := cluster.Hold(run); again != key || err != nil || store.CheckKey(key) != nil {
+				t.Errorf("%q parses and becomes %q, %v", key, again, err)
+			}
+		}
+		if cluster, at, writer, n, err := ParseSegment(key); err == nil {
+			if again, err := cluster.Segment(at, writer, n); again != key || err != nil || store.CheckKey(key) != nil {
 				t.Errorf("%q parses and becomes %q, %v", key, again, err)
 			}
 		}

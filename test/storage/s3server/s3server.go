@@ -66,7 +66,7 @@ func New(root, address string, buckets ...string) (*Server, error) {
 // Close stops the server, and returns when it has stopped.
 func (s *Server) Close() {
 	s.cancel()
-	_ = <-s.ended // it ends because it was told to
+	<-s.ended //nolint:errcheck // it ends because it was told to
 }
 
 // Environment is what lets the SDK find the server's credentials.

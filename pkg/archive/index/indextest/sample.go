@@ -3,12 +3,12 @@
 package indextest
 
 import (
-	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"time"
 
 	"sigs.k8s.io/yaml"
@@ -29,14 +29,14 @@ const Cluster = layout.Cluster("prod")
 // Created is when the first run of NewRow was created.
 var Created = time.Date(2026, 11, 20, 10, 42, 11, 0, time.UTC)
 
-// NewRow returns the row of the nth run: a TaskRun of 5 KB with two steps' logs and events. The same n gives the same row.
+// NewRow returns the row of the nth run: a TaskRun of 5 KB with the log of its step and events. The same n gives the same row.
 // Runs are two to a second, in ten namespaces.
 func NewRow(n int) index.Row {
 	random := rand.New(rand.NewPCG(uint64(n), 1)) //nolint:gosec // it must be the same each time
 	hexadecimal := func(digits int) string {
 		bytes := make([]byte, digits/2)
 		for i := range bytes {
-			bytes[i] = byte(random.Uint32())
+			bytes[i] = byte(random.IntN(256)) //nolint:gosec // below 256
 		}
 		return hex.EncodeToString(bytes)
 	}
@@ -72,20 +72,37 @@ func NewRow(n int) index.Row {
 	}
 	c.Parts = append(c.Parts, manifest.InlinePart(manifest.Record, record))
 	part(manifest.Log, "step-compile", "log-0-step-compile.txt", manifest.Sum{Bytes: 5000 + random.Int64N(1000)})
-	part(manifest.Log, "step-upload", "log-0-step-upload.txt", manifest.Sum{Bytes: 500 + random.Int64N(1000)})
 	c.Parts = append(c.Parts, manifest.InlinePart(manifest.Events, []byte(`{"kind":"EventList","items":["`+hexadecimal(2000)+`"]}`)))
 	return index.Row{Commit: c.Bare(), Record: record}
 }
 
-func record(values ...string) []byte {
-	text, err := yaml.YAMLToJSON([]byte(strings.NewReplacer(values...).Replace(taskRun)))
+// taskRunJSON has its fields in the order of their names, as records have them.
+var taskRunJSON = sync.OnceValue(func() string {
+	text, err := yaml.YAMLToJSON([]byte(taskRun))
 	if err != nil {
 		panic(err)
 	}
-	return text
+	return string(text)
+})
+
+func record(values ...string) []byte {
+	return []byte(strings.NewReplacer(values...).Replace(taskRunJSON()))
 }
 
-func sum(content []byte) manifest.Sum {
-	digest := sha256.Sum256(content)
-	return manifest.Sum{Bytes: int64(len(content)), SHA256: hex.EncodeToString(digest[:])}
+// Move makes the run of a row one that was created at another time, and with it its keys.
+func Move(row *index.Row, created time.Time) {
+	c := row.Commit
+	c.Run.Created = created
+	for i := range c.Parts {
+		if c.Parts[i].InCommit() {
+			continue
+		}
+		_, _, writer, name, err := layout.ParsePart(c.Parts[i].Key)
+		if err == nil {
+			c.Parts[i].Key, err = layout.Cluster(c.Cluster).Part(c.ID(), writer, name)
+		}
+		if err != nil {
+			panic(err)
+		}
+	}
 }

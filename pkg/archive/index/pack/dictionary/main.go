@@ -1,8 +1,8 @@
 // Command dictionary makes the dictionary that the index compresses runs and commits with, from runs as Tekton's controller leaves
 // them: what is the same in all of them, the names of fields, Tekton's own labels and texts, and the JSON around.
 //
-// It is run by go generate in pkg/archive/index, and makes the same each time. Data that was compressed with one dictionary
-// cannot be read with another, so whoever makes another counts schemaVersion up.
+// It is run by go generate in pkg/archive/index/pack, and makes the same each time. Data that was compressed with one dictionary
+// cannot be read with another, so whoever makes another counts the index's schemaVersion up.
 package main
 
 import (
@@ -32,7 +32,7 @@ func build() ([]byte, error) {
 	for _, file := range files {
 		text, err := sample(file, nil)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
+			return nil, err
 		}
 		history = append(history, text...)
 	}
@@ -43,7 +43,7 @@ func build() ([]byte, error) {
 		for _, file := range files {
 			text, err := sample(file, random)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", file, err)
+				return nil, err
 			}
 			contents = append(contents, text)
 		}

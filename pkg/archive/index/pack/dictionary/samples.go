@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"embed"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"text/template"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/indelible-ci/indelible/pkg/archive/index/pack"
 )
 
 // What is nearest to a text is cheapest to refer to: the most frequent kind stands last.
@@ -16,31 +19,63 @@ var files = []string{"failed.yaml", "customrun.yaml", "pipelinerun.yaml", "commi
 //go:embed *.yaml commit.json
 var templates embed.FS
 
-// sample fills a template in: with nothing in the places that differ from run to run, or with what could stand there.
+// run has what the index knows of a run without its record.
+type run struct{ UID, Result, Name, Namespace, Created, Completed string }
+
+func newRun(random *rand.Rand) run {
+	if random == nil {
+		random = rand.New(rand.NewPCG(3, 4)) //nolint:gosec // texts that differ, and are the same each time
+	}
+	return run{uid(random), uid(random), "build-" + letters(random, 8, base32), "team-" + letters(random, 8, base32), date(random), date(random)}
+}
+
+func (r run) known() []string {
+	return []string{r.UID, r.Result, r.Name, r.Namespace, r.Created, r.Completed, r.Parts()}
+}
+
+// Parts is what the keys of the run's parts begin with.
+func (r run) Parts() string { return "clusters/default/parts/2026/11/20/10/" + r.UID + "." }
+
+// sample fills a template in and shortens it: with nothing in the places that differ from run to run, or with what could stand there.
 func sample(file string, random *rand.Rand) ([]byte, error) {
+	run := newRun(random)
+	text, err := fill(file, run, random)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	short, _ := pack.Shorten(text, run.known()...)
+	return short, nil
+}
+
+const base32 = "abcdefghijklmnopqrstuvwxyz234567"
+
+func fill(file string, run run, random *rand.Rand) ([]byte, error) {
 	functions := template.FuncMap{
 		"name":   func() string { return words(random) },
 		"uid":    func() string { return uid(random) },
 		"hex":    func(n int) string { return letters(random, n, "0123456789abcdef") },
 		"number": func(n int) string { return "1" + letters(random, n-1, "0123456789") },
-		"base32": func() string { return letters(random, 26, "abcdefghijklmnopqrstuvwxyz234567") },
-		"time": func() string {
-			two := func() string { return letters(random, 1, "012345") + letters(random, 1, "0123456789") }
-			return "2026-11-2" + letters(random, 1, "0123456789") + "T1" + letters(random, 1, "0123456789") + ":" + two() + ":" + two() + "Z"
-		},
+		"base32": func() string { return letters(random, 26, base32) },
+		"time":   func() string { return date(random) },
+		"nano":   func() string { return strings.Replace(date(random), "Z", "."+letters(random, 9, "0123456789")+"Z", 1) },
 	}
 	t, err := template.New(file).Funcs(functions).ParseFS(templates, file)
 	if err != nil {
 		return nil, err
 	}
 	var text bytes.Buffer
-	if err := t.Execute(&text, nil); err != nil {
+	if err := t.Execute(&text, run); err != nil {
 		return nil, err
 	}
 	if !strings.HasSuffix(file, ".yaml") {
 		return text.Bytes(), nil
 	}
 	return yaml.YAMLToJSON(text.Bytes()) // with fields in the order of their names, as records have them
+}
+
+func date(random *rand.Rand) string {
+	two := func() string { return letters(random, 1, "012345") + letters(random, 1, "0123456789") }
+	return "2026-11-2" + letters(random, 1, "0123456789") + "T1" + letters(random, 1, "0123456789") + ":" + two() + ":" + two() + "Z"
 }
 
 func letters(random *rand.Rand, n int, of string) string {

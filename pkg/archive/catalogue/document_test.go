@@ -1,0 +1,80 @@
+package catalogue_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/indelible-ci/indelible/pkg/archive/index"
+	"github.com/indelible-ci/indelible/pkg/archive/index/indextest"
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+)
+
+// What docs/archive-format.md says people can do with nothing but gunzip and jq, done with them.
+func TestFormatDocument(t *testing.T) {
+	for _, program := range []string{"bash", "gunzip", "jq", "sha256sum"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("the document's commands need %s", program)
+		}
+	}
+	a := indextest.NewArchive(t)
+	var rows []index.Row
+	for n := range 3 {
+		row, _ := a.Add(t, n, func(row *index.Row) {
+			run := &row.Commit.Run
+			run.Name = fmt.Sprint("run-", n)
+			row.Record = []byte(fmt.Sprintf(`{"metadata":{"name":"run-%d"},"status":{"results":[{"name":"digest","value":"value-%d"}]}}`, n, n))
+			if n == 1 {
+				run.Status, run.Reason = "False", "TaskRunTimeout"
+				row.Commit.Parts = append(row.Commit.Parts, manifest.Part{Type: manifest.Log, State: manifest.Missing, Reason: "the pod is gone", Container: "step-upload"})
+			}
+		})
+		rows = append(rows, row)
+	}
+	compact(t, a, late)
+	one := rows[1].Commit
+	line := func(n int, reason string) string {
+		run := rows[n].Commit.Run
+		return fmt.Sprintf("%s\tTaskRun\tteam-%d/run-%d\t%s\t%s\n", run.Created.Format("2006-01-02T15:04:05Z"), n, n, reason, run.UID)
+	}
+	listed := []string{line(0, "Succeeded"), line(1, "TaskRunTimeout"), line(2, "Succeeded")}
+	if rows[0].Commit.Run.UID > one.Run.UID { // both of the same second
+		listed[0], listed[1] = listed[1], listed[0]
+	}
+	log := one.Parts[1].Key
+	want := strings.Join(listed, "") +
+		"digest=value-1\n" +
+		"record\t\tcomplete\t\t\n" + "log\tstep-compile\tcomplete\t\t" + log + "\n" + "events\t\tcomplete\t\t\n" + "log\tstep-upload\tmissing\tthe pod is gone\t\n" +
+		"--- step-compile\n" + strings.Repeat("a line of "+log+"\n", 20) + "--- step-upload\nmissing: the pod is gone\n" +
+		log + ": OK\n" +
+		"whole: " + segments(t, a)[0] + "\nrun-1\n"
+	document, err := os.ReadFile("../../../docs/archive-format.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllSubmatch(document, -1)
+	if len(commands) != 5 {
+		t.Fatalf("%d blocks of commands, want 5", len(commands))
+	}
+	script := "set -euo pipefail\nuid=" + one.Run.UID + "\n"
+	for _, block := range commands {
+		script += string(block[1])
+	}
+	bash := exec.Command("bash", "-c", script)
+	bash.Dir = a.Root
+	var failed bytes.Buffer
+	bash.Stderr = &failed
+	got, err := bash.Output()
+	if err != nil {
+		t.Errorf("%v: %s", err, failed.String())
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,199 @@
+package pack
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// What stands in a shortened text for digits. JSON has none of these bytes; a text that has is left as it is, behind plain.
+const (
+	plain   = 0x01
+	uuid    = 0x02 // the next 16 bytes of the values, in groups of 8, 4, 4, 4 and 12 digits
+	digits  = 0x03 // then a byte: so many bytes of the values
+	earlier = 0x04 // then a byte: the known text or value of that number, from 0, once more
+)
+
+const (
+	minDigits = 32 // a run of fewer is a word as likely as not
+	maxDigits = 2 * 255
+	uuidText  = 36
+	maxKnown  = 256
+	minKnown  = 4 // a mark takes 2 bytes
+)
+
+// Shorten takes runs of hexadecimal digits out of a text, and texts that are known without it. It returns the text with marks in
+// their places, and the bytes that the digits stand for.
+func Shorten(text []byte, known ...string) (short, values []byte) {
+	if bytes.ContainsAny(text, "\x01\x02\x03\x04") {
+		return append([]byte{plain}, text...), nil
+	}
+	s := shortener{known: known, numbers: map[string]int{}, short: make([]byte, 0, len(text))}
+	for c := range s.begins {
+		s.begins[c] = isDigit(byte(c))
+	}
+	for number, value := range known {
+		if len(value) >= minKnown {
+			s.numbers[value] = number
+			s.begins[value[0]] = true
+		}
+	}
+	s.next = len(known)
+	for i := 0; i < len(text); {
+		i += s.add(text[i:])
+	}
+	return s.short, s.values
+}
+
+// shortener holds what is made so far. numbers has the known texts and the values that were met, of which there are next; begins has
+// the bytes that any of them may begin with.
+type shortener struct {
+	known         []string
+	numbers       map[string]int
+	next          int
+	begins        [256]bool
+	short, values []byte
+}
+
+// add deals with the beginning of a text, and returns how many bytes that was.
+func (s *shortener) add(text []byte) int {
+	n := 0
+	for n < len(text) && !s.begins[text[n]] {
+		n++
+	}
+	if n > 0 {
+		s.short = append(s.short, text[:n]...)
+		return n
+	}
+	for number, known := range s.known {
+		if len(known) >= minKnown && bytes.HasPrefix(text, []byte(known)) {
+			s.short = append(s.short, earlier, byte(number))
+			return len(known)
+		}
+	}
+	if n = valueAt(text); n > 0 {
+		s.value(string(text[:n]))
+		return n
+	}
+	// The rest of a word that is no value is none either.
+	for n = 1; isDigit(text[0]) && n < len(text) && isDigit(text[n]); {
+		n++
+	}
+	s.short = append(s.short, text[:n]...)
+	return n
+}
+
+func (s *shortener) value(value string) {
+	if number, ok := s.numbers[value]; ok {
+		s.short = append(s.short, earlier, byte(number)) //nolint:gosec // below maxKnown
+		return
+	}
+	if s.next < maxKnown {
+		s.numbers[value] = s.next
+		s.next++
+	}
+	raw, _ := hex.DecodeString(strings.ReplaceAll(value, "-", "")) // valueAt has looked at each digit
+	if len(value) == uuidText {
+		s.short = append(s.short, uuid)
+	} else {
+		s.short = append(s.short, digits, byte(len(raw))) //nolint:gosec // at most maxDigits/2
+	}
+	s.values = append(s.values, raw...)
+}
+
+// valueAt says how long a value is that a text begins with: 36 for a UUID, 32 to 510 for digits, 0 where there is none.
+func valueAt(text []byte) int {
+	n := 0
+	for n < len(text) && n < maxDigits && isDigit(text[n]) {
+		n++
+	}
+	if n == 8 && isUUID(text) {
+		return uuidText
+	}
+	if n < minDigits {
+		return 0
+	}
+	if n &^= 1; n == uuidText {
+		return n - 2 // so long is a UUID
+	}
+	return n
+}
+
+func isUUID(text []byte) bool {
+	if len(text) < uuidText {
+		return false
+	}
+	for i, c := range text[:uuidText] {
+		hyphen := i == 8 || i == 13 || i == 18 || i == 23
+		if hyphen != (c == '-') || !hyphen && !isDigit(c) {
+			return false
+		}
+	}
+	return true
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' }
+
+// lengthen is the reverse of Shorten.
+func lengthen(short, values []byte, known []string) ([]byte, error) {
+	if len(short) > 0 && short[0] == plain {
+		return short[1:], nil
+	}
+	l := lengthener{values: values, known: slices.Clone(known), text: make([]byte, 0, len(short)+2*len(values)+64)}
+	for i := 0; i < len(short); {
+		c, next := short[i], byte(0)
+		if i++; c == digits || c == earlier {
+			if i == len(short) {
+				return nil, fmt.Errorf("%w: a mark is cut", ErrDamaged)
+			}
+			next = short[i]
+			i++
+		}
+		if err := l.add(c, next); err != nil {
+			return nil, err
+		}
+	}
+	if len(l.values) > 0 {
+		return nil, fmt.Errorf("%w: %d bytes are left", ErrDamaged, len(l.values))
+	}
+	return l.text, nil
+}
+
+// lengthener holds what is left of the values, and the text so far. known are those given and the values in it.
+type lengthener struct {
+	values, text []byte
+	known        []string
+}
+
+func (l *lengthener) add(c, next byte) error {
+	switch c {
+	case uuid:
+		return l.value(16, true)
+	case digits:
+		return l.value(int(next), false)
+	case earlier:
+		if int(next) >= len(l.known) {
+			return fmt.Errorf("%w: value %d of %d", ErrDamaged, next, len(l.known))
+		}
+		l.text = append(l.text, l.known[next]...)
+	default:
+		l.text = append(l.text, c)
+	}
+	return nil
+}
+
+func (l *lengthener) value(n int, asUUID bool) error {
+	if n > len(l.values) {
+		return fmt.Errorf("%w: a value of %d bytes, %d are left", ErrDamaged, n, len(l.values))
+	}
+	value := hex.AppendEncode(nil, l.values[:n])
+	if asUUID {
+		value = bytes.Join([][]byte{value[:8], value[8:12], value[12:16], value[16:20], value[20:]}, []byte("-"))
+	}
+	l.values = l.values[n:]
+	l.known = append(l.known, string(value))
+	l.text = append(l.text, value...)
+	return nil
+}

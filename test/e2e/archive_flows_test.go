@@ -1,0 +1,288 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/indelible-ci/indelible/pkg/archive/archiver"
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+)
+
+// archiveFlow is a TaskRun's life, and what the archive has of it at the end. The TaskRun is called run.
+type archiveFlow struct {
+	name string
+	mode archiver.LogMode // follow by default
+	// spec is the TaskRun's, after its taskSpec.
+	spec  string
+	steps string
+	// act is done when the step "a" has said "started".
+	act func(p *place, pod string)
+	// status and reason are the condition's in the commit.
+	status, reason string
+	// logs are those of the steps, as logsOf describes them.
+	logs []string
+}
+
+const endlessStep = `- {name: a, image: IMAGE, script: "exec 2>/dev/null; trap 'echo stopped; exit 1' TERM; echo started; while :; do sleep 0.1; done"}`
+
+func TestArchiveFlows(t *testing.T) {
+	flows := []archiveFlow{
+		{
+			name:   "a TaskRun that succeeds",
+			steps:  "- {name: a, image: IMAGE, script: \"echo started\"}\n    - {name: b, image: IMAGE, script: \"echo b\"}",
+			status: "True", reason: "Succeeded", logs: []string{"step-a 0 complete: started", "step-b 0 complete: b"},
+		},
+		{
+			name:   "a TaskRun that fails, and the step after it that never ran",
+			steps:  "- {name: a, image: IMAGE, script: \"echo started; exit 3\"}\n    - {name: b, image: IMAGE, script: \"echo b\"}",
+			status: "False", reason: "StepFailed", logs: []string{"step-a 0 complete: started", "step-b 0 complete: Skipping step because a previous step failed"},
+		},
+		{
+			name: "a TaskRun that is cancelled, with the last words of its step", steps: endlessStep, act: cancelled,
+			status: "False", reason: "TaskRunCancelled", logs: []string{"step-a 0 complete: started stopped"},
+		},
+		{
+			name: "a cancelled TaskRun's log where logs are not followed is gone with its pod", mode: archiver.Collect, steps: endlessStep,
+			act:    cancelled,
+			status: "False", reason: "TaskRunCancelled",
+		},
+		{
+			name: "a TaskRun that takes too long", spec: "timeout: 15s", steps: endlessStep,
+			status: "False", reason: "TaskRunTimeout", logs: []string{"step-a 0 complete: started stopped"},
+		},
+		{
+			name: "all attempts of a TaskRun that is tried again", spec: "retries: 2",
+			steps:  `- {name: a, image: IMAGE, script: "echo started attempt $(context.task.retry-count); [ $(context.task.retry-count) = 2 ]"}`,
+			status: "True", reason: "Succeeded",
+			logs: []string{"step-a 0 complete: started attempt 0", "step-a 1 complete: started attempt 1", "step-a 2 complete: started attempt 2"},
+		},
+		{
+			name: "a TaskRun whose pod is deleted under it", steps: endlessStep,
+			act: func(p *place, pod string) {
+				p.kubectl("delete", "pod", pod, "-n", p.namespace, "--wait=false")
+				p.taskRun("run")
+			},
+			status: "False", reason: "StepFailed", logs: []string{"step-a 0 complete: started stopped"},
+		},
+		{
+			name: "a TaskRun that never starts, as its image is not there", spec: "timeout: 10s",
+			steps:  `- {name: a, image: "indelible.invalid/not-there:1", script: "echo started"}`,
+			status: "False",
+		},
+		{
+			name: "no logs where none are wanted", mode: archiver.None, steps: `- {name: a, image: IMAGE, script: "echo started"}`,
+			status: "True", reason: "Succeeded", logs: []string{"step-a 0 missing: the archiver was told to store no logs"},
+		},
+	}
+	for _, f := range flows {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			f.run(t)
+		})
+	}
+}
+
+func (f archiveFlow) run(t *testing.T) {
+	p := newPlace(t)
+	if f.mode == "" {
+		f.mode = archiver.Follow
+	}
+	a := newArchivist(t, directory(t), f.mode)
+	p.create(a.mine(fmt.Sprintf(`
+apiVersion: tekton.dev/v1
+kind: TaskRun
+metadata: {name: run}
+spec:
+  %s
+  taskSpec:
+    steps:
+    %s
+`, f.spec, f.steps)))
+	if f.act != nil {
+		pod := p.running("run", "step-a")
+		waitForLog(p, pod, "step-a", "started")
+		f.act(p, pod)
+	}
+	c := a.commit(p, "TaskRun", "run")
+	tr := p.archived("run")
+	if c.Run.UID != string(tr.UID) || c.Run.Status != f.status || f.reason != "" && c.Run.Reason != f.reason {
+		t.Errorf("status %s, reason %s; want %s, %s", c.Run.Status, c.Run.Reason, f.status, f.reason)
+	}
+	got := a.logsOf(p, c)
+	if diff := cmp.Diff(f.logs, got); f.logs != nil && diff != "" {
+		t.Errorf("logs: %s", diff)
+	}
+	a.indexed(p, c)
+	a.fsck(p, 1)
+}
+
+// A PipelineRun is in the archive after its TaskRuns and CustomRuns, all under one Result; then all of it may be deleted at once.
+func TestArchiveOfAPipelineRun(t *testing.T) {
+	t.Parallel()
+	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
+	p.create(a.mine(`
+apiVersion: tekton.dev/v1
+kind: PipelineRun
+metadata: {name: run, annotations: {results.tekton.dev/resultAnnotations: '{"team":"checkout"}'}}
+spec:
+  pipelineSpec:
+    tasks:
+    - {name: one, taskSpec: {steps: [{name: a, image: IMAGE, script: "echo one"}]}}
+    - {name: two, runAfter: [one], taskSpec: {steps: [{name: a, image: IMAGE, script: "echo two"}]}}
+    - {name: other, taskRef: {apiVersion: example.dev/v1, kind: Nobody}}
+`))
+	// Nobody handles the CustomRun: the test does, and leaves the completion time out.
+	p.finishCustomRun("run-other")
+	pr := a.commit(p, "PipelineRun", "run")
+	for kind, names := range map[string][]string{"TaskRun": {"run-one", "run-two"}, "CustomRun": {"run-other"}} {
+		for _, name := range names {
+			c := a.commit(p, kind, name)
+			if !c.CommittedAt.Before(pr.CommittedAt) {
+				t.Errorf("%s was committed at %s, the PipelineRun at %s", name, c.CommittedAt, pr.CommittedAt)
+			}
+			if c.Run.Result != pr.Run.UID {
+				t.Errorf("%s is in the Result %s, want %s", name, c.Run.Result, pr.Run.UID)
+			}
+			a.indexed(p, c)
+		}
+	}
+	if diff := cmp.Diff(map[string]string{"team": "checkout"}, pr.Run.ResultAnnotations); diff != "" {
+		t.Error(diff)
+	}
+	p.kubectl("delete", "pipelinerun", "run", "-n", p.namespace, "--timeout=1m")
+	p.gone("run-one", "run-two")
+	a.fsck(p, 4)
+}
+
+// finishCustomRun waits for a CustomRun, and gives it the status of one that has succeeded.
+func (p *place) finishCustomRun(name string) {
+	p.t.Helper()
+	p.eventually("CustomRun "+name, func() (bool, error) {
+		_, err := cluster.Tekton.TektonV1beta1().CustomRuns(p.namespace).Patch(p.ctx, name, types.MergePatchType,
+			[]byte(`{"status":{"conditions":[{"type":"Succeeded","status":"True","reason":"Done","lastTransitionTime":"2026-11-20T10:00:00Z"}]}}`), metav1.PatchOptions{}, "status")
+		if apierrors.IsNotFound(err) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+}
+
+// gone waits until TaskRuns are no more.
+func (p *place) gone(names ...string) {
+	p.t.Helper()
+	for _, name := range names {
+		p.eventually("the end of TaskRun "+name, func() (bool, error) {
+			_, err := cluster.TaskRun(p.ctx, p.namespace, name)
+			if apierrors.IsNotFound(err) {
+				return true, nil
+			}
+			return false, err
+		})
+	}
+}
+
+// A PipelineRun that is deleted while it runs does not wait for what it has started, and that is archived as it was.
+func TestArchiveOfADeletedPipelineRun(t *testing.T) {
+	t.Parallel()
+	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
+	p.create(a.mine(`
+apiVersion: tekton.dev/v1
+kind: PipelineRun
+metadata: {name: run}
+spec:
+  pipelineSpec:
+    tasks:
+    - {name: one, taskSpec: {steps: [{name: a, image: IMAGE, script: "echo started; sleep 3600"}]}}
+`))
+	waitForLog(p, p.running("run-one", "step-a"), "step-a", "started")
+	p.kubectl("delete", "pipelinerun", "run", "-n", p.namespace, "--timeout=1m")
+	pr, tr := a.commit(p, "PipelineRun", "run"), a.commit(p, "TaskRun", "run-one")
+	if pr.Run.Status != "Unknown" || tr.Run.Status != "Unknown" {
+		t.Errorf("status %s and %s, want Unknown: they were running", pr.Run.Status, tr.Run.Status)
+	}
+	if diff := cmp.Diff([]string{"step-a 0 truncated: started"}, a.logsOf(p, tr)); diff != "" {
+		t.Error(diff)
+	}
+	p.gone("run-one")
+}
+
+// A run that was deleted before anything protected it is archived from the last that the watch has said of it.
+func TestArchiveOfAnUnprotectedRun(t *testing.T) {
+	t.Parallel()
+	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
+	a.stop()
+	p.create(a.mine(taskRunOf("- {name: text}", "echo hello; printf true > $(results.text.path)")))
+	taskRunSucceeded(t, p.taskRun("run"))
+	p.kubectl("patch", "taskrun", "run", "-n", p.namespace, "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
+	holding := &holdingStore{Store: a.store, hold: make(chan struct{})}
+	a.store = holding
+	a.start(t, archiver.Follow)
+	p.kubectl("delete", "taskrun", "run", "-n", p.namespace)
+	p.gone("run")
+	close(holding.hold)
+	c := a.commit(p, "TaskRun", "run")
+	if c.Run.Reason != "Succeeded" {
+		t.Errorf("reason %s", c.Run.Reason)
+	}
+	a.indexed(p, c)
+}
+
+// Runs whose authors want it are left alone.
+func TestArchiveOptOut(t *testing.T) {
+	t.Parallel()
+	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
+	p.create(a.mine(strings.Replace(taskRunOf("- {name: text}", "printf true > $(results.text.path)"), "{name: run}", "{name: run, annotations: {indelible.dev/archive: disabled}}", 1)))
+	p.create(strings.Replace(a.mine(taskRunOf("- {name: text}", "printf true > $(results.text.path)")), "name: run}", "name: run-wanted}", 1))
+	tr := p.taskRun("run")
+	a.commit(p, "TaskRun", "run-wanted")
+	if slices.Contains(tr.Finalizers, archiver.Finalizer) || tr.Annotations[archivedAt] != "" {
+		t.Errorf("finalizers %v, annotations %v", tr.Finalizers, tr.Annotations)
+	}
+	a.fsck(p, 1)
+}
+
+// What Tekton Chains adds to a run that is finished is waited for, and is in the archive.
+func TestArchiveWaitsForChains(t *testing.T) {
+	t.Parallel()
+	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
+	p.create(a.mine(strings.Replace(taskRunOf("- {name: text}", "printf true > $(results.text.path)"), "{name: run}", "{name: run, finalizers: [chains.tekton.dev]}", 1)))
+	p.taskRun("run")
+	p.eventually("the archiver to wait for Chains", func() (bool, error) {
+		return a.metric(t, "indelible_archive_waiting_runs", "chains") == 1, nil
+	})
+	p.kubectl("patch", "taskrun", "run", "-n", p.namespace, "--type=merge", "-p",
+		`{"metadata":{"finalizers":["`+archiver.Finalizer+`"],"annotations":{"chains.tekton.dev/signed":"true"}}}`)
+	c := a.commit(p, "TaskRun", "run")
+	if record := a.content(p, c.Parts[0]); !strings.Contains(record, `"chains.tekton.dev/signed":"true"`) {
+		t.Error("the record has no signature")
+	}
+}
+
+// A namespace that is deleted with running runs in it goes away, and its runs are in the archive.
+func TestArchiveOfADeletedNamespace(t *testing.T) {
+	t.Parallel()
+	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
+	p.create(a.mine(taskRunOf("- {name: text}", "echo started; sleep 3600")))
+	p.create(strings.Replace(a.mine(taskRunOf("- {name: text}", "echo done")), "name: run}", "name: run-done}", 1))
+	p.taskRun("run-done")
+	waitForLog(p, p.running("run", "step-write"), "step-write", "started")
+	began := time.Now()
+	p.kubectl("delete", "namespace", p.namespace, "--timeout=3m")
+	t.Logf("the namespace was gone after %s", time.Since(began).Round(time.Second))
+	for _, name := range []string{"run", "run-done"} {
+		c := a.commit(p, "TaskRun", name)
+		if c.Parts[1].State == manifest.Missing {
+			t.Errorf("log of %s: %+v", name, c.Parts[1])
+		}
+	}
+}

@@ -1,0 +1,196 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/indelible-ci/indelible/pkg/archive/archiver"
+	"github.com/indelible-ci/indelible/pkg/archive/index"
+	"github.com/indelible-ci/indelible/pkg/archive/layout"
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
+)
+
+// archivist is an archiver at work on the cluster, in the test's process, with an archive of its own. It handles the runs that
+// name it; the one that is installed leaves those alone.
+type archivist struct {
+	testArchive
+	index    index.Index
+	registry *prometheus.Registry
+	stop     func()
+}
+
+// newArchivist starts an archiver that stores into s.
+func newArchivist(t *testing.T, s store.Store, mode archiver.LogMode) *archivist {
+	t.Helper()
+	a := &archivist{testArchive: testArchive{store: s, now: time.Now, class: strings.ToLower(rand.Text())}, registry: prometheus.NewRegistry()}
+	var err error
+	if a.index, err = index.Open(t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "index.db")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = a.index.Close() })
+	a.start(t, mode)
+	return a
+}
+
+// start starts it, again if it was stopped.
+func (a *archivist) start(t *testing.T, mode archiver.LogMode) {
+	t.Helper()
+	a.registry = prometheus.NewRegistry()
+	made, err := archiver.New(archiver.Options{
+		Cluster: "e2e", Class: a.class, Store: a.store, Index: a.index, Config: cluster.Config, Version: "e2e",
+		Logs: mode, Spool: t.TempDir(), Streams: 20, Metrics: archiver.NewMetrics(a.registry), Now: func() time.Time { return a.now() }, Log: logr.Discard(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	controller := archiver.NewController(made)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- controller.Run(ctx) }()
+	once := false
+	a.stop = func() {
+		if once {
+			return
+		}
+		once = true
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(func() { a.stop() })
+	if err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+		return controller.Ready() == nil, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// commit waits until a run is in the archive, and returns its commit.
+func (a *testArchive) commit(p *place, kind, name string) *manifest.Commit {
+	p.t.Helper()
+	var found *manifest.Commit
+	err := wait.PollUntilContextCancel(p.ctx, 200*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		for info, err := range a.store.List(ctx, layout.Cluster("e2e").Commits(), "") {
+			if err != nil {
+				return false, err
+			}
+			c, err := manifest.Read(ctx, a.store, info.Key)
+			if errors.Is(err, store.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return false, err
+			}
+			if c.Run.Kind == kind && c.Run.Namespace == p.namespace && c.Run.Name == name {
+				found = c
+				return true, nil
+			}
+		}
+		return false, nil
+	})
+	if err != nil {
+		p.t.Fatalf("waiting for %s %s in the archive: %v", kind, name, err)
+	}
+	return found
+}
+
+// entrypointTime is what Tekton's entrypoint begins its own lines with.
+var entrypointTime = regexp.MustCompile(`(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d `)
+
+// logsOf describes a commit's logs: container, attempt, state, and the words of the log or why there is none.
+func (a *testArchive) logsOf(p *place, c *manifest.Commit) []string {
+	p.t.Helper()
+	var logs []string
+	for _, part := range c.Parts {
+		if part.Type != manifest.Log {
+			continue
+		}
+		text := part.Reason
+		if part.State != manifest.Missing {
+			text = strings.Join(strings.Fields(entrypointTime.ReplaceAllString(a.content(p, part), "")), " ")
+		}
+		logs = append(logs, fmt.Sprintf("%s %d %s: %s", part.Container, part.Attempt, part.State, text))
+	}
+	return logs
+}
+
+// indexed checks that the index has the run as the commit has it.
+func (a *archivist) indexed(p *place, c *manifest.Commit) {
+	p.t.Helper()
+	row, err := a.index.Get(p.ctx, "e2e", c.Run.UID)
+	if err != nil {
+		p.t.Error(err)
+		return
+	}
+	if got, want := string(row.Record), a.content(p, c.Parts[0]); got != want || !index.Equal(row.Commit, c) {
+		p.t.Errorf("the index has another run: %s, the commit %s", fingerprint([]byte(got)), fingerprint([]byte(want)))
+	}
+}
+
+// metric returns a gauge or counter of the archiver by its one label's value.
+func (a *archivist) metric(t *testing.T, name, label string) float64 {
+	t.Helper()
+	families, err := a.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			if len(m.GetLabel()) == 0 && label == "" || len(m.GetLabel()) == 1 && m.GetLabel()[0].GetValue() == label {
+				return m.GetGauge().GetValue() + m.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
+}
+
+// eventually polls, for what cannot be watched.
+func (p *place) eventually(what string, done func() (bool, error)) {
+	p.t.Helper()
+	if err := wait.PollUntilContextCancel(p.ctx, 200*time.Millisecond, true, func(context.Context) (bool, error) { return done() }); err != nil {
+		p.t.Fatalf("waiting for %s: %v", what, err)
+	}
+}
+
+func directory(t *testing.T) store.Store {
+	t.Helper()
+	s, err := store.NewDirectory(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// holdingStore lets nothing be created before hold is closed.
+type holdingStore struct {
+	store.Store
+	hold chan struct{}
+}
+
+func (h *holdingStore) Create(ctx context.Context, key string, body io.Reader) error {
+	select {
+	case <-h.hold:
+		return h.Store.Create(ctx, key, body)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
