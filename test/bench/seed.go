@@ -117,8 +117,12 @@ func (b *bench) scale(ctx context.Context, namespace, deployment string, replica
 	})
 }
 
-// patience ends a wait that will not be fulfilled.
-const patience = 10 * time.Minute
+const (
+	// patience ends a wait that will not be fulfilled.
+	patience = 10 * time.Minute
+	// interval is how often is looked: not so often that it shows.
+	interval = 100 * time.Millisecond
+)
 
 // until asks again and again.
 func (b *bench) until(ctx context.Context, what string, holds func() (bool, error)) error {
@@ -130,7 +134,7 @@ func (b *bench) until(ctx context.Context, what string, holds func() (bool, erro
 			return err
 		}
 		select {
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(interval):
 		case <-ctx.Done():
 			return fmt.Errorf("waiting until %s: %w", what, ctx.Err())
 		}

@@ -26,7 +26,7 @@ func (b *bench) start(ctx context.Context) (rows []row, err error) {
 			return err
 		}
 		rows, err = b.started(ctx)
-		return errors.Join(err, b.removeRuns(ctx))
+		return errors.Join(err, b.removeRuns(context.WithoutCancel(ctx)))
 	})
 	return rows, err
 }
