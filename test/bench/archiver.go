@@ -184,9 +184,13 @@ func (b *bench) startS3(name string) (*s3Server, error) {
 		Direct, Store string
 		Environment   map[string]string
 	}
-	if err := json.NewDecoder(stdout).Decode(&said); err != nil {
+	text := bufio.NewScanner(stdout)
+	for text.Scan() && !strings.HasPrefix(text.Text(), "{") { //nolint:revive // the gateway has something to say before
+	}
+	if err := errors.Join(text.Err(), json.Unmarshal(text.Bytes(), &said)); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting an S3 server: %w", err), stdin.Close(), cmd.Wait())
 	}
+	go func() { _, _ = io.Copy(io.Discard, stdout) }()
 	s := &s3Server{cmd: cmd, stdin: stdin}
 	s.store, err = throughNoProxy(said.Store, said.Direct)
 	for name, value := range said.Environment {

@@ -15,7 +15,7 @@ import (
 )
 
 // idleRuns are made one after the other, each when the one before is archived.
-const idleRuns = 50
+const idleRuns = 40
 
 const latencyMetric = "indelible_archive_commit_latency_seconds"
 

@@ -24,7 +24,7 @@ type bench struct {
 	etcd *etcd
 	// folder is on the disk that is measured; everything that is made is below it.
 	folder string
-	// archiver and s3 are programs. archiver was built from this tree, or given.
+	// archiver and s3 are programs.
 	archiver, s3 string
 	// class is the label of the runs that are measured, and namespace where they are.
 	class, namespace string
@@ -102,15 +102,17 @@ func newBench(ctx context.Context, folder, archiver string, out io.Writer) (*ben
 		return nil, err
 	}
 	id := "bench-" + rand.String(6)
-	b := &bench{cluster: cluster, folder: folder, archiver: archiver, s3: filepath.Join(folder, "s3"), class: id, namespace: id, out: out}
+	b := &bench{cluster: cluster, folder: folder, archiver: filepath.Join(folder, "archiver"), s3: filepath.Join(folder, "s3"), class: id, namespace: id, out: out}
 	if b.etcd, err = openEtcd(filepath.Dir(os.Getenv("KUBECONFIG"))); err != nil {
 		return nil, err
 	}
 	if archiver == "" {
-		b.archiver = filepath.Join(folder, "archiver")
-		if err := build(ctx, ".", b.archiver, "./cmd/archiver"); err != nil {
-			return nil, err
-		}
+		err = build(ctx, ".", b.archiver, "./cmd/archiver")
+	} else {
+		err = os.Symlink(archiver, b.archiver) // its name tells it from others in readCPU
+	}
+	if err != nil {
+		return nil, err
 	}
 	return b, build(ctx, "test/storage", b.s3, "./cmd/s3")
 }
