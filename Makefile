@@ -85,10 +85,21 @@ test-oracle: ## Compare with Tekton's and the API server's own code, a module of
 	go -C test/oracle vet ./...
 	go -C test/oracle test -count 1 ./...
 
+# Its tests wait for faults to be noticed, not for a processor: many at a time.
 .PHONY: test-storage
-test-storage: ## The archive's stores against real object stores, a module of its own (cold 5 min, warm 1 min)
+test-storage: storage-emulators ## The archive's stores against a real S3 server, its faults, and emulators, a module of its own (cold 6 min, warm 1.5 min)
 	go -C test/storage vet ./...
-	go -C test/storage test -count 1 ./...
+	go -C test/storage test -count 1 -parallel 16 ./...
+
+# GCS's emulator is a Go module. Azure's is of Node.js: without npm its test is left out, and says so.
+AZURITE_VERSION := 3.35.0
+AZURITE := $(INDELIBLE_CACHE)/azurite
+.PHONY: storage-emulators
+storage-emulators: ## Install the Azure emulator into the cache folder, if there is npm (190 MB, once)
+	@grep -qs '"version": "$(AZURITE_VERSION)"' $(AZURITE)/node_modules/azurite/package.json || { \
+	  command -v npm >/dev/null || { echo "no npm: the store of Azure is not tested"; exit 0; }; \
+	  echo "installing the Azure emulator"; mkdir -p $(AZURITE); \
+	  npm install --silent --no-audit --no-fund --prefix $(AZURITE) azurite@$(AZURITE_VERSION) >/dev/null || echo "the Azure emulator cannot be had: the store of Azure is not tested"; }
 
 FUZZTIME ?= 30s
 .PHONY: fuzz
@@ -123,6 +134,15 @@ test-lts: cluster-down ## The flows on the oldest supported Tekton instead; TEKT
 .PHONY: bench
 bench: ## Cost of the guard a request
 	go test -run '^$$' -bench . -benchmem ./pkg/...
+
+# A directory in memory flushes nothing: STORE_DIRECTORY chooses one on a disk.
+.PHONY: bench-storage
+bench-storage: ## Runs a second that a directory and an S3 server on this machine take
+	go -C test/storage test -run '^$$' -bench . -benchtime 2s .
+
+.PHONY: bench-archive
+bench-archive: ## The archive's numbers, with their targets, on the cluster at hand; Indelible must be installed; ONLY=latency,backlog,… (20 min)
+	go run ./test/bench $(if $(ONLY),-only '$(ONLY)')
 
 ##@ Install
 
@@ -222,6 +242,7 @@ verify: lint ## Everything a reviewer would ask for: format, vet, linter, module
 lint: $(LINT) ## The linter, at its pinned version
 	$(LINT) run
 	cd test/cluster && $(LINT) run --config ../../.golangci.yml --build-tags cluster ./...
+	cd test/storage && $(LINT) run --config ../../.golangci.yml ./...
 
 $(LINT):
 	@echo "building golangci-lint $(GOLANGCI_LINT_VERSION) (about 4 minutes, once)"

@@ -109,6 +109,8 @@ func storeProblem(u *url.URL) string {
 			"AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, or AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY"
 	case u.Fragment != "":
 		return "must not have a part after #"
+	case u.Scheme == "file" && u.RawQuery != "":
+		return "must not have parameters: a directory has none"
 	case u.Scheme == "file":
 		return pathProblem(u, "archive")
 	case u.Host == "":

@@ -121,6 +121,7 @@ func TestParseForbidsOfTheArchive(t *testing.T) {
 		"forbid a key alone":              {"{store: 's3://AKIA@bucket'}", secret},
 		"forbid a directory of two":       {"{store: 'file://var/lib'}", slashes},
 		"forbid a directory of one":       {"{store: 'file:var/lib'}", slashes},
+		"forbid a directory's prefix":     {"{store: 'file:///a?prefix=b'}", "archive.store must not have parameters: a directory has none"},
 		"forbid the root":                 {"{store: 'file:///'}", slashes},
 		"forbid no bucket":                {"{store: 's3://?region=x'}", bucket},
 		"forbid a folder that is ignored": {"{store: 's3://bucket/tekton'}", folder},

@@ -52,8 +52,10 @@ func compare(ctx context.Context, out io.Writer, cluster *harness.Cluster) error
 	if len(tr.Status.Results) != 5 {
 		return fmt.Errorf("the archived TaskRun has %d results, want 5", len(tr.Status.Results))
 	}
+	fmt.Fprintf(out, "With -o json it is the TaskRun as it was. Its results, compared with what the Tasks wrote:\n\n")
+	fmt.Fprintf(out, row, "FROM", "RESULT", "TYPE", "BYTES", "")
 	for _, r := range tr.Status.Results {
-		if err := reportOne(out, "the archive", r.Name, string(r.Type), r.Value); err != nil {
+		if err := reportOne(out, "archive", r.Name, string(r.Type), r.Value); err != nil {
 			return err
 		}
 	}

@@ -30,6 +30,7 @@ type follower struct {
 	spool   string
 	metrics *Metrics
 	log     logr.Logger
+	pauses  streamPauses
 	// slots bounds the streams; spooled is the number of bytes in files.
 	slots   chan struct{}
 	spooled atomic.Int64
@@ -54,7 +55,7 @@ func newFollower(kube kubernetes.Interface, spool string, streams int, metrics *
 		return nil, fmt.Errorf("make the spool of followed logs: %w", err)
 	}
 	f := &follower{
-		kube: kube, spool: spool, metrics: metrics, log: log.WithName("follow"), slots: make(chan struct{}, streams), tails: map[tailKey]*tail{},
+		kube: kube, spool: spool, metrics: metrics, log: log.WithName("follow"), pauses: defaultPauses, slots: make(chan struct{}, streams), tails: map[tailKey]*tail{},
 	}
 	f.ctx, f.stop = context.WithCancel(context.Background())
 	return f, f.sweep(time.Now())

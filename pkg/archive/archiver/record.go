@@ -37,8 +37,11 @@ func (c *cutter) objectField(name string, found func() error) error {
 	if open, err := c.decoder.Token(); err != nil || open != json.Delim('{') {
 		return errors.Join(fmt.Errorf("no object with a field %s", name), noEnd(err))
 	}
-	for c.decoder.More() {
+	for {
 		c.before = c.decoder.InputOffset()
+		if !c.decoder.More() {
+			return nil
+		}
 		key, err := c.decoder.Token()
 		if err != nil {
 			return err
@@ -51,7 +54,6 @@ func (c *cutter) objectField(name string, found func() error) error {
 			return err
 		}
 	}
-	return nil
 }
 
 // cut notes from where to where the field goes, with the comma before it; the first field of an object takes the comma behind it.

@@ -15,12 +15,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-const (
-	// reopen is how long a broken stream is left alone.
-	reopen = time.Second
-	// settleStream is the same for one that ended while the container, as far as the API server knows, goes on.
-	settleStream = 300 * time.Millisecond
-)
+// streamPauses are how long a stream is left alone that broke, and one that ended while the container, as far as the API server
+// knows, goes on.
+type streamPauses struct{ broken, ended time.Duration }
+
+var defaultPauses = streamPauses{broken: time.Second, ended: 300 * time.Millisecond}
 
 // tail is one container's log, read as it grows, with timestamps, into a file. run owns all fields until done is closed; after
 // that, whoever archives the run does.
@@ -60,7 +59,7 @@ func (t *tail) run() {
 	}
 	for t.ctx.Err() == nil && !t.broken {
 		err := t.read(t.ctx, true)
-		pause := settleStream
+		pause := t.pauses.ended
 		switch {
 		case apierrors.IsNotFound(err):
 			t.gone()
@@ -70,7 +69,7 @@ func (t *tail) run() {
 			return
 		case err != nil:
 			t.failure = "the connection to the kubelet broke"
-			pause = reopen
+			pause = t.pauses.broken
 		default:
 			t.failure = ""
 		}

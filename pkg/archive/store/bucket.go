@@ -117,7 +117,7 @@ func (r *abortingReader) Read(p []byte) (int, error) {
 	if ended := r.ctx.Err(); ended != nil {
 		err = ended
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		r.err = err
 		r.abort()
 	}
@@ -131,7 +131,7 @@ func (b *Bucket) Open(ctx context.Context, key string) (io.ReadCloser, error) {
 	}
 	object, err := b.bucket.NewReader(ctx, key, nil)
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", key, missing(err))
+		return nil, fmt.Errorf("open %s: %w", key, b.missing(ctx, key, err))
 	}
 	return object, nil
 }
@@ -142,19 +142,10 @@ func (b *Bucket) Stat(ctx context.Context, key string) (Info, error) {
 		return Info{}, err
 	}
 	attributes, err := b.bucket.Attributes(ctx, key)
-	if err == nil {
-		return Info{Key: key, Size: attributes.Size, Modified: attributes.ModTime}, nil
+	if err != nil {
+		return Info{}, fmt.Errorf("stat %s: %w", key, b.missing(ctx, key, err))
 	}
-	if gcerrors.Code(err) == gcerrors.NotFound {
-		// S3 answers HEAD without saying what is not found, object or bucket. GET says.
-		object, openErr := b.bucket.NewRangeReader(ctx, key, 0, 0, nil)
-		if openErr == nil {
-			_ = object.Close() // stored meanwhile: the caller asked before
-		} else {
-			err = openErr
-		}
-	}
-	return Info{}, fmt.Errorf("stat %s: %w", key, missing(err))
+	return Info{Key: key, Size: attributes.Size, Modified: attributes.ModTime}, nil
 }
 
 // List implements Store. What comes before the key after is listed and left out, as not every object store can begin in the
@@ -185,32 +176,36 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 	if err := CheckKey(key); err != nil {
 		return err
 	}
-	if err := b.bucket.Delete(ctx, key); err != nil && !errors.Is(missing(err), ErrNotExist) {
-		return fmt.Errorf("delete %s: %w", key, err)
+	err := b.bucket.Delete(ctx, key)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if err = b.missing(ctx, key, err); errors.Is(err, ErrNotExist) {
+		return nil
+	}
+	return fmt.Errorf("delete %s: %w", key, err)
 }
 
 // Close implements Store.
 func (b *Bucket) Close() error { return b.bucket.Close() }
 
-// elsewhere is what drivers report as not found and is no missing object: a missing bucket (S3, Azure, GCS), one in
-// another region (S3), a name server that does not know the account (Azure). An archive that has lost its bucket must not
-// look empty.
-var elsewhere = []string{
-	"NoSuchBucket", "ContainerNotFound", "bucket doesn't exist", "bucket does not exist",
-	"MovedPermanently", "StatusCode: 301", "no such host",
-}
+// surely is what object stores say of a missing object, and of nothing else: S3, Azure, GCS.
+var surely = []string{"NoSuchKey", "BlobNotFound", "No such object:"}
 
-// missing makes ErrNotExist of what a driver says of a missing object.
-func missing(err error) error {
+// missing makes ErrNotExist of what a driver says of a missing object. Drivers say the same of a missing bucket, one
+// in another region, and an account that the name server does not know; but only an archive that is there can be listed. One that
+// has lost its bucket must not look empty.
+func (b *Bucket) missing(ctx context.Context, key string, err error) error {
 	if gcerrors.Code(err) != gcerrors.NotFound {
 		return err
 	}
-	for _, text := range elsewhere {
+	for _, text := range surely {
 		if strings.Contains(err.Error(), text) {
-			return err
+			return errors.Join(ErrNotExist, err)
 		}
+	}
+	if _, _, listErr := b.bucket.ListPage(ctx, blob.FirstPageToken, 1, &blob.ListOptions{Prefix: key}); listErr != nil {
+		return errors.Join(err, listErr)
 	}
 	return errors.Join(ErrNotExist, err)
 }

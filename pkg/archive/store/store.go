@@ -30,8 +30,9 @@ var (
 type Store interface {
 	// Create stores what body holds under key. With a nil error the object is whole and durable: it outlives the machine
 	// losing power at once. If there is an object under key, it stays as it is and the error is ErrExists: of several
-	// writers exactly one wins. Whatever else fails, also body, leaves no object that List or Open shows. body is read once, in
-	// constant memory, and need not be read to its end if there is an object already.
+	// writers exactly one wins. If body fails or ctx ends while it is read, there is no object that List or Open shows. After any
+	// other error there is none or the whole, as an answer may be lost. body is read once, in constant memory, and need not
+	// be read to its end if there is an object already.
 	Create(ctx context.Context, key string, body io.Reader) error
 	// Open returns the content of an object from its first byte, or ErrNotExist.
 	Open(ctx context.Context, key string) (io.ReadCloser, error)

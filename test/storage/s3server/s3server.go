@@ -1,15 +1,16 @@
-// Package s3server starts a real S3 server for tests: the Versity gateway, on a directory and a loopback port of its own.
+// Package s3server starts a real S3 server: the Versity gateway, on a directory and a port of its own. A process
+// can have one at a time.
 package s3server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
-	"testing"
 	"time"
 
 	"github.com/versity/versitygw/backend/meta"
@@ -17,83 +18,90 @@ import (
 	"github.com/versity/versitygw/embedgw"
 )
 
-// Credentials of the server's only user. They open nothing but a server that a test started on loopback.
+// Credentials of the server's only user. They open nothing but a server that a test started.
 const (
 	AccessKey = "indelible-test"
 	SecretKey = "indelible-test-secret"
-	region    = "us-east-1"
+	Region    = "us-east-1"
 )
 
-// Start starts a server, makes buckets in it, sets the environment by which the SDK finds its credentials, and returns the
-// server's address. The server ends with the test.
-func Start(t testing.TB, buckets ...string) (endpoint string) {
-	t.Helper()
-	root := t.TempDir()
+// Server is a running server.
+type Server struct {
+	// Endpoint is its URL.
+	Endpoint string
+	cancel   func()
+	ended    chan error
+}
+
+// New starts a server on a directory, with buckets, and returns when it answers. Of an address with port 0 it
+// chooses the port.
+func New(root, address string, buckets ...string) (*Server, error) {
 	for _, bucket := range buckets {
-		if err := os.Mkdir(filepath.Join(root, bucket), 0o750); err != nil {
-			t.Fatal(err)
+		if err := os.MkdirAll(filepath.Join(root, bucket), 0o750); err != nil {
+			return nil, fmt.Errorf("S3 server: make bucket: %w", err)
 		}
 	}
 	backend, err := posix.New(root, meta.XattrMeta{}, posix.PosixOpts{})
 	if err != nil {
-		t.Fatal(fmt.Errorf("S3 server: %w", err))
+		return nil, fmt.Errorf("S3 server: %w", err)
 	}
-	address := freePort(t)
+	if address, err = freePort(address); err != nil {
+		return nil, fmt.Errorf("S3 server: %w", err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
+	s := &Server{Endpoint: "http://" + address, cancel: cancel, ended: make(chan error, 1)}
 	go func() {
-		ended <- embedgw.RunVersityGW(ctx, backend, &embedgw.Config{
-			RootUserAccess: AccessKey, RootUserSecret: SecretKey, Region: region, Ports: []string{address},
+		s.ended <- embedgw.RunVersityGW(ctx, backend, &embedgw.Config{
+			RootUserAccess: AccessKey, RootUserSecret: SecretKey, Region: Region, Ports: []string{address},
 			MaxConnections: 1000, MaxRequests: 1000, MultipartMaxParts: 10000, Quiet: true, KeepAlive: true,
 		})
 	}()
-	t.Cleanup(func() {
+	if err := s.answers(); err != nil {
 		cancel()
-		<-ended
-	})
-	endpoint = "http://" + address
-	answers(t, endpoint, ended)
-	setenv(t, map[string]string{"AWS_ACCESS_KEY_ID": AccessKey, "AWS_SECRET_ACCESS_KEY": SecretKey, "AWS_EC2_METADATA_DISABLED": "true"})
-	return endpoint
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close stops the server, and returns when it has stopped.
+func (s *Server) Close() {
+	s.cancel()
+	<-s.ended //nolint:errcheck // it ends because it was told to
+}
+
+// Environment is what lets the SDK find the server's credentials.
+func Environment() map[string]string {
+	return map[string]string{"AWS_ACCESS_KEY_ID": AccessKey, "AWS_SECRET_ACCESS_KEY": SecretKey, "AWS_EC2_METADATA_DISABLED": "true"}
 }
 
 // URL is that of a bucket, as pkg/archive/store/cloud takes it.
 func URL(endpoint, bucket string) string {
-	return "s3://" + bucket + "?" + url.Values{"endpoint": {endpoint}, "use_path_style": {"true"}, "region": {region}}.Encode()
+	return "s3://" + bucket + "?" + url.Values{"endpoint": {endpoint}, "use_path_style": {"true"}, "region": {Region}}.Encode()
 }
 
-func freePort(t testing.TB) string {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+func freePort(address string) (string, error) {
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return listener.Addr().String(), listener.Close()
 }
 
 // answers waits until the server answers anything at all.
-func answers(t testing.TB, endpoint string, ended <-chan error) {
-	t.Helper()
+func (s *Server) answers() error {
 	for deadline := time.Now().Add(30 * time.Second); ; {
-		response, err := http.Get(endpoint) //nolint:noctx // loopback, and bounded by the loop
+		response, err := http.Get(s.Endpoint) //nolint:noctx // loopback, and bounded by the loop
 		if err == nil {
-			_ = response.Body.Close()
-			return
+			return response.Body.Close()
 		}
 		select {
-		case err := <-ended:
-			t.Fatalf("S3 server ended: %v", err)
+		case ended := <-s.ended:
+			s.ended <- nil // for Close
+			return fmt.Errorf("S3 server ended: %w", errors.Join(ended, err))
 		case <-time.After(50 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("S3 server does not answer: %v", err)
+			return fmt.Errorf("S3 server does not answer: %w", err)
 		}
-	}
-}
-
-func setenv(t testing.TB, values map[string]string) {
-	for name, value := range values {
-		t.Setenv(name, value)
 	}
 }

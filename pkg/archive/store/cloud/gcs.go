@@ -13,6 +13,7 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/gcsblob"
 	"gocloud.dev/gcp"
+	"google.golang.org/api/option"
 )
 
 // openGCS knows two parameters: anonymous, and kmskeyid, the resource name of a Cloud KMS key.
@@ -34,7 +35,10 @@ func openGCS(ctx context.Context, address *url.URL, silence time.Duration) (*blo
 			return nil, nil, err
 		}
 	}
-	bucket, err := gcsblob.OpenBucket(ctx, httpClient, address.Host, nil)
+	bucket, err := gcsblob.OpenBucket(ctx, httpClient, address.Host, &gcsblob.Options{
+		// The XML API, which the SDK reads objects by, does not say whether it is the object or the bucket that is missing.
+		ClientOptions: []option.ClientOption{storage.WithJSONReads()},
+	})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -34,7 +34,10 @@ func openS3(ctx context.Context, address *url.URL, silence time.Duration) (*blob
 		if h, ok := o.HTTPClient.(*awshttp.BuildableClient); ok {
 			o.HTTPClient = h.WithTransportOptions(tune(silence))
 		}
-		o.Retryer = retry.AddWithMaxBackoffDelay(o.Retryer, retryPause)
+		// A conflict is another conditional write under way, which may fail: S3's documentation says to try again.
+		o.Retryer = retry.AddWithErrorCodes(retry.AddWithMaxBackoffDelay(o.Retryer, retryPause), "ConditionalRequestConflict")
+		// Else every download of several parts' object writes a line. Digests are compared by package manifest.
+		o.DisableLogOutputChecksumValidationSkipped = true
 	})
 	if bucket, err = s3blob.OpenBucket(ctx, client, address.Host, &opener.Options); err != nil {
 		return nil, nil, err

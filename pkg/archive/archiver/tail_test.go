@@ -1,0 +1,196 @@
+package archiver
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+// fakeKubelet answers for pod "p" with container "step-a", as a real one would that is interrupted at given places. A real kubelet, whose
+// streams end where they like, is under the flows of test/e2e.
+type fakeKubelet struct {
+	mu sync.Mutex
+	// lines are the log's; a stream gives those from sinceTime on, and breaks off after so many bytes of a reading.
+	lines  []string
+	breaks []int
+	// state is the container's; gone says that there is no pod.
+	state string
+	gone  bool
+	// readings counts the streams.
+	readings int
+}
+
+func (k *fakeKubelet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	switch {
+	case k.gone:
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`)
+	case !strings.HasSuffix(r.URL.Path, "/log"):
+		fmt.Fprintf(w, `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p"},"status":{"containerStatuses":[{"name":"step-a","state":{%q:{}}}]}}`, k.state)
+	default:
+		w.Header().Set("Content-Type", "text/plain")
+		k.log(w, r.URL.Query().Get("sinceTime"))
+	}
+}
+
+func (k *fakeKubelet) log(w http.ResponseWriter, since string) {
+	var text strings.Builder
+	for _, line := range k.lines {
+		if since == "" || line[:19] >= since[:19] { // whole seconds, as sinceTime has them
+			text.WriteString(line)
+		}
+	}
+	answer := text.String()
+	k.readings++
+	if len(k.breaks) > 0 {
+		end := min(k.breaks[0], len(answer))
+		k.breaks = k.breaks[1:]
+		_, _ = io.WriteString(w, answer[:end])
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	_, _ = io.WriteString(w, answer)
+	if len(k.breaks) == 0 {
+		k.state = "terminated"
+	}
+}
+
+func newTestFollower(t *testing.T, k *fakeKubelet, spool string) *follower {
+	t.Helper()
+	server := httptest.NewServer(k)
+	t.Cleanup(server.Close)
+	kube, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL, QPS: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := newFollower(kube, spool, 2, NewMetrics(nil), logr.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.pauses = streamPauses{time.Millisecond, time.Millisecond}
+	t.Cleanup(f.close)
+	return f
+}
+
+var testKey = tailKey{"uid", "p", "step-a"}
+
+// testLines has several lines in a second, several at the same time, and one without an end.
+func testLines() (stamped []string, log string) {
+	for i, text := range []string{"one\n", "two\n", "two\n", "\n", strings.Repeat("long", 20_000) + "\n", "six\n", "no end"} {
+		at := time.Date(2026, 11, 20, 10, 42, 11+i/3, i/2*1000, time.UTC)
+		stamped = append(stamped, at.Format("2006-01-02T15:04:05.000000000Z07:00")+" "+text)
+		log += text
+	}
+	return stamped, log
+}
+
+// Wherever a stream breaks off, once or twice, nothing is there twice and nothing is lost.
+func TestTailGoesOnWhereItBrokeOff(t *testing.T) {
+	lines, want := testLines()
+	whole := len(strings.Join(lines, ""))
+	for _, first := range []int{0, 10, 31, 34, 35, 36, 70, 75, 100, 140, 141, 145, 200, 40_000, whole - 40, whole - 5, whole} {
+		t.Run(fmt.Sprintf("after %d bytes", first), func(t *testing.T) {
+			t.Parallel()
+			k := &fakeKubelet{lines: lines, breaks: []int{first, 40}, state: "running"}
+			f := newTestFollower(t, k, t.TempDir())
+			if !f.follow("ns", testKey) {
+				t.Fatal("not followed")
+			}
+			tail := f.tail("ns", testKey)
+			<-tail.done
+			if got, reason := contentOf(t, tail); got != want || reason != "" || !tail.complete {
+				t.Errorf("got %d bytes %.80q, %q, complete %v; want %d", len(got), got, reason, tail.complete, len(want))
+			}
+			if k.readings != 3 {
+				t.Errorf("%d readings", k.readings)
+			}
+		})
+	}
+}
+
+// A process that was killed leaves a file that ends anywhere; the next one goes on.
+func TestTailGoesOnAfterARestart(t *testing.T) {
+	lines, want := testLines()
+	whole := strings.Join(lines, "")
+	for end := 0; end <= len(whole); end += 1 + end/7 {
+		spool := t.TempDir()
+		k := &fakeKubelet{lines: lines, state: "terminated"}
+		f := newTestFollower(t, k, spool)
+		if err := os.WriteFile(spool+"/"+testKey.file(), []byte(whole[:end]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		tail := f.tail("ns", testKey)
+		if err := tail.finish(t.Context()); err != nil {
+			t.Fatalf("after %d bytes: %v", end, err)
+		}
+		if got, reason := contentOf(t, tail); got != want || reason != "" {
+			t.Errorf("after %d bytes: got %d %.80q, %q; want %d", end, len(got), got, reason, len(want))
+		}
+	}
+}
+
+func TestTailOfAPodThatIsGone(t *testing.T) {
+	lines, _ := testLines()
+	k := &fakeKubelet{lines: lines, breaks: []int{40, 40, 40, 40, 40}, state: "running"}
+	f := newTestFollower(t, k, t.TempDir())
+	f.follow("ns", testKey)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		k.mu.Lock()
+		if k.gone = k.readings > 0; k.gone || time.Now().After(deadline) {
+			break
+		}
+		k.mu.Unlock()
+	}
+	k.mu.Unlock()
+	tail := f.tail("ns", testKey)
+	<-tail.done
+	got, reason := contentOf(t, tail)
+	if got != "one\n" || !strings.Contains(reason, "gone before the end") {
+		t.Errorf("got %q, %q", got, reason)
+	}
+}
+
+func TestFollowerIsBounded(t *testing.T) {
+	k := &fakeKubelet{gone: true}
+	f := newTestFollower(t, k, t.TempDir())
+	f.slots <- struct{}{}
+	f.slots <- struct{}{}
+	if f.follow("ns", testKey) {
+		t.Error("a third stream")
+	}
+	<-f.slots
+	if !f.follow("ns", testKey) || !f.follow("ns", testKey) {
+		t.Error("no second stream, or the same log is followed twice")
+	}
+	f.forget("uid")
+	if f.tail("ns", testKey) != nil {
+		t.Error("not forgotten")
+	}
+}
+
+func contentOf(t *testing.T, tail *tail) (content, reason string) {
+	t.Helper()
+	file, reason, err := tail.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	text, err := io.ReadAll(newUnstamped(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text), reason
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/test/harness"
+)
+
+// largeRuns have results of a mebibyte each; largeLog is a log of one gibibyte, written no faster than a kubelet that
+// rotates it every ten seconds lets anybody follow it.
+const (
+	largeRuns = 200
+	largeLog  = `
+apiVersion: tekton.dev/v1
+kind: TaskRun
+metadata: {name: large-log, labels: {indelible.dev/archiver: CLASS}}
+spec:
+  taskSpec:
+    steps:
+    - name: build
+      image: IMAGE
+      script: |
+        i=0
+        while [ $i -lt 128 ]; do
+          i=$((i+1))
+          yes "2026-11-20T10:42:11Z INFO block $i of example.test/shop: linking, checking and writing what was compiled before" | head -c 8388608
+          sleep 0.4
+        done
+`
+)
+
+// memory measures the peak of the archiver's memory while it archives what is large.
+func (b *bench) memory(ctx context.Context) (rows []row, err error) {
+	note("a log of 1 GiB, and %d TaskRuns with results of 1 MiB", largeRuns)
+	p, err := b.startArchiver(ctx, "memory", setting{logs: "follow"})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		peak, stopErr := p.stop()
+		rows = append(rows, atMost("peak of memory while archiving a log of 1 GiB and 200 TaskRuns with results of 1 MiB", float64(peak)/mib, 150, "MiB"))
+		err = errors.Join(err, stopErr, b.removeRuns(ctx))
+	}()
+	if err := b.ready(ctx, p); err != nil {
+		return nil, err
+	}
+	if err := b.cluster.Create(ctx, b.namespace, harness.WithImage(strings.ReplaceAll(largeLog, "CLASS", b.class))); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if _, err := b.cluster.WaitTaskRun(ctx, b.namespace, "large-log", harness.TaskRunDone); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	if err := b.seed(ctx, largeRuns, func(i int) made {
+		return made{name: fmt.Sprintf("large-%03d", i), created: time.Now().Add(-time.Minute), results: mib}
+	}); err != nil {
+		return nil, err
+	}
+	if _, err := b.cluster.WaitTaskRun(ctx, b.namespace, "large-log", func(t *pipelinev1.TaskRun) bool { return t.Annotations["indelible.dev/archived"] != "" }); err != nil {
+		return nil, err
+	}
+	took, err := b.outcome(ctx, p, "archived", largeRuns+1, began)
+	if err != nil {
+		return nil, err
+	}
+	content, err := contents(ctx, p.store())
+	if err != nil {
+		return nil, err
+	}
+	return []row{says("what was archived then, and how long it took after the end of the log", "logs %.0f MiB, records %.0f MiB; %.1f s",
+		content[manifest.Log]/mib, content[manifest.Record]/mib, took.Seconds())}, nil
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/rand"
+
+	"github.com/indelible-ci/indelible/test/harness"
+)
+
+// bench is what all measurements share.
+type bench struct {
+	cluster *harness.Cluster
+	// etcd is nil where the cluster is not the local one.
+	etcd *etcd
+	// folder is on the disk that is measured; everything that is made is below it.
+	folder string
+	// archiver and s3 are programs. archiver was built from this tree, or given.
+	archiver, s3 string
+	// class is the label of the runs that are measured, and namespace where they are.
+	class, namespace string
+	out              io.Writer
+}
+
+// measurement is one of the things that can be measured by itself.
+type measurement struct {
+	name string
+	do   func(*bench, context.Context) ([]row, error)
+}
+
+var measurements = []measurement{
+	{"latency", (*bench).latency},
+	{"bytes", (*bench).bytes},
+	{"backlog", (*bench).backlogDirectory},
+	{"backlog-s3", (*bench).backlogS3},
+	{"memory", (*bench).memory},
+	{"start", (*bench).start},
+	{"logs", (*bench).logs},
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	only := flags.String("only", "", "measurements to make, with commas between; by default all: "+names())
+	folder := flags.String("directory", "", "where archives are made, on the disk to be measured; by default a directory that is removed at the end")
+	archiver := flags.String("archiver", "", "the archiver to measure; by default it is built")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	b, err := newBench(ctx, *folder, *archiver, out)
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.folder)
+	if err := b.cluster.CreateNamespace(ctx, b.namespace, nil); err != nil {
+		return err
+	}
+	defer b.cleanUp(context.WithoutCancel(ctx))
+	if err := b.describe(ctx); err != nil {
+		return err
+	}
+	fmt.Fprint(out, head)
+	var failed error
+	for _, m := range measurements {
+		if ctx.Err() != nil || *only != "" && !slices.Contains(strings.Split(*only, ","), m.name) {
+			continue
+		}
+		rows, err := m.do(b, ctx)
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", m.name, err))
+		}
+		for _, r := range rows {
+			fmt.Fprint(out, r)
+		}
+	}
+	return failed
+}
+
+func names() string {
+	var all []string
+	for _, m := range measurements {
+		all = append(all, m.name)
+	}
+	return strings.Join(all, ",")
+}
+
+func newBench(ctx context.Context, folder, archiver string, out io.Writer) (*bench, error) {
+	cluster, err := harness.Connect()
+	if err != nil {
+		return nil, err
+	}
+	// Not the usual place for temporary files, which may be in memory.
+	if folder, err = os.MkdirTemp(orElse(folder, "/var/tmp"), "indelible-bench-"); err != nil {
+		return nil, err
+	}
+	id := "bench-" + rand.String(6)
+	b := &bench{cluster: cluster, folder: folder, archiver: archiver, s3: filepath.Join(folder, "s3"), class: id, namespace: id, out: out}
+	if b.etcd, err = openEtcd(filepath.Dir(os.Getenv("KUBECONFIG"))); err != nil {
+		return nil, err
+	}
+	if archiver == "" {
+		b.archiver = filepath.Join(folder, "archiver")
+		if err := build(ctx, ".", b.archiver, "./cmd/archiver"); err != nil {
+			return nil, err
+		}
+	}
+	return b, build(ctx, "test/storage", b.s3, "./cmd/s3")
+}
+
+func orElse(text, other string) string {
+	if text == "" {
+		return other
+	}
+	return text
+}
+
+// cleanUp takes away what was made in the cluster, also after an interruption.
+func (b *bench) cleanUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	if err := errors.Join(b.removeRuns(ctx), b.cluster.DeleteNamespace(ctx, b.namespace)); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+	}
+}
+
+// note says on standard error what is being done: the table takes minutes.
+func note(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, time.Now().Format("15:04:05 ")+format+"\n", args...)
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/indelible-ci/indelible/pkg/archive/archiver"
+)
+
+// errNeedsEtcd is why some things are not measured elsewhere than on the local cluster.
+var errNeedsEtcd = errors.New("this many runs can only be made on the local cluster of test/cluster")
+
+func (b *bench) prefix() string { return "/registry/tekton.dev/taskruns/" + b.namespace + "/" }
+
+// seed writes n TaskRuns into etcd, and waits until the API server knows them.
+func (b *bench) seed(ctx context.Context, n int, each func(i int) made) error {
+	if b.etcd == nil {
+		return errNeedsEtcd
+	}
+	last := ""
+	err := b.etcd.write(ctx, n, func(i int) (put, error) {
+		m := each(i)
+		m.namespace, m.class, last = b.namespace, b.class, m.name
+		object, err := m.object()
+		return put{Key: []byte(b.prefix() + m.name), Value: object}, err
+	})
+	if err != nil {
+		return fmt.Errorf("writing %d runs: %w", n, err)
+	}
+	return b.until(ctx, "the API server knows "+last, func() (bool, error) {
+		// From its cache: what it has there, watches have been told.
+		_, err := b.cluster.Tekton.TektonV1().TaskRuns(b.namespace).Get(ctx, last, metav1.GetOptions{ResourceVersion: "0"})
+		return err == nil, nil
+	})
+}
+
+// removeRuns takes all runs of the bench away, whatever finalizer they have.
+func (b *bench) removeRuns(ctx context.Context) error {
+	if b.etcd != nil {
+		if err := b.etcd.deleteBelow(ctx, b.prefix()); err != nil {
+			return err
+		}
+		return b.until(ctx, "the API server has forgotten the runs", func() (bool, error) {
+			list, err := b.cluster.Tekton.TektonV1().TaskRuns(b.namespace).List(ctx, metav1.ListOptions{Limit: 1})
+			return err == nil && len(list.Items) == 0, nil
+		})
+	}
+	var resources []string
+	for _, r := range archiver.Resources {
+		resources = append(resources, r.Resource+"."+r.Group)
+	}
+	for _, resource := range resources {
+		names, err := b.cluster.Kubectl(ctx, "get", resource, "-n", b.namespace, "-o", "name")
+		if err != nil {
+			return err
+		}
+		if names == "" {
+			continue
+		}
+		if _, err := b.cluster.Kubectl(ctx, "patch", resource, "-n", b.namespace, "--all", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// others would work on the runs of the bench, or watch them, beside the archiver that is measured. Whatever else there is to do
+// in the cluster, they find it when they are back.
+var others = []struct{ namespace, deployment string }{
+	{"tekton-pipelines", "tekton-pipelines-controller"},
+	{"tekton-pipelines", "tekton-events-controller"},
+	{"indelible-system", "indelible-archiver"},
+}
+
+// alone scales them down while do works, on the local cluster.
+func (b *bench) alone(ctx context.Context, do func() error) (err error) {
+	if b.etcd == nil {
+		return do()
+	}
+	for _, d := range others {
+		deployments := b.cluster.Kube.AppsV1().Deployments(d.namespace)
+		scale, err := deployments.GetScale(ctx, d.deployment, metav1.GetOptions{})
+		if err != nil {
+			return fmt.Errorf("scaling %s down: %w", d.deployment, err)
+		}
+		replicas := scale.Spec.Replicas
+		defer func() {
+			err = errors.Join(err, b.scale(context.WithoutCancel(ctx), d.namespace, d.deployment, replicas))
+		}()
+		if err := b.scale(ctx, d.namespace, d.deployment, 0); err != nil {
+			return err
+		}
+	}
+	return do()
+}
+
+func (b *bench) scale(ctx context.Context, namespace, deployment string, replicas int32) error {
+	to := &autoscalingv1.Scale{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: deployment}, Spec: autoscalingv1.ScaleSpec{Replicas: replicas}}
+	deployments := b.cluster.Kube.AppsV1().Deployments(namespace)
+	if _, err := deployments.UpdateScale(ctx, deployment, to, metav1.UpdateOptions{}); err != nil {
+		return fmt.Errorf("scaling %s: %w", deployment, err)
+	}
+	return b.until(ctx, fmt.Sprintf("%s has %d replicas", deployment, replicas), func() (bool, error) {
+		d, err := deployments.Get(ctx, deployment, metav1.GetOptions{})
+		return err == nil && d.Status.Replicas == replicas && d.Status.ReadyReplicas == replicas && d.Status.TerminatingReplicas != nil && *d.Status.TerminatingReplicas == 0, nil
+	})
+}
+
+// patience ends a wait that will not be fulfilled.
+const patience = 10 * time.Minute
+
+// until asks again and again.
+func (b *bench) until(ctx context.Context, what string, holds func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		ok, err := holds()
+		if err != nil || ok {
+			return err
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("waiting until %s: %w", what, ctx.Err())
+		}
+	}
+}
