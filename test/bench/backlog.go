@@ -10,8 +10,12 @@ import (
 	"time"
 )
 
-// backlogRuns were finished before the archiver started.
-const backlogRuns = 10_000
+const (
+	// backlogRuns were finished before the archiver started.
+	backlogRuns = 10_000
+	// releasedRuns are as many of them as are waited for to be released, which takes longer.
+	releasedRuns = 2_000
+)
 
 // drained says how an archiver got through a backlog.
 type drained struct {
@@ -38,13 +42,13 @@ func (b *bench) backlogS3(ctx context.Context) (rows []row, err error) {
 func (b *bench) backlog(ctx context.Context, where string, target float64, name string, s setting) ([]row, error) {
 	runs := backlogRuns
 	note("a backlog of %d runs, into %s", runs, where)
-	if err := b.seed(ctx, runs, finished); err != nil {
-		return nil, err
-	}
 	var d drained
 	err := b.alone(ctx, func() (err error) {
+		if err := b.seed(ctx, runs, finished); err != nil {
+			return err
+		}
 		d, err = b.drain(ctx, name, s, runs)
-		return err
+		return errors.Join(err, b.removeRuns(context.WithoutCancel(ctx)))
 	})
 	if err != nil {
 		return nil, err
@@ -57,7 +61,7 @@ func (b *bench) backlog(ctx context.Context, where string, target float64, name 
 	rows := []row{
 		atLeast(fmt.Sprintf("backlog of %d runs into %s, committed and verified, from the start of the process", runs, where), float64(runs)/d.committed.Seconds(), target, "runs/s"),
 		says("what a run costs until then, on average", "%s", d.committing),
-		says("released, that is annotated and without finalizer, after all were committed", "%.0f runs/s", float64(runs)/(d.released-d.committed).Seconds()),
+		says("released, that is annotated and without finalizer, after all were committed", "%.0f runs/s", releasedRuns/(d.released-d.committed).Seconds()),
 		says("what the release of a run costs", "%s", d.releasing),
 		says("state of the cluster known after; peak of memory", "%.1f s; %d MiB", d.synced.Seconds(), d.peak/mib),
 		atMost("size of the index, a run", float64(index)/float64(runs)/1000, 1.5, "kB"),
@@ -69,7 +73,7 @@ func (b *bench) backlog(ctx context.Context, where string, target float64, name 
 		}
 		rows = append(rows, says("the same in the directory, without logs and events", "%.2f kB", float64(stored)/float64(runs)/1000))
 	}
-	return rows, errors.Join(b.fsck(ctx, folder, s), b.removeRuns(ctx), os.RemoveAll(folder))
+	return rows, errors.Join(b.fsck(ctx, folder, s), os.RemoveAll(folder))
 }
 
 // finished is run i of a backlog, of the last hour.
@@ -102,11 +106,11 @@ func (b *bench) drain(ctx context.Context, name string, s setting, runs int) (d 
 	if err != nil {
 		return d, err
 	}
-	if d.released, err = b.outcome(ctx, p, "archived", runs, began); err != nil {
+	if d.released, err = b.outcome(ctx, p, "archived", releasedRuns, began); err != nil {
 		return d, err
 	}
 	third, err := readCPU()
-	d.committing, d.releasing = second.since(first, runs), third.since(second, runs)
+	d.committing, d.releasing = second.since(first, runs), third.since(second, releasedRuns)
 	return d, err
 }
 

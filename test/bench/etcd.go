@@ -13,15 +13,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
 )
 
-const (
-	// gateway is the local cluster's etcd (test/cluster/node), which also speaks JSON.
-	gateway = "https://127.0.0.1:2379/v3/kv/"
-	// maxOperations of a transaction are what etcd takes without being told otherwise (128), maxBytes is what it takes of a request
-	// (1.5 MiB), with room to spare.
-	maxOperations, maxBytes = 100, 1 << 20
-)
+// gateway is the local cluster's etcd (test/cluster/node), which also speaks JSON.
+const gateway = "https://127.0.0.1:2379/v3/kv/"
 
 // etcd writes objects as the API server stores them.
 type etcd struct{ client *http.Client }
@@ -43,51 +40,57 @@ func openEtcd(state string) (*etcd, error) {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(authority)
 	return &etcd{&http.Client{Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
+		TLSClientConfig:     &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
+		MaxIdleConnsPerHost: writers,
 	}}}, nil
 }
 
-// put is a value and where it goes. etcd's JSON has bytes in base64, as Go's has.
-type put struct {
-	Key   []byte `json:"key"`
-	Value []byte `json:"value"`
-}
+// writers are how many requests are under way at a time.
+const writers = 32
 
-// write writes many values, as many a transaction as it takes.
-func (e *etcd) write(ctx context.Context, n int, each func(i int) (put, error)) error {
-	type operation struct {
-		Put put `json:"request_put"`
-	}
-	var group []operation
-	size := 0
-	flush := func() error {
-		err := e.post(ctx, "txn", map[string]any{"success": group})
-		group, size = nil, 0
-		return err
-	}
-	for i := range n {
-		p, err := each(i)
+// write writes n values, whose keys and contents each gives. Each has a revision of its own: the API server's caches take no
+// two objects of one revision, as a transaction would make them.
+func (e *etcd) write(ctx context.Context, n int, each func(i int) (key string, value []byte, err error)) error {
+	return concurrently(ctx, n, func(ctx context.Context, i int) error {
+		key, value, err := each(i)
 		if err != nil {
 			return err
 		}
-		if len(group) == maxOperations || size > 0 && size+len(p.Value) > maxBytes {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-		group, size = append(group, operation{p}), size+len(p.Value)
-	}
-	return flush()
+		return e.post(ctx, "put", map[string]any{"key": []byte(key), "value": value}, nil)
+	})
 }
 
-// deleteBelow deletes all keys that begin with a prefix, which ends in a slash.
+// deleteBelow deletes all keys that begin with a prefix, which ends in a slash, one by one as well.
 func (e *etcd) deleteBelow(ctx context.Context, prefix string) error {
 	end := []byte(prefix)
 	end[len(end)-1]++
-	return e.post(ctx, "deleterange", map[string]any{"key": []byte(prefix), "range_end": end})
+	var found struct {
+		Kvs []struct {
+			Key []byte `json:"key"`
+		} `json:"kvs"`
+	}
+	if err := e.post(ctx, "range", map[string]any{"key": []byte(prefix), "range_end": end, "keys_only": true}, &found); err != nil {
+		return err
+	}
+	return concurrently(ctx, len(found.Kvs), func(ctx context.Context, i int) error {
+		return e.post(ctx, "deleterange", map[string]any{"key": found.Kvs[i].Key}, nil)
+	})
 }
 
-func (e *etcd) post(ctx context.Context, what string, request any) error {
+// concurrently does something for each of n, several at a time, until one fails.
+func concurrently(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
+	all, ctx := errgroup.WithContext(ctx)
+	all.SetLimit(writers)
+	for i := range n {
+		if ctx.Err() != nil {
+			break
+		}
+		all.Go(func() error { return do(ctx, i) })
+	}
+	return all.Wait()
+}
+
+func (e *etcd) post(ctx context.Context, what string, request, answered any) error {
 	body, err := json.Marshal(request)
 	if err != nil {
 		return err
@@ -104,6 +107,9 @@ func (e *etcd) post(ctx context.Context, what string, request any) error {
 	text, err := io.ReadAll(answer.Body)
 	if err == nil && answer.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%s: %.300s", answer.Status, text)
+	}
+	if err == nil && answered != nil {
+		err = json.Unmarshal(text, answered)
 	}
 	if err != nil {
 		return fmt.Errorf("etcd %s: %w", what, err)

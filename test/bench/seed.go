@@ -22,16 +22,22 @@ func (b *bench) seed(ctx context.Context, n int, each func(i int) made) error {
 	if b.etcd == nil {
 		return errNeedsEtcd
 	}
-	last := ""
-	err := b.etcd.write(ctx, n, func(i int) (put, error) {
-		m := each(i)
-		m.namespace, m.class, last = b.namespace, b.class, m.name
-		object, err := m.object()
-		return put{Key: []byte(b.prefix() + m.name), Value: object}, err
-	})
-	if err != nil {
-		return fmt.Errorf("writing %d runs: %w", n, err)
+	write := func(begin, end int) error {
+		err := b.etcd.write(ctx, end-begin, func(i int) (string, []byte, error) {
+			m := each(begin + i)
+			m.namespace, m.class = b.namespace, b.class
+			object, err := m.object()
+			return b.prefix() + m.name, object, err
+		})
+		if err != nil {
+			return fmt.Errorf("writing %d runs: %w", end-begin, err)
+		}
+		return nil
 	}
+	if err := errors.Join(write(0, n-1), write(n-1, n)); err != nil {
+		return err
+	}
+	last := each(n - 1).name
 	return b.until(ctx, "the API server knows "+last, func() (bool, error) {
 		// From its cache: what it has there, watches have been told.
 		_, err := b.cluster.Tekton.TektonV1().TaskRuns(b.namespace).Get(ctx, last, metav1.GetOptions{ResourceVersion: "0"})
@@ -111,8 +117,12 @@ func (b *bench) scale(ctx context.Context, namespace, deployment string, replica
 	})
 }
 
-// patience ends a wait that will not be fulfilled.
-const patience = 10 * time.Minute
+const (
+	// patience ends a wait that will not be fulfilled.
+	patience = 10 * time.Minute
+	// interval is how often is looked: not so often that it shows.
+	interval = 100 * time.Millisecond
+)
 
 // until asks again and again.
 func (b *bench) until(ctx context.Context, what string, holds func() (bool, error)) error {
@@ -124,7 +134,7 @@ func (b *bench) until(ctx context.Context, what string, holds func() (bool, erro
 			return err
 		}
 		select {
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(interval):
 		case <-ctx.Done():
 			return fmt.Errorf("waiting until %s: %w", what, ctx.Err())
 		}

@@ -17,18 +17,18 @@ const (
 // start measures a start in a large cluster.
 func (b *bench) start(ctx context.Context) (rows []row, err error) {
 	note("%d runs in the cluster, %d of them not archived", manyRuns, openRuns)
-	if err := b.seed(ctx, manyRuns, func(i int) made {
-		m := made{name: fmt.Sprintf("old-%06d", i), created: time.Now().Add(-time.Duration(i) * time.Minute), results: 500}
-		m.released = i%(manyRuns/openRuns) != 0
-		return m
-	}); err != nil {
-		return nil, err
-	}
 	err = b.alone(ctx, func() (err error) {
+		if err := b.seed(ctx, manyRuns, func(i int) made {
+			m := made{name: fmt.Sprintf("old-%06d", i), created: time.Now().Add(-time.Duration(i) * time.Minute), results: 500}
+			m.released = i%(manyRuns/openRuns) != 0
+			return m
+		}); err != nil {
+			return err
+		}
 		rows, err = b.started(ctx)
-		return err
+		return errors.Join(err, b.removeRuns(context.WithoutCancel(ctx)))
 	})
-	return rows, errors.Join(err, b.removeRuns(ctx))
+	return rows, err
 }
 
 func (b *bench) started(ctx context.Context) (rows []row, err error) {
@@ -83,7 +83,7 @@ func (b *bench) fresh(ctx context.Context, p *process, i int) (own, whole time.D
 		return 0, 0, err
 	}
 	began := time.Now()
-	if err := b.etcd.write(ctx, 1, func(int) (put, error) { return put{[]byte(b.prefix() + m.name), object}, nil }); err != nil {
+	if err := b.etcd.write(ctx, 1, func(int) (string, []byte, error) { return b.prefix() + m.name, object, nil }); err != nil {
 		return 0, 0, err
 	}
 	err = b.until(ctx, m.name+" is committed", func() (bool, error) {

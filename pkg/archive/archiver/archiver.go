@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -51,6 +52,9 @@ type Archiver struct {
 	kube     kubernetes.Interface
 	follower *follower
 	recent   *recentEvents
+	// indexed has the UIDs of runs that this process has put into the index and not released yet: those of a backlog are
+	// looked at twice.
+	indexed sync.Map
 	// onCommit is told of each run that this archiver commits.
 	onCommit func(Reference)
 }
@@ -229,6 +233,7 @@ func (a *Archiver) store(ctx context.Context, r *run) (*manifest.Commit, error) 
 // forget drops what was kept for a run that needs it no more.
 func (a *Archiver) forget(r *run) {
 	a.recent.forget(r.UID)
+	a.indexed.Delete(r.UID)
 	if a.follower != nil {
 		a.follower.forget(r.UID)
 	}

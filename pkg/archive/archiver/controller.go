@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 )
@@ -116,7 +117,10 @@ func (c *Controller) watchers() ([]*watcher, error) {
 	}
 	all := []*watcher{events}
 	for i, resource := range Resources {
-		w, err := newWatcher(c.Config, resource, kinds[i], &sighting{}, &sightings{})
+		w, err := newWatcher(c.Config, resource, kinds[i], &sighting{}, &sightings{}, func(object []byte) (runtime.Object, error) {
+			s := &sighting{}
+			return s, s.read(object)
+		})
 		if err != nil {
 			return nil, err
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 )
@@ -13,7 +15,8 @@ import (
 // index adds a committed run to the index, from what is in the archive: that may have been written by another archiver, of
 // another moment.
 func (a *Archiver) index(ctx context.Context, c *manifest.Commit) error {
-	if a.Index == nil {
+	uid := types.UID(c.Run.UID)
+	if _, done := a.indexed.Load(uid); a.Index == nil || done {
 		return nil
 	}
 	content, err := manifest.Open(ctx, a.Store, &c.Parts[0])
@@ -24,5 +27,9 @@ func (a *Archiver) index(ctx context.Context, c *manifest.Commit) error {
 	if err = errors.Join(err, content.Close()); err != nil {
 		return fmt.Errorf("read the record: %w", err)
 	}
-	return a.Index.Put(ctx, index.Row{Commit: c, Record: record})
+	if err := a.Index.Put(ctx, index.Row{Commit: c, Record: record}); err != nil {
+		return err
+	}
+	a.indexed.Store(uid, struct{}{})
+	return nil
 }

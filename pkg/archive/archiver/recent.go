@@ -56,33 +56,28 @@ type eventSighting struct {
 func (s *eventSighting) DeepCopyObject() runtime.Object { c := *s; return &c }
 
 // UnmarshalJSON keeps the text.
-func (s *eventSighting) UnmarshalJSON(data []byte) error {
-	var known struct {
-		metav1.TypeMeta `json:",inline"`
-		Metadata        struct {
-			Name              string            `json:"name"`
-			Namespace         string            `json:"namespace"`
-			UID               types.UID         `json:"uid"`
-			ResourceVersion   string            `json:"resourceVersion"`
-			Annotations       map[string]string `json:"annotations"`
-			CreationTimestamp metav1.Time       `json:"creationTimestamp"`
-		} `json:"metadata"`
-		InvolvedObject struct {
-			Kind string    `json:"kind"`
-			UID  types.UID `json:"uid"`
-		} `json:"involvedObject"`
-		Reason         string           `json:"reason"`
-		FirstTimestamp metav1.Time      `json:"firstTimestamp"`
-		EventTime      metav1.MicroTime `json:"eventTime"`
-	}
-	if err := json.Unmarshal(data, &known); err != nil {
+func (s *eventSighting) UnmarshalJSON(data []byte) error { return s.read(bytes.Clone(data)) }
+
+// read reads an event from a text that is its own from here on.
+func (s *eventSighting) read(text []byte) error {
+	m := &s.ObjectMeta
+	var annotations map[string]string
+	var created, first metav1.Time
+	var at metav1.MicroTime
+	err := wanted{
+		"apiVersion": &s.APIVersion, "kind": &s.Kind,
+		"metadata": wanted{
+			"name": &m.Name, "namespace": &m.Namespace, "uid": &m.UID, "resourceVersion": &m.ResourceVersion,
+			"annotations": &annotations, "creationTimestamp": &created,
+		},
+		"involvedObject": wanted{"kind": &s.kind, "uid": &s.about},
+		"reason":         &s.reason, "firstTimestamp": &first, "eventTime": &at,
+	}.read(text)
+	if err != nil {
 		return err
 	}
-	s.TypeMeta = known.TypeMeta
-	m := &known.Metadata
-	s.ObjectMeta = metav1.ObjectMeta{Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion, Annotations: initialEventsEnd(m.Annotations)}
-	s.about, s.kind, s.reason = known.InvolvedObject.UID, known.InvolvedObject.Kind, known.Reason
-	for _, t := range []time.Time{known.FirstTimestamp.Time, known.EventTime.Time, m.CreationTimestamp.Time} {
+	m.Annotations = initialEventsEnd(annotations)
+	for _, t := range []time.Time{first.Time, at.Time, created.Time} {
 		if s.first = t; !t.IsZero() {
 			break
 		}
@@ -90,8 +85,7 @@ func (s *eventSighting) UnmarshalJSON(data []byte) error {
 	if s.kind != "Pod" && !slices.Contains(kinds, s.kind) {
 		return nil
 	}
-	text, err := recordOf(bytes.Clone(data))
-	s.raw = text
+	s.raw, err = recordOf(text)
 	return err
 }
 

@@ -1,13 +1,13 @@
 package archiver
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 // sighting is what the watch shows of a run, reduced to what decides whether something is to be done: a hundred thousand of them are
@@ -31,53 +31,45 @@ type sighting struct {
 func (s *sighting) DeepCopyObject() runtime.Object { c := *s; return &c }
 
 // UnmarshalJSON reads what the API server sends.
-func (s *sighting) UnmarshalJSON(data []byte) error {
-	var known struct {
-		metav1.TypeMeta `json:",inline"`
-		Metadata        struct {
-			Name              string                  `json:"name"`
-			Namespace         string                  `json:"namespace"`
-			UID               types.UID               `json:"uid"`
-			ResourceVersion   string                  `json:"resourceVersion"`
-			Annotations       map[string]string       `json:"annotations"`
-			Labels            map[string]string       `json:"labels"`
-			Finalizers        []string                `json:"finalizers"`
-			DeletionTimestamp *metav1.Time            `json:"deletionTimestamp"`
-			OwnerReferences   []metav1.OwnerReference `json:"ownerReferences"`
-		} `json:"metadata"`
-		Status struct {
-			attempt    `json:",inline"`
-			Conditions []struct {
-				Type   string `json:"type"`
-				Status string `json:"status"`
-			} `json:"conditions"`
-		} `json:"status"`
-	}
-	if err := json.Unmarshal(data, &known); err != nil {
+func (s *sighting) UnmarshalJSON(data []byte) error { return s.read(bytes.Clone(data)) }
+
+// read reads a run from a text that is its own from here on.
+func (s *sighting) read(text []byte) error {
+	m := &s.ObjectMeta
+	var annotations, labels map[string]string
+	var finalizers []string
+	var owners []metav1.OwnerReference
+	var conditions []struct{ Type, Status string }
+	var steps json.RawMessage
+	err := wanted{
+		"apiVersion": &s.APIVersion, "kind": &s.Kind,
+		"metadata": wanted{
+			"name": &m.Name, "namespace": &m.Namespace, "uid": &m.UID, "resourceVersion": &m.ResourceVersion, "deletionTimestamp": &m.DeletionTimestamp,
+			"annotations": &annotations, "labels": &labels, "finalizers": &finalizers, "ownerReferences": &owners,
+		},
+		"status": wanted{"conditions": &conditions, "podName": &s.attempt.PodName, "steps": &steps},
+	}.read(text)
+	if err != nil {
 		return err
 	}
-	m := &known.Metadata
-	s.TypeMeta = known.TypeMeta
-	s.ObjectMeta = metav1.ObjectMeta{
-		Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion,
-		DeletionTimestamp: m.DeletionTimestamp, Annotations: initialEventsEnd(m.Annotations),
-	}
-	for _, c := range known.Status.Conditions {
+	m.Annotations = initialEventsEnd(annotations)
+	for _, c := range conditions {
 		s.finished = s.finished || c.Type == "Succeeded" && c.Status != "Unknown"
 	}
-	whole := run{ObjectMeta: metav1.ObjectMeta{Annotations: m.Annotations, Finalizers: m.Finalizers}}
+	whole := run{ObjectMeta: metav1.ObjectMeta{Annotations: annotations, Finalizers: finalizers}}
 	s.protected, s.released, s.optedOut = whole.protected(), released(&whole), whole.optedOut()
-	s.archivedAt, s.class = whole.archivedAt(), m.Labels[ClassLabel]
-	for _, owner := range m.OwnerReferences {
+	s.archivedAt, s.class = whole.archivedAt(), labels[ClassLabel]
+	for _, owner := range owners {
 		if owner.Kind == pipelineRunKind && strings.HasPrefix(owner.APIVersion, Resources[0].Group+"/") {
 			s.parents = append(s.parents, Reference{Kind: pipelineRunKind, Namespace: m.Namespace, Name: owner.Name})
 		}
 	}
-	if !s.finished {
-		s.attempt = known.Status.attempt
+	if s.size, s.object = len(text), text; s.finished {
+		s.attempt = attempt{}
+	} else if steps != nil {
+		err = json.Unmarshal(steps, &s.attempt.Steps)
 	}
-	s.size, s.object = len(data), append([]byte(nil), data...)
-	return nil
+	return err
 }
 
 // initialEventsEnd keeps the annotation with which the API server says that a watch has caught up.

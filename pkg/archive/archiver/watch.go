@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
@@ -23,7 +24,9 @@ type watcher struct {
 	resource schema.GroupVersionResource
 	kind     string
 	expected runtime.Object
-	client   rest.Interface
+	// decode makes an object of its text, which is nobody else's.
+	decode func(object []byte) (runtime.Object, error)
+	client rest.Interface
 	// strip takes from an object of the first list what is not needed.
 	strip cache.TransformFunc
 	// first is told all objects that there are, when the watch begins and whenever it has to begin anew; seen, one that was
@@ -34,7 +37,9 @@ type watcher struct {
 }
 
 // newWatcher makes a watcher whose objects are of the types given.
-func newWatcher(config *rest.Config, resource schema.GroupVersionResource, kind string, one, list runtime.Object) (*watcher, error) {
+func newWatcher(config *rest.Config, resource schema.GroupVersionResource, kind string, one, list runtime.Object,
+	decode func([]byte) (runtime.Object, error),
+) (*watcher, error) {
 	types := runtime.NewScheme()
 	gv := resource.GroupVersion()
 	types.AddKnownTypeWithName(gv.WithKind(kind), one)
@@ -54,7 +59,7 @@ func newWatcher(config *rest.Config, resource schema.GroupVersionResource, kind 
 	if err != nil {
 		return nil, fmt.Errorf("make a client to watch %s: %w", resource.Resource, err)
 	}
-	return &watcher{resource: resource, kind: kind, expected: one, client: client}, nil
+	return &watcher{resource: resource, kind: kind, expected: one, decode: decode, client: client}, nil
 }
 
 // run watches until ctx ends. Failures are tried again, with growing pauses, by the reflector.
@@ -65,7 +70,14 @@ func (w *watcher) run(ctx context.Context) {
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 			options.Watch = true
-			return w.client.Get().Resource(w.resource.Resource).VersionedParams(&options, metav1.ParameterCodec).Watch(ctx)
+			body, err := w.client.Get().Resource(w.resource.Resource).VersionedParams(&options, metav1.ParameterCodec).Stream(ctx)
+			if err != nil && (net.IsProbableEOF(err) || net.IsTimeout(err)) {
+				return watch.NewEmptyWatch(), nil // the reflector goes on where it was
+			}
+			if err != nil {
+				return nil, err
+			}
+			return newStream(body, w.decode), nil
 		},
 	}
 	reflector := cache.NewReflectorWithOptions(source, w.expected, w, cache.ReflectorOptions{Name: "archive " + w.resource.Resource})
@@ -114,7 +126,10 @@ func (a *Archiver) WatchEvents(ctx context.Context) error {
 
 // watchEvents makes the watcher of events.
 func (a *Archiver) watchEvents() (*watcher, error) {
-	w, err := newWatcher(a.Config, schema.GroupVersionResource{Version: "v1", Resource: "events"}, "Event", &eventSighting{}, &eventSightings{})
+	w, err := newWatcher(a.Config, schema.GroupVersionResource{Version: "v1", Resource: "events"}, "Event", &eventSighting{}, &eventSightings{}, func(object []byte) (runtime.Object, error) {
+		s := &eventSighting{}
+		return s, s.read(object)
+	})
 	if err != nil {
 		return nil, err
 	}

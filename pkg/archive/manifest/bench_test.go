@@ -1,0 +1,87 @@
+package manifest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/indelible-ci/indelible/pkg/archive/store"
+)
+
+// logOf returns lines as builds write them: alike, with numbers that are not.
+func logOf(size int) []byte {
+	var text []byte
+	for i := uint32(1); len(text) < size; i++ {
+		text = fmt.Appendf(text, "2026-11-20T10:%02d:%02d.%06dZ INFO compiling example.test/shop/module-%d (%08x, %d files) in 0.%03ds\n",
+			i/60%60, i%60, i*7919%1000000, i, i*2654435761, i%91, i*37%1000)
+	}
+	return text[:size]
+}
+
+// repeated gives a block again and again.
+type repeated struct {
+	block, rest []byte
+	left        int64
+}
+
+func (r *repeated) Read(p []byte) (int, error) {
+	if r.left == 0 {
+		return 0, io.EOF
+	}
+	if len(r.rest) == 0 {
+		r.rest = r.block
+	}
+	n := copy(p[:min(int64(len(p)), r.left)], r.rest)
+	r.rest, r.left = r.rest[n:], r.left-int64(n)
+	return n, nil
+}
+
+// BenchmarkLog is a log's way into a directory, with the flush and the reading back, and its way out. What it allocates must not
+// grow with the log.
+func BenchmarkLog(b *testing.B) {
+	block := logOf(4 << 20)
+	for _, size := range []int64{1 << 20, 64 << 20, 512 << 20} {
+		dir, err := store.NewDirectory(b.TempDir())
+		if err != nil {
+			b.Fatal(err)
+		}
+		stored := Part{Type: Log, State: Complete}
+		n := 0
+		b.Run(fmt.Sprintf("store %d MiB", size>>20), func(b *testing.B) {
+			b.SetBytes(size)
+			b.ReportAllocs()
+			for b.Loop() {
+				n++
+				stored.Key = fmt.Sprintf("log-%d", n)
+				raw, packed, err := Store(b.Context(), dir, stored.Key, &repeated{block: block, left: size})
+				stored.Content, stored.Stored = &raw, &packed
+				if err == nil {
+					err = VerifyStored(b.Context(), dir, &stored)
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.StopTimer()
+				if n > 1 {
+					_ = dir.Delete(context.Background(), fmt.Sprintf("log-%d", n-1))
+				}
+				b.StartTimer()
+			}
+		})
+		b.Run(fmt.Sprintf("open %d MiB", size>>20), func(b *testing.B) {
+			b.SetBytes(size)
+			b.ReportAllocs()
+			for b.Loop() {
+				content, err := Open(b.Context(), dir, &stored)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if got, err := io.Copy(io.Discard, content); err != nil || got != size {
+					b.Fatal(got, err)
+				}
+				_ = content.Close()
+			}
+		})
+	}
+}
