@@ -8,41 +8,54 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/pkg/archive/fsck"
 )
 
 func newFsck(c *common) *cobra.Command {
-	grace := 24 * time.Hour
+	grace, local, class := 24*time.Hour, false, ""
 	cmd := &cobra.Command{
 		Use:   "fsck",
 		Short: "Compare the archive with what it says of itself",
 		Long: `Compare the archive with what it says of itself: every commit is read, and every object that it names is read, unpacked and
-compared. What is found is written to standard output, a line each. It only reads, and may run while the archiver does.
+compared; and the index, and the runs of the cluster that say they are in the archive, are compared with the commits. What is
+found is written to standard output, a line each. It only reads, and may run while the archiver does.
 
-Exit codes: 0 no damage, 1 the archive could not be read to the end, 3 damage was found.`,
+Exit codes: 0 no damage, 1 the archive could not be read to the end, 3 damage was found, or the index is not what the archive is.`,
 		Args: usage(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return runFsck(cmd.Context(), c, cmd, grace) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runFsck(cmd.Context(), c, cmd, grace, local, class) },
 	}
 	cmd.Flags().DurationVar(&grace, "grace", grace, "age from which on a part without a commit counts as abandoned, not as under way")
+	cmd.Flags().BoolVar(&local, "archive-only", false, "look at the archive alone: not at the index, and not at the cluster")
+	cmd.Flags().StringVar(&class, "class", "", "compare with the runs whose label "+archiver.ClassLabel+" has this value; empty: those without the label")
 	return cmd
 }
 
-func runFsck(ctx context.Context, c *common, cmd *cobra.Command, grace time.Duration) error {
-	a, err := c.openArchive(ctx, false)
+func runFsck(ctx context.Context, c *common, cmd *cobra.Command, grace time.Duration, local bool, class string) error {
+	a, err := c.openArchive(ctx, !local)
 	if err != nil {
 		return err
 	}
 	defer a.close()
-	totals, err := fsck.Check(ctx, fsck.Options{
+	o := fsck.Options{
 		Store: a.store, Cluster: a.cluster, Grace: grace, Now: time.Now(),
 		Found: func(f fsck.Finding) { cmd.Println(f) },
-	})
-	cmd.Printf("%d runs, %d parts, %d bytes; %d damaged, %d abandoned, %d strangers\n",
-		totals.Commits, totals.Parts, totals.Bytes, totals.Damaged, totals.Abandoned, totals.Strangers)
+	}
+	if !local {
+		rest, err := c.restConfig()
+		if err != nil {
+			return fmt.Errorf("%w; with --archive-only the cluster is not asked", err)
+		}
+		o.Index, o.Marked = a.index, archiver.Marked(ctx, rest, class)
+	}
+	totals, err := fsck.Check(ctx, o)
+	cmd.Printf("%d runs, %d parts, %d bytes, %d holds, %d segments, %d rows, %d marked in the cluster; %d damaged, %d wrong in index or segments, %d abandoned, %d strangers\n",
+		totals.Commits, totals.Parts, totals.Bytes, totals.Holds, totals.Segments, totals.Rows, totals.Marked,
+		totals.Damaged, totals.Cache, totals.Abandoned, totals.Strangers)
 	switch {
 	case err != nil:
 		return fmt.Errorf("the archive was not read to the end: %w", err)
-	case totals.Damaged > 0:
+	case totals.Damaged+totals.Cache > 0:
 		return &exit{exitDamaged}
 	}
 	return nil

@@ -18,7 +18,7 @@ import (
 
 type getOptions struct {
 	*common
-	namespace, name string
+	namespace, run  string
 	kind, uid, step string
 	output          string
 	log, events     bool
@@ -34,14 +34,13 @@ Of several runs that had the name the newest is read, or the one with --uid. Wha
 object that is damaged is an error.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var ok bool
-			if o.namespace, o.name, ok = strings.Cut(args[0], "/"); !ok || o.namespace == "" || o.name == "" {
-				return &usageError{fmt.Errorf("%q is not NAMESPACE/NAME", args[0])}
+			if err := o.name(args[0]); err != nil {
+				return err
 			}
 			if o.output != "summary" && o.output != "json" {
 				return &usageError{fmt.Errorf("--output %q: must be summary or json", o.output)}
 			}
-			return o.run(cmd.Context(), cmd.OutOrStdout())
+			return o.get(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
 	flags := cmd.Flags()
@@ -55,7 +54,16 @@ object that is damaged is an error.`,
 	return cmd
 }
 
-func (o *getOptions) run(ctx context.Context, out io.Writer) error {
+// name reads the argument.
+func (o *getOptions) name(arg string) error {
+	var ok bool
+	if o.namespace, o.run, ok = strings.Cut(arg, "/"); !ok || o.namespace == "" || o.run == "" {
+		return &usageError{fmt.Errorf("%q is not NAMESPACE/NAME", arg)}
+	}
+	return nil
+}
+
+func (o *getOptions) get(ctx context.Context, out io.Writer) error {
 	a, err := o.openArchive(ctx, true)
 	if err != nil {
 		return err
@@ -78,7 +86,7 @@ func (o *getOptions) run(ctx context.Context, out io.Writer) error {
 
 // find returns the commit of the newest run of that name: where it is says the index, what it is the archive.
 func (o *getOptions) find(ctx context.Context, a *archive) (*manifest.Commit, error) {
-	for row, err := range a.index.Find(ctx, index.Query{Cluster: string(a.cluster), Namespace: o.namespace, Name: o.name, Kind: o.kind}) {
+	for row, err := range a.index.Find(ctx, index.Query{Cluster: string(a.cluster), Namespace: o.namespace, Name: o.run, Kind: o.kind}) {
 		if err != nil {
 			return nil, err
 		}
@@ -91,7 +99,7 @@ func (o *getOptions) find(ctx context.Context, a *archive) (*manifest.Commit, er
 		}
 		return manifest.Read(ctx, a.store, key)
 	}
-	return nil, fmt.Errorf("%w: %s %s/%s", errNoSuchRun, strings.TrimSpace(o.kind+" "+o.uid), o.namespace, o.name)
+	return nil, fmt.Errorf("%w: %s %s/%s", errNoSuchRun, strings.TrimSpace(o.kind+" "+o.uid), o.namespace, o.run)
 }
 
 // write writes a part of the run, and a line end.

@@ -2,26 +2,53 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/indelible-ci/indelible/pkg/archive/catalogue"
+	"github.com/indelible-ci/indelible/pkg/archive/index"
+	"github.com/indelible-ci/indelible/pkg/archive/retention"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
+	"github.com/indelible-ci/indelible/pkg/config"
 )
 
 const (
-	// maintenance is how often the archive is looked after.
-	maintenance = time.Hour
-	// abandoned is how old a file must be that a writer has left half written: longer than any upload takes.
+	// maintenance is how often the archive is looked after; sweeping, which lists all of it, how often parts are looked for that
+	// no commit names.
+	maintenance, sweeping = time.Hour, 24 * time.Hour
+	// abandoned is how old what a writer has left must be to be deleted: more than any attempt to archive a run takes.
 	abandoned = 24 * time.Hour
+	// compactBack is how far back hours are looked for whose runs are not in a segment: runs may be archived late.
+	compactBack = 7 * 24 * time.Hour
 )
 
-// maintain looks after the archive, until ctx ends. Nothing of it is urgent: what fails is tried again an hour later.
+// chore is something that is done for the archive now and then. Nothing of it is urgent: what fails is tried again at its next time.
+type chore struct {
+	name  string
+	every time.Duration
+	do    func(ctx context.Context, d *daemon, a *archive) error
+}
+
+// chores are done in this order, at the start and then each at its time.
+var chores = []chore{
+	{"index", 0, syncIndex},
+	{"retention", maintenance, applyRetention},
+	{"catalogue", maintenance, compactCatalogue},
+	{"sweep", sweeping, sweepArchive},
+}
+
+// maintain looks after the archive, until ctx ends.
 func (d *daemon) maintain(ctx context.Context, a *archive) {
-	for every := time.NewTicker(maintenance); ; {
-		if directory, ok := a.store.(*store.Directory); ok {
-			if n, err := directory.Sweep(ctx, abandoned, time.Now()); err != nil {
-				d.log.Error(err, "Half-written files stay in the archive's directory")
-			} else if n > 0 {
-				d.log.Info("Half-written files were removed from the archive's directory", "files", n)
+	due := make([]time.Time, len(chores))
+	for every := time.NewTicker(maintenance / 60); ; {
+		for i, c := range chores {
+			if due[i].IsZero() || c.every > 0 && time.Now().After(due[i]) {
+				due[i] = time.Now().Add(c.every)
+				d.chores.done(c.name, c.do(ctx, d, a), d.log)
 			}
 		}
 		select {
@@ -30,5 +57,82 @@ func (d *daemon) maintain(ctx context.Context, a *archive) {
 			return
 		case <-every.C:
 		}
+	}
+}
+
+// syncIndex adds what an index lacks that was lost, is new, or was not reached when a run was committed.
+func syncIndex(ctx context.Context, d *daemon, a *archive) error {
+	totals, err := index.Sync(ctx, index.SyncOptions{Store: a.store, Index: a.index, Cluster: a.cluster, Damaged: func(key string, err error) {
+		d.log.Error(err, "An object of the archive is damaged: archiver fsck says more", "key", key)
+	}})
+	if totals.Added+totals.Deleted > 0 {
+		d.log.Info("The index is what the archive is", "runs", totals.Commits, "added", totals.Added, "deleted", totals.Deleted)
+	}
+	return err
+}
+
+func applyRetention(ctx context.Context, d *daemon, a *archive) error {
+	policies, err := retentionOf(a.config.Retention)
+	if err != nil || len(policies) == 0 {
+		return err
+	}
+	totals, err := retention.Apply(ctx, retention.Options{
+		Store: a.store, Index: a.index, Cluster: a.cluster, Policies: policies, Now: time.Now(), Namespaces: namespacesOf(d.kube),
+	})
+	if totals.Deleted+totals.Damaged > 0 {
+		d.log.Info("Runs were deleted from the archive, as its retention says", "deleted", totals.Deleted, "kept", totals.Kept, "damaged", totals.Damaged, "bytes", totals.Bytes)
+	}
+	return err
+}
+
+func compactCatalogue(ctx context.Context, d *daemon, a *archive) error {
+	totals, err := catalogue.Compact(ctx, catalogue.Options{Store: a.store, Cluster: a.cluster, Now: time.Now(), From: time.Now().Add(-compactBack)})
+	if totals.Segments > 0 {
+		d.log.Info("Catalogue segments were written", "segments", totals.Segments, "runs", totals.Commits)
+	}
+	return err
+}
+
+func sweepArchive(ctx context.Context, d *daemon, a *archive) error {
+	if directory, ok := a.store.(*store.Directory); ok {
+		if n, err := directory.Sweep(ctx, abandoned, time.Now()); err != nil {
+			return err
+		} else if n > 0 {
+			d.log.Info("Half-written files were removed from the archive's directory", "files", n)
+		}
+	}
+	totals, err := retention.Sweep(ctx, retention.SweepOptions{Store: a.store, Cluster: a.cluster, Now: time.Now(), Grace: abandoned})
+	if totals.Parts+totals.Segments > 0 {
+		d.log.Info("What no commit names was deleted from the archive", "parts", totals.Parts, "segments", totals.Segments, "bytes", totals.Bytes)
+	}
+	return err
+}
+
+// retentionOf makes policies of a configuration.
+func retentionOf(configured []config.Retention) ([]retention.Policy, error) {
+	policies := make([]retention.Policy, 0, len(configured))
+	for _, c := range configured {
+		p := retention.Policy{Name: c.Name, After: c.After, Namespaces: c.Namespaces, DeletedNamespaces: c.DeletedNamespaces, Status: c.Status}
+		var err error
+		if p.Selector, err = labels.Parse(c.Selector); err != nil {
+			return nil, fmt.Errorf("retention %s: selector: %w", c.Name, err)
+		}
+		policies = append(policies, p)
+	}
+	return policies, nil
+}
+
+// namespacesOf lists the namespaces of a cluster.
+func namespacesOf(kube kubernetes.Interface) func(context.Context) ([]string, error) {
+	return func(ctx context.Context) ([]string, error) {
+		list, err := kube.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, err
+		}
+		names := make([]string, len(list.Items))
+		for i := range list.Items {
+			names[i] = list.Items[i].Name
+		}
+		return names, nil
 	}
 }

@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+
+	"github.com/indelible-ci/indelible/pkg/archive/fsck"
 )
 
 // releasePage is how many runs are listed at a time: only their metadata, so that their size does not matter.
@@ -23,29 +26,63 @@ func ReleaseAll(ctx context.Context, config *rest.Config, progress func(done int
 		return 0, err
 	}
 	done, failed := 0, error(nil)
-	for i, resource := range Resources {
-		next := ""
-		for {
-			page, err := c.metadata(ctx, "/apis/"+resource.Group+"/"+resource.Version+"/"+resource.Resource, next)
-			if apierrors.IsNotFound(err) {
-				break // Tekton is not there any more
-			}
-			if err != nil {
-				return done, errors.Join(failed, fmt.Errorf("list %s: %w", resource.Resource, err))
-			}
-			for j := range page.Items {
-				released, err := c.releaseOne(ctx, kinds[i], &page.Items[j])
-				if failed = errors.Join(failed, err); released {
-					done++
-					progress(done)
-				}
-			}
-			if next = page.Continue; next == "" {
-				break
-			}
+	for m, err := range c.all(ctx) {
+		if err != nil {
+			return done, errors.Join(failed, err)
+		}
+		released, err := c.releaseOne(ctx, m.Kind, m)
+		if failed = errors.Join(failed, err); released {
+			done++
+			progress(done)
 		}
 	}
 	return done, failed
+}
+
+// Marked yields the runs of a class that say they are in the archive, for fsck. An error is the last that is yielded.
+func Marked(ctx context.Context, config *rest.Config, class string) iter.Seq2[fsck.Marked, error] {
+	return func(yield func(fsck.Marked, error) bool) {
+		c, err := newClient(config)
+		if err != nil {
+			yield(fsck.Marked{}, err)
+			return
+		}
+		for m, err := range c.all(ctx) {
+			if err != nil {
+				yield(fsck.Marked{}, err)
+				return
+			}
+			r := run{ObjectMeta: m.ObjectMeta}
+			if released(&r) && r.Labels[ClassLabel] == class && !yield(fsck.Marked{Namespace: r.Namespace, Name: r.Name, Run: r.id()}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// all yields the metadata of all runs, with their kind. An error is the last that is yielded.
+func (c *client) all(ctx context.Context) iter.Seq2[*metav1.PartialObjectMetadata, error] {
+	return func(yield func(*metav1.PartialObjectMetadata, error) bool) {
+		for i, resource := range Resources {
+			for next, more := "", true; more; more = next != "" {
+				page, err := c.metadata(ctx, "/apis/"+resource.Group+"/"+resource.Version+"/"+resource.Resource, next)
+				if apierrors.IsNotFound(err) {
+					break // Tekton is not there any more
+				}
+				if err != nil {
+					yield(nil, fmt.Errorf("list %s: %w", resource.Resource, err))
+					return
+				}
+				for j := range page.Items {
+					page.Items[j].Kind = kinds[i]
+					if !yield(&page.Items[j], nil) {
+						return
+					}
+				}
+				next = page.Continue
+			}
+		}
+	}
 }
 
 // metadata lists a page of objects.

@@ -253,6 +253,10 @@ func TestOpenFindsDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	text := unzip(t, a.Path(key))
+	wantDamaged(t, a, key, pack(t, []byte(strings.Replace(text, "All Steps have", "All steps have", 1))), "another text is packed")
+	_, rest, _ := strings.Cut(text, "\n")
+	wantDamaged(t, a, key, pack(t, []byte(rest)), "a run is left out")
 	for i := 0; i < len(whole); i += 7 {
 		bad := bytes.Clone(whole)
 		bad[i] ^= 0x10

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+
+	"github.com/indelible-ci/indelible/pkg/archive/index/pack"
 )
 
 // database is an Index in SQL that SQLite and Postgres both understand. read and write may be the same.
@@ -88,7 +90,7 @@ func (d *database) put(ctx context.Context, tx *sql.Tx, row *packedRow) error {
 	if row.spec != nil {
 		err := tx.StmtContext(ctx, d.findSpec).QueryRowContext(ctx, row.digest).Scan(&spec)
 		if errors.Is(err, sql.ErrNoRows) {
-			err = tx.StmtContext(ctx, d.putSpec).QueryRowContext(ctx, row.digest, row.spec).Scan(&spec)
+			err = tx.StmtContext(ctx, d.putSpec).QueryRowContext(ctx, row.digest, pack.Pack(row.spec)).Scan(&spec)
 		}
 		if err != nil {
 			return err

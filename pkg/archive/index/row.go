@@ -18,7 +18,7 @@ import (
 type packedRow struct {
 	// columns are those of the statement putRun.
 	columns []any
-	// record is without spec, which is nil where there is none to take out.
+	// record is without spec, which is nil where there is none to take out, and is packed when it turns out to be new.
 	record, spec, digest []byte
 	cluster, uid         string
 }
@@ -48,7 +48,7 @@ func packRow(row Row) (packedRow, error) {
 	rest, spec := splitSpec(row.Record)
 	packed := packedRow{columns: columns, record: pack.Pack(rest, known...), cluster: c.Cluster, uid: c.Run.UID}
 	if spec != nil {
-		packed.spec, packed.digest = pack.Pack(spec), digestOf(spec)
+		packed.spec, packed.digest = spec, digestOf(spec)
 	}
 	return packed, nil
 }

@@ -10,7 +10,7 @@ import (
 
 // schemaVersion is of the tables and of what is in their columns, the dictionary of compressed data included. Whoever changes one of
 // these counts it up.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // dialect is in what SQLite and Postgres differ.
 type dialect struct {

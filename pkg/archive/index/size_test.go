@@ -22,7 +22,7 @@ func TestSize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const runs = 4000
+	const runs = 2000
 	rows := make([]index.Row, runs)
 	for i := range rows {
 		rows[i] = indextest.NewRow(i)

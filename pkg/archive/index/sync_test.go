@@ -28,7 +28,7 @@ import (
 var late = indextest.Created.Add(100 * time.Hour)
 
 // runs is how many an archive of these tests has, in four hours.
-const runs = 40
+const runs = 24
 
 func TestRebuildIsIdentical(t *testing.T) {
 	for name, newURL := range places(t) {
@@ -52,7 +52,7 @@ func TestRebuildIsIdentical(t *testing.T) {
 					if diff := cmp.Diff(want, dump(t, rebuilt)); diff != "" {
 						t.Error(diff)
 					}
-					if len(want["runs"]) < 20 {
+					if len(want["runs"]) < runs/2 {
 						t.Errorf("only %d rows to compare", len(want["runs"]))
 					}
 					// It is the same where nothing is missing, and where the index is emptied and filled again.
@@ -266,7 +266,7 @@ func (c *counting) Open(ctx context.Context, key string) (io.ReadCloser, error) 
 // A store that does not answer is an error, and never a bucket with fewer runs.
 func TestSyncStopsWhereTheStoreDoes(t *testing.T) {
 	broken := errors.New("connection reset")
-	for _, after := range []int64{0, 1, 7, 30} {
+	for _, after := range []int64{0, 1, 7, 12} {
 		a := indextest.NewArchive(t)
 		x := open(t, "sqlite://"+filepath.Join(t.TempDir(), "index.db"))
 		for n := range runs {

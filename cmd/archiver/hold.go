@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/user"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/retention"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
+)
+
+func newHold(c *common) *cobra.Command {
+	o, text, release := getOptions{common: c}, retention.HoldText{}, false
+	cmd := &cobra.Command{
+		Use:   "hold NAMESPACE/NAME",
+		Short: "Keep an archived run from being deleted, whatever the retention says",
+		Long: `Put a hold on an archived run, so that no retention deletes it, until the hold is taken off with --release. A run that has the
+annotation ` + retention.HoldAnnotation + ` when it is archived is held as well, and stays so.`,
+		Args: usage(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.name(args[0]); err != nil {
+				return err
+			}
+			if text.Reason == "" && !release {
+				return &usageError{errors.New("--reason is required")}
+			}
+			return holdRun(cmd.Context(), cmd, &o, text, release)
+		},
+	}
+	if u, err := user.Current(); err == nil {
+		text.By = u.Username
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.kind, "kind", "", "TaskRun, PipelineRun or CustomRun; empty: any")
+	flags.StringVar(&o.uid, "uid", "", "the run's UID, where several had the name")
+	flags.StringVar(&text.Reason, "reason", "", "why the run is held, for people")
+	flags.StringVar(&text.By, "by", text.By, "who holds it")
+	flags.BoolVar(&release, "release", false, "take the hold off instead")
+	return cmd
+}
+
+func holdRun(ctx context.Context, cmd *cobra.Command, o *getOptions, text retention.HoldText, release bool) error {
+	a, err := o.openArchive(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	run, err := o.find(ctx, a)
+	if err != nil {
+		return err
+	}
+	if release {
+		if err := retention.Unhold(ctx, a.store, a.cluster, run.ID()); err != nil {
+			return err
+		}
+		cmd.Printf("%s %s/%s is no longer held\n", run.Run.Kind, run.Run.Namespace, run.Run.Name)
+		return nil
+	}
+	text.At = time.Now().UTC()
+	err = retention.Hold(ctx, a.store, a.cluster, run.ID(), text)
+	if errors.Is(err, store.ErrExists) {
+		return fmt.Errorf("%s is held already", named(run))
+	}
+	if err == nil {
+		cmd.Printf("%s is held: %s\n", named(run), text.Reason)
+	}
+	return err
+}
+
+func named(c *manifest.Commit) string {
+	return strings.Join([]string{c.Run.Kind, c.Run.Namespace + "/" + c.Run.Name, c.Run.UID}, " ")
+}

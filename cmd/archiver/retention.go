@@ -1,0 +1,52 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/indelible-ci/indelible/pkg/archive/retention"
+)
+
+func newRetention(c *common) *cobra.Command {
+	dryRun := true
+	cmd := &cobra.Command{
+		Use:   "retention",
+		Short: "Delete from the archive what its retention says, or show what it would delete",
+		Long: `Delete from the archive the runs that a policy of archive.retention in the configuration matches, as the archiver does every
+hour. Without --dry-run=false it shows what would be deleted, and deletes nothing. Runs with a hold are never deleted.`,
+		Args: usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, err := c.openArchive(cmd.Context(), true)
+			if err != nil {
+				return err
+			}
+			defer a.close()
+			policies, err := retentionOf(a.config.Retention)
+			if err != nil {
+				return err
+			}
+			o := retention.Options{Store: a.store, Index: a.index, Cluster: a.cluster, Policies: policies, Now: time.Now(), DryRun: dryRun}
+			if rest, err := c.restConfig(); err == nil { // else policies about deleted namespaces say that nobody could be asked
+				kube, err := kubernetes.NewForConfig(rest)
+				if err != nil {
+					return err
+				}
+				o.Namespaces = namespacesOf(kube)
+			}
+			o.Report = func(out retention.Outcome) {
+				cmd.Printf("%s\t%s\t%s/%s\t%s\t%s%s\n", out.Action, out.Run.Kind, out.Run.Namespace, out.Run.Name, out.Run.UID, out.Policy, out.Reason)
+			}
+			totals, err := retention.Apply(cmd.Context(), o)
+			verb := "deleted"
+			if dryRun {
+				verb = "would be deleted"
+			}
+			cmd.Printf("%d runs %s, %d bytes; %d kept, %d damaged\n", totals.Deleted, verb, totals.Bytes, totals.Kept, totals.Damaged)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&dryRun, "dry-run", true, "only show what would be deleted")
+	return cmd
+}
