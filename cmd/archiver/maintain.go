@@ -48,7 +48,14 @@ func (d *daemon) maintain(ctx context.Context, a *archive) {
 		for i, c := range chores {
 			if due[i].IsZero() || c.every > 0 && time.Now().After(due[i]) {
 				due[i] = time.Now().Add(c.every)
-				d.chores.done(c.name, c.do(ctx, d, a), d.log)
+				err := c.do(ctx, d, a)
+				if ctx.Err() != nil {
+					break
+				}
+				d.metrics.Chore(c.name, err)
+				if err != nil {
+					d.log.Error(err, "The archive was not looked after", "chore", c.name)
+				}
 			}
 		}
 		select {

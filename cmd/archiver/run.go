@@ -76,7 +76,6 @@ type daemon struct {
 	log        logr.Logger
 	registry   *prometheus.Registry
 	metrics    *archiver.Metrics
-	chores     *choreMetrics
 	configured *config.Watcher
 	rest       *rest.Config
 	kube       kubernetes.Interface
@@ -91,7 +90,7 @@ func (o *runOptions) run(ctx context.Context) error {
 	klog.SetLogger(log)
 	d := &daemon{runOptions: *o, log: log, registry: prometheus.NewRegistry()}
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	d.metrics, d.chores = archiver.NewMetrics(d.registry), newChoreMetrics(d.registry)
+	d.metrics = archiver.NewMetrics(d.registry)
 	d.notReady(errors.New("starting"))
 	var err error
 	if d.configured, err = config.NewWatcher(o.config, reloadInterval, config.NewMetrics(d.registry), log.WithName("config")); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/admission/inject"
 	"github.com/indelible-ci/indelible/pkg/admission/protect"
 	"github.com/indelible-ci/indelible/pkg/admission/selfcheck"
+	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/pkg/config"
 )
 
@@ -51,6 +52,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	guard.NewMetrics(n)
 	protect.NewMetrics(n)
 	selfcheck.NewMetrics(n)
+	archiver.NewMetrics(n)
 	text, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)

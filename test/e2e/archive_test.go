@@ -186,9 +186,11 @@ type testArchive struct {
 // keep is how long runs stay in the cluster when they were archived.
 const keep = time.Hour
 
-func newTestArchive(t *testing.T) *testArchive {
+func newTestArchive(t *testing.T) *testArchive { t.Helper(); return newTestArchiveIn(t, t.TempDir()) }
+
+func newTestArchiveIn(t *testing.T, root string) *testArchive {
 	t.Helper()
-	s, err := store.NewDirectory(t.TempDir())
+	s, err := store.NewDirectory(root)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
@@ -113,6 +114,25 @@ func (a *testArchive) commit(p *place, kind, name string) *manifest.Commit {
 
 // entrypointTime is what Tekton's entrypoint begins its own lines with.
 var entrypointTime = regexp.MustCompile(`(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d `)
+
+// uids are those of all runs in the archive.
+func (a *testArchive) uids(p *place) map[string]bool {
+	p.t.Helper()
+	there := map[string]bool{}
+	for info, err := range a.store.List(p.ctx, layout.Cluster("e2e").Commits(), "") {
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		_, run, err := layout.ParseCommit(info.Key)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		there[run.UID] = true
+	}
+	return there
+}
+
+var listAll = metav1.ListOptions{}
 
 // logsOf describes a commit's logs: container, attempt, state, and the words of the log or why there is none.
 func (a *testArchive) logsOf(p *place, c *manifest.Commit) []string {

@@ -4,12 +4,18 @@
 //
 //	protect   a finalizer keeps the run in the cluster, whoever deletes it
 //	snapshot  a live read: the record is what the API server has now, not what a cache had
+//	settle    while others still add to the run, it waits
+//	children  a PipelineRun waits for the runs it made
 //	logs      the output of each step of each attempt, as far as it can still be had
 //	events    about the run and its pods
 //	upload    each part is stored under a key of this attempt's own, read back and compared
 //	commit    the marker, written last: from here on the run is in the archive
+//	index     a row, so that it is found
 //	release   annotations say where it is, and the finalizer goes
 //	prune     after its time in the cluster a released run is deleted, if it is still the one that was archived
+//
+// Archiver has the order. Controller watches the cluster (watch, sighting), decides who is next, and says what waits and why
+// (waiting). follower and tail read logs while steps run; recent holds events; deleted, runs that went before they were protected.
 //
 // A phase that fails ends the attempt, and the next attempt begins at the beginning: parts are never continued, so nothing has to be
 // remembered. What may have been left behind are parts without a commit (fsck finds them) or a commit without release (the next

@@ -18,7 +18,12 @@ type Metrics struct {
 	lost, unfollowed             prometheus.Counter
 	streams, lastSuccess         prometheus.Gauge
 	synced                       *prometheus.GaugeVec
+	choreDone                    *prometheus.GaugeVec
+	choreFailures                *prometheus.CounterVec
 }
+
+// Chores are what is done for the archive now and then, beside archiving.
+var Chores = []string{"index", "retention", "catalogue", "sweep"}
 
 // NewMetrics registers the archiver's metrics; a nil Registerer registers none.
 func NewMetrics(r prometheus.Registerer) *Metrics {
@@ -39,13 +44,15 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Help:    "From when the archiver first saw that a run is finished to when it was committed and verified, of runs that finished while it watched.",
 			Buckets: []float64{.005, .01, .02, .03, .04, .06, .08, .1, .15, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800},
 		}, []string{"kind"}),
-		waiting:    gauge("waiting_runs", "Finished or deleted runs that are not in the archive yet, by why the last attempt ended: queued if there was none, what it waits for, or the phase that failed.", "reason"),
-		oldest:     gauge("oldest_waiting_seconds", "How long the oldest of them has been waiting since the archiver first saw it.", "reason"),
-		queued:     gauge("queue_length", "Runs that wait for a worker."),
-		synced:     gauge("watch_synced", "1 for each resource whose state the archiver has read, 0 before.", "resource"),
-		lost:       counter("lost_total", "Runs that were deleted before they could be protected, and whose last state could not be kept. Anything but 0 means that the webhook or the archiver was down.").WithLabelValues(),
-		unfollowed: counter("unfollowed_total", "Times that a log was not followed because all streams were taken. It is read at the end, if its pod is still there.").WithLabelValues(),
-		streams:    gauge("streams", "Logs that are being followed.").WithLabelValues(),
+		waiting:       gauge("waiting_runs", "Finished or deleted runs that are not in the archive yet, by why the last attempt ended: queued if there was none, what it waits for, or the phase that failed.", "reason"),
+		oldest:        gauge("oldest_waiting_seconds", "How long the oldest of them has been waiting since the archiver first saw it.", "reason"),
+		queued:        gauge("queue_length", "Runs that wait for a worker."),
+		choreDone:     gauge("chore_timestamp_seconds", "When a chore was last done to its end: index, retention, catalogue, sweep.", "chore"),
+		choreFailures: counter("chore_failures_total", "Times that a chore was not done to its end. It is done again at its next time.", "chore"),
+		synced:        gauge("watch_synced", "1 for each resource whose state the archiver has read, 0 before.", "resource"),
+		lost:          counter("lost_total", "Runs that were deleted before they could be protected, and whose last state could not be kept. Anything but 0 means that the webhook or the archiver was down.").WithLabelValues(),
+		unfollowed:    counter("unfollowed_total", "Times that a log was not followed because all streams were taken. It is read at the end, if its pod is still there.").WithLabelValues(),
+		streams:       gauge("streams", "Logs that are being followed.").WithLabelValues(),
 		lastSuccess: gauge("last_commit_timestamp_seconds",
 			"When a run was last committed and verified.").WithLabelValues(),
 		phases: with.NewHistogramVec(prometheus.HistogramOpts{
@@ -57,6 +64,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		for _, outcome := range []Outcome{Committed, Archived, Pruned, Ignored} {
 			m.runs.WithLabelValues(kind, string(outcome))
 		}
+	}
+	for _, chore := range Chores {
+		m.choreFailures.WithLabelValues(chore)
 	}
 	m.queued.WithLabelValues()
 	return m
@@ -80,4 +90,13 @@ func (m *Metrics) committed(c *manifest.Commit) {
 
 func (m *Metrics) phase(name string, began time.Time) {
 	m.phases.WithLabelValues(name).Observe(time.Since(began).Seconds())
+}
+
+// Chore counts that one of Chores was done, or failed.
+func (m *Metrics) Chore(name string, err error) {
+	if err != nil {
+		m.choreFailures.WithLabelValues(name).Inc()
+		return
+	}
+	m.choreDone.WithLabelValues(name).SetToCurrentTime()
 }

@@ -1,0 +1,183 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/indelible-ci/indelible/pkg/archive/archiver"
+	"github.com/indelible-ci/indelible/pkg/archive/layout"
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+)
+
+// A log that the kubelet rotates while the step runs is whole where it was followed; where it was read at the end, what is left of
+// it is not taken for all. 210 MB in the long form.
+func TestArchiveOfARotatedLog(t *testing.T) {
+	t.Parallel()
+	p := newLongPlace(t, 15*time.Minute)
+	followed, collected := newArchivist(t, directory(t), archiver.Follow), newArchivist(t, directory(t), archiver.Collect)
+	// Each piece is more than the 10 MiB after which the kubelet rotates, which it looks at every 10 s.
+	pieces, numbers := often(14, 2), 2_000_000
+	script := fmt.Sprintf("for i in $(seq %d); do seq %d; sleep 12; done; echo end", pieces, numbers)
+	p.create(followed.mine(taskRunOf("- {name: text}", script)))
+	p.create(strings.Replace(collected.mine(taskRunOf("- {name: text}", script)), "name: run}", "name: run-collected}", 1))
+	var want bytes.Buffer
+	for range pieces {
+		for i := range numbers {
+			fmt.Fprintln(&want, i+1)
+		}
+	}
+	want.WriteString("end\n")
+	log := followed.commit(p, "TaskRun", "run").Parts[1]
+	if got := followed.content(p, log); log.State != manifest.Complete || got != want.String() {
+		t.Errorf("%s, %s; want %s", log.State, fingerprint([]byte(got)), fingerprint(want.Bytes()))
+	}
+	log = collected.commit(p, "TaskRun", "run-collected").Parts[1]
+	if got := collected.content(p, log); log.State != manifest.Truncated || !strings.Contains(log.Reason, "rotated") || !strings.HasSuffix(want.String(), got) {
+		t.Errorf("%s because %q, %s", log.State, log.Reason, fingerprint([]byte(got)))
+	}
+}
+
+// The archive is written by any clock.
+func TestArchiveByWrongClocks(t *testing.T) {
+	t.Parallel()
+	for name, off := range map[string]time.Duration{"two hours slow": -2 * time.Hour, "two hours fast": 2 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
+			a.stop()
+			a.now = func() time.Time { return time.Now().Add(off) }
+			a.start(t, archiver.Follow)
+			p.create(a.mine(taskRunOf("- {name: text}", "echo hello; printf true > $(results.text.path)")))
+			c := a.commit(p, "TaskRun", "run")
+			p.archived("run")
+			if diff := cmp.Diff([]string{"step-write 0 complete: hello"}, a.logsOf(p, c)); diff != "" {
+				t.Error(diff)
+			}
+			a.indexed(p, c)
+		})
+	}
+}
+
+// What is damaged in the store is found, and never served or taken for an archived run.
+func TestArchiveWithDamagedObjects(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	p, a := newPlace(t), newTestArchiveIn(t, root)
+	p.create(a.mine(taskRunOf("- {name: text}", "echo hello; printf true > $(results.text.path)")))
+	tr := p.taskRun("run")
+	ref := archiver.Reference{Kind: "TaskRun", Namespace: p.namespace, Name: "run"}
+	key, err := layout.Cluster("e2e").Commit(layout.Run{Created: tr.CreationTimestamp.Time, UID: string(tr.UID)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Somebody has cut the run's commit off before the archiver comes to release it.
+	path := filepath.Join(root, key)
+	if _, err := a.archiver.Archive(p.ctx, ref, false); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, whole[:len(whole)/2], 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.archiver.Archive(p.ctx, ref, true); err == nil || !strings.Contains(err.Error(), manifest.ErrDamaged.Error()) {
+		t.Errorf("got %v", err)
+	}
+	if tr := p.taskRun("run"); tr.Annotations[archivedAt] != "" {
+		t.Error("released, with a damaged commit")
+	}
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a.want(p, ref, archiver.Archived)
+	a.fsck(p, 1)
+}
+
+// While the API server is away nothing is archived, and when it is back everything is.
+func TestArchiveThroughARestartOfTheAPIServer(t *testing.T) {
+	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
+	var names []string
+	for i := range 5 {
+		names = append(names, fmt.Sprintf("run-%d", i))
+		p.create(strings.Replace(a.mine(taskRunOf("- {name: text}", "echo started; until [ -e /tekton/home/go ]; do sleep 0.2; done; echo done")), "name: run}", "name: "+names[i]+"}", 1))
+	}
+	pods := map[string]string{}
+	for _, name := range names {
+		pods[name] = p.running(name, "step-write")
+		waitForLog(p, pods[name], "step-write", "started")
+	}
+	restartAPIServer(p)
+	for _, name := range names {
+		p.eventually("the step to be released", func() (bool, error) {
+			_, err := cluster.Kubectl(p.ctx, "exec", pods[name], "-n", p.namespace, "-c", "step-write", "--", "touch", "/tekton/home/go")
+			return err == nil, nil
+		})
+	}
+	for _, name := range names {
+		c := a.commit(p, "TaskRun", name)
+		if diff := cmp.Diff([]string{"step-write 0 complete: started done"}, a.logsOf(p, c)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	for _, name := range names {
+		p.archived(name)
+	}
+	a.fsck(p, len(names))
+}
+
+// With a full etcd runs can be archived but not released: they stay, a metric says why, and they go on when there is room.
+func TestArchiveWithAFullEtcd(t *testing.T) {
+	p := newPlace(t)
+	local(p, "status")
+	a := newArchivist(t, directory(t), archiver.Follow)
+	p.create(a.mine(taskRunOf("- {name: text}", "echo hello; printf true > $(results.text.path)")))
+	a.stop()
+	p.taskRun("run")
+	alarm(p, "ACTIVATE")
+	t.Cleanup(func() { alarm(p, "DEACTIVATE") })
+	a.start(t, archiver.Follow)
+	p.eventually("the archiver to say that it cannot release", func() (bool, error) { return a.metric(t, "indelible_archive_waiting_runs", "release") == 1, nil })
+	a.commit(p, "TaskRun", "run")
+	alarm(p, "DEACTIVATE")
+	p.archived("run")
+	a.fsck(p, 1)
+}
+
+// alarm sets or ends etcd's alarm NOSPACE, with which it refuses writes.
+func alarm(p *place, action string) {
+	p.t.Helper()
+	pki := filepath.Join(filepath.Dir(os.Getenv("KUBECONFIG")), "pki")
+	certificate, err := tls.LoadX509KeyPair(filepath.Join(pki, "etcd.crt"), filepath.Join(pki, "etcd.key"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	ca, err := os.ReadFile(filepath.Join(pki, "ca.crt"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{certificate}}}}
+	response, err := client.Post("https://127.0.0.1:2379/v3/maintenance/alarm", "application/json", strings.NewReader(`{"action":"`+action+`","alarm":"NOSPACE"}`)) //nolint:noctx // Timeout
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		p.t.Fatalf("etcd's alarm: %s", response.Status)
+	}
+}

@@ -1,0 +1,160 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/indelible-ci/indelible/pkg/archive/archiver"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
+	"github.com/indelible-ci/indelible/pkg/archive/store/cloud"
+)
+
+// s3 is a real S3 server behind a proxy that makes faults: a program of test/storage, a module of its own.
+type s3 struct {
+	Store, Control string
+	Environment    map[string]string
+}
+
+func newS3(t *testing.T) *s3 {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "s3")
+	if out, err := exec.CommandContext(t.Context(), "go", "-C", "../storage", "build", "-o", program, "./cmd/s3").CombinedOutput(); err != nil {
+		t.Fatalf("building the S3 server: %v\n%s", err, out)
+	}
+	cmd := exec.CommandContext(context.Background(), program, "-stdin")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = in.Close()
+		_ = cmd.Wait()
+	})
+	s := &s3{}
+	if err := json.NewDecoder(out).Decode(s); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range s.Environment {
+		t.Setenv(name, value)
+	}
+	return s
+}
+
+func (s *s3) open(t *testing.T) store.Store {
+	t.Helper()
+	opened, err := cloud.Open(t.Context(), s.Store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = opened.Close() })
+	return opened
+}
+
+// fault sets a fault, or with "" ends it.
+func (s *s3) fault(p *place, kind string) {
+	p.t.Helper()
+	method, body := http.MethodPost, `{"kind":"`+kind+`"}`
+	if kind == "" {
+		method, body = http.MethodDelete, ""
+	}
+	request, err := http.NewRequestWithContext(p.ctx, method, s.Control+"/fault", strings.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode >= 300 {
+		p.t.Fatalf("fault %q: %s", kind, response.Status)
+	}
+}
+
+// Whatever the store does, a finished run stays until it is in the archive, a metric says that it waits, and it is archived once the
+// store is back.
+func TestArchiveWhileTheStoreFails(t *testing.T) {
+	p, server := newLongPlace(t, 20*time.Minute), newS3(t)
+	a := newArchivist(t, server.open(t), archiver.Follow)
+	for _, fault := range []struct {
+		kind string
+		// passes says that runs are archived all the same.
+		passes bool
+	}{
+		{"gone", false}, {"reset", false}, {"5xx", false}, {"full", false}, {"409", false}, {"412", false}, {"silent", false},
+		{"cut-upload", false}, {"slow", true}, {"lost-response", true}, {"cut-download", false},
+	} {
+		t.Run(fault.kind, func(t *testing.T) {
+			p := &place{t: t, ctx: p.ctx, namespace: p.namespace}
+			name := "run-" + strings.ReplaceAll(fault.kind, "5xx", "s")
+			server.fault(p, fault.kind)
+			p.create(strings.Replace(a.mine(taskRunOf("- {name: text}", "seq 1 5000; printf true > $(results.text.path)")), "name: run}", "name: "+name+"}", 1))
+			tr := p.taskRun(name)
+			if !fault.passes {
+				p.eventually("the archiver to fail", func() (bool, error) { return a.waits(t) == 1, nil })
+				if tr, err := cluster.TaskRun(p.ctx, p.namespace, name); err != nil || tr.Annotations[archivedAt] != "" {
+					t.Errorf("released: %v, %v", tr.Annotations, err)
+				}
+			}
+			server.fault(p, "")
+			began := time.Now()
+			p.archived(tr.Name)
+			t.Logf("archived %s after the store was back", time.Since(began).Round(100*time.Millisecond))
+			p.eventually("nothing to wait", func() (bool, error) { return a.waits(t) == 0, nil })
+		})
+	}
+	a.fsck(p, 11)
+}
+
+// waits returns how many runs wait because a phase failed.
+func (a *archivist) waits(t *testing.T) float64 {
+	t.Helper()
+	sum := 0.
+	for _, phase := range []string{"snapshot", "record", "logs", "events", "commit", "index", "release"} {
+		sum += a.metric(t, "indelible_archive_waiting_runs", phase)
+	}
+	return sum
+}
+
+// A store that is gone for ten minutes (in the long form) holds runs for so long, and loses none.
+func TestArchiveAfterALongOutage(t *testing.T) {
+	p, server := newLongPlace(t, 25*time.Minute), newS3(t)
+	a := newArchivist(t, server.open(t), archiver.Follow)
+	server.fault(p, "gone")
+	for _, name := range []string{"run-1", "run-2", "run-3"} {
+		p.create(strings.Replace(a.mine(taskRunOf("- {name: text}", "printf true > $(results.text.path)")), "name: run}", "name: "+name+"}", 1))
+	}
+	for _, name := range []string{"run-1", "run-2", "run-3"} {
+		p.taskRun(name)
+	}
+	p.kubectl("delete", "taskrun", "run-1", "-n", p.namespace, "--wait=false")
+	outage := time.Duration(often(600, 5)) * time.Second
+	p.eventually("the outage to last", func() (bool, error) {
+		return a.metric(t, "indelible_archive_oldest_waiting_seconds", "commit")+a.metric(t, "indelible_archive_oldest_waiting_seconds", "logs") > outage.Seconds(), nil
+	})
+	if tr, err := cluster.TaskRun(p.ctx, p.namespace, "run-1"); err != nil || tr.DeletionTimestamp.IsZero() {
+		t.Errorf("the deleted run did not stay: %v", err)
+	}
+	server.fault(p, "")
+	p.gone("run-1")
+	p.archived("run-2")
+	p.archived("run-3")
+	a.fsck(p, 3)
+}
