@@ -63,7 +63,7 @@ func (b *bench) startArchiver(ctx context.Context, name string, s setting) (*pro
 	p.metrics = "http://" + addresses[0] + "/metrics"
 	p.cmd = exec.Command(b.archiver, "run", "--class="+b.class, "--leader-elect=false", "--kubeconfig="+os.Getenv("KUBECONFIG"), "--config="+file,
 		"--spool="+filepath.Join(p.folder, "spool"), "--metrics-address="+addresses[0], "--health-address="+addresses[1])
-	p.cmd.Env = append(append(os.Environ(), "GOMEMLIMIT=130MiB"), s.environment...)
+	p.cmd.Env = append(append(os.Environ(), "GOGC=50", "GOMEMLIMIT=130MiB"), s.environment...)
 	if p.log, err = os.Create(filepath.Join(p.folder, "log")); err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ const (
 	workers = 24
 	// memory is what runs that are worked on may take together, in bytes, and perRun what one takes beside five times its size:
 	// it is read, cut, decoded, compressed and sent.
-	memory = 40 << 20
+	memory = 24 << 20
 	perRun = 256 << 10
 	// firstRetry and lastRetry bound the pauses between attempts.
 	firstRetry, lastRetry = 200 * time.Millisecond, 30 * time.Second
