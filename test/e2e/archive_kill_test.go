@@ -11,8 +11,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 )
 
 // process is an archiver in a process of its own, which can be killed.
@@ -111,7 +109,7 @@ func (a *testArchive) released(p *place) {
 	there := a.uids(p)
 	for i := range list.Items {
 		tr := &list.Items[i]
-		if !strings.Contains(strings.Join(tr.Finalizers, ","), archiver.Finalizer) && !there[string(tr.UID)] {
+		if tr.Annotations[archivedAt] != "" && !there[string(tr.UID)] {
 			p.t.Errorf("%s is released, and not in the archive", tr.Name)
 		}
 	}

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -47,8 +48,10 @@ func newS3(t *testing.T) *s3 {
 		_ = in.Close()
 		_ = cmd.Wait()
 	})
-	s := &s3{}
-	if err := json.NewDecoder(out).Decode(s); err != nil {
+	s, lines := &s3{}, bufio.NewScanner(out)
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "{") { // the server has something to say before
+	}
+	if err := json.Unmarshal(lines.Bytes(), s); err != nil {
 		t.Fatal(err)
 	}
 	for name, value := range s.Environment {

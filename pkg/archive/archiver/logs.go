@@ -134,6 +134,9 @@ func (u *upload) followed(ctx context.Context, t *tail, pod *corev1.Pod, p manif
 	state := containerState(pod, p.Container)
 	switch {
 	case state != nil && state.Terminated != nil:
+		if !pod.DeletionTimestamp.IsZero() {
+			t.settle(ctx, rotationCheck) // the pod may be gone before a stream of our own has begun; the kubelet ends this one
+		}
 		if err := t.finish(ctx); err != nil {
 			return fmt.Errorf("read the rest of the log: %w", err)
 		}

@@ -119,15 +119,22 @@ func (t *tail) finish(ctx context.Context) error {
 	return nil
 }
 
-// await gives the stream of a pod that is gone the time to end by itself.
+// await gives the stream of a pod that is gone the time to end by itself, and ends it then.
 func (t *tail) await(ctx context.Context, timeout time.Duration) {
-	select {
-	case <-t.done:
-	case <-time.After(timeout):
-	case <-ctx.Done():
-	}
+	t.settle(ctx, timeout)
 	t.stop()
 	<-t.done
+}
+
+// settle gives the stream the time to end by itself.
+func (t *tail) settle(ctx context.Context, timeout time.Duration) {
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-t.done:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // ended says whether the stream has ended.
