@@ -28,14 +28,14 @@ func TestArchiveOfARotatedLog(t *testing.T) {
 	p := newLongPlace(t, 15*time.Minute)
 	followed, collected := newArchivist(t, directory(t), archiver.Follow), newArchivist(t, directory(t), archiver.Collect)
 	// Each piece is more than the 10 MiB after which the kubelet rotates, which it looks at every 10 s.
-	pieces, numbers := often(14, 2), 2_000_000
-	script := fmt.Sprintf("for i in $(seq %d); do seq %d; sleep 12; done; echo end", pieces, numbers)
+	pieces, lines := often(14, 2), 15_000
+	script := fmt.Sprintf(`for i in $(seq %d); do awk 'BEGIN{for(i=1;i<=%d;i++) printf "%%01000d\n", i}'; sleep 12; done; echo end`, pieces, lines)
 	p.create(followed.mine(taskRunOf("- {name: text}", script)))
 	p.create(strings.Replace(collected.mine(taskRunOf("- {name: text}", script)), "name: run}", "name: run-collected}", 1))
 	var want bytes.Buffer
 	for range pieces {
-		for i := range numbers {
-			fmt.Fprintln(&want, i+1)
+		for i := range lines {
+			fmt.Fprintf(&want, "%01000d\n", i+1)
 		}
 	}
 	want.WriteString("end\n")

@@ -122,9 +122,8 @@ func (u *upload) collected(ctx context.Context, pod *corev1.Pod, p manifest.Part
 		u.missing(p, "the kubelet had no log")
 		return nil
 	}
-	if err == nil && p.State == manifest.Complete && !started.IsZero() && lines.first.Sub(started) > rotationCheck {
-		stored := &u.parts[len(u.parts)-1]
-		stored.State, stored.Reason = manifest.Truncated, "the beginning may have been rotated away: the first line came "+lines.first.Sub(started).Round(time.Second).String()+" after the container"
+	if err == nil && !started.IsZero() {
+		u.maybeRotated(lines.first, started)
 	}
 	return err
 }
@@ -153,7 +152,33 @@ func (u *upload) followed(ctx context.Context, t *tail, pod *corev1.Pod, p manif
 	if reason != "" {
 		p.State, p.Reason = manifest.Truncated, reason
 	}
-	return u.part(ctx, p, logName(p), newUnstamped(content))
+	lines := newUnstamped(content)
+	err = u.part(ctx, p, logName(p), lines)
+	if started := startOf(state); err == nil && t.late(started) {
+		u.maybeRotated(lines.first, started)
+	}
+	return err
+}
+
+// maybeRotated marks the log that was stored last as truncated if its first line came so late that others may have been before it.
+func (u *upload) maybeRotated(first, started time.Time) {
+	late := first.Sub(started)
+	if p := &u.parts[len(u.parts)-1]; p.State == manifest.Complete && late > rotationCheck {
+		p.State, p.Reason = manifest.Truncated, "the beginning may have been rotated away: the first line came "+late.Round(time.Second).String()+" after the container"
+	}
+}
+
+// startOf returns when a container began to run, zero if that is not known.
+func startOf(state *corev1.ContainerState) time.Time {
+	switch {
+	case state == nil:
+		return time.Time{}
+	case state.Terminated != nil:
+		return state.Terminated.StartedAt.Time
+	case state.Running != nil:
+		return state.Running.StartedAt.Time
+	}
+	return time.Time{}
 }
 
 // tail returns what follows a container's log, nil if nothing does.

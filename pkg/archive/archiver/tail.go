@@ -17,9 +17,14 @@ import (
 
 // streamPauses are how long a stream is left alone that broke, and one that ended while the container, as far as the API server
 // knows, goes on.
-type streamPauses struct{ broken, ended time.Duration }
+// stall is after how long without a line a stream is opened anew that has given much: a kubelet that still reads from the
+// beginning when it rotates the log goes on with the file that it has, and never comes to the next one.
+type streamPauses struct{ broken, ended, stall time.Duration }
 
-var defaultPauses = streamPauses{broken: time.Second, ended: 300 * time.Millisecond}
+var defaultPauses = streamPauses{broken: time.Second, ended: 300 * time.Millisecond, stall: 1500 * time.Millisecond}
+
+// rotatable is what a stream has to give for that, in bytes: the kubelet rotates after ten times as much by default.
+const rotatable = 1 << 20
 
 // tail is one container's log, read as it grows, with timestamps, into a file. run owns all fields until done is closed; after
 // that, whoever archives the run does.
@@ -38,6 +43,14 @@ type tail struct {
 	// last is the time of the last whole line, same how many lines before it, and itself, have that time.
 	last time.Time
 	same int
+	// before is what last and same were before the last line that began: it may not be whole.
+	before mark
+	// opened is when the first stream was.
+	opened time.Time
+	// drained says that the stream before has given all of the file that it read from, and then nothing for a while.
+	drained bool
+	// gap says that lines may be missing between two streams: the kubelet has rotated the file that the first one read.
+	gap bool
 	// complete says that the container has ended and all of its log is in the file. failure says why it is not, for people.
 	complete bool
 	failure  string
@@ -61,6 +74,9 @@ func (t *tail) run() {
 		err := t.read(t.ctx, true)
 		pause := t.pauses.ended
 		switch {
+		case errors.Is(err, errStalled):
+			t.drained, t.failure = true, ""
+			continue
 		case apierrors.IsNotFound(err):
 			t.gone()
 			return
@@ -159,6 +175,9 @@ func (t *tail) open() (io.ReadCloser, string, error) {
 			reason = "the pod was gone before the end of its log was read"
 		}
 	}
+	if t.ended() && t.gap && reason == "" {
+		reason = "lines may be missing in the middle: the kubelet rotated the log faster than it could be read"
+	}
 	file, err := os.Open(t.path)
 	if err != nil {
 		return nil, "", err
@@ -166,26 +185,44 @@ func (t *tail) open() (io.ReadCloser, string, error) {
 	return file, reason, nil
 }
 
+// late says whether the first stream was opened so late that the first line may have been rotated away.
+func (t *tail) late(started time.Time) bool {
+	return !started.IsZero() && !t.opened.IsZero() && t.opened.Sub(started) > rotationCheck
+}
+
 // read reads the log from where the file ends. With follow it goes on until the container has ended, or the stream breaks.
 func (t *tail) read(ctx context.Context, follow bool) error {
+	if err := t.cut(); err != nil {
+		return t.spoolFailed(err)
+	}
 	options := &corev1.PodLogOptions{Container: t.key.container, Follow: follow, Timestamps: true}
 	if !t.last.IsZero() {
 		since := metav1.NewTime(t.last) // whole seconds: what is in the file already is left out below
 		options.SinceTime = &since
 	}
-	if err := t.cut(); err != nil {
-		return t.spoolFailed(err)
-	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	stream, err := t.kube.CoreV1().Pods(t.namespace).GetLogs(t.key.pod, options).Stream(ctx)
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
-	return t.copy(stream)
+	if t.opened.IsZero() {
+		t.opened = time.Now()
+	}
+	// Of what is in the next file only the first could have come before it, if not too much time has passed since.
+	adjacent := t.drained && time.Since(t.last) < rotationCheck-time.Second
+	t.drained = false
+	watched := newStallReader(stream, t.pauses.stall, cancel)
+	err = t.copy(watched, adjacent)
+	if watched.stalled.Load() {
+		return errStalled
+	}
+	return err
 }
 
 // copy appends the lines of a stream that the file has not.
-func (t *tail) copy(stream io.Reader) error {
+func (t *tail) copy(stream io.Reader, adjacent bool) error {
 	from, to := bufio.NewReaderSize(stream, 32<<10), bufio.NewWriterSize(t.file, 32<<10)
 	skip := skipper{last: t.last, same: t.same}
 	inLine, skipping := false, false
@@ -198,6 +235,8 @@ func (t *tail) copy(stream io.Reader) error {
 			}
 			skipping = skip.skips(at)
 			if !skipping {
+				t.gap = t.gap || !skip.seen && !adjacent && !skip.last.IsZero()
+				skip.seen = true
 				t.began(at)
 			}
 		}
@@ -222,8 +261,15 @@ func (t *tail) copy(stream io.Reader) error {
 	}
 }
 
+// mark is a place between lines: the time of the line before it, and how many lines in a row have that.
+type mark struct {
+	last time.Time
+	same int
+}
+
 // began notes the time of the line that comes next.
 func (t *tail) began(at time.Time) {
+	t.before = mark{t.last, t.same}
 	if !at.Equal(t.last) {
 		t.same = 0
 	}
@@ -247,15 +293,18 @@ func (t *tail) append(to io.Writer, line []byte, inLine bool) error {
 type skipper struct {
 	last time.Time
 	same int
+	// seen says that the last line of the earlier reading was there: what follows follows it.
+	seen bool
 }
 
 func (s *skipper) skips(at time.Time) bool {
 	switch {
 	case s.last.IsZero() || at.After(s.last):
 		return false
-	case at.Equal(s.last) && s.same == 0:
-		return false
 	case at.Equal(s.last):
+		if s.seen = true; s.same == 0 {
+			return false
+		}
 		s.same--
 	}
 	return true
@@ -266,10 +315,7 @@ func (t *tail) cut() error {
 	if t.size == t.lineEnd {
 		return nil
 	}
-	if t.same--; t.same == 0 {
-		// The part was the only line of its time, and what came before it is not known any more: everything is.
-		t.last = t.last.Add(-time.Nanosecond)
-	}
+	t.last, t.same = t.before.last, t.before.same
 	t.spooled.Add(t.lineEnd - t.size)
 	t.size = t.lineEnd
 	return errors.Join(t.file.Truncate(t.size), seekEnd(t.file))
@@ -293,7 +339,7 @@ func (t *tail) load() error {
 		if len(line) > 0 && !inLine {
 			at, _, err := cutStamp(line)
 			if err != nil {
-				t.same++ // a line that was cut off within its timestamp: cut takes it for one of the last time
+				t.before = mark{t.last, t.same} // of a line that was cut off within its timestamp
 				break
 			}
 			t.began(at)

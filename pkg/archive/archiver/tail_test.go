@@ -1,6 +1,7 @@
 package archiver
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -80,7 +81,7 @@ func newTestFollower(t *testing.T, k *fakeKubelet, spool string) *follower {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.pauses = streamPauses{time.Millisecond, time.Millisecond}
+	f.pauses = streamPauses{time.Millisecond, time.Millisecond, time.Minute}
 	t.Cleanup(f.close)
 	return f
 }
@@ -160,6 +161,37 @@ func TestTailOfAPodThatIsGone(t *testing.T) {
 	got, reason := contentOf(t, tail)
 	if got != "one\n" || !strings.Contains(reason, "gone before the end") {
 		t.Errorf("got %q, %q", got, reason)
+	}
+}
+
+// A log that was rotated between two streams has lines that nobody has read: it does not pass for whole.
+func TestTailFindsGaps(t *testing.T) {
+	lines, _ := testLines()
+	spool := t.TempDir()
+	k := &fakeKubelet{lines: lines[4:], state: "terminated"}
+	f := newTestFollower(t, k, spool)
+	if err := os.WriteFile(spool+"/"+testKey.file(), []byte(strings.Join(lines[:2], "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tail := f.tail("ns", testKey)
+	if err := tail.finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, reason := contentOf(t, tail); !strings.Contains(reason, "missing in the middle") {
+		t.Errorf("reason %q", reason)
+	}
+}
+
+func TestStallReader(t *testing.T) {
+	stream, writer := io.Pipe()
+	stalled := newStallReader(stream, time.Millisecond, func() { _ = writer.CloseWithError(io.ErrClosedPipe) })
+	go func() {
+		for range 17 {
+			_, _ = writer.Write(make([]byte, 64<<10))
+		}
+	}()
+	if n, err := io.Copy(io.Discard, stalled); n < rotatable || !errors.Is(err, io.ErrClosedPipe) || !stalled.stalled.Load() {
+		t.Errorf("%d bytes, %v, stalled %v", n, err, stalled.stalled.Load())
 	}
 }
 
