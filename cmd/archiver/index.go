@@ -9,7 +9,7 @@ import (
 )
 
 func newIndex(c *common) *cobra.Command {
-	cmd := &cobra.Command{Use: "index", Short: "Look after the index", Args: usage(cobra.NoArgs)}
+	cmd := &cobra.Command{Use: "index", Short: "Look after the index", Args: usage(cobra.NoArgs), RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(newIndexMake(c, "sync", "Add to the index what is in the archive, and delete from it what is not", index.Sync),
 		newIndexMake(c, "rebuild", "Empty the index, and make it anew from the archive", index.Rebuild))
 	return cmd

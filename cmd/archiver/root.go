@@ -81,6 +81,7 @@ Exit codes: 0 done, 1 could not be done, 2 wrong command line, 3 fsck has found 
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          usage(cobra.NoArgs),
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)

@@ -62,7 +62,7 @@ func newS3(t *testing.T) *s3 {
 
 func (s *s3) open(t *testing.T) store.Store {
 	t.Helper()
-	opened, err := cloud.Open(t.Context(), s.Store)
+	opened, err := cloud.Open(t.Context(), s.Store+"&timeout=4s")
 	if err != nil {
 		t.Fatal(err)
 	}

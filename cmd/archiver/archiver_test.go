@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/indelible-ci/indelible/pkg/archive/index"
+	"github.com/indelible-ci/indelible/pkg/archive/layout"
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
+)
+
+// madeArchive is an archive in a directory with one TaskRun, team/build, and a configuration that names it.
+type madeArchive struct {
+	root, config string
+	commit       string
+	log          string
+}
+
+const record = `{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"build","namespace":"team","uid":"u1"}}`
+
+func makeArchive(t *testing.T) *madeArchive {
+	t.Helper()
+	a := &madeArchive{root: t.TempDir()}
+	s, err := store.NewDirectory(a.root)
+	must(t, err)
+	created := time.Date(2025, 11, 20, 10, 42, 11, 0, time.UTC)
+	const cluster layout.Cluster = "prod"
+	key, err := cluster.Part(layout.Run{Created: created, UID: "u1"}, "k3v9x2m4q8", "log-0-step-a.txt")
+	must(t, err)
+	raw, stored, err := manifest.Store(t.Context(), s, key, strings.NewReader("hello\n"))
+	must(t, err)
+	c := &manifest.Commit{
+		Cluster: string(cluster), Versions: manifest.Versions{Archiver: "v1"}, CommittedAt: created.Add(time.Minute),
+		Run: manifest.Run{APIVersion: "tekton.dev/v1", Kind: "TaskRun", Namespace: "team", Name: "build", UID: "u1", Created: created, Status: "True", Reason: "Succeeded", Result: "r1"},
+		Parts: []manifest.Part{
+			manifest.InlinePart(manifest.Record, []byte(record)),
+			{Type: manifest.Log, State: manifest.Complete, Container: "step-a", Key: key, Content: &raw, Stored: &stored},
+			{Type: manifest.Log, State: manifest.Missing, Reason: "the pod was gone", Container: "step-b"},
+			manifest.InlinePart(manifest.Events, []byte(`{"kind":"EventList","items":[]}`)),
+		},
+	}
+	data, err := manifest.Encode(c)
+	must(t, err)
+	commit, err := c.Key()
+	must(t, err)
+	must(t, s.Create(t.Context(), commit, bytes.NewReader(data)))
+	database := filepath.Join(t.TempDir(), "index.db")
+	x, err := index.Open(t.Context(), "sqlite://"+database)
+	must(t, err)
+	must(t, x.Put(t.Context(), index.Row{Commit: c, Record: []byte(record)}))
+	must(t, x.Close())
+	a.config = filepath.Join(t.TempDir(), "config.yaml")
+	must(t, os.WriteFile(a.config, fmt.Appendf(nil, `{apiVersion: config.indelible.dev/v1alpha1, kind: Configuration, publisher: {image: none},
+archive: {cluster: prod, store: "file://%s", index: "sqlite://%s", retention: [{name: old, after: 24h, status: [Succeeded]}]}}`, a.root, database), 0o600))
+	a.commit, a.log = filepath.Join(a.root, commit), filepath.Join(a.root, key)
+	return a
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run runs the command on the archive, away from any cluster.
+func (a *madeArchive) run(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = execute(t.Context(), append(args, "--config", a.config, "--kubeconfig", "/there/is/none"), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestCommands(t *testing.T) {
+	for name, test := range map[string]struct {
+		args           []string
+		code           int
+		stdout, stderr string
+	}{
+		"get shows a summary":            {[]string{"get", "team/build"}, 0, "log step-a, attempt 1:  complete, 6 bytes", ""},
+		"get shows what is missing":      {[]string{"get", "team/build"}, 0, "missing: the pod was gone", ""},
+		"get gives the run":              {[]string{"get", "team/build", "-o", "json"}, 0, record + "\n", ""},
+		"get gives the log":              {[]string{"get", "team/build", "--log"}, 0, "hello\n", "step-b, attempt 1, is missing: the pod was gone"},
+		"get gives a step's log":         {[]string{"get", "team/build", "--log", "--step", "a"}, 0, "hello\n", ""},
+		"get gives events":               {[]string{"get", "team/build", "--events"}, 0, `{"kind":"EventList","items":[]}`, ""},
+		"get knows no other run":         {[]string{"get", "team/other"}, 1, "", "no such run in the archive"},
+		"get knows no other kind":        {[]string{"get", "team/build", "--kind", "PipelineRun"}, 1, "", "no such run in the archive"},
+		"get knows no other step":        {[]string{"get", "team/build", "--log", "--step", "x"}, 1, "", "no such log"},
+		"get wants a namespace":          {[]string{"get", "build"}, 2, "", "NAMESPACE/NAME"},
+		"get wants one run":              {[]string{"get"}, 2, "", "--help"},
+		"get wants a form that it knows": {[]string{"get", "team/build", "-o", "yaml"}, 2, "", "must be summary or json"},
+		"fsck finds nothing wrong":       {[]string{"fsck", "--archive-only"}, 0, "1 runs, 1 parts", ""},
+		"fsck wants to ask the cluster":  {[]string{"fsck"}, 1, "", "--archive-only"},
+		"index sync has nothing to do":   {[]string{"index", "sync"}, 0, "0 rows added", ""},
+		"index rebuild makes it anew":    {[]string{"index", "rebuild"}, 0, "1 rows added", ""},
+		"hold wants a reason":            {[]string{"hold", "team/build"}, 2, "", "--reason"},
+		"hold holds":                     {[]string{"hold", "team/build", "--reason", "audit"}, 0, "is held: audit", ""},
+		"an unknown command is refused":  {[]string{"frobnicate"}, 2, "", "frobnicate"},
+		"an unknown flag is refused":     {[]string{"fsck", "--frobnicate"}, 2, "", "frobnicate"},
+		"help is given":                  {[]string{"get", "--help"}, 0, "Of several runs that had the name", ""},
+		"completion is given":            {[]string{"completion", "bash"}, 0, "complete", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, stdout, stderr := makeArchive(t).run(t, test.args...)
+			if code != test.code || !strings.Contains(stdout, test.stdout) || !strings.Contains(stderr, test.stderr) {
+				t.Errorf("code %d, want %d\nstdout: %s\nstderr: %s", code, test.code, stdout, stderr)
+			}
+		})
+	}
+}
+
+// Damage is named, has an exit code of its own, and is never served.
+func TestDamage(t *testing.T) {
+	a := makeArchive(t)
+	data, err := os.ReadFile(a.log)
+	must(t, err)
+	data[len(data)-5] ^= 1
+	must(t, os.WriteFile(a.log, data, 0o600))
+	if code, stdout, _ := a.run(t, "fsck", "--archive-only"); code != exitDamaged || !strings.Contains(stdout, "damaged part") {
+		t.Errorf("fsck: code %d\n%s", code, stdout)
+	}
+	if code, _, stderr := a.run(t, "get", "team/build", "--log"); code != exitFailed || !strings.Contains(stderr, manifest.ErrDamaged.Error()) {
+		t.Errorf("get: code %d\n%s", code, stderr)
+	}
+}
+
+// Retention shows before it deletes, and deletes nothing that is held.
+func TestRetentionCommand(t *testing.T) {
+	a := makeArchive(t)
+	there := func() bool { _, err := os.Stat(a.commit); return err == nil }
+	if _, stdout, _ := a.run(t, "retention"); !strings.Contains(stdout, "1 runs would be deleted") || !there() {
+		t.Errorf("dry run: %s", stdout)
+	}
+	a.run(t, "hold", "team/build", "--reason", "audit")
+	if _, stdout, _ := a.run(t, "retention", "--dry-run=false"); !strings.Contains(stdout, "0 runs deleted") || !there() {
+		t.Errorf("held: %s", stdout)
+	}
+	a.run(t, "hold", "team/build", "--release")
+	if code, stdout, stderr := a.run(t, "retention", "--dry-run=false"); code != 0 || !strings.Contains(stdout, "1 runs deleted") || there() {
+		t.Errorf("code %d: %s%s", code, stdout, stderr)
+	}
+	if code, _, _ := a.run(t, "get", "team/build"); code != exitFailed {
+		t.Errorf("it is still to be had: code %d", code)
+	}
+}
+
+// The record is given byte for byte: jq and kubectl read it.
+func TestRecordIsJSON(t *testing.T) {
+	_, stdout, _ := makeArchive(t).run(t, "get", "team/build", "-o", "json")
+	if !json.Valid([]byte(stdout)) {
+		t.Errorf("no JSON: %s", stdout)
+	}
+}
