@@ -61,7 +61,7 @@ func (b *bench) startArchiver(ctx context.Context, name string, s setting) (*pro
 		return nil, err
 	}
 	p.metrics = "http://" + addresses[0] + "/metrics"
-	p.cmd = exec.Command(b.archiver, "run", "--class="+b.class, "--leader-elect=false", "--kubeconfig="+os.Getenv("KUBECONFIG"), "--config="+file,
+	p.cmd = exec.Command(b.archiver, "run", "--class="+b.class, "--leader-elect=false", "--kubeconfig="+os.Getenv("KUBECONFIG"), "--config="+file, //nolint:gosec // G702: the archiver that is measured
 		"--spool="+filepath.Join(p.folder, "spool"), "--metrics-address="+addresses[0], "--health-address="+addresses[1])
 	p.cmd.Env = append(append(os.Environ(), "GOGC=50", "GOMEMLIMIT=130MiB"), s.environment...)
 	if p.log, err = os.Create(filepath.Join(p.folder, "log")); err != nil {
@@ -185,7 +185,7 @@ func (b *bench) startS3(name string) (*s3Server, error) {
 		Environment   map[string]string
 	}
 	text := bufio.NewScanner(stdout)
-	for text.Scan() && !strings.HasPrefix(text.Text(), "{") { //nolint:revive // the gateway has something to say before
+	for text.Scan() && !strings.HasPrefix(text.Text(), "{") { // the gateway has something to say before
 	}
 	if err := errors.Join(text.Err(), json.Unmarshal(text.Bytes(), &said)); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting an S3 server: %w", err), stdin.Close(), cmd.Wait())

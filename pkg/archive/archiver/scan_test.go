@@ -103,7 +103,7 @@ func TestStreamThatIsStopped(t *testing.T) {
 	if _, err := to.Write([]byte("\n")); err == nil {
 		t.Error("the connection is still read")
 	}
-	for range s.ResultChan() { //nolint:revive // until it is closed
+	for range s.ResultChan() { // until it is closed
 	}
 	var _ watch.Interface = s
 }

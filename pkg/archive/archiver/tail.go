@@ -67,7 +67,7 @@ func newTail(f *follower, namespace string, key tailKey) *tail {
 // run follows until the container has ended, the pod is gone, or nobody wants it any more.
 func (t *tail) run() {
 	if err := t.load(); err != nil {
-		t.spoolFailed(err)
+		_ = t.spoolFailed(err)
 		return
 	}
 	for t.ctx.Err() == nil && !t.broken {

@@ -204,8 +204,10 @@ func TestFollowerIsBounded(t *testing.T) {
 		t.Error("a third stream")
 	}
 	<-f.slots
-	if !f.follow("ns", testKey) || !f.follow("ns", testKey) {
-		t.Error("no second stream, or the same log is followed twice")
+	for range 2 {
+		if !f.follow("ns", testKey) {
+			t.Error("no second stream, or the same log needs another")
+		}
 	}
 	f.forget("uid")
 	if f.tail("ns", testKey) != nil {

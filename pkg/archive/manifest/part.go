@@ -242,7 +242,7 @@ func (r *unpackingReader) Read(p []byte) (int, error) {
 }
 
 func (r *unpackingReader) Close() error {
-	r.pipeline.close()
+	r.close()
 	err := r.object.Close() // ends a read that waits
 	<-r.read
 	return err
