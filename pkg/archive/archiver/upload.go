@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
 // upload is one attempt to store a run. Its parts have keys of their own, so that it never meets another attempt's but in the commit.
@@ -54,7 +55,8 @@ func (u *upload) part(ctx context.Context, p manifest.Part, name string, content
 		return err
 	}
 	raw, stored, err := manifest.Store(ctx, u.Store, key, content)
-	if err != nil {
+	// Nobody else has this key: an object there is ours, which verifying shows.
+	if err != nil && !(errors.Is(err, store.ErrExists) && stored.SHA256 != "") {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	p.Key, p.Content, p.Stored = key, &raw, &stored

@@ -14,8 +14,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Store stores content under a key, compressed, in constant memory, and returns its size and the sum of what was sent. That
-// the store holds it is VerifyStored's to say. content is not read any more when Store has returned.
+// Store stores content under a key, compressed, in constant memory, and returns its size and the sum of what was sent, empty if not all
+// of it was. That the store holds it is VerifyStored's to say. With store.ErrExists that may be so, too: a store whose answer was
+// lost tries again, and meets what it has stored. content is not read any more when Store has returned.
 func Store(ctx context.Context, to store.Store, key string, content io.Reader) (raw, stored Sum, err error) {
 	first := blocks.Get().(*block)
 	defer blocks.Put(first)
@@ -30,9 +31,12 @@ func Store(ctx context.Context, to store.Store, key string, content io.Reader) (
 		err = to.Create(ctx, key, packing)
 		err = errors.Join(err, packing.close())
 		raw, stored = Sum{Bytes: packing.raw}, packing.packed.sum()
+		if !packing.ended {
+			raw, stored = Sum{}, Sum{}
+		}
 	}
 	if err != nil {
-		return Sum{}, Sum{}, fmt.Errorf("store part: %w", err)
+		return raw, stored, fmt.Errorf("store part: %w", err)
 	}
 	return raw, stored, nil
 }
@@ -58,6 +62,8 @@ type packingReader struct {
 	// current is what Read gives the rest of.
 	current *block
 	rest    []byte
+	// ended says that all has been given.
+	ended bool
 	// read is closed when the goroutine is done with the content; failed is its error then.
 	read   chan struct{}
 	failed error
@@ -96,6 +102,7 @@ func (r *packingReader) Read(p []byte) (int, error) {
 			if <-r.read; r.failed != nil {
 				return 0, r.failed
 			}
+			r.ended = true
 			return 0, io.EOF
 		}
 		r.raw += int64(len(r.current.in))
