@@ -22,6 +22,8 @@ type upload struct {
 	run    *run
 	writer string
 	parts  []manifest.Part
+	// keys are those that something may have been stored under.
+	keys []string
 	// podUIDs are those of the run's pods that are still there: events are about them, too.
 	podUIDs []types.UID
 }
@@ -54,6 +56,7 @@ func (u *upload) part(ctx context.Context, p manifest.Part, name string, content
 	if err != nil {
 		return err
 	}
+	u.keys = append(u.keys, key)
 	raw, stored, err := manifest.Store(ctx, u.Store, key, content)
 	// Nobody else has this key: an object there is ours, which verifying shows.
 	if err != nil && !(errors.Is(err, store.ErrExists) && stored.SHA256 != "") {
@@ -76,15 +79,15 @@ func (u *upload) missing(p manifest.Part, reason string) {
 // discard deletes what this attempt has stored and the commit does not name: nobody will ever refer to it. What it does not get
 // to, fsck finds.
 func (u *upload) discard(ctx context.Context, c *manifest.Commit) error {
-	named := map[string]bool{"": true}
+	named := map[string]bool{}
 	if c != nil {
 		for i := range c.Parts {
 			named[c.Parts[i].Key] = true
 		}
 	}
 	var failed error
-	for i := range u.parts {
-		if key := u.parts[i].Key; !named[key] {
+	for _, key := range u.keys {
+		if !named[key] {
 			failed = errors.Join(failed, u.Store.Delete(context.WithoutCancel(ctx), key))
 		}
 	}
