@@ -14,9 +14,6 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// idleRuns are made one after the other, each when the one before is archived.
-const idleRuns = 40
-
 const latencyMetric = "indelible_archive_commit_latency_seconds"
 
 // logTask prints a hundred lines, and is archived by the bench's archiver. It has nothing to do with Indelible's results.
@@ -37,7 +34,7 @@ spec:
         done
 `
 
-// latency measures runs of Tekton, one at a time, from when the archiver sees that a run is done to when it is committed and read
+// latency measures runs of Tekton, one at a time, each made when the one before is archived, from when the archiver sees that a run is done to when it is committed and read
 // back: the archiver's own figure, which is exact for one run as the sum of a histogram that has grown by one.
 func (b *bench) latency(ctx context.Context) ([]row, error) {
 	var rows []row
@@ -45,12 +42,12 @@ func (b *bench) latency(ctx context.Context) ([]row, error) {
 		logs, name string
 		target     float64
 	}{{"none", "without logs", 40}, {"follow", "with logs", 100}} {
-		note("%d TaskRuns, one after the other, %s", idleRuns, c.name)
+		note("%d TaskRuns, one after the other, %s", b.idle, c.name)
 		committed, released, err := b.latencies(ctx, "latency-"+c.logs, c.logs)
 		if err != nil {
 			return rows, err
 		}
-		what := "TaskRun seen done → committed and verified, " + c.name + ", idle"
+		what := fmt.Sprintf("TaskRun seen done → committed and verified, %s, idle (%d runs)", c.name, b.idle)
 		rows = append(rows,
 			atMost(what+", p50", ms(quantile(committed, .5)), c.target, "ms"),
 			atMost(what+", p99", ms(quantile(committed, .99)), 500, "ms"),
@@ -71,7 +68,7 @@ func (b *bench) latencies(ctx context.Context, name, logs string) (committed, re
 	if err := b.ready(ctx, p); err != nil {
 		return nil, nil, err
 	}
-	for i := range idleRuns + 1 {
+	for i := range b.idle + 1 {
 		before, err := p.samples(ctx)
 		if err != nil {
 			return nil, nil, err

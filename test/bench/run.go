@@ -28,7 +28,9 @@ type bench struct {
 	archiver, s3 string
 	// class is the label of the runs that are measured, and namespace where they are.
 	class, namespace string
-	out              io.Writer
+	// idle is how many runs of Tekton are measured one after the other.
+	idle int
+	out  io.Writer
 }
 
 // measurement is one of the things that can be measured by itself.
@@ -52,6 +54,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	only := flags.String("only", "", "measurements to make, with commas between; by default all: "+names())
 	folder := flags.String("directory", "", "where archives are made, on the disk to be measured; by default a directory that is removed at the end")
 	archiver := flags.String("archiver", "", "the archiver to measure; by default it is built")
+	idle := flags.Int("idle", 50, "runs of Tekton for latency, with logs and without")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -59,6 +62,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	b.idle = *idle
 	defer os.RemoveAll(b.folder)
 	if err := b.cluster.CreateNamespace(ctx, b.namespace, nil); err != nil {
 		return err

@@ -70,7 +70,8 @@ func TestStream(t *testing.T) {
 		`{"type":"DELETED","object":{"metadata":{"name":1}}}`,
 		`{"type":"ADDED","object":{"metadata":{"name":"cut off"`,
 	}
-	s := newStream(io.NopCloser(strings.NewReader(strings.Join(lines, "\n"))), func(object []byte) (runtime.Object, error) {
+	connection := &closed{Reader: strings.NewReader(strings.Join(lines, "\n"))}
+	s := newStream(connection, func(object []byte) (runtime.Object, error) {
 		s := &sighting{}
 		return s, s.read(object)
 	})
@@ -90,7 +91,18 @@ func TestStream(t *testing.T) {
 	if strings.Join(got, "; ") != strings.Join(want, "; ") {
 		t.Errorf("events %q, want %q", got, want)
 	}
+	if !connection.yes {
+		t.Error("the connection is left open")
+	}
 }
+
+// closed is a connection that notes its end.
+type closed struct {
+	io.Reader
+	yes bool
+}
+
+func (c *closed) Close() error { c.yes = true; return nil }
 
 // A watch that nobody reads from any more ends its connection.
 func TestStreamThatIsStopped(t *testing.T) {
