@@ -127,7 +127,7 @@ func (b *bench) outcome(ctx context.Context, p *process, outcome string, runs in
 
 // fsck has an archive compared with itself, the index, and the runs that say they are in it: what is fast and wrong does not count.
 func (b *bench) fsck(ctx context.Context, folder string, s setting) error {
-	cmd := exec.CommandContext(ctx, b.archiver, "fsck", "--class="+b.class, "--kubeconfig="+os.Getenv("KUBECONFIG"), "--config="+filepath.Join(folder, "config.yaml"))
+	cmd := exec.CommandContext(ctx, b.archiver, "fsck", "--class="+b.class, "--kubeconfig="+os.Getenv("KUBECONFIG"), "--config="+filepath.Join(folder, "config.yaml")) //nolint:gosec // G702: the archiver that is measured
 	cmd.Env = append(os.Environ(), s.environment...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("fsck: %w: %.2000s", err, out)

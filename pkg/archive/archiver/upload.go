@@ -59,7 +59,7 @@ func (u *upload) part(ctx context.Context, p manifest.Part, name string, content
 	u.keys = append(u.keys, key)
 	raw, stored, err := manifest.Store(ctx, u.Store, key, content)
 	// Nobody else has this key: an object there is ours, which verifying shows.
-	if err != nil && !(errors.Is(err, store.ErrExists) && stored.SHA256 != "") {
+	if err != nil && (stored.SHA256 == "" || !errors.Is(err, store.ErrExists)) {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	p.Key, p.Content, p.Stored = key, &raw, &stored
