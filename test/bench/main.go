@@ -2,7 +2,7 @@
 //
 // It starts an archiver of its own, as a process beside the control plane, that archives nothing but the runs made here. On the
 // local cluster of test/cluster finished runs are written straight into etcd, as making a hundred thousand through the API server
-// would take an hour; elsewhere there are fewer, made through the API, and what needs more is left out.
+// would take an hour; elsewhere what needs them is refused.
 package main
 
 import (

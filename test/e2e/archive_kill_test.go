@@ -59,6 +59,7 @@ func (x *archiverProcess) start(t *testing.T, n int) *exec.Cmd {
 // An archiver that is killed again and again, at any moment, loses no run, releases none that is not in the archive, and leaves
 // nothing that fsck calls damage; nor do two that work at the same runs.
 func TestArchiveThroughKills(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	p, a := newLongPlace(t, 15*time.Minute), newTestArchiveIn(t, root)
 	x := newArchiverProcess(t, a, root)

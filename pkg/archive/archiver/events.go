@@ -44,7 +44,7 @@ func (u *upload) events(ctx context.Context) error {
 	return u.json(ctx, manifest.Events, "events.json", list.Bytes())
 }
 
-// eventsAbout waits a moment for the event that ends a run.
+// eventsAbout waits a moment for the event that ends a run. Whether a CustomRun's controller sends one is not known.
 func (u *upload) eventsAbout(ctx context.Context, uids []types.UID) ([]*eventSighting, error) {
 	timeout := time.NewTimer(lastEvent)
 	defer timeout.Stop()
@@ -53,7 +53,7 @@ func (u *upload) eventsAbout(ctx context.Context, uids []types.UID) ([]*eventSig
 		if !synced {
 			return nil, errEventsUnknown
 		}
-		if !u.run.finished() || u.run.deleted || u.run.since(u.Now()) > justFinished || slices.ContainsFunc(found, u.ends) {
+		if !u.run.finished() || u.run.deleted || u.run.Kind == customRunKind || u.run.since(u.Now()) > justFinished || slices.ContainsFunc(found, u.ends) {
 			return found, nil
 		}
 		select {

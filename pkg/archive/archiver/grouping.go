@@ -18,6 +18,7 @@ const (
 	eventListAnnotation = "results.tekton.dev/eventlist"
 	triggersEventID     = "triggers.tekton.dev/triggers-eventid"
 	pipelineRunKind     = "PipelineRun"
+	customRunKind       = "CustomRun"
 	resultNamePattern   = `^([a-z0-9_-]{1,63})/results/([a-z0-9_-]{1,63})$`
 )
 
