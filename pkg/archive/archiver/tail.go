@@ -16,8 +16,7 @@ import (
 )
 
 // streamPauses are how long a stream is left alone that broke, and one that ended while the container, as far as the API server
-// knows, goes on.
-// stall is after how long without a line a stream is opened anew that has given much: a kubelet that still reads from the
+// knows, goes on; stall is after how long without a line a stream is opened anew that has given much: a kubelet that still reads from the
 // beginning when it rotates the log goes on with the file that it has, and never comes to the next one.
 type streamPauses struct{ broken, ended, stall time.Duration }
 
@@ -49,6 +48,8 @@ type tail struct {
 	opened time.Time
 	// drained says that the stream before has given all of the file that it read from, and then nothing for a while.
 	drained bool
+	// given is how many bytes the last stream gave.
+	given int64
 	// gap says that lines may be missing between two streams: the kubelet has rotated the file that the first one read.
 	gap bool
 	// complete says that the container has ended and all of its log is in the file. failure says why it is not, for people.
@@ -81,7 +82,7 @@ func (t *tail) run() {
 			t.gone()
 			return
 		case err == nil && t.containerEnded():
-			t.complete, t.failure = true, ""
+			t.end()
 			return
 		case err != nil:
 			t.failure = "the connection to the kubelet broke"
@@ -96,10 +97,23 @@ func (t *tail) run() {
 	}
 }
 
-// gone decides about a log whose pod is not there any more. One whose stream ended in order before that is whole: the
-// kubelet ends it with the container.
+// end decides about a stream that ended with its container. One that has given much may have ended in a file that was rotated
+// while it was read: what the kubelet has beyond that is read as well.
+func (t *tail) end() {
+	t.failure = ""
+	if t.given >= rotatable {
+		if err := t.read(t.ctx, false); err != nil {
+			t.failure = "the pod was gone before the end of its log was read"
+			return
+		}
+	}
+	t.complete = true
+}
+
+// gone decides about a log whose pod is not there any more. One whose stream ended in order before that, and has not given so much
+// that it may have ended in a file that was rotated, is whole: the kubelet ends it with the container.
 func (t *tail) gone() {
-	if t.size > 0 && t.failure == "" {
+	if t.size > 0 && t.failure == "" && t.given < rotatable {
 		t.complete = true
 		return
 	}
@@ -215,114 +229,10 @@ func (t *tail) read(ctx context.Context, follow bool) error {
 	t.drained = false
 	watched := newStallReader(stream, t.pauses.stall, cancel)
 	err = t.copy(watched, adjacent)
+	t.given = watched.given
 	if watched.stalled.Load() {
 		return errStalled
 	}
-	return err
-}
-
-// copy appends the lines of a stream that the file has not.
-func (t *tail) copy(stream io.Reader, adjacent bool) error {
-	from, to := bufio.NewReaderSize(stream, 32<<10), bufio.NewWriterSize(t.file, 32<<10)
-	skip := skipper{last: t.last, same: t.same}
-	inLine, skipping := false, false
-	for {
-		line, err := from.ReadSlice('\n')
-		if len(line) > 0 && !inLine {
-			at, _, stampErr := cutStamp(line)
-			if stampErr != nil {
-				return errors.Join(stampErr, to.Flush())
-			}
-			skipping = skip.skips(at)
-			if !skipping {
-				t.gap = t.gap || !skip.seen && !adjacent && !skip.last.IsZero()
-				skip.seen = true
-				t.began(at)
-			}
-		}
-		inLine = len(line) > 0 && line[len(line)-1] != '\n'
-		if !skipping {
-			if err := t.append(to, line, inLine); err != nil {
-				return t.spoolFailed(err)
-			}
-		}
-		if from.Buffered() == 0 {
-			if err := to.Flush(); err != nil { // what waits in memory would be lost with the process
-				return t.spoolFailed(err)
-			}
-		}
-		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		}
-	}
-}
-
-// mark is a place between lines: the time of the line before it, and how many lines in a row have that.
-type mark struct {
-	last time.Time
-	same int
-}
-
-// began notes the time of the line that comes next.
-func (t *tail) began(at time.Time) {
-	t.before = mark{t.last, t.same}
-	if !at.Equal(t.last) {
-		t.same = 0
-	}
-	t.last, t.same = at, t.same+1
-}
-
-func (t *tail) append(to io.Writer, line []byte, inLine bool) error {
-	if t.spooled.Load() > MaxSpool {
-		return fmt.Errorf("more than %d bytes of logs wait in the spool", int64(MaxSpool))
-	}
-	n, err := to.Write(line)
-	t.size += int64(n)
-	t.spooled.Add(int64(n))
-	if !inLine {
-		t.lineEnd = t.size
-	}
-	return err
-}
-
-// skipper leaves out lines of an earlier reading: all before the last one's time, and as many of that time as there were.
-type skipper struct {
-	last time.Time
-	same int
-	// seen says that the last line of the earlier reading was there: what follows follows it.
-	seen bool
-}
-
-func (s *skipper) skips(at time.Time) bool {
-	switch {
-	case s.last.IsZero() || at.After(s.last):
-		return false
-	case at.Equal(s.last):
-		if s.seen = true; s.same == 0 {
-			return false
-		}
-		s.same--
-	}
-	return true
-}
-
-// cut takes away the part of a line at the end of the file: it comes again.
-func (t *tail) cut() error {
-	if t.size == t.lineEnd {
-		return nil
-	}
-	t.last, t.same = t.before.last, t.before.same
-	t.spooled.Add(t.lineEnd - t.size)
-	t.size = t.lineEnd
-	return errors.Join(t.file.Truncate(t.size), seekEnd(t.file))
-}
-
-func seekEnd(file *os.File) error {
-	_, err := file.Seek(0, io.SeekEnd)
 	return err
 }
 
