@@ -15,12 +15,14 @@ import (
 // Priorities of runs in the queue. What has just happened comes before what was found at the start, and that all is safe before
 // that the first of it is released.
 const (
-	urgent    = 10
-	backlog   = 0
-	later     = -10
-	whenIdle  = -20
-	unlimited = 0
+	urgent   = 10
+	backlog  = 0
+	later    = -10
+	whenIdle = -20
 )
+
+// atOnce is no delay.
+const atOnce time.Duration = 0
 
 const (
 	// workers bounds how many runs are worked on at a time. They mostly wait: for the API server, the store's disk or network.
@@ -167,9 +169,9 @@ func (c *Controller) saw(s *sighting, priority int) {
 			priority = urgent // somebody waits for it
 		}
 		c.waiting.saw(ref, time.Now(), priority == urgent, s.size)
-		c.add(ref, priority, unlimited)
+		c.add(ref, priority, atOnce)
 	case !s.protected:
-		c.add(ref, priority, unlimited)
+		c.add(ref, priority, atOnce)
 	}
 	if c.follower != nil && !s.finished && !s.optedOut && s.DeletionTimestamp.IsZero() {
 		for _, step := range s.attempt.Steps {
@@ -193,7 +195,7 @@ func (c *Controller) gone(s *sighting) {
 func (c *Controller) tellParents(s *sighting) {
 	for _, parent := range s.parents {
 		if c.waiting.has(parent, waitChildren) {
-			c.add(parent, urgent, unlimited)
+			c.add(parent, urgent, atOnce)
 		}
 	}
 }
@@ -239,7 +241,7 @@ func (c *Controller) handle(ctx context.Context, ref Reference, priority int) {
 		}
 	case Committed:
 		c.waiting.because(ref, "release", "")
-		c.add(ref, later, unlimited)
+		c.add(ref, later, atOnce)
 		return
 	default:
 		c.waiting.done(ref)

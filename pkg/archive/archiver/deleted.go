@@ -68,8 +68,14 @@ func (d *deletedRuns) run(ctx context.Context) {
 			}
 		}
 		err := d.controller.ArchiveDeleted(ctx, object)
-		if err == nil || phaseOf(err) == "snapshot" {
+		switch {
+		case err == nil:
 			d.drop()
+			continue
+		case phaseOf(err) == "snapshot":
+			d.drop()
+			d.controller.Metrics.lost.Inc()
+			d.controller.Log.Error(err, "A deleted run cannot be read, and is lost to the archive")
 			continue
 		}
 		d.controller.Metrics.failures.WithLabelValues(phaseOf(err)).Inc()
