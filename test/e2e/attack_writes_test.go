@@ -55,9 +55,9 @@ func writeNothing(t *testing.T, n int) {
 	}
 	updates := apiServerCount(s.place, etcdUpdates) - before
 	t.Logf("%d writes in %s, %d updates of TaskRuns in etcd", n, took.Round(time.Millisecond), updates)
-	// Other TaskRuns of the cluster may be written meanwhile, and this one's metadata.managedFields once or twice: the API server
+	// Other TaskRuns of the cluster may be written meanwhile, as the archiver does with those of earlier tests, and this one's metadata.managedFields once or twice: the API server
 	// sorts those by the time of each writer's last write, and stores a new order though nothing else is new.
-	if updates > n/100 {
+	if updates > n/20 {
 		t.Errorf("%d writes that add nothing led to %d updates in etcd", n, updates)
 	}
 }
