@@ -116,6 +116,47 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// A PipelineRun's log is its TaskRuns', in order, without those of others in the same Result.
+func TestLogOfAPipelineRun(t *testing.T) {
+	a := makeArchive(t)
+	created := time.Date(2025, 11, 20, 10, 0, 0, 0, time.UTC)
+	a.add(t, "PipelineRun", "release", "p1", "", created, "")
+	a.add(t, "TaskRun", "release-two", "t2", "p1", created.Add(2*time.Second), "two\n")
+	a.add(t, "TaskRun", "release-one", "t1", "p1", created.Add(time.Second), "one\n")
+	a.add(t, "TaskRun", "other", "t3", "p2", created.Add(time.Second), "other\n")
+	if code, stdout, stderr := a.run(t, "get", "team/release", "--log"); code != 0 || stdout != "==> release-one\none\n==> release-two\ntwo\n" {
+		t.Errorf("code %d: %s%s", code, stdout, stderr)
+	}
+}
+
+// add adds a run of the Result r1 that an owner made, with a log if there is one.
+func (a *madeArchive) add(t *testing.T, kind, name, uid, owner string, created time.Time, log string) {
+	t.Helper()
+	s, err := store.NewDirectory(a.root)
+	must(t, err)
+	record := fmt.Appendf(nil, `{"kind":%q,"metadata":{"name":%q,"ownerReferences":[{"kind":"PipelineRun","uid":%q}]}}`, kind, name, owner)
+	c := &manifest.Commit{
+		Cluster: "prod", CommittedAt: created,
+		Run:   manifest.Run{Kind: kind, Namespace: "team", Name: name, UID: uid, Created: created, Status: "True", Result: "r1"},
+		Parts: []manifest.Part{manifest.InlinePart(manifest.Record, record)},
+	}
+	if log != "" {
+		key, err := layout.Cluster("prod").Part(c.ID(), "k3v9x2m4q8", "log-0-step-a.txt")
+		must(t, err)
+		raw, stored, err := manifest.Store(t.Context(), s, key, strings.NewReader(log))
+		must(t, err)
+		c.Parts = append(c.Parts, manifest.Part{Type: manifest.Log, State: manifest.Complete, Container: "step-a", Key: key, Content: &raw, Stored: &stored})
+	}
+	data, err := manifest.Encode(c)
+	must(t, err)
+	commit, err := c.Key()
+	must(t, err)
+	must(t, s.Create(t.Context(), commit, bytes.NewReader(data)))
+	if code, _, stderr := a.run(t, "index", "sync"); code != 0 {
+		t.Fatal(stderr)
+	}
+}
+
 // Damage is named, has an exit code of its own, and is never served.
 func TestDamage(t *testing.T) {
 	a := makeArchive(t)

@@ -47,7 +47,7 @@ object that is damaged is an error.`,
 	flags.StringVar(&o.kind, "kind", "", "TaskRun, PipelineRun or CustomRun; empty: any")
 	flags.StringVar(&o.uid, "uid", "", "the run's UID, where several had the name")
 	flags.StringVarP(&o.output, "output", "o", "summary", "summary or json")
-	flags.BoolVar(&o.log, "log", false, "write the log instead: of all steps in order, or of --step")
+	flags.BoolVar(&o.log, "log", false, "write the log instead: of all steps in order, or of --step; of a PipelineRun, of all its TaskRuns")
 	flags.StringVar(&o.step, "step", "", "with --log: only this step's log, of the last attempt")
 	flags.BoolVar(&o.events, "events", false, "write the events instead, as JSON")
 	cmd.MarkFlagsMutuallyExclusive("log", "events", "output")
@@ -74,6 +74,8 @@ func (o *getOptions) get(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	switch {
+	case o.log && c.Run.Kind == "PipelineRun":
+		return o.pipelineLogs(ctx, a, c, out)
 	case o.log:
 		return o.writeLogs(ctx, a.store, c, out)
 	case o.events:
@@ -145,10 +147,12 @@ func (o *getOptions) writeLogs(ctx context.Context, from store.Store, c *manifes
 		}
 	}
 	if !written {
-		return errors.New("the run has no such log in the archive")
+		return errNoLog
 	}
 	return nil
 }
+
+var errNoLog = errors.New("the run has no such log in the archive")
 
 func lastAttempt(c *manifest.Commit) int {
 	last := 0
