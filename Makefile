@@ -39,7 +39,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false -trimpath
 export CGO_ENABLED := 0
 
 GOBUILD  := go build -ldflags "-s -w -X main.version=$(VERSION)"
-GOTEST    = go test -timeout $(if $(INDELIBLE_LONG),120m,30m)
+GOTEST    = go test -timeout $(if $(INDELIBLE_LONG),180m,60m)
 pushes    = $(foreach i,$(IMAGES),$(LOCAL) push $(i) $(PREFIX)$(basename $(notdir $(i))):$(VERSION) &&) true
 IMAGES   := dist/indelible-webhook.tar dist/indelible-publisher.tar dist/indelible-archiver.tar
 SOURCES  := $(shell find cmd pkg certs -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
