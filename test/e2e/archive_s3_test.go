@@ -108,10 +108,14 @@ func TestArchiveWhileTheStoreFails(t *testing.T) {
 			p := &place{t: t, ctx: p.ctx, namespace: p.namespace}
 			name := "run-" + strings.ReplaceAll(fault.kind, "5xx", "s")
 			server.fault(p, fault.kind)
+			failed := a.failures(t)
 			p.create(strings.Replace(a.mine(taskRunOf("- {name: text}", "seq 1 5000; printf true > $(results.text.path)")), "name: run}", "name: "+name+"}", 1))
 			tr := p.taskRun(name)
 			if !fault.passes {
-				p.eventually("the archiver to fail", func() (bool, error) { return a.waits(t) == 1, nil })
+				p.eventually("the archiver to fail", func() (bool, error) { return a.failures(t) > failed, nil })
+				if fault.kind == "gone" {
+					p.eventually("the metric to say so", func() (bool, error) { return a.waits(t) == 1, nil })
+				}
 				if tr, err := cluster.TaskRun(p.ctx, p.namespace, name); err != nil || tr.Annotations[archivedAt] != "" {
 					t.Errorf("released: %v, %v", tr.Annotations, err)
 				}
@@ -120,18 +124,29 @@ func TestArchiveWhileTheStoreFails(t *testing.T) {
 			began := time.Now()
 			p.archived(tr.Name)
 			t.Logf("archived %s after the store was back", time.Since(began).Round(100*time.Millisecond))
-			p.eventually("nothing to wait", func() (bool, error) { return a.waits(t) == 0, nil })
 		})
 	}
+	p.eventually("nothing to wait", func() (bool, error) { return a.waits(t) == 0, nil })
 	a.fsck(p, 11)
 }
 
 // waits returns how many runs wait because a phase failed.
 func (a *archivist) waits(t *testing.T) float64 {
 	t.Helper()
+	return a.phases(t, "indelible_archive_waiting_runs")
+}
+
+// failures returns how often a phase has failed.
+func (a *archivist) failures(t *testing.T) float64 {
+	t.Helper()
+	return a.phases(t, "indelible_archive_failures_total")
+}
+
+func (a *archivist) phases(t *testing.T, name string) float64 {
+	t.Helper()
 	sum := 0.
 	for _, phase := range []string{"snapshot", "record", "logs", "events", "commit", "index", "release"} {
-		sum += a.metric(t, "indelible_archive_waiting_runs", phase)
+		sum += a.metric(t, name, phase)
 	}
 	return sum
 }
