@@ -51,12 +51,12 @@ demo: cluster-up install ## Start a cluster, install Indelible, pass large resul
 	go run ./test/demo
 
 .PHONY: test
-test: test-unit test-cluster-tool test-oracle test-storage cluster-up install test-e2e cluster-down ## All tests (cold 60 min, warm 16 min)
+test: test-unit test-cluster-tool test-oracle test-storage cluster-up install test-e2e cluster-down ## All tests (cold over an hour, warm about 35 min on two cores)
 
 ##@ Tests
 
 .PHONY: test-unit
-test-unit: compiler postgres ## Unit tests under the race detector (cold 10 min, warm 1 min)
+test-unit: compiler postgres ## Unit tests under the race detector (cold 15 min, warm 4 min)
 	CGO_ENABLED=1 $(GOTEST) -race ./...
 
 # The race detector is the one thing that needs a C compiler.

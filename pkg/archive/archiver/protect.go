@@ -4,16 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+
+	"github.com/indelible-ci/indelible/pkg/result"
 )
 
 // Finalizer keeps a run in the cluster until it is in the archive. The webhook adds it to a run that is created
 // (pkg/admission/protect).
-const Finalizer = "indelible.dev/archive"
+const Finalizer = result.ArchiveKey
 
 // archiveAnnotation on a run, with the value disabled, leaves it alone.
 const (
-	archiveAnnotation = "indelible.dev/archive"
-	disabled          = "disabled"
+	archiveAnnotation = result.ArchiveKey
+	disabled          = result.Disabled
 )
 
 // ClassLabel on a run names the archiver that is to archive it, where there are several: to try another version, say. Runs of a
