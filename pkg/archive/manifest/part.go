@@ -59,65 +59,52 @@ type packingReader struct {
 	*pipeline
 	packed *summer
 	raw    int64
-	// current is what Read gives the rest of.
-	current *block
-	rest    []byte
 	// ended says that all has been given.
 	ended bool
-	// read is closed when the goroutine is done with the content; failed is its error then.
-	read   chan struct{}
-	failed error
 }
 
 func newPackingReader(first *block, content io.Reader) *packingReader {
-	r := &packingReader{pipeline: newPipeline(packBlock), packed: newSummer(), read: make(chan struct{})}
+	r := &packingReader{pipeline: newPipeline(packBlock), packed: newSummer()}
 	begin := &block{in: bytes.Clone(first.in)}
-	go func() {
-		defer close(r.read)
-		defer r.end()
-		for b, err := begin, error(nil); r.put(b); {
-			if err != nil {
-				return
-			}
+	r.produce(func() error {
+		last := false
+		for b := begin; r.put(b) && !last; {
 			b = blocks.Get().(*block)
-			err = b.fill(content)
-			if err != nil && !errors.Is(err, io.EOF) {
-				r.failed = err
-				return
+			err := b.fill(content)
+			if last = errors.Is(err, io.EOF); err != nil && !last {
+				return err
 			}
 			if len(b.in) == 0 {
-				return
+				return nil
 			}
 		}
-	}()
+		return nil
+	})
 	return r
 }
 
 func (r *packingReader) Read(p []byte) (int, error) {
 	for len(r.rest) == 0 {
-		if r.current != nil {
-			blocks.Put(r.current)
+		b, err := r.next()
+		if err != nil {
+			return 0, err
 		}
-		if r.current = r.take(); r.current == nil {
-			if <-r.read; r.failed != nil {
-				return 0, r.failed
-			}
+		if b == nil {
 			r.ended = true
 			return 0, io.EOF
 		}
-		r.raw += int64(len(r.current.in))
-		r.rest = r.current.out
+		r.raw += int64(len(b.in))
+		r.rest = b.out
 	}
-	n := copy(p, r.rest)
+	n := r.read(p)
 	_, _ = r.packed.Write(p[:n])
-	r.rest = r.rest[n:]
 	return n, nil
 }
 
 // close ends the goroutine, and returns why content could not be read.
 func (r *packingReader) close() error {
 	r.pipeline.close()
-	<-r.read
+	<-r.produced
 	return r.failed
 }
 
@@ -174,22 +161,14 @@ func Open(ctx context.Context, from store.Store, p *Part) (io.ReadCloser, error)
 // unpackingReader gives the content of members. A goroutine of its own reads the object, once, and compares it at its end.
 type unpackingReader struct {
 	*pipeline
-	part    *Part
-	object  io.ReadCloser
-	n       int64
-	current *block
-	rest    []byte
-	read    chan struct{}
-	failed  error
+	part   *Part
+	object io.ReadCloser
+	n      int64
 }
 
 func newUnpackingReader(p *Part, object io.ReadCloser) *unpackingReader {
-	r := &unpackingReader{pipeline: newPipeline(unpackBlock), part: p, object: object, read: make(chan struct{})}
-	go func() {
-		defer close(r.read)
-		defer r.end()
-		r.failed = r.members()
-	}()
+	r := &unpackingReader{pipeline: newPipeline(unpackBlock), part: p, object: object}
+	r.produce(r.members)
 	return r
 }
 
@@ -223,25 +202,23 @@ func (r *unpackingReader) members() error {
 
 func (r *unpackingReader) Read(p []byte) (int, error) {
 	for len(r.rest) == 0 {
-		if r.current != nil {
-			blocks.Put(r.current)
+		b, err := r.next()
+		if err != nil {
+			return 0, err
 		}
-		if r.current = r.take(); r.current == nil {
-			if <-r.read; r.failed != nil {
-				return 0, r.failed
-			}
+		if b == nil {
 			if err := r.part.compare("content", Sum{Bytes: r.n}, Sum{Bytes: r.part.Content.Bytes}); err != nil {
 				return 0, err
 			}
 			return 0, io.EOF
 		}
-		if r.current.err != nil {
-			return 0, r.part.damaged(r.current.err)
+		if b.err != nil {
+			return 0, r.part.damaged(b.err)
 		}
-		r.rest = r.current.out
+		r.rest = b.out
 	}
-	n := copy(p, r.rest)
-	r.rest, r.n = r.rest[n:], r.n+int64(n)
+	n := r.read(p)
+	r.n += int64(n)
 	if r.n > r.part.Content.Bytes {
 		return 0, r.part.damaged(fmt.Errorf("more than the %d bytes of its content", r.part.Content.Bytes))
 	}
@@ -251,7 +228,7 @@ func (r *unpackingReader) Read(p []byte) (int, error) {
 func (r *unpackingReader) Close() error {
 	r.close()
 	err := r.object.Close() // ends a read that waits
-	<-r.read
+	<-r.produced
 	return err
 }
 

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// pipeline applies a function to blocks on several cores, and gives the results in order. One goroutine puts, and another takes; at
-// most twice as many blocks as workers are under way, which bounds the memory.
+// pipeline applies a function to blocks on several cores, and gives the results in order. One goroutine, of produce, puts, and another
+// takes; at most twice as many blocks as workers are under way, which bounds the memory.
 type pipeline struct {
 	work  func(*block)
 	order chan *block
@@ -15,6 +15,12 @@ type pipeline struct {
 	// stopped ends what still waits to put, when nobody takes any more.
 	stopped chan struct{}
 	stop    sync.Once
+	// current is the block that was taken last, rest what was not read of it yet.
+	current *block
+	rest    []byte
+	// produced is closed when produce has ended; failed is its error then.
+	produced chan struct{}
+	failed   error
 }
 
 // block is a piece on its way. Whoever has it owns its buffers.
@@ -30,7 +36,17 @@ func newPipeline(work func(*block)) *pipeline {
 	workers := min(runtime.GOMAXPROCS(0), 4)
 	return &pipeline{
 		work: work, order: make(chan *block, workers), slots: make(chan struct{}, workers), stopped: make(chan struct{}),
+		produced: make(chan struct{}),
 	}
+}
+
+// produce runs what puts the blocks.
+func (p *pipeline) produce(all func() error) {
+	go func() {
+		defer close(p.produced)
+		defer close(p.order)
+		p.failed = all()
+	}()
 }
 
 // put starts work on a block; false if nobody takes any more.
@@ -54,16 +70,24 @@ func (p *pipeline) put(b *block) bool {
 	}
 }
 
-// end is called by who puts, after the last block.
-func (p *pipeline) end() { close(p.order) }
-
-// take returns the next block, nil after the last.
-func (p *pipeline) take() *block {
-	b := <-p.order
-	if b != nil {
-		<-b.done
+// next takes a block, nil after the last: err says then why there are no more, if that is not the end.
+func (p *pipeline) next() (b *block, err error) {
+	if p.current != nil {
+		blocks.Put(p.current)
 	}
-	return b
+	if p.current = <-p.order; p.current == nil {
+		<-p.produced
+		return nil, p.failed
+	}
+	<-p.current.done
+	return p.current, nil
+}
+
+// read gives of the rest what fits.
+func (p *pipeline) read(to []byte) int {
+	n := copy(to, p.rest)
+	p.rest = p.rest[n:]
+	return n
 }
 
 // close is called by who takes, when it needs no more.
