@@ -145,7 +145,7 @@ func (a *Archiver) archive(ctx context.Context, ref Reference, release bool) (Re
 	case r.Labels[ClassLabel] != a.Class:
 		return Result{Outcome: Ignored}, nil
 	case r.optedOut():
-		return Result{Outcome: Ignored}, phase("release", a.unprotect(ctx, r))
+		return Result{Outcome: Ignored}, phase("release", a.client.unprotect(ctx, r))
 	case released(r):
 		result, err := a.prune(ctx, r)
 		return result, phase("prune", err)

@@ -88,12 +88,12 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, podName string, p man
 	case state == nil || state.Terminated == nil && state.Running == nil:
 		u.missing(p, "the container did not start")
 	case state.Terminated != nil:
-		return u.collected(ctx, pod, p, state.Terminated.StartedAt.Time)
+		return u.collected(ctx, pod, p, startOf(state))
 	case u.mayGoOn() && u.followNow(pod, p.Container):
 		return &wait{reason: waitLogs, detail: p.Container + " still runs", again: time.Second}
 	default:
 		p.State, p.Reason = manifest.Truncated, "the container still ran"
-		return u.collected(ctx, pod, p, state.Running.StartedAt.Time)
+		return u.collected(ctx, pod, p, startOf(state))
 	}
 	return nil
 }

@@ -33,28 +33,28 @@ func (a *Archiver) protect(ctx context.Context, r *run) error {
 	if r.protected() || !r.DeletionTimestamp.IsZero() {
 		return nil
 	}
-	return a.patch(ctx, r, map[string]any{"finalizers": append(slices.Clone(r.Finalizers), Finalizer)})
+	return a.client.change(ctx, r, map[string]any{"finalizers": append(slices.Clone(r.Finalizers), Finalizer)})
 }
 
 // unprotect takes the finalizer away, without a word about an archive.
-func (a *Archiver) unprotect(ctx context.Context, r *run) error {
+func (c *client) unprotect(ctx context.Context, r *run) error {
 	if !r.protected() {
 		return nil
 	}
-	return a.patch(ctx, r, map[string]any{"finalizers": r.otherFinalizers()})
+	return c.change(ctx, r, map[string]any{"finalizers": r.otherFinalizers()})
 }
 
 func (r *run) otherFinalizers() []string {
 	return slices.DeleteFunc(slices.Clone(r.Finalizers), func(f string) bool { return f == Finalizer })
 }
 
-// patch changes fields of a run's metadata, if the run is still the one that was read and nobody has changed it since: a list of
+// change changes fields of a run's metadata, if the run is still the one that was read and nobody has changed it since: a list of
 // finalizers is written as a whole, and must not bring back one that another has removed.
-func (a *Archiver) patch(ctx context.Context, r *run, metadata map[string]any) error {
+func (c *client) change(ctx context.Context, r *run, metadata map[string]any) error {
 	metadata["uid"], metadata["resourceVersion"] = r.UID, r.ResourceVersion
 	body, err := json.Marshal(map[string]any{"metadata": metadata})
 	if err != nil {
 		return err
 	}
-	return a.client.patch(ctx, r.reference(), body)
+	return c.patch(ctx, r.reference(), body)
 }

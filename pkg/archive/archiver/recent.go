@@ -25,7 +25,6 @@ type recentEvents struct {
 	// synced says that all events of the time before are there; known is closed then.
 	synced bool
 	known  chan struct{}
-	bytes  int
 }
 
 func newRecentEvents() *recentEvents {
@@ -38,7 +37,6 @@ func (e *recentEvents) reset() {
 	e.byObject = map[types.UID]map[types.NamespacedName]*eventSighting{}
 	e.objects = map[types.NamespacedName]types.UID{}
 	e.changed = make(chan struct{})
-	e.bytes = 0
 }
 
 // eventSighting is an event as the watch gave it, without managedFields, and what is looked at of it.
@@ -114,7 +112,6 @@ func (e *recentEvents) put(s *eventSighting) {
 	}
 	of[name] = s
 	e.objects[name] = s.about
-	e.bytes += len(s.raw)
 }
 
 func (e *recentEvents) delete(name types.NamespacedName) {
@@ -130,7 +127,6 @@ func (e *recentEvents) remove(name types.NamespacedName) {
 		return
 	}
 	of := e.byObject[uid]
-	e.bytes -= len(of[name].raw)
 	delete(of, name)
 	delete(e.objects, name)
 	if len(of) == 0 {

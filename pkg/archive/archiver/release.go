@@ -25,7 +25,7 @@ func (r *run) archivedAt() time.Time {
 // the other. A run that is being deleted is gone with it.
 func (a *Archiver) release(ctx context.Context, r *run, c *manifest.Commit) error {
 	parent := r.Namespace + "/results/" + c.Run.Result
-	return a.patch(ctx, r, map[string]any{
+	return a.client.change(ctx, r, map[string]any{
 		"annotations": map[string]string{
 			resultAnnotation:    parent,
 			recordAnnotation:    parent + "/records/" + c.Run.UID,

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -99,19 +98,13 @@ func (c *client) metadata(ctx context.Context, path, next string) (*metav1.Parti
 // releaseOne takes the finalizer off a run, reading it again where somebody has changed it meanwhile.
 func (c *client) releaseOne(ctx context.Context, kind string, m *metav1.PartialObjectMetadata) (bool, error) {
 	ref := Reference{Kind: kind, Namespace: m.Namespace, Name: m.Name}
-	r := &run{ObjectMeta: m.ObjectMeta}
+	r := &run{TypeMeta: metav1.TypeMeta{Kind: kind}, ObjectMeta: m.ObjectMeta}
 	for range conflictTries {
-		if !slices.Contains(r.Finalizers, Finalizer) {
+		if !r.protected() {
 			return false, nil
 		}
-		r.Kind = kind
-		body, err := json.Marshal(map[string]any{"metadata": map[string]any{
-			"uid": r.UID, "resourceVersion": r.ResourceVersion, "finalizers": r.otherFinalizers(),
-		}})
-		if err != nil {
-			return false, err
-		}
-		if err = c.patch(ctx, ref, body); err == nil {
+		err := c.unprotect(ctx, r)
+		if err == nil {
 			return true, nil
 		}
 		if !apierrors.IsConflict(err) {
