@@ -1,48 +1,24 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"io/fs"
-	"net/http"
-	"os"
-	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// gateway is the local cluster's etcd (test/cluster/node), which also speaks JSON.
-const gateway = "https://127.0.0.1:2379/v3/kv/"
-
 // etcd writes objects as the API server stores them.
-type etcd struct{ client *http.Client }
+type etcd struct{ *harness.Etcd }
 
 // openEtcd returns nil if the folder is not the local cluster's.
 func openEtcd(state string) (*etcd, error) {
-	pki := filepath.Join(state, "pki")
-	certificate, err := tls.LoadX509KeyPair(filepath.Join(pki, "kube-apiserver.crt"), filepath.Join(pki, "kube-apiserver.key"))
-	if errors.Is(err, fs.ErrNotExist) {
+	e, err := harness.OpenEtcd(state, writers)
+	if errors.Is(err, harness.ErrNotLocal) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the certificate of etcd's clients: %w", err)
-	}
-	authority, err := os.ReadFile(filepath.Join(pki, "ca.crt"))
-	if err != nil {
-		return nil, fmt.Errorf("reading etcd's CA: %w", err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(authority)
-	return &etcd{&http.Client{Transport: &http.Transport{
-		TLSClientConfig:     &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
-		MaxIdleConnsPerHost: writers,
-	}}}, nil
+	return &etcd{e}, err
 }
 
 // writers are how many requests are under way at a time.
@@ -56,7 +32,7 @@ func (e *etcd) write(ctx context.Context, n int, each func(i int) (key string, v
 		if err != nil {
 			return err
 		}
-		return e.post(ctx, "put", map[string]any{"key": []byte(key), "value": value}, nil)
+		return e.Post(ctx, "kv/put", map[string]any{"key": []byte(key), "value": value}, nil)
 	})
 }
 
@@ -69,11 +45,11 @@ func (e *etcd) deleteBelow(ctx context.Context, prefix string) error {
 			Key []byte `json:"key"`
 		} `json:"kvs"`
 	}
-	if err := e.post(ctx, "range", map[string]any{"key": []byte(prefix), "range_end": end, "keys_only": true}, &found); err != nil {
+	if err := e.Post(ctx, "kv/range", map[string]any{"key": []byte(prefix), "range_end": end, "keys_only": true}, &found); err != nil {
 		return err
 	}
 	return concurrently(ctx, len(found.Kvs), func(ctx context.Context, i int) error {
-		return e.post(ctx, "deleterange", map[string]any{"key": found.Kvs[i].Key}, nil)
+		return e.Post(ctx, "kv/deleterange", map[string]any{"key": found.Kvs[i].Key}, nil)
 	})
 }
 
@@ -88,31 +64,4 @@ func concurrently(ctx context.Context, n int, do func(ctx context.Context, i int
 		all.Go(func() error { return do(ctx, i) })
 	}
 	return all.Wait()
-}
-
-func (e *etcd) post(ctx context.Context, what string, request, answered any) error {
-	body, err := json.Marshal(request)
-	if err != nil {
-		return err
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, gateway+what, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	answer, err := e.client.Do(r)
-	if err != nil {
-		return fmt.Errorf("etcd %s: %w", what, err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err == nil && answer.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %.300s", answer.Status, text)
-	}
-	if err == nil && answered != nil {
-		err = json.Unmarshal(text, answered)
-	}
-	if err != nil {
-		return fmt.Errorf("etcd %s: %w", what, err)
-	}
-	return nil
 }

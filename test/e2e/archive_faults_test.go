@@ -4,10 +4,8 @@ package e2e
 
 import (
 	"bytes"
-	"crypto/tls"
-	"crypto/x509"
+	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +17,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/test/harness"
 )
 
 // A log that the kubelet rotates while the step runs is whole where it was followed; where it was read at the end, what is left of
@@ -163,24 +162,11 @@ func TestArchiveWithAFullEtcd(t *testing.T) {
 // alarm sets or ends etcd's alarm NOSPACE, with which it refuses writes.
 func alarm(p *place, action string) {
 	p.t.Helper()
-	pki := filepath.Join(filepath.Dir(os.Getenv("KUBECONFIG")), "pki")
-	certificate, err := tls.LoadX509KeyPair(filepath.Join(pki, "etcd.crt"), filepath.Join(pki, "etcd.key"))
+	etcd, err := harness.OpenEtcd(filepath.Dir(os.Getenv("KUBECONFIG")), 1)
+	if err == nil {
+		err = etcd.Post(context.Background(), "maintenance/alarm", map[string]string{"action": action, "alarm": "NOSPACE"}, nil) // also after the test's time
+	}
 	if err != nil {
 		p.t.Fatal(err)
-	}
-	ca, err := os.ReadFile(filepath.Join(pki, "ca.crt"))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(ca)
-	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{certificate}}}}
-	response, err := client.Post("https://127.0.0.1:2379/v3/maintenance/alarm", "application/json", strings.NewReader(`{"action":"`+action+`","alarm":"NOSPACE"}`)) //nolint:noctx // Timeout
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	_ = response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		p.t.Fatalf("etcd's alarm: %s", response.Status)
 	}
 }

@@ -21,7 +21,6 @@ import (
 
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/pkg/archive/fsck"
-	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
@@ -230,17 +229,7 @@ func (a *testArchive) want(p *place, ref archiver.Reference, want archiver.Outco
 
 func (a *testArchive) onlyCommit(p *place) *manifest.Commit {
 	p.t.Helper()
-	var commits []*manifest.Commit
-	for info, err := range a.store.List(p.ctx, layout.Cluster("e2e").Commits(), "") {
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		commit, err := manifest.Read(p.ctx, a.store, info.Key)
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		commits = append(commits, commit)
-	}
+	commits := a.commits(p)
 	if len(commits) != 1 {
 		p.t.Fatalf("%d commits, want 1", len(commits))
 	}

@@ -5,7 +5,6 @@ package e2e
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -17,7 +16,6 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
@@ -25,6 +23,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
+	"github.com/indelible-ci/indelible/test/harness"
 )
 
 // archivist is an archiver at work on the cluster, in the test's process, with an archive of its own. It handles the runs that
@@ -83,56 +82,40 @@ func (a *archivist) start(t *testing.T, mode archiver.LogMode) {
 	}
 }
 
+// commits are those of all runs in the archive, in the order of their keys.
+func (a *testArchive) commits(p *place) []*manifest.Commit {
+	p.t.Helper()
+	var all []*manifest.Commit
+	for info, err := range a.store.List(p.ctx, layout.Cluster("e2e").Commits(), "") {
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		c, err := manifest.Read(p.ctx, a.store, info.Key)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
 // commit waits until a run is in the archive, and returns its commit.
 func (a *testArchive) commit(p *place, kind, name string) *manifest.Commit {
 	p.t.Helper()
 	var found *manifest.Commit
-	err := wait.PollUntilContextCancel(p.ctx, 200*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-		for info, err := range a.store.List(ctx, layout.Cluster("e2e").Commits(), "") {
-			if err != nil {
-				return false, err
-			}
-			c, err := manifest.Read(ctx, a.store, info.Key)
-			if errors.Is(err, store.ErrNotExist) {
-				continue
-			}
-			if err != nil {
-				return false, err
-			}
+	p.eventually(kind+" "+name+" in the archive", func() (bool, error) {
+		for _, c := range a.commits(p) {
 			if c.Run.Kind == kind && c.Run.Namespace == p.namespace && c.Run.Name == name {
 				found = c
-				return true, nil
 			}
 		}
-		return false, nil
+		return found != nil, nil
 	})
-	if err != nil {
-		p.t.Fatalf("waiting for %s %s in the archive: %v", kind, name, err)
-	}
 	return found
 }
 
 // entrypointTime is what Tekton's entrypoint begins its own lines with.
 var entrypointTime = regexp.MustCompile(`(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d `)
-
-// uids are those of all runs in the archive.
-func (a *testArchive) uids(p *place) map[string]bool {
-	p.t.Helper()
-	there := map[string]bool{}
-	for info, err := range a.store.List(p.ctx, layout.Cluster("e2e").Commits(), "") {
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		_, run, err := layout.ParseCommit(info.Key)
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		there[run.UID] = true
-	}
-	return there
-}
-
-var listAll = metav1.ListOptions{}
 
 // logsOf describes a commit's logs: container, attempt, state, and the words of the log or why there is none.
 func (a *testArchive) logsOf(p *place, c *manifest.Commit) []string {
@@ -190,8 +173,8 @@ func (a *archivist) metric(t *testing.T, name, label string) float64 {
 // eventually polls, for what cannot be watched.
 func (p *place) eventually(what string, done func() (bool, error)) {
 	p.t.Helper()
-	if err := wait.PollUntilContextCancel(p.ctx, 200*time.Millisecond, true, func(context.Context) (bool, error) { return done() }); err != nil {
-		p.t.Fatalf("waiting for %s: %v", what, err)
+	if err := harness.Eventually(p.ctx, what, done); err != nil {
+		p.t.Fatal(err)
 	}
 }
 

@@ -25,7 +25,7 @@ func (c *Cluster) CreateNamespace(ctx context.Context, name string, labels map[s
 		return fmt.Errorf("creating namespace %s: %w", name, err)
 	}
 	// Pods are refused until the controller manager has made the default service account.
-	return eventually(ctx, fmt.Sprintf("service account default of namespace %s", name), func() (bool, error) {
+	return Eventually(ctx, fmt.Sprintf("service account default of namespace %s", name), func() (bool, error) {
 		_, err := c.Kube.CoreV1().ServiceAccounts(name).Get(ctx, "default", metav1.GetOptions{})
 		return err == nil, ignoreNotFound(err)
 	})

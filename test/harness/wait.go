@@ -87,8 +87,8 @@ func waitFor[T runtime.Object, L runtime.Object](ctx context.Context, name strin
 	}
 }
 
-// eventually polls, for the few things that cannot be watched.
-func eventually(ctx context.Context, what string, done func() (bool, error)) error {
+// Eventually polls, for the few things that cannot be watched.
+func Eventually(ctx context.Context, what string, done func() (bool, error)) error {
 	err := wait.PollUntilContextCancel(ctx, 200*time.Millisecond, true, func(context.Context) (bool, error) { return done() })
 	if err != nil {
 		return fmt.Errorf("waiting for %s: %w", what, err)
@@ -101,7 +101,7 @@ func eventually(ctx context.Context, what string, done func() (bool, error)) err
 func (c *Cluster) Events(ctx context.Context, namespace, name, reason string) ([]string, error) {
 	var messages []string
 	selector := fields.Set{"involvedObject.name": name, "reason": reason}.String()
-	err := eventually(ctx, fmt.Sprintf("an event %s about %s/%s", reason, namespace, name), func() (bool, error) {
+	err := Eventually(ctx, fmt.Sprintf("an event %s about %s/%s", reason, namespace, name), func() (bool, error) {
 		list, err := c.Kube.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: selector})
 		if err != nil {
 			return false, err
@@ -119,7 +119,7 @@ func (c *Cluster) Events(ctx context.Context, namespace, name, reason string) ([
 
 // WaitGone waits until a PipelineRun and the pods of its TaskRuns are no more.
 func (c *Cluster) WaitGone(ctx context.Context, namespace, pipelineRun string) error {
-	return eventually(ctx, fmt.Sprintf("the end of PipelineRun %s/%s", namespace, pipelineRun), func() (bool, error) {
+	return Eventually(ctx, fmt.Sprintf("the end of PipelineRun %s/%s", namespace, pipelineRun), func() (bool, error) {
 		_, err := c.Tekton.TektonV1().PipelineRuns(namespace).Get(ctx, pipelineRun, metav1.GetOptions{})
 		if err == nil || ignoreNotFound(err) != nil {
 			return false, ignoreNotFound(err)
