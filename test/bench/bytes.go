@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	_ "embed" // a log
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
@@ -14,6 +18,57 @@ import (
 
 // sizedRuns are Tekton's, with their logs and events.
 const sizedRuns = 20
+
+// buildLog is a hundred lines of a real log: of go test -v on two of this repository's packages.
+//
+//go:embed build.log
+var buildLog string
+
+// sizedTask has the parameters, results and scripts that a TaskRun of 5 KB has, and the log above.
+const sizedTask = `
+apiVersion: tekton.dev/v1
+kind: TaskRun
+metadata: {name: NAME, labels: {indelible.dev/archiver: CLASS, app: shop}, annotations: {build.example.test/commit: DIGEST}}
+spec:
+  params:
+  - {name: url, value: "https://git.example.test/shop/checkout.git"}
+  - {name: revision, value: DIGEST}
+  - {name: image, value: "registry.example.test/shop/checkout:DIGEST"}
+  workspaces:
+  - {name: output, configMap: {name: log}}
+  taskSpec:
+    description: Fetches a revision, builds an image of it, and tests what is in there
+    params:
+    - {name: url, type: string, description: Where the repository is}
+    - {name: revision, type: string, description: The commit that is fetched}
+    - {name: image, type: string, description: Where the image goes}
+    results:
+    - {name: commit, type: string, description: The commit that was fetched}
+    - {name: digest, type: string, description: Digest of the image that was built}
+    workspaces:
+    - {name: output, description: What the build prints}
+    steps:
+    - name: build
+      image: IMAGE
+      env:
+      - {name: URL, value: $(params.url)}
+      - {name: REVISION, value: $(params.revision)}
+      - {name: TARGET, value: $(params.image)}
+      computeResources: {requests: {cpu: 10m, memory: 16Mi}}
+      script: |
+        #!/bin/sh
+        set -eu
+        if command -v git; then
+          git init -q /workspace/source
+          git -C /workspace/source remote add origin "$URL"
+          git -C /workspace/source fetch --depth 1 origin "$REVISION"
+          git -C /workspace/source checkout -q FETCH_HEAD
+          buildctl build --frontend dockerfile.v0 --local context=/workspace/source --output "type=image,name=$TARGET,push=true"
+        fi
+        cat $(workspaces.output.path)/build.log
+        printf '%s' "$REVISION" > $(results.commit.path)
+        printf 'sha256:%s' "$(echo "$TARGET" | sha256sum | cut -c1-64)" > $(results.digest.path)
+`
 
 // bytes measures what a run takes in the bucket.
 func (b *bench) bytes(ctx context.Context) (rows []row, err error) {
@@ -29,8 +84,12 @@ func (b *bench) bytes(ctx context.Context) (rows []row, err error) {
 	if err := b.ready(ctx, p); err != nil {
 		return nil, err
 	}
+	log := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "log"}, Data: map[string]string{"build.log": buildLog}}
+	if _, err := b.cluster.Kube.CoreV1().ConfigMaps(b.namespace).Create(ctx, log, metav1.CreateOptions{}); err != nil {
+		return nil, err
+	}
 	for i := range sizedRuns {
-		if _, err := b.oneRun(ctx, fmt.Sprintf("bytes-%d", i)); err != nil {
+		if _, err := b.oneRun(ctx, fmt.Sprintf("bytes-%d", i), sizedTask); err != nil {
 			return nil, err
 		}
 	}

@@ -51,7 +51,9 @@ func sqliteSource(path, lock string) string {
 	settings := url.Values{
 		"_txlock":       {lock},
 		"_busy_timeout": {"30000"}, "_journal_mode": {"WAL"}, "_synchronous": {"NORMAL"},
-		"_pragma": {"page_size(16384)", "cache_size(-16000)"}, // the driver sets these first: a file in WAL mode keeps its page size
+		// The driver sets these first: a file in WAL mode keeps its page size. The cache is of each connection, in KiB; its memory is the
+		// driver's own, outside of what Go's garbage collector counts and limits, and rounded up to twice the size.
+		"_pragma": {"page_size(16384)", "cache_size(-2048)"},
 	}
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: settings.Encode()}).String()
 }

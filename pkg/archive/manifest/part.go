@@ -23,7 +23,7 @@ func Store(ctx context.Context, to store.Store, key string, content io.Reader) (
 	err = first.fill(content)
 	switch {
 	case errors.Is(err, io.EOF):
-		packBlock(first)
+		first.pack(smallPackers)
 		raw, stored = Sum{Bytes: int64(len(first.in))}, sumOf(first.out)
 		err = to.Create(ctx, key, bytes.NewReader(first.out))
 	case err == nil:
