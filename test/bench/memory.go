@@ -71,9 +71,12 @@ func (b *bench) memory(ctx context.Context) (rows []row, err error) {
 		return nil, err
 	}
 	took := time.Since(began)
-	content, err := contents(ctx, p.store())
-	if err != nil {
-		return nil, err
+	content := map[manifest.PartType]float64{}
+	for c, err := range commits(ctx, p.store()) {
+		if err != nil {
+			return nil, err
+		}
+		addContents(content, c)
 	}
 	if content[manifest.Log] != 1<<30 {
 		return nil, fmt.Errorf("%.0f bytes of the log are in the archive, want all of %d", content[manifest.Log], 1<<30)
