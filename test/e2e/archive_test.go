@@ -243,7 +243,7 @@ func (a *testArchive) content(p *place, part manifest.Part) string {
 		p.t.Fatal(err)
 	}
 	data, err := io.ReadAll(content)
-	if err != nil {
+	if err = errors.Join(err, content.Close()); err != nil {
 		p.t.Fatal(err)
 	}
 	return string(data)
