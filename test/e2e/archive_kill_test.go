@@ -19,44 +19,53 @@ import (
 // archiverProcess is an archiver in a process of its own, which can be killed.
 type archiverProcess struct {
 	program, config, dir, class string
+	// kubeconfig is the test's own, unless something is to stand between.
+	kubeconfig string
 }
 
-// newArchiverProcess builds the program, and writes a configuration with a directory of its own.
-func newArchiverProcess(t *testing.T, a *testArchive, root string) *archiverProcess {
+// newArchiverProcess writes a configuration, in whose section archive the word FOLDER is one of this archiver's own.
+func newArchiverProcess(t *testing.T, class, archive string) *archiverProcess {
 	t.Helper()
-	x := &archiverProcess{dir: t.TempDir(), class: a.class}
-	x.program, x.config = filepath.Join(x.dir, "archiver"), filepath.Join(x.dir, "config.yaml")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", x.program, "../../cmd/archiver").CombinedOutput(); err != nil {
-		t.Fatalf("building the archiver: %v\n%s", err, out)
-	}
-	text := fmt.Sprintf(`{apiVersion: config.indelible.dev/v1alpha1, kind: Configuration, publisher: {image: none},
-archive: {cluster: e2e, store: "file://%s", index: "sqlite://%s/index.db"}}`, root, x.dir)
+	x := &archiverProcess{program: program(t, "../..", "./cmd/archiver"), dir: t.TempDir(), class: class, kubeconfig: os.Getenv("KUBECONFIG")}
+	x.config = filepath.Join(x.dir, "config.yaml")
+	text := "{apiVersion: config.indelible.dev/v1alpha1, kind: Configuration, publisher: {image: none},\narchive: " + strings.ReplaceAll(archive, "FOLDER", x.dir) + "}"
 	if err := os.WriteFile(x.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return x
 }
 
-// start starts it; it ends with the test, if it is not killed before.
-func (x *archiverProcess) start(t *testing.T, n int) *exec.Cmd {
+// start starts it, with a spool of that name; it ends with the test, if it is not killed before.
+func (x *archiverProcess) start(t *testing.T, spool string, flags ...string) *exec.Cmd {
 	t.Helper()
 	log, err := os.OpenFile(filepath.Join(x.dir, "log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	cmd := exec.Command(x.program, "run", "--config", x.config, "--kubeconfig", os.Getenv("KUBECONFIG"), "--leader-elect=false", "--class", x.class, //nolint:noctx // it is killed
-		"--spool", filepath.Join(x.dir, fmt.Sprint("spool-", n)), "--metrics-address", "127.0.0.1:0", "--health-address", "127.0.0.1:0")
+	cmd := exec.Command(x.program, append([]string{ //nolint:noctx // it is killed
+		"run", "--config", x.config, "--kubeconfig", x.kubeconfig, "--leader-elect=false", "--class", x.class,
+		"--spool", filepath.Join(x.dir, spool), "--metrics-address", "127.0.0.1:0", "--health-address", "127.0.0.1:0",
+	}, flags...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		kill(cmd)
+		if t.Failed() {
+			log, err := os.ReadFile(filepath.Join(x.dir, "log"))
+			t.Logf("the archiver's log: %s%v", log, err)
+		}
 	})
 	return cmd
+}
+
+// kill ends a process at once, and returns when it is no more.
+func kill(cmd *exec.Cmd) {
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
 }
 
 // An archiver that is killed again and again, at any moment, loses no run, releases none that is not in the archive, and leaves
@@ -65,18 +74,17 @@ func TestArchiveThroughKills(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	p, a := newLongPlace(t, 15*time.Minute), newTestArchiveIn(t, root)
-	x := newArchiverProcess(t, a, root)
+	x := newArchiverProcess(t, a.class, fmt.Sprintf(`{cluster: e2e, store: "file://%s", index: "sqlite://FOLDER/index.db"}`, root))
 	runs := often(100, 20)
 	for i := range runs {
 		p.create(strings.Replace(a.mine(taskRunOf("- {name: text}", "seq 1 100; printf true > $(results.text.path)")), "name: run}", fmt.Sprintf("name: run-%d}", i), 1))
 	}
 	kills := 0
 	for left := runs; left > 0; kills++ {
-		first, second := x.start(t, 1), x.start(t, 2)
+		first, second := x.start(t, "spool-1"), x.start(t, "spool-2")
 		time.Sleep(time.Duration(1000+(kills*377)%2000) * time.Millisecond) // not to wait for anything: the moment is to be any
 		for _, cmd := range []*exec.Cmd{first, second} {
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
+			kill(cmd)
 		}
 		if left = p.unarchived(); p.ctx.Err() != nil {
 			t.Fatalf("%d runs are not archived after %d kills", left, kills)

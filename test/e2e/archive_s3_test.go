@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,17 +20,13 @@ import (
 
 // s3 is a real S3 server behind a proxy that makes faults: a program of test/storage, a module of its own.
 type s3 struct {
-	Store, Control string
-	Environment    map[string]string
+	Endpoint, Store, Control string
+	Environment              map[string]string
 }
 
 func newS3(t *testing.T) *s3 {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "s3")
-	if out, err := exec.CommandContext(t.Context(), "go", "-C", "../storage", "build", "-o", program, "./cmd/s3").CombinedOutput(); err != nil {
-		t.Fatalf("building the S3 server: %v\n%s", err, out)
-	}
-	cmd := exec.CommandContext(context.Background(), program, "-stdin")
+	cmd := exec.CommandContext(context.Background(), program(t, "../storage", "./cmd/s3"), "-stdin")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -54,8 +49,10 @@ func newS3(t *testing.T) *s3 {
 	if err := json.Unmarshal(lines.Bytes(), s); err != nil {
 		t.Fatal(err)
 	}
-	for name, value := range s.Environment {
-		t.Setenv(name, value)
+	for name, value := range s.Environment { // the same for all servers: t.Setenv would keep tests from being parallel
+		if err := os.Setenv(name, value); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return s
 }

@@ -243,7 +243,7 @@ func (a *testArchive) content(p *place, part manifest.Part) string {
 		p.t.Fatal(err)
 	}
 	data, err := io.ReadAll(content)
-	if err != nil {
+	if err = errors.Join(err, content.Close()); err != nil {
 		p.t.Fatal(err)
 	}
 	return string(data)
@@ -252,12 +252,23 @@ func (a *testArchive) content(p *place, part manifest.Part) string {
 // fsck checks that there are so many runs, that nothing is damaged, and that nothing but abandoned parts was left.
 func (a *testArchive) fsck(p *place, commits int) {
 	p.t.Helper()
-	got, err := fsck.Check(p.ctx, fsck.Options{Store: a.store, Cluster: "e2e", Now: time.Now(), Found: func(f fsck.Finding) {
+	if got := a.check(p, fsck.Options{}).Commits; got != commits {
+		p.t.Errorf("fsck: %d commits, want %d", got, commits)
+	}
+}
+
+// check is fsck, for which everything but abandoned parts is an error.
+func (a *testArchive) check(p *place, o fsck.Options) fsck.Totals {
+	p.t.Helper()
+	o.Store, o.Cluster, o.Now = a.store, "e2e", time.Now()
+	o.Found = func(f fsck.Finding) {
 		if f.Kind != fsck.Abandoned {
 			p.t.Error(f)
 		}
-	}})
-	if err != nil || got.Commits != commits {
-		p.t.Errorf("fsck: %+v, %v; want %d commits", got, err, commits)
 	}
+	totals, err := fsck.Check(p.ctx, o)
+	if err != nil {
+		p.t.Error(err)
+	}
+	return totals
 }
