@@ -59,7 +59,7 @@ func (l *life) start() *exec.Cmd { return l.process.start(l.t, "spool") }
 func (l *life) begin(b boundary) {
 	l.t.Helper()
 	l.tap.start(b, l.start)
-	l.place.eventually("the archiver to watch the cluster", func() (bool, error) {
+	l.eventually("the archiver to watch the cluster", func() (bool, error) {
 		log, err := os.ReadFile(filepath.Join(l.process.dir, "log"))
 		return strings.Contains(string(log), "The state of the cluster is known"), err
 	})
