@@ -30,7 +30,7 @@ const (
 type chore struct {
 	name  string
 	every time.Duration
-	do    func(ctx context.Context, d *daemon, a *archive) error
+	do    func(ctx context.Context, r *replica, a *archive) error
 }
 
 // chores are done in this order, at the start and then each at its time.
@@ -42,19 +42,19 @@ var chores = []chore{
 }
 
 // maintain looks after the archive, until ctx ends.
-func (d *daemon) maintain(ctx context.Context, a *archive) {
+func (r *replica) maintain(ctx context.Context, a *archive) {
 	due := make([]time.Time, len(chores))
 	for every := time.NewTicker(maintenance / 60); ; {
 		for i, c := range chores {
 			if due[i].IsZero() || c.every > 0 && time.Now().After(due[i]) {
 				due[i] = time.Now().Add(c.every)
-				err := c.do(ctx, d, a)
+				err := c.do(ctx, r, a)
 				if ctx.Err() != nil {
 					break
 				}
-				d.metrics.Chore(c.name, err)
+				r.metrics.Chore(c.name, err)
 				if err != nil {
-					d.log.Error(err, "The archive was not looked after", "chore", c.name)
+					r.log.Error(err, "The archive was not looked after", "chore", c.name)
 				}
 			}
 		}
@@ -68,49 +68,49 @@ func (d *daemon) maintain(ctx context.Context, a *archive) {
 }
 
 // syncIndex adds what an index lacks that was lost, is new, or was not reached when a run was committed.
-func syncIndex(ctx context.Context, d *daemon, a *archive) error {
+func syncIndex(ctx context.Context, r *replica, a *archive) error {
 	totals, err := index.Sync(ctx, index.SyncOptions{Store: a.store, Index: a.index, Cluster: a.cluster, Damaged: func(key string, err error) {
-		d.log.Error(err, "An object of the archive is damaged: archiver fsck says more", "key", key)
+		r.log.Error(err, "An object of the archive is damaged: archiver fsck says more", "key", key)
 	}})
 	if totals.Added+totals.Deleted > 0 {
-		d.log.Info("The index is what the archive is", "runs", totals.Commits, "added", totals.Added, "deleted", totals.Deleted)
+		r.log.Info("The index is what the archive is", "runs", totals.Commits, "added", totals.Added, "deleted", totals.Deleted)
 	}
 	return err
 }
 
-func applyRetention(ctx context.Context, d *daemon, a *archive) error {
+func applyRetention(ctx context.Context, r *replica, a *archive) error {
 	policies, err := retentionOf(a.config.Retention)
 	if err != nil || len(policies) == 0 {
 		return err
 	}
 	totals, err := retention.Apply(ctx, retention.Options{
-		Store: a.store, Index: a.index, Cluster: a.cluster, Policies: policies, Now: time.Now(), Namespaces: namespacesOf(d.kube),
+		Store: a.store, Index: a.index, Cluster: a.cluster, Policies: policies, Now: time.Now(), Namespaces: namespacesOf(r.kube),
 	})
 	if totals.Deleted+totals.Damaged > 0 {
-		d.log.Info("Runs were deleted from the archive, as its retention says", "deleted", totals.Deleted, "kept", totals.Kept, "damaged", totals.Damaged, "bytes", totals.Bytes)
+		r.log.Info("Runs were deleted from the archive, as its retention says", "deleted", totals.Deleted, "kept", totals.Kept, "damaged", totals.Damaged, "bytes", totals.Bytes)
 	}
 	return err
 }
 
-func compactCatalogue(ctx context.Context, d *daemon, a *archive) error {
+func compactCatalogue(ctx context.Context, r *replica, a *archive) error {
 	totals, err := catalogue.Compact(ctx, catalogue.Options{Store: a.store, Cluster: a.cluster, Now: time.Now(), From: time.Now().Add(-compactBack)})
 	if totals.Segments > 0 {
-		d.log.Info("Catalogue segments were written", "segments", totals.Segments, "runs", totals.Commits)
+		r.log.Info("Catalogue segments were written", "segments", totals.Segments, "runs", totals.Commits)
 	}
 	return err
 }
 
-func sweepArchive(ctx context.Context, d *daemon, a *archive) error {
+func sweepArchive(ctx context.Context, r *replica, a *archive) error {
 	if directory, ok := a.store.(*store.Directory); ok {
 		if n, err := directory.Sweep(ctx, abandoned, time.Now()); err != nil {
 			return err
 		} else if n > 0 {
-			d.log.Info("Half-written files were removed from the archive's directory", "files", n)
+			r.log.Info("Half-written files were removed from the archive's directory", "files", n)
 		}
 	}
 	totals, err := retention.Sweep(ctx, retention.SweepOptions{Store: a.store, Cluster: a.cluster, Now: time.Now(), Grace: abandoned})
 	if totals.Parts+totals.Segments > 0 {
-		d.log.Info("What no commit names was deleted from the archive", "parts", totals.Parts, "segments", totals.Segments, "bytes", totals.Bytes)
+		r.log.Info("What no commit names was deleted from the archive", "parts", totals.Parts, "segments", totals.Segments, "bytes", totals.Bytes)
 	}
 	return err
 }

@@ -5,13 +5,13 @@ import (
 	"fmt"
 
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 	"github.com/indelible-ci/indelible/pkg/archive/store/cloud"
 	"github.com/indelible-ci/indelible/pkg/config"
+	"github.com/indelible-ci/indelible/pkg/daemon"
 )
 
 // archive is what the configuration names, opened.
@@ -57,20 +57,6 @@ func (a *archive) close() {
 	_ = a.store.Close()
 }
 
-// restConfig reaches the cluster. There is no limit of our own on requests: a queue here would only hide from the API server's
-// priority and fairness what there is to do.
 func (c *common) restConfig() (*rest.Config, error) {
-	var base *rest.Config
-	var err error
-	if c.kubeconfig == "" {
-		base, err = rest.InClusterConfig()
-	} else {
-		base, err = clientcmd.BuildConfigFromFlags("", c.kubeconfig)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("finding the cluster: %w", err)
-	}
-	base.UserAgent = "indelible-archiver/" + version
-	base.QPS = -1
-	return base, nil
+	return daemon.Cluster(c.kubeconfig, "indelible-archiver/"+version)
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+
+	"github.com/indelible-ci/indelible/pkg/daemon"
 )
 
 // Exit codes, as the help has them.
@@ -66,7 +68,7 @@ type common struct {
 }
 
 func (c *common) log() logr.Logger {
-	return logr.FromSlogHandler(slog.NewJSONHandler(c.stderr, &slog.HandlerOptions{Level: c.logLevel}))
+	return daemon.NewLogger(c.stderr, c.logLevel)
 }
 
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
@@ -94,11 +96,4 @@ Exit codes: 0 done, 1 could not be done, 2 wrong command line, 3 fsck has found 
 	flags.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "least level logged: debug, info, warn, error")
 	root.AddCommand(newRun(c), newGet(c), newFsck(c), newIndex(c), newRetention(c), newHold(c), newRelease(c))
 	return root
-}
-
-func namespaceDefault() string {
-	if namespace := os.Getenv("POD_NAMESPACE"); namespace != "" {
-		return namespace
-	}
-	return "indelible-system"
 }

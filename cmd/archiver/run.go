@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,16 +17,13 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
-	"k8s.io/klog/v2"
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/pkg/config"
+	"github.com/indelible-ci/indelible/pkg/daemon"
 )
 
 const (
-	// reloadInterval is how often the configuration file is looked at. The kubelet takes up to a minute to bring it.
-	reloadInterval = 5 * time.Second
 	// Lease of the leader: who has lost sight of the API server for renewDeadline stops, before leaseDuration lets another
 	// one begin. Two at work would cost time, and nothing else: see pkg/archive/archiver, commit.
 	leaseDuration, renewDeadline, retryPeriod = 15 * time.Second, 10 * time.Second, 2 * time.Second
@@ -60,7 +55,7 @@ func newRun(c *common) *cobra.Command {
 		identity, _ = os.Hostname()
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.namespace, "namespace", namespaceDefault(), "namespace of the Lease; default from POD_NAMESPACE")
+	flags.StringVar(&o.namespace, "namespace", daemon.Namespace(), "namespace of the Lease; default from POD_NAMESPACE")
 	flags.StringVar(&o.identity, "identity", identity, "name of this replica in the Lease; default from POD_NAME")
 	flags.StringVar(&o.class, "class", "", "archive the runs whose label "+archiver.ClassLabel+" has this value; empty: those without the label")
 	flags.StringVar(&o.spool, "spool", "/var/cache/indelible", "folder for logs that are being followed")
@@ -70,11 +65,10 @@ func newRun(c *common) *cobra.Command {
 	return cmd
 }
 
-// daemon is the running command.
-type daemon struct {
+// replica is the running command: one of those of which one at a time is the leader.
+type replica struct {
 	runOptions
 	log        logr.Logger
-	registry   *prometheus.Registry
 	metrics    *archiver.Metrics
 	configured *config.Watcher
 	rest       *rest.Config
@@ -86,37 +80,40 @@ type daemon struct {
 
 func (o *runOptions) run(ctx context.Context) error {
 	log := o.log()
-	ctrllog.SetLogger(log)
-	klog.SetLogger(log)
-	d := &daemon{runOptions: *o, log: log, registry: prometheus.NewRegistry()}
-	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	d.metrics = archiver.NewMetrics(d.registry)
-	d.notReady(errors.New("starting"))
+	daemon.SetLibrariesLogger(log)
+	registry := daemon.NewRegistry()
+	r := &replica{runOptions: *o, log: log}
+	r.metrics = archiver.NewMetrics(registry)
+	r.notReady(errors.New("starting"))
 	var err error
-	if d.configured, err = config.NewWatcher(o.config, reloadInterval, config.NewMetrics(d.registry), log.WithName("config")); err != nil {
+	if r.configured, err = config.NewWatcher(o.config, config.ReloadInterval, config.NewMetrics(registry), log.WithName("config")); err != nil {
 		return err
 	}
-	if d.rest, err = o.restConfig(); err != nil {
+	if r.rest, err = o.restConfig(); err != nil {
 		return err
 	}
-	if d.kube, err = kubernetes.NewForConfig(d.rest); err != nil {
+	if r.kube, err = kubernetes.NewForConfig(r.rest); err != nil {
 		return fmt.Errorf("making a client: %w", err)
 	}
-	servers, err := d.listen(ctx)
+	metrics, err := daemon.Listen(ctx, daemon.NewMetricsServer(registry), o.metricsAddress)
 	if err != nil {
 		return err
 	}
-	log.Info("Starting", "version", version, "metrics", servers[0].address(), "health", servers[1].address())
-	parts, ctx := errgroup.WithContext(ctx)
-	for _, s := range servers {
-		parts.Go(s.serve)
+	defer metrics.Close()
+	health, err := daemon.Listen(ctx, daemon.NewHealthServer(func() error { return *r.state.Load() }), o.healthAddress)
+	if err != nil {
+		return err
 	}
-	parts.Go(func() error { return d.configured.Start(ctx) })
+	defer health.Close()
+	log.Info("Starting", "version", version, "metrics", metrics.Address(), "health", health.Address())
+	parts, ctx := errgroup.WithContext(ctx)
+	parts.Go(metrics.Serve)
+	parts.Go(health.Serve)
+	parts.Go(func() error { return r.configured.Start(ctx) })
 	parts.Go(func() error {
-		err := d.lead(ctx)
-		for _, s := range servers {
-			s.close()
-		}
+		err := r.lead(ctx)
+		metrics.Close()
+		health.Close()
 		if err == nil {
 			err = context.Canceled // ends the other parts
 		}
@@ -128,28 +125,28 @@ func (o *runOptions) run(ctx context.Context) error {
 	return nil
 }
 
-func (d *daemon) notReady(err error) { d.state.Store(&err) }
+func (r *replica) notReady(err error) { r.state.Store(&err) }
 
 // lead works while this replica is the leader. Who has lost the lead ends the process: another one may be at work already.
-func (d *daemon) lead(ctx context.Context) error {
-	if !d.leaderElect {
-		return d.work(ctx)
+func (r *replica) lead(ctx context.Context) error {
+	if !r.leaderElect {
+		return r.work(ctx)
 	}
 	var failed error
 	ended := make(chan struct{})
 	leading, stop := context.WithCancel(ctx)
 	defer stop()
-	d.notReady(nil) // a replica that stands by is as it should be
+	r.notReady(nil) // a replica that stands by is as it should be
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: &resourcelock.LeaseLock{
-			LeaseMeta: metav1.ObjectMeta{Namespace: d.namespace, Name: "indelible-archiver"}, Client: d.kube.CoordinationV1(),
-			LockConfig: resourcelock.ResourceLockConfig{Identity: d.identity},
+			LeaseMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: "indelible-archiver"}, Client: r.kube.CoordinationV1(),
+			LockConfig: resourcelock.ResourceLockConfig{Identity: r.identity},
 		},
 		LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: retryPeriod, ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(ctx context.Context) {
 				defer close(ended)
-				if failed = d.work(ctx); failed != nil {
+				if failed = r.work(ctx); failed != nil {
 					stop()
 				}
 			},
@@ -175,20 +172,20 @@ func (d *daemon) lead(ctx context.Context) error {
 }
 
 // work archives until ctx ends, with each configuration in turn.
-func (d *daemon) work(ctx context.Context) error {
-	if served, err := d.kube.Discovery().ServerVersion(); err == nil {
-		d.kubernetes = served.GitVersion
+func (r *replica) work(ctx context.Context) error {
+	if served, err := r.kube.Discovery().ServerVersion(); err == nil {
+		r.kubernetes = served.GitVersion
 	}
 	for ctx.Err() == nil {
-		with := d.configured.Current().Archive
+		with := r.configured.Current().Archive
 		current, stop := context.WithCancel(ctx)
 		var watching errgroup.Group
 		watching.Go(func() error {
-			d.awaitChange(current, with)
+			r.awaitChange(current, with)
 			stop()
 			return nil
 		})
-		err := d.workWith(current, with)
+		err := r.workWith(current, with)
 		stop()
 		_ = watching.Wait()
 		if err != nil {
@@ -199,16 +196,16 @@ func (d *daemon) work(ctx context.Context) error {
 }
 
 // awaitChange returns when the archive's part of the configuration is another one, or ctx has ended.
-func (d *daemon) awaitChange(ctx context.Context, from config.Archive) {
-	look := time.NewTicker(reloadInterval)
+func (r *replica) awaitChange(ctx context.Context, from config.Archive) {
+	look := time.NewTicker(config.ReloadInterval)
 	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-look.C:
-			if !reflect.DeepEqual(d.configured.Current().Archive, from) {
-				d.log.Info("The configuration of the archive has changed: starting anew")
+			if !reflect.DeepEqual(r.configured.Current().Archive, from) {
+				r.log.Info("The configuration of the archive has changed: starting anew")
 				return
 			}
 		}
@@ -216,11 +213,11 @@ func (d *daemon) awaitChange(ctx context.Context, from config.Archive) {
 }
 
 // workWith archives with one configuration. A store or index that cannot be opened is tried again: until then all runs stay.
-func (d *daemon) workWith(ctx context.Context, with config.Archive) error {
+func (r *replica) workWith(ctx context.Context, with config.Archive) error {
 	a, err := openArchive(ctx, with, true)
 	if err != nil {
-		d.notReady(err)
-		d.log.Error(err, "The archive cannot be opened: nothing is archived, and no run leaves the cluster; trying again", "after", tryOpening.String())
+		r.notReady(err)
+		r.log.Error(err, "The archive cannot be opened: nothing is archived, and no run leaves the cluster; trying again", "after", tryOpening.String())
 		select {
 		case <-time.After(tryOpening):
 		case <-ctx.Done():
@@ -229,17 +226,17 @@ func (d *daemon) workWith(ctx context.Context, with config.Archive) error {
 	}
 	defer a.close()
 	worker, err := archiver.New(archiver.Options{
-		Cluster: a.cluster, Class: d.class, Store: a.store, Index: a.index, Config: d.rest, Version: version, Kubernetes: d.kubernetes,
-		Keep: with.Keep, Logs: archiver.LogMode(with.Logs), Spool: d.spool, Streams: with.Streams,
-		Metrics: d.metrics, Now: time.Now, Log: d.log,
+		Cluster: a.cluster, Class: r.class, Store: a.store, Index: a.index, Config: r.rest, Version: version, Kubernetes: r.kubernetes,
+		Keep: with.Keep, Logs: archiver.LogMode(with.Logs), Spool: r.spool, Streams: with.Streams,
+		Metrics: r.metrics, Now: time.Now, Log: r.log,
 	})
 	if err != nil {
 		return err
 	}
 	controller := archiver.NewController(worker)
-	d.notReady(nil)
+	r.notReady(nil)
 	var parts errgroup.Group
 	parts.Go(func() error { return controller.Run(ctx) })
-	parts.Go(func() error { d.maintain(ctx, a); return nil })
+	parts.Go(func() error { r.maintain(ctx, a); return nil })
 	return parts.Wait()
 }

@@ -10,9 +10,10 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/record"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/indelible-ci/indelible/pkg/daemon"
 )
 
 // cluster is what the handlers ask of the API server. Nothing is cached: the guard wants the live Pod, and an
@@ -26,12 +27,10 @@ type cluster struct {
 }
 
 func newCluster(kubeconfig string) (*cluster, error) {
-	base, err := restConfig(kubeconfig)
+	base, err := daemon.Cluster(kubeconfig, "indelible-webhook/"+version)
 	if err != nil {
-		return nil, fmt.Errorf("finding the cluster: %w", err)
+		return nil, err
 	}
-	base.UserAgent = "indelible-webhook/" + version
-	base.QPS = -1 // no limit of our own: API Priority and Fairness knows better, and a queue here would eat a request's time
 	typed := rest.CopyConfig(base)
 	typed.ContentType = "application/vnd.kubernetes.protobuf"
 	typed.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
@@ -46,13 +45,6 @@ func newCluster(kubeconfig string) (*cluster, error) {
 	c.events = newEventStream(sink, record.CorrelatorOptions{})
 	c.denials = newEventStream(sink, denialBounds)
 	return c, nil
-}
-
-func restConfig(kubeconfig string) (*rest.Config, error) {
-	if kubeconfig == "" {
-		return rest.InClusterConfig()
-	}
-	return clientcmd.BuildConfigFromFlags("", kubeconfig)
 }
 
 // GetPod is for the guard.

@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/go-logr/logr"
+	"github.com/indelible-ci/indelible/pkg/daemon"
 )
 
 // options are the command line.
@@ -33,7 +33,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.SetOutput(out)
 	fs.StringVar(&o.config, "config", "/etc/indelible/config.yaml", "configuration `file`; reloaded when it changes")
 	fs.StringVar(&o.certDir, "cert-dir", "", "`folder` with tls.crt and tls.key, kept by somebody else; empty: the webhook keeps its certificate itself")
-	fs.StringVar(&o.namespace, "namespace", namespaceDefault(), "`namespace` the webhook runs in; default from POD_NAMESPACE")
+	fs.StringVar(&o.namespace, "namespace", daemon.Namespace(), "`namespace` the webhook runs in; default from POD_NAMESPACE")
 	fs.StringVar(&o.pod, "pod", os.Getenv("POD_NAME"), "`name` of the Pod it runs in, for events; default from POD_NAME; empty: no events about itself")
 	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "`file` to reach the cluster by; empty: as the pod it runs in")
 	fs.IntVar(&o.webhookPort, "webhook-port", 9443, "`port` for admission requests")
@@ -55,16 +55,4 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 		return options{}, err
 	}
 	return o, nil
-}
-
-func namespaceDefault() string {
-	if namespace := os.Getenv("POD_NAMESPACE"); namespace != "" {
-		return namespace
-	}
-	return "indelible-system"
-}
-
-// newLogger writes one JSON object a line.
-func newLogger(out io.Writer, level slog.Level) logr.Logger {
-	return logr.FromSlogHandler(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level}))
 }

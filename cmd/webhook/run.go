@@ -8,28 +8,20 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
-	"k8s.io/klog/v2"
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/indelible-ci/indelible/certs"
 	"github.com/indelible-ci/indelible/pkg/admission"
 	"github.com/indelible-ci/indelible/pkg/admission/selfcheck"
 	"github.com/indelible-ci/indelible/pkg/config"
+	"github.com/indelible-ci/indelible/pkg/daemon"
 )
 
-const (
-	// finish bounds how long requests under way have after the drain. The longest timeout of our webhooks is 10 s.
-	finish = 15 * time.Second
-	// reloadInterval is how often the configuration file is looked at. The kubelet takes up to a minute to bring it.
-	reloadInterval = 5 * time.Second
-)
+// finish bounds how long requests under way have after the drain. The longest timeout of our webhooks is 10 s.
+const finish = 15 * time.Second
 
 // run is the whole command: it returns the exit code, once ctx has ended and requests under way are answered.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -43,8 +35,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stdout, version)
 		return 0
 	}
-	log := newLogger(stderr, o.logLevel)
-	setLibrariesLogger(log)
+	log := daemon.NewLogger(stderr, o.logLevel)
+	daemon.SetLibrariesLogger(log)
 	w, err := newWebhook(ctx, o, log)
 	if err == nil {
 		err = w.serve(ctx)
@@ -54,17 +46,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	return 0
-}
-
-var librariesLogger sync.Once
-
-// setLibrariesLogger is for what controller-runtime and client-go say. Theirs is one variable of the process, without a
-// lock, that the client's goroutines read to their end: only the first run of a process may set it.
-func setLibrariesLogger(log logr.Logger) {
-	librariesLogger.Do(func() {
-		ctrllog.SetLogger(log)
-		klog.SetLogger(log)
-	})
 }
 
 // certificates is where the serving certificate comes from.
@@ -85,14 +66,13 @@ type webhook struct {
 	selfcheck    *selfcheck.Checker
 	ready        *readiness
 
-	admission, metrics, health *endpoint
+	admission, metrics, health *daemon.Endpoint
 }
 
 // newWebhook puts the parts together. Everything that can be wrong with the installation fails here.
 func newWebhook(ctx context.Context, o options, log logr.Logger) (*webhook, error) {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	configured, err := config.NewWatcher(o.config, reloadInterval, config.NewMetrics(registry), log.WithName("config"))
+	registry := daemon.NewRegistry()
+	configured, err := config.NewWatcher(o.config, config.ReloadInterval, config.NewMetrics(registry), log.WithName("config"))
 	if err != nil {
 		return nil, err
 	}
@@ -112,16 +92,15 @@ func newWebhook(ctx context.Context, o options, log logr.Logger) (*webhook, erro
 	}
 	requests := admission.NewServer(handlers(configured, c, registry, source, check.Ready, log))
 	for _, e := range []struct {
-		to      **endpoint
+		to      **daemon.Endpoint
 		server  *http.Server
 		address string
-		tls     bool
 	}{
-		{&w.admission, requests, fmt.Sprintf(":%d", o.webhookPort), true},
-		{&w.metrics, newMetricsServer(registry), o.metricsAddress, false},
-		{&w.health, newHealthServer(w.ready), o.healthAddress, false},
+		{&w.admission, requests, fmt.Sprintf(":%d", o.webhookPort)},
+		{&w.metrics, daemon.NewMetricsServer(registry), o.metricsAddress},
+		{&w.health, daemon.NewHealthServer(w.ready.check), o.healthAddress},
 	} {
-		if *e.to, err = listen(ctx, e.server, e.address, e.tls); err != nil {
+		if *e.to, err = daemon.Listen(ctx, e.server, e.address); err != nil {
 			w.close()
 			return nil, err
 		}
@@ -148,7 +127,7 @@ func newCertificates(o options, c *cluster, metrics *certs.Metrics, log logr.Log
 // serve runs everything until ctx ends or a part fails. Then it stops in the order that loses no request: no longer
 // ready, while endpoints still lead here; no new requests, while those under way are answered; the rest.
 func (w *webhook) serve(ctx context.Context) error {
-	w.log.Info("Starting", "version", version, "webhook", w.admission.address(), "metrics", w.metrics.address(), "health", w.health.address())
+	w.log.Info("Starting", "version", version, "webhook", w.admission.Address(), "metrics", w.metrics.Address(), "health", w.health.Address())
 	parts, failed := errgroup.WithContext(context.WithoutCancel(ctx))
 	background, stop := context.WithCancel(failed)
 	defer stop()
@@ -156,7 +135,7 @@ func (w *webhook) serve(ctx context.Context) error {
 	parts.Go(func() error { return w.certificates.Run(background) })
 	parts.Go(func() error { return w.selfcheck.Run(background) })
 	for _, e := range w.endpoints() {
-		parts.Go(e.serve)
+		parts.Go(e.Serve)
 	}
 	select {
 	case <-ctx.Done():
@@ -170,7 +149,7 @@ func (w *webhook) serve(ctx context.Context) error {
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), finish)
 	defer cancel()
-	err := w.admission.server.Shutdown(last)
+	err := w.admission.Shutdown(last)
 	stop()
 	w.close()
 	if partial := parts.Wait(); partial != nil {
@@ -182,12 +161,14 @@ func (w *webhook) serve(ctx context.Context) error {
 	return nil
 }
 
-func (w *webhook) endpoints() []*endpoint { return []*endpoint{w.admission, w.metrics, w.health} }
+func (w *webhook) endpoints() []*daemon.Endpoint {
+	return []*daemon.Endpoint{w.admission, w.metrics, w.health}
+}
 
 // close releases what newWebhook took.
 func (w *webhook) close() {
 	for _, e := range w.endpoints() {
-		e.close()
+		e.Close()
 	}
 	w.cluster.close()
 }

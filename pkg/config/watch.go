@@ -29,6 +29,9 @@ type Watcher struct {
 	unreadable bool
 }
 
+// ReloadInterval is how often programs look at the file. The kubelet takes up to a minute to bring it.
+const ReloadInterval = 5 * time.Second
+
 // NewWatcher loads the file, which must be good: there is no earlier configuration to go on with.
 // metrics may be nil.
 func NewWatcher(path string, interval time.Duration, metrics *Metrics, log logr.Logger) (*Watcher, error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -83,7 +84,9 @@ func (s *eventSighting) read(text []byte) error {
 	if s.kind != "Pod" && !slices.Contains(kinds, s.kind) {
 		return nil
 	}
-	s.raw, err = recordOf(text)
+	if s.raw, err = recordOf(text); err == nil && !json.Valid(s.raw) {
+		err = errors.New("no JSON")
+	}
 	return err
 }
 

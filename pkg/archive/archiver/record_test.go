@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -26,9 +27,26 @@ func TestRecordOf(t *testing.T) {
 			}
 		})
 	}
-	for _, in := range []string{"", "[]", `{"metadata":[]}`, `{"metadata":{"managedFields":`, `"x"`} {
+	for _, in := range []string{"", "[]", `{"metadata":[]}`, `{"metadata":{"managedFields":`, `{"metadata":{"managedFields":[}}}`, `"x"`} {
 		if got, err := recordOf([]byte(in)); err == nil {
 			t.Errorf("%q gives %q", in, got)
+		}
+	}
+	const whole = `{"metadata":{"managedFields":[{"a":"]}"}],"name":"n"},"spec":{"a":[1]}}`
+	for n := range len(whole) {
+		if got, err := recordOf([]byte(whole[:n])); err == nil {
+			t.Errorf("%q is taken for an object: %q", whole[:n], got)
+		}
+	}
+}
+
+// An event goes into a list of the archive as it came.
+func TestEventThatIsNoJSON(t *testing.T) {
+	const event = `{"metadata":{"managedFields":[]},"involvedObject":{"kind":"Pod"},"x":VALUE}`
+	for value, fine := range map[string]bool{`1`: true, `[}`: false, `1x`: false} {
+		s := &eventSighting{}
+		if err := s.read([]byte(strings.ReplaceAll(event, "VALUE", value))); (err == nil) != fine || err == nil && s.raw == nil {
+			t.Errorf("with %s: %q, %v", value, s.raw, err)
 		}
 	}
 }
@@ -48,16 +66,16 @@ func FuzzRecordOf(f *testing.F) {
 	f.Add([]byte(`{"metadata":{"managedFields":1}}`))
 	f.Add([]byte(`{"metadata":{"managedFields":1,"managedFields":2,"a":3}}`))
 	f.Fuzz(func(t *testing.T, object []byte) {
+		got, err := recordOf(bytes.Clone(object))
 		var want map[string]any
 		if json.Unmarshal(object, &want) != nil {
-			return
+			return // it must only end
 		}
 		metadata, ok := want["metadata"].(map[string]any)
 		if !ok || bytes.Count(object, []byte(`managedFields`)) > 1 || bytes.Count(object, []byte(`metadata`)) > 1 || bytes.ContainsAny(object, `\`) {
 			return // names that are there twice: the API server sends none
 		}
 		delete(metadata, "managedFields")
-		got, err := recordOf(bytes.Clone(object))
 		if err != nil {
 			t.Fatalf("%q: %v", object, err)
 		}
@@ -69,4 +87,24 @@ func FuzzRecordOf(f *testing.F) {
 			t.Errorf("%q gives %q", object, got)
 		}
 	})
+}
+
+func BenchmarkRecordOf(b *testing.B) {
+	for name, size := range map[string]int{"small": 2000, "large": 1 << 20} {
+		object := finishedTaskRun(size)
+		for what, read := range map[string]func() error{
+			"record": func() error { _, err := recordOf(object); return err },
+			"parse":  func() error { _, err := parse(object); return err },
+		} {
+			b.Run(name+"/"+what, func(b *testing.B) {
+				b.SetBytes(int64(len(object)))
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := read(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
 }

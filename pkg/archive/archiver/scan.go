@@ -19,20 +19,25 @@ func (w wanted) read(object []byte) error {
 	if bytes.Equal(object, []byte("null")) {
 		return nil
 	}
-	return members(object, func(key, value []byte) error {
+	return members(object, func(key []byte, value span) error {
 		switch to := w[string(key)].(type) {
 		case nil:
 			return nil
 		case wanted:
-			return to.read(value)
+			return to.read(value.of(object))
 		default:
-			return json.Unmarshal(value, to)
+			return json.Unmarshal(value.of(object), to)
 		}
 	})
 }
 
-// members calls found with the name, without quotes, and the text of the value of each member of a JSON object.
-func members(object []byte, found func(key, value []byte) error) error {
+// span is a part of a text.
+type span struct{ from, to int }
+
+func (s span) of(text []byte) []byte { return text[s.from:s.to] }
+
+// members calls found with the name, without quotes, and the place of the value of each member of a JSON object.
+func members(object []byte, found func(key []byte, value span) error) error {
 	at := skipSpace(object, 0)
 	if at == len(object) || object[at] != '{' {
 		return fmt.Errorf("no JSON object at byte %d of %d", at, len(object))
@@ -53,7 +58,7 @@ func members(object []byte, found func(key, value []byte) error) error {
 		if at = skipValue(object, value); at < 0 {
 			return io.ErrUnexpectedEOF
 		}
-		if err := found(name, object[value:at]); err != nil {
+		if err := found(name, span{value, at}); err != nil {
 			return err
 		}
 		at = skipSpace(object, at)

@@ -166,9 +166,12 @@ func testPages(t *testing.T, open func() index.Index) {
 
 // small is a row without much in it.
 func small(n int, created time.Time) index.Row {
-	row := NewRow(n % 8)
 	uid := fmt.Sprintf("uid-%d-%d", (n*7919)%1100, n)
-	return rename(row, uid, created)
+	row := rename(NewRow(n%8), uid, created)
+	row.Record = fmt.Appendf(nil, `{"kind":"TaskRun","metadata":{"uid":%q}}`, uid)
+	row.Commit.Parts[0] = manifest.InlinePart(manifest.Record, row.Record)
+	row.Commit = row.Commit.Bare()
+	return row
 }
 
 // rename makes another run of a row.
