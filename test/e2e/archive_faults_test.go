@@ -50,6 +50,8 @@ func TestArchiveOfARotatedLog(t *testing.T) {
 	if got = collected.content(p, log); log.State != manifest.Truncated || !strings.Contains(log.Reason, "rotated") || !strings.HasSuffix(want.String(), got) {
 		t.Errorf("%s because %q, %s", log.State, log.Reason, fingerprint([]byte(got)))
 	}
+	p.archived("run")
+	p.archived("run-collected")
 }
 
 // The archive is written by any clock.
