@@ -41,14 +41,17 @@ func TestArchiveOfARotatedLog(t *testing.T) {
 	log := followed.commit(p, "TaskRun", "run").Parts[1]
 	// On a machine so busy that the kubelet may have rotated twice before the stream was read, the archiver says that it cannot know.
 	unsure := log.State == manifest.Truncated && strings.Contains(log.Reason, "rotated")
-	if got := followed.content(p, log); !unsure && (log.State != manifest.Complete || got != want.String()) {
+	got := followed.content(p, log)
+	if !unsure && (log.State != manifest.Complete || got != want.String()) {
 		t.Errorf("%s because %q, %s; want %s", log.State, log.Reason, fingerprint([]byte(got)), fingerprint(want.Bytes()))
 	}
-	t.Logf("the followed log is %s %s", log.State, log.Reason)
+	t.Logf("the followed log is %s %s; that it has all %d bytes is %v", log.State, log.Reason, want.Len(), got == want.String())
 	log = collected.commit(p, "TaskRun", "run-collected").Parts[1]
-	if got := collected.content(p, log); log.State != manifest.Truncated || !strings.Contains(log.Reason, "rotated") || !strings.HasSuffix(want.String(), got) {
+	if got = collected.content(p, log); log.State != manifest.Truncated || !strings.Contains(log.Reason, "rotated") || !strings.HasSuffix(want.String(), got) {
 		t.Errorf("%s because %q, %s", log.State, log.Reason, fingerprint([]byte(got)))
 	}
+	p.archived("run")
+	p.archived("run-collected")
 }
 
 // The archive is written by any clock.

@@ -244,7 +244,7 @@ func TestArchiveOptOut(t *testing.T) {
 	p.create(a.mine(strings.Replace(taskRunOf("- {name: text}", "printf true > $(results.text.path)"), "{name: run}", "{name: run, annotations: {indelible.dev/archive: disabled}}", 1)))
 	p.create(strings.Replace(a.mine(taskRunOf("- {name: text}", "printf true > $(results.text.path)")), "name: run}", "name: run-wanted}", 1))
 	tr := p.taskRun("run")
-	a.commit(p, "TaskRun", "run-wanted")
+	p.archived("run-wanted")
 	if slices.Contains(tr.Finalizers, archiver.Finalizer) || tr.Annotations[archivedAt] != "" {
 		t.Errorf("finalizers %v, annotations %v", tr.Finalizers, tr.Annotations)
 	}
@@ -266,6 +266,7 @@ func TestArchiveWaitsForChains(t *testing.T) {
 	if record := a.content(p, c.Parts[0]); !strings.Contains(record, `"chains.tekton.dev/signed":"true"`) {
 		t.Error("the record has no signature")
 	}
+	p.archived("run")
 }
 
 // A namespace that is deleted with running runs in it goes away, and its runs are in the archive.

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -122,56 +121,6 @@ func TestArchiveOfADeletedTaskRun(t *testing.T) {
 		t.Errorf("status %s, want Unknown: it was running", commit.Run.Status)
 	}
 	a.fsck(p, 1)
-}
-
-// An archiver that dies at any of its writes is followed by one that archives the run.
-func TestArchiveAfterFailures(t *testing.T) {
-	t.Parallel()
-	p, class := newPlace(t), newTestArchive(t).class
-	p.create((&testArchive{class: class}).mine(taskRunOf("- {name: text}", "echo hello; printf true > $(results.text.path)")))
-	taskRunSucceeded(t, p.taskRun("run"))
-	ref := archiver.Reference{Kind: "TaskRun", Namespace: p.namespace, Name: "run"}
-	const writes = 2 // log, commit, which has record and events in it
-	for persisted, what := range map[bool]string{false: "failed", true: "failed but persisted"} {
-		for n := range writes {
-			t.Run(fmt.Sprintf("%s at write %d", what, n+1), func(t *testing.T) {
-				a := newTestArchive(t)
-				a.class = class
-				a.archiver = a.with(t, a.store)
-				broken := &failingStore{Store: a.store, at: n, persisted: persisted}
-				if _, err := a.with(t, broken).Archive(p.ctx, ref, true); !errors.Is(err, errStore) {
-					t.Fatalf("got %v, want the store's error", err)
-				}
-				if tr := p.taskRun("run"); tr.Annotations["results.tekton.dev/stored"] != "" {
-					t.Fatal("released")
-				}
-				// Each archive is new to the run: what released it in the one before is taken away.
-				a.want(p, ref, archiver.Archived)
-				p.kubectl("annotate", "taskrun", "run", "-n", p.namespace, "indelible.dev/archived-", "results.tekton.dev/stored-")
-				a.fsck(p, 1)
-			})
-		}
-	}
-}
-
-var errStore = errors.New("the store does not answer")
-
-// failingStore fails one creation, after it was done or instead.
-type failingStore struct {
-	store.Store
-	at        int
-	persisted bool
-}
-
-func (f *failingStore) Create(ctx context.Context, key string, body io.Reader) error {
-	f.at--
-	if f.at != -1 {
-		return f.Store.Create(ctx, key, body)
-	}
-	if f.persisted {
-		return errors.Join(errStore, f.Store.Create(ctx, key, body))
-	}
-	return errStore
 }
 
 // testArchive is an archive of one test's, with an archiver that handles only the runs that name it.

@@ -13,6 +13,11 @@ import (
 func (t *tail) copy(stream io.Reader, adjacent bool) error {
 	from, to := bufio.NewReaderSize(stream, 32<<10), bufio.NewWriterSize(t.file, 32<<10)
 	skip := skipper{last: t.last, same: t.same}
+	defer func() {
+		if skip.seen {
+			t.newest = t.asked
+		}
+	}()
 	inLine, skipping := false, false
 	for {
 		line, err := from.ReadSlice('\n')

@@ -19,5 +19,6 @@
 //
 // A phase that fails ends the attempt, and the next attempt begins at the beginning: parts are never continued, so nothing has to be
 // remembered. What may have been left behind are parts without a commit (fsck finds them) or a commit without release (the next
-// attempt meets it, and goes on from there). See the conditions under which each state can be left in the files themselves.
+// attempt meets it, and goes on from there). See the conditions under which each state can be left in the files themselves;
+// TestArchiveKilledAtEachWrite in test/e2e kills an archiver before and after each of its writes.
 package archiver

@@ -46,6 +46,9 @@ type tail struct {
 	before mark
 	// opened is when the first stream was.
 	opened time.Time
+	// asked is when the last stream was asked for; newest, when the last one was that had the last line, or gave it: no file was
+	// newer then than the one with that line.
+	asked, newest time.Time
 	// drained says that the stream before has given all of the file that it read from, and then nothing for a while.
 	drained bool
 	// given is how many bytes the last stream gave.
@@ -216,6 +219,7 @@ func (t *tail) read(ctx context.Context, follow bool) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	t.asked = time.Now()
 	stream, err := t.kube.CoreV1().Pods(t.namespace).GetLogs(t.key.pod, options).Stream(ctx)
 	if err != nil {
 		return err
@@ -224,8 +228,8 @@ func (t *tail) read(ctx context.Context, follow bool) error {
 	if t.opened.IsZero() {
 		t.opened = time.Now()
 	}
-	// Of what is in the next file only the first could have come before it, if not too much time has passed since.
-	adjacent := t.drained && time.Since(t.last) < rotationCheck-time.Second
+	// The kubelet has rotated the log at most once since the file with the last line was the newest, if that is not too long ago.
+	adjacent := t.drained && min(time.Since(t.last), time.Since(t.newest)) < rotationCheck-time.Second
 	t.drained = false
 	watched := newStallReader(stream, t.pauses.stall, cancel)
 	err = t.copy(watched, adjacent)

@@ -69,7 +69,7 @@ func (k *fakeKubelet) log(w http.ResponseWriter, since string) {
 	}
 }
 
-func newTestFollower(t *testing.T, k *fakeKubelet, spool string) *follower {
+func newTestFollower(t *testing.T, k http.Handler, spool string) *follower {
 	t.Helper()
 	server := httptest.NewServer(k)
 	t.Cleanup(server.Close)
@@ -179,6 +179,38 @@ func TestTailFindsGaps(t *testing.T) {
 	}
 	if _, reason := contentOf(t, tail); !strings.Contains(reason, "missing in the middle") {
 		t.Errorf("reason %q", reason)
+	}
+}
+
+// A log that is silent for long and then rotated is whole, as long as it was looked at often enough: the file that follows is the next one.
+func TestTailAcrossARotation(t *testing.T) {
+	line := func(second int, text string) string {
+		return time.Date(2026, 11, 20, 10, 42, second, 0, time.UTC).Format("2006-01-02T15:04:05.000000000Z07:00") + " " + text + "\n"
+	}
+	much := line(1, strings.Repeat("x", rotatable))
+	streams := []string{line(0, "one") + much, much, much, line(40, "two")}
+	state := "running"
+	mux := http.NewServeMux()
+	mux.HandleFunc("/api/v1/namespaces/ns/pods/p", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p"},"status":{"containerStatuses":[{"name":"step-a","state":{%q:{}}}]}}`, state)
+	})
+	mux.HandleFunc("/api/v1/namespaces/ns/pods/p/log", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, streams[0])
+		if streams = streams[1:]; len(streams) == 0 {
+			state = "terminated"
+			return
+		}
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	f := newTestFollower(t, mux, t.TempDir())
+	f.pauses.stall = 100 * time.Millisecond
+	f.follow("ns", testKey)
+	tail := f.tail("ns", testKey)
+	<-tail.done
+	if got, reason := contentOf(t, tail); got != "one\n"+much[31:]+"two\n" || reason != "" {
+		t.Errorf("got %d bytes, %q", len(got), reason)
 	}
 }
 
