@@ -91,6 +91,7 @@ func (s *s3) fault(p *place, kind string) {
 // Whatever the store does, a finished run stays until it is in the archive, a metric says that it waits, and it is archived once the
 // store is back.
 func TestArchiveWhileTheStoreFails(t *testing.T) {
+	t.Parallel()
 	p, server := newLongPlace(t, 20*time.Minute), newS3(t)
 	a := newArchivist(t, server.open(t), archiver.Follow)
 	for _, fault := range []struct {
@@ -150,6 +151,7 @@ func (a *archivist) phases(t *testing.T, name string) float64 {
 
 // A store that is gone for ten minutes (in the long form) holds runs for so long, and loses none.
 func TestArchiveAfterALongOutage(t *testing.T) {
+	t.Parallel()
 	p, server := newLongPlace(t, 25*time.Minute), newS3(t)
 	a := newArchivist(t, server.open(t), archiver.Follow)
 	server.fault(p, "gone")

@@ -63,12 +63,24 @@ func waitForLog(p *place, pod, container, want string) {
 	p.t.Fatalf("the log of %s never said %q", container, want)
 }
 
-func TestGuardAwayForGood(t *testing.T) {
-	p := newPlace(t)
-	configure(p, "timeout", "20s")
-	p.create(waiting(writeSample(80_000, "text")))
-	pod := p.running("run", "step-write")
-	wantInjected(p, pod)
+// TestAwayForGood: what publishing needs does not come back, the guard to one pod and the network to another. Each publisher gives
+// up after its timeout, and says why.
+func TestAwayForGood(t *testing.T) {
+	configure(&place{t: t}, "timeout", "20s")
+	for name, away := range map[string]func(p *place, pod string){"the guard": guardAwayForGood, "the network": networkCutForGood} {
+		p := newPlace(t)
+		p.create(waiting(writeSample(80_000, "text")))
+		pod := p.running("run", "step-write")
+		wantInjected(p, pod)
+		t.Run(name, func(t *testing.T) { // when both pods are there: without the guard none is injected
+			t.Parallel()
+			away(&place{t: t, ctx: p.ctx, namespace: p.namespace}, pod)
+		})
+	}
+}
+
+func guardAwayForGood(p *place, pod string) {
+	t := p.t
 	takeAway(p)
 	p.release(pod, "step-write")
 	tr := p.taskRun("run")
@@ -110,7 +122,11 @@ func wantPlainTekton(p *place) {
 // again, the archive as it was.
 func TestUninstall(t *testing.T) {
 	p := newLongPlace(t, 2*bound)
-	t.Cleanup(func() { install(p) })
+	t.Cleanup(func() {
+		if t.Failed() { // else it is installed again
+			install(p)
+		}
+	})
 	runsInAllStates(p)
 	p.make("uninstall")
 	if held := p.held(); len(held) > 0 {
