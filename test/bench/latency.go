@@ -20,7 +20,7 @@ const latencyMetric = "indelible_archive_commit_latency_seconds"
 const logTask = `
 apiVersion: tekton.dev/v1
 kind: TaskRun
-metadata: {name: NAME, labels: {indelible.dev/archiver: CLASS}, annotations: {example.test/pad: "PAD"}}
+metadata: {name: NAME, labels: {indelible.dev/archiver: CLASS}, annotations: {build.example.test/commit: DIGEST}}
 spec:
   taskSpec:
     steps:
@@ -73,7 +73,7 @@ func (b *bench) latencies(ctx context.Context, name, logs string) (committed, re
 		if err != nil {
 			return nil, nil, err
 		}
-		took, err := b.oneRun(ctx, fmt.Sprintf("%s-%d", name, i))
+		took, err := b.oneRun(ctx, fmt.Sprintf("%s-%d", name, i), logTask)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -95,8 +95,8 @@ func (b *bench) latencies(ctx context.Context, name, logs string) (committed, re
 }
 
 // oneRun makes a TaskRun, and returns how long after its end it was released.
-func (b *bench) oneRun(ctx context.Context, name string) (time.Duration, error) {
-	text := strings.NewReplacer("NAME", name, "CLASS", b.class, "PAD", strings.Repeat(digest(10)+" shop ", 60)).Replace(logTask)
+func (b *bench) oneRun(ctx context.Context, name, task string) (time.Duration, error) {
+	text := strings.NewReplacer("NAME", name, "CLASS", b.class, "DIGEST", digest(20)).Replace(task)
 	if err := b.cluster.Create(ctx, b.namespace, harness.WithImage(text)); err != nil {
 		return 0, err
 	}

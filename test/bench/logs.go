@@ -22,12 +22,13 @@ func (b *bench) logs(ctx context.Context) ([]row, error) {
 	}
 	var rows []row
 	var peaks []int64
+	block := logBlock()
 	for i, size := range []int64{128 * mib, 2048 * mib} {
 		note("a log of %d MiB into a directory and out of it", size/mib)
 		key := fmt.Sprintf("log-%d", i)
 		var stored, opened float64
 		peak, err := watchHeap(func() (err error) {
-			stored, opened, err = logSpeed(ctx, to, key, size)
+			stored, opened, err = logSpeed(ctx, to, key, &lines{left: size, block: block})
 			return err
 		})
 		if err != nil {
@@ -42,9 +43,9 @@ func (b *bench) logs(ctx context.Context) ([]row, error) {
 }
 
 // logSpeed returns MB/s of content.
-func logSpeed(ctx context.Context, to store.Store, key string, size int64) (stored, opened float64, err error) {
-	began := time.Now()
-	content, packed, err := manifest.Store(ctx, to, key, &lines{left: size})
+func logSpeed(ctx context.Context, to store.Store, key string, log *lines) (stored, opened float64, err error) {
+	size, began := log.left, time.Now()
+	content, packed, err := manifest.Store(ctx, to, key, log)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -65,22 +66,24 @@ func logSpeed(ctx context.Context, to store.Store, key string, size int64) (stor
 	return stored, float64(size) / 1e6 / time.Since(began).Seconds(), to.Delete(ctx, key)
 }
 
-// lines is a log as builds write them: lines that are alike, with numbers and digests that are not.
+// logBlock is what builds write: lines that are alike, with numbers and digests that are not.
+func logBlock() (block []byte) {
+	for i := 0; len(block) < 4*mib; i++ {
+		block = fmt.Appendf(block, "2026-11-20T10:%02d:%02d.%06dZ INFO compiling example.test/shop/module-%d (%s, %d files) in 0.%03ds\n",
+			i/60%60, i%60, i*7919%1000000, i, digest(4), i%91, i*37%1000)
+	}
+	return block
+}
+
+// lines is a log of a size: a block, again and again.
 type lines struct {
-	left  int64
-	block []byte
-	rest  []byte
+	left        int64
+	block, rest []byte
 }
 
 func (l *lines) Read(p []byte) (int, error) {
 	if l.left == 0 {
 		return 0, io.EOF
-	}
-	if l.block == nil {
-		for i := 0; len(l.block) < 4*mib; i++ {
-			l.block = fmt.Appendf(l.block, "2026-11-20T10:%02d:%02d.%06dZ INFO compiling example.test/shop/module-%d (%s, %d files) in 0.%03ds\n",
-				i/60%60, i%60, i*7919%1000000, i, digest(4), i%91, i*37%1000)
-		}
 	}
 	if len(l.rest) == 0 {
 		l.rest = l.block

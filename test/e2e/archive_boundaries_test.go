@@ -124,7 +124,7 @@ func (b boundary) standing() standing {
 		Released: b.done(writeRelease) && !b.done(writePrune), Pruned: b.done(writePrune),
 	}
 	for _, object := range []string{writeRecord, writeSmall, writeLarge} {
-		if b.done(object) && !s.Committed && !(b.refused != "" && b.persisted) {
+		if b.done(object) && !s.Committed && (b.refused == "" || !b.persisted) {
 			s.Abandoned++
 		}
 	}

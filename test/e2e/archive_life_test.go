@@ -55,11 +55,11 @@ func newLife(t *testing.T, namespace, name string, server *s3) *life {
 func (l *life) start() *exec.Cmd { return l.process.start(l.t, "spool") }
 
 // begin starts the archiver, and when it watches the cluster, creates the run. Its record is larger than what commits have inline; packed,
-// the log of its second step is more than S3 takes at once, and unpacked less than what kubelets rotate.
+// the log of its second step is more than S3 takes at once, and unpacked less than what kubelets rotate; that of the first is more than commits have.
 func (l *life) begin(b boundary) {
 	l.t.Helper()
 	l.tap.start(b, l.start)
-	l.place.eventually("the archiver to watch the cluster", func() (bool, error) {
+	l.eventually("the archiver to watch the cluster", func() (bool, error) {
 		log, err := os.ReadFile(filepath.Join(l.process.dir, "log"))
 		return strings.Contains(string(log), "The state of the cluster is known"), err
 	})
@@ -71,7 +71,7 @@ spec:
   taskSpec:
     results: [{name: text}]
     steps:
-    - {name: small, image: IMAGE, script: "seq 1 100"}
+    - {name: small, image: IMAGE, script: "seq 1 10000"}
     - name: large
       image: IMAGE
       script: |
@@ -153,7 +153,7 @@ func (l *life) wantWhole(abandoned int) {
 func (l *life) wantLogs(commit *manifest.Commit) {
 	l.t.Helper()
 	var numbers strings.Builder
-	for i := range 100 {
+	for i := range 10_000 {
 		fmt.Fprintln(&numbers, i+1)
 	}
 	if got := l.content(&l.place, commit.Parts[1]); got != numbers.String() {

@@ -64,9 +64,13 @@ func (c *client) get(ctx context.Context, ref Reference) ([]byte, error) {
 	return data, err
 }
 
+// onlyMetadata asks the API server to answer with an object's metadata: results of a mebibyte need not come back with each patch.
+const onlyMetadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+
 // patch sends a merge patch. That the run is gone by now is no error.
 func (c *client) patch(ctx context.Context, ref Reference, body []byte) error {
-	err := c.rest.Patch(types.MergePatchType).AbsPath(ref.path()).Param("fieldManager", "indelible-archiver").Body(body).Do(ctx).Error()
+	err := c.rest.Patch(types.MergePatchType).AbsPath(ref.path()).Param("fieldManager", "indelible-archiver").
+		SetHeader("Accept", onlyMetadata).Body(body).Do(ctx).Error()
 	if apierrors.IsNotFound(err) {
 		return nil
 	}

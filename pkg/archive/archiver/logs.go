@@ -117,7 +117,7 @@ func (u *upload) collected(ctx context.Context, pod *corev1.Pod, p manifest.Part
 	}
 	defer stream.Close()
 	lines := newUnstamped(stream)
-	err = u.part(ctx, p, logName(p), lines)
+	err = u.text(ctx, p, lines)
 	if errors.Is(err, errNoStamp) {
 		u.missing(p, "the kubelet had no log")
 		return nil
@@ -153,7 +153,7 @@ func (u *upload) followed(ctx context.Context, t *tail, pod *corev1.Pod, p manif
 		p.State, p.Reason = manifest.Truncated, reason
 	}
 	lines := newUnstamped(content)
-	err = u.part(ctx, p, logName(p), lines)
+	err = u.text(ctx, p, lines)
 	if started := startOf(state); err == nil && t.late(started) {
 		u.maybeRotated(lines.first, started)
 	}
@@ -193,8 +193,6 @@ func (u *upload) tail(podName, container string) *tail {
 func (u *upload) followNow(pod *corev1.Pod, container string) bool {
 	return u.follower != nil && u.follower.follow(u.run.Namespace, tailKey{u.run.UID, pod.Name, container})
 }
-
-func logName(p manifest.Part) string { return fmt.Sprintf("log-%d-%s.txt", p.Attempt, p.Container) }
 
 // containerState returns the state of a container, nil if the pod is gone or has none.
 func containerState(pod *corev1.Pod, name string) *corev1.ContainerState {

@@ -24,6 +24,8 @@ type upload struct {
 	parts  []manifest.Part
 	// keys are those that something may have been stored under.
 	keys []string
+	// texts is how many bytes logs take in the commit.
+	texts int
 	// podUIDs are those of the run's pods that are still there: events are about them, too.
 	podUIDs []types.UID
 }
@@ -48,6 +50,21 @@ func (u *upload) json(ctx context.Context, of manifest.PartType, name string, co
 	}
 	u.parts = append(u.parts, manifest.InlinePart(of, compact.Bytes()))
 	return nil
+}
+
+// text stores a log: in the commit if it is small, with which it is then verified.
+func (u *upload) text(ctx context.Context, p manifest.Part, content io.Reader) error {
+	name := fmt.Sprintf("log-%d-%s.txt", p.Attempt, p.Container)
+	begin, err := io.ReadAll(io.LimitReader(content, manifest.MaxText+1))
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if n := p.SetText(begin, manifest.MaxTexts-u.texts); n > 0 {
+		u.texts += n
+		u.parts = append(u.parts, p)
+		return nil
+	}
+	return u.part(ctx, p, name, io.MultiReader(bytes.NewReader(begin), content))
 }
 
 // part stores one part, reads it back and compares. A crash leaves it without a commit, as an error does where discard fails.

@@ -32,7 +32,10 @@ func TestFormatDocument(t *testing.T) {
 			row.Record = []byte(fmt.Sprintf(`{"metadata":{"name":"run-%d"},"status":{"results":[{"name":"digest","value":"value-%d"}]}}`, n, n))
 			if n == 1 {
 				run.Status, run.Reason = "False", "TaskRunTimeout"
-				row.Commit.Parts = append(row.Commit.Parts, manifest.Part{Type: manifest.Log, State: manifest.Missing, Reason: "the pod is gone", Container: "step-upload"})
+				small := manifest.Part{Type: manifest.Log, State: manifest.Complete, Container: "step-test"}
+				small.SetText([]byte("ok\n"), 100)
+				row.Commit.Parts = append(row.Commit.Parts, small,
+					manifest.Part{Type: manifest.Log, State: manifest.Missing, Reason: "the pod is gone", Container: "step-upload"})
 			}
 		})
 		rows = append(rows, row)
@@ -50,8 +53,8 @@ func TestFormatDocument(t *testing.T) {
 	log := one.Parts[1].Key
 	want := strings.Join(listed, "") +
 		"digest=value-1\n" +
-		"record\t\tcomplete\t\t\n" + "log\tstep-compile\tcomplete\t\t" + log + "\n" + "events\t\tcomplete\t\t\n" + "log\tstep-upload\tmissing\tthe pod is gone\t\n" +
-		"--- step-compile\n" + strings.Repeat("a line of "+log+"\n", 20) + "--- step-upload\nmissing: the pod is gone\n" +
+		"record\t\tcomplete\t\t\n" + "log\tstep-compile\tcomplete\t\t" + log + "\n" + "events\t\tcomplete\t\t\n" + "log\tstep-test\tcomplete\t\t\n" + "log\tstep-upload\tmissing\tthe pod is gone\t\n" +
+		"--- step-compile\n" + strings.Repeat("a line of "+log+"\n", 20) + "--- step-test\nok\n--- step-upload\nmissing: the pod is gone\n" +
 		log + ": OK\n" +
 		"whole: " + segments(t, a)[0] + "\nrun-1\n"
 	document, err := os.ReadFile("../../../docs/archive-format.md")

@@ -8,9 +8,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
-	_ "modernc.org/sqlite" // the driver "sqlite", in Go: the binaries are built without a C compiler
+	"modernc.org/sqlite" // the driver "sqlite", in Go: the binaries are built without a C compiler
 )
 
 var sqliteDialect = dialect{
@@ -19,8 +21,15 @@ var sqliteDialect = dialect{
 	lock: `SELECT 1`,
 }
 
-// openSQLite opens a file. One connection writes, as SQLite has one writer at a time and a second one would only wait; readers have
-// their own, which the write-ahead log lets read on meanwhile.
+const (
+	// sqliteBusy is SQLite's own result code for a lock that another connection has.
+	sqliteBusy = 5
+	// sqlitePatience is how long a connection waits for such a lock.
+	sqlitePatience = 30 * time.Second
+)
+
+// openSQLite opens a file. Programs that do so at the same moment, and make it, meet while it becomes one with a write-ahead log: SQLite
+// tells all but one that it is busy, and does not wait.
 func openSQLite(ctx context.Context, u *url.URL) (*database, error) {
 	if u.Host != "" || u.RawQuery != "" || !filepath.IsAbs(u.Path) {
 		return nil, errors.New("an SQLite index is sqlite:// and an absolute path, such as sqlite:///var/lib/indelible/index.db")
@@ -28,19 +37,36 @@ func openSQLite(ctx context.Context, u *url.URL) (*database, error) {
 	if err := os.MkdirAll(filepath.Dir(u.Path), 0o750); err != nil {
 		return nil, err
 	}
-	write, err := sql.Open("sqlite", sqliteSource(u.Path, "immediate"))
+	for until := time.Now().Add(sqlitePatience); ; {
+		d, err := openSQLiteFile(ctx, u.Path)
+		var busy *sqlite.Error
+		if err == nil || !errors.As(err, &busy) || busy.Code()&0xff != sqliteBusy || time.Now().After(until) {
+			return d, err
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// openSQLiteFile makes the connections. One writes, as SQLite has one writer at a time and a second one would only wait; readers have
+// their own, which the write-ahead log lets read on meanwhile.
+func openSQLiteFile(ctx context.Context, path string) (*database, error) {
+	write, err := sql.Open("sqlite", sqliteSource(path, "immediate"))
 	if err != nil {
 		return nil, err
 	}
 	write.SetMaxOpenConns(1)
-	read, err := sql.Open("sqlite", sqliteSource(u.Path, "deferred"))
+	read, err := sql.Open("sqlite", sqliteSource(path, "deferred"))
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
 	read.SetMaxOpenConns(8)
 	d, err := newDatabase(ctx, sqliteDialect, read, write)
 	if err != nil {
-		return nil, fmt.Errorf("%s (if the file is damaged, delete it and rebuild the index): %w", u.Path, err)
+		return nil, fmt.Errorf("%s (if the file is damaged, delete it and rebuild the index): %w", path, err)
 	}
 	return d, nil
 }
@@ -50,8 +76,10 @@ func openSQLite(ctx context.Context, u *url.URL) (*database, error) {
 func sqliteSource(path, lock string) string {
 	settings := url.Values{
 		"_txlock":       {lock},
-		"_busy_timeout": {"30000"}, "_journal_mode": {"WAL"}, "_synchronous": {"NORMAL"},
-		"_pragma": {"page_size(16384)", "cache_size(-16000)"}, // the driver sets these first: a file in WAL mode keeps its page size
+		"_busy_timeout": {strconv.FormatInt(sqlitePatience.Milliseconds(), 10)}, "_journal_mode": {"WAL"}, "_synchronous": {"NORMAL"},
+		// The driver sets these first: a file in WAL mode keeps its page size. The cache is of each connection, in KiB; its memory is the
+		// driver's own, outside of what Go's garbage collector counts and limits, and rounded up to twice the size.
+		"_pragma": {"page_size(16384)", "cache_size(-2048)"},
 	}
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: settings.Encode()}).String()
 }

@@ -2,7 +2,7 @@
 // size, digests and whether it is complete. It also writes parts, and compares what a store holds with what a commit says.
 //
 // A commit is one line of JSON in gzip, so that the bucket, gunzip and jq are enough to read a run. What is small, a record as
-// good as always, is in the commit itself: such a run costs one object, which is there whole or not at all. Fields are
+// good as always and most logs, is in the commit itself: such a run costs one object, which is there whole or not at all. Fields are
 // only ever added. A reader that meets an apiVersion it does not know leaves the run alone.
 package manifest
 
@@ -15,6 +15,7 @@ import (
 	"io"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
@@ -113,6 +114,8 @@ type Part struct {
 	Stored *Sum `json:"stored,omitempty"`
 	// Inline is the content of a small part that is JSON, without insignificant space: it is in the commit.
 	Inline json.RawMessage `json:"inline,omitempty"`
+	// Text is the content of a small log that is UTF-8: it is in the commit as well.
+	Text *string `json:"text,omitempty"`
 }
 
 // Sum is the size of some bytes and their digest.
@@ -126,7 +129,14 @@ type Sum struct {
 // their own, in constant memory.
 const MaxInline = 64 << 10
 
-// MaxCommit bounds a commit, in bytes of JSON: one of a run with a thousand logs is half of it.
+// A log of at most MaxText bytes may be in the commit, as long as all such logs together take at most MaxTexts there, in bytes of JSON.
+// Most steps print less, and the run then costs one object, as one without logs does.
+const (
+	MaxText  = 32 << 10
+	MaxTexts = 256 << 10
+)
+
+// MaxCommit bounds a commit, in bytes of JSON: the keys of a run with a thousand logs are half of it.
 const MaxCommit = 1 << 20
 
 // Bare returns a commit without what is inline. Its parts still say what that was.
@@ -134,7 +144,7 @@ func (c *Commit) Bare() *Commit {
 	bare := *c
 	bare.Parts = slices.Clone(c.Parts)
 	for i := range bare.Parts {
-		bare.Parts[i].Inline = nil
+		bare.Parts[i].Inline, bare.Parts[i].Text = nil, nil
 	}
 	return &bare
 }
@@ -262,13 +272,13 @@ func (c *Commit) checkPart(p *Part, bare bool) error {
 		return fmt.Errorf("type %q is not one of %s, %s, %s", p.Type, Record, Log, Events)
 	case (p.State == Complete) != (p.Reason == ""):
 		return errors.New("a part has a reason if, and only if, it is not complete")
-	case p.State == Missing && (p.Key != "" || p.Content != nil || p.Stored != nil || p.Inline != nil):
+	case p.State == Missing && (p.Key != "" || p.Content != nil || p.Stored != nil || p.isHere()):
 		return errors.New("a missing part has no key, no sums and no content")
 	case p.State == Missing:
 		return nil
 	case p.State != Complete && p.State != Truncated:
 		return fmt.Errorf("state %q is not one of %s, %s, %s", p.State, Complete, Truncated, Missing)
-	case p.Inline != nil, bare && p.InCommit():
+	case p.isHere(), bare && p.InCommit():
 		return p.checkInline(bare)
 	case p.Content == nil || p.Stored == nil || p.Stored.SHA256 == "":
 		return errors.New("content and stored are required")
@@ -289,16 +299,46 @@ func InlinePart(of PartType, content []byte) Part {
 	return Part{Type: of, State: Complete, Content: &sum, Inline: content}
 }
 
+// SetText puts a log into the commit, unless it is not UTF-8 or takes more than room there, in bytes of JSON. It returns how many it takes, 0 if it
+// is not there.
+func (p *Part) SetText(content []byte, room int) int {
+	if len(content) > MaxText || !utf8.Valid(content) {
+		return 0
+	}
+	text := string(content)
+	encoded, err := json.Marshal(text)
+	if err != nil || len(encoded) > room {
+		return 0
+	}
+	sum := sumOf(content)
+	p.Content, p.Text = &sum, &text
+	return len(encoded)
+}
+
 // InCommit says whether the part's content is in the commit, also of a commit that is bare.
 func (p *Part) InCommit() bool {
-	return p.State == Complete && p.Key == "" && p.Content != nil && p.Content.SHA256 != ""
+	return p.State != Missing && p.Key == "" && p.Content != nil && p.Content.SHA256 != ""
+}
+
+// isHere says whether the content is in this value.
+func (p *Part) isHere() bool { return p.Inline != nil || p.Text != nil }
+
+// here returns that content.
+func (p *Part) here() []byte {
+	if p.Text != nil {
+		return []byte(*p.Text)
+	}
+	return p.Inline
 }
 
 func (p *Part) checkInline(bare bool) error {
-	if p.Key != "" || p.Stored != nil || p.Content == nil {
+	switch {
+	case p.Key != "" || p.Stored != nil || p.Content == nil:
 		return errors.New("a part in the commit has content, no key and nothing stored")
+	case p.Text != nil && (p.Type != Log || p.Inline != nil), p.Inline != nil && (p.Type == Log || p.State != Complete):
+		return errors.New("a log in the commit is text, and what else there is complete and inline")
 	}
-	if got := sumOf(p.Inline); !bare && got != *p.Content {
+	if got := sumOf(p.here()); !bare && got != *p.Content {
 		return fmt.Errorf("%s is %d bytes with sha256 %s, want %d with %s", p.Type, got.Bytes, got.SHA256, p.Content.Bytes, p.Content.SHA256)
 	}
 	return nil

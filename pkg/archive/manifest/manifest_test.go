@@ -23,6 +23,8 @@ import (
 const (
 	uid          = "6e21a8a5-bd27-4f4b-a14b-0f4e4e2c3a11"
 	inlineDigest = "6c9c16dcfa514da0d29bfa265370019e7db3cd144e181e3fd69797ad552437d2" // printf '{"a":"<é>"}' | sha256sum
+	text         = "ok\t<é>\n"
+	textDigest   = "e4a07d22ac5335f16a1d179a8ba353cd3bdd5600fc7f4c6f827e57cfb95ee07d" // printf 'ok\t<é>\n' | sha256sum
 	recordKey    = "clusters/prod/parts/2026/11/20/10/" + uid + ".k3v9x2m4q8.record.json.gz"
 	commitKey    = "clusters/prod/commits/2026/11/20/10/20261120T104211Z." + uid + ".json.gz"
 )
@@ -39,9 +41,12 @@ func example() *Commit {
 			{Type: Record, State: Complete, Key: recordKey, Content: &Sum{Bytes: 5}, Stored: &Sum{6, "bb"}},
 			{Type: Events, State: Complete, Content: &Sum{12, inlineDigest}, Inline: json.RawMessage(`{"a":"<é>"}`)},
 			{Type: Log, State: Missing, Reason: "the pod is gone", Container: "step-build", Attempt: 1},
+			{Type: Log, State: Truncated, Reason: "rotated", Container: "step-test", Content: &Sum{8, textDigest}, Text: ptr(text)},
 		},
 	}
 }
+
+func ptr(s string) *string { return &s }
 
 // The format: what is in archives out there.
 func TestEncode(t *testing.T) {
@@ -50,7 +55,8 @@ func TestEncode(t *testing.T) {
 		`"completed":"2026-11-20T10:43:00Z","status":"True","reason":"Succeeded","result":"` + uid + `"},"parts":[` +
 		`{"type":"record","state":"complete","key":"` + recordKey + `","content":{"bytes":5},"stored":{"bytes":6,"sha256":"bb"}},` +
 		`{"type":"events","state":"complete","content":{"bytes":12,"sha256":"` + inlineDigest + `"},"inline":{"a":"<é>"}},` +
-		`{"type":"log","state":"missing","reason":"the pod is gone","container":"step-build","attempt":1}]}` + "\n"
+		`{"type":"log","state":"missing","reason":"the pod is gone","container":"step-build","attempt":1},` +
+		`{"type":"log","state":"truncated","reason":"rotated","container":"step-test","content":{"bytes":8,"sha256":"` + textDigest + `"},"text":"ok\t<é>\n"}]}` + "\n"
 	got, err := Encode(example())
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +92,11 @@ func TestForbiddenCommits(t *testing.T) {
 		"a state that is none":        {func(c *Commit) { c.Parts[2].State = "lost" }, "state"},
 		"a type that is none":         {func(c *Commit) { c.Parts[2].Type = "lost" }, "type"},
 		"other events than the sum's": {func(c *Commit) { c.Parts[1].Inline = json.RawMessage(`{"a":"b"}`) }, "events is 9 bytes"},
+		"other text than the sum's":   {func(c *Commit) { c.Parts[3].Text = ptr("no") }, "log is 2 bytes"},
+		"a log that is JSON":          {func(c *Commit) { c.Parts[3].Text, c.Parts[3].Inline = nil, c.Parts[1].Inline }, "a log in the commit is text"},
+		"events that are text":        {func(c *Commit) { c.Parts[1].Text = c.Parts[3].Text }, "a log in the commit is text"},
+		"a missing log with text":     {func(c *Commit) { c.Parts[2].Text = c.Parts[3].Text }, "no content"},
+		"text that has a key, too":    {func(c *Commit) { c.Parts[3].Key = recordKey }, "no key"},
 		"events that have a key, too": {func(c *Commit) { c.Parts[1].Key = recordKey }, "no key"},
 		"a megabyte of reasons":       {func(c *Commit) { c.Parts[2].Reason = strings.Repeat("r", MaxCommit) }, "more than 1048576"},
 	} {
@@ -94,6 +105,54 @@ func TestForbiddenCommits(t *testing.T) {
 			test.change(c)
 			if _, err := Encode(c); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+// What a log has that is in the commit comes back byte for byte; what JSON cannot hold, or what is large, is not put there.
+func TestSetText(t *testing.T) {
+	for name, test := range map[string]struct {
+		content string
+		room    int
+		want    int // bytes of JSON
+	}{
+		"an empty log": {"", 1000, 2},
+		"lines":        {"a\nb\n", 1000, 8},
+		"colours, NUL, quotes, a separator and é": {"\x1b[1m\x00\"\u2028é", 1000, 27},
+		"as much as may be":                       {strings.Repeat("x", MaxText), MaxTexts, MaxText + 2},
+		"not more":                                {strings.Repeat("x", MaxText+1), MaxTexts, 0},
+		"not what is no UTF-8":                    {"a\xffb", 1000, 0},
+		"as much as there is room for":            {"abc", 5, 5},
+		"not more than there is room for":         {"abc", 4, 0},
+	} {
+		t.Run("take "+name, func(t *testing.T) {
+			p := Part{Type: Log, State: Complete, Container: "step-a"}
+			if got := p.SetText([]byte(test.content), test.room); got != test.want {
+				t.Fatalf("%d bytes, want %d", got, test.want)
+			}
+			if test.want == 0 {
+				if p.isHere() || p.Content != nil {
+					t.Errorf("part is %+v", p)
+				}
+				return
+			}
+			c := example()
+			c.Parts = append(c.Parts, p)
+			data, err := Encode(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			back, err := Decode(commitKey, data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			content, err := Open(t.Context(), nil, &back.Parts[4])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(content); err != nil || string(got) != test.content {
+				t.Errorf("%q came back, %v", got, err)
 			}
 		})
 	}

@@ -23,7 +23,7 @@ func Store(ctx context.Context, to store.Store, key string, content io.Reader) (
 	err = first.fill(content)
 	switch {
 	case errors.Is(err, io.EOF):
-		packBlock(first)
+		first.pack(smallPackers)
 		raw, stored = Sum{Bytes: int64(len(first.in))}, sumOf(first.out)
 		err = to.Create(ctx, key, bytes.NewReader(first.out))
 	case err == nil:
@@ -145,8 +145,8 @@ func Verify(ctx context.Context, from store.Store, p *Part) error {
 // Open returns the content of a part. It is compared while it is read: a reader that reaches the end without an error has
 // what was archived, and one that stops before does not know.
 func Open(ctx context.Context, from store.Store, p *Part) (io.ReadCloser, error) {
-	if p.Inline != nil {
-		return io.NopCloser(bytes.NewReader(p.Inline)), nil
+	if p.isHere() {
+		return io.NopCloser(bytes.NewReader(p.here())), nil
 	}
 	if p.Content == nil || p.Stored == nil {
 		return nil, fmt.Errorf("open part %s %s: %w: %s %s", p.Type, p.Container, ErrNoContent, p.State, p.Reason)

@@ -93,10 +93,12 @@ func (p *pipeline) read(to []byte) int {
 // close is called by who takes, when it needs no more.
 func (p *pipeline) close() { p.stop.Do(func() { close(p.stopped) }) }
 
-// packBlock makes a member of a block's input.
-func packBlock(b *block) {
+// packBlock makes a member of a block's input, one of many.
+func packBlock(b *block) { b.pack(fastPackers) }
+
+func (b *block) pack(with *packers) {
 	packed := bytes.NewBuffer(b.out[:0])
-	packMember(packed, b.in)
+	with.member(packed, b.in)
 	b.out = packed.Bytes()
 }
 

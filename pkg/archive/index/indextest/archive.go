@@ -41,10 +41,10 @@ func (a *Archive) Add(t testing.TB, n int, change func(*index.Row)) (row index.R
 	}
 	for i := range row.Commit.Parts {
 		switch part := &row.Commit.Parts[i]; {
-		case part.State == manifest.Missing:
+		case part.State == manifest.Missing, part.Text != nil:
 		case part.Type == manifest.Record && part.InCommit():
 			*part = manifest.InlinePart(part.Type, row.Record)
-		case part.InCommit():
+		case part.Type == manifest.Events && part.InCommit():
 			*part = manifest.InlinePart(part.Type, []byte(`{"kind":"EventList"}`))
 		default:
 			a.store(t, part, row.Record)
