@@ -51,7 +51,7 @@ demo: cluster-up install ## Start a cluster, install Indelible, pass large resul
 	go run ./test/demo
 
 .PHONY: test
-test: test-unit test-cluster-tool test-beside cluster-up install test-e2e cluster-down ## All tests (cold over an hour, warm about 35 min on two cores)
+test: test-unit test-modules cluster-up install test-e2e cluster-down ## All tests (cold over an hour, warm about 35 min on two cores)
 
 ##@ Tests
 
@@ -83,10 +83,10 @@ postgres: ## Install the Postgres server that tests need, if root; INDELIBLE_NO_
 test-cluster-tool: ## Unit tests of test/cluster, a module of its own
 	go -C test/cluster test ./...
 
-# One of them computes, the other waits.
-.PHONY: test-beside
-test-beside: storage-emulators ## test-oracle and test-storage at a time
-	$(MAKE) --no-print-directory -j 2 --output-sync=target test-oracle test-storage
+# What test-storage does is wait for faults: the processors are for the others meanwhile.
+.PHONY: test-modules
+test-modules: storage-emulators ## The tests that are modules of their own, two at a time: test-storage, test-oracle, test-cluster-tool
+	$(MAKE) --no-print-directory -j 2 --output-sync=target test-storage test-oracle test-cluster-tool
 
 # Neither the policy nor the publisher that it builds are seen by go's cache of test results.
 .PHONY: test-oracle
