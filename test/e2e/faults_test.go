@@ -247,9 +247,11 @@ func TestNetworkCutAndMended(t *testing.T) {
 	wantResults(t, tr.Status.Results, map[string]*pipelinev1.ResultValue{"text": text(sample(burstBytes))})
 }
 
-// networkCutForGood cuts the network off a pod that has a timeout of 20 s to publish in.
-func networkCutForGood(p *place, pod string) {
+func networkCutForGood(p *place) {
 	t := p.t
+	p.create(waiting(writeSample(burstBytes, "text")))
+	pod := p.running("run", "step-write")
+	wantInjected(p, pod)
 	cut(p, pod)
 	p.release(pod, "step-write")
 	tr := p.taskRun("run")

@@ -63,24 +63,18 @@ func waitForLog(p *place, pod, container, want string) {
 	p.t.Fatalf("the log of %s never said %q", container, want)
 }
 
-// TestAwayForGood: what publishing needs does not come back, the guard to one pod and the network to another. Each publisher gives
-// up after its timeout, and says why.
+// TestAwayForGood: what publishing needs does not come back. The publisher gives up after its timeout, and says why.
 func TestAwayForGood(t *testing.T) {
 	configure(&place{t: t}, "timeout", "20s")
-	for name, away := range map[string]func(p *place, pod string){"the guard": guardAwayForGood, "the network": networkCutForGood} {
-		p := newPlace(t)
-		p.create(waiting(writeSample(80_000, "text")))
-		pod := p.running("run", "step-write")
-		wantInjected(p, pod)
-		t.Run(name, func(t *testing.T) { // when both pods are there: without the guard none is injected
-			t.Parallel()
-			away(&place{t: t, ctx: p.ctx, namespace: p.namespace}, pod)
-		})
-	}
+	t.Run("the network", func(t *testing.T) { networkCutForGood(newPlace(t)) })
+	t.Run("the guard", func(t *testing.T) { guardAwayForGood(newPlace(t)) })
 }
 
-func guardAwayForGood(p *place, pod string) {
+func guardAwayForGood(p *place) {
 	t := p.t
+	p.create(waiting(writeSample(80_000, "text")))
+	pod := p.running("run", "step-write")
+	wantInjected(p, pod)
 	takeAway(p)
 	p.release(pod, "step-write")
 	tr := p.taskRun("run")
