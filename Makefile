@@ -85,17 +85,17 @@ test-cluster-tool: ## Unit tests of test/cluster, a module of its own
 
 # What test-storage does is wait for faults: the processors are for the others meanwhile.
 .PHONY: test-modules
-test-modules: storage-emulators ## The tests that are modules of their own, two at a time: test-storage, test-oracle, test-cluster-tool
+test-modules: storage-emulators ## The tests that are modules of their own, two at a time: test-storage, test-oracle, test-cluster-tool (warm under 3 min)
 	$(MAKE) --no-print-directory -j 2 --output-sync=target test-storage test-oracle test-cluster-tool
 
 # Neither the policy nor the publisher that it builds are seen by go's cache of test results.
 .PHONY: test-oracle
-test-oracle: ## Compare with Tekton's and the API server's own code, a module of its own (cold 5 min, warm 1.5 min)
+test-oracle: ## Compare with Tekton's and the API server's own code, a module of its own (cold 5 min, warm 70 s)
 	go -C test/oracle test -vet all -count 1 ./...
 
 # Its tests wait for faults to be noticed, not for a processor: many at a time.
 .PHONY: test-storage
-test-storage: storage-emulators ## The archive's stores against a real S3 server, its faults, and emulators, a module of its own (cold 6 min, warm 1.5 min)
+test-storage: storage-emulators ## The archive's stores against a real S3 server, its faults, and emulators, a module of its own (cold 6 min, warm 75 s)
 	go -C test/storage test -count 1 -parallel 16 ./...
 
 # GCS's emulator is a Go module. Azure's is of Node.js: without npm its test is left out, and says so.
