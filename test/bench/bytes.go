@@ -48,7 +48,7 @@ spec:
     - {name: commit, type: string, description: The commit that was fetched}
     - {name: digest, type: string, description: Digest of the image that was built}
     workspaces:
-    - {name: output, description: What the build prints}
+    - {name: output}
     steps:
     - name: build
       image: IMAGE
@@ -61,8 +61,7 @@ spec:
         set -eu
         if command -v git; then
           git init -q /workspace/source
-          git -C /workspace/source remote add origin "$URL"
-          git -C /workspace/source fetch --depth 1 origin "$REVISION"
+          git -C /workspace/source fetch --depth 1 "$URL" "$REVISION"
           git -C /workspace/source checkout -q FETCH_HEAD
           buildctl build --frontend dockerfile.v0 --local context=/workspace/source --output "type=image,name=$TARGET,push=true"
         fi

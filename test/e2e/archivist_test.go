@@ -126,6 +126,9 @@ func (a *testArchive) logsOf(p *place, c *manifest.Commit) []string {
 			continue
 		}
 		text := part.Reason
+		if part.State == manifest.Truncated {
+			p.t.Logf("the log of %s is truncated: %s", part.Container, part.Reason)
+		}
 		if part.State != manifest.Missing {
 			text = strings.Join(strings.Fields(entrypointTime.ReplaceAllString(a.content(p, part), "")), " ")
 		}

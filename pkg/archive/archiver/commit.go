@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
@@ -28,7 +29,7 @@ func (a *Archiver) committed(ctx context.Context, r *run) (*manifest.Commit, err
 func (u *upload) commit(ctx context.Context) (*manifest.Commit, error) {
 	status, reason := u.run.outcome()
 	c := &manifest.Commit{
-		Cluster: string(u.Cluster), Versions: u.versions(), CommittedAt: u.Now().UTC(), Parts: u.parts,
+		Cluster: string(u.Cluster), Versions: u.versions(), CommittedAt: u.Now().UTC().Truncate(time.Millisecond), Parts: u.parts,
 		Run: manifest.Run{
 			APIVersion: u.run.APIVersion, Kind: u.run.Kind, Namespace: u.run.Namespace, Name: u.run.Name, UID: string(u.run.UID),
 			Created: u.run.CreationTimestamp.UTC(), Completed: u.run.completed(), Status: status, Reason: reason,

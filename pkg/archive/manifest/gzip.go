@@ -44,23 +44,27 @@ func newPackers(level int) *packers {
 	}}}
 }
 
-// member appends one member to a buffer.
+// member appends one member of a part to a buffer.
 func (p *packers) member(to *bytes.Buffer, content []byte) {
 	start := to.Len()
-	z := p.Get().(*gzip.Writer)
-	z.Reset(to)
-	z.Extra = extra
-	_, _ = z.Write(content) // a buffer takes everything
-	_ = z.Close()
-	p.Put(z)
+	p.pack(to, content, extra)
 	member := to.Bytes()[start:]
 	binary.LittleEndian.PutUint32(member[extraAt:], uint32(len(member))) //nolint:gosec // G115: at most maxMember
 }
 
-// pack returns content as a single member, whatever its size.
+func (p *packers) pack(to *bytes.Buffer, content, extra []byte) {
+	z := p.Get().(*gzip.Writer)
+	defer p.Put(z)
+	z.Reset(to)
+	z.Extra = extra
+	_, _ = z.Write(content) // a buffer takes everything
+	_ = z.Close()
+}
+
+// pack returns content of whatever size in gzip, without what members of parts have beside it.
 func pack(content []byte) []byte {
 	var packed bytes.Buffer
-	smallPackers.member(&packed, content)
+	smallPackers.pack(&packed, content, nil)
 	return packed.Bytes()
 }
 
