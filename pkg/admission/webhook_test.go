@@ -204,7 +204,7 @@ func TestGate(t *testing.T) {
 		return admission.Allowed("")
 	})})
 	var requests sync.WaitGroup
-	for i := range 40 {
+	for i := range 16 {
 		requests.Go(func() {
 			if status, text, _ := s.post(t, "/guard?timeout=30s", bytes.NewReader(review(fmt.Sprint(i), size))); status != http.StatusOK {
 				t.Errorf("request %d: status %d: %s", i, status, text)

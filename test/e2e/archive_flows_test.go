@@ -36,6 +36,7 @@ type archiveFlow struct {
 const endlessStep = `- {name: a, image: IMAGE, script: "exec 2>/dev/null; trap 'echo stopped; exit 1' TERM; echo started; while :; do sleep 0.1; done"}`
 
 func TestArchiveFlows(t *testing.T) {
+	t.Parallel()
 	flows := []archiveFlow{
 		{
 			name:   "a TaskRun that succeeds",

@@ -19,6 +19,7 @@ import (
 // TestConsuming uses large results in the next Task, by every route a Task's author has. The figures are those of
 // docs/large-results.md.
 func TestConsuming(t *testing.T) {
+	t.Parallel()
 	flows := []struct {
 		name string
 		run  func(*place)

@@ -36,6 +36,7 @@ const endless = "exec sleep 3600"
 // TestEndings runs each TaskRun twice at a time, in a namespace with Indelible and in one without: Tekton itself says
 // what the verdict has to be. Condition, reasons, exit codes and small results must be the same.
 func TestEndings(t *testing.T) {
+	t.Parallel()
 	endings := []ending{
 		{name: "a step that fails", last: "exit 3"},
 		{name: "a step that kills itself", last: "kill -9 $$"},

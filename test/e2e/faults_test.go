@@ -22,7 +22,7 @@ import (
 )
 
 // TestFaults breaks something while 24 TaskRuns (8 in the short form) publish 100 KB each. Every one of them has to succeed with
-// its own value: publishers wait until what they need is back. TestGuardAway… of outage_test.go do the same with an
+// its own value: publishers wait until what they need is back. TestGuardAwayWhilePublishing does the same with an
 // outage that somebody ordered.
 //
 // Pods are created before the fault: one that is created while no webhook answers gets no publisher (TestInjectAway).
@@ -233,6 +233,7 @@ func cut(p *place, pod string) (mend func()) {
 }
 
 func TestNetworkCutAndMended(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	p.create(waiting(writeSample(burstBytes, "text")))
 	pod := p.running("run", "step-write")
@@ -246,9 +247,8 @@ func TestNetworkCutAndMended(t *testing.T) {
 	wantResults(t, tr.Status.Results, map[string]*pipelinev1.ResultValue{"text": text(sample(burstBytes))})
 }
 
-func TestNetworkCutForGood(t *testing.T) {
-	p := newPlace(t)
-	configure(p, "timeout", "20s")
+func networkCutForGood(p *place) {
+	t := p.t
 	p.create(waiting(writeSample(burstBytes, "text")))
 	pod := p.running("run", "step-write")
 	wantInjected(p, pod)
@@ -265,6 +265,7 @@ func TestNetworkCutForGood(t *testing.T) {
 // TestAnswerLost breaks the connection after the API server has stored the results and before the publisher has its whole
 // answer: it cannot know, writes them once more, and that is allowed because it is the same.
 func TestAnswerLost(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	between, err := newBreaking(p.ctx)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 
 // TestFlows runs what a pipeline author may write, with plain Tasks, and checks what Tekton then holds.
 func TestFlows(t *testing.T) {
+	t.Parallel()
 	flows := []struct {
 		name string
 		run  func(*place)

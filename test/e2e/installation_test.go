@@ -94,6 +94,7 @@ func apiServerCount(p *place, sample *regexp.Regexp) int {
 }
 
 func TestControllerWithStaleStatus(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	p.create(waiting(writeSample(80_000, "text")))
 	pod := p.running("run", "step-write")

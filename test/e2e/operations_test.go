@@ -13,7 +13,11 @@ import (
 // TestOperations runs the commands of docs/operations.md, in their order, for a TaskRun that failed because of a result.
 func TestOperations(t *testing.T) {
 	p := newPlace(t)
-	t.Cleanup(func() { install(p) })
+	t.Cleanup(func() {
+		if t.Failed() { // else the commands have left it as it was
+			install(p)
+		}
+	})
 	p.create(taskRunOf(`- {name: text}`, writeSample(1<<20+1, "text")))
 	failedWith(t, p.taskRun("run"), "1048577")
 

@@ -63,9 +63,15 @@ func waitForLog(p *place, pod, container, want string) {
 	p.t.Fatalf("the log of %s never said %q", container, want)
 }
 
-func TestGuardAwayForGood(t *testing.T) {
-	p := newPlace(t)
-	configure(p, "timeout", "20s")
+// TestAwayForGood: what publishing needs does not come back. The publisher gives up after its timeout, and says why.
+func TestAwayForGood(t *testing.T) {
+	configure(&place{t: t}, "timeout", "20s")
+	t.Run("the network", func(t *testing.T) { networkCutForGood(newPlace(t)) })
+	t.Run("the guard", func(t *testing.T) { guardAwayForGood(newPlace(t)) })
+}
+
+func guardAwayForGood(p *place) {
+	t := p.t
 	p.create(waiting(writeSample(80_000, "text")))
 	pod := p.running("run", "step-write")
 	wantInjected(p, pod)
@@ -110,7 +116,11 @@ func wantPlainTekton(p *place) {
 // again, the archive as it was.
 func TestUninstall(t *testing.T) {
 	p := newLongPlace(t, 2*bound)
-	t.Cleanup(func() { install(p) })
+	t.Cleanup(func() {
+		if t.Failed() { // else it is installed again
+			install(p)
+		}
+	})
 	runsInAllStates(p)
 	p.make("uninstall")
 	if held := p.held(); len(held) > 0 {

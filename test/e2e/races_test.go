@@ -29,7 +29,7 @@ const (
 
 // TestRaces lets pods publish while a controller puts its status over it, as Tekton's does: it works on a copy that may be
 // old, is told of a conflict, reads again and puts the whole status it had in mind. In 10,000 interleavings
-// (1,000 in the short form), half of them in an order drawn from a seed, half truly at a time:
+// (500 in the short form), half of them in an order drawn from a seed, half truly at a time:
 //
 //   - a result whose write was acknowledged is there ever after, unchanged, until a retry or for good;
 //   - a result whose write was refused is never seen;
@@ -39,7 +39,7 @@ const (
 // All writes pass the real API server, Tekton's webhooks, the guard and the policy. The TaskRuns name another controller in
 // spec.managedBy, so that only the test plays Tekton's.
 func TestRaces(t *testing.T) {
-	interleavings := often(10_000, 1_000)
+	interleavings := often(10_000, 500)
 	p := newLongPlace(t, 20*time.Minute)
 	seed := seedOf(t)
 	started := time.Now()

@@ -14,6 +14,7 @@ import (
 // `kubectl describe taskrun` names the result, the size and the limit or the rule, and one event says so. The value is
 // not shown. Scripts write values that are not in their own text.
 func TestReasons(t *testing.T) {
+	t.Parallel()
 	const (
 		middle     = "4242 4243 4244" // of any large sample
 		one, all   = "the limit of 1048576 bytes (1 MiB) for one result", "the limit of 1310720 bytes (1.25 MiB) for one TaskRun"

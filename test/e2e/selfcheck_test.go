@@ -5,6 +5,8 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -141,44 +143,28 @@ func readyz(p *place, pod string) string {
 // piece missing would go out of its Service when the next test has begun, and that test's pods would not be injected.
 func settle(p *place) {
 	p.t.Helper()
-	// The first look that ends may have begun before the piece was back; the second has not.
-	for range 2 {
-		before := lastLooks(p)
-		for deadline := time.Now().Add(time.Minute); ; time.Sleep(500 * time.Millisecond) { // between two looks at metrics
-			if time.Now().After(deadline) {
-				p.t.Fatalf("some replica does not look: %q", before)
-			}
-			if now := lastLooks(p); !anySame(before, now) {
-				break
-			}
-		}
-	}
+	now := time.Now()
+	p.eventually("every replica to look", func() (bool, error) {
+		pods := replicas(p)
+		return len(pods) > 0 && !slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return lastLook(p, pod.Name).Before(now) }), nil
+	})
 	wantReady(p)
 }
 
-// lastLooks is when each replica last looked, as its metric says.
-func lastLooks(p *place) map[string]string {
-	p.t.Helper()
-	looks := map[string]string{}
-	for _, pod := range replicas(p) {
-		text, err := cluster.Kube.CoreV1().RESTClient().Get().Namespace(system).Resource("pods").
-			Name(pod.Name + ":8080").SubResource("proxy").Suffix("metrics").DoRaw(p.ctx)
-		if err != nil {
-			continue // it goes, or is not there yet
-		}
-		_, after, _ := strings.Cut(string(text), "\nindelible_selfcheck_last_success_timestamp_seconds ")
-		looks[pod.Name], _, _ = strings.Cut(after, "\n")
+// lastLook is when the last look of a replica began, as its metric says: long ago for one that goes, or is not there yet.
+func lastLook(p *place, pod string) time.Time {
+	text, err := cluster.Kube.CoreV1().RESTClient().Get().Namespace(system).Resource("pods").
+		Name(pod + ":8080").SubResource("proxy").Suffix("metrics").DoRaw(p.ctx)
+	if err != nil {
+		return time.Time{}
 	}
-	return looks
-}
-
-func anySame(before, now map[string]string) bool {
-	for name, look := range before {
-		if now[name] == look {
-			return true
-		}
+	_, after, _ := strings.Cut(string(text), "\nindelible_selfcheck_last_success_timestamp_seconds ")
+	value, _, _ := strings.Cut(after, "\n")
+	seconds, err := strconv.ParseFloat(value, 64)
+	if err != nil {
+		return time.Time{}
 	}
-	return len(now) == 0
+	return time.UnixMilli(int64(seconds * 1000))
 }
 
 // replicas lists the webhook's Pods that are to stay.

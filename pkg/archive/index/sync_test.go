@@ -30,38 +30,34 @@ var late = indextest.Created.Add(100 * time.Hour)
 // runs is how many an archive of these tests has, in four hours.
 const runs = 24
 
-func TestRebuildIsIdentical(t *testing.T) {
-	for name, newURL := range places(t) {
+func testRebuildIsIdentical(t *testing.T, empty newURL) {
+	for name, test := range rebuilds {
 		t.Run(name, func(t *testing.T) {
-			for name, test := range rebuilds {
-				t.Run(name, func(t *testing.T) {
-					a := indextest.NewArchive(t)
-					kept := newURL(t)
-					x := open(t, kept)
-					for n := range runs {
-						row, _ := a.Add(t, n, func(row *index.Row) { vary(row, n) })
-						if err := x.Put(t.Context(), row); err != nil {
-							t.Fatal(err)
-						}
-					}
-					reports := test(t, a, x)
-					rebuilt := newURL(t)
-					y := open(t, rebuilt)
-					wantSync(t, index.Rebuild, a, y, reports)
-					want := dump(t, kept)
-					if diff := cmp.Diff(want, dump(t, rebuilt)); diff != "" {
-						t.Error(diff)
-					}
-					if len(want["runs"]) < runs/2 {
-						t.Errorf("only %d rows to compare", len(want["runs"]))
-					}
-					// It is the same where nothing is missing, and where the index is emptied and filled again.
-					wantSync(t, index.Sync, a, y, reports)
-					wantSync(t, index.Rebuild, a, x, reports)
-					if diff := cmp.Diff(want, dump(t, kept)); diff != "" {
-						t.Error(diff)
-					}
-				})
+			a := indextest.NewArchive(t)
+			kept := empty(t)
+			x := open(t, kept)
+			for n := range runs {
+				row, _ := a.Add(t, n, func(row *index.Row) { vary(row, n) })
+				if err := x.Put(t.Context(), row); err != nil {
+					t.Fatal(err)
+				}
+			}
+			reports := test(t, a, x)
+			rebuilt := empty(t)
+			y := open(t, rebuilt)
+			wantSync(t, index.Rebuild, a, y, reports)
+			want := dump(t, kept)
+			if diff := cmp.Diff(want, dump(t, rebuilt)); diff != "" {
+				t.Error(diff)
+			}
+			if len(want["runs"]) < runs/2 {
+				t.Errorf("only %d rows to compare", len(want["runs"]))
+			}
+			// It is the same where nothing is missing, and where the index is emptied and filled again.
+			wantSync(t, index.Sync, a, y, reports)
+			wantSync(t, index.Rebuild, a, x, reports)
+			if diff := cmp.Diff(want, dump(t, kept)); diff != "" {
+				t.Error(diff)
 			}
 		})
 	}

@@ -10,10 +10,35 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index/indextest"
 )
 
-func TestSQLite(t *testing.T) {
-	indextest.Run(t, func(t *testing.T) func() index.Index {
+// newURL returns the URL of an empty database.
+type newURL func(t *testing.T) string
+
+// TestDatabases has what is true of an index in every kind of database.
+func TestDatabases(t *testing.T) {
+	for name, start := range map[string]func(t *testing.T) func(t *testing.T) string{"sqlite": sqliteFiles, "postgres": indextest.Postgres} {
+		t.Run(name, func(t *testing.T) {
+			empty := newURL(start(t))
+			for name, test := range map[string]func(t *testing.T, empty newURL){
+				"contract": testContract, "open": testOpen, "open by many": testOpenByMany, "damaged rows": testDamagedRows,
+				"specs go with their runs": testSpecsGoWithTheirRuns, "rebuild is identical": testRebuildIsIdentical,
+			} {
+				t.Run(name, func(t *testing.T) { test(t, empty) })
+			}
+		})
+	}
+}
+
+func sqliteFiles(*testing.T) func(t *testing.T) string {
+	return func(t *testing.T) string {
 		file := url.URL{Scheme: "sqlite", Path: filepath.Join(t.TempDir(), "not", "there yet?", "index.db")}
-		return func() index.Index { return open(t, file.String()) }
+		return file.String()
+	}
+}
+
+func testContract(t *testing.T, empty newURL) {
+	indextest.Run(t, func(t *testing.T) func() index.Index {
+		url := empty(t)
+		return func() index.Index { return open(t, url) }
 	})
 }
 
