@@ -12,7 +12,8 @@ import (
 // copy appends the lines of a stream that the file has not.
 func (t *tail) copy(stream io.Reader, adjacent bool) error {
 	from, to := bufio.NewReaderSize(stream, 32<<10), bufio.NewWriterSize(t.file, 32<<10)
-	skip := skipper{last: t.last, same: t.same}
+	whole := t.whole()
+	skip := skipper{last: whole.last, same: whole.same}
 	defer func() {
 		if skip.seen {
 			t.newest = t.asked
@@ -23,8 +24,14 @@ func (t *tail) copy(stream io.Reader, adjacent bool) error {
 		line, err := from.ReadSlice('\n')
 		if len(line) > 0 && !inLine {
 			at, _, stampErr := cutStamp(line)
+			if stampErr != nil && !t.begun {
+				return fmt.Errorf("%w: %w", errRemoved, stampErr)
+			}
 			if stampErr != nil {
 				return errors.Join(stampErr, to.Flush())
+			}
+			if err := t.begin(); err != nil {
+				return t.spoolFailed(err)
 			}
 			skipping = skip.skips(at)
 			if !skipping {
@@ -103,11 +110,21 @@ func (s *skipper) skips(at time.Time) bool {
 	return true
 }
 
-// cut takes away the part of a line at the end of the file: it comes again.
-func (t *tail) cut() error {
+// whole is the place behind the last whole line of the file.
+func (t *tail) whole() mark {
 	if t.size == t.lineEnd {
+		return mark{t.last, t.same}
+	}
+	return t.before
+}
+
+// begin takes away, with a stream's first line, the part of a line at the end of the file: it comes again.
+func (t *tail) begin() error {
+	if t.begun || t.size == t.lineEnd {
+		t.begun = true
 		return nil
 	}
+	t.begun = true
 	t.last, t.same = t.before.last, t.before.same
 	t.spooled.Add(t.lineEnd - t.size)
 	t.size = t.lineEnd

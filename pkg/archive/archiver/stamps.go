@@ -18,6 +18,9 @@ const stampSize = 40
 // errNoStamp is what the kubelet says instead of a log, with the status of a success.
 var errNoStamp = errors.New("the kubelet has no log")
 
+// errRemoved is errNoStamp of all that there is: the kubelet has removed the container, a moment before its pod is gone.
+var errRemoved = errors.New("the container has been removed")
+
 // cutStamp returns the timestamp that a line begins with, and what follows it.
 func cutStamp(line []byte) (time.Time, []byte, error) {
 	stamp, _, ok := bytes.Cut(line[:min(len(line), stampSize)], []byte{' '})

@@ -51,7 +51,8 @@ type tail struct {
 	asked, newest time.Time
 	// drained says that the stream before has given all of the file that it read from, and then nothing for a while.
 	drained bool
-	// given is how many bytes the last stream gave.
+	// begun says that the stream has given a line, given how many bytes the last one gave that did.
+	begun bool
 	given int64
 	// gap says that lines may be missing between two streams: the kubelet has rotated the file that the first one read.
 	gap bool
@@ -87,6 +88,8 @@ func (t *tail) run() {
 		case err == nil && t.containerEnded():
 			t.end()
 			return
+		case errors.Is(err, errRemoved), err != nil && !t.begun && t.ctx.Err() != nil:
+			pause = t.pauses.broken // how the stream before ended says whether that is all
 		case err != nil:
 			t.failure = "the connection to the kubelet broke"
 			pause = t.pauses.broken
@@ -145,10 +148,14 @@ func (t *tail) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := t.read(ctx, false); err != nil {
+	switch err := t.read(ctx, false); {
+	case apierrors.IsNotFound(err), errors.Is(err, errRemoved):
+		t.gone()
+	case err != nil:
 		return err
+	default:
+		t.complete, t.failure = true, ""
 	}
-	t.complete, t.failure = true, ""
 	return nil
 }
 
@@ -209,17 +216,14 @@ func (t *tail) late(started time.Time) bool {
 
 // read reads the log from where the file ends. With follow it goes on until the container has ended, or the stream breaks.
 func (t *tail) read(ctx context.Context, follow bool) error {
-	if err := t.cut(); err != nil {
-		return t.spoolFailed(err)
-	}
 	options := &corev1.PodLogOptions{Container: t.key.container, Follow: follow, Timestamps: true}
-	if !t.last.IsZero() {
-		since := metav1.NewTime(t.last) // whole seconds: what is in the file already is left out below
+	if last := t.whole().last; !last.IsZero() {
+		since := metav1.NewTime(last) // whole seconds: what is in the file already is left out below
 		options.SinceTime = &since
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	t.asked = time.Now()
+	t.asked, t.begun = time.Now(), false
 	stream, err := t.kube.CoreV1().Pods(t.namespace).GetLogs(t.key.pod, options).Stream(ctx)
 	if err != nil {
 		return err
@@ -229,11 +233,13 @@ func (t *tail) read(ctx context.Context, follow bool) error {
 		t.opened = time.Now()
 	}
 	// The kubelet has rotated the log at most once since the file with the last line was the newest, if that is not too long ago.
-	adjacent := t.drained && min(time.Since(t.last), time.Since(t.newest)) < rotationCheck-time.Second
+	adjacent := t.drained && min(time.Since(t.whole().last), time.Since(t.newest)) < rotationCheck-time.Second
 	t.drained = false
 	watched := newStallReader(stream, t.pauses.stall, cancel)
 	err = t.copy(watched, adjacent)
-	t.given = watched.given
+	if err == nil || t.begun {
+		t.given = watched.given
+	}
 	if watched.stalled.Load() {
 		return errStalled
 	}

@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -182,6 +185,66 @@ func TestTailFindsGaps(t *testing.T) {
 	}
 }
 
+// Under load kubelets remove a container some time before its pod is gone, and say so in place of its log. A stream that ended in order before has
+// all of it; one that broke off has not.
+func TestTailOfARemovedContainer(t *testing.T) {
+	const words = "unable to retrieve container logs for containerd://abc"
+	lines, want := testLines()
+	for name, test := range map[string]struct {
+		breaks     bool
+		finish     bool
+		wantReason string
+	}{
+		"whole after a stream that ended":                {},
+		"whole, when somebody asks for the rest":         {finish: true},
+		"cut off after a stream that broke":              {breaks: true, wantReason: "before the end of its log"},
+		"cut off, when somebody asks for the rest of it": {breaks: true, finish: true, wantReason: "before the end of its log"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var streams atomic.Int64
+			removed := make(chan struct{})
+			mux := http.NewServeMux()
+			mux.HandleFunc("/api/v1/namespaces/ns/pods/p", func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				fmt.Fprint(w, `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p"},"status":{"containerStatuses":[{"name":"step-a","state":{"running":{}}}]}}`)
+			})
+			mux.HandleFunc("/api/v1/namespaces/ns/pods/p/log", func(w http.ResponseWriter, _ *http.Request) {
+				switch n := streams.Add(1); {
+				case n == 1:
+					_, _ = io.WriteString(w, strings.Join(lines, ""))
+					if test.breaks {
+						_ = http.NewResponseController(w).Flush()
+						panic(http.ErrAbortHandler)
+					}
+				case n == 3:
+					close(removed)
+					fallthrough
+				case n < 6 || test.finish:
+					_, _ = io.WriteString(w, words)
+				default:
+					w.Header().Set("Content-Type", "application/json")
+					w.WriteHeader(http.StatusNotFound)
+					fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`)
+				}
+			})
+			f := newTestFollower(t, mux, t.TempDir())
+			f.follow("ns", testKey)
+			tail := f.tail("ns", testKey)
+			if test.finish {
+				<-removed
+				if err := tail.finish(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			<-tail.done
+			got, reason := contentOf(t, tail)
+			if got != want || (reason == "") != (test.wantReason == "") || !strings.Contains(reason, test.wantReason) {
+				t.Errorf("got %d bytes, %q, want %q", len(got), reason, test.wantReason)
+			}
+		})
+	}
+}
+
 // A log that is silent for long and then rotated is whole, as long as it was looked at often enough: the file that follows is the next one.
 func TestTailAcrossARotation(t *testing.T) {
 	line := func(second int, text string) string {
@@ -241,7 +304,14 @@ func TestFollowerIsBounded(t *testing.T) {
 			t.Error("no second stream, or the same log needs another")
 		}
 	}
+	<-f.tail("ns", testKey).done
 	f.forget("uid")
+	for { // a goroutine removes the file
+		if _, err := os.Stat(filepath.Join(f.spool, testKey.file())); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
 	if f.tail("ns", testKey) != nil {
 		t.Error("not forgotten")
 	}
