@@ -44,6 +44,9 @@ func newWriter(db *sql.DB, lock string) *writer {
 
 // do returns when a change was made, or why it was not. Where the caller's context ends first, the change may be made all the same.
 func (w *writer) do(ctx context.Context, apply func(context.Context, *sql.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err // select has no order
+	}
 	c := change{apply: apply, done: make(chan error, 1)}
 	select {
 	case w.changes <- c:
