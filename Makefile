@@ -51,7 +51,7 @@ demo: cluster-up install ## Start a cluster, install Indelible, pass large resul
 	go run ./test/demo
 
 .PHONY: test
-test: test-unit test-modules cluster-up install test-e2e cluster-down ## All tests (cold over an hour, warm about 35 min on two cores)
+test: test-unit test-modules cluster-up install test-e2e cluster-down ## All tests (cold over an hour, warm 22 min on two cores)
 
 ##@ Tests
 
@@ -148,7 +148,7 @@ bench-storage: ## Runs a second that a directory and an S3 server on this machin
 	go -C test/storage test -run '^$$' -bench . -benchtime 2s .
 
 .PHONY: bench-archive
-bench-archive: ## The archive's numbers, with their targets, on the cluster at hand; Indelible must be installed; ONLY=latency,backlog,… (20 min)
+bench-archive: ## The archive's numbers, with their targets, on the cluster at hand; Indelible must be installed; ONLY=latency,backlog,… (45 min)
 	go run ./test/bench $(if $(ONLY),-only '$(ONLY)')
 
 ##@ Install
@@ -241,6 +241,7 @@ verify: lint ## Everything a reviewer would ask for: format, linter (vet is one 
 	go mod tidy -diff
 	go -C test/cluster mod tidy -diff
 	go -C test/oracle mod tidy -diff
+	go -C test/peer mod tidy -diff
 	go -C test/storage mod tidy -diff
 
 .PHONY: lint

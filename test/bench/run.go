@@ -47,6 +47,7 @@ var measurements = []measurement{
 	{"memory", (*bench).memory},
 	{"start", (*bench).start},
 	{"logs", (*bench).logs},
+	{"peer", (*bench).peer},
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
