@@ -30,7 +30,7 @@ func TestArchiveOfARotatedLog(t *testing.T) {
 	pieces, lines := often(14, 2), 15_000
 	script := fmt.Sprintf(`for i in $(seq %d); do awk 'BEGIN{for(i=1;i<=%d;i++) printf "%%01000d\n", i}'; sleep 12; done; echo end`, pieces, lines)
 	p.create(followed.mine(taskRunOf("- {name: text}", script)))
-	p.create(strings.Replace(collected.mine(taskRunOf("- {name: text}", script)), "name: run}", "name: run-collected}", 1))
+	p.create(renamed(collected.mine(taskRunOf("- {name: text}", script)), "run-collected"))
 	var want bytes.Buffer
 	for range pieces {
 		for i := range lines {
@@ -118,7 +118,7 @@ func TestArchiveThroughARestartOfTheAPIServer(t *testing.T) {
 	var names []string
 	for i := range 5 {
 		names = append(names, fmt.Sprintf("run-%d", i))
-		p.create(strings.Replace(a.mine(taskRunOf("- {name: text}", "echo started; until [ -e /tekton/home/go ]; do sleep 0.2; done; echo done")), "name: run}", "name: "+names[i]+"}", 1))
+		p.create(renamed(a.mine(taskRunOf("- {name: text}", "echo started; until [ -e /tekton/home/go ]; do sleep 0.2; done; echo done")), names[i]))
 	}
 	pods := map[string]string{}
 	for _, name := range names {

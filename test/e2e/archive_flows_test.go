@@ -243,7 +243,7 @@ func TestArchiveOptOut(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
 	p.create(a.mine(strings.Replace(taskRunOf("- {name: text}", "printf true > $(results.text.path)"), "{name: run}", "{name: run, annotations: {indelible.dev/archive: disabled}}", 1)))
-	p.create(strings.Replace(a.mine(taskRunOf("- {name: text}", "printf true > $(results.text.path)")), "name: run}", "name: run-wanted}", 1))
+	p.create(renamed(a.mine(taskRunOf("- {name: text}", "printf true > $(results.text.path)")), "run-wanted"))
 	tr := p.taskRun("run")
 	p.archived("run-wanted")
 	if slices.Contains(tr.Finalizers, archiver.Finalizer) || tr.Annotations[archivedAt] != "" {
@@ -275,7 +275,7 @@ func TestArchiveOfADeletedNamespace(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
 	p.create(a.mine(taskRunOf("- {name: text}", "echo started; sleep 3600")))
-	p.create(strings.Replace(a.mine(taskRunOf("- {name: text}", "echo done")), "name: run}", "name: run-done}", 1))
+	p.create(renamed(a.mine(taskRunOf("- {name: text}", "echo done")), "run-done"))
 	p.taskRun("run-done")
 	waitForLog(p, p.running("run", "step-write"), "step-write", "started")
 	began := time.Now()

@@ -77,15 +77,14 @@ func TestArchiveThroughKills(t *testing.T) {
 	x := newArchiverProcess(t, a.class, fmt.Sprintf(`{cluster: e2e, store: "file://%s", index: "sqlite://FOLDER/index.db"}`, root))
 	runs := often(100, 20)
 	for i := range runs {
-		p.create(strings.Replace(a.mine(taskRunOf("- {name: text}", "seq 1 100; printf true > $(results.text.path)")), "name: run}", fmt.Sprintf("name: run-%d}", i), 1))
+		p.create(renamed(a.mine(taskRunOf("- {name: text}", "seq 1 100; printf true > $(results.text.path)")), fmt.Sprint("run-", i)))
 	}
 	kills := 0
 	for left := runs; left > 0; kills++ {
 		first, second := x.start(t, "spool-1"), x.start(t, "spool-2")
 		time.Sleep(time.Duration(1000+(kills*377)%2000) * time.Millisecond) // not to wait for anything: the moment is to be any
-		for _, cmd := range []*exec.Cmd{first, second} {
-			kill(cmd)
-		}
+		kill(first)
+		kill(second)
 		if left = p.unarchived(); p.ctx.Err() != nil {
 			t.Fatalf("%d runs are not archived after %d kills", left, kills)
 		}

@@ -63,7 +63,7 @@ func (l *life) begin(b boundary) {
 		log, err := os.ReadFile(filepath.Join(l.process.dir, "log"))
 		return strings.Contains(string(log), "The state of the cluster is known"), err
 	})
-	l.create(strings.Replace(l.mine(`
+	l.create(renamed(l.mine(`
 apiVersion: tekton.dev/v1
 kind: TaskRun
 metadata: {name: run}
@@ -79,7 +79,7 @@ spec:
         head -c 5600000 /dev/urandom | base64 -w 1000 > /tmp/noise
         cat /tmp/noise
         sha256sum < /tmp/noise
-        `+writeSample(70_000, "text")), "name: run}", "name: "+l.name+"}", 1))
+        `+writeSample(70_000, "text")), l.name))
 }
 
 // standing is how a run stands, in the cluster and in the archive.

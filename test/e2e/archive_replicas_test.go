@@ -120,7 +120,7 @@ func (r *pair) leader(p *place, other string) string {
 
 func (r *pair) create(p *place, name, script string) {
 	p.t.Helper()
-	p.create(strings.Replace(r.mine(taskRunOf("- {name: text}", script+"; printf true > $(results.text.path)")), "name: run}", "name: "+name+"}", 1))
+	p.create(renamed(r.mine(taskRunOf("- {name: text}", script+"; printf true > $(results.text.path)")), name))
 }
 
 // wantIndex checks the archive, and that the index is what is made anew from it.

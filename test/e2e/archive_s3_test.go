@@ -107,7 +107,7 @@ func TestArchiveWhileTheStoreFails(t *testing.T) {
 			name := "run-" + strings.ReplaceAll(fault.kind, "5xx", "s")
 			server.fault(p, fault.kind)
 			failed := a.failures(t)
-			p.create(strings.Replace(a.mine(taskRunOf("- {name: text}", "seq 1 5000; printf true > $(results.text.path)")), "name: run}", "name: "+name+"}", 1))
+			p.create(renamed(a.mine(taskRunOf("- {name: text}", "seq 1 5000; printf true > $(results.text.path)")), name))
 			tr := p.taskRun(name)
 			if !fault.passes {
 				p.eventually("the archiver to fail", func() (bool, error) { return a.failures(t) > failed, nil })
@@ -156,7 +156,7 @@ func TestArchiveAfterALongOutage(t *testing.T) {
 	a := newArchivist(t, server.open(t), archiver.Follow)
 	server.fault(p, "gone")
 	for _, name := range []string{"run-1", "run-2", "run-3"} {
-		p.create(strings.Replace(a.mine(taskRunOf("- {name: text}", "printf true > $(results.text.path)")), "name: run}", "name: "+name+"}", 1))
+		p.create(renamed(a.mine(taskRunOf("- {name: text}", "printf true > $(results.text.path)")), name))
 	}
 	for _, name := range []string{"run-1", "run-2", "run-3"} {
 		p.taskRun(name)

@@ -58,6 +58,11 @@ func TestFlows(t *testing.T) {
 	}
 }
 
+// renamed is what the manifest of a run named run makes, under another name.
+func renamed(manifest, name string) string {
+	return strings.Replace(manifest, "name: run}", "name: "+name+"}", 1)
+}
+
 // taskRunOf is a TaskRun named run with a Task of one step that writes results by a script.
 func taskRunOf(results, script string) string {
 	return fmt.Sprintf(`
