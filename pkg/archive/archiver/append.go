@@ -120,11 +120,11 @@ func (t *tail) whole() mark {
 
 // begin takes away, with a stream's first line, the part of a line at the end of the file: it comes again.
 func (t *tail) begin() error {
-	if t.begun || t.size == t.lineEnd {
-		t.begun = true
+	first := !t.begun
+	t.begun = true
+	if !first || t.size == t.lineEnd {
 		return nil
 	}
-	t.begun = true
 	t.last, t.same = t.before.last, t.before.same
 	t.spooled.Add(t.lineEnd - t.size)
 	t.size = t.lineEnd

@@ -25,6 +25,9 @@ var defaultPauses = streamPauses{broken: time.Second, ended: 300 * time.Millisec
 // rotatable is what a stream has to give for that, in bytes: the kubelet rotates after ten times as much by default.
 const rotatable = 1 << 20
 
+// podGone is why a log may lack its end.
+const podGone = "the pod was gone before the end of its log was read"
+
 // tail is one container's log, read as it grows, with timestamps, into a file. run owns all fields until done is closed; after
 // that, whoever archives the run does.
 type tail struct {
@@ -109,7 +112,7 @@ func (t *tail) end() {
 	t.failure = ""
 	if t.given >= rotatable {
 		if err := t.read(t.ctx, false); err != nil {
-			t.failure = "the pod was gone before the end of its log was read"
+			t.failure = podGone
 			return
 		}
 	}
@@ -123,7 +126,7 @@ func (t *tail) gone() {
 		t.complete = true
 		return
 	}
-	t.failure = "the pod was gone before the end of its log was read"
+	t.failure = podGone
 }
 
 // containerEnded asks for the container's state: a stream that ends may have been cut off.
@@ -196,7 +199,7 @@ func (t *tail) open() (io.ReadCloser, string, error) {
 	if t.ended() {
 		reason = t.failure
 		if !t.complete && reason == "" {
-			reason = "the pod was gone before the end of its log was read"
+			reason = podGone
 		}
 	}
 	if t.ended() && t.gap && reason == "" {
