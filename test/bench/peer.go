@@ -99,7 +99,7 @@ func (b *bench) stored(ctx context.Context, name string) (time.Duration, error) 
 }
 
 func (b *bench) theirs(ctx context.Context) (c contender, err error) {
-	r := &tektonResults{folder: filepath.Join(b.folder, "peer")}
+	r := &tektonResults{b: b, folder: filepath.Join(b.folder, "peer")}
 	defer func() { err = errors.Join(err, r.stop()) }()
 	if err := r.startAPI(ctx); err != nil {
 		return c, err
@@ -134,6 +134,7 @@ func (b *bench) theirs(ctx context.Context) (c contender, err error) {
 
 // tektonResults is a Tekton Results of processes beside the control plane.
 type tektonResults struct {
+	b           *bench
 	folder, api string
 	database    *sql.DB
 	running     []*exec.Cmd
@@ -173,7 +174,10 @@ func (r *tektonResults) startAPI(ctx context.Context) error {
 	if err := r.start("api", exec.Command(filepath.Join(r.folder, "api"))); err != nil {
 		return err
 	}
-	return r.await(ctx, func() error { _, err := r.records(ctx); return err })
+	return r.b.until(ctx, "its API server has made its tables", func() (bool, error) {
+		_, err := r.records(ctx)
+		return err == nil, r.alive()
+	})
 }
 
 func (r *tektonResults) startWatcher(namespace string) error {
@@ -220,7 +224,7 @@ func (r *tektonResults) startDatabase(ctx context.Context, port string) error {
 	if r.database, err = sql.Open("pgx", "postgres://postgres@127.0.0.1:"+port+"/postgres?sslmode=disable"); err != nil {
 		return err
 	}
-	return r.await(ctx, func() error { return r.database.PingContext(ctx) })
+	return r.b.until(ctx, "its database answers", func() (bool, error) { return r.database.PingContext(ctx) == nil, r.alive() })
 }
 
 func (r *tektonResults) start(name string, cmd *exec.Cmd) error {
@@ -260,26 +264,6 @@ func (r *tektonResults) alive() error {
 		}
 	}
 	return nil
-}
-
-// await tries until there is no error.
-func (r *tektonResults) await(ctx context.Context, try func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for {
-		err := try()
-		if err == nil {
-			return nil
-		}
-		if gone := r.alive(); gone != nil {
-			return gone
-		}
-		select {
-		case <-time.After(interval):
-		case <-ctx.Done():
-			return err
-		}
-	}
 }
 
 func (r *tektonResults) records(ctx context.Context) (n int, err error) {
