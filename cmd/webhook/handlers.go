@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -13,7 +14,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/config"
 )
 
-// handlers gives the four handlers what they work with: of the configuration, the part they need, as it is at each
+// handlers gives the handlers what they work with: of the configuration, the part they need, as it is at each
 // request.
 func handlers(configured *config.Watcher, c *cluster, registry prometheus.Registerer, source certificates, guarded func() error, log logr.Logger) admission.Options {
 	injecting := inject.Options{
@@ -25,6 +26,7 @@ func handlers(configured *config.Watcher, c *cluster, registry prometheus.Regist
 				Delivery:   inject.Delivery(now.Publisher.Delivery),
 				Timeout:    now.Publisher.Timeout,
 				Limits:     now.Limits,
+				Server:     cmp.Or(now.Publisher.Server, c.server),
 			}
 		},
 		Cluster: inject.NewCapability(c.client.Discovery(), c.uncached, time.Now),
@@ -46,6 +48,7 @@ func handlers(configured *config.Watcher, c *cluster, registry prometheus.Regist
 	return admission.Options{
 		Inject:         inject.New(injecting),
 		Guard:          guard.NewGuard(guarding),
+		GuardElsewhere: guard.NewGuardElsewhere(guarding),
 		CarryOver:      guard.NewCarryOver(guarding),
 		Protect:        protect.New(protect.Options{Metrics: protect.NewMetrics(registry), Log: log.WithName("protect")}),
 		GetCertificate: source.GetCertificate,

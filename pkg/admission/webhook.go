@@ -23,15 +23,16 @@ import (
 
 // Paths of the webhooks, as the configurations in config/webhook and config/archive name them.
 const (
-	InjectPath    = "/inject"
-	GuardPath     = "/guard"
-	CarryOverPath = "/carry-over"
-	ProtectPath   = "/protect"
+	InjectPath         = "/inject"
+	GuardPath          = "/guard"
+	GuardElsewherePath = "/guard-elsewhere" // namespaces that have not opted in
+	CarryOverPath      = "/carry-over"
+	ProtectPath        = "/protect"
 )
 
 // Options are what a server works with.
 type Options struct {
-	Inject, Guard, CarryOver, Protect admission.Handler
+	Inject, Guard, GuardElsewhere, CarryOver, Protect admission.Handler
 	// GetCertificate returns the certificate to serve with.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// InFlight bounds the bodies of all requests let in at a time, in bytes; 0 means DefaultInFlight.
@@ -50,7 +51,7 @@ func NewServer(o Options) *http.Server {
 	paths := webhook.NewServer(webhook.Options{WebhookMux: mux})
 	gate := newGate(o.InFlight)
 	for path, handler := range map[string]admission.Handler{
-		InjectPath: o.Inject, GuardPath: o.Guard, CarryOverPath: o.CarryOver, ProtectPath: o.Protect,
+		InjectPath: o.Inject, GuardPath: o.Guard, GuardElsewherePath: o.GuardElsewhere, CarryOverPath: o.CarryOver, ProtectPath: o.Protect,
 	} {
 		paths.Register(path, gate.guarding(answering(handler, o.Log.WithValues("path", path))))
 	}
