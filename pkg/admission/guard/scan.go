@@ -270,30 +270,36 @@ func (s *scanner) skipString() error {
 	}
 }
 
-// plainLen returns how many bytes of a string come before the next quote, backslash or control character, looking at eight
-// at a time.
+// plainLen returns how many bytes of a string come before the next quote, backslash or control character.
 func plainLen(data []byte) int {
-	const (
-		each = 0x0101010101010101
-		high = 0x80 * each
-	)
 	i := 0
-	for ; i+8 <= len(data); i += 8 {
-		word := binary.LittleEndian.Uint64(data[i:])
-		// A byte below 0x80 that is less than n has its high bit set after n was subtracted; so may bytes after it, never one
-		// before. With 0x02 flipped, the quote is 0x20 and joins the control characters, and the space leaves them alone.
-		quoteOrControl := word ^ 0x02*each - 0x21*each
-		backslash := word ^ '\\'*each - each
-		if found := (quoteOrControl | backslash) &^ word & high; found != 0 {
-			return i + bits.TrailingZeros64(found)/8
+	for ; i+16 <= len(data); i += 16 {
+		first, second := endsPlain(data[i:]), endsPlain(data[i+8:])
+		if first|second == 0 {
+			continue
 		}
+		if first != 0 {
+			return i + bits.TrailingZeros64(first)/8
+		}
+		return i + 8 + bits.TrailingZeros64(second)/8
 	}
-	for ; i < len(data); i++ {
-		if c := data[i]; c == '"' || c == '\\' || c < ' ' {
-			break
-		}
+	for i < len(data) && data[i] >= ' ' && data[i] != '"' && data[i] != '\\' {
+		i++
 	}
 	return i
+}
+
+// endsPlain looks at eight bytes at a time: the lowest bit that is set is that of the first quote, backslash or control character.
+//
+// After n is subtracted from each byte, one that was less than n has its highest bit set. So may bytes after it, from which it
+// borrowed, and bytes that had it set before, which are none of the three. With the bit 0x02 of each flipped, a quote is
+// 0x20, the control characters are below it as before, and nothing else is: less than 0x21 finds them all.
+func endsPlain(data []byte) uint64 {
+	const each = 0x0101010101010101
+	word := binary.LittleEndian.Uint64(data)
+	quoteOrControl := word ^ 0x02*each - 0x21*each
+	backslash := word ^ '\\'*each - each
+	return (quoteOrControl | backslash) &^ word & (0x80 * each)
 }
 
 // escapeLen returns the length of the escape sequence that data begins with, 0 if it is none.
