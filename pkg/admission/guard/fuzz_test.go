@@ -3,7 +3,9 @@ package guard
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -57,19 +59,31 @@ func depthOf(data []byte) (deepest int) {
 	}
 }
 
-// A string's size is that of what encoding/json decodes.
-func FuzzValueSize(f *testing.F) {
-	for _, seed := range []string{`"a"`, `"\u00e9é\n"`, `"\ud83d\ude00"`, `"\ud83d\u0041"`, `"\ude00"`, `"\ud83d"`, `"\\u0041"`} {
+// A string decodes to what encoding/json decodes; its size and its digest are those of that.
+func FuzzText(f *testing.F) {
+	for _, seed := range []string{
+		`"` + strings.Repeat("a", hashAtOnce-1) + `\n` + strings.Repeat(`é\t`, hashAtOnce) + `"`, `"\b\f\n\r\t\/\\\""`,
+		`"\ud83d\ud83d\ude00"`, "\"\xff\\n\"", `"a"`, `"\u00e9é\n"`, `"\ud83d\ude00"`, `"\ud83d\u0041"`, `"\ude00"`, `"\ud83d"`, `"\\u0041"`,
+	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		raw, err := (&scanner{data: data}).value()
-		if err != nil || raw[0] != '"' || !utf8.Valid(raw) {
+		if err != nil || raw[0] != '"' {
 			return
 		}
 		var text string
 		if err := json.Unmarshal(raw, &text); err != nil {
 			t.Fatal(err)
+		}
+		if got, err := decodeText(raw); err != nil || got != text {
+			t.Fatalf("%q: decoded to %q, %v, want %q", data, got, err, text)
+		}
+		if !utf8.Valid(raw) {
+			return
+		}
+		if got, want := digestOf(raw), fmt.Sprintf("%x", sha256.Sum256([]byte(text))); got != want {
+			t.Fatalf("%q: digest %s, want %s", data, got, want)
 		}
 		if got := valueSize(raw); got != int64(len(text)) {
 			t.Fatalf("%q: got %d bytes, want %d", data, got, len(text))

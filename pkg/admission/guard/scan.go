@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // maxDepth is how deeply arrays and objects may nest. The types of a TaskRun of Tekton 1.15 nest 15 deep at most, in
@@ -366,21 +368,52 @@ func (s *scanner) digits() bool {
 
 // decodeText decodes a JSON string that the scanner has accepted.
 func decodeText(raw []byte) (string, error) {
-	if bytes.IndexByte(raw, '\\') < 0 && isASCII(raw) {
-		return string(raw[1 : len(raw)-1]), nil
+	if utf8.Valid(raw) {
+		return string(appendText(make([]byte, 0, len(raw)), raw[1:len(raw)-1])), nil
 	}
-	var text string
+	var text string // in which encoding/json replaces what is not UTF-8
 	if err := json.Unmarshal(raw, &text); err != nil {
 		return "", fmt.Errorf("decode a string: %w", err)
 	}
 	return text, nil
 }
 
-func isASCII(raw []byte) bool {
-	for _, c := range raw {
-		if c >= 0x80 {
-			return false
+// appendText appends what the text between two quotes decodes to.
+func appendText(decoded, text []byte) []byte {
+	for len(text) > 0 {
+		n := plainLen(text)
+		decoded, text = append(decoded, text[:n]...), text[n:]
+		if len(text) > 0 {
+			decoded, n = appendEscape(decoded, text)
+			text = text[n:]
 		}
 	}
-	return true
+	return decoded
+}
+
+// appendEscape appends what the escape that text begins with decodes to, and returns the escape's length. Half a surrogate pair
+// decodes to U+FFFD, as by encoding/json.
+func appendEscape(decoded, text []byte) ([]byte, int) {
+	switch c := text[1]; c {
+	case 'b':
+		return append(decoded, '\b'), 2
+	case 'f':
+		return append(decoded, '\f'), 2
+	case 'n':
+		return append(decoded, '\n'), 2
+	case 'r':
+		return append(decoded, '\r'), 2
+	case 't':
+		return append(decoded, '\t'), 2
+	case 'u':
+		r := rune(codeUnit(text))
+		if len(text) >= 12 && text[6] == '\\' && text[7] == 'u' {
+			if pair := utf16.DecodeRune(r, rune(codeUnit(text[6:]))); pair != utf8.RuneError {
+				return utf8.AppendRune(decoded, pair), 12
+			}
+		}
+		return utf8.AppendRune(decoded, r), 6
+	default:
+		return append(decoded, c), 2
+	}
 }
