@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -51,7 +52,10 @@ const hashAtOnce = 4 << 10
 func hashText(sum hash.Hash, text []byte) {
 	decoded := make([]byte, 0, 2*hashAtOnce)
 	for len(text) > 0 {
-		n := plainLen(text[:min(len(text), hashAtOnce)])
+		n := min(len(text), hashAtOnce)
+		if at := bytes.IndexByte(text[:n], '\\'); at >= 0 {
+			n = at
+		}
 		decoded, text = append(decoded, text[:n]...), text[n:]
 		if len(text) > 0 && text[0] == '\\' {
 			decoded, n = appendEscape(decoded, text)
