@@ -37,12 +37,10 @@ const (
 	MaxPublishTimeout = 30 * time.Minute
 )
 
-// DefaultController is who Tekton's controller is in an installation from its own manifests.
-const DefaultController = "system:serviceaccount:tekton-pipelines:tekton-pipelines-controller"
-
 // Configuration is a file that has been read and checked.
 type Configuration struct {
-	// Controllers are the users who may write any TaskRun status.
+	// Controllers are the users who may write any TaskRun status: Tekton's controller. They are read from a file of their own,
+	// ControllerKey.
 	Controllers []string
 	// Limits bound results, in bytes.
 	Limits result.Limits
