@@ -34,7 +34,9 @@ endif
 export KUBECONFIG KUBECTL E2E_IMAGE
 
 # The user name of Tekton's controller where it is not that of Tekton's own manifests: goes everywhere by one key of the ConfigMap.
+# Before anything is applied it is compared with what runs in the cluster; PREFLIGHT=skip does not.
 CONTROLLER ?=
+PREFLIGHT  ?=
 
 # Stamping asks git, which refuses where root builds somebody else's checkout, as in many CI containers. The same flags
 # everywhere, so that binaries, demo and tests share what is compiled.
@@ -158,7 +160,8 @@ bench-archive: ## The archive's numbers, with their targets, on the cluster at h
 ##@ Install
 
 .PHONY: install
-install: images dist/install/kustomization.yaml ## Install into the cluster at hand, by the manifests a user would apply
+install: images dist/install/kustomization.yaml ## Install into the cluster at hand, by the manifests a user would apply; CONTROLLER=… where Tekton's controller has another name
+	$(if $(filter skip,$(PREFLIGHT)),@echo "the cluster is not looked at first",$(KUBECTL) kustomize dist/install | bin/webhook preflight --kubeconfig=$(KUBECONFIG))
 	$(if $(EXISTING),$(call pushes),$(LOCAL) load $(IMAGES))
 	$(KUBECTL) apply -k dist/install
 	$(KUBECTL) rollout status deployment/indelible-webhook -n indelible-system --timeout=180s

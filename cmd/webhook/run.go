@@ -25,6 +25,9 @@ const finish = 15 * time.Second
 
 // run is the whole command: it returns the exit code, once ctx has ended and requests under way are answered.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == preflightCommand {
+		return runPreflight(ctx, args[1:], stdout, stderr)
+	}
 	o, err := parseOptions(args, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):

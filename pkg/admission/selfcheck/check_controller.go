@@ -2,7 +2,6 @@ package selfcheck
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -56,7 +55,7 @@ func checkSettings(expected Expected, namings []naming) []gap {
 			continue
 		}
 		for _, named := range n.places {
-			if !sameSet(named, expected.Controllers) {
+			if !preflight.SameUsers(named, expected.Controllers) {
 				gaps = append(gaps, gap{n.piece, fmt.Sprintf("takes %s for Tekton's controller, but the ConfigMap says %s",
 					strings.Join(named, " "), strings.Join(expected.Controllers, " "))})
 				break
@@ -64,13 +63,6 @@ func checkSettings(expected Expected, namings []naming) []gap {
 		}
 	}
 	return gaps
-}
-
-func sameSet(a, b []string) bool {
-	contains := func(list []string) func(string) bool {
-		return func(s string) bool { return !slices.Contains(list, s) }
-	}
-	return !slices.ContainsFunc(a, contains(b)) && !slices.ContainsFunc(b, contains(a))
 }
 
 // Rule "limit": what the configuration allows, the policy allows. Its limit is a variable that it names maxBytes; a policy
