@@ -232,7 +232,7 @@ dist/install/kustomization.yaml: dist/indelible-webhook.tar dist/indelible-archi
 	  'images: [{name: indelible-webhook, newName: $(PREFIX)indelible-webhook, newTag: $(VERSION)}, {name: indelible-archiver, newName: $(PREFIX)indelible-archiver, newTag: $(VERSION)}]' \
 	  'configMapGenerator: [{name: indelible-config, namespace: indelible-system, behavior: merge, files: [config.yaml]$(if $(CONTROLLER),$(comma) literals: ["controller=$(CONTROLLER)"])}]' \
 	  'generatorOptions: {disableNameSuffixHash: true}' \
-	  'components: [../../config/components/controller]' \
+	  'transformers: [../../config/transformers/controller]' \
 	  'patches:' $(foreach d,webhook archiver,'- patch: |' '    {apiVersion: apps/v1, kind: Deployment, metadata: {name: indelible-$(d), namespace: indelible-system},' \
 	  "    spec: {template: {metadata: {annotations: {indelible.dev/build: $$(sha256sum < dist/indelible-$(d).tar | cut -c1-16)}}}}}") > $@
 

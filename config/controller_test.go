@@ -57,7 +57,7 @@ resources: [HERE/BASE]
 configMapGenerator:
 - {name: indelible-config, namespace: indelible-system, behavior: merge, literals: ["controller=system:serviceaccount:ci:tekton system:serviceaccount:ci:other"]}
 generatorOptions: {disableNameSuffixHash: true}
-components: [HERE/components/controller]
+transformers: [HERE/transformers/controller]
 `
 
 // Whoever changes the one key has changed Tekton's controller everywhere: what differs is that name, and all of it.
@@ -66,8 +66,8 @@ func TestControllerIsSetInOnePlace(t *testing.T) {
 	for _, base := range []string{"default", "overlays/results-only", "overlays/cert-manager", "overlays/openshift"} {
 		t.Run(base, func(t *testing.T) {
 			changed := render(t, overlay(t, strings.ReplaceAll(otherController, "BASE", base)))
-			if strings.Contains(changed, "tekton-pipelines-controller") {
-				t.Errorf("the name stays where config/components/controller does not replace it:\n%s", around(changed, "tekton-pipelines-controller"))
+			if strings.Contains(changed, ":tekton-pipelines-controller") {
+				t.Errorf("the name stays where config/transformers/controller does not replace it:\n%s", around(changed, ":tekton-pipelines-controller"))
 			}
 			own := config.DefaultController
 			if base == "overlays/openshift" {
@@ -109,7 +109,7 @@ func TestControllerIsSpelledOutNowhereElse(t *testing.T) {
 	}
 }
 
-// As installed, nothing is left of what config/components/controller would write: the literals are those of the key.
+// As installed, nothing is left of what config/transformers/controller would write: the literals are those of the key.
 func TestControllerInstalledIsTheDefault(t *testing.T) {
 	text := render(t, "default")
 	if !strings.Contains(text, "controller: "+config.DefaultController+"\n") {

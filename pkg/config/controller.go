@@ -15,12 +15,12 @@ const DefaultController = "system:serviceaccount:tekton-pipelines:tekton-pipelin
 
 // ControllerKey is the key of the ConfigMap, and with it the file beside the configuration's, that names Tekton's controller.
 // It is no field of the configuration because the API server has to know the name as well: kustomize writes the value of this
-// key into match conditions and policies (config/components/controller), and cannot look into the text of another.
+// key into match conditions and policies (config/transformers/controller), and cannot look into the text of another.
 const ControllerKey = "controller"
 
 // movedControllers is said of a field of earlier versions.
 const movedControllers = "has moved: it is the key " + ControllerKey + " of the ConfigMap indelible-config, beside config.yaml, " +
-	"from which config/components/controller brings it wherever it is needed; delete it here"
+	"from which config/transformers/controller brings it wherever it is needed; delete it here"
 
 // readControllers reads the file beside the configuration's. One that is not there means the default: a ConfigMap put
 // together by hand must not take the webhook away.

@@ -135,7 +135,7 @@ func TestParseForbids(t *testing.T) {
 		"forbid the controllers, which have moved": {
 			head + image + "controllers: [a]\n",
 			"controllers has moved: it is the key controller of the ConfigMap indelible-config, beside config.yaml, " +
-				"from which config/components/controller brings it wherever it is needed; delete it here",
+				"from which config/transformers/controller brings it wherever it is needed; delete it here",
 		},
 		"forbid a limit that is no size": {
 			head + image + "limits: {result: 1MB, taskRun: true, object: -1Mi}\n",

@@ -51,7 +51,7 @@ func (r *Report) checkAgreement(i Installation) {
 		}
 		for _, users := range place.Users {
 			if !SameUsers(users, i.Controllers) {
-				r.refuse("%s takes %s for Tekton's controller, but the key `controller` of the ConfigMap %s says %s: does the overlay list config/components/controller?",
+				r.refuse("%s takes %s for Tekton's controller, but the key `controller` of the ConfigMap %s says %s: does the overlay list config/transformers/controller?",
 					place.Object, strings.Join(users, " "), configMap, strings.Join(i.Controllers, " "))
 				break
 			}

@@ -8,7 +8,7 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 )
 
-// generated is what config/components/controller writes into an expression. It has this form in all of them, and nothing
+// generated is what config/transformers/controller writes into an expression. It has this form in all of them, and nothing
 // else has.
 var generated = regexp.MustCompile(`'([^']*)'\.split\(' '\)`)
 

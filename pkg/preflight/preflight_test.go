@@ -60,9 +60,9 @@ const (
 configMapGenerator: [{name: indelible-config, namespace: indelible-system, behavior: merge, literals: ["controller=system:serviceaccount:openshift-pipelines:tekton-pipelines-controller"]}]
 generatorOptions: {disableNameSuffixHash: true}
 `
-	component = "components: [HERE/components/controller]\n"
-	usual     = "system:serviceaccount:tekton-pipelines:tekton-pipelines-controller"
-	openshift = "system:serviceaccount:openshift-pipelines:tekton-pipelines-controller"
+	transformer = "transformers: [HERE/transformers/controller]\n"
+	usual       = "system:serviceaccount:tekton-pipelines:tekton-pipelines-controller"
+	openshift   = "system:serviceaccount:openshift-pipelines:tekton-pipelines-controller"
 )
 
 func controllerIn(namespace string) *appsv1.Deployment {
@@ -94,7 +94,7 @@ func flags(namespace, from string) runtime.Object {
 
 func TestCheck(t *testing.T) {
 	const forgotten = " takes " + usual + " for Tekton's controller, but the key `controller` of the ConfigMap indelible-config says " + openshift +
-		": does the overlay list config/components/controller?"
+		": does the overlay list config/transformers/controller?"
 	tests := []struct {
 		name     string
 		overlay  string
@@ -104,7 +104,7 @@ func TestCheck(t *testing.T) {
 		warnings []string
 	}{
 		{name: "allow what is installed by default, beside Tekton's own manifests", objects: []runtime.Object{controllerIn("tekton-pipelines"), flags("tekton-pipelines", "termination-message")}},
-		{name: "allow another name, where it runs", overlay: otherKey + component, objects: []runtime.Object{controllerIn("openshift-pipelines")}},
+		{name: "allow another name, where it runs", overlay: otherKey + transformer, objects: []runtime.Object{controllerIn("openshift-pipelines")}},
 		{name: "allow it beside a look-alike", objects: []runtime.Object{controllerIn("mallory"), controllerIn("tekton-pipelines")}},
 		{name: "forbid the usual name where another runs", objects: []runtime.Object{controllerIn("openshift-pipelines")},
 			refusals: []string{"Tekton's controller here is " + openshift + ", but " + usual + " would be installed as its name: no TaskRun of the cluster would start or end. " +

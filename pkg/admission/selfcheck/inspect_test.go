@@ -59,7 +59,7 @@ func userIn(namespace string) string {
 	return "system:serviceaccount:" + namespace + ":tekton-pipelines-controller"
 }
 
-// named is what config/components/controller writes into an expression.
+// named is what config/transformers/controller writes into an expression.
 func named(namespaces ...string) string {
 	var users []string
 	for _, n := range namespaces {
