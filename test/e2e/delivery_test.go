@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -46,7 +48,11 @@ spec: {hard: {requests.cpu: 50m, limits.cpu: 90m, requests.memory: 40Mi, limits.
 			t.Parallel()
 			p := newPlace(t)
 			if c.namespace != "" {
-				p.create(c.namespace)
+				file := filepath.Join(t.TempDir(), "demands.yaml")
+				if err := os.WriteFile(file, []byte(c.namespace), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				p.kubectl("apply", "-n", p.namespace, "-f", file)
 			}
 			p.create(taskRunOf(`- {name: text}`, writeSample(100_000, "text")))
 			tr := p.taskRun("run")
