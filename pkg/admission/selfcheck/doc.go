@@ -15,8 +15,7 @@
 //
 // # What it does not see
 //
-// Narrower selectors are taken for intended: a namespaceSelector of the guard's webhook, the matchResources of a
-// binding. Of the guard's matchConditions and the policies' expressions it reads whom they trust, and one limit; it does not
+// Narrower matchResources of a binding are taken for intended. Of the guard's matchConditions and the policies' expressions it reads whom they trust, and one limit; it does not
 // evaluate them.
 // Whoever may write these objects can open the door in more ways than a check can count; this one is against
 // mistakes: a deleted object, a failure policy set to Ignore and forgotten, an installation applied by half.
