@@ -22,10 +22,13 @@ func runPreflight(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	fs := flag.NewFlagSet("webhook "+preflightCommand, flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	kubeconfig := fs.String("kubeconfig", "", "`file` to reach the cluster by; empty: as the pod it runs in")
-	manifests := fs.String("manifests", "-", "`file` with what is to be applied, as kubectl kustomize prints it; - is the standard input")
+	manifests := fs.String("manifests", "-",
+		"`file` with what is to be applied, as kubectl kustomize prints it; - is the standard input")
 	fs.Usage = func() {
-		_, _ = fmt.Fprintln(stderr, "Compares manifests with a cluster, before they are applied.\n\n  kubectl kustomize config/default | webhook preflight --kubeconfig FILE\n\n"+
-			"Exit codes: 0 they fit (warnings are printed), 1 they do not or it could not be found out, 2 wrong command line.\n\nFlags:")
+		_, _ = fmt.Fprintln(stderr, "Compares manifests with a cluster, before they are applied.\n\n"+
+			"  kubectl kustomize config/default | webhook preflight --kubeconfig FILE\n\n"+
+			"Exit codes: 0 they fit (warnings are printed), 1 they do not or it could not be found out, "+
+			"2 wrong command line.\n\nFlags:")
 		fs.PrintDefaults()
 	}
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {

@@ -12,9 +12,12 @@ import (
 	"github.com/indelible-ci/indelible/pkg/config"
 )
 
-// newSelfChecks makes the check of the grant and of what trusts Tekton's controller, and that of read leaks, which looks seldom.
-// Both report changes as events on the replica's own Pod: an admin who finds it not ready describes it first.
-func newSelfChecks(o options, c *cluster, configured *config.Watcher, registry prometheus.Registerer, log logr.Logger) (often, seldom *selfcheck.Checker) {
+// newSelfChecks makes the check of the grant and of what trusts Tekton's controller, and that of read leaks,
+// which looks seldom. Both report changes as events on the replica's own Pod: an admin who finds it not ready
+// describes it first.
+func newSelfChecks(
+	o options, c *cluster, configured *config.Watcher, registry prometheus.Registerer, log logr.Logger,
+) (often, seldom *selfcheck.Checker) {
 	metrics := selfcheck.NewMetrics(registry)
 	changed := func(ctx context.Context, topic selfcheck.Topic, problem string) {
 		report(ctx, o, c, log, topic, problem)
@@ -23,7 +26,8 @@ func newSelfChecks(o options, c *cluster, configured *config.Watcher, registry p
 		Question: "whether the grant is guarded",
 		Inspect: func(ctx context.Context) (selfcheck.Look, error) {
 			now := configured.Current()
-			found, err := selfcheck.Inspect(ctx, c.client, selfcheck.Expected{Controllers: now.Controllers, TaskRunLimit: now.Limits.TaskRun})
+			expected := selfcheck.Expected{Controllers: now.Controllers, TaskRunLimit: now.Limits.TaskRun}
+			found, err := selfcheck.Inspect(ctx, c.client, expected)
 			if found == nil {
 				return nil, err // and not an interface of a nil pointer
 			}

@@ -39,7 +39,8 @@ func readFiles(path string) (files, error) {
 	return files{data, controller}, err
 }
 
-// sum tells one content from another. A length goes before, so that nothing moves from the one file to the other unseen.
+// sum tells one content from another. A length goes before, so that nothing moves from the one file to the
+// other unseen.
 func (f files) sum() [sha256.Size]byte {
 	return sha256.Sum256(fmt.Appendf(nil, "%d\n%s%s", len(f.controller), f.controller, f.configuration))
 }
@@ -54,8 +55,8 @@ func (f files) parse() (*Configuration, error) {
 	return c, nil
 }
 
-// Parse reads and checks a file's content, YAML or JSON. Its error joins one error for each problem found. Tekton's controller
-// is the default: it is not in this file.
+// Parse reads and checks a file's content, YAML or JSON. Its error joins one error for each problem found.
+// Tekton's controller is the default: it is not in this file.
 func Parse(data []byte) (*Configuration, error) {
 	tree, err := decode(data)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 
 // Report is what there is to say before an installation.
 type Report struct {
-	// Refusals are reasons not to install, warnings are what whoever installs should know. Each is a sentence that says what
-	// to do.
+	// Refusals are reasons not to install, warnings are what whoever installs should know. Each is a sentence
+	// that says what to do.
 	Refusals, Warnings []string
 }
 
@@ -42,8 +42,8 @@ func Check(ctx context.Context, client kubernetes.Interface, i Installation) (Re
 	return r, r.checkSidecarLogs(ctx, client, running)
 }
 
-// Rule "agreement": all manifests name the same users. An overlay that changes the key and does not list the component again
-// has two.
+// Rule "agreement": all manifests name the same users. An overlay that changes the key and does not list the
+// component again has two.
 func (r *Report) checkAgreement(i Installation) {
 	for _, place := range i.Places {
 		if len(place.Users) == 0 {
@@ -51,7 +51,8 @@ func (r *Report) checkAgreement(i Installation) {
 		}
 		for _, users := range place.Users {
 			if !SameUsers(users, i.Controllers) {
-				r.refuse("%s takes %s for Tekton's controller, but the key `controller` of the ConfigMap %s says %s: does the overlay list config/transformers/controller?",
+				r.refuse("%s takes %s for Tekton's controller, but the key `controller` of the ConfigMap %s says %s: "+
+					"does the overlay list config/transformers/controller?",
 					place.Object, strings.Join(users, " "), configMap, strings.Join(i.Controllers, " "))
 				break
 			}
@@ -69,8 +70,10 @@ func (r *Report) checkAPI(client kubernetes.Interface) error {
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("ask what %s has: %w", admissionv1.SchemeGroupVersion, err)
 	}
-	if resources == nil || !slices.ContainsFunc(resources.APIResources, func(a metav1.APIResource) bool { return a.Name == "validatingadmissionpolicies" }) {
-		r.refuse("this API server (%s) has no ValidatingAdmissionPolicy in %s: Kubernetes 1.30 or later is needed", version.GitVersion, admissionv1.SchemeGroupVersion)
+	isPolicy := func(a metav1.APIResource) bool { return a.Name == "validatingadmissionpolicies" }
+	if resources == nil || !slices.ContainsFunc(resources.APIResources, isPolicy) {
+		r.refuse("this API server (%s) has no ValidatingAdmissionPolicy in %s: Kubernetes 1.30 or later is needed",
+			version.GitVersion, admissionv1.SchemeGroupVersion)
 	}
 	return nil
 }
@@ -78,13 +81,14 @@ func (r *Report) checkAPI(client kubernetes.Interface) error {
 // Rule "controller": what is to be trusted runs. With another name no TaskRun of the cluster would start or end.
 func (r *Report) checkController(i Installation, running []string) {
 	if len(running) == 0 {
-		r.warn("no Deployment or StatefulSet %s of Tekton's runs here: whether %s is its controller cannot be said. If Tekton runs by another name, set CONTROLLER",
+		r.warn("no Deployment or StatefulSet %s of Tekton's runs here: whether %s is its controller cannot be said. "+
+			"If Tekton runs by another name, set CONTROLLER",
 			ControllerWorkload, strings.Join(i.Controllers, " "))
 		return
 	}
 	if _, lacking := Lacking([][]string{i.Controllers}, running); lacking {
-		r.refuse("Tekton's controller here is %s, but %s would be installed as its name: no TaskRun of the cluster would start or end. "+
-			"Run with CONTROLLER=%s, or use an overlay with that key `controller` (docs/operations.md)",
+		r.refuse("Tekton's controller here is %s, but %s would be installed as its name: "+
+			"no TaskRun of the cluster would start or end. Run with CONTROLLER=%s, or use an overlay with that key `controller` (docs/operations.md)",
 			strings.Join(running, " or "), strings.Join(i.Controllers, " "), running[0])
 	}
 }
@@ -101,8 +105,8 @@ func (r *Report) checkSidecarLogs(ctx context.Context, client kubernetes.Interfa
 			return fmt.Errorf("read Tekton's feature flags: %w", err)
 		}
 		if flags.Data["results-from"] == "sidecar-logs" {
-			r.warn("Tekton takes results from sidecar logs here (results-from in ConfigMap feature-flags of %s): their pods are left alone, and results keep Tekton's own limit. "+
-				"Set it to termination-message for Indelible's", namespace)
+			r.warn("Tekton takes results from sidecar logs here (results-from in ConfigMap feature-flags of %s): "+
+				"their pods are left alone, and results keep Tekton's own limit. Set it to termination-message for Indelible's", namespace)
 		}
 	}
 	return nil

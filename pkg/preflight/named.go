@@ -8,8 +8,8 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 )
 
-// generated is what config/transformers/controller writes into an expression. It has this form in all of them, and nothing
-// else has.
+// generated is what config/transformers/controller writes into an expression. It has this form in all of them,
+// and nothing else has.
 var generated = regexp.MustCompile(`'([^']*)'\.split\(' '\)`)
 
 // Named returns the users that expressions take for Tekton's controller: one list for each place that names them.

@@ -11,15 +11,17 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// ControllerWorkload is the name of Tekton's controller as a Deployment, in its own manifests, its operator's and OpenShift's.
-// The operator makes it a StatefulSet where replicas share the work by ordinals.
+// ControllerWorkload is the name of Tekton's controller as a Deployment, in its own manifests, its operator's
+// and OpenShift's. The operator makes it a StatefulSet where replicas share the work by ordinals.
 const ControllerWorkload = "tekton-pipelines-controller"
 
-// Running returns the users Tekton's controller runs as, by the service accounts of its Deployments and StatefulSets in all
-// namespaces, sorted; nil if there is none under its usual name. One that is scaled to zero does not count.
+// Running returns the users Tekton's controller runs as, by the service accounts of its Deployments and
+// StatefulSets in all namespaces, sorted; nil if there is none under its usual name. One that is scaled to zero
+// does not count.
 //
-// Lists by name need the right to that name only. More than one user means that somebody made another workload look like
-// Tekton's controller, or that there are two of them: whoever asks must not take one for wrong because of the other.
+// Lists by name need the right to that name only. More than one user means that somebody made another workload
+// look like Tekton's controller, or that there are two of them: whoever asks must not take one for wrong
+// because of the other.
 func Running(ctx context.Context, client kubernetes.Interface) ([]string, error) {
 	byName := metav1.ListOptions{
 		FieldSelector:   fields.OneTermEqualSelector(metav1.ObjectNameField, ControllerWorkload).String(),
@@ -52,7 +54,8 @@ func Running(ctx context.Context, client kubernetes.Interface) ([]string, error)
 // isController: the labels are those of Tekton's manifests (config/controller.yaml of tektoncd/pipeline).
 func isController(meta metav1.ObjectMeta) bool {
 	return meta.Name == ControllerWorkload &&
-		meta.Labels["app.kubernetes.io/part-of"] == "tekton-pipelines" && meta.Labels["app.kubernetes.io/component"] == "controller"
+		meta.Labels["app.kubernetes.io/part-of"] == "tekton-pipelines" &&
+		meta.Labels["app.kubernetes.io/component"] == "controller"
 }
 
 func accountOf(spec corev1.PodSpec) string {

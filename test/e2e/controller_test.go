@@ -16,8 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestWrongController installs with the name of another Tekton's controller. The preflight refuses that; where it is skipped
-// Tekton stops, as the self-check says, and goes on when the right name is applied.
+// TestWrongController installs with the name of another Tekton's controller. The preflight refuses that; where
+// it is skipped Tekton stops, as the self-check says, and goes on when the right name is applied.
 func TestWrongController(t *testing.T) {
 	p := newPlace(t)
 	const right, wrong = "system:serviceaccount:tekton-pipelines:tekton-pipelines-controller", "system:serviceaccount:openshift-pipelines:tekton-pipelines-controller"
@@ -89,7 +89,8 @@ func wantControllerStopped(p *place) {
 	}
 }
 
-// overlayWith is an overlay over what `make install` applied last, with another controller, as docs/operations.md tells to make it.
+// overlayWith is an overlay over what `make install` applied last, with another controller, as
+// docs/operations.md tells to make it.
 func overlayWith(t *testing.T, controller string) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -116,8 +117,8 @@ transformers: [ROOT/config/transformers/controller]
 	return folder
 }
 
-// TestReadLeaks gives a service account patch of taskruns/status, and then every one: a replica finds the one when it starts, the
-// other at its next look.
+// TestReadLeaks gives a service account patch of taskruns/status, and then every one: a replica finds the one
+// when it starts, the other at its next look.
 func TestReadLeaks(t *testing.T) {
 	p := newPlace(t)
 	settle(p)

@@ -23,8 +23,8 @@ spec: {limits: [{type: Container, ` + limits + `}]}
 `
 }
 
-// TestInitContainerDelivery has the publisher come by an init container, in namespaces that demand something of containers.
-// What they let Tekton's own pods have, ours have: each TaskRun runs plain as well.
+// TestInitContainerDelivery has the publisher come by an init container, in namespaces that demand something of
+// containers. What they let Tekton's own pods have, ours have: each TaskRun runs plain as well.
 func TestInitContainerDelivery(t *testing.T) {
 	configure(newPlace(t), "delivery", "init-container")
 	for _, c := range []struct {

@@ -73,7 +73,8 @@ func publisherVolume(d Delivery, s Settings) corev1.Volume {
 	return corev1.Volume{Name: binVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}
 }
 
-// publisherInstaller is the init container of DeliveryInitContainer. It satisfies the restricted Pod Security profile.
+// publisherInstaller is the init container of DeliveryInitContainer. It satisfies the restricted Pod Security
+// profile.
 func publisherInstaller(pod *corev1.Pod, s Settings) corev1.Container {
 	yes, no := true, false
 	return corev1.Container{
@@ -97,11 +98,12 @@ func publisherInstaller(pod *corev1.Pod, s Settings) corev1.Container {
 // prepare is the init container by which Tekton brings its own entrypoint into the pod.
 const prepare = "prepare"
 
-// installerResources are those of Tekton's own init container that does the same work, or if there is none, of the first
-// container. What a namespace demands of containers, it has demanded of that one already: the API server's LimitRanger gives
-// defaults before webhooks are called, and Tekton's config-defaults name the container for quotas that want values. The same values
-// once more are within the same minimum, maximum and ratio; the pod asks for no more than before, as init containers count by
-// the largest; and a Pod of quality of service class Guaranteed stays one. Without any, the installer has none either.
+// installerResources are those of Tekton's own init container that does the same work, or if there is none, of
+// the first container. What a namespace demands of containers, it has demanded of that one already: the API
+// server's LimitRanger gives defaults before webhooks are called, and Tekton's config-defaults name the
+// container for quotas that want values. The same values once more are within the same minimum, maximum and
+// ratio; the pod asks for no more than before, as init containers count by the largest; and a Pod of quality of
+// service class Guaranteed stays one. Without any, the installer has none either.
 //
 // Only what schedulers, quotas and limits count of every container is copied: not devices, nor claims.
 func installerResources(pod *corev1.Pod) corev1.ResourceRequirements {

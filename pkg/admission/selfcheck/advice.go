@@ -8,8 +8,8 @@ import (
 
 // Each of these says in one line what is wrong and what to do about it, and nothing if nothing is.
 
-// adviseGrant: the manifests in this repository name the usual controller. Whoever runs Tekton by another one must not put a
-// single piece back from there.
+// adviseGrant: the manifests in this repository name the usual controller. Whoever runs Tekton by another one
+// must not put a single piece back from there.
 func adviseGrant(gaps []gap, usual bool) string {
 	if len(gaps) == 0 {
 		return ""
@@ -49,9 +49,9 @@ func adviseGroupLeak(leaking bool) string {
 	if !leaking {
 		return ""
 	}
-	return "every service account may patch taskruns/status, and a patch that cannot be decoded is answered with the whole TaskRun: " +
-		"whoever knows a name reads it. Look which role a ClusterRoleBinding gives to system:serviceaccounts or system:authenticated " +
-		"(kubectl get clusterrolebindings -o wide), and take patch out; publishing needs update only (config/rbac)"
+	return "every service account may patch taskruns/status, and a patch that cannot be decoded is answered " +
+		"with the whole TaskRun: whoever knows a name reads it. Look which role a ClusterRoleBinding gives to " +
+		"system:serviceaccounts or system:authenticated (kubectl get clusterrolebindings -o wide), and take patch out; publishing needs update only (config/rbac)"
 }
 
 // maxNamed bounds how many bindings an event names.
@@ -68,8 +68,9 @@ func adviseLeaks(leaks []leak) string {
 	if more := len(leaks) - len(texts); more > 0 {
 		texts = append(texts, fmt.Sprintf("and %d more", more))
 	}
-	return "service accounts may patch taskruns/status where they may not get TaskRuns, and a patch that cannot be decoded is answered " +
-		"with the whole TaskRun: " + strings.Join(texts, "; ") + ". Take patch out of the role, or the binding away; publishing needs update only"
+	return "service accounts may patch taskruns/status where they may not get TaskRuns, and a patch that cannot be " +
+		"decoded is answered with the whole TaskRun: " + strings.Join(texts, "; ") +
+		". Take patch out of the role, or the binding away; publishing needs update only"
 }
 
 func list(gaps []gap) string {

@@ -27,9 +27,9 @@ type naming struct {
 // configuration is not one of the pieces that guard: the API server does not evaluate it.
 var configuration = piece{"ConfigMap", "indelible-config"}
 
-// Rule "controller": every place names a user that Tekton's controller runs as. One that does not stops Tekton: the policy on
-// pods lets it create none, the others let it finish no TaskRun. Where the controller is not found under its usual name
-// nothing can be said.
+// Rule "controller": every place names a user that Tekton's controller runs as. One that does not stops Tekton:
+// the policy on pods lets it create none, the others let it finish no TaskRun. Where the controller is not
+// found under its usual name nothing can be said.
 //
 // It returns the pieces that do not.
 func checkController(running []string, expected Expected, namings []naming) []gap {
@@ -45,18 +45,20 @@ func checkController(running []string, expected Expected, namings []naming) []ga
 	return gaps
 }
 
-// Rule "settings": the API server goes by the same names as the webhook. For up to a minute after a change it does not: the
-// kubelet brings the ConfigMap late.
+// Rule "settings": the API server goes by the same names as the webhook. For up to a minute after a change it
+// does not: the kubelet brings the ConfigMap late.
 func checkSettings(expected Expected, namings []naming) []gap {
 	var gaps []gap
 	for _, n := range namings {
 		if len(n.places) == 0 {
-			gaps = append(gaps, gap{n.piece, "does not say who Tekton's controller is, in the form '<name>'.split(' ')"})
+			gaps = append(gaps, gap{n.piece,
+				"does not say who Tekton's controller is, in the form '<name>'.split(' ')"})
 			continue
 		}
 		for _, named := range n.places {
 			if !preflight.SameUsers(named, expected.Controllers) {
-				gaps = append(gaps, gap{n.piece, fmt.Sprintf("takes %s for Tekton's controller, but the ConfigMap says %s",
+				gaps = append(gaps, gap{n.piece, fmt.Sprintf(
+					"takes %s for Tekton's controller, but the ConfigMap says %s",
 					strings.Join(named, " "), strings.Join(expected.Controllers, " "))})
 				break
 			}
@@ -65,15 +67,16 @@ func checkSettings(expected Expected, namings []naming) []gap {
 	return gaps
 }
 
-// Rule "limit": what the configuration allows, the policy allows. Its limit is a variable that it names maxBytes; a policy
-// without has none of ours.
+// Rule "limit": what the configuration allows, the policy allows. Its limit is a variable that it names
+// maxBytes; a policy without has none of ours.
 func checkLimit(expected Expected, p *admissionv1.ValidatingAdmissionPolicy) string {
 	for _, v := range p.Spec.Variables {
 		if v.Name != "maxBytes" {
 			continue
 		}
 		if most, err := strconv.ParseInt(strings.TrimSpace(v.Expression), 10, 64); err == nil && most < expected.TaskRunLimit {
-			return fmt.Sprintf("allows %d bytes of results (variable maxBytes), less than limits.taskRun, %d", most, expected.TaskRunLimit)
+			return fmt.Sprintf("allows %d bytes of results (variable maxBytes), less than limits.taskRun, %d",
+				most, expected.TaskRunLimit)
 		}
 	}
 	return ""

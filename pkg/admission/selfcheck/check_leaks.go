@@ -9,9 +9,9 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// Rule "leaks": no service account may patch taskruns/status where it may not read TaskRuns. The API server refuses a patch
-// that it cannot decode before any admission, and quotes the object it was to change: the right to patch is the right to get
-// for who knows a name.
+// Rule "leaks": no service account may patch taskruns/status where it may not read TaskRuns. The API server
+// refuses a patch that it cannot decode before any admission, and quotes the object it was to change: the right
+// to patch is the right to get for who knows a name.
 //
 // What counts is what RBAC says. Other authorizers are asked only about all service accounts (isGroupLeak).
 
@@ -37,7 +37,8 @@ func accessOf(rules []rbacv1.PolicyRule) access {
 			a.patches = true
 		}
 		whole := hasAny(r.Resources, "taskruns", "*")
-		if len(r.ResourceNames) == 0 && (whole && hasAny(r.Verbs, "get", "list", "watch", "*") || status && hasAny(r.Verbs, "get", "*")) {
+		reads := whole && hasAny(r.Verbs, "get", "list", "watch", "*") || status && hasAny(r.Verbs, "get", "*")
+		if reads && len(r.ResourceNames) == 0 {
 			a.reads = true
 		}
 	}
@@ -59,7 +60,8 @@ func account(s rbacv1.Subject, namespace string) (string, bool) {
 	case rbacv1.UserKind:
 		return s.Name, strings.HasPrefix(s.Name, serviceAccount)
 	case rbacv1.GroupKind:
-		return s.Name, s.Name == allAuthenticated || s.Name == allAccounts || strings.HasPrefix(s.Name, allAccounts+":")
+		return s.Name, s.Name == allAuthenticated || s.Name == allAccounts ||
+			strings.HasPrefix(s.Name, allAccounts+":")
 	}
 	return "", false
 }

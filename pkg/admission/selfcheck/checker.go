@@ -48,8 +48,8 @@ type Checker struct {
 	wrong map[Topic]string // by the last look that had an answer; nothing if nothing
 }
 
-// New returns a Checker that finds nothing wrong until it has looked: a replica that starts while the API server cannot
-// be asked must not stay away because of that.
+// New returns a Checker that finds nothing wrong until it has looked: a replica that starts while the API
+// server cannot be asked must not stay away because of that.
 func New(o Options) *Checker {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(prometheus.NewRegistry())
@@ -91,8 +91,8 @@ func (c *Checker) Ready() error {
 	return errors.New(strings.Join(why, "; "))
 }
 
-// check is one look. What could not be found out changes nothing but the count of failures: a passing fault of the API server
-// must take no replica away, and bring none back.
+// check is one look. What could not be found out changes nothing but the count of failures: a passing fault of
+// the API server must take no replica away, and bring none back.
 func (c *Checker) check(ctx context.Context) {
 	start := c.Now()
 	bounded, cancel := context.WithTimeout(ctx, c.Timeout)

@@ -22,8 +22,8 @@ import (
 type Finding struct {
 	granted bool
 	gaps    []gap
-	// running is who Tekton's controller is; strangers are the pieces that trust somebody else instead. Where it could not be
-	// found out, the rest stands.
+	// running is who Tekton's controller is; strangers are the pieces that trust somebody else instead. Where
+	// it could not be found out, the rest stands.
 	unknown   bool
 	running   []string
 	strangers []gap
@@ -66,9 +66,9 @@ func (f *Finding) measure(m *Metrics, began time.Time) {
 	m.looked.Set(seconds(began))
 }
 
-// Inspect looks at the grant, at each piece that guards it, and at whom they trust. It returns an error if something could
-// not be read: an object that does not exist is a finding, an API server that does not answer is none. What was found all
-// the same is returned with the error, nil if nothing was.
+// Inspect looks at the grant, at each piece that guards it, and at whom they trust. It returns an error if
+// something could not be read: an object that does not exist is a finding, an API server that does not answer
+// is none. What was found all the same is returned with the error, nil if nothing was.
 func Inspect(ctx context.Context, client kubernetes.Interface, expected Expected) (*Finding, error) {
 	found := &Finding{usual: slices.Equal(expected.Controllers, []string{config.DefaultController})}
 	var err error
@@ -127,7 +127,9 @@ func look(ctx context.Context, client kubernetes.Interface, p piece, expected Ex
 		if err != nil {
 			return piecewise{}, err
 		}
-		return piecewise{why: checkPolicy(c), limit: checkLimit(expected, c), names: true, named: preflight.NamedByPolicy(c)}, nil
+		return piecewise{
+			why: checkPolicy(c), limit: checkLimit(expected, c), names: true, named: preflight.NamedByPolicy(c),
+		}, nil
 	}
 	c, err := api.ValidatingAdmissionPolicyBindings().Get(ctx, p.name, metav1.GetOptions{})
 	if err != nil {
@@ -149,8 +151,8 @@ func isGranted(ctx context.Context, client kubernetes.Interface) (bool, error) {
 	return isGrantedSomewhere(ctx, client)
 }
 
-// isGroupLeak reports whether every service account may patch taskruns/status without being allowed to read TaskRuns. A patch
-// that cannot be decoded is answered, before any admission, with the object it was to change.
+// isGroupLeak reports whether every service account may patch taskruns/status without being allowed to read
+// TaskRuns. A patch that cannot be decoded is answered, before any admission, with the object it was to change.
 func isGroupLeak(ctx context.Context, client kubernetes.Interface) (bool, error) {
 	patches, err := mayDo(ctx, client, "patch", "status")
 	if err != nil || !patches {
@@ -160,23 +162,26 @@ func isGroupLeak(ctx context.Context, client kubernetes.Interface) (bool, error)
 	return !reads, err
 }
 
-// mayDo asks whether the webhook's own service account may do something to all TaskRuns. It has no such right of its own: if
-// it may, service accounts in general may. Everybody may ask that about themselves (system:basic-user), and it counts
-// whatever authorizer and binding the answer comes from.
+// mayDo asks whether the webhook's own service account may do something to all TaskRuns. It has no such right
+// of its own: if it may, service accounts in general may. Everybody may ask that about themselves
+// (system:basic-user), and it counts whatever authorizer and binding the answer comes from.
 func mayDo(ctx context.Context, client kubernetes.Interface, verb, subresource string) (bool, error) {
 	review, err := client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
 		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Verb: verb, Group: "tekton.dev", Version: "v1", Resource: "taskruns", Subresource: subresource, Namespace: metav1.NamespaceAll,
+			Verb: verb, Group: "tekton.dev", Version: "v1", Resource: "taskruns", Subresource: subresource,
+			Namespace: metav1.NamespaceAll,
 		}},
 	}, metav1.CreateOptions{})
 	if err != nil {
-		return false, fmt.Errorf("asking whether service accounts may %s %s: %w", verb, path.Join("taskruns", subresource), err)
+		what := path.Join("taskruns", subresource)
+		return false, fmt.Errorf("asking whether service accounts may %s %s: %w", verb, what, err)
 	}
 	return review.Status.Allowed, nil
 }
 
-// isGrantedSomewhere looks for grants in single namespaces. Listing by name needs the right to that name only, and is
-// one request whatever the number of namespaces. Bindings that are left over when the ClusterRole is gone grant nothing.
+// isGrantedSomewhere looks for grants in single namespaces. Listing by name needs the right to that name only,
+// and is one request whatever the number of namespaces. Bindings that are left over when the ClusterRole is
+// gone grant nothing.
 func isGrantedSomewhere(ctx context.Context, client kubernetes.Interface) (bool, error) {
 	_, err := client.RbacV1().ClusterRoles().Get(ctx, grantName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {

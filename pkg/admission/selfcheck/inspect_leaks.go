@@ -3,6 +3,7 @@ package selfcheck
 import (
 	"context"
 	"fmt"
+	"path"
 	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -22,12 +23,13 @@ func (l Leaks) measure(m *Metrics, began time.Time) {
 	m.leaksLooked.Set(seconds(began))
 }
 
-// pageSize bounds what is in memory at a time. A list by pages is read from the API server's cache since Kubernetes 1.34, from etcd
-// before; one at resource version 0 would come from the cache everywhere, but whole.
+// pageSize bounds what is in memory at a time. A list by pages is read from the API server's cache since
+// Kubernetes 1.34, from etcd before; one at resource version 0 would come from the cache everywhere, but whole.
 const pageSize = 500
 
-// InspectLeaks looks through all roles, and then through all bindings to those that matter: what allows to patch
-// taskruns/status, and what allows to read TaskRuns. Between two pages things may change; the next look is right again.
+// InspectLeaks looks through all roles, and then through all bindings to those that matter: what allows to
+// patch taskruns/status, and what allows to read TaskRuns. Between two pages things may change; the next look
+// is right again.
 func InspectLeaks(ctx context.Context, client kubernetes.Interface) (Leaks, error) {
 	roles, err := rolesThatMatter(ctx, client)
 	if err != nil {
@@ -48,8 +50,8 @@ func InspectLeaks(ctx context.Context, client kubernetes.Interface) (Leaks, erro
 			if !matters {
 				continue
 			}
-			g := grant{account: who, namespace: meta.Namespace,
-				leak: leak{binding: kind + "/" + join(meta.Namespace, meta.Name), role: ref.Kind + "/" + ref.Name, subject: who}}
+			by := leak{binding: kind + "/" + path.Join(meta.Namespace, meta.Name), role: ref.Kind + "/" + ref.Name, subject: who}
+			g := grant{account: who, namespace: meta.Namespace, leak: by}
 			if a.patches {
 				patching = append(patching, g)
 			}
@@ -58,7 +60,8 @@ func InspectLeaks(ctx context.Context, client kubernetes.Interface) (Leaks, erro
 			}
 		}
 	}
-	err = pages(ctx, "ClusterRoleBindings", client.RbacV1().ClusterRoleBindings().List, func(l *rbacv1.ClusterRoleBindingList) metav1.ListMeta {
+	rbac := client.RbacV1()
+	err = pages(ctx, "ClusterRoleBindings", rbac.ClusterRoleBindings().List, func(l *rbacv1.ClusterRoleBindingList) metav1.ListMeta {
 		for _, b := range l.Items {
 			note("ClusterRoleBinding", b.ObjectMeta, b.RoleRef, b.Subjects)
 		}
@@ -67,7 +70,8 @@ func InspectLeaks(ctx context.Context, client kubernetes.Interface) (Leaks, erro
 	if err != nil {
 		return Leaks{}, err
 	}
-	err = pages(ctx, "RoleBindings", client.RbacV1().RoleBindings(metav1.NamespaceAll).List, func(l *rbacv1.RoleBindingList) metav1.ListMeta {
+	everywhere := rbac.RoleBindings(metav1.NamespaceAll)
+	err = pages(ctx, "RoleBindings", everywhere.List, func(l *rbacv1.RoleBindingList) metav1.ListMeta {
 		for _, b := range l.Items {
 			note("RoleBinding", b.ObjectMeta, b.RoleRef, b.Subjects)
 		}
@@ -76,17 +80,10 @@ func InspectLeaks(ctx context.Context, client kubernetes.Interface) (Leaks, erro
 	return Leaks{found: leaksOf(patching, reading)}, err
 }
 
-func join(namespace, name string) string {
-	if namespace == "" {
-		return name
-	}
-	return namespace + "/" + name
-}
-
 type roleKey struct{ kind, namespace, name string }
 
-// rolesThatMatter returns those that allow to patch taskruns/status or to read TaskRuns. The rules of an aggregated role are
-// in it: Kubernetes' controller writes them there.
+// rolesThatMatter returns those that allow to patch taskruns/status or to read TaskRuns. The rules of an
+// aggregated role are in it: Kubernetes' controller writes them there.
 func rolesThatMatter(ctx context.Context, client kubernetes.Interface) (map[roleKey]access, error) {
 	roles := map[roleKey]access{}
 	err := pages(ctx, "ClusterRoles", client.RbacV1().ClusterRoles().List, func(l *rbacv1.ClusterRoleList) metav1.ListMeta {
@@ -112,7 +109,9 @@ func rolesThatMatter(ctx context.Context, client kubernetes.Interface) (map[role
 }
 
 // pages lists page by page. each returns the list's metadata, which says whether there is more.
-func pages[L any](ctx context.Context, what string, list func(context.Context, metav1.ListOptions) (L, error), each func(L) metav1.ListMeta) error {
+func pages[L any](
+	ctx context.Context, what string, list func(context.Context, metav1.ListOptions) (L, error), each func(L) metav1.ListMeta,
+) error {
 	options := metav1.ListOptions{Limit: pageSize}
 	for {
 		page, err := list(ctx, options)

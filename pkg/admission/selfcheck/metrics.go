@@ -30,20 +30,24 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	}
 	m := &Metrics{
 		unguarded: gauges("indelible_unguarded_grant",
-			"1 if RBAC lets service accounts write taskruns/status while this piece of what guards it is missing or weakened, else 0.", "piece"),
+			"1 if RBAC lets service accounts write taskruns/status while this piece of what guards it is missing "+
+				"or weakened, else 0.", "piece"),
 		strangers: gauges("indelible_wrong_controller",
 			"1 if Tekton's controller runs as another user than this piece of the installation trusts, else 0.", "piece"),
 		settings: gauges("indelible_settings_differ",
-			"1 if this piece has another limit, or another name of Tekton's controller, than the webhook's configuration, else 0.", "piece"),
+			"1 if this piece has another limit, or another name of Tekton's controller, than the webhook's "+
+				"configuration, else 0.", "piece"),
 		leaks: gauges("indelible_read_leaks",
-			"Grants of patch on taskruns/status to service accounts that may not get TaskRuns there: to all of them, 0 or 1; and bound, to how many.", "to"),
+			"Grants of patch on taskruns/status to service accounts that may not get TaskRuns there: to all of them, "+
+				"0 or 1; and bound, by how many bindings.", "to"),
 		looked: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "indelible_selfcheck_last_success_timestamp_seconds",
 			Help: "When the last look for an unguarded grant that had an answer began, in seconds since 1970; 0 before the first.",
 		}),
 		leaksLooked: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "indelible_selfcheck_leaks_last_success_timestamp_seconds",
-			Help: "When the last look through all roles and bindings for read leaks that had an answer began, in seconds since 1970; 0 before the first.",
+			Help: "When the last look through all roles and bindings for read leaks that had an answer began, " +
+				"in seconds since 1970; 0 before the first.",
 		}),
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "indelible_selfcheck_failures_total",

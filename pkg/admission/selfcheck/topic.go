@@ -2,7 +2,8 @@ package selfcheck
 
 import "time"
 
-// A Topic is one thing that looks are about. What is wrong with one is told apart from the others, by an event of its own.
+// A Topic is one thing that looks are about. What is wrong with one is told apart from the others, by an event
+// of its own.
 type Topic struct {
 	// Wrong and Right are the reasons of the events that tell of a change.
 	Wrong, Right string
@@ -16,19 +17,24 @@ type Topic struct {
 var (
 	// Grant: what guards the grant is in place, or there is none.
 	Grant = Topic{Wrong: "UnguardedGrant", Right: "GrantGuarded", unready: true,
-		headline: "Unguarded grant", Relief: "What guards the grant is in place again, or the grant is gone"}
+		headline: "Unguarded grant",
+		Relief:   "What guards the grant is in place again, or the grant is gone"}
 	// Controller: everything names the user that Tekton's controller runs as.
 	Controller = Topic{Wrong: "WrongController", Right: "ControllerKnown", unready: true,
-		headline: "Tekton's controller is not who is trusted", Relief: "Tekton's controller is who is trusted everywhere again"}
-	// Settings: what is set in two places is the same. Without, some writes are refused that should not be, and no door is open.
+		headline: "Tekton's controller is not who is trusted",
+		Relief:   "Tekton's controller is who is trusted everywhere again"}
+	// Settings: what is set in two places is the same. Without, some writes are refused that should not be, and
+	// no door is open.
 	Settings = Topic{Wrong: "SettingsDiffer", Right: "SettingsAgree",
 		headline: "Settings differ", Relief: "Settings agree again"}
 	// GroupLeak: not every service account may read TaskRuns by patching them.
 	GroupLeak = Topic{Wrong: "ReadLeak", Right: "ReadLeakClosed",
-		headline: "Every service account may read TaskRuns", Relief: "Not every service account may patch taskruns/status any more"}
+		headline: "Every service account may read TaskRuns",
+		Relief:   "Not every service account may patch taskruns/status any more"}
 	// BoundLeaks: nor may a single one that may not get them.
 	BoundLeaks = Topic{Wrong: "ReadLeak", Right: "ReadLeakClosed",
-		headline: "Service accounts may read TaskRuns that they may not get", Relief: "No binding lets service accounts patch taskruns/status any more that may not read TaskRuns"}
+		headline: "Service accounts may read TaskRuns that they may not get",
+		Relief:   "No binding lets service accounts patch taskruns/status any more that may not read TaskRuns"}
 )
 
 var topics = []Topic{Grant, Controller, Settings, GroupLeak, BoundLeaks}
