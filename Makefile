@@ -33,6 +33,11 @@ PREFIX     :=
 endif
 export KUBECONFIG KUBECTL E2E_IMAGE
 
+# The user name of Tekton's controller where it is not that of Tekton's own manifests: goes everywhere by one key of the ConfigMap.
+# Before anything is applied it is compared with what runs in the cluster; PREFLIGHT=skip does not.
+CONTROLLER ?=
+PREFLIGHT  ?=
+
 # Stamping asks git, which refuses where root builds somebody else's checkout, as in many CI containers. The same flags
 # everywhere, so that binaries, demo and tests share what is compiled.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false -trimpath
@@ -40,6 +45,7 @@ export CGO_ENABLED := 0
 
 GOBUILD  := go build -ldflags "-s -w -X main.version=$(VERSION)"
 GOTEST    = go test -timeout $(if $(INDELIBLE_LONG),180m,60m)
+comma     := ,
 pushes    = $(foreach i,$(IMAGES),$(LOCAL) push $(i) $(PREFIX)$(basename $(notdir $(i))):$(VERSION) &&) true
 IMAGES   := dist/indelible-webhook.tar dist/indelible-publisher.tar dist/indelible-archiver.tar
 SOURCES  := $(shell find cmd pkg certs -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
@@ -163,7 +169,8 @@ bench-archive: ## The archive's numbers, with their targets, on the cluster at h
 ##@ Install
 
 .PHONY: install
-install: images dist/install/kustomization.yaml ## Install into the cluster at hand, by the manifests a user would apply
+install: images dist/install/kustomization.yaml ## Install into the cluster at hand, by the manifests a user would apply; CONTROLLER=… where Tekton's controller has another name
+	$(if $(filter skip,$(PREFLIGHT)),@echo "the cluster is not looked at first",$(KUBECTL) kustomize dist/install | bin/webhook preflight --kubeconfig=$(KUBECONFIG))
 	$(if $(EXISTING),$(call pushes),$(LOCAL) load $(IMAGES))
 	$(KUBECTL) apply -k dist/install
 	$(KUBECTL) rollout status deployment/indelible-webhook -n indelible-system --timeout=180s
@@ -232,8 +239,9 @@ dist/install/kustomization.yaml: dist/indelible-webhook.tar dist/indelible-archi
 	@printf '%s\n' 'apiVersion: kustomize.config.k8s.io/v1beta1' 'kind: Kustomization' 'sortOptions: {order: fifo}' \
 	  'resources: [../../config/default]' \
 	  'images: [{name: indelible-webhook, newName: $(PREFIX)indelible-webhook, newTag: $(VERSION)}, {name: indelible-archiver, newName: $(PREFIX)indelible-archiver, newTag: $(VERSION)}]' \
-	  'configMapGenerator: [{name: indelible-config, namespace: indelible-system, behavior: merge, files: [config.yaml]}]' \
+	  'configMapGenerator: [{name: indelible-config, namespace: indelible-system, behavior: merge, files: [config.yaml]$(if $(CONTROLLER),$(comma) literals: ["controller=$(CONTROLLER)"])}]' \
 	  'generatorOptions: {disableNameSuffixHash: true}' \
+	  'transformers: [../../config/transformers/controller]' \
 	  'patches:' $(foreach d,webhook archiver,'- patch: |' '    {apiVersion: apps/v1, kind: Deployment, metadata: {name: indelible-$(d), namespace: indelible-system},' \
 	  "    spec: {template: {metadata: {annotations: {indelible.dev/build: $$(sha256sum < dist/indelible-$(d).tar | cut -c1-16)}}}}}") > $@
 

@@ -188,18 +188,6 @@ spec:
 	wantInjected(p, tr.Status.PodName)
 }
 
-func TestInitContainerDelivery(t *testing.T) {
-	p := newPlace(t)
-	configure(p, "delivery", "init-container")
-	p.create(taskRunOf(`- {name: text}`, writeSample(100_000, "text")))
-	tr := p.taskRun("run")
-	taskRunSucceeded(t, tr)
-	wantResults(t, tr.Status.Results, map[string]*pipelinev1.ResultValue{"text": text(sample(100_000))})
-	if got := p.pod(tr.Status.PodName).Annotations[result.InjectedAnnotation]; got != "init-container" {
-		t.Errorf("the publisher came by %q, want init-container", got)
-	}
-}
-
 // configure sets a field of publisher in the installation's configuration file, for one test.
 func configure(p *place, field, value string) {
 	p.t.Helper()
