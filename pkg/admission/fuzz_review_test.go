@@ -32,7 +32,7 @@ func FuzzReview(f *testing.F) {
 	}
 	server := newServer()
 	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, path := range []string{admission.InjectPath, admission.GuardPath, admission.CarryOverPath, admission.ProtectPath} {
+		for _, path := range paths {
 			check(t, path, body, post(server, path, body))
 		}
 	})
@@ -41,7 +41,7 @@ func FuzzReview(f *testing.F) {
 // The property is worth something only if some reviews are answered with a patch.
 func TestSomeReviewsAreAnsweredWithAPatch(t *testing.T) {
 	server := newServer()
-	for _, path := range []string{admission.InjectPath, admission.GuardPath, admission.CarryOverPath, admission.ProtectPath} {
+	for _, path := range paths {
 		patched := 0
 		for _, body := range reviews {
 			if answer := post(server, path, []byte(body)); bytes.Contains(answer.Body.Bytes(), []byte(`"patch":`)) {
@@ -53,6 +53,8 @@ func TestSomeReviewsAreAnsweredWithAPatch(t *testing.T) {
 		}
 	}
 }
+
+var paths = []string{admission.InjectPath, admission.GuardPath, admission.CarryOverPath, admission.ProtectPath}
 
 func post(server *http.Server, path string, body []byte) *httptest.ResponseRecorder {
 	request := httptest.NewRequest(http.MethodPost, path+"?timeout=10s", bytes.NewReader(body))
