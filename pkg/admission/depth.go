@@ -33,22 +33,29 @@ func nestsDeeper(text []byte, levels int) bool {
 	return false
 }
 
-// stringLength is how much of a text belongs to the string that it is in, with the quote at its end.
+// stringLength is how much of a text belongs to the string that it is in, with the quote at its end. Most strings are short:
+// only in long ones does it pay to search.
 func stringLength(text []byte) int {
-	for at := 0; ; {
-		n := bytes.IndexByte(text[at:], '"')
-		if n < 0 {
-			return len(text)
-		}
-		at += n + 1
-		backslashes := 0
-		for backslashes < at-1 && text[at-2-backslashes] == '\\' {
-			backslashes++
-		}
-		if backslashes%2 == 0 {
-			return at
+	const short = 32
+	for at := 0; at < len(text); at++ {
+		switch c := text[at]; {
+		case c == '"':
+			return at + 1
+		case c == '\\':
+			at++
+		case at >= short:
+			n := bytes.IndexByte(text[at:], '"')
+			if n < 0 {
+				return len(text)
+			}
+			before := text[at : at+n]
+			at += n
+			if (len(before)-len(bytes.TrimRight(before, `\`)))%2 == 0 {
+				return at + 1
+			}
 		}
 	}
+	return len(text)
 }
 
 const tooDeepMessage = "the request nests deeper than 200 levels"

@@ -10,21 +10,26 @@ import (
 
 func TestNesting(t *testing.T) {
 	nested := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	long := strings.Repeat("x", 100)
 	tests := map[string]struct {
 		text string
 		want bool
 	}{
-		"allow three levels":                                         {`{"a":[{}]}`, false},
-		"allow many of one level":                                    {`[` + strings.Repeat(`{},`, 1000) + `{}]`, false},
-		"allow brackets in a string":                                 {`["[[[[", "{{{{"]`, false},
-		"allow brackets after an escaped quote":                      {`["\"[[[["]`, false},
-		"allow a string that does not end":                           {`["[[[[`, false},
-		"allow a quote right at the end":                             {`["`, false},
-		"forbid four levels":                                         {nested(4), true},
-		"forbid four levels of objects":                              {`{"a":{"b":{"c":{}}}}`, true},
-		"forbid four levels that do not end":                         {`[[[[`, true},
-		"forbid four levels after a string that ends in a backslash": {`["\\", [[[`, true},
-		"forbid four levels after an escaped quote":                  {`["\\\"", [[[`, true},
+		"allow three levels":                                                 {`{"a":[{}]}`, false},
+		"allow many of one level":                                            {`[` + strings.Repeat(`{},`, 1000) + `{}]`, false},
+		"allow brackets in a string":                                         {`["[[[[", "{{{{"]`, false},
+		"allow brackets after an escaped quote":                              {`["\"[[[["]`, false},
+		"allow a string that does not end":                                   {`["[[[[`, false},
+		"allow a quote right at the end":                                     {`["`, false},
+		"forbid four levels":                                                 {nested(4), true},
+		"forbid four levels of objects":                                      {`{"a":{"b":{"c":{}}}}`, true},
+		"forbid four levels that do not end":                                 {`[[[[`, true},
+		"forbid four levels after a string that ends in a backslash":         {`["\\", [[[`, true},
+		"allow brackets after an escaped quote in a long string":             {`["` + long + `\"[[[["]`, false},
+		"forbid four levels after a long string":                             {`["` + long + `", [[[`, true},
+		"forbid four levels after a long string that ends in a backslash":    {`["` + long + `\\", [[[`, true},
+		"forbid four levels after a long string with an escaped quote in it": {`["` + long + `\\\"` + long + `", [[[`, true},
+		"forbid four levels after an escaped quote":                          {`["\\\"", [[[`, true},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

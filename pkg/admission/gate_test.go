@@ -162,10 +162,8 @@ func (s *started) stall(t *testing.T, path string, declared int64, sent int) <-c
 		_ = response.Body.Close()
 		status <- response.Status
 	}()
-	// The pipe takes no byte before somebody reads it: the request is under way then.
-	if _, err := rest.Write([]byte(strings.Repeat(" ", max(sent, 1)))); err != nil {
-		t.Fatal(err)
-	}
+	// The pipe takes no byte before somebody reads it: the request is under way then, or was answered already.
+	_, _ = rest.Write([]byte(strings.Repeat(" ", max(sent, 1))))
 	return status
 }
 
@@ -214,19 +212,16 @@ func TestShares(t *testing.T) {
 func TestTooManyAtOnce(t *testing.T) {
 	s := start(t, Options{Guard: saying("guard")})
 	client := s.over("h2")
-	for range addressRequests {
-		client.stall(t, "/guard?timeout=30s", maxBody, 0)
-	}
-	// The last ones may still be on their way.
-	for {
-		status, text, _ := s.post(t, "/guard?timeout=30s", bytes.NewReader(review("u-1", 10)))
-		if status == http.StatusServiceUnavailable {
-			if !strings.Contains(text, "too many requests at a time") {
-				t.Errorf("status 503 says %q", text)
+	refused := make(chan struct{}, 2*addressRequests)
+	for range 2 * addressRequests { // twice: what a new connection is sent before its settings may be refused
+		status := client.stall(t, "/guard?timeout=30s", maxBody, 0)
+		go func() {
+			if <-status == "503 Service Unavailable" {
+				refused <- struct{}{}
 			}
-			return
-		}
+		}()
 	}
+	<-refused
 }
 
 // TestPrecedence: those who authenticate have a lane of their own.
