@@ -92,7 +92,8 @@ func TestWebhooks(t *testing.T) {
 		effects admissionv1.SideEffectClass
 	}{
 		"inject.indelible.dev":     {admission.InjectPath, admissionv1.Ignore, admissionv1.SideEffectClassNone},
-		"guard.indelible.dev":      {admission.GuardPath, admissionv1.Fail, admissionv1.SideEffectClassNoneOnDryRun},
+		"guard.indelible.dev":      {admission.GuardPath, admissionv1.Fail, admissionv1.SideEffectClassNone},
+		"report.indelible.dev":     {admission.ReportPath, admissionv1.Ignore, admissionv1.SideEffectClassNoneOnDryRun},
 		"carry-over.indelible.dev": {admission.CarryOverPath, admissionv1.Ignore, admissionv1.SideEffectClassNoneOnDryRun},
 		"protect.indelible.dev":    {admission.ProtectPath, admissionv1.Ignore, admissionv1.SideEffectClassNone},
 	}
@@ -127,7 +128,7 @@ func TestWebhooks(t *testing.T) {
 // The controller's name is in the configuration, and in what the API server evaluates by itself.
 func TestControllerIsTheSameEverywhere(t *testing.T) {
 	quoted := "'" + config.DefaultController + "'"
-	for _, name := range []string{"guard.indelible.dev", "carry-over.indelible.dev"} {
+	for _, name := range []string{"report.indelible.dev", "guard.indelible.dev", "carry-over.indelible.dev"} {
 		if conditions := webhooks(t)[name].MatchConditions; len(conditions) == 0 || !strings.Contains(conditions[0].Expression, quoted) {
 			t.Errorf("%s: the first match condition does not name %s", name, quoted)
 		}
