@@ -179,7 +179,7 @@ func (a *attacker) forge(path, review string) []string {
 func TestForgedReviews(t *testing.T) {
 	p := newPlace(t)
 	a := newAttacker(t)
-	victim := p.sleeper("run-pod")
+	victim := p.sleeper("victim-pod")
 	controller := `"username":"system:serviceaccount:tekton-pipelines:tekton-pipelines-controller"`
 	forged := func(user, object, stored string) string {
 		return fmt.Sprintf(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"u","operation":"UPDATE","namespace":%q,"name":"run",
@@ -196,11 +196,11 @@ func TestForgedReviews(t *testing.T) {
 		return fmt.Sprintf(`"username":"system:serviceaccount:%s:default","groups":["system:serviceaccounts"],"extra":{
 			"authentication.kubernetes.io/pod-name":[%q],"authentication.kubernetes.io/pod-uid":["guessed"]}`, p.namespace, name)
 	}
-	for _, answer := range a.forge("/carry-over", forged(controller, failed, stored("run-pod"))) {
+	for _, answer := range a.forge("/carry-over", forged(controller, failed, stored("victim-pod"))) {
 		wantTexts(t, answer, `"patch"`)
 	}
 	for _, path := range []string{"/report", "/report/guessed", "/carry-over/guessed"} {
-		a.forge(path, forged(`"username":"words of the sender"`, failed, stored("run-pod")))
+		a.forge(path, forged(`"username":"words of the sender"`, failed, stored("victim-pod")))
 	}
 	there := a.forge("/guard", forged(pod(victim), failed, stored(victim)))
 	gone := a.forge("/guard", forged(pod("no-such"), failed, stored("no-such")))

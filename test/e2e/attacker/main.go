@@ -39,20 +39,22 @@ func main() {
 		fmt.Println(post(client(), "https://"+*address+*path, body))
 		return
 	}
-	a := &attack{address: *address, end: time.Now().Add(*length), answers: map[string]map[string]int{}}
+	now := time.Now()
+	a := &attack{address: *address, crowded: now.Add(*length * 2 / 3), end: now.Add(*length), answers: map[string]map[string]int{}}
 	a.run()
 	_ = json.NewEncoder(os.Stdout).Encode(a.answers)
 }
 
 type attack struct {
 	address string
+	crowded time.Time // from when on there are too many connections for the others to get one
 	end     time.Time
 
 	mu      sync.Mutex
 	answers map[string]map[string]int // by client, how often what
 }
 
-// run has all clients at it at once, some hundred.
+// run has all clients at it, some hundred.
 func (a *attack) run() {
 	deep := []byte(fmt.Sprintf(review, strings.Repeat(`{"a":`, 10_000)+"1"+strings.Repeat("}", 10_000), "{}"))
 	object := fmt.Sprintf(taskRun, strings.Repeat("x", large))
@@ -63,11 +65,11 @@ func (a *attack) run() {
 		n  int
 		do func() string
 	}{
-		"bodies that do not come": {40, func() string { return a.body(0, 0) }},
-		"bodies that come slowly": {40, func() string { return a.body(20<<10, 100*time.Millisecond) }},
+		"bodies that do not come": {30, func() string { return a.body(0, 0) }},
+		"bodies that come slowly": {30, func() string { return a.body(20<<10, 100*time.Millisecond) }},
 		"bodies that nest deeply": {4, func() string { return post(shared, "https://"+a.address+"/guard?timeout=30s", deep) }},
 		"large reviews":           {16, func() string { return post(shared, "https://"+a.address+"/guard?timeout=30s", valid) }},
-		"connections without TLS": {200, a.connection},
+		"connections without TLS": {300, a.connection},
 	} {
 		a.answers[name] = map[string]int{}
 		for range c.n {
@@ -117,6 +119,7 @@ func (a *attack) body(first int, between time.Duration) string {
 }
 
 func (a *attack) connection() string {
+	time.Sleep(time.Until(a.crowded))
 	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).Dial("tcp", a.address)
 	if err != nil {
 		return "no connection"
