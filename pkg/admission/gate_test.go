@@ -3,11 +3,12 @@ package admission
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -100,34 +101,53 @@ func TestSlowBodies(t *testing.T) {
 	})
 }
 
-// A body that was let in is not ended by the time it had to arrive in, while its handler still works.
-func TestSlowHandler(t *testing.T) {
-	for _, protocol := range []string{"http/1.1", "h2"} {
-		t.Run("allow a handler longer than the body over "+protocol, func(t *testing.T) {
-			entered := make(chan context.Context, 1)
-			leave := make(chan struct{})
-			s := start(t, Options{Guard: admission.HandlerFunc(func(ctx context.Context, _ admission.Request) admission.Response {
-				entered <- ctx
-				<-leave
-				if ctx.Err() != nil {
-					return admission.Errored(http.StatusGatewayTimeout, ctx.Err())
-				}
-				return admission.Allowed("late")
-			})})
-			// The slow one's arrival is over when one that stops, sent after it with the same timeout, is given up.
-			answered := make(chan string, 1)
-			go func() {
-				_, text, _ := s.over(protocol).post(t, "/guard?timeout=2s", bytes.NewReader(review("u-1", 2*begun)))
-				answered <- text
-			}()
-			<-entered
-			<-s.over(protocol).stall(t, "/guard?timeout=2s", maxBody, 0)
-			close(leave)
-			if text := <-answered; !strings.Contains(text, "late") {
-				t.Errorf("answered %q", text)
+// timed is an answer that notes what it is told, in order.
+type timed struct {
+	httptest.ResponseRecorder
+	told []string
+}
+
+func (w *timed) SetReadDeadline(at time.Time) error {
+	w.told = append(w.told, map[bool]string{true: "read without end", false: "read in time"}[at.IsZero()])
+	return nil
+}
+
+func (w *timed) SetWriteDeadline(time.Time) error {
+	w.told = append(w.told, "write in time")
+	return nil
+}
+
+func (w *timed) Write(b []byte) (int, error) { w.told = append(w.told, "write"); return len(b), nil }
+
+// TestDeadlines: a client's time runs while it sends or takes, and at no other time: neither while it waits for others, nor while
+// its request is decided (HTTP/1 goes on reading then, and a deadline would end the request).
+func TestDeadlines(t *testing.T) {
+	for name, tc := range map[string]struct {
+		size int
+		want []string
+	}{
+		"of a body that is all beginning": {10, []string{"read in time", "read without end", "let in"}},
+		"of a large body":                 {2 * begun, []string{"read in time", "read without end", "let in", "read in time", "read without end"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &timed{}
+			r := httptest.NewRequest(http.MethodPost, "/guard", strings.NewReader(strings.Repeat("x", tc.size)))
+			body, err := receive(w, r, time.Second, func(size int64) error {
+				w.told = append(w.told, "let in")
+				return nil
+			})
+			if err != nil || len(body) != tc.size || !slices.Equal(w.told, tc.want) {
+				t.Errorf("%d bytes, error %v, told to %q, want %q", len(body), err, w.told, tc.want)
 			}
 		})
 	}
+	t.Run("of an answer", func(t *testing.T) {
+		w := &timed{}
+		_, _ = answerWithin(w, time.Second).Write([]byte("x"))
+		if want := []string{"write in time", "write"}; !slices.Equal(w.told, want) {
+			t.Errorf("told to %q, want %q", w.told, want)
+		}
+	})
 }
 
 // over is the same server by one protocol only.
@@ -249,23 +269,6 @@ func TestPrecedence(t *testing.T) {
 	}
 	close(leave)
 	flood.Wait()
-}
-
-// TestUntakenAnswers: a client that does not take its answer loses it, and its place with it.
-func TestUntakenAnswers(t *testing.T) {
-	s := start(t, Options{InFlight: maxBody, Guard: saying(strings.Repeat("x", 16<<20))})
-	conn, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), s.over("http/1.1").client.Transport.(*http.Transport).TLSClientConfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	body := review("u-1", 6<<20)
-	if _, err := fmt.Fprintf(conn, "POST /guard?timeout=200ms HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body); err != nil {
-		t.Fatal(err)
-	}
-	if status, text, _ := s.post(t, "/guard?timeout=30s", bytes.NewReader(body)); status != http.StatusOK {
-		t.Errorf("status %d: %.100s", status, text)
-	}
 }
 
 func TestHeaders(t *testing.T) {
