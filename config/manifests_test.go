@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/indelible-ci/indelible/pkg/admission"
@@ -91,11 +92,12 @@ func TestWebhooks(t *testing.T) {
 		failure admissionv1.FailurePolicyType
 		effects admissionv1.SideEffectClass
 	}{
-		"inject.indelible.dev":     {admission.InjectPath, admissionv1.Ignore, admissionv1.SideEffectClassNone},
-		"guard.indelible.dev":      {admission.GuardPath, admissionv1.Fail, admissionv1.SideEffectClassNone},
-		"report.indelible.dev":     {admission.ReportPath, admissionv1.Ignore, admissionv1.SideEffectClassNoneOnDryRun},
-		"carry-over.indelible.dev": {admission.CarryOverPath, admissionv1.Ignore, admissionv1.SideEffectClassNoneOnDryRun},
-		"protect.indelible.dev":    {admission.ProtectPath, admissionv1.Ignore, admissionv1.SideEffectClassNone},
+		"inject.indelible.dev":          {admission.InjectPath, admissionv1.Ignore, admissionv1.SideEffectClassNone},
+		"report.indelible.dev":          {admission.ReportPath, admissionv1.Ignore, admissionv1.SideEffectClassNoneOnDryRun},
+		"guard.indelible.dev":           {admission.GuardPath, admissionv1.Fail, admissionv1.SideEffectClassNone},
+		"guard-elsewhere.indelible.dev": {admission.GuardElsewherePath, admissionv1.Fail, admissionv1.SideEffectClassNone},
+		"carry-over.indelible.dev":      {admission.CarryOverPath, admissionv1.Ignore, admissionv1.SideEffectClassNoneOnDryRun},
+		"protect.indelible.dev":         {admission.ProtectPath, admissionv1.Ignore, admissionv1.SideEffectClassNone},
 	}
 	installed := webhooks(t)
 	if len(installed) != len(tests) {
@@ -125,10 +127,25 @@ func TestWebhooks(t *testing.T) {
 	}
 }
 
+// The guard's two webhooks share all namespaces between them, and differ in nothing but that and their paths.
+func TestTheGuardIsAskedEverywhere(t *testing.T) {
+	in, elsewhere := webhooks(t)["guard.indelible.dev"], webhooks(t)["guard-elsewhere.indelible.dev"]
+	for operator, w := range map[metav1.LabelSelectorOperator]*admissionv1.MutatingWebhook{metav1.LabelSelectorOpIn: &in, metav1.LabelSelectorOpNotIn: &elsewhere} {
+		want := []metav1.LabelSelectorRequirement{{Key: result.EnabledKey, Operator: operator, Values: []string{result.Enabled}}}
+		if got := w.NamespaceSelector; len(got.MatchLabels) > 0 || !cmp.Equal(got.MatchExpressions, want) {
+			t.Errorf("%s is asked in namespaces %v, want %v", w.Name, got, want)
+		}
+		w.Name, w.NamespaceSelector, w.ClientConfig.Service.Path = "", nil, nil
+	}
+	if diff := cmp.Diff(in, elsewhere); diff != "" {
+		t.Errorf("they differ in more (-opted in +elsewhere):\n%s", diff)
+	}
+}
+
 // The controller's name is in the configuration, and in what the API server evaluates by itself.
 func TestControllerIsTheSameEverywhere(t *testing.T) {
 	quoted := "'" + config.DefaultController + "'"
-	for _, name := range []string{"report.indelible.dev", "guard.indelible.dev", "carry-over.indelible.dev"} {
+	for _, name := range []string{"report.indelible.dev", "guard.indelible.dev", "guard-elsewhere.indelible.dev", "carry-over.indelible.dev"} {
 		if conditions := webhooks(t)[name].MatchConditions; len(conditions) == 0 || !strings.Contains(conditions[0].Expression, quoted) {
 			t.Errorf("%s: the first match condition does not name %s", name, quoted)
 		}

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
+	"os"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,6 +23,8 @@ import (
 type cluster struct {
 	client   kubernetes.Interface
 	uncached client.Client
+	// server is the API server's host and port as the kubelet tells them to every pod, "" outside a cluster.
+	server string
 	// Denials have a queue and bounds of their own: whoever makes thousands of them must not crowd out the one event
 	// that says why a TaskRun failed.
 	events, denials *eventStream
@@ -35,6 +39,9 @@ func newCluster(kubeconfig string) (*cluster, error) {
 	typed.ContentType = "application/vnd.kubernetes.protobuf"
 	typed.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
 	c := &cluster{}
+	if host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT"); host != "" && port != "" {
+		c.server = net.JoinHostPort(host, port)
+	}
 	if c.client, err = kubernetes.NewForConfig(typed); err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -27,6 +28,7 @@ func handlers(configured *config.Watcher, c *cluster, registry prometheus.Regist
 				Delivery:   inject.Delivery(now.Publisher.Delivery),
 				Timeout:    now.Publisher.Timeout,
 				Limits:     now.Limits,
+				Server:     cmp.Or(now.Publisher.Server, c.server),
 			}
 		},
 		Cluster: inject.NewCapability(c.client.Discovery(), c.uncached, time.Now),
@@ -49,6 +51,7 @@ func handlers(configured *config.Watcher, c *cluster, registry prometheus.Regist
 	return admission.Options{
 		Inject:         inject.New(injecting),
 		Guard:          guard.NewGuard(guarding),
+		GuardElsewhere: guard.NewGuardElsewhere(guarding),
 		CarryOver:      guard.NewCarryOver(guarding),
 		Report:         guard.NewReport(guarding),
 		Protect:        protect.New(protect.Options{Metrics: protect.NewMetrics(registry), Log: log.WithName("protect")}),

@@ -105,7 +105,7 @@ func newServer() *http.Server {
 		Inject: inject.New(inject.Options{Log: logr.Discard(), Settings: func() inject.Settings {
 			return inject.Settings{Image: "publisher", Delivery: inject.DeliveryImageVolume, Timeout: 1, Limits: result.DefaultLimits()}
 		}}),
-		Guard: guard.NewGuard(options), CarryOver: guard.NewCarryOver(options), Report: guard.NewReport(options), Protect: protect.New(protect.Options{Log: logr.Discard()}), Log: logr.Discard(),
+		Guard: guard.NewGuard(options), GuardElsewhere: guard.NewGuardElsewhere(options), CarryOver: guard.NewCarryOver(options), Report: guard.NewReport(options), Protect: protect.New(protect.Options{Log: logr.Discard()}), Log: logr.Discard(),
 	})
 }
 

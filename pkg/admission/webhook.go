@@ -26,16 +26,17 @@ import (
 
 // Paths of the webhooks, as the configurations in config/webhook and config/archive name them.
 const (
-	InjectPath    = "/inject"
-	GuardPath     = "/guard"
-	CarryOverPath = "/carry-over"
-	ReportPath    = "/report"
-	ProtectPath   = "/protect"
+	InjectPath         = "/inject"
+	GuardPath          = "/guard"
+	GuardElsewherePath = "/guard-elsewhere" // namespaces that have not opted in
+	CarryOverPath      = "/carry-over"
+	ReportPath         = "/report"
+	ProtectPath        = "/protect"
 )
 
 // Options are what a server works with.
 type Options struct {
-	Inject, Guard, CarryOver, Report, Protect admission.Handler
+	Inject, Guard, GuardElsewhere, CarryOver, Report, Protect admission.Handler
 	// Callers says how API servers are known.
 	Callers Callers
 	// GetCertificate returns the certificate to serve with.
@@ -57,10 +58,11 @@ func NewServer(o Options) *http.Server {
 	paths := webhook.NewServer(webhook.Options{WebhookMux: mux})
 	gate := newGate(o.InFlight)
 	for path, handler := range map[string]admission.Handler{
-		InjectPath: o.Inject, GuardPath: o.Guard, CarryOverPath: o.CarryOver, ReportPath: o.Report, ProtectPath: o.Protect,
+		InjectPath: o.Inject, GuardPath: o.Guard, GuardElsewherePath: o.GuardElsewhere, CarryOverPath: o.CarryOver,
+		ReportPath: o.Report, ProtectPath: o.Protect,
 	} {
 		tooDeep := failTooDeep
-		if path == GuardPath {
+		if path == GuardPath || path == GuardElsewherePath {
 			tooDeep = denyTooDeep
 		}
 		paths.Register(path, gate.guarding(answering(handler, o.Log.WithValues("path", path)), tooDeep))

@@ -62,6 +62,9 @@ type Publisher struct {
 	Delivery string
 	// Timeout bounds publishing after a step has ended.
 	Timeout time.Duration
+	// Server is the API server's host and port as the pods of TaskRuns reach it, "" for the address that the kubelet tells
+	// the webhook's own pod.
+	Server string
 }
 
 // Default returns what a file that sets nothing but the image means, without the image.

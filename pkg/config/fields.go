@@ -2,7 +2,9 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -65,7 +67,7 @@ func (r *reader) limits(to *result.Limits, v any) {
 }
 
 func (r *reader) publisher(to *Publisher, v any) {
-	fields := r.object("publisher", v, "image", "pullPolicy", "delivery", "timeout")
+	fields := r.object("publisher", v, "image", "pullPolicy", "delivery", "timeout", "server")
 	if fields["image"] == nil {
 		r.problem("publisher.image", "is required: the image that holds the publisher")
 	}
@@ -79,6 +81,25 @@ func (r *reader) publisher(to *Publisher, v any) {
 	r.oneOf(&to.Delivery, "publisher.delivery", fields["delivery"],
 		DeliveryAuto, DeliveryImageVolume, DeliveryInitContainer)
 	r.timeout(&to.Timeout, "publisher.timeout", fields["timeout"])
+	r.server(&to.Server, "publisher.server", fields["server"])
+}
+
+// server is a host and a port. The kubelet's own form of an IPv6 address has no brackets; with a port it needs them.
+func (r *reader) server(to *string, path string, v any) {
+	if v == "" {
+		return
+	}
+	var address string
+	r.text(&address, path, v)
+	if address == "" {
+		return
+	}
+	host, port, err := net.SplitHostPort(address)
+	if _, errPort := strconv.ParseUint(port, 10, 16); err != nil || errPort != nil || host == "" {
+		r.problem(path, "must be a host and a port, such as 10.96.0.1:443 or [fd00::1]:443")
+		return
+	}
+	*to = address
 }
 
 func (r *reader) timeout(to *time.Duration, path string, v any) {

@@ -112,7 +112,7 @@ func TestParseForbids(t *testing.T) {
 			head + "a: 1\nlimits: {results: 1Mi}\npublisher: {image: p, Timeout: 1m}\n",
 			"a is not a field; allowed are apiVersion, kind, controllers, limits, publisher, archive\n" +
 				"limits.results is not a field; allowed are result, taskRun, object\n" +
-				"publisher.Timeout is not a field; allowed are image, pullPolicy, delivery, timeout",
+				"publisher.Timeout is not a field; allowed are image, pullPolicy, delivery, timeout, server",
 		},
 		"forbid values out of a list": {
 			head + "publisher: {image: p, pullPolicy: never, delivery: [auto]}\n",

@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// apiServer is a real HTTPS server that answers patches as a test says, and as the API server would when the test
+// apiServer is a real HTTPS server that answers writes as a test says, and as the API server would when the test
 // has nothing more to say: with the TaskRun that holds what was sent.
 type apiServer struct {
 	*httptest.Server
@@ -82,14 +82,13 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	store(w, body)
 }
 
-// store answers with a TaskRun that holds what was patched, encoded as the API server encodes.
-func store(w http.ResponseWriter, patch []byte) {
+// store answers with a TaskRun that holds what was sent, encoded as the API server encodes.
+func store(w http.ResponseWriter, sent []byte) {
 	var object map[string]any
-	if err := json.Unmarshal(patch, &object); err != nil {
+	if err := json.Unmarshal(sent, &object); err != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	object["kind"], object["apiVersion"] = "TaskRun", "tekton.dev/v1"
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(object)
 }
@@ -103,10 +102,6 @@ func (s *apiServer) seen() []request {
 // env is the environment that leads a publisher here.
 func (s *apiServer) env(name string) string {
 	return map[string]string{"KUBERNETES_SERVICE_HOST": s.host, "KUBERNETES_SERVICE_PORT": s.port}[name]
-}
-
-func (s *apiServer) environ() []string {
-	return []string{"KUBERNETES_SERVICE_HOST=" + s.host, "KUBERNETES_SERVICE_PORT=" + s.port}
 }
 
 // credentials writes token and CA as the kubelet would.

@@ -27,9 +27,27 @@ const (
 	maxResponse = 10 << 20
 	// maxErrorResponse bounds what is read of an answer that is no TaskRun.
 	maxErrorResponse = 64 << 10
-	// mergePatch is the media type of RFC 7386: lists are replaced, absent fields stay.
-	mergePatch = "application/merge-patch+json"
 )
+
+// sparse is the object that is PUT: which TaskRun it is, and the results. All else is added by the guard, from what is
+// stored, and so is the resourceVersion: the pod may read nothing. The UID is a precondition that the API server checks
+// itself, so that a TaskRun that was deleted and created again under its name is not written to.
+type sparse struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Metadata   struct {
+		Name      string `json:"name"`
+		Namespace string `json:"namespace"`
+		UID       string `json:"uid"`
+	} `json:"metadata"`
+	Status collected `json:"status"`
+}
+
+func newSparse(o Options, c collected) sparse {
+	s := sparse{APIVersion: "tekton.dev/v1", Kind: "TaskRun", Status: c}
+	s.Metadata.Name, s.Metadata.Namespace, s.Metadata.UID = o.TaskRun, o.Namespace, o.UID
+	return s
+}
 
 // answer is what the API server said to one attempt.
 type answer struct {
@@ -57,11 +75,22 @@ type endpoint struct {
 	credentials string
 }
 
-// newEndpoint takes the API server's address from the environment, as the kubelet sets it in every container.
+// newEndpoint takes the API server's address from the options: a step may set the variables in which the kubelet tells
+// it to every container, or set them empty.
 func newEndpoint(o Options, getenv func(string) string) (endpoint, error) {
+	host, port, err := net.SplitHostPort(o.Server)
+	if o.Server == "" {
+		host, port, err = getenv("KUBERNETES_SERVICE_HOST"), getenv("KUBERNETES_SERVICE_PORT"), nil
+	}
+	if err != nil {
+		return endpoint{}, &problem{
+			what:   "the address of the API server, " + o.Server + ", is no HOST:PORT",
+			advice: "Look for what has changed the arguments of the pod's last step.",
+		}
+	}
 	e := endpoint{
-		host: getenv("KUBERNETES_SERVICE_HOST"),
-		port: getenv("KUBERNETES_SERVICE_PORT"),
+		host: host,
+		port: port,
 		path: "/apis/tekton.dev/v1/namespaces/" + url.PathEscape(o.Namespace) + "/taskruns/" +
 			url.PathEscape(o.TaskRun) + "/status?fieldManager=" + result.FieldManager,
 		credentials: o.Credentials,
@@ -69,7 +98,7 @@ func newEndpoint(o Options, getenv func(string) string) (endpoint, error) {
 	if e.host == "" || e.port == "" {
 		return endpoint{}, &problem{
 			what:   "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set, so the API server's address is unknown",
-			advice: "The kubelet sets them in every container; a step must not unset them.",
+			advice: "Set publisher.server in Indelible's configuration.",
 		}
 	}
 	return e, nil
@@ -86,12 +115,12 @@ func (e endpoint) send(ctx context.Context, body []byte, red *redactor) (answer,
 			" and readable by the step's user."}
 	}
 	red.add(token)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPatch, "https://"+e.address()+e.path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, "https://"+e.address()+e.path, bytes.NewReader(body))
 	if err != nil {
-		return answer{}, permanentError{fmt.Errorf("make request: %w", err), "Check KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT."}
+		return answer{}, permanentError{fmt.Errorf("make request: %w", err), "Check publisher.server in Indelible's configuration."}
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
-	req.Header.Set("Content-Type", mergePatch)
+	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", result.FieldManager)
 	transport := newTransport(roots)
@@ -178,14 +207,22 @@ func readAnswer(resp *http.Response, now time.Time) (answer, error) {
 
 func (a answer) ok() bool { return a.code >= 200 && a.code < 300 }
 
-// retryable: what a later attempt may see differently. 409 is a TaskRun that does not know its pod yet, 401 a token
-// that was rotated meanwhile, 5xx an API server or webhook that is away.
+// retryable: what a later attempt may see differently. 409 is a TaskRun that does not know its pod yet or was written at
+// the same moment, 401 a token that was rotated meanwhile, 5xx an API server or webhook that is away.
 func (a answer) retryable() bool {
 	switch a.code {
-	case http.StatusUnauthorized, http.StatusConflict, http.StatusTooManyRequests:
+	case http.StatusUnauthorized, http.StatusTooManyRequests:
 		return true
+	case http.StatusConflict:
+		return !a.anotherTaskRun()
 	}
 	return a.code >= 500 && !a.tooLargeForEtcd()
+}
+
+// anotherTaskRun tells that the TaskRun of this name has another UID: it was deleted and created again. The words are
+// those of the API server's storage (k8s.io/apiserver/pkg/storage, Preconditions.Check).
+func (a answer) anotherTaskRun() bool {
+	return a.code == http.StatusConflict && strings.Contains(a.message, "Precondition failed: UID")
 }
 
 // tooLargeForEtcd recognizes the one refusal the API server words as an internal error of its own.

@@ -64,63 +64,77 @@ func sortBySize(m []measured) {
 func taskLabel(name string) string       { return fmt.Sprintf("result %q", name) }
 func stepLabel(step, name string) string { return fmt.Sprintf("result %q of step %q", name, step) }
 
-// collector reads the files of one TaskRun and holds them to its limits.
+// report is what a step reports when its command has ended: what the files of the Task's results hold by then, and what
+// those of its own results do. Its JSON form is what a step that is not the last keeps for the last (keep.go).
+type report struct {
+	Results []finding `json:"results,omitempty"`
+	Step    []finding `json:"step,omitempty"`
+}
+
+// finding is what the file of one result holds.
+type finding struct {
+	Name  string `json:"name"`
+	Value string `json:"value,omitempty"`
+	// Size is the file's size in bytes, also where there is no value.
+	Size int64 `json:"size"`
+	// Flaw says why there is no value: one of the flaws below, or none.
+	Flaw flaw `json:"flaw,omitempty"`
+	// At is the offset of the first byte that is no UTF-8.
+	At int `json:"at,omitempty"`
+}
+
+type flaw string
+
+const (
+	flawSize flaw = "size" // over a limit, so it was not read
+	flawUTF8 flaw = "utf8"
+)
+
+// collector reads the files of one step and keeps to the limits.
 type collector struct {
 	limits result.Limits
-	seen   []measured
 	total  int64
-	over   []measured // larger than the limit for one result
 }
 
-// collect reads the results the options name. A file that does not exist is skipped, as Tekton does. Everything
-// else that keeps a value from being exactly its file's content is a *problem: nothing is published then, because
-// a TaskRun must not succeed with a part of its results.
-func collect(o Options) (collected, error) {
+// look reads the results that the options say this step reports. A file that does not exist is skipped, as Tekton does.
+// One that cannot be read is a *problem, as it fails the step in Tekton. A value that could not be published is noted
+// as flawed only: a later step may write a better one, and what the TaskRun ends with counts.
+func look(o Options) (report, error) {
 	c := collector{limits: o.Limits}
-	var out collected
+	var out report
 	var err error
 	if out.Results, err = c.folder(o.ResultsDir, o.Results, taskLabel); err != nil {
-		return collected{}, err
+		return report{}, err
 	}
-	for _, s := range o.Steps {
-		label := func(name string) string { return stepLabel(s.Step, name) }
-		values, err := c.folder(s.Dir, s.Names, label)
-		if err != nil {
-			return collected{}, err
-		}
-		if len(values) > 0 {
-			out.Steps = append(out.Steps, stepResults{Name: s.Step, Results: values})
-		}
+	if o.Own.Step != "" {
+		out.Step, err = c.folder(o.Own.Dir, o.Own.Names, o.Own.label)
 	}
-	if err := c.tooLarge(); err != nil {
-		return collected{}, err
-	}
-	return out, nil
+	return out, err
 }
 
-func (c *collector) folder(dir string, names []string, label func(string) string) ([]named, error) {
-	var out []named
+func (c *collector) folder(dir string, names []string, label func(string) string) ([]finding, error) {
+	var out []finding
 	for i, name := range names {
 		if name == "" || slices.Contains(names[:i], name) {
 			continue
 		}
-		value, ok, err := c.file(dir, name, label(name))
+		f, ok, err := c.file(dir, name, label(name))
 		if err != nil {
 			return nil, err
 		}
 		if ok {
-			out = append(out, named{Name: name, Value: value})
+			c.total += f.Size
+			out = append(out, f)
 		}
 	}
 	return out, nil
 }
 
-// file reads one result. Sizes over a limit are only noted, so that the explanation can name them all; the content
-// is then not read.
-func (c *collector) file(dir, name, label string) (value string, ok bool, err error) {
+// file reads one result. If its size is over a limit, the content is not read.
+func (c *collector) file(dir, name, label string) (found finding, ok bool, err error) {
 	// Tekton admits no such names; should one arrive all the same, it must not read outside the folder.
 	if name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
-		return "", false, &problem{
+		return finding{}, false, &problem{
 			what:   label + " has a name that is no file name",
 			advice: "Rename the result.",
 		}
@@ -128,63 +142,41 @@ func (c *collector) file(dir, name, label string) (value string, ok bool, err er
 	f, size, err := openRegular(filepath.Join(dir, name))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", false, nil
+		return finding{}, false, nil
 	case err != nil:
-		return "", false, unreadable(label, err)
+		return finding{}, false, unreadable(label, err)
 	}
 	defer func() { _ = f.Close() }()
 	if c.exceeds(size) {
-		c.note(label, size)
-		return "", false, nil
+		return finding{Name: name, Size: size, Flaw: flawSize}, true, nil
 	}
 	var b strings.Builder
 	b.Grow(int(size)) // at most the limit; the memory is taken from the step's own
 	// One byte more than allowed, to notice a file that grows or whose size the file system does not tell.
 	if _, err := io.Copy(&b, io.LimitReader(f, c.limits.Result+1)); err != nil {
-		return "", false, unreadable(label, err)
+		return finding{}, false, unreadable(label, err)
 	}
-	content := b.String()
-	c.note(label, int64(len(content)))
-	if at := invalidUTF8(content); at >= 0 {
-		return "", false, &problem{
-			what:   fmt.Sprintf("%s is not valid UTF-8 at byte %d of %s, and would be stored changed", label, at, result.Size(len(content))),
-			advice: "Encode binary content, for example with base64.",
-		}
+	return c.judge(name, b.String()), true, nil
+}
+
+// judge makes a finding of a file's content.
+func (c *collector) judge(name, content string) finding {
+	found := finding{Name: name, Size: int64(len(content))}
+	at := invalidUTF8(content)
+	switch {
+	case c.exceeds(found.Size):
+		found.Flaw = flawSize
+	case at >= 0:
+		found.Flaw, found.At = flawUTF8, at
+	default:
+		found.Value = content
 	}
-	return content, true, nil
+	return found
 }
 
 // exceeds reports whether one more file of this size is over a limit.
 func (c *collector) exceeds(size int64) bool {
 	return size > c.limits.Result || c.total+size > c.limits.TaskRun
-}
-
-// note counts a file.
-func (c *collector) note(label string, size int64) {
-	c.seen = append(c.seen, measured{label, size})
-	c.total += size
-	if size > c.limits.Result {
-		c.over = append(c.over, measured{label, size})
-	}
-}
-
-func (c *collector) tooLarge() error {
-	switch {
-	case len(c.over) > 0:
-		sortBySize(c.over)
-		return &problem{
-			what:   fmt.Sprintf("%s, over the limit of %s for one result", list(c.over), result.Size(c.limits.Result)),
-			advice: adviceSize,
-		}
-	case c.total > c.limits.TaskRun:
-		sortBySize(c.seen)
-		return &problem{
-			what: fmt.Sprintf("all results together are %s, over the limit of %s for one TaskRun; the largest: %s",
-				result.Size(c.total), result.Size(c.limits.TaskRun), list(c.seen)),
-			advice: adviceSize,
-		}
-	}
-	return nil
 }
 
 // list names the first few with their sizes.
@@ -203,7 +195,7 @@ func list(m []measured) string {
 func unreadable(label string, err error) error {
 	return &problem{
 		what:   fmt.Sprintf("%s cannot be read: %v", label, err),
-		advice: "A result must be a regular file that the last step's user can read.",
+		advice: "A result must be a regular file that the step's user can read.",
 	}
 }
 

@@ -39,6 +39,15 @@ func (f folder) sparse(name string, size int64) {
 	f.must(os.Truncate(f.path(name), size))
 }
 
+// collect is what a step reports that is the only one.
+func collect(o Options) (collected, error) {
+	reports, err := gather(o)
+	if err != nil {
+		return collected{}, err
+	}
+	return combine(o, reports)
+}
+
 func TestCollectReads(t *testing.T) {
 	tests := map[string]struct {
 		files func(folder)
@@ -79,22 +88,27 @@ func TestCollectReads(t *testing.T) {
 	}
 }
 
-func TestCollectSteps(t *testing.T) {
+func TestCollectOwnResults(t *testing.T) {
 	o := testOptions(t)
-	one, two, three := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "never-made")
-	folder{t, one}.file("x", "1")
-	folder{t, two}.file("unrelated", "2")
-	o.Steps = []StepResults{{"one", one, []string{"x", "y"}}, {"two", two, []string{"x"}}, {"three", three, []string{"x"}}}
-	got, err := collect(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := collected{Steps: []stepResults{{"one", []named{{"x", "1"}}}}}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-	if got.empty() || !(collected{}).empty() {
-		t.Error("empty() is wrong")
+	dir := t.TempDir()
+	folder{t, dir}.file("x", "1")
+	folder{t, dir}.file("unrelated", "2")
+	for _, tt := range []struct {
+		own  StepResults
+		want collected
+	}{
+		{StepResults{"one", dir, []string{"x", "y"}}, collected{Steps: []stepResults{{"one", []named{{"x", "1"}}}}}},
+		{StepResults{"two", filepath.Join(dir, "never-made"), []string{"x"}}, collected{}},
+		{StepResults{}, collected{}},
+	} {
+		o.Own = tt.own
+		got, err := collect(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("got %+v, want %+v", got, tt.want)
+		}
 	}
 }
 
@@ -189,7 +203,7 @@ func TestCollectNamesTheStep(t *testing.T) {
 	o := testOptions(t)
 	dir := t.TempDir()
 	folder{t, dir}.sparse("x", 2<<20)
-	o.Steps = []StepResults{{"build", dir, []string{"x"}}}
+	o.Own = StepResults{"build", dir, []string{"x"}}
 	_, err := collect(o)
 	if err == nil {
 		t.Fatal("no error")

@@ -13,7 +13,7 @@ const exitUsage = 2
 
 const usageText = `publisher runs a step's command and then writes the results it left onto the TaskRun.
 
-  publisher [flags] -- COMMAND [ARG...]   run COMMAND, then publish
+  publisher [flags] -- COMMAND [ARG...]   run COMMAND, then publish; with -keep, leave that to the last step
   publisher install DEST                  copy this program to the file DEST
   publisher version                       print the version
 
@@ -46,6 +46,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		return exitUsage
 	}
+	leaveEnvironment()
 	return Run(o, stderr)
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -83,6 +84,18 @@ func withDefaults(t *testing.T, o Options) Options {
 	}
 	if o.TerminationMessage == "" {
 		o.TerminationMessage = d.TerminationMessage
+	}
+	if o.UID == "" && o.KeepIn == "" {
+		// In a folder that any user may write to: what the command is, and not what becomes of its results, is tested.
+		dir, err := os.MkdirTemp("", "publisher")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = os.RemoveAll(dir) })
+		if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // G302: as a volume of a pod is
+			t.Fatal(err)
+		}
+		o.KeepIn = filepath.Join(dir, "report")
 	}
 	return o
 }

@@ -14,7 +14,7 @@ import (
 
 // Defaults of what the command line leaves out.
 const (
-	// DefaultTimeout bounds publishing, from the end of the step's command to the acknowledged patch.
+	// DefaultTimeout bounds publishing, from the end of the step's command to the acknowledged write.
 	DefaultTimeout = 2 * time.Minute
 	// DefaultGracePeriod is Kubernetes' default terminationGracePeriodSeconds.
 	DefaultGracePeriod = 30 * time.Second
@@ -24,26 +24,37 @@ const (
 	DefaultTerminationMessage = "/tekton/termination"
 )
 
-// StepResults names the results one step may write and the folder it writes them to.
+// StepResults names the results one step may write and where they are.
 type StepResults struct {
 	// Step is the step's name as in status.steps[].name, without the "step-" prefix.
 	Step string
-	// Dir is the folder that holds one file a result.
+	// Dir is the folder that holds one file a result; of an earlier step, the file of its report.
 	Dir string
 	// Names are the declared step results.
 	Names []string
 }
 
+func (s StepResults) label(name string) string { return stepLabel(s.Step, name) }
+
+func (s StepResults) isZero() bool { return s.Step == "" && s.Dir == "" && len(s.Names) == 0 }
+
 // Options is all the publisher needs to know. The webhook writes it as a command line (Args), the publisher
 // reads it back (ParseOptions).
 type Options struct {
-	// Namespace and TaskRun name the TaskRun to patch.
-	Namespace, TaskRun string
+	// Namespace and TaskRun name the TaskRun to write to, and UID is the one it must have.
+	Namespace, TaskRun, UID string
+	// Server is the API server's host and port, joined as by net.JoinHostPort. Without it, the environment tells, as the
+	// kubelet sets it in every container, unless the step does.
+	Server string
 	// Results are the names of the Task results to collect from ResultsDir (result.TaskResultsDir if empty).
 	Results    []string
 	ResultsDir string
-	// Steps are the step results to collect.
-	Steps []StepResults
+	// Own are this step's results, the zero value if it declares none.
+	Own StepResults
+	// KeepIn is, for all steps but the last, the file to keep the step's report in. Nothing is published then.
+	KeepIn string
+	// Kept are the earlier steps, in the order they run in, each with the file of its report.
+	Kept []StepResults
 	// Credentials is a folder with the files "token" and "ca.crt".
 	Credentials string
 	// Timeout bounds publishing; GracePeriod bounds it after a SIGTERM (the pod's
@@ -60,14 +71,22 @@ type Options struct {
 // Args returns the command line that ParseOptions reads back.
 func (o Options) Args() []string {
 	args := []string{"-namespace", o.Namespace, "-taskrun", o.TaskRun}
+	for _, f := range []struct{ name, value string }{{"-uid", o.UID}, {"-server", o.Server}, {"-keep", o.KeepIn}} {
+		if f.value != "" {
+			args = append(args, f.name, f.value)
+		}
+	}
 	if len(o.Results) > 0 {
 		args = append(args, "-results", strings.Join(o.Results, ","))
 	}
 	if o.ResultsDir != "" && (len(o.Results) > 0 || o.ResultsDir != result.TaskResultsDir) {
 		args = append(args, "-results-dir", o.ResultsDir)
 	}
-	for _, s := range o.Steps {
-		args = append(args, "-step", s.Step+"="+s.Dir+"="+strings.Join(s.Names, ","))
+	if !o.Own.isZero() {
+		args = append(args, "-step", o.Own.argument())
+	}
+	for _, s := range o.Kept {
+		args = append(args, "-kept", s.argument())
 	}
 	args = append(args,
 		"-credentials", o.Credentials,
@@ -106,15 +125,22 @@ func ParseOptions(args []string, usage io.Writer) (Options, error) {
 
 func (o *Options) define(fs *flag.FlagSet) {
 	fs.StringVar(&o.Namespace, "namespace", "", "namespace of the TaskRun")
-	fs.StringVar(&o.TaskRun, "taskrun", "", "name of the TaskRun to patch")
+	fs.StringVar(&o.TaskRun, "taskrun", "", "name of the TaskRun to write to")
+	fs.StringVar(&o.UID, "uid", "", "UID that the TaskRun must have")
+	fs.StringVar(&o.Server, "server", "", "HOST:PORT of the API server; without it, as KUBERNETES_SERVICE_HOST and _PORT say")
+	fs.StringVar(&o.KeepIn, "keep", "", "keep in this file what COMMAND reports, for the last step to publish, and publish nothing")
 	fs.Func("results", "comma-separated names of Task results", func(v string) error {
 		o.Results = splitNames(v)
 		return nil
 	})
 	fs.StringVar(&o.ResultsDir, "results-dir", result.TaskResultsDir, "folder of the Task results' files")
-	fs.Func("step", "STEP=DIR=NAME,NAME: a step's results; may be repeated", func(v string) error {
+	fs.Func("step", "STEP=DIR=NAME,NAME: this step's results", func(v string) (err error) {
+		o.Own, err = parseStep(v)
+		return err
+	})
+	fs.Func("kept", "STEP=FILE=NAME,NAME: an earlier step's report, and the names of its results; may be repeated", func(v string) error {
 		step, err := parseStep(v)
-		o.Steps = append(o.Steps, step)
+		o.Kept = append(o.Kept, step)
 		return err
 	})
 	fs.StringVar(&o.Credentials, "credentials", DefaultCredentials, "folder with the files token and ca.crt")
@@ -131,6 +157,8 @@ func (o *Options) check() error {
 	switch {
 	case o.Namespace == "" || o.TaskRun == "":
 		return errors.New("publisher: -namespace and -taskrun are required")
+	case o.UID == "" && o.KeepIn == "":
+		return errors.New("publisher: -uid is required to publish")
 	case o.Timeout <= 0:
 		return errors.New("publisher: -timeout must be positive")
 	case o.GracePeriod < 0:
@@ -139,6 +167,10 @@ func (o *Options) check() error {
 		return errors.New("publisher: no command given after --")
 	}
 	return nil
+}
+
+func (s StepResults) argument() string {
+	return s.Step + "=" + s.Dir + "=" + strings.Join(s.Names, ",")
 }
 
 func parseStep(v string) (StepResults, error) {

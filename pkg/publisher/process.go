@@ -46,7 +46,7 @@ func start(command []string, onStop func()) (*process, error) {
 	signal.Notify(p.children, syscall.SIGCHLD)
 	signal.Notify(p.signals, forwardable()...)
 	p.pid, err = syscall.ForkExec(path, command, &syscall.ProcAttr{
-		Env:   os.Environ(),
+		Env:   stepEnvironment(os.Environ()),
 		Files: []uintptr{0, 1, 2},
 	})
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// Run runs the command, publishes what it left in the result files, and returns the container's exit code: the
-// command's own, or result.ExitNotPublished if that was 0 and the results did not reach the TaskRun. Results are
-// published after a failed command too, as Tekton reports them.
+// Run runs the command, publishes what it left in the result files, or keeps it for the last step, and returns the
+// container's exit code: the command's own, or result.ExitNotPublished if that was 0 and the results did not reach
+// the TaskRun. Results are published after a failed command too, as Tekton reports them.
 func Run(o Options, stderr io.Writer) int {
 	return run(o, stderr, realClock())
 }
@@ -34,7 +34,7 @@ func run(o Options, stderr io.Writer, c clock) int {
 		return code
 	}
 
-	explanation := publish(o, b, c, logf)
+	explanation := finish(o, b, c, logf)
 	if explanation == "" {
 		return code
 	}
@@ -51,20 +51,15 @@ func run(o Options, stderr io.Writer, c clock) int {
 	return code
 }
 
-// publish returns the explanation of what went wrong, or nothing.
-func publish(o Options, b *bound, c clock, logf func(string, ...any)) string {
-	ctx, cancel := b.begin()
-	defer cancel()
+// finish keeps or publishes, and returns the explanation of what went wrong, or nothing.
+func finish(o Options, b *bound, c clock, logf func(string, ...any)) string {
 	s := &sender{options: o, bound: b, clock: c, logf: logf}
-	results, err := collect(o)
-	if err == nil && results.empty() {
-		return ""
-	}
-	if err == nil {
-		s.endpoint, err = newEndpoint(o, os.Getenv)
-	}
-	if err == nil {
-		err = s.publish(ctx, results)
+	var results collected
+	var err error
+	if o.KeepIn != "" {
+		err = keep(o)
+	} else {
+		results, err = publish(o, s)
 	}
 	if err == nil {
 		return ""
@@ -74,4 +69,23 @@ func publish(o Options, b *bound, c clock, logf func(string, ...any)) string {
 		p = &problem{what: err.Error()}
 	}
 	return strings.TrimSpace(explain(o, p, results, s.effort))
+}
+
+// publish publishes the results of all steps. It asks the API server also if there are none: what is stored must be
+// what the files say, and another container of the pod may have written a result that no step has.
+func publish(o Options, s *sender) (collected, error) {
+	ctx, cancel := s.bound.begin()
+	defer cancel()
+	reports, err := gather(o)
+	if err != nil {
+		return collected{}, err
+	}
+	results, err := combine(o, reports)
+	if err != nil {
+		return results, err
+	}
+	if s.endpoint, err = newEndpoint(o, os.Getenv); err != nil {
+		return results, err
+	}
+	return results, s.publish(ctx, results)
 }

@@ -3,6 +3,7 @@ package publisher
 import (
 	"bufio"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,7 +22,7 @@ import (
 func newStep(t *testing.T, s *apiServer, script string) Options {
 	t.Helper()
 	o := testOptions(t)
-	o.Results = []string{"digest"}
+	o.Results, o.UID, o.Server = []string{"digest"}, "run-uid", net.JoinHostPort(s.host, s.port)
 	o.Command = []string{"sh", "-c", script, o.ResultsDir, o.TerminationMessage}
 	s.credentials(t, o.Credentials, testToken)
 	return o
@@ -43,10 +44,12 @@ func TestRun(t *testing.T) {
 		reason   string // in the termination message, "" for none
 		says     []string
 	}{
-		"publishes after success":                    {writeResult, nil, 0, 1, "", nil},
-		"publishes after a failure too":              {writeResult + "exit 3", nil, 3, 1, "", nil},
-		"publishes after a signal too":               {writeResult + "kill -KILL $$", nil, 137, 1, "", nil},
-		"asks nobody when there are no results":      {"true", nil, 0, 0, "", nil},
+		"publishes after success":          {writeResult, nil, 0, 1, "", nil},
+		"publishes after a failure too":    {writeResult + "exit 3", nil, 3, 1, "", nil},
+		"publishes after a signal too":     {writeResult + "kill -KILL $$", nil, 137, 1, "", nil},
+		"asks though there are no results": {"true", nil, 0, 1, "", nil},
+		"fails a step with a result that no step has written": {startedAt + "true", raw(200, `{"status":{"results":[{"name":"digest","value":"forged"}]}}`), 74, 1, "ResultsNotPublished",
+			[]string{`what is stored differs from the files: result "digest" is a string of 6 bytes, but no step has written its file`}},
 		"fails a step whose results are refused":     {startedAt + writeResult, forbidden, 74, 1, "ResultsNotPublished", []string{"indelible: results not published: TaskRun ci/build-1: the API server answered 403 Forbidden: not yours"}},
 		"keeps a failure's code when refused":        {startedAt + writeResult + "exit 3", forbidden, 3, 1, "ResultsNotPublished", []string{"answered 403"}},
 		"keeps Tekton's reason for a failure":        {timedOut + writeResult + "exit 1", forbidden, 1, 1, "TimeoutExceeded", []string{"answered 403"}},
@@ -58,7 +61,7 @@ func TestRun(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newAPIServer(t, tt.answer)
 			o := newStep(t, s, tt.script)
-			code, stdout, stderr := runPublisher(t, publisherCommand(t, rolePublisher, o, s.environ()...))
+			code, stdout, stderr := runPublisher(t, publisherCommand(t, rolePublisher, o))
 			if code != tt.code || stdout != "" {
 				t.Errorf("code %d, want %d; stdout %q", code, tt.code, stdout)
 			}
@@ -103,12 +106,13 @@ func checkTermination(t *testing.T, o Options, reason, stderr string) {
 func TestRunSends(t *testing.T) {
 	s := newAPIServer(t)
 	o := newStep(t, s, writeResult+`mkdir $0/step; printf x >$0/step/log`)
-	o.Steps = []StepResults{{"build", filepath.Join(o.ResultsDir, "step"), []string{"log"}}}
-	code, _, stderr := runPublisher(t, publisherCommand(t, rolePublisher, o, s.environ()...))
+	o.Own = StepResults{"build", filepath.Join(o.ResultsDir, "step"), []string{"log"}}
+	code, _, stderr := runPublisher(t, publisherCommand(t, rolePublisher, o))
 	if code != 0 {
 		t.Fatalf("code %d: %s", code, stderr)
 	}
-	want := `{"status":{"results":[{"name":"digest","value":"sha256:va1ue\n"}],"steps":[{"name":"build","results":[{"name":"log","value":"x"}]}]}}`
+	want := `{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"build-1","namespace":"ci","uid":"run-uid"},` +
+		`"status":{"results":[{"name":"digest","value":"sha256:va1ue\n"}],"steps":[{"name":"build","results":[{"name":"log","value":"x"}]}]}}`
 	if got := string(s.seen()[0].body); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -121,7 +125,7 @@ func TestRunWithoutAReaderOfItsLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := publisherCommand(t, rolePublisher, o, s.environ()...)
+	cmd := publisherCommand(t, rolePublisher, o)
 	cmd.Stderr = w
 	_ = r.Close()
 	_ = cmd.Run()
@@ -145,7 +149,7 @@ func TestRunAfterSIGTERM(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newAPIServer(t)
 			o := newStep(t, s, `trap 'printf last >$0/digest; exit `+strconv.Itoa(tt.code)+`' TERM; echo ready; while :; do sleep 0.01; done`)
-			cmd := publisherCommand(t, rolePublisher, o, s.environ()...)
+			cmd := publisherCommand(t, rolePublisher, o)
 			var stderr strings.Builder
 			cmd.Stderr = &stderr
 			readLine := startAndRead(t, cmd)
@@ -188,7 +192,7 @@ func TestRunAfterSIGTERM(t *testing.T) {
 			s := newAPIServer(t, slices.Repeat([]http.HandlerFunc{answer(arrived)}, 10)...)
 			o := newStep(t, s, startedAt+writeResult)
 			o.Timeout, o.GracePeriod = time.Hour, 2*time.Second
-			cmd := publisherCommand(t, rolePublisher, o, s.environ()...)
+			cmd := publisherCommand(t, rolePublisher, o)
 			stderr, err := cmd.StderrPipe()
 			if err != nil {
 				t.Fatal(err)

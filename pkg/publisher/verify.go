@@ -10,7 +10,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// stored is the part of the patched TaskRun that is compared.
+// stored is the part of the TaskRun as it is stored that is compared.
 type stored struct {
 	Status struct {
 		Results []storedResult `json:"results"`
@@ -82,11 +82,13 @@ func (v storedValue) describe() string {
 	return "something else"
 }
 
-// verify compares the answer to the patch with what was sent, and returns a *problem naming each result that is
-// not stored as it was sent. It is the publisher's side of the promise that a TaskRun never succeeds with a result
-// missing or different from its file: another container of the pod may have written first, and the API server
-// drops what it does not know.
-func verify(sent collected, body []byte) error {
+// verify compares the answer to the PUT with what was sent, and returns a *problem naming each result that is not
+// stored as it was sent, and each that is stored though no step has written its file. It is the publisher's side of the
+// promise that a TaskRun never succeeds with a result missing or different from its file: another container of the pod
+// may have written first, and the API server drops what it does not know.
+//
+// A stored Task result that is not one of the options' takes its value from a step's; the guard makes it of that.
+func verify(o Options, sent collected, body []byte) error {
 	var got stored
 	if err := json.Unmarshal(body, &got); err != nil {
 		return &problem{
@@ -95,14 +97,11 @@ func verify(sent collected, body []byte) error {
 		}
 	}
 	wrong := compare(sent.Results, got.Status.Results, taskLabel)
-	for _, s := range sent.Steps {
-		var results []storedResult
-		for _, g := range got.Status.Steps {
-			if g.Name == s.Name {
-				results = append(results, g.Results...)
-			}
-		}
-		wrong = append(wrong, compare(s.Results, results, func(name string) string { return stepLabel(s.Name, name) })...)
+	wrong = append(wrong, unwritten(sent.Results, ofTask(o, got.Status.Results), taskLabel)...)
+	for _, s := range stepsOf(sent, got) {
+		label := func(name string) string { return stepLabel(s.name, name) }
+		wrong = append(wrong, compare(s.sent, s.got, label)...)
+		wrong = append(wrong, unwritten(s.sent, s.got, label)...)
 	}
 	if len(wrong) == 0 {
 		return nil
@@ -112,6 +111,43 @@ func verify(sent collected, body []byte) error {
 		advice: "Compare the result's declared type with what its file holds: an array is a JSON list of strings, an " +
 			"object a JSON object of strings. If they agree, look for another container of this pod that wrote results first.",
 	}
+}
+
+// ofTask returns the stored results that have a file of their own.
+func ofTask(o Options, got []storedResult) []storedResult {
+	return slices.DeleteFunc(slices.Clone(got), func(g storedResult) bool { return !slices.Contains(o.Results, g.Name) })
+}
+
+// stepPair is what was sent and what is stored of one step.
+type stepPair struct {
+	name string
+	sent []named
+	got  []storedResult
+}
+
+// stepsOf pairs the steps that have results on either side, in the order of their names.
+func stepsOf(sent collected, got stored) []stepPair {
+	pairs := map[string]stepPair{}
+	for _, s := range sent.Steps {
+		pairs[s.Name] = stepPair{name: s.Name, sent: s.Results}
+	}
+	for _, g := range got.Status.Steps {
+		p := pairs[g.Name]
+		p.name, p.got = g.Name, append(p.got, g.Results...)
+		pairs[g.Name] = p
+	}
+	return slices.SortedFunc(maps.Values(pairs), func(a, b stepPair) int { return strings.Compare(a.name, b.name) })
+}
+
+// unwritten describes each stored result that no file says.
+func unwritten(sent []named, got []storedResult, label func(string) string) []string {
+	var wrong []string
+	for _, g := range got {
+		if !slices.ContainsFunc(sent, func(s named) bool { return s.Name == g.Name }) {
+			wrong = append(wrong, fmt.Sprintf("%s is %s, but no step has written its file", label(g.Name), g.Value.describe()))
+		}
+	}
+	return wrong
 }
 
 // compare describes each result that is missing or differs. Were a name stored twice, a reader could take either, so

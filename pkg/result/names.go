@@ -47,5 +47,5 @@ const (
 	StepMetadataResults = "results"
 )
 
-// FieldManager is the field manager the publisher patches with.
+// FieldManager is the field manager the publisher writes with.
 const FieldManager = "indelible-publisher"

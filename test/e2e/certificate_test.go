@@ -70,7 +70,8 @@ plugins:
 	s.eventually("the webhook's refusal", func() bool {
 		_, err := without.kubectl("patch", "taskrun", "run", "-n", "team", "--subresource=status", "--type=merge", "-p",
 			`{"status":{"podName":"p","conditions":[]}}`, "--dry-run=server")
-		return err != nil && strings.Contains(err.Error(), "a client certificate of an API server is required")
+		return err != nil && strings.Contains(err.Error(), "guard") &&
+			strings.Contains(err.Error(), "the server has asked for the client to provide credentials") // what an API server makes of 401
 	})
 }
 

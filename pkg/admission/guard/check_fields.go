@@ -2,23 +2,28 @@ package guard
 
 import "encoding/json"
 
-// Rule "fields": a pod changes status.results and status.steps[].results, and nothing else of anything.
+// Rule "fields": a pod changes status.results and status.steps[].results, and nothing else of anything. What its write
+// leaves out is no change: the publisher knows little more of the object than its name, and the guard adds the rest
+// (whole.go). What is there must be as it is stored.
 //
-// A step comes either as it is stored, apart from its results, or as no more than a name and results: the
-// publisher cannot know the rest, and a merge patch replaces status.steps whole. A step that the stored status
-// does not have yet has no other form.
+// A step comes either as it is stored, apart from its results, or as no more than a name and results. A step that the
+// stored status does not have yet has no other form.
 //
 // Metadata and spec: on the status subresource the API server puts the stored ones back, but only after mutating
 // admission, so the guard sees what was tried. It would have no effect, yet no publisher does it: it is refused
-// like the rest. Only managedFields may differ; the API server keeps book there of each write.
+// like the rest. Only managedFields may differ; the API server keeps book there of each write. A resourceVersion says
+// which object the writer has in mind: if that is another one by now, the writer may read it and try again.
 func checkFields(stored, incoming taskRun) *denial {
-	if field, differ := firstDifference(stored.fields, incoming.fields); differ {
+	if field, changes := firstChange(stored.fields, incoming.fields); changes {
 		return changedField(field)
 	}
-	if field, differ := firstDifference(withoutManagedFields(stored.metadata), withoutManagedFields(incoming.metadata)); differ {
+	if version, given := incoming.metadata["resourceVersion"]; given && !sameJSON(version, stored.metadata["resourceVersion"]) {
+		return tooEarly(ruleFields, "metadata.resourceVersion is not the stored one: the TaskRun has changed since it was read, try again")
+	}
+	if field, changes := firstChange(stored.metadata, withoutManagedFields(incoming.metadata)); changes {
 		return changedField("metadata." + field)
 	}
-	if field, differ := firstDifference(stored.status.fields, incoming.status.fields); differ {
+	if field, changes := firstChange(stored.status.fields, incoming.status.fields); changes {
 		return changedField("status." + field)
 	}
 	for _, e := range incoming.status.results.list {
@@ -40,6 +45,16 @@ func checkFields(stored, incoming taskRun) *denial {
 	return nil
 }
 
+// firstChange returns the first field, in the order of their names, that incoming has and stored has not, or otherwise.
+func firstChange(stored, incoming fields) (field string, changes bool) {
+	for _, key := range incoming.keys() {
+		if value, ok := stored[key]; !ok || !sameJSON(value, incoming[key]) {
+			return key, true
+		}
+	}
+	return "", false
+}
+
 func changedField(field string) *denial {
 	return invalid(ruleFields, "a pod may write results only, not change %.100q", field)
 }
@@ -47,7 +62,7 @@ func changedField(field string) *denial {
 func withoutManagedFields(metadata fields) fields {
 	rest := make(fields, len(metadata))
 	for key, value := range metadata {
-		if key != "managedFields" {
+		if key != managedFields {
 			rest[key] = value
 		}
 	}

@@ -1,17 +1,25 @@
 package guard
 
-// Rule "identity", first half: the token. A pod may write to the TaskRun whose pod it is. The API server vouches
-// for the service account's namespace and the token's pod; the stored status says which pod is the TaskRun's.
-// A service account without a pod in its token is nobody's pod.
-//
-// The stored status may be empty, or of a retry that has no pod yet: then the write may be allowed later, and the
-// denial says "try again". Names can be reused, so the second half (check_owner.go) compares UIDs.
-func checkIdentity(w writer, stored taskRun) *denial {
+// Rule "identity", first part: the token. A pod may write to the TaskRun whose pod it is. The API server vouches for the
+// service account's namespace and the token's pod. A service account without a pod in its token is nobody's pod, and
+// one of another namespace is not the TaskRun's. Both are known before any object is read.
+func checkToken(w writer, namespace string) *denial {
 	if w.kind != writerPod {
 		return forbidden(ruleIdentity, "the service account's token is not bound to a pod: only a TaskRun's own pod may write its results")
 	}
-	if w.namespace != stored.namespace {
+	if w.namespace != namespace {
 		return forbidden(ruleIdentity, "the service account is of another namespace than the TaskRun")
+	}
+	return nil
+}
+
+// Rule "identity", second part: the stored status says which pod is the TaskRun's.
+//
+// The stored status may be empty, or of a retry that has no pod yet: then the write may be allowed later, and the
+// denial says "try again". Names can be reused, so the third part (check_owner.go) compares UIDs.
+func checkIdentity(w writer, stored taskRun) *denial {
+	if d := checkToken(w, stored.namespace); d != nil {
+		return d
 	}
 	podName := stored.status.fields.text("podName")
 	if podName == "" {

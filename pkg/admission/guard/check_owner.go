@@ -7,7 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Rule "identity", second half: the live Pod. Names come back: a TaskRun deleted and created again gets a pod of
+// Rule "identity", third part: the live Pod. Names come back: a TaskRun deleted and created again gets a pod of
 // the same name, while the first one's pod may still be terminating with a valid token. So the Pod of that name
 // must now have the UID that the token is bound to, and its controller must be this TaskRun, by UID.
 //

@@ -80,9 +80,9 @@ func totalSize(m merged) int64 {
 	return total
 }
 
-// finalSize is the length of the final object as JSON: the incoming one with other lists in it.
-func finalSize(incoming taskRun, m merged) int64 {
-	size := incoming.size - len(incoming.status.results.raw) - len(incoming.status.steps.raw)
+// finalSize is the length of the final object as JSON: the stored one with other lists in it.
+func finalSize(stored taskRun, m merged) int64 {
+	size := stored.size - len(stored.status.results.raw) - len(stored.status.steps.raw)
 	return int64(size + encodedLen(m.results) + encodedLen(m.steps))
 }
 

@@ -10,6 +10,7 @@ import (
 // The rules, as named in the metrics' label "rule" and in the log.
 const (
 	ruleScope    = "scope"
+	ruleOptedIn  = "opted-in"
 	ruleRequest  = "request"
 	ruleIdentity = "identity"
 	ruleFields   = "fields"

@@ -22,7 +22,7 @@ const reasonWriteDenied = "ResultsWriteDenied"
 // It is not the guard itself that sends the event: an API server can prove who it is by a key in the webhook's path, but quotes
 // that path to whoever's write failed because a webhook with failure policy Fail was not reached, which a writer can bring about by
 // a short timeout. Where it is Ignore, nobody is told.
-func NewReport(o Options) admission.Handler { return &reporter{guard{o.withDefaults()}} }
+func NewReport(o Options) admission.Handler { return &reporter{guard{Options: o.withDefaults()}} }
 
 type reporter struct{ guard }
 

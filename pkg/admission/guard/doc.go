@@ -5,17 +5,19 @@
 // [NewGuard] decides updates of taskruns/status (failure policy Fail). There are four kinds of writers (writer.go):
 //
 //   - A pod, by its bound token, publishes the results of its own TaskRun and changes nothing else. The rules are one
-//     file each, named check_<rule>.go, with the rule in prose on top: scope, identity (of the token in
+//     file each, named check_<rule>.go, with the rule in prose on top: scope, opted-in, identity (of the token in
 //     check_identity.go, of the live Pod in check_owner.go), fields, declared, once, frozen, size. What passes them is
-//     typed (typing.go) and merged into the stored status (merge.go) as Tekton would have done. The answer's JSON patch
-//     makes the object what it should be: what is stored, plus the accepted results.
+//     typed (typing.go) and merged into the stored status (merge.go) as Tekton would have done. A pod sends no more than
+//     names, a UID and results, and may read nothing: the answer's JSON patch makes the object what it should be
+//     (whole.go), which is what is stored, plus the accepted results.
 //   - A service account whose token is bound to no pod is denied: the grant that lets pods publish is to all service
 //     accounts.
 //   - The trusted controller writes what it likes, but stored results are put back (restore.go), unless it starts
 //     another attempt (retry.go).
 //   - Anybody else writes what the cluster's RBAC allows, except results.
 //
-// Its webhook has these matchConditions, so that a TaskRun costs one call and not nine, and Tekton goes on without the
+// It has two webhooks: one for namespaces that have opted in, and one, at a path of its own ([NewGuardElsewhere]), for all
+// others, where no pod publishes. Both have these matchConditions, so that a TaskRun costs one call and not nine, and Tekton goes on without the
 // webhook where no results are at stake. A retry is seen by its cleared podName: Tekton leaves the step results of the
 // failed attempt in the status, and the guard takes them out.
 //

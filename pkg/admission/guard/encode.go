@@ -23,26 +23,29 @@ func (t *text) addString(piece string)    { *t = append(*t, piece...) }
 func (c *counter) add(piece []byte)       { *c += counter(len(piece)) }
 func (c *counter) addString(piece string) { *c += counter(len(piece)) }
 
-func encodeItem[T item[T]](one T) json.RawMessage {
+// encoder is what writes itself as JSON.
+type encoder interface{ encode(textWriter) }
+
+func encodeItem[T encoder](one T) json.RawMessage {
 	var t text
 	one.encode(&t)
 	return json.RawMessage(t)
 }
 
-func encodeList[T item[T]](list []T) json.RawMessage {
+func encodeList[T encoder](list []T) json.RawMessage {
 	t := make(text, 0, encodedLen(list))
 	writeList(&t, list)
 	return json.RawMessage(t)
 }
 
 // encodedLen returns the length of what encodeList returns, without making it.
-func encodedLen[T item[T]](list []T) int {
+func encodedLen[T encoder](list []T) int {
 	var n counter
 	writeList(&n, list)
 	return int(n)
 }
 
-func writeList[T item[T]](w textWriter, list []T) {
+func writeList[T encoder](w textWriter, list []T) {
 	w.addString("[")
 	for i, one := range list {
 		if i > 0 {

@@ -68,13 +68,24 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// NewGuard returns the handler of /guard, which decides who may write what into a TaskRun's status.
-func NewGuard(o Options) admission.Handler { return &guard{o.withDefaults()} }
+// NewGuard returns the handler of /guard, which decides who may write what into a TaskRun's status in a namespace that
+// has opted in.
+func NewGuard(o Options) admission.Handler { return &guard{Options: o.withDefaults()} }
+
+// NewGuardElsewhere returns the handler of /guard-elsewhere, which does the same in all other namespaces. There no pod
+// publishes; what is stored from before the namespace opted out is still guarded.
+func NewGuardElsewhere(o Options) admission.Handler {
+	return &guard{Options: o.withDefaults(), elsewhere: true}
+}
 
 // NewCarryOver returns the handler of /carry-over, which keeps step results and explains failures.
 func NewCarryOver(o Options) admission.Handler { return &carryOverHandler{o.withDefaults()} }
 
-type guard struct{ Options }
+type guard struct {
+	Options
+	// elsewhere is set for requests of namespaces that have not opted in.
+	elsewhere bool
+}
 
 // verdict is what the guard decides about one write.
 type verdict struct {
@@ -83,8 +94,9 @@ type verdict struct {
 	warnings []string
 	added    []addition
 	restored int
-	// own is set when the writer is the TaskRun's own pod, by the rule "identity".
-	own bool
+	// own is set when the writer is the TaskRun's own pod, by the rule "identity"; taskRunUID is then the stored UID.
+	own        bool
+	taskRunUID string
 }
 
 func (g *guard) Handle(ctx context.Context, req admission.Request) admission.Response {
@@ -107,35 +119,66 @@ func (g *guard) judge(ctx context.Context, settings Settings, w writer, req *adm
 	if !inScope(req) {
 		return verdict{}
 	}
+	if w.kind == writerPod || w.kind == writerServiceAccount {
+		return g.judgeAccount(ctx, settings.Limits, w, req)
+	}
 	stored, incoming, d := decodeRequest(req)
 	if d != nil {
 		return verdict{denial: d}
 	}
-	switch w.kind {
-	case writerController:
+	if w.kind == writerController {
 		patch, restored, d := restore(stored.status, incoming.status)
 		return verdict{patch: patch, restored: restored, denial: d}
-	case writerOther:
-		return verdict{denial: checkOthers(stored.status, incoming.status)}
 	}
-	if d := g.identify(ctx, w, stored); d != nil {
+	return verdict{denial: checkOthers(stored.status, incoming.status)}
+}
+
+// judgeAccount decides a write of a service account. What it has sent is read last: whoever is not the TaskRun's own
+// pod costs the guard no more than a look at the request and at the stored object, which the API server has made.
+func (g *guard) judgeAccount(ctx context.Context, limits result.Limits, w writer, req *admissionv1.AdmissionRequest) verdict {
+	if d := checkToken(w, req.Namespace); d != nil {
 		return verdict{denial: d}
 	}
-	v := judgePod(settings.Limits, stored, incoming)
-	v.own = true
+	if g.elsewhere {
+		return verdict{denial: checkOptedIn(w)}
+	}
+	stored, d := decodeStored(req)
+	if d == nil {
+		d = g.identify(ctx, w, stored)
+	}
+	if d != nil {
+		return verdict{denial: d}
+	}
+	incoming, d := decodeIncoming(req)
+	if d != nil {
+		return verdict{denial: d, own: true}
+	}
+	v := judgePod(limits, stored, incoming)
+	v.own, v.taskRunUID = true, stored.uid
 	return v
 }
 
 func decodeRequest(req *admissionv1.AdmissionRequest) (stored, incoming taskRun, d *denial) {
+	if stored, d = decodeStored(req); d == nil {
+		incoming, d = decodeIncoming(req)
+	}
+	return stored, incoming, d
+}
+
+func decodeStored(req *admissionv1.AdmissionRequest) (taskRun, *denial) {
 	stored, err := decodeTaskRun(req.OldObject.Raw)
 	if err != nil {
-		return taskRun{}, taskRun{}, invalid(ruleRequest, "the stored object: %v", err)
+		return taskRun{}, invalid(ruleRequest, "the stored object: %v", err)
 	}
-	incoming, err = decodeTaskRun(req.Object.Raw)
+	return stored, nil
+}
+
+func decodeIncoming(req *admissionv1.AdmissionRequest) (taskRun, *denial) {
+	incoming, err := decodeTaskRun(req.Object.Raw)
 	if err != nil {
-		return taskRun{}, taskRun{}, invalid(ruleRequest, "the new object: %v", err)
+		return taskRun{}, invalid(ruleRequest, "the new object: %v", err)
 	}
-	return stored, incoming, nil
+	return incoming, nil
 }
 
 // identify applies the rule "identity". The live Pod is read last, for writers whose token fits.
@@ -174,11 +217,9 @@ func judgePod(limits result.Limits, stored, incoming taskRun) verdict {
 	}
 	if d := firstDenial(
 		func() *denial { return checkFrozen(stored.status, final.adds()) },
-		func() *denial { return checkSize(limits, final, finalSize(incoming, final)) },
+		func() *denial { return checkSize(limits, final, finalSize(stored, final)) },
 	); d != nil {
 		return verdict{denial: d}
 	}
-	patch := patchList("/status/results", incoming.status.results.present, incoming.status.results.list, final.results)
-	patch = append(patch, patchList("/status/steps", incoming.status.steps.present, incoming.status.steps.list, final.steps)...)
-	return verdict{patch: patch, warnings: final.warnings, added: final.added}
+	return verdict{patch: makeWhole(stored, incoming, final), warnings: final.warnings, added: final.added}
 }

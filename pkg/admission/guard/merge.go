@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -21,8 +22,10 @@ type merged struct {
 
 // addition is a result that a write adds.
 type addition struct {
-	// what names the result for a message.
-	what string
+	// what names the result for a message, key in the audit log.
+	what, key string
+	// text is its value as it came: the text of the result's file as a JSON string.
+	text json.RawMessage
 	// bytes is the size of its value as it came.
 	bytes int64
 }
@@ -50,8 +53,7 @@ func merge(declared declarations, stored, incoming status) (merged, *denial) {
 	for _, e := range m.results {
 		m.has[e.name] = true
 	}
-	repeated := lastRepeated(stored.results, incoming.results)
-	for i, e := range incoming.results.list {
+	for _, e := range incoming.results.list {
 		if m.has[e.name] {
 			continue
 		}
@@ -64,12 +66,11 @@ func merge(declared declarations, stored, incoming status) (merged, *denial) {
 			m.warnings = append(m.warnings, wrongType(e.name, want, t.typ))
 			continue
 		}
-		if i < repeated {
-			return merged{}, outOfOrder("status.results", e.name)
-		}
 		m.has[e.name] = true
 		m.results = append(m.results, t)
-		m.added = append(m.added, addition{what: fmt.Sprintf("result %.100q", e.name), bytes: valueSize(e.value)})
+		m.added = append(m.added, addition{
+			what: fmt.Sprintf("result %.100q", e.name), key: "results/" + e.name, text: e.value, bytes: valueSize(e.value),
+		})
 	}
 	for _, st := range incoming.steps.list {
 		if d := m.mergeStep(declared, st); d != nil {
@@ -88,8 +89,8 @@ func (m *merged) mergeStep(declared declarations, incoming step) *denial {
 	}
 	stored := final.results
 	final.results.list = slices.Clone(stored.list)
-	feeds, repeated := declared.feeds[incoming.name], lastRepeated(stored, incoming.results)
-	for place, e := range incoming.results.list {
+	feeds := declared.feeds[incoming.name]
+	for _, e := range incoming.results.list {
 		if _, ok := stored.find(e.name); ok {
 			continue
 		}
@@ -107,11 +108,11 @@ func (m *merged) mergeStep(declared declarations, incoming step) *denial {
 				m.results = append(m.results, entry{name: fed, typ: t.typ, value: t.value})
 			}
 		}
-		if place < repeated {
-			return outOfOrder("the results of a step", e.name)
-		}
 		final.results.list = append(final.results.list, t)
-		m.added = append(m.added, addition{what: fmt.Sprintf("result %.100q of step %.100q", e.name, incoming.name), bytes: valueSize(e.value)})
+		m.added = append(m.added, addition{
+			what: fmt.Sprintf("result %.100q of step %.100q", e.name, incoming.name),
+			key:  "steps/" + incoming.name + "/results/" + e.name, text: e.value, bytes: valueSize(e.value),
+		})
 	}
 	switch {
 	case i >= 0:

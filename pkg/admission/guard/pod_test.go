@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A pod's write is given as the merge patch the publisher sends. want is what must be stored, as a merge patch to the
-// stored status, "" if nothing may change.
+// A pod's write is given as a status, sent whole, with the rest of the stored object, and sparse, as the publisher sends
+// it. want is what must be stored, as a merge patch to the stored status.
 func TestPodWritesThatAreAllowed(t *testing.T) {
 	tests := []struct {
 		name     string
@@ -111,6 +111,41 @@ func TestPodWritesThatAreAllowed(t *testing.T) {
 			want:   `{}`,
 		},
 		{
+			name:   "allow a result beside stored ones that are left out, which stay",
+			stored: `{"results":[{"name":"text","type":"string","value":"x"}]}`,
+			patch:  `{"results":[{"name":"list","value":"[]"}]}`,
+			want:   `{"results":[{"name":"text","type":"string","value":"x"},{"name":"list","type":"array","value":[]}]}`,
+		},
+		{
+			name:   "allow a result before a stored one, and store it after that",
+			stored: `{"results":[{"name":"text","type":"string","value":"x"}]}`,
+			patch:  `{"results":[{"name":"list","value":"[]"},{"name":"text","value":"x"}]}`,
+			want:   `{"results":[{"name":"text","type":"string","value":"x"},{"name":"list","type":"array","value":[]}]}`,
+		},
+		{
+			name:   "allow stored results in another order, and keep theirs",
+			stored: `{"results":[{"name":"text","type":"string","value":"x"},{"name":"list","type":"array","value":["a"]}]}`,
+			patch:  `{"results":[{"name":"list","value":"[\"a\"]"},{"name":"text","value":"x"}]}`,
+			want:   `{}`,
+		},
+		{
+			name:   "allow a write without stored results and steps, and keep them",
+			stored: `{"results":[{"name":"text","type":"string","value":"x"}],"steps":[{"name":"build","results":[{"name":"digest","type":"string","value":"d"}]}]}`,
+			patch:  `{"results":null,"steps":null}`,
+			want:   `{}`,
+		},
+		{
+			name:   "allow a step without its stored results, and keep them",
+			stored: `{"steps":[{"name":"build","container":"step-build","results":[{"name":"digest","type":"string","value":"d"}]}]}`,
+			patch:  `{"steps":[{"name":"build","results":[]}]}`,
+			want:   `{}`,
+		},
+		{
+			name:  "allow a write without fields of the status, and keep them",
+			patch: `{"artifacts":null,"spanContext":null,"conditions":null,"podName":null}`,
+			want:  `{}`,
+		},
+		{
 			name:  "allow a write that changes nothing",
 			patch: `{}`,
 			want:  `{}`,
@@ -127,20 +162,25 @@ func TestPodWritesThatAreAllowed(t *testing.T) {
 			if tt.stored != "" {
 				stored = withStatus(t, tt.stored)
 			}
-			b := newBench(t)
-			resp, got := b.guard(ownPod, stored, mergePatch(t, stored, `{"status":`+tt.patch+`}`))
-			if !resp.Allowed {
-				t.Fatalf("denied: %s", resp.Result.Message)
+			for form, write := range map[string]func(stored string) string{
+				"whole":  func(stored string) string { return mergePatch(t, stored, `{"status":`+tt.patch+`}`) },
+				"sparse": func(string) string { return sparse(mergePatch(t, `{}`, tt.patch)) },
+			} {
+				b := newBench(t)
+				resp, got := b.guard(ownPod, stored, write(stored))
+				if !resp.Allowed {
+					t.Fatalf("%s: denied: %s", form, resp.Result.Message)
+				}
+				wantSame(t, got, mergePatch(t, stored, `{"status":`+tt.want+`}`))
+				if diff := cmp.Diff(tt.warnings, resp.Warnings); diff != "" {
+					t.Errorf("%s: warnings (-want +got):\n%s", form, diff)
+				}
+				again, twice := b.guard(ownPod, got, write(got))
+				if !again.Allowed {
+					t.Fatalf("%s: the same write again is denied: %s", form, again.Result.Message)
+				}
+				wantSame(t, twice, got)
 			}
-			wantSame(t, got, mergePatch(t, stored, `{"status":`+tt.want+`}`))
-			if diff := cmp.Diff(tt.warnings, resp.Warnings); diff != "" {
-				t.Errorf("warnings (-want +got):\n%s", diff)
-			}
-			again, twice := b.guard(ownPod, got, mergePatch(t, got, `{"status":`+tt.patch+`}`))
-			if !again.Allowed {
-				t.Fatalf("the same patch again is denied: %s", again.Result.Message)
-			}
-			wantSame(t, twice, got)
 		})
 	}
 }
@@ -175,14 +215,7 @@ func TestPodWritesThatAreForbidden(t *testing.T) {
 
 		{name: "forbid changing a stored result", stored: published, patch: `{"status":{"results":[{"name":"text","value":"y"},{"name":"list","value":"[\"a\"]"}]}}`, code: 422, rule: "once", text: `"text" is stored and cannot be changed`},
 		{name: "forbid changing the type of a stored result", stored: published, patch: `{"status":{"results":[{"name":"text","value":"x"},{"name":"list","type":"string","value":"[\"a\"]"}]}}`, code: 422, rule: "once", text: `"list" is stored and cannot be changed`},
-		{name: "forbid removing a stored result", stored: published, patch: `{"status":{"results":[{"name":"list","value":"[\"a\"]"}]}}`, code: 422, rule: "once", text: `"text" is stored and cannot be removed`},
-		{name: "forbid removing all stored results", stored: published, patch: `{"status":{"results":null}}`, code: 422, rule: "once", text: `cannot be removed`},
-		{name: "forbid reordering stored results", stored: published, patch: `{"status":{"results":[{"name":"list","value":"[\"a\"]"},{"name":"text","value":"x"}]}}`, code: 422, rule: "once", text: `order`},
-		{name: "forbid adding a result before stored ones", stored: published, patch: `{"status":{"results":[{"name":"map","value":"{}"},{"name":"text","value":"x"},{"name":"list","value":"[\"a\"]"}]}}`, code: 422, rule: "once", text: `stored results come first`},
 		{name: "forbid changing a stored step result", stored: published, patch: `{"status":{"steps":[{"name":"build","results":[{"name":"digest","value":"e"}]}]}}`, code: 422, rule: "once", text: `"digest"`},
-		{name: "forbid removing a stored step result", stored: published, patch: `{"status":{"steps":[{"name":"build","results":[]}]}}`, code: 422, rule: "once", text: `"digest"`},
-		{name: "forbid removing a step that has results", stored: published, patch: `{"status":{"steps":[]}}`, code: 422, rule: "once", text: `"digest"`},
-		{name: "forbid removing all steps", stored: published, patch: `{"status":{"steps":null}}`, code: 422, rule: "once", text: `"digest"`},
 
 		{name: "forbid a result after the completion time", stored: `{"completionTime":"2026-01-02T03:05:00Z"}`, patch: `{"status":{"results":[{"name":"text","value":"v"}]}}`, code: 403, rule: "frozen", text: `finished`},
 		{name: "forbid a result of a succeeded run", stored: `{"conditions":[{"type":"Succeeded","status":"True"}]}`, patch: `{"status":{"results":[{"name":"text","value":"v"}]}}`, code: 403, rule: "frozen", text: `finished`},
@@ -193,9 +226,10 @@ func TestPodWritesThatAreForbidden(t *testing.T) {
 		{name: "forbid setting completionTime", patch: `{"status":{"completionTime":"2026-01-02T03:05:00Z"}}`, code: 422, rule: "fields", text: `"status.completionTime"`},
 		{name: "forbid changing startTime", patch: `{"status":{"startTime":"2020-01-02T03:05:00Z"}}`, code: 422, rule: "fields", text: `"status.startTime"`},
 		{name: "forbid changing provenance", patch: `{"status":{"provenance":{"refSource":{"uri":"evil"}}}}`, code: 422, rule: "fields", text: `"status.provenance"`},
-		{name: "forbid changing artifacts", patch: `{"status":{"artifacts":null}}`, code: 422, rule: "fields", text: `"status.artifacts"`},
+		{name: "forbid changing artifacts", patch: `{"status":{"artifacts":{"outputs":[{"name":"evil"}]}}}`, code: 422, rule: "fields", text: `"status.artifacts"`},
+		{name: "forbid changing spanContext", patch: `{"status":{"spanContext":{"t":"2"}}}`, code: 422, rule: "fields", text: `"status.spanContext"`},
+		{name: "forbid a write over an object that has changed since it was read", patch: `{"metadata":{"resourceVersion":"6"},"status":{"results":[{"name":"text","value":"v"}]}}`, code: 409, rule: "fields", text: `try again`},
 		{name: "forbid changing annotations of the status", patch: `{"status":{"annotations":{"c":"d"}}}`, code: 422, rule: "fields", text: `"status.annotations"`},
-		{name: "forbid changing spanContext", patch: `{"status":{"spanContext":null}}`, code: 422, rule: "fields", text: `"status.spanContext"`},
 		{name: "forbid changing sidecars", patch: `{"status":{"sidecars":[]}}`, code: 422, rule: "fields", text: `"status.sidecars"`},
 		{name: "forbid changing observedGeneration", patch: `{"status":{"observedGeneration":2}}`, code: 422, rule: "fields", text: `"status.observedGeneration"`},
 		{name: "forbid changing the Task it ran", patch: `{"status":{"taskSpec":{"results":[{"name":"IMAGE_DIGEST","type":"string"}]}}}`, code: 422, rule: "fields", text: `"status.taskSpec"`},
@@ -205,7 +239,6 @@ func TestPodWritesThatAreForbidden(t *testing.T) {
 		{name: "forbid a field of the status with an empty name", patch: `{"status":{"":1,"podName":"mine"}}`, code: 422, rule: "fields", text: `"status."`},
 		{name: "forbid a field of a step with an empty name", stored: `{"steps":null}`, patch: `{"status":{"steps":[{"name":"build","":1}]}}`, code: 422, rule: "fields", text: `"status.steps[]."`},
 		{name: "forbid a field of a result with an empty name", patch: `{"status":{"results":[{"name":"text","value":"v","":1}]}}`, code: 422, rule: "fields", text: `"status.results[]."`},
-		{name: "forbid removing the status", patch: `{"status":null}`, code: 422, rule: "fields", text: `"status.`},
 		{name: "forbid changing a label", patch: `{"metadata":{"labels":{"app":"y"}}}`, code: 422, rule: "fields", text: `"metadata.labels"`},
 		{name: "forbid adding an annotation", patch: `{"metadata":{"annotations":{"chains.tekton.dev/signed":"true"}}}`, code: 422, rule: "fields", text: `"metadata.annotations"`},
 		{name: "forbid adding a finalizer", patch: `{"metadata":{"finalizers":["x/y"]}}`, code: 422, rule: "fields", text: `"metadata.finalizers"`},

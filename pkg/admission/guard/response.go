@@ -16,7 +16,11 @@ const auditDeniedBy = "denied-by"
 // respond builds the answer to a request from what was decided, and logs a denial.
 func respond(log logr.Logger, req *admissionv1.AdmissionRequest, w writer, v verdict) admission.Response {
 	if v.denial == nil {
-		return allowed(v.patch, v.warnings)
+		response := allowed(v.patch, v.warnings)
+		if v.own {
+			response.AuditAnnotations = evidence(req, w, v)
+		}
+		return response
 	}
 	logDenial(log, req, w, v.denial)
 	return admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{

@@ -50,7 +50,6 @@ func TestPodWritesAtTheEdgesOfTheRules(t *testing.T) {
 		{name: "forbid fields of a step result that Tekton does not know", stored: running, patch: `{"steps":[{"name":"sign","results":[{"name":"sig","value":"s","signed":true}]}]}`, code: 422, rule: "fields", text: `"status.steps[].results[].signed"`},
 		{name: "forbid changing a stored result that the guard computed", stored: withStatus(t, digest), patch: `{"results":[{"name":"digest","value":"e"}]}`, code: 422, rule: "once", text: `"digest" is stored and cannot be changed`},
 		{name: "forbid a step result that is no text", stored: running, patch: `{"steps":[{"name":"sign","results":[{"name":"sig","value":5}]}]}`, code: 422, rule: "type", text: "must be a string"},
-		{name: "forbid adding a step result before a stored one", stored: withStatus(t, digest), patch: `{"steps":[{"name":"build","results":[{"name":"files","value":"[]"},{"name":"digest","value":"d"}]}]}`, code: 422, rule: "once", text: "stored results come first"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

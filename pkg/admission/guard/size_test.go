@@ -141,7 +141,7 @@ func TestFinalSizeIsTheStoredObjects(t *testing.T) {
 		}
 		_, got := newBench(t).guard(ownPod, stored, incoming)
 		// The final object may have gained or lost the fields "results" and "steps", which are not counted.
-		if size, want := finalSize(after, m), int64(len(compact(got))); size < want-24 || size > want+24 {
+		if size, want := finalSize(before, m), int64(len(compact(got))); size < want-24 || size > want+24 {
 			t.Errorf("computed %d bytes, %d are stored", size, want)
 		}
 	}

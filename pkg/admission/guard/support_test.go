@@ -65,6 +65,13 @@ func withStatus(t testing.TB, patch string) string {
 	return mergePatch(t, running, `{"status":`+patch+`}`)
 }
 
+// sparse is the object that the publisher sends: names, the UID and a status, with no entry of managedFields but the one
+// that the API server has made of it.
+func sparse(status string) string {
+	return `{"apiVersion": "tekton.dev/v1", "kind": "TaskRun", "metadata": {"name": "build", "namespace": "team", "uid": "run-uid"},
+	  "status": ` + status + `}`
+}
+
 func mergePatch(t testing.TB, object, patch string) string {
 	t.Helper()
 	out, err := jsonpatch.MergePatch([]byte(object), []byte(patch))

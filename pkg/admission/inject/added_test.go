@@ -58,6 +58,10 @@ const (
 			"runAsNonRoot":true,"seccompProfile":{"type":"RuntimeDefault"}RUNASUSER}}}`
 )
 
+func wantKeptMount(folder string) string {
+	return `{"item":{"name":"indelible-kept","mountPath":"/indelible/kept","subPath":"` + folder + `"}}`
+}
+
 func TestWhatIsAdded(t *testing.T) {
 	installer := func(user string) string {
 		return strings.Replace(wantInstaller, "RUNASUSER", user, 1)
@@ -68,9 +72,15 @@ func TestWhatIsAdded(t *testing.T) {
 		change   func(tree)
 		want     map[string]string
 	}{
-		"an image volume for a pod with a token": {
+		"an image volume for a pod with a token, and a folder for each step before the last that no other can write": {
 			"multi-step", DeliveryImageVolume, ownToken,
-			map[string]string{"volumes indelible-bin": wantImageVolume, "step-unnamed-2 indelible-bin": wantBinMount},
+			map[string]string{
+				"volumes indelible-bin": wantImageVolume, "volumes indelible-kept": `{"item":{"name":"indelible-kept","emptyDir":{}}}`,
+				"step-fetch indelible-bin": wantBinMount, "step-fetch indelible-kept": wantKeptMount("0"),
+				"step-build indelible-bin": wantBinMount, "step-build indelible-kept": wantKeptMount("1"),
+				"step-unnamed-2 indelible-bin":  wantBinMount,
+				"step-unnamed-2 indelible-kept": `{"item":{"name":"indelible-kept","mountPath":"/indelible/kept","readOnly":true}}`,
+			},
 		},
 		"an image volume and a token": {
 			"native-sidecar", DeliveryImageVolume, func(tree) {},
@@ -196,11 +206,14 @@ func TestLastStepIsTheOneThatRunsLast(t *testing.T) {
 	})
 	after, _ := handle(t, Options{}, raw)
 	pod := parse(t, after)
-	if got := at(pod, "spec", "containers", 1, "command", 0); got != "/indelible/bin/publisher" {
-		t.Errorf("step-second runs %v", got)
-	}
-	if got := at(pod, "spec", "containers", 2, "command", 0); got != "/tekton/bin/entrypoint" {
-		t.Errorf("step-first runs %v", got)
+	for container, keeps := range map[int]bool{1: false, 2: true} {
+		var args []string
+		for _, arg := range at(pod, "spec", "containers", container, "args").([]any) {
+			args = append(args, arg.(string))
+		}
+		if got, err := publisher.ParseOptions(args, io.Discard); err != nil || keeps != (got.KeepIn != "") {
+			t.Errorf("container %d keeps its report in %q (%v)", container, got.KeepIn, err)
+		}
 	}
 	if diff := cmp.Diff([]any{"p"}, at(pod, "spec", "containers", 0, "command")); diff != "" {
 		t.Error(diff)

@@ -18,8 +18,17 @@ func findCollision(pod *corev1.Pod, p *plan) string {
 	if p.installer != nil && hasContainer(pod, p.installer.Name) {
 		return "it already has a container named " + p.installer.Name
 	}
-	c := &pod.Spec.Containers[p.last().container]
-	for _, ours := range p.mounts {
+	for _, w := range p.wraps {
+		if what := collides(&pod.Spec.Containers[w.container], w.mounts); what != "" {
+			return what
+		}
+	}
+	return ""
+}
+
+// collides does the same for the mounts of one container.
+func collides(c *corev1.Container, mounts []corev1.VolumeMount) string {
+	for _, ours := range mounts {
 		for _, theirs := range c.VolumeMounts {
 			if nested(ours.MountPath, theirs.MountPath) {
 				return "its container " + c.Name + " already mounts something at " + theirs.MountPath

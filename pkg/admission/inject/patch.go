@@ -11,17 +11,17 @@ import (
 // patch returns the plan as a JSON patch (RFC 6902) of the Pod it was made for.
 func (p *plan) patch(pod *corev1.Pod) []jsonpatch.JsonPatchOperation {
 	var ops []jsonpatch.JsonPatchOperation
-	last := p.last().container
 	for _, s := range p.steps {
-		kept := s.args.kept
-		if s.container != last && len(kept) != len(pod.Spec.Containers[s.container].Args) {
-			ops = append(ops, replace(kept, "spec", "containers", s.container, "args"))
+		c := &pod.Spec.Containers[s.container]
+		if w := p.wrapOf(s.container); w != nil {
+			ops = append(ops,
+				replace(w.command, "spec", "containers", s.container, "command"),
+				replace(w.args, "spec", "containers", s.container, "args"))
+			ops = append(ops, appendAll(c.VolumeMounts, w.mounts, "spec", "containers", s.container, "volumeMounts")...)
+		} else if len(s.args.kept) != len(c.Args) {
+			ops = append(ops, replace(s.args.kept, "spec", "containers", s.container, "args"))
 		}
 	}
-	ops = append(ops,
-		replace(p.command, "spec", "containers", last, "command"),
-		replace(p.args, "spec", "containers", last, "args"))
-	ops = append(ops, appendAll(pod.Spec.Containers[last].VolumeMounts, p.mounts, "spec", "containers", last, "volumeMounts")...)
 	ops = append(ops, appendAll(pod.Spec.Volumes, p.volumes, "spec", "volumes")...)
 	if p.installer != nil {
 		ops = append(ops, prepend(pod.Spec.InitContainers, *p.installer, "spec", "initContainers"))

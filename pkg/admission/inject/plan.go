@@ -1,7 +1,9 @@
 package inject
 
 import (
+	"path"
 	"slices"
+	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,49 +15,130 @@ import (
 // plan is what injection adds to a Pod and changes in it.
 type plan struct {
 	delivery Delivery
-	// steps are all steps in the order they run in; the last one gets the publisher.
+	// steps are all steps in the order they run in.
 	steps []step
-	// command and args are those of the last step's container.
-	command, args []string
-	// mounts are added to the last step's container only: the others have no use for the publisher or a token.
-	mounts    []corev1.VolumeMount
+	// wraps are the containers that get the publisher: those of steps that report results, and the last step's.
+	wraps     []wrap
 	volumes   []corev1.Volume
 	installer *corev1.Container
 }
 
-func (p *plan) last() step { return p.steps[len(p.steps)-1] }
+// wrap is what becomes of one step's container.
+type wrap struct {
+	container     int
+	command, args []string
+	mounts        []corev1.VolumeMount
+}
+
+const (
+	keptVolume = "indelible-kept"
+	keptDir    = "/indelible/kept"
+	keptReport = "report"
+)
 
 // newPlan decides everything about a Pod that is to be injected.
 func newPlan(pod *corev1.Pod, namespace string, steps []step, d Delivery, s Settings) *plan {
-	p := &plan{delivery: d, steps: steps}
-	c := &pod.Spec.Containers[p.last().container]
-	p.volumes = append(p.volumes, publisherVolume(d, s))
-	p.mounts = append(p.mounts, corev1.VolumeMount{Name: binVolume, MountPath: binDir, ReadOnly: true})
+	p := &plan{delivery: d, steps: steps, volumes: []corev1.Volume{publisherVolume(d, s)}}
 	if d == DeliveryInitContainer {
 		installer := publisherInstaller(pod, s)
 		p.installer = &installer
 	}
-	credentials := publisher.DefaultCredentials
-	if !hasOwnToken(pod, c) {
-		credentials = tokenDir
-		p.volumes = append(p.volumes, ownTokenVolume())
-		p.mounts = append(p.mounts, corev1.VolumeMount{Name: tokenVolume, MountPath: tokenDir, ReadOnly: true})
+	w := wrapper{pod: pod, namespace: namespace, settings: s}
+	last := steps[len(steps)-1]
+	var kept []publisher.StepResults
+	for _, earlier := range steps[:len(steps)-1] {
+		if len(earlier.args.results) > 0 || len(earlier.args.stepResults) > 0 {
+			p.wraps = append(p.wraps, w.keeping(earlier))
+			kept = append(kept, publisher.StepResults{
+				Step: earlier.name, Dir: path.Join(keptDir, folderOf(earlier), keptReport), Names: earlier.args.stepResults,
+			})
+		}
 	}
-	p.command = []string{publisherBinary}
-	p.args = publisher.Options{
-		Namespace:          namespace,
-		TaskRun:            taskRunOf(pod),
-		Results:            p.last().args.results,
-		ResultsDir:         result.TaskResultsDir,
-		Steps:              stepResults(steps),
-		Credentials:        credentials,
-		Timeout:            s.Timeout,
-		GracePeriod:        gracePeriod(pod),
-		Limits:             s.Limits,
-		TerminationMessage: terminationMessage(c, p.last()),
-		Command:            slices.Concat(c.Command, p.last().args.kept),
-	}.Args()
+	publishing := w.publishing(last, kept)
+	if len(kept) > 0 {
+		p.volumes = append(p.volumes, corev1.Volume{Name: keptVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
+	}
+	if !hasOwnToken(pod, &pod.Spec.Containers[last.container]) {
+		p.volumes = append(p.volumes, ownTokenVolume())
+	}
+	p.wraps = append(p.wraps, publishing)
 	return p
+}
+
+// wrapper makes the wraps of one Pod.
+type wrapper struct {
+	pod       *corev1.Pod
+	namespace string
+	settings  Settings
+}
+
+// keeping wraps a step that is not the last: it keeps what its command reports in a folder that no other step can write.
+// It gets no token.
+func (w wrapper) keeping(s step) wrap {
+	o := w.options(s)
+	o.KeepIn = path.Join(keptDir, keptReport)
+	return w.wrap(s, o, corev1.VolumeMount{Name: keptVolume, MountPath: keptDir, SubPath: folderOf(s)})
+}
+
+// publishing wraps the last step, which publishes what all have reported.
+func (w wrapper) publishing(s step, kept []publisher.StepResults) wrap {
+	o := w.options(s)
+	o.UID, o.Server = taskRunUIDOf(w.pod), w.settings.Server
+	o.Timeout, o.Kept = w.settings.Timeout, kept
+	var mounts []corev1.VolumeMount
+	if len(kept) > 0 {
+		mounts = append(mounts, corev1.VolumeMount{Name: keptVolume, MountPath: keptDir, ReadOnly: true})
+	}
+	o.Credentials = publisher.DefaultCredentials
+	if !hasOwnToken(w.pod, &w.pod.Spec.Containers[s.container]) {
+		o.Credentials = tokenDir
+		mounts = append(mounts, corev1.VolumeMount{Name: tokenVolume, MountPath: tokenDir, ReadOnly: true})
+	}
+	return w.wrap(s, o, mounts...)
+}
+
+// options are those that the publisher needs in every step.
+func (w wrapper) options(s step) publisher.Options {
+	c := &w.pod.Spec.Containers[s.container]
+	o := publisher.Options{
+		Namespace:          w.namespace,
+		TaskRun:            taskRunOf(w.pod),
+		Results:            s.args.results,
+		ResultsDir:         result.TaskResultsDir,
+		Credentials:        publisher.DefaultCredentials,
+		Timeout:            publisher.DefaultTimeout,
+		GracePeriod:        gracePeriod(w.pod),
+		Limits:             w.settings.Limits,
+		TerminationMessage: terminationMessage(c, s),
+		Command:            slices.Concat(c.Command, s.args.kept),
+	}
+	if len(s.args.stepResults) > 0 {
+		o.Own = publisher.StepResults{
+			Step: s.name, Dir: path.Join(s.args.values["step_metadata_dir"], result.StepMetadataResults), Names: s.args.stepResults,
+		}
+	}
+	return o
+}
+
+func (w wrapper) wrap(s step, o publisher.Options, mounts ...corev1.VolumeMount) wrap {
+	return wrap{
+		container: s.container,
+		command:   []string{publisherBinary},
+		args:      o.Args(),
+		mounts:    append([]corev1.VolumeMount{{Name: binVolume, MountPath: binDir, ReadOnly: true}}, mounts...),
+	}
+}
+
+// folderOf is the folder of a step's report.
+func folderOf(s step) string { return strconv.Itoa(s.order) }
+
+// wrapOf returns what becomes of a container, nil if it gets no publisher.
+func (p *plan) wrapOf(container int) *wrap {
+	i := slices.IndexFunc(p.wraps, func(w wrap) bool { return w.container == container })
+	if i < 0 {
+		return nil
+	}
+	return &p.wraps[i]
 }
 
 // gracePeriod is how long the Pod has after a SIGTERM. Zero means "at once" in a Pod but "the default" to the

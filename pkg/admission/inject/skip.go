@@ -80,11 +80,19 @@ const (
 // any Pod pass for a TaskRun's; the guard believes only the owner reference as well.
 func taskRunOf(pod *corev1.Pod) string {
 	owner := metav1.GetControllerOf(pod)
-	if pod.Labels[taskRunLabel] == "" || owner == nil || owner.Kind != taskRunKind ||
+	if pod.Labels[taskRunLabel] == "" || owner == nil || owner.Kind != taskRunKind || owner.UID == "" ||
 		!strings.HasPrefix(owner.APIVersion, taskRunGroup) {
 		return ""
 	}
 	return owner.Name
+}
+
+// taskRunUIDOf returns the UID of the TaskRun that controls the Pod.
+func taskRunUIDOf(pod *corev1.Pod) string {
+	if owner := metav1.GetControllerOf(pod); owner != nil {
+		return string(owner.UID)
+	}
+	return ""
 }
 
 // skipPod is the part of the ladder that needs no reading of arguments.

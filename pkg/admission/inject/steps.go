@@ -3,15 +3,11 @@ package inject
 import (
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-
-	"github.com/indelible-ci/indelible/pkg/publisher"
-	"github.com/indelible-ci/indelible/pkg/result"
 )
 
 // How Tekton builds a step's container (pkg/pod/entrypoint.go of Tekton Pipelines 1.15).
@@ -86,16 +82,4 @@ func stepOrder(postFile string) (int, error) {
 		return 0, errors.New("-post_file is not of the form " + tektonRunDir + "<step>/out")
 	}
 	return order, nil
-}
-
-// stepResults returns what the publisher collects for the steps.
-func stepResults(steps []step) []publisher.StepResults {
-	var all []publisher.StepResults
-	for _, s := range steps {
-		if len(s.args.stepResults) > 0 {
-			dir := path.Join(s.args.values["step_metadata_dir"], result.StepMetadataResults)
-			all = append(all, publisher.StepResults{Step: s.name, Dir: dir, Names: s.args.stepResults})
-		}
-	}
-	return all
 }

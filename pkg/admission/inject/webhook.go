@@ -27,6 +27,8 @@ type Settings struct {
 	Timeout time.Duration
 	// Limits are given to the publisher, so that it can refuse early.
 	Limits result.Limits
+	// Server is the API server's host and port as pods reach it: steps may hide what the kubelet tells them.
+	Server string
 }
 
 // Options is what the handler works with.

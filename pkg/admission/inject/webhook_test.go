@@ -31,7 +31,7 @@ import (
 
 var testSettings = Settings{
 	Image: "indelible-publisher:dev", PullPolicy: corev1.PullNever, Delivery: DeliveryImageVolume,
-	Timeout: 90 * time.Second, Limits: result.Limits{Result: 100, TaskRun: 200, Object: 300},
+	Timeout: 90 * time.Second, Server: "10.96.0.1:443", Limits: result.Limits{Result: 100, TaskRun: 200, Object: 300},
 }
 
 // tree is a Pod as JSON, of which nothing is lost.
@@ -156,35 +156,39 @@ const ownDir = "/var/run/secrets/kubernetes.io/serviceaccount"
 func TestPublisherCommand(t *testing.T) {
 	first := "-wait_file /tekton/downward/ready -wait_file_content -post_file /tekton/run/0/out -termination_path /tekton/termination -step_metadata_dir /tekton/run/0/status"
 	tests := map[string]struct {
-		// others are the arguments of the steps before the last.
-		others []string
-		// command is what the publisher runs.
+		// keeping are the steps before the last: what the publisher runs there, and their own results.
+		keeping []keeping
+		// command is what the publisher runs in the last.
 		command string
 		results []string
-		steps   []publisher.StepResults
+		own     publisher.StepResults
+		kept    []publisher.StepResults
 	}{
 		"one-step": {
 			command: first + " -entrypoint sh -- -c|echo -n abc > /tekton/results/digest",
 			results: []string{"digest"},
 		},
 		"multi-step": {
-			others: []string{
-				first + " -entrypoint /tekton/scripts/script-0-9l9zj --",
-				"-wait_file /tekton/run/0/out -post_file /tekton/run/1/out -termination_path /tekton/termination -step_metadata_dir /tekton/run/1/status" +
+			keeping: []keeping{
+				{command: first + " -entrypoint /tekton/scripts/script-0-9l9zj --"},
+				{command: "-wait_file /tekton/run/0/out -post_file /tekton/run/1/out -termination_path /tekton/termination -step_metadata_dir /tekton/run/1/status" +
 					" -on_error continue -timeout 1m30s -stdout_path /workspace/out -stderr_path /workspace/err -entrypoint make -- -results x -- -step_results=y",
+					own: publisher.StepResults{Step: "build", Dir: "/tekton/run/1/status/results", Names: []string{"sha"}}},
 			},
 			command: "-wait_file /tekton/run/1/out -post_file /tekton/run/2/out -termination_path /tekton/termination -step_metadata_dir /tekton/run/2/status" +
 				` --when_expressions [{"input":"-x","operator":"in","values":["-results","a"]}] -entrypoint sh -- -c true`,
 			results: []string{"digest", "tags", "url"},
-			steps: []publisher.StepResults{
-				{Step: "build", Dir: "/tekton/run/1/status/results", Names: []string{"sha"}},
-				{Step: "unnamed-2", Dir: "/tekton/run/2/status/results", Names: []string{"left", "right"}},
+			own:     publisher.StepResults{Step: "unnamed-2", Dir: "/tekton/run/2/status/results", Names: []string{"left", "right"}},
+			kept: []publisher.StepResults{
+				{Step: "fetch", Dir: "/indelible/kept/0/report"},
+				{Step: "build", Dir: "/indelible/kept/1/report", Names: []string{"sha"}},
 			},
 		},
 		"step-results-only": {
-			others:  []string{first + " -entrypoint sh -- -c true"},
+			keeping: []keeping{{command: first + " -entrypoint sh -- -c true",
+				own: publisher.StepResults{Step: "first", Dir: "/tekton/run/0/status/results", Names: []string{"a"}}}},
 			command: "-wait_file /tekton/run/0/out -post_file /tekton/run/1/out -termination_path /tekton/termination -step_metadata_dir /tekton/run/1/status -entrypoint sh -- -c true",
-			steps:   []publisher.StepResults{{Step: "first", Dir: "/tekton/run/0/status/results", Names: []string{"a"}}},
+			kept:    []publisher.StepResults{{Step: "first", Dir: "/indelible/kept/0/report", Names: []string{"a"}}},
 		},
 		"sidecar":        {command: first + " -entrypoint sh -- -c true", results: []string{"digest"}},
 		"native-sidecar": {command: first + " -entrypoint /tekton/scripts/script-0-9l9zj --", results: []string{"digest"}},
@@ -207,34 +211,38 @@ func TestPublisherCommand(t *testing.T) {
 			if err := json.Unmarshal(after, &pod); err != nil {
 				t.Fatal(err)
 			}
-			for i, want := range tc.others {
+			for i, step := range append(tc.keeping, keeping{command: tc.command, own: tc.own}) {
+				want := publisher.Options{
+					Namespace: "ci", TaskRun: name, Results: tc.results, ResultsDir: "/tekton/results", Own: step.own,
+					Credentials: ownDir, Timeout: 2 * time.Minute, GracePeriod: 30 * time.Second,
+					Limits: result.Limits{Result: 100, TaskRun: 200, Object: 300}, TerminationMessage: "/tekton/termination",
+					Command: append([]string{"/tekton/bin/entrypoint"}, argv(step.command)...),
+				}
+				if i < len(tc.keeping) {
+					want.KeepIn = "/indelible/kept/report"
+				} else {
+					want.UID, want.Server, want.Timeout, want.Kept = "6a1f1c5e-0f5b-4f5e-9a0e-0d2f5e0b7c11", "10.96.0.1:443", 90*time.Second, tc.kept
+				}
 				c := pod.Spec.Containers[i]
-				if diff := cmp.Diff([]string{"/tekton/bin/entrypoint"}, c.Command); diff != "" {
+				if diff := cmp.Diff([]string{"/indelible/bin/publisher"}, c.Command); diff != "" {
 					t.Errorf("%s: command: %s", c.Name, diff)
 				}
-				if diff := cmp.Diff(argv(want), c.Args); diff != "" {
-					t.Errorf("%s: args: %s", c.Name, diff)
+				got, err := publisher.ParseOptions(c.Args, io.Discard)
+				if err != nil {
+					t.Fatal(err)
 				}
-			}
-			last := pod.Spec.Containers[len(tc.others)]
-			if diff := cmp.Diff([]string{"/indelible/bin/publisher"}, last.Command); diff != "" {
-				t.Errorf("%s: command: %s", last.Name, diff)
-			}
-			got, err := publisher.ParseOptions(last.Args, io.Discard)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := publisher.Options{
-				Namespace: "ci", TaskRun: name, Results: tc.results, ResultsDir: "/tekton/results", Steps: tc.steps,
-				Credentials: ownDir, Timeout: 90 * time.Second, GracePeriod: 30 * time.Second,
-				Limits: result.Limits{Result: 100, TaskRun: 200, Object: 300}, TerminationMessage: "/tekton/termination",
-				Command: append([]string{"/tekton/bin/entrypoint"}, argv(tc.command)...),
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Error(diff)
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("%s: %s", c.Name, diff)
+				}
 			}
 		})
 	}
+}
+
+// keeping is a step that keeps what it reports for the last one.
+type keeping struct {
+	command string
+	own     publisher.StepResults
 }
 
 // argv splits at spaces up to a "|", and takes what follows it as one argument.

@@ -30,21 +30,29 @@ type installation struct {
 // complete is the installation of config/default, as the API server defaults it.
 func complete() *installation {
 	named := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Name: name} }
-	fail, equivalent := admissionv1.Fail, admissionv1.Equivalent
+	fail := admissionv1.Fail
 	return &installation{
-		may: "patch",
+		may: "update",
 		guard: &admissionv1.MutatingWebhookConfiguration{ObjectMeta: named("indelible-guard"), Webhooks: []admissionv1.MutatingWebhook{
 			{Name: "carry-over.indelible.dev"},
-			{Name: "guard.indelible.dev", FailurePolicy: &fail, MatchPolicy: &equivalent,
-				NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "one"}}, ObjectSelector: &metav1.LabelSelector{},
-				Rules: []admissionv1.RuleWithOperations{{Operations: []admissionv1.OperationType{"UPDATE"}, Rule: admissionv1.Rule{
-					APIGroups: []string{"tekton.dev"}, APIVersions: []string{"v1"}, Resources: []string{"taskruns/status"}}}}},
+			guardWebhookFor("guard.indelible.dev", metav1.LabelSelectorOpIn),
+			guardWebhookFor("guard-elsewhere.indelible.dev", metav1.LabelSelectorOpNotIn),
 		}},
 		policy: &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: named("indelible-results"), Spec: admissionv1.ValidatingAdmissionPolicySpec{FailurePolicy: &fail}},
 		binding: &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: named("indelible-results"), Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
 			PolicyName: "indelible-results", ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny}}},
 		role: &rbacv1.ClusterRole{ObjectMeta: named("indelible-publish-results")},
 	}
+}
+
+func guardWebhookFor(name string, optedIn metav1.LabelSelectorOperator) admissionv1.MutatingWebhook {
+	fail, equivalent := admissionv1.Fail, admissionv1.Equivalent
+	return admissionv1.MutatingWebhook{Name: name, FailurePolicy: &fail, MatchPolicy: &equivalent,
+		NamespaceSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+			{Key: "indelible.dev/results", Operator: optedIn, Values: []string{"enabled"}}}},
+		ObjectSelector: &metav1.LabelSelector{},
+		Rules: []admissionv1.RuleWithOperations{{Operations: []admissionv1.OperationType{"UPDATE"}, Rule: admissionv1.Rule{
+			APIGroups: []string{"tekton.dev"}, APIVersions: []string{"v1"}, Resources: []string{"taskruns/status"}}}}}
 }
 
 // inNamespaces is the grant of config/components/namespaced-grant.

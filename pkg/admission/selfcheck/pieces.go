@@ -6,6 +6,7 @@ import "strings"
 const (
 	guardConfiguration = "indelible-guard"
 	guardWebhook       = "guard.indelible.dev"
+	elsewhereWebhook   = "guard-elsewhere.indelible.dev"
 	grantName          = "indelible-publish-results"
 )
 

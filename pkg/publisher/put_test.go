@@ -16,7 +16,7 @@ import (
 
 const testToken = "eyJhbGciOiJSUzI1NiJ9.the-token"
 
-// publication is one run of the patch in a test: the sender, its server and its time.
+// publication is one publication in a test: the sender, its server and its time.
 type publication struct {
 	options Options
 	server  *apiServer
@@ -65,7 +65,7 @@ func someResults() collected {
 	}
 }
 
-func TestPatchRequest(t *testing.T) {
+func TestRequest(t *testing.T) {
 	for name, address := range map[string]string{"over IPv4": "127.0.0.1:0", "over IPv6": "[::1]:0"} {
 		t.Run(name, func(t *testing.T) {
 			s := startAPIServer(t, address, nil)
@@ -74,13 +74,13 @@ func TestPatchRequest(t *testing.T) {
 				t.Fatal(text)
 			}
 			want := []request{{
-				method:        http.MethodPatch,
+				method:        http.MethodPut,
 				uri:           "/apis/tekton.dev/v1/namespaces/ci/taskruns/build-1/status?fieldManager=indelible-publisher",
-				contentType:   "application/merge-patch+json",
+				contentType:   "application/json",
 				accept:        "application/json",
 				authorization: "Bearer " + testToken,
 				closes:        true,
-				body: []byte(`{"status":{"results":[{"name":"digest","value":"sha256:d1ge57-va1ue"},{"name":"list","value":"[\"<a>&\",\"b\"]"}],` +
+				body: []byte(`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"build-1","namespace":"ci","uid":"run-uid"},"status":{"results":[{"name":"digest","value":"sha256:d1ge57-va1ue"},{"name":"list","value":"[\"<a>&\",\"b\"]"}],` +
 					`"steps":[{"name":"build","results":[{"name":"log","value":"first line\nsecond\n"}]}]}}`),
 			}}
 			if got := s.seen(); !reflect.DeepEqual(got, want) {
@@ -96,7 +96,7 @@ func TestPatchRequest(t *testing.T) {
 		if text := newPublication(t, s).publish(t, collected{Steps: someResults().Steps}); text != "" {
 			t.Fatal(text)
 		}
-		want := `{"status":{"steps":[{"name":"build","results":[{"name":"log","value":"first line\nsecond\n"}]}]}}`
+		want := `{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"build-1","namespace":"ci","uid":"run-uid"},"status":{"steps":[{"name":"build","results":[{"name":"log","value":"first line\nsecond\n"}]}]}}`
 		if got := string(s.seen()[0].body); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
@@ -147,13 +147,15 @@ func TestPatchAnswers(t *testing.T) {
 		answer http.HandlerFunc
 		says   []string
 	}{
-		"301":                    {raw(301, "", "Location", "https://elsewhere.example/"), []string{"answered 301 Moved Permanently", "Redirects are not followed"}},
-		"307":                    {raw(307, "", "Location", "/"), []string{"answered 307 Temporary Redirect"}},
-		"400":                    {status(400, "BadRequest", "bad"), []string{"answered 400 BadRequest: bad"}},
-		"403 by RBAC":            {status(403, "Forbidden", `taskruns.tekton.dev "build-1" is forbidden`), []string{`answered 403 Forbidden: taskruns.tekton.dev "build-1" is forbidden`, "needs patch on taskruns/status"}},
-		"403 by the guard":       {status(403, "Forbidden", guard+"the TaskRun is complete"), []string{"answered 403 Forbidden: " + guard + "the TaskRun is complete", "still running"}},
-		"404":                    {status(404, "NotFound", `taskruns.tekton.dev "build-1" not found`), []string{"answered 404 NotFound", "was deleted"}},
-		"405":                    {raw(405, ""), []string{"answered 405 Method Not Allowed. "}},
+		"301":              {raw(301, "", "Location", "https://elsewhere.example/"), []string{"answered 301 Moved Permanently", "Redirects are not followed"}},
+		"307":              {raw(307, "", "Location", "/"), []string{"answered 307 Temporary Redirect"}},
+		"400":              {status(400, "BadRequest", "bad"), []string{"answered 400 BadRequest: bad"}},
+		"403 by RBAC":      {status(403, "Forbidden", `taskruns.tekton.dev "build-1" is forbidden`), []string{`answered 403 Forbidden: taskruns.tekton.dev "build-1" is forbidden`, "needs update on taskruns/status"}},
+		"403 by the guard": {status(403, "Forbidden", guard+"the TaskRun is complete"), []string{"answered 403 Forbidden: " + guard + "the TaskRun is complete", "still running"}},
+		"404":              {status(404, "NotFound", `taskruns.tekton.dev "build-1" not found`), []string{"answered 404 NotFound", "was deleted"}},
+		"405":              {raw(405, ""), []string{"answered 405 Method Not Allowed. "}},
+		"409, another TaskRun has the name": {status(409, "Conflict", `Operation cannot be fulfilled on taskruns.tekton.dev "build-1": StorageError: invalid object, Code: 4, Key: /x, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: a, UID in object meta: b`),
+			[]string{"Precondition failed: UID", "deleted and created again under its name"}},
 		"413 by the guard":       {status(413, "RequestEntityTooLarge", guard+`result "digest" is 9 bytes, limit 8`), []string{`413 RequestEntityTooLarge: ` + guard + `result "digest" is 9 bytes, limit 8`, "Write smaller results"}},
 		"415":                    {status(415, "UnsupportedMediaType", "no"), []string{"answered 415 UnsupportedMediaType"}},
 		"422":                    {status(422, "Invalid", guard+`result "digest" is not declared`), []string{`answered 422 Invalid: ` + guard + `result "digest" is not declared`, "Change what the message names"}},
@@ -191,7 +193,7 @@ func TestPatchNamesSizes(t *testing.T) {
 	want := "TaskRun ci/build-1: the API server answered 403 Forbidden: no. " +
 		`To publish: 2053 bytes (2 KiB) in all, the largest: result "b" of step "build" is 2048 bytes (2 KiB); ` +
 		"limits: 1048576 bytes (1 MiB) for one result, 1310720 bytes (1.25 MiB) for one TaskRun. Ended after 1 attempt in 0s. " +
-		"Check that the TaskRun was still running, and that Indelible's RBAC is installed: the pod's service account needs patch on taskruns/status."
+		"Check that the TaskRun was still running, and that Indelible's RBAC is installed: the pod's service account needs update on taskruns/status."
 	if text != want {
 		t.Errorf("got  %s\nwant %s", text, want)
 	}

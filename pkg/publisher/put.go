@@ -34,14 +34,12 @@ type sender struct {
 	state    string // of the last attempt, to notice a change
 }
 
-// publish sends the results in one merge patch and repeats it until it was acknowledged, was refused for good, or
-// the bound is reached; then it compares what is stored. Repeating is safe: the guard takes the same values twice.
-// What it returns is a *problem.
+// publish sends the results in one PUT and repeats it until it was acknowledged, was refused for good, or the bound is
+// reached; then it compares what is stored. Repeating is safe: the guard takes the same values twice. What it returns
+// is a *problem.
 func (s *sender) publish(ctx context.Context, c collected) error {
 	s.redactor = newRedactor(c)
-	body := encodeJSON(struct {
-		Status collected `json:"status"`
-	}{c})
+	body := encodeJSON(newSparse(s.options, c))
 	pause := firstPause
 	last := &problem{what: "no time was left to publish", advice: adviceTime}
 	for {
@@ -114,7 +112,7 @@ func (s *sender) note(a answer, p *problem) {
 // check compares, and tells the end of an outage that was logged.
 func (s *sender) check(c collected, a answer) error {
 	s.effort.took, _ = s.bound.spent()
-	if err := verify(c, a.body); err != nil {
+	if err := verify(s.options, c, a.body); err != nil {
 		var p *problem
 		if errors.As(err, &p) && len(a.warnings) > 0 {
 			p.what += "; the server warned: " + s.redactor.clean(strings.Join(a.warnings, "; "))
@@ -168,9 +166,11 @@ func advice(a answer) string {
 		return "The pod's token was not accepted: check the token volume and the service account."
 	case a.code == http.StatusForbidden:
 		return "Check that the TaskRun was still running, and that Indelible's RBAC is installed: the pod's service " +
-			"account needs patch on taskruns/status."
+			"account needs update on taskruns/status."
 	case a.code == http.StatusNotFound:
 		return "The TaskRun was deleted, or the pod runs against another cluster."
+	case a.anotherTaskRun():
+		return "The TaskRun was deleted and created again under its name; this pod is the first one's."
 	case a.code == http.StatusConflict:
 		return "The TaskRun did not name this pod: check that Tekton's controller is running."
 	case a.code == http.StatusRequestEntityTooLarge, a.tooLargeForEtcd():

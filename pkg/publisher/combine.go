@@ -1,0 +1,105 @@
+package publisher
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/indelible-ci/indelible/pkg/result"
+)
+
+// stepReport is what one step has reported; earlier ones come first.
+type stepReport struct {
+	step StepResults
+	report
+}
+
+// combine makes of all steps' reports what is to be published. Of a Task result the latest version counts, also if its
+// file is gone by now: what a step has reported stays reported, as in Tekton. A step's results are its own.
+//
+// What keeps a value from being exactly its file's content is a *problem: nothing is published then, because a TaskRun
+// must not succeed with a part of its results.
+func combine(o Options, reports []stepReport) (collected, error) {
+	var c combination
+	for i, name := range o.Results {
+		if f, ok := latest(reports, name); ok && !slices.Contains(o.Results[:i], name) {
+			c.take(f, taskLabel(name), func(n named) { c.out.Results = append(c.out.Results, n) })
+		}
+	}
+	for _, r := range reports {
+		own := stepResults{Name: r.step.Step}
+		for _, f := range r.Step {
+			if slices.Contains(r.step.Names, f.Name) {
+				c.take(f, r.step.label(f.Name), func(n named) { own.Results = append(own.Results, n) })
+			}
+		}
+		if len(own.Results) > 0 {
+			c.out.Steps = append(c.out.Steps, own)
+		}
+	}
+	return c.out, c.problem(o.Limits)
+}
+
+// latest returns the last step's finding of a Task result.
+func latest(reports []stepReport, name string) (finding, bool) {
+	for _, r := range slices.Backward(reports) {
+		if i := slices.IndexFunc(r.Results, func(f finding) bool { return f.Name == name }); i >= 0 {
+			return r.Results[i], true
+		}
+	}
+	return finding{}, false
+}
+
+// combination is the work of combine.
+type combination struct {
+	out     collected
+	seen    []measured
+	invalid error
+	left    bool // a file was not read, because it was too large with the others of its step
+}
+
+func (c *combination) take(f finding, label string, put func(named)) {
+	if f.Flaw == "" {
+		f.Size = int64(len(f.Value))
+	}
+	c.seen = append(c.seen, measured{label, f.Size})
+	switch f.Flaw {
+	case "":
+		put(named{Name: f.Name, Value: f.Value})
+	case flawUTF8:
+		c.invalid = &problem{
+			what:   fmt.Sprintf("%s is not valid UTF-8 at byte %d of %s, and would be stored changed", label, f.At, result.Size(f.Size)),
+			advice: "Encode binary content, for example with base64.",
+		}
+	default:
+		c.left = true
+	}
+}
+
+// problem tells what cannot be published, nil if all can.
+func (c *combination) problem(limits result.Limits) error {
+	sortBySize(c.seen)
+	var total int64
+	var over []measured
+	for _, m := range c.seen {
+		total += m.size
+		if m.size > limits.Result {
+			over = append(over, m)
+		}
+	}
+	switch {
+	case len(over) > 0:
+		return &problem{
+			what:   fmt.Sprintf("%s, over the limit of %s for one result", list(over), result.Size(limits.Result)),
+			advice: adviceSize,
+		}
+	case total > limits.TaskRun || c.left:
+		return &problem{
+			what: fmt.Sprintf("all results together are %s, over the limit of %s for one TaskRun; the largest: %s",
+				result.Size(total), result.Size(limits.TaskRun), list(c.seen)),
+			advice: adviceSize,
+		}
+	case c.invalid != nil:
+		return c.invalid
+	}
+	return nil
+}

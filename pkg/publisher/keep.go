@@ -1,0 +1,94 @@
+package publisher
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// A step that is not the last keeps its report in a file, for the last step to publish with its own: in the step's own
+// container, as its user and in its file system, which is where Tekton's entrypoint reads results. The file is in a
+// folder that no other step may write.
+
+// maxReport bounds what is read of a report, in bytes: results at their limit, of characters that JSON writes as six
+// bytes each, and some.
+func maxReport(o Options) int64 { return 6*o.Limits.TaskRun + 1<<20 }
+
+// keep writes this step's report. It appears complete or not at all, readable by whatever user the last step runs as.
+func keep(o Options) error {
+	found, err := look(o)
+	if err != nil {
+		return err
+	}
+	if err := writeReport(o.KeepIn, encodeJSON(found)); err != nil {
+		return &problem{
+			what:   "what the step reports cannot be kept for the last step: " + err.Error(),
+			advice: "Check that the node's disk is not full, and that the step leaves " + filepath.Dir(o.KeepIn) + " alone.",
+		}
+	}
+	return nil
+}
+
+func writeReport(path string, content []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".report-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}()
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil { // the mode must not depend on the step's umask
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// gather returns the reports of all steps: those that were kept, and this one's.
+func gather(o Options) ([]stepReport, error) {
+	var reports []stepReport
+	for _, k := range o.Kept {
+		r, err := readReport(o, k)
+		if err != nil {
+			return nil, &problem{
+				what:   fmt.Sprintf("what step %q reported cannot be read: %v", k.Step, err),
+				advice: "A step must leave the folders below " + filepath.Dir(filepath.Dir(k.Dir)) + " alone.",
+			}
+		}
+		reports = append(reports, stepReport{step: k, report: r})
+	}
+	own, err := look(o)
+	if err != nil {
+		return nil, err
+	}
+	return append(reports, stepReport{step: o.Own, report: own}), nil
+}
+
+// readReport reads what a step has kept. There is no such file if the step's container was killed: such a step has
+// reported nothing to Tekton either.
+func readReport(o Options, k StepResults) (report, error) {
+	f, _, err := openRegular(k.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return report{}, nil
+	}
+	if err != nil {
+		return report{}, err
+	}
+	defer func() { _ = f.Close() }()
+	most := maxReport(o)
+	content, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err != nil {
+		return report{}, err
+	}
+	var r report
+	if int64(len(content)) > most || json.Unmarshal(content, &r) != nil {
+		return report{}, errors.New("it is no report")
+	}
+	return r, nil
+}
