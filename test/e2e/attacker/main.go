@@ -131,7 +131,7 @@ func (a *attack) connection() string {
 }
 
 func client() *http.Client {
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}, Timeout: 30 * time.Second}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: config.Clone(), ForceAttemptHTTP2: true}, Timeout: 30 * time.Second}
 }
 
 // post returns the status, and below it what was answered.
