@@ -18,6 +18,8 @@
 //     watch their webhook configurations, so by then all of them trust it.
 //   - A CA stays in the bundle until it expires, and nothing it signed outlives it. A replica that lags
 //     behind, or cannot reach the API server for a while, keeps serving something trusted.
+//   - From each CA's private key follow the keys in the paths of webhooks (keys.go), by which API servers are known. They change
+//     a quarter into the overlap.
 //   - A part of the Secret that is missing, broken or not ours is made anew. Deleting the Secret is therefore the way
 //     to revoke everything in it; until the other replica has looked again, its certificate is then untrusted.
 package certs

@@ -3,6 +3,7 @@ package certs
 import (
 	"context"
 	"crypto/tls"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,8 +44,12 @@ func newInstallation() *installation {
 func configuration(name string, webhooks ...string) *admissionv1.MutatingWebhookConfiguration {
 	c := &admissionv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	for _, w := range webhooks {
-		c.Webhooks = append(c.Webhooks, admissionv1.MutatingWebhook{Name: w, ClientConfig: admissionv1.WebhookClientConfig{
-			Service: &admissionv1.ServiceReference{Namespace: "indelible-system", Name: "indelible-webhook"},
+		path, policy := "/"+strings.TrimSuffix(w, ".indelible.dev"), admissionv1.Ignore
+		if w == "guard.indelible.dev" {
+			policy = admissionv1.Fail
+		}
+		c.Webhooks = append(c.Webhooks, admissionv1.MutatingWebhook{Name: w, FailurePolicy: &policy, ClientConfig: admissionv1.WebhookClientConfig{
+			Service: &admissionv1.ServiceReference{Namespace: "indelible-system", Name: "indelible-webhook", Path: &path},
 		}})
 	}
 	return c
@@ -55,6 +60,7 @@ func (i *installation) replica(t *testing.T, life Lifetimes) *Managed {
 	m, err := NewManaged(ManagedOptions{
 		Client: i, Namespace: "indelible-system", Secret: "indelible-webhook-certs", Service: "indelible-webhook",
 		Configurations: []string{"indelible-inject", "indelible-guard"},
+		Keyed:          []string{"/inject", "/guard", "/carry-over"},
 		Lifetimes:      life,
 		Now:            func() time.Time { return i.now },
 		Log:            testr.NewWithOptions(t, testr.Options{Verbosity: -1}),
@@ -93,6 +99,22 @@ func (i *installation) bundles(t *testing.T) map[string]string {
 	for _, c := range list.Items {
 		for _, w := range c.Webhooks {
 			seen[w.Name] = string(w.ClientConfig.CABundle)
+		}
+	}
+	return seen
+}
+
+// paths are those an API server calls now, by webhook.
+func (i *installation) paths(t *testing.T) map[string]string {
+	t.Helper()
+	list, err := i.AdmissionregistrationV1().MutatingWebhookConfigurations().List(context.Background(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]string{}
+	for _, c := range list.Items {
+		for _, w := range c.Webhooks {
+			seen[w.Name] = *w.ClientConfig.Service.Path
 		}
 	}
 	return seen

@@ -37,6 +37,9 @@ type ManagedOptions struct {
 	Configurations []string
 	// Optional are further ones, which an installation may well be without: nobody hurries to look for them again.
 	Optional []string
+	// Keyed are the paths that get a key as their second segment (keys.go), in webhooks whose failure policy is Ignore. Where it
+	// is Fail, API servers quote the URL to whoever's request failed with the call.
+	Keyed []string
 	// Lifetimes defaults to DefaultLifetimes.
 	Lifetimes Lifetimes
 	// Now defaults to time.Now.
@@ -53,7 +56,8 @@ type Managed struct {
 	// mu guards what the TLS handshakes and the readiness probe read while Run writes.
 	mu      sync.RWMutex
 	held    *tls.Certificate
-	ready   bool // what is held has been published once
+	keys    map[string][]string // by path, those that count
+	ready   bool                // what is held has been published once
 	lastErr error
 }
 
@@ -106,11 +110,15 @@ func (m *Managed) round(ctx context.Context) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	state, err := m.publish(ctx, c.bundlePEM())
+	keys, err := m.keysFor(c)
+	if err != nil {
+		return time.Time{}, err
+	}
+	state, err := m.publish(ctx, c.bundlePEM(), keys)
 	if err != nil {
 		if m.mustHold() {
 			// Nobody can be served with what is held. Some API server may know this CA from before.
-			m.hold(c, false)
+			m.hold(c, keys, false)
 		}
 		return time.Time{}, err
 	}
@@ -118,7 +126,7 @@ func (m *Managed) round(ctx context.Context) (time.Time, error) {
 		return time.Time{}, err
 	}
 	// Only now, so that an API server has been told of the CA before it meets the certificate.
-	m.hold(c, true)
+	m.hold(c, keys, true)
 	if state.missing {
 		return m.Now().Add(retry), nil
 	}
@@ -209,10 +217,29 @@ func (m *Managed) mustHold() bool {
 	return m.held == nil || !m.Now().Before(m.held.Leaf.NotAfter)
 }
 
-func (m *Managed) hold(c content, published bool) {
+// keysFor returns the keys that count for each path, the one to write first.
+func (m *Managed) keysFor(c content) (map[string][]string, error) {
+	keys := map[string][]string{}
+	for _, path := range m.Keyed {
+		var err error
+		if keys[path], err = c.keysOf(path, m.Now(), m.Lifetimes.Overlap); err != nil {
+			return nil, err
+		}
+	}
+	return keys, nil
+}
+
+// Keys returns the keys by which an API server is known that calls a path.
+func (m *Managed) Keys(path string) []string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.keys[path]
+}
+
+func (m *Managed) hold(c content, keys map[string][]string, published bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.held = c.tlsCertificate()
+	m.held, m.keys = c.tlsCertificate(), keys
 	m.ready = m.ready || published
 	m.Metrics.expiry(kindCA, c.signer.cert.NotAfter)
 	m.Metrics.expiry(kindServing, c.serving.cert.NotAfter)

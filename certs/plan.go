@@ -175,6 +175,9 @@ func (p *planner) nextCheck() time.Time {
 	case p.nextPublished.IsZero():
 		earlier(p.now)
 	default:
+		if at := p.switchesAt(p.life.Overlap); p.now.Before(at) {
+			earlier(at)
+		}
 		earlier(p.nextPublished.Add(p.life.Overlap))
 	}
 	for _, ca := range p.bundle {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,10 +20,10 @@ type publication struct {
 	missing bool // some webhook configuration that is not optional does not exist
 }
 
-// publish makes the caBundle of every webhook configuration equal to bundle. Nothing is written where it is
-// already. A configuration that does not exist is no error: nobody calls the webhook by it, and an administrator
+// publish makes the caBundle of every webhook configuration equal to bundle, and puts keys into the paths that have one. Nothing
+// is written where it is already. A configuration that does not exist is no error: nobody calls the webhook by it, and an administrator
 // who takes out one of them must not lose the others.
-func (m *Managed) publish(ctx context.Context, bundle []byte) (publication, error) {
+func (m *Managed) publish(ctx context.Context, bundle []byte, keys map[string][]string) (publication, error) {
 	var state publication
 	for _, name := range slices.Concat(m.Configurations, m.Optional) {
 		configurations := m.Client.AdmissionregistrationV1().MutatingWebhookConfigurations()
@@ -34,7 +35,7 @@ func (m *Managed) publish(ctx context.Context, bundle []byte) (publication, erro
 		if err != nil {
 			return state, fmt.Errorf("reading MutatingWebhookConfiguration %s: %w", name, err)
 		}
-		patch, err := bundlePatch(found, bundle)
+		patch, err := clientPatch(found, bundle, keys)
 		if err != nil {
 			return state, err
 		}
@@ -42,24 +43,37 @@ func (m *Managed) publish(ctx context.Context, bundle []byte) (publication, erro
 			continue
 		}
 		if _, err := configurations.Patch(ctx, name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}); err != nil {
-			return state, fmt.Errorf("writing caBundle of MutatingWebhookConfiguration %s: %w", name, err)
+			return state, fmt.Errorf("writing caBundle and paths of MutatingWebhookConfiguration %s: %w", name, err)
 		}
-		m.Log.Info("Wrote caBundle", "mutatingWebhookConfiguration", name)
-		state.changed = true
+		m.Log.Info("Wrote caBundle and paths", "mutatingWebhookConfiguration", name)
+		state.changed = state.changed || !carries(found, bundle)
 	}
 	return state, nil
 }
 
-// bundlePatch returns the strategic merge patch that gives every webhook of the configuration that bundle, nil
-// if they have it. The patch merges webhooks by name, so it does not disturb a concurrent change of another field.
-func bundlePatch(found *admissionv1.MutatingWebhookConfiguration, bundle []byte) ([]byte, error) {
+// carries reports whether every webhook of the configuration has that bundle.
+func carries(found *admissionv1.MutatingWebhookConfiguration, bundle []byte) bool {
+	return !slices.ContainsFunc(found.Webhooks, func(w admissionv1.MutatingWebhook) bool {
+		return !bytes.Equal(w.ClientConfig.CABundle, bundle)
+	})
+}
+
+// clientPatch returns the strategic merge patch that gives every webhook of the configuration that bundle and the path with
+// the key, nil if they have it. The patch merges webhooks by name, so it does not disturb a concurrent change of another field.
+func clientPatch(found *admissionv1.MutatingWebhookConfiguration, bundle []byte, keys map[string][]string) ([]byte, error) {
 	var webhooks []map[string]any
 	for _, w := range found.Webhooks {
+		client := map[string]any{}
 		if !bytes.Equal(w.ClientConfig.CABundle, bundle) {
-			webhooks = append(webhooks, map[string]any{
-				"name":         w.Name,
-				"clientConfig": map[string]any{"caBundle": bundle},
-			})
+			client["caBundle"] = bundle
+		}
+		if service := w.ClientConfig.Service; service != nil && service.Path != nil {
+			if path := keyedPath(w, keys); path != *service.Path {
+				client["service"] = map[string]any{"path": path}
+			}
+		}
+		if len(client) > 0 {
+			webhooks = append(webhooks, map[string]any{"name": w.Name, "clientConfig": client})
 		}
 	}
 	if webhooks == nil {
@@ -67,7 +81,26 @@ func bundlePatch(found *admissionv1.MutatingWebhookConfiguration, bundle []byte)
 	}
 	patch, err := json.Marshal(map[string]any{"webhooks": webhooks})
 	if err != nil {
-		return nil, fmt.Errorf("encoding the caBundle of %s: %w", found.Name, err)
+		return nil, fmt.Errorf("encoding caBundle and paths of %s: %w", found.Name, err)
 	}
 	return patch, nil
+}
+
+// keyedPath is the path that a webhook should have: what has a key gets the one to write, and loses it where API servers would
+// quote it.
+func keyedPath(w admissionv1.MutatingWebhook, keys map[string][]string) string {
+	path := *w.ClientConfig.Service.Path
+	segments := strings.SplitN(path, "/", 3)
+	if len(segments) < 2 {
+		return path
+	}
+	plain := "/" + segments[1]
+	switch keys := keys[plain]; {
+	case len(keys) == 0:
+		return path
+	case w.FailurePolicy == nil || *w.FailurePolicy != admissionv1.Ignore:
+		return plain
+	default:
+		return plain + "/" + keys[0]
+	}
 }

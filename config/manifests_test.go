@@ -92,8 +92,9 @@ func TestWebhooks(t *testing.T) {
 		effects admissionv1.SideEffectClass
 	}{
 		"inject.indelible.dev":          {admission.InjectPath, admissionv1.Ignore, admissionv1.SideEffectClassNone},
-		"guard.indelible.dev":           {admission.GuardPath, admissionv1.Fail, admissionv1.SideEffectClassNoneOnDryRun},
-		"guard-elsewhere.indelible.dev": {admission.GuardElsewherePath, admissionv1.Fail, admissionv1.SideEffectClassNoneOnDryRun},
+		"report.indelible.dev":          {admission.ReportPath, admissionv1.Ignore, admissionv1.SideEffectClassNoneOnDryRun},
+		"guard.indelible.dev":           {admission.GuardPath, admissionv1.Fail, admissionv1.SideEffectClassNone},
+		"guard-elsewhere.indelible.dev": {admission.GuardElsewherePath, admissionv1.Fail, admissionv1.SideEffectClassNone},
 		"carry-over.indelible.dev":      {admission.CarryOverPath, admissionv1.Ignore, admissionv1.SideEffectClassNoneOnDryRun},
 		"protect.indelible.dev":         {admission.ProtectPath, admissionv1.Ignore, admissionv1.SideEffectClassNone},
 	}

@@ -16,7 +16,9 @@ import (
 
 // handlers gives the handlers what they work with: of the configuration, the part they need, as it is at each
 // request.
-func handlers(configured *config.Watcher, c *cluster, registry prometheus.Registerer, source certificates, guarded func() error, log logr.Logger) admission.Options {
+func handlers(configured *config.Watcher, c *cluster, registry prometheus.Registerer, source certificates, callers admission.Callers,
+	guarded func() error, log logr.Logger,
+) admission.Options {
 	injecting := inject.Options{
 		Settings: func() inject.Settings {
 			now := configured.Current()
@@ -39,18 +41,21 @@ func handlers(configured *config.Watcher, c *cluster, registry prometheus.Regist
 			now := configured.Current()
 			return guard.Settings{Controllers: now.Controllers, Limits: now.Limits}
 		},
-		Pods:    c,
-		Events:  c.events.recorder,
-		Denials: c.denials.recorder,
-		Metrics: guard.NewMetrics(registry),
-		Log:     log.WithName("guard"),
+		Pods:          c,
+		Events:        c.events.recorder,
+		Denials:       c.denials.recorder,
+		Authenticated: admission.Authenticated,
+		Metrics:       guard.NewMetrics(registry),
+		Log:           log.WithName("guard"),
 	}
 	return admission.Options{
 		Inject:         inject.New(injecting),
 		Guard:          guard.NewGuard(guarding),
 		GuardElsewhere: guard.NewGuardElsewhere(guarding),
 		CarryOver:      guard.NewCarryOver(guarding),
+		Report:         guard.NewReport(guarding),
 		Protect:        protect.New(protect.Options{Metrics: protect.NewMetrics(registry), Log: log.WithName("protect")}),
+		Callers:        callers,
 		GetCertificate: source.GetCertificate,
 		Log:            log.WithName("admission"),
 	}

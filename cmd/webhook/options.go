@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -15,6 +16,10 @@ import (
 type options struct {
 	config         string
 	certDir        string
+	callerKeys     bool
+	clientCA       string
+	clientNames    string
+	requireClient  bool
 	namespace      string
 	pod            string
 	kubeconfig     string
@@ -33,6 +38,10 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.SetOutput(out)
 	fs.StringVar(&o.config, "config", "/etc/indelible/config.yaml", "configuration `file`; reloaded when it changes")
 	fs.StringVar(&o.certDir, "cert-dir", "", "`folder` with tls.crt and tls.key, kept by somebody else; empty: the webhook keeps its certificate itself")
+	fs.BoolVar(&o.callerKeys, "caller-keys", true, "know API servers by keys that the webhook puts into the paths of its webhook configurations; needs no -cert-dir")
+	fs.StringVar(&o.clientCA, "client-ca", "", "`file` with the CAs of the certificates by which API servers are known; empty: none are asked for")
+	fs.StringVar(&o.clientNames, "client-names", "", "`names`, with commas between them, of which such a certificate must have one (common name or DNS name)")
+	fs.BoolVar(&o.requireClient, "require-client-certificate", false, "answer nobody else")
 	fs.StringVar(&o.namespace, "namespace", daemon.Namespace(), "`namespace` the webhook runs in; default from POD_NAMESPACE")
 	fs.StringVar(&o.pod, "pod", os.Getenv("POD_NAME"), "`name` of the Pod it runs in, for events; default from POD_NAME; empty: no events about itself")
 	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "`file` to reach the cluster by; empty: as the pod it runs in")
@@ -52,6 +61,11 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	}
 	if fs.NArg() > 0 {
 		err := fmt.Errorf("unexpected argument %q", fs.Arg(0))
+		_, _ = fmt.Fprintln(out, err)
+		return options{}, err
+	}
+	if (o.clientCA == "") != (o.clientNames == "") || o.requireClient && o.clientCA == "" {
+		err := errors.New("client certificates need both -client-ca and -client-names")
 		_, _ = fmt.Fprintln(out, err)
 		return options{}, err
 	}

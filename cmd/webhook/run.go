@@ -88,13 +88,17 @@ func newWebhook(ctx context.Context, o options, log logr.Logger) (*webhook, erro
 	if err != nil {
 		return nil, err
 	}
+	callers, err := newCallers(o, source)
+	if err != nil {
+		return nil, err
+	}
 	check, leaks := newSelfChecks(o, c, configured, registry, log.WithName("selfcheck"))
 	w := &webhook{
 		log: log, drain: o.drain,
 		configured: configured, certificates: source, cluster: c, selfcheck: check, leaks: leaks,
 		ready: &readiness{certificate: source.Ready, guarded: check.Ready},
 	}
-	requests := admission.NewServer(handlers(configured, c, registry, source, check.Ready, log))
+	requests := admission.NewServer(handlers(configured, c, registry, source, callers, check.Ready, log))
 	for _, e := range []struct {
 		to      **daemon.Endpoint
 		server  *http.Server
@@ -116,6 +120,10 @@ func newCertificates(o options, c *cluster, metrics *certs.Metrics, log logr.Log
 	if o.certDir != "" {
 		return certs.NewFiles(o.certDir, metrics)
 	}
+	var keyed []string
+	if o.callerKeys {
+		keyed = keyedPaths()
+	}
 	return certs.NewManaged(certs.ManagedOptions{
 		Client:         c.client,
 		Namespace:      o.namespace,
@@ -123,6 +131,7 @@ func newCertificates(o options, c *cluster, metrics *certs.Metrics, log logr.Log
 		Service:        "indelible-webhook",
 		Configurations: []string{"indelible-inject", "indelible-guard"},
 		Optional:       []string{"indelible-protect"}, // without the archiver it is not installed
+		Keyed:          keyed,
 		Metrics:        metrics,
 		Log:            log,
 	})

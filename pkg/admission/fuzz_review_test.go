@@ -23,7 +23,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// Whatever comes as an AdmissionReview, over HTTP and to any of the four handlers: none panics (a panic would be
+// Whatever comes as an AdmissionReview, over HTTP and to any of the handlers: none panics (a panic would be
 // answered with status 500), and a review that apimachinery's own decoder reads is answered for its UID, by a denial, or by
 // an allowance whose patch makes of the object a JSON object again.
 func FuzzReview(f *testing.F) {
@@ -32,7 +32,7 @@ func FuzzReview(f *testing.F) {
 	}
 	server := newServer()
 	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, path := range []string{admission.InjectPath, admission.GuardPath, admission.CarryOverPath, admission.ProtectPath} {
+		for _, path := range paths {
 			check(t, path, body, post(server, path, body))
 		}
 	})
@@ -41,7 +41,7 @@ func FuzzReview(f *testing.F) {
 // The property is worth something only if some reviews are answered with a patch.
 func TestSomeReviewsAreAnsweredWithAPatch(t *testing.T) {
 	server := newServer()
-	for _, path := range []string{admission.InjectPath, admission.GuardPath, admission.CarryOverPath, admission.ProtectPath} {
+	for _, path := range paths {
 		patched := 0
 		for _, body := range reviews {
 			if answer := post(server, path, []byte(body)); bytes.Contains(answer.Body.Bytes(), []byte(`"patch":`)) {
@@ -53,6 +53,9 @@ func TestSomeReviewsAreAnsweredWithAPatch(t *testing.T) {
 		}
 	}
 }
+
+// paths are those that answer with patches; /report does the same as /guard, and answers nothing.
+var paths = []string{admission.InjectPath, admission.GuardPath, admission.CarryOverPath, admission.ProtectPath}
 
 func post(server *http.Server, path string, body []byte) *httptest.ResponseRecorder {
 	request := httptest.NewRequest(http.MethodPost, path+"?timeout=10s", bytes.NewReader(body))
@@ -102,7 +105,7 @@ func newServer() *http.Server {
 		Inject: inject.New(inject.Options{Log: logr.Discard(), Settings: func() inject.Settings {
 			return inject.Settings{Image: "publisher", Delivery: inject.DeliveryImageVolume, Timeout: 1, Limits: result.DefaultLimits()}
 		}}),
-		Guard: guard.NewGuard(options), CarryOver: guard.NewCarryOver(options), Protect: protect.New(protect.Options{Log: logr.Discard()}), Log: logr.Discard(),
+		Guard: guard.NewGuard(options), GuardElsewhere: guard.NewGuardElsewhere(options), CarryOver: guard.NewCarryOver(options), Report: guard.NewReport(options), Protect: protect.New(protect.Options{Log: logr.Discard()}), Log: logr.Discard(),
 	})
 }
 

@@ -2,54 +2,119 @@ package admission
 
 import (
 	"context"
+	"errors"
+	"net"
 	"net/http"
+	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
 )
 
-// DefaultInFlight bounds memory. A body is a TaskRun before and after, at most 2.8 MiB with objects at their
-// limit; decoding, comparing and answering take about four times that. 32 MiB let a dozen of the
-// largest in at a time, within the memory limit of the Deployment, and hundreds of ordinary ones.
-const DefaultInFlight = 32 << 20
+// DefaultInFlight and knownInFlight bound memory: they are the bodies of all requests let in at a time, of callers that did
+// not and that did authenticate. A body is a TaskRun before and after, at most 2.8 MiB with objects at
+// their limit; decoding, comparing and answering take about four times that.
+const (
+	DefaultInFlight = 24 << 20
+	knownInFlight   = 16 << 20
+)
 
 const (
-	// maxBody is what controller-runtime reads of a request: twice an API server's own bound of 3 MiB, and 1 MiB.
+	// maxBody is what controller-runtime reads of a request. What can be stored is two objects of at most 1.5 MiB each; the
+	// rest is for writes that are too large, so that the guard's answer says which result is.
 	maxBody = 7 << 20
-	// minCharge makes small requests count as more, for what a request costs beside its body.
-	minCharge = 64 << 10
+	// minCharge makes small requests count as more, for what a request costs beside its body: the guard asks the API server
+	// for a Pod.
+	minCharge = 128 << 10
+	// maxRequests are those of unauthenticated callers that are let in or wait, each with at most 80 KiB of a body; and of
+	// one address. API servers bound what they have under way as well, by default to 600.
+	maxRequests, addressRequests = 768, 256
 	// maxTimeout is the longest timeout a webhook configuration can have (timeoutSeconds).
 	maxTimeout = 30 * time.Second
 )
 
 // A gate lets requests in, in the order they come, as long as the sum of their bodies stays below a bound. The
-// others wait, with their bodies unread, as long as their API server does. Turning them away instead would leave
-// Pods without injection whenever many start at a time.
-type gate struct {
-	inFlight *semaphore.Weighted
+// others wait, with all but the beginning of their bodies unread, as long as their API server does. Turning them away
+// instead would leave Pods without injection whenever many start at a time.
+//
+// What a client declares costs nobody anything: a request counts once its body has begun to arrive, and must have come
+// whole soon after it was let in (see body.go). Callers that authenticate (see callers.go) have a lane of their own. In the
+// other one no address has more than half: API servers come from few addresses, and a client that floods the port from
+// one keeps only itself out.
+type gate struct{ known, others *lane }
+
+func newGate(bytes int64) *gate {
+	bytes = max(bytes, maxBody)
+	return &gate{
+		known:  newLane(knownInFlight),
+		others: newLane(bytes).sharedBy(max(bytes/2, maxBody), maxRequests, addressRequests),
+	}
 }
 
-func newGate(bytes int64) *gate { return &gate{inFlight: semaphore.NewWeighted(max(bytes, maxBody))} }
-
-func (g *gate) guarding(next http.Handler) http.Handler {
+// guarding lets requests through to next. tooDeep answers what must not be decoded.
+func (g *gate) guarding(next http.Handler, tooDeep func(w http.ResponseWriter, body []byte)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength > maxBody {
-			http.Error(w, "the request is larger than two objects can be", http.StatusRequestEntityTooLarge)
+		if code, why := refusal(r); code != 0 {
+			http.Error(w, why, code)
 			return
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), timeoutOf(r))
 		defer cancel()
-		charge := int64(maxBody) // of unknown length
-		if r.ContentLength >= 0 {
-			charge = max(r.ContentLength, minCharge)
+		l, address := g.others, addressOf(r)
+		if Authenticated(ctx) {
+			l = g.known
 		}
-		if err := g.inFlight.Acquire(ctx, charge); err != nil {
-			http.Error(w, "too many requests at a time: try again", http.StatusServiceUnavailable)
+		if !l.enter(address) {
+			http.Error(w, errBusy.Error(), http.StatusServiceUnavailable)
 			return
 		}
-		defer g.inFlight.Release(charge)
-		next.ServeHTTP(w, r.WithContext(ctx))
+		defer l.leave(address)
+		release := func() {}
+		body, err := receive(w, r, arrival(timeoutOf(r)), func(size int64) (err error) {
+			release, err = l.letIn(ctx, address, max(size, minCharge))
+			return err
+		})
+		defer func() { release() }()
+		if err != nil {
+			http.Error(w, err.Error(), codeOf(err))
+			return
+		}
+		w = answerWithin(w, arrival(timeoutOf(r)))
+		if nestsDeeper(body, maxDepth) {
+			tooDeep(w, body)
+			return
+		}
+		r = r.WithContext(ctx)
+		r.Body = &received{rest: body}
+		next.ServeHTTP(w, r)
 	})
+}
+
+// refusal is why a request is not worth reading, 0 if it is. API servers send all that.
+func refusal(r *http.Request) (code int, why string) {
+	switch {
+	case r.Method != http.MethodPost:
+		return http.StatusMethodNotAllowed, "reviews are sent by POST"
+	case r.ContentLength < 0:
+		return http.StatusLengthRequired, "the request does not say how large it is"
+	case r.ContentLength > maxBody:
+		return http.StatusRequestEntityTooLarge, "the request is larger than two objects can be"
+	}
+	return 0, ""
+}
+
+var errBusy = errors.New("too many requests at a time: try again")
+
+// codeOf tells what the client may be blamed for.
+func codeOf(err error) int {
+	switch {
+	case errors.Is(err, errBusy):
+		return http.StatusServiceUnavailable
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return http.StatusRequestTimeout
+	}
+	return http.StatusBadRequest
 }
 
 // timeoutOf is how long the API server waits for the answer. It says so in the query.
@@ -59,6 +124,98 @@ func timeoutOf(r *http.Request) time.Duration {
 		return maxTimeout
 	}
 	return timeout
+}
+
+// addressOf is who sends a request, as far as a network can tell.
+func addressOf(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// lane is a bound on the bodies of one class of callers. share, atMost and ofAddress are bounds on what one address
+// has let in in bytes, and on requests, in all and of one address; 0 is none.
+type lane struct {
+	bytes             *semaphore.Weighted
+	share             int64
+	atMost, ofAddress int
+
+	mu        sync.Mutex
+	requests  int
+	addresses map[string]*sharer // those that have requests
+}
+
+// sharer is an address that has requests in a lane.
+type sharer struct {
+	requests int
+	bytes    *semaphore.Weighted
+}
+
+func newLane(bytes int64) *lane {
+	return &lane{bytes: semaphore.NewWeighted(bytes), addresses: map[string]*sharer{}}
+}
+
+func (l *lane) sharedBy(share int64, atMost, ofAddress int) *lane {
+	l.share, l.atMost, l.ofAddress = share, atMost, ofAddress
+	return l
+}
+
+// enter counts a request, to be taken back by leave, and reports whether there is place for it.
+func (l *lane) enter(address string) bool {
+	if l.share == 0 {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.addresses[address]
+	if l.requests >= l.atMost || s != nil && s.requests >= l.ofAddress {
+		return false
+	}
+	if s == nil {
+		s = &sharer{bytes: semaphore.NewWeighted(l.share)}
+		l.addresses[address] = s
+	}
+	l.requests++
+	s.requests++
+	return true
+}
+
+func (l *lane) leave(address string) {
+	if l.share == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.requests--
+	if s := l.addresses[address]; s.requests > 1 {
+		s.requests--
+	} else {
+		delete(l.addresses, address)
+	}
+}
+
+// letIn waits until there is room for a request of an address that has entered. It waits for the address' own share first: what
+// waits there is in nobody else's way.
+func (l *lane) letIn(ctx context.Context, address string, bytes int64) (release func(), err error) {
+	share := semaphore.NewWeighted(bytes)
+	if l.share > 0 {
+		l.mu.Lock()
+		share = l.addresses[address].bytes
+		l.mu.Unlock()
+	}
+	if share.Acquire(ctx, bytes) != nil {
+		return func() {}, errBusy
+	}
+	if l.bytes.Acquire(ctx, bytes) != nil {
+		share.Release(bytes)
+		return func() {}, errBusy
+	}
+	return func() {
+		l.bytes.Release(bytes)
+		share.Release(bytes)
+	}, nil
 }
 
 // http2Windows sizes HTTP/2's flow control so that requests that wait cannot stop those that were let in. They share

@@ -46,7 +46,7 @@ func start(t *testing.T, o Options) *started {
 		fmt.Fprintln(s.log, prefix, args)
 	}, funcr.Options{}).GetSink())
 	o.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &lender.TLS.Certificates[0], nil }
-	for _, h := range []*admission.Handler{&o.Inject, &o.Guard, &o.CarryOver, &o.Protect} {
+	for _, h := range []*admission.Handler{&o.Inject, &o.Guard, &o.GuardElsewhere, &o.CarryOver, &o.Report, &o.Protect} {
 		if *h == nil {
 			*h = saying("unused")
 		}
@@ -107,8 +107,8 @@ func (s *started) post(t *testing.T, path string, body io.Reader) (int, string, 
 }
 
 func TestPaths(t *testing.T) {
-	s := start(t, Options{Inject: saying("inject"), Guard: saying("guard"), CarryOver: saying("carry-over"), Protect: saying("protect")})
-	for path, want := range map[string]string{"/inject": "inject", "/guard": "guard", "/carry-over": "carry-over", "/protect": "protect"} {
+	s := start(t, Options{Inject: saying("inject"), Guard: saying("guard"), GuardElsewhere: saying("elsewhere"), CarryOver: saying("carry-over"), Report: saying("report"), Protect: saying("protect")})
+	for path, want := range map[string]string{"/inject": "inject", "/guard": "guard", "/guard-elsewhere": "elsewhere", "/carry-over": "carry-over", "/report": "report", "/protect": "protect"} {
 		t.Run("answers on "+path, func(t *testing.T) {
 			status, text, answer := s.post(t, path+"?timeout=5s", bytes.NewReader(review("u-1", 10)))
 			if status != http.StatusOK || !answer.Allowed || answer.UID != "u-1" || answer.Result.Message != want {
@@ -186,45 +186,22 @@ func TestSize(t *testing.T) {
 			t.Errorf("status %d, want 413: %s", status, text)
 		}
 	})
-	t.Run("forbid more of unknown length", func(t *testing.T) {
-		status, text, answer := s.post(t, "/guard", io.MultiReader(bytes.NewReader(review("u-1", 8<<20))))
-		if status != http.StatusOK || answer.Allowed || answer.Result.Code != http.StatusRequestEntityTooLarge {
-			t.Errorf("status %d, %.200s; want an answer with code 413", status, text)
+	t.Run("forbid a length that is not said", func(t *testing.T) {
+		status, text, _ := s.post(t, "/guard", io.MultiReader(bytes.NewReader(review("u-1", 10))))
+		if status != http.StatusLengthRequired {
+			t.Errorf("status %d, want 411: %s", status, text)
 		}
 	})
-}
-
-// TestGate holds the first request in the handler until all others have had to wait for it.
-func TestGate(t *testing.T) {
-	const size = 1 << 20
-	entered, leave := make(chan struct{}, 100), make(chan struct{})
-	s := start(t, Options{InFlight: maxBody, Guard: admission.HandlerFunc(func(context.Context, admission.Request) admission.Response {
-		entered <- struct{}{}
-		<-leave
-		return admission.Allowed("")
-	})})
-	var requests sync.WaitGroup
-	for i := range 16 {
-		requests.Go(func() {
-			if status, text, _ := s.post(t, "/guard?timeout=30s", bytes.NewReader(review(fmt.Sprint(i), size))); status != http.StatusOK {
-				t.Errorf("request %d: status %d: %s", i, status, text)
-			}
-		})
-	}
-	for range 6 { // of 7 MiB, each takes a little more than one
-		<-entered
-	}
-	t.Run("gives up when the API server does", func(t *testing.T) {
-		if status, text, _ := s.post(t, "/guard?timeout=50ms", bytes.NewReader(review("late", size))); status != http.StatusServiceUnavailable {
-			t.Errorf("status %d, want 503: %s", status, text)
+	t.Run("forbid anything but POST", func(t *testing.T) {
+		response, err := s.client.Get(s.url + "/guard")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusMethodNotAllowed {
+			t.Errorf("status %d, want 405", response.StatusCode)
 		}
 	})
-	if n := len(entered); n != 0 {
-		t.Errorf("%d requests more than fit were let in", n)
-	}
-	// All others share a connection with requests that wait in front of them; each is let in all the same.
-	close(leave)
-	requests.Wait()
 }
 
 func TestTimeout(t *testing.T) {

@@ -45,7 +45,7 @@ type carryOverHandler struct{ Options }
 
 // Handle never denies. Its webhook's failure policy is Ignore for the same reason: what it adds makes a status more
 // useful, and must never hold one up.
-func (h *carryOverHandler) Handle(_ context.Context, req admission.Request) admission.Response {
+func (h *carryOverHandler) Handle(ctx context.Context, req admission.Request) admission.Response {
 	w := writerOf(req.UserInfo, h.Settings().Controllers)
 	if w.kind != writerController || !inScope(&req.AdmissionRequest) {
 		return allowed(nil, nil)
@@ -63,7 +63,7 @@ func (h *carryOverHandler) Handle(_ context.Context, req admission.Request) admi
 		if event != "" {
 			h.Metrics.explanations.Inc()
 		}
-		if event != "" && h.Events != nil {
+		if event != "" && h.Events != nil && h.Authenticated(ctx) {
 			h.Events.Event(reference(stored), corev1.EventTypeWarning, result.TerminationReasonNotPublished, event)
 		}
 	}

@@ -11,15 +11,21 @@ import (
 // the same name, while the first one's pod may still be terminating with a valid token. So the Pod of that name
 // must now have the UID that the token is bound to, and its controller must be this TaskRun, by UID.
 //
-// pod is nil if there is no such Pod.
+// pod is nil if there is no such Pod. The answer is the same then: whether a Pod exists is nothing to tell to whoever
+// asks, and may have forged the question.
 func checkOwner(w writer, stored taskRun, pod *corev1.Pod) *denial {
 	if pod == nil || string(pod.UID) != w.podUID || pod.Namespace != stored.namespace {
-		return forbidden(ruleIdentity, "Pod %.100q no longer exists with the UID that the token is bound to", w.podName)
+		return notTheOwned(w)
 	}
 	owner := metav1.GetControllerOf(pod)
 	if owner == nil || owner.Kind != "TaskRun" || !strings.HasPrefix(owner.APIVersion, "tekton.dev/") ||
 		owner.Name != stored.name || stored.uid == "" || string(owner.UID) != stored.uid {
-		return forbidden(ruleIdentity, "Pod %.100q is not controlled by this TaskRun (metadata.ownerReferences)", w.podName)
+		return notTheOwned(w)
 	}
 	return nil
+}
+
+func notTheOwned(w writer) *denial {
+	return forbidden(ruleIdentity, "Pod %.100q no longer exists with the UID that the token is bound to, or is not controlled by this TaskRun "+
+		"(metadata.ownerReferences)", w.podName)
 }

@@ -1,18 +1,40 @@
 package guard
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
 // reasonWriteDenied is the reason of the event about a denied write.
 const reasonWriteDenied = "ResultsWriteDenied"
+
+// NewReport returns the handler of /report, which is asked about the writes that would be worth an event if the guard denied
+// them, right before it, and answers nothing.
+//
+// It is not the guard itself that sends the event: an API server can prove who it is by a key in the webhook's path, but quotes
+// that path to whoever's write failed because a webhook with failure policy Fail was not reached, which a writer can bring about by
+// a short timeout. Where it is Ignore, nobody is told.
+func NewReport(o Options) admission.Handler { return &reporter{guard{Options: o.withDefaults()}} }
+
+type reporter struct{ guard }
+
+// Handle judges as the guard will.
+func (h *reporter) Handle(ctx context.Context, req admission.Request) admission.Response {
+	if h.Denials != nil && h.Authenticated(ctx) && !isDryRun(&req.AdmissionRequest) {
+		settings := h.Settings()
+		w := writerOf(req.UserInfo, settings.Controllers)
+		h.report(&req.AdmissionRequest, w, h.judge(ctx, settings, w, &req.AdmissionRequest))
+	}
+	return allowed(nil, nil)
+}
 
 // report sends an event about a denied write to the TaskRun it was meant for: who tried, which rule denied it, and
 // what is wrong with it, without any value. Not reported are
@@ -23,11 +45,11 @@ const reasonWriteDenied = "ResultsWriteDenied"
 //     so with the same words: a user must find one reason and not two. Whatever else writes with the own pod's token
 //     is reported. The publisher is known by its field manager, which a step may claim as well: that step is then
 //     missed here, and is still in the metrics, the log and the audit log.
-func (g *guard) report(req *admissionv1.AdmissionRequest, w writer, v verdict) {
-	if v.denial == nil || g.Denials == nil || isDryRun(req) || v.denial.mayPassLater() || v.own && isPublisher(req) {
+func (h *reporter) report(req *admissionv1.AdmissionRequest, w writer, v verdict) {
+	if v.denial == nil || v.denial.mayPassLater() || v.own && isPublisher(req) {
 		return
 	}
-	g.Denials.Event(referenceOf(req), corev1.EventTypeWarning, reasonWriteDenied, denialText(w, v.denial))
+	h.Denials.Event(referenceOf(req), corev1.EventTypeWarning, reasonWriteDenied, denialText(w, v.denial))
 }
 
 // mayPassLater reports whether the writer is told to try again.

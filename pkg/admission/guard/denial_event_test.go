@@ -60,6 +60,10 @@ func TestDenialsAreReported(t *testing.T) {
 				tt.change(&req.AdmissionRequest)
 			}
 			resp, _ := b.complete(NewGuard(b.options), req)
+			if len(b.denials) > 0 {
+				t.Errorf("the guard itself reported %q", b.denials)
+			}
+			b.report(req)
 			if resp.Allowed != (tt.rule == "") || resp.AuditAnnotations["denied-by"] != tt.rule {
 				t.Errorf("allowed %v with audit annotations %v, want denied by %q", resp.Allowed, resp.AuditAnnotations, tt.rule)
 			}
@@ -79,7 +83,7 @@ func TestDenialsAreReported(t *testing.T) {
 
 func TestDenialsThatCannotBeReadAreReportedToTheNameInTheRequest(t *testing.T) {
 	b := newBench(t)
-	b.complete(NewGuard(b.options), request(otherPod, "{", "{"))
+	b.report(request(otherPod, "{", "{"))
 	if len(b.denials) != 1 || !strings.Contains(b.denials[0], `(rule "request")`) || !strings.Contains(b.denials[0], "Namespace:team,Name:build,UID:,") {
 		t.Errorf("got %q", b.denials)
 	}
@@ -89,7 +93,7 @@ func TestDenialsAreBoundedWhateverIsInThem(t *testing.T) {
 	b := newBench(t)
 	stranger := person
 	stranger.Username = strings.Repeat("\x00é", 5000)
-	b.complete(NewGuard(b.options), request(stranger, running, mergePatch(t, running, publish)))
+	b.report(request(stranger, running, mergePatch(t, running, publish)))
 	if len(b.denials) != 1 || len(b.denials[0]) > 1100 || strings.ContainsRune(b.denials[0], 0) {
 		t.Errorf("got %q", b.denials)
 	}
@@ -99,22 +103,36 @@ func TestDenialsAtTheEdgesOfTheRules(t *testing.T) {
 	t.Run("leave a pod that may try again because the guard could not read it", func(t *testing.T) {
 		b := newBench(t)
 		b.options.Pods = fakePods(nil)
-		b.guard(ownPod, running, mergePatch(t, running, publish))
+		b.report(request(ownPod, running, mergePatch(t, running, publish)))
 		if len(b.denials) > 0 {
 			t.Errorf("got %q", b.denials)
 		}
 	})
-	t.Run("deny without anybody to report to", func(t *testing.T) {
+	t.Run("answer without anybody to report to", func(t *testing.T) {
 		b := newBench(t)
 		b.options.Denials = nil
-		resp, _ := b.guard(otherPod, running, mergePatch(t, running, publish))
-		b.wantDenied(resp, 403, "identity", "not the TaskRun's pod")
+		b.report(request(otherPod, running, mergePatch(t, running, publish)))
 	})
 	t.Run("report a TaskRun without a name under that in the request", func(t *testing.T) {
 		b := newBench(t)
-		b.complete(NewGuard(b.options), request(otherPod, "{}", "{}"))
+		b.report(request(otherPod, "{}", "{}"))
 		if len(b.denials) != 1 || !strings.Contains(b.denials[0], "Namespace:team,Name:build,UID:,") {
 			t.Errorf("got %q", b.denials)
 		}
 	})
+}
+
+// Whoever reaches the port can send a review of what never was.
+func TestNothingComesOfForgedReviews(t *testing.T) {
+	b := newBench(t)
+	b.options.Authenticated = nil
+	b.report(request(otherPod, running, mergePatch(t, running, publish)))
+	resp, final := b.carryOver(trustedController, running, withStatus(t,
+		`{"conditions":[{"type":"Succeeded","status":"False"}],"steps":[{"name":"sign","terminationReason":"ResultsNotPublished"}]}`))
+	if !resp.Allowed || !strings.Contains(final, "results not published") {
+		t.Errorf("the carry-over answers %+v, want what it answers everybody", resp)
+	}
+	if len(b.denials)+len(b.events) > 0 {
+		t.Errorf("sent %q and %q", b.denials, b.events)
+	}
 }

@@ -1,4 +1,4 @@
-// Package guard decides who may write what into the status of a TaskRun. It owns two admission handlers.
+// Package guard decides who may write what into the status of a TaskRun. It owns three admission handlers.
 //
 // # The guard
 //
@@ -45,7 +45,23 @@
 //	      && has(object.status.conditions) && object.status.conditions.exists(c,
 //	        c.type == 'Succeeded' && c.status == 'False')))
 //
+// # The report
+//
+// [NewReport] (failure policy Ignore; it answers nothing) is asked right before the guard, and sends an event about a write
+// that the guard is about to deny (denial_event.go). Its webhook has these matchConditions, so that a publisher costs no call:
+//
+//	!(request.userInfo.username in 'system:serviceaccount:tekton-pipelines:tekton-pipelines-controller'.split(' '))
+//
+//	!(has(request.options.fieldManager) && request.options.fieldManager == 'indelible-publisher'
+//	&& has(request.userInfo.extra) && 'authentication.kubernetes.io/pod-name' in request.userInfo.extra
+//	&& has(oldObject.status) && has(oldObject.status.podName)
+//	&& request.userInfo.extra['authentication.kubernetes.io/pod-name'] == [oldObject.status.podName]
+//	&& request.userInfo.username.startsWith('system:serviceaccount:' + request.namespace + ':'))
+//
 // # Trust
+//
+// Whoever reaches the webhook can send it a review of what never was. All are answered alike, and answers change nothing but
+// what an API server asked about. Events are sent only for callers that [Options].Authenticated knows to be API servers.
 //
 // The API server is trusted for who makes a request and for the stored object. Mutating admission sees a write before
 // the status subresource's strategy puts metadata and spec back, so a pod's attempt at these is seen, and denied,

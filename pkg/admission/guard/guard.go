@@ -41,10 +41,13 @@ type EventSink interface {
 type Options struct {
 	// Settings is called once a request.
 	Settings func() Settings
-	// Pods and Denials are needed by the guard only, Events by the carry-over only. Both can do without their events.
+	// Pods is needed by guard and report only, Denials by report, Events by the carry-over. Both can do without their events.
 	// Who is denied may be denied as often as he likes: Denials must have bounds of its own.
 	Pods            PodGetter
 	Events, Denials EventSink
+	// Authenticated reports whether a request, whose context that is, comes from an API server that has proved it. Events are sent
+	// for those only; nil means for none. What is answered is the same.
+	Authenticated func(context.Context) bool
 	// Metrics may be shared by both handlers; nil means unregistered ones.
 	Metrics *Metrics
 	Log     logr.Logger
@@ -58,6 +61,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Authenticated == nil {
+		o.Authenticated = func(context.Context) bool { return false }
 	}
 	return o
 }
@@ -103,7 +109,6 @@ func (g *guard) Handle(ctx context.Context, req admission.Request) admission.Res
 		g.Log.Info("Put stored results back into a write of the controller",
 			"namespace", req.Namespace, "taskrun", req.Name, "results", v.restored)
 	}
-	g.report(&req.AdmissionRequest, w, v)
 	return respond(g.Log, &req.AdmissionRequest, w, v)
 }
 

@@ -155,7 +155,8 @@ func newBench(t testing.TB) *bench {
 		},
 		Pods:   livePods(),
 		Events: &b.events, Denials: &b.denials,
-		Log: funcr.New(func(prefix, args string) { b.log.WriteString(prefix + " " + args + "\n") }, funcr.Options{}),
+		Authenticated: func(context.Context) bool { return true },
+		Log:           funcr.New(func(prefix, args string) { b.log.WriteString(prefix + " " + args + "\n") }, funcr.Options{}),
 	}
 	return b
 }
@@ -179,6 +180,14 @@ func request(user authenticationv1.UserInfo, stored, incoming string) admission.
 func (b *bench) guard(user authenticationv1.UserInfo, stored, incoming string) (admission.Response, string) {
 	b.t.Helper()
 	return b.complete(NewGuard(b.options), request(user, stored, incoming))
+}
+
+// report asks about a write that the guard is about to decide. Nothing of the answer changes anything.
+func (b *bench) report(req admission.Request) {
+	b.t.Helper()
+	if resp := NewReport(b.options).Handle(context.Background(), req); !resp.Allowed || resp.Patch != nil || resp.Warnings != nil {
+		b.t.Errorf("the report is answered %+v", resp)
+	}
 }
 
 func (b *bench) carryOver(user authenticationv1.UserInfo, stored, incoming string) (admission.Response, string) {
