@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/indelible-ci/indelible/pkg/admission"
+	"github.com/indelible-ci/indelible/pkg/admission/fit"
 	"github.com/indelible-ci/indelible/pkg/admission/guard"
 	"github.com/indelible-ci/indelible/pkg/admission/inject"
 	"github.com/indelible-ci/indelible/pkg/admission/protect"
@@ -45,11 +46,21 @@ func handlers(configured *config.Watcher, c *cluster, registry prometheus.Regist
 		Metrics: guard.NewMetrics(registry),
 		Log:     log.WithName("guard"),
 	}
+	fitting := fit.Options{
+		Settings: func() fit.Settings {
+			now := configured.Current()
+			return fit.Settings{Controllers: now.Controllers, Limits: now.Limits}
+		},
+		Events:  c.events.recorder,
+		Metrics: fit.NewMetrics(registry),
+		Log:     log.WithName("fit"),
+	}
 	return admission.Options{
 		Inject:         inject.New(injecting),
 		Guard:          guard.NewGuard(guarding),
 		GuardElsewhere: guard.NewGuardElsewhere(guarding),
 		CarryOver:      guard.NewCarryOver(guarding),
+		Fit:            fit.New(fitting),
 		Protect:        protect.New(protect.Options{Metrics: protect.NewMetrics(registry), Log: log.WithName("protect")}),
 		GetCertificate: source.GetCertificate,
 		Log:            log.WithName("admission"),

@@ -17,13 +17,14 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/indelible-ci/indelible/pkg/admission"
+	"github.com/indelible-ci/indelible/pkg/admission/fit"
 	"github.com/indelible-ci/indelible/pkg/admission/guard"
 	"github.com/indelible-ci/indelible/pkg/admission/inject"
 	"github.com/indelible-ci/indelible/pkg/admission/protect"
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// Whatever comes as an AdmissionReview, over HTTP and to any of the four handlers: none panics (a panic would be
+// Whatever comes as an AdmissionReview, over HTTP and to any of the five handlers: none panics (a panic would be
 // answered with status 500), and a review that apimachinery's own decoder reads is answered for its UID, by a denial, or by
 // an allowance whose patch makes of the object a JSON object again.
 func FuzzReview(f *testing.F) {
@@ -32,7 +33,7 @@ func FuzzReview(f *testing.F) {
 	}
 	server := newServer()
 	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, path := range []string{admission.InjectPath, admission.GuardPath, admission.CarryOverPath, admission.ProtectPath} {
+		for _, path := range []string{admission.InjectPath, admission.GuardPath, admission.CarryOverPath, admission.FitPath, admission.ProtectPath} {
 			check(t, path, body, post(server, path, body))
 		}
 	})
@@ -41,7 +42,7 @@ func FuzzReview(f *testing.F) {
 // The property is worth something only if some reviews are answered with a patch.
 func TestSomeReviewsAreAnsweredWithAPatch(t *testing.T) {
 	server := newServer()
-	for _, path := range []string{admission.InjectPath, admission.GuardPath, admission.CarryOverPath, admission.ProtectPath} {
+	for _, path := range []string{admission.InjectPath, admission.GuardPath, admission.CarryOverPath, admission.FitPath, admission.ProtectPath} {
 		patched := 0
 		for _, body := range reviews {
 			if answer := post(server, path, []byte(body)); bytes.Contains(answer.Body.Bytes(), []byte(`"patch":`)) {
@@ -101,6 +102,10 @@ func newServer() *http.Server {
 	return admission.NewServer(admission.Options{
 		Inject: inject.New(inject.Options{Log: logr.Discard(), Settings: func() inject.Settings {
 			return inject.Settings{Image: "publisher", Delivery: inject.DeliveryImageVolume, Timeout: 1, Limits: result.DefaultLimits()}
+		}}),
+		Fit: fit.New(fit.Options{Log: logr.Discard(), Settings: func() fit.Settings {
+			now := options.Settings()
+			return fit.Settings{Controllers: now.Controllers, Limits: now.Limits}
 		}}),
 		Guard: guard.NewGuard(options), CarryOver: guard.NewCarryOver(options), Protect: protect.New(protect.Options{Log: logr.Discard()}), Log: logr.Discard(),
 	})

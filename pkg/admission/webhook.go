@@ -1,5 +1,5 @@
 // Package admission is how API servers reach the webhooks: TLS, paths, deadlines, and how much is let in at a time.
-// What is decided is up to the handlers in inject, guard and protect.
+// What is decided is up to the handlers in inject, guard, fit and protect.
 //
 // A handler that breaks, or a request that is not let in, is answered by an HTTP error and not by a denial: it is then
 // the failure policy of the webhook configuration that decides. Ignore lets a Pod pass that could not be
@@ -27,12 +27,13 @@ const (
 	GuardPath          = "/guard"
 	GuardElsewherePath = "/guard-elsewhere" // namespaces that have not opted in
 	CarryOverPath      = "/carry-over"
+	FitPath            = "/fit"
 	ProtectPath        = "/protect"
 )
 
 // Options are what a server works with.
 type Options struct {
-	Inject, Guard, GuardElsewhere, CarryOver, Protect admission.Handler
+	Inject, Guard, GuardElsewhere, CarryOver, Fit, Protect admission.Handler
 	// GetCertificate returns the certificate to serve with.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// InFlight bounds the bodies of all requests let in at a time, in bytes; 0 means DefaultInFlight.
@@ -51,7 +52,7 @@ func NewServer(o Options) *http.Server {
 	paths := webhook.NewServer(webhook.Options{WebhookMux: mux})
 	gate := newGate(o.InFlight)
 	for path, handler := range map[string]admission.Handler{
-		InjectPath: o.Inject, GuardPath: o.Guard, GuardElsewherePath: o.GuardElsewhere, CarryOverPath: o.CarryOver, ProtectPath: o.Protect,
+		InjectPath: o.Inject, GuardPath: o.Guard, GuardElsewherePath: o.GuardElsewhere, CarryOverPath: o.CarryOver, FitPath: o.Fit, ProtectPath: o.Protect,
 	} {
 		paths.Register(path, gate.guarding(answering(handler, o.Log.WithValues("path", path))))
 	}

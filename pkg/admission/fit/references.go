@@ -1,0 +1,112 @@
+package fit
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// worthReferring is the length in bytes from which on a parameter's value is replaced by a reference to it.
+const worthReferring = 4096
+
+// A reference is a parameter's value and the text that Tekton replaces by it.
+type reference struct{ param, text, value string }
+
+// Rule "references": in the copy of the Task or Pipeline that a run's status has, a parameter's value becomes again the
+// reference that Tekton has put it in for: $(params.report) instead of a mebibyte. Nothing is lost by that. The value is in
+// spec.params, and Tekton (1.15) puts it in again whenever it reads the copy, because it does so at each reconcile:
+// applyParamsContextsResultsAndWorkspaces (pkg/reconciler/taskrun/taskrun.go), resources.ApplyParameters in reconcile
+// (pkg/reconciler/pipelinerun/pipelinerun.go). So a second attempt's pod is made of the same Task.
+//
+// A string is left as it is unless putting the values in again gives exactly that string; Tekton does that in one pass,
+// whatever a value itself contains (substitution.ApplyReplacements). So is a parameter inside an embedded Task that declares
+// one of the same name, which would hide it.
+func (o *object) refer(spec string) {
+	list := o.references(spec)
+	if len(list) == 0 {
+		return
+	}
+	for _, part := range []string{"steps", "sidecars", "stepTemplate"} {
+		o.referBelow(path{"status", spec, part}, list)
+	}
+	for _, part := range []string{"tasks", "finally"} {
+		for i := range o.list("status", spec, part) {
+			task := path{"status", spec, part, i}
+			visible := slices.DeleteFunc(slices.Clone(list), func(r reference) bool { return o.declares(task.then("taskSpec"), r.param) })
+			o.referBelow(task.then("taskSpec"), visible)
+			for _, field := range []string{"params", "matrix", "when"} {
+				o.referBelow(task.then(field), list)
+			}
+		}
+	}
+}
+
+func (o *object) referBelow(p path, list []reference) {
+	var there, back []string
+	for _, r := range list {
+		there, back = append(there, r.value, r.text), append(back, r.text, r.value)
+	}
+	toText, toValue := strings.NewReplacer(there...), strings.NewReplacer(back...)
+	o.eachText(p, func(p path, text string) {
+		if len(text) < worthReferring {
+			return
+		}
+		if short := toText.Replace(text); len(short) < len(text) && toValue.Replace(short) == text {
+			o.set(short, p)
+		}
+	})
+}
+
+// references are the run's parameters with long values, longest first: one value may be a part of another. Tekton's patterns
+// are those of getTaskParameters and paramsFromPipelineRun.
+func (o *object) references(spec string) []reference {
+	var list []reference
+	add := func(param, pattern, value string) {
+		if len(value) >= worthReferring {
+			list = append(list, reference{param: param, text: "$(" + pattern + ")", value: value})
+		}
+	}
+	given := make(map[string]bool)
+	addAll := func(name string, value any) {
+		pattern := "params." + name
+		if strings.Contains(name, ".") {
+			pattern = fmt.Sprintf("params[%q]", name)
+		}
+		switch v := value.(type) {
+		case string:
+			add(name, pattern, v)
+		case []any:
+			for i, element := range v {
+				text, _ := element.(string)
+				add(name, fmt.Sprintf("%s[%d]", pattern, i), text)
+			}
+		case map[string]any:
+			for key, element := range v {
+				text, _ := element.(string)
+				add(name, "params."+name+"."+key, text)
+			}
+		}
+	}
+	for i := range o.list("spec", "params") {
+		name := o.text("spec", "params", i, "name")
+		given[name] = true
+		addAll(name, o.at("spec", "params", i, "value"))
+	}
+	for i := range o.list("status", spec, "params") {
+		if name := o.text("status", spec, "params", i, "name"); !given[name] {
+			addAll(name, o.at("status", spec, "params", i, "default"))
+		}
+	}
+	slices.SortStableFunc(list, func(a, b reference) int { return len(b.value) - len(a.value) })
+	return list
+}
+
+// declares says whether a Task has a parameter of its own of that name.
+func (o *object) declares(task path, param string) bool {
+	for i := range o.list(task.then("params")...) {
+		if o.text(task.then("params", i, "name")...) == param {
+			return true
+		}
+	}
+	return false
+}
