@@ -11,6 +11,9 @@ import (
 // ReasonResultsTooLarge is the reason of the condition Succeeded, and of the event, of a PipelineRun whose results could not be stored.
 const ReasonResultsTooLarge = "PipelineResultsTooLarge"
 
+// resultsNotStored begins what is added to the condition's message.
+const resultsNotStored = "results not stored: "
+
 // Rule "pipelineresults": a PipelineRun that has ended but cannot be stored with all its results is stored without the largest
 // of them, as many as necessary, and as failed, because whoever waits for it must not take it for one that has its results. Its
 // condition names each result left out with its size, the limit, and ways out.
@@ -27,7 +30,7 @@ func (o *object) dropPipelineResults(stored []byte) (event string) {
 	if len(dropped) == 0 {
 		return ""
 	}
-	text := fmt.Sprintf("results not stored: the PipelineRun is %s as stored, with its results, but at most %s can be stored; left out: %s. %s",
+	text := fmt.Sprintf(resultsNotStored+"the PipelineRun is %s as stored, with its results, but at most %s can be stored; left out: %s. %s",
 		result.Size(was), result.Size(storable), strings.Join(dropped, ", "), wayOut)
 	condition := path{"status", "conditions", i}
 	if o.text(condition.then("status")...) == "True" {
@@ -35,7 +38,7 @@ func (o *object) dropPipelineResults(stored []byte) (event string) {
 		o.set(ReasonResultsTooLarge, condition.then("reason"))
 	}
 	o.set(joined(o.text(condition.then("message")...), text), condition.then("message"))
-	if strings.Contains(storedMessage(stored), text) {
+	if strings.Contains(storedMessage(stored), resultsNotStored) {
 		return ""
 	}
 	return text

@@ -7,6 +7,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
+// podNotStored begins what is added to the condition's message.
+const podNotStored = "the Pod could not be stored"
+
 // Rule "podcreation": where a TaskRun failed because its Pod was too large to be stored or sent, its condition says which
 // parameters are large and how often its Task uses them. Tekton says "etcdserver: request is too large" or "Request entity
 // too large: limit is 3145728", and of what it has no word (handlePodCreationError in Tekton 1.15, pkg/reconciler/taskrun/taskrun.go).
@@ -22,13 +25,10 @@ func (o *object) explainPodCreation(stored []byte) (event string) {
 	if !strings.Contains(message, "request is too large") && !strings.Contains(message, "equest entity too large") {
 		return ""
 	}
-	text := "the Pod could not be stored, because etcd takes at most " + result.Size(etcdLimit).String() +
+	text := podNotStored + ", because etcd takes at most " + result.Size(etcdLimit).String() +
 		" and scripts take four thirds of their size there" + largest(o.podParts()) + ". " + wayOut
-	if strings.Contains(message, text) {
-		return ""
-	}
 	o.set(joined(message, text), p)
-	if strings.Contains(storedMessage(stored), text) {
+	if strings.Contains(storedMessage(stored), podNotStored) {
 		return ""
 	}
 	return text

@@ -42,16 +42,19 @@ func (o *object) refer(spec string) {
 }
 
 func (o *object) referBelow(p path, list []reference) {
-	var there, back []string
+	var back []string
 	for _, r := range list {
-		there, back = append(there, r.value, r.text), append(back, r.text, r.value)
+		back = append(back, r.text, r.value)
 	}
-	toText, toValue := strings.NewReplacer(there...), strings.NewReplacer(back...)
+	toValues := strings.NewReplacer(back...)
 	o.eachText(p, func(p path, text string) {
-		if len(text) < worthReferring {
-			return
+		short := text
+		for _, r := range list { // not by a Replacer, whose time is quadratic for a value of one letter
+			if len(short) >= len(r.value) {
+				short = strings.ReplaceAll(short, r.value, r.text)
+			}
 		}
-		if short := toText.Replace(text); len(short) < len(text) && toValue.Replace(short) == text {
+		if short != text && toValues.Replace(short) == text {
 			o.set(short, p)
 		}
 	})
