@@ -2,17 +2,22 @@ package fit
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
+// tooLarge is what the API server says of an object over 1.5 MiB, 2 MiB and 3 MiB: etcd refuses it, its client does not send it, and
+// the API server does not read it.
+var tooLarge = []string{"request is too large", "trying to send message larger than max", "equest entity too large"}
+
 // podNotStored begins what is added to the condition's message.
 const podNotStored = "the Pod could not be stored"
 
 // Rule "podcreation": where a TaskRun failed because its Pod was too large to be stored or sent, its condition says which
-// parameters are large and how often its Task uses them. Tekton says "etcdserver: request is too large" or "Request entity
-// too large: limit is 3145728", and of what it has no word (handlePodCreationError in Tekton 1.15, pkg/reconciler/taskrun/taskrun.go).
+// parameters are large and how often its Task uses them. Tekton repeats what the API server has said, and of what it is that is large
+// it has no word (handlePodCreationError in Tekton 1.15, pkg/reconciler/taskrun/taskrun.go).
 //
 // It must be asked before the rules "references" and "embedded": it counts uses in the Task as it was put together.
 func (o *object) explainPodCreation(stored []byte) (event string) {
@@ -22,7 +27,7 @@ func (o *object) explainPodCreation(stored []byte) (event string) {
 	}
 	p := path{"status", "conditions", i, "message"}
 	message := o.text(p...)
-	if !strings.Contains(message, "request is too large") && !strings.Contains(message, "equest entity too large") {
+	if !slices.ContainsFunc(tooLarge, func(words string) bool { return strings.Contains(message, words) }) {
 		return ""
 	}
 	text := podNotStored + ", because etcd takes at most " + result.Size(etcdLimit).String() +

@@ -109,15 +109,33 @@ func TestPodCreation(t *testing.T) {
 	failed := func(message string) fields {
 		return consumer(large, large+large+large, fields{"conditions": condition("False", "PodCreationFailed", message)})
 	}
-	const tekton = `failed to create task run pod "run": etcdserver: request is too large. Maybe invalid TaskSpec`
-	a := ask(t, "TaskRun", failed(tekton), fields{})
-	for _, want := range []string{tekton, `largest: parameter "text", 600000 bytes (585.94 KiB), used 3 times`, "etcd takes at most 1572864 bytes (1.5 MiB)", wayOut} {
-		if len(a.events) != 1 || !strings.Contains(a.object["status"].(fields)["conditions"].(list)[0].(fields)["message"].(string), want) {
-			t.Errorf("events %q, condition %v; want %q", a.events, a.object["status"].(fields)["conditions"], want)
-		}
+	for _, reason := range []string{
+		"etcdserver: request is too large",
+		"rpc error: code = ResourceExhausted desc = trying to send message larger than max (2777038 vs. 2097152)",
+		"Request entity too large: limit is 3145728",
+	} {
+		t.Run(reason, func(t *testing.T) {
+			wantExplained(t, ask(t, "TaskRun", failed(`failed to create task run pod "run": `+reason+". Maybe invalid TaskSpec"), fields{}), reason)
+		})
 	}
+	t.Run("the event is sent once", func(t *testing.T) {
+		stored := fields{"status": fields{"conditions": condition("False", "PodCreationFailed", "etcdserver: request is too large; "+podNotStored)}}
+		if a := ask(t, "TaskRun", failed("etcdserver: request is too large"), stored); len(a.events) > 0 {
+			t.Errorf("events: %q", a.events)
+		}
+	})
 	t.Run("a Pod that failed otherwise keeps its message", func(t *testing.T) {
 		a := ask(t, "TaskRun", failed("admission webhook denied"), fields{})
 		wantStatus(t, a, fields{"conditions": condition("False", "PodCreationFailed", "admission webhook denied")})
 	})
+}
+
+func wantExplained(t *testing.T, a answer, tekton string) {
+	t.Helper()
+	message := a.object["status"].(fields)["conditions"].(list)[0].(fields)["message"].(string)
+	for _, want := range []string{tekton, `largest: parameter "text", 600000 bytes (585.94 KiB), used 3 times`, "etcd takes at most 1572864 bytes (1.5 MiB)", wayOut} {
+		if len(a.events) != 1 || !strings.Contains(message, want) {
+			t.Errorf("events %q, condition %q; want %q", a.events, message, want)
+		}
+	}
 }
