@@ -64,8 +64,10 @@ steps:
 		run:  "run", consumer: "run-consume",
 	},
 	"`script`, twice": {
-		yaml: func(n int) string { return consumer(n, strings.Replace(byScript, "script: |", "script: |\n    : '$(params.text)'", 1)) },
-		run:  "run", says: "run-consume", consumer: "run-consume",
+		yaml: func(n int) string {
+			return consumer(n, strings.Replace(byScript, "script: |", "script: |\n    : '$(params.text)'", 1))
+		},
+		run: "run", says: "run-consume", consumer: "run-consume",
 	},
 	"`script` of a Task that is tried again": {
 		yaml: func(n int) string {

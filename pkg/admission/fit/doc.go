@@ -11,6 +11,7 @@
 //   - pipelineresults.go: results of a Pipeline that cannot be stored together end their PipelineRun, with words.
 //   - creation.go: a run that could not be stored, or whose status could not, is refused when it is created, so that its
 //     PipelineRun ends, with words.
+//   - cancelled.go: a PipelineRun that pkg/oversize has cancelled says why.
 //   - podcreation.go: a Pod that could not be stored fails its TaskRun without saying what in it is large; that is added.
 //
 // Only what is too large is changed: a status that fits is stored as Tekton wrote it. Its webhook is asked only about
@@ -18,7 +19,8 @@
 //
 //	(request.operation == 'CREATE'
 //	|| request.userInfo.username == 'system:serviceaccount:tekton-pipelines:tekton-pipelines-controller')
-//	&& size('%s'.format([object])) > 100000
+//	&& (size('%s'.format([object])) > 100000
+//	|| object.metadata.?annotations[?'indelible.dev/too-large'].hasValue())
 //
 // The text has each string of the object, without JSON's escapes, and is counted in code points: an object over the limits
 // of this package has six times as many bytes at most. The failure policy is Ignore: without an answer it is as without this

@@ -141,6 +141,7 @@ func (o *object) fitTaskRun(limits result.Limits) {
 }
 
 func (o *object) fitPipelineRun(limits result.Limits, stored []byte) (event string) {
+	o.explainCancellation()
 	size := int(limits.Object)
 	if o.size <= size {
 		return ""
