@@ -114,3 +114,29 @@ func TestLargeParametersOfAPipelineRun(t *testing.T) {
 		}})
 	})
 }
+
+func TestCancelled(t *testing.T) {
+	const why = `too large for Tekton to write: its status would be about 4 MB`
+	cancelled := func(status, message string) fields {
+		return fields{"spec": fields{"status": "Cancelled"}, "status": fields{"conditions": condition(status, "Cancelled", message)}}
+	}
+	annotated := func(run fields, words string) answer {
+		req := requestOf(t, "PipelineRun", run, fields{})
+		run["metadata"].(fields)["annotations"] = fields{"indelible.dev/too-large": words}
+		req.Object.Raw = marshal(t, run)
+		return askAbout(t, req)
+	}
+	t.Run("the reason is added to the condition", func(t *testing.T) {
+		a := annotated(cancelled("False", "was cancelled"), why)
+		wantStatus(t, a, fields{"conditions": condition("False", "Cancelled", "was cancelled; "+why)})
+	})
+	t.Run("once", func(t *testing.T) {
+		wantUnchanged(t, annotated(cancelled("False", "was cancelled; "+why), why))
+	})
+	t.Run("not while it goes on", func(t *testing.T) {
+		wantUnchanged(t, annotated(cancelled("Unknown", "Running"), why))
+	})
+	t.Run("not if it is longer than a reason is", func(t *testing.T) {
+		wantUnchanged(t, annotated(cancelled("False", "was cancelled"), text("w", 3000)))
+	})
+}

@@ -45,6 +45,11 @@ type answer struct {
 // ask asks about a write: of a status, or, without a stored object, a creation. Kinds are TaskRun and PipelineRun.
 func ask(t *testing.T, kind string, object, stored fields) answer {
 	t.Helper()
+	return askAbout(t, requestOf(t, kind, object, stored))
+}
+
+func requestOf(t *testing.T, kind string, object, stored fields) admission.Request {
+	t.Helper()
 	object["apiVersion"], object["kind"] = "tekton.dev/v1", kind
 	object["metadata"] = fields{"namespace": "team", "name": "run", "uid": "run-uid"}
 	req := admission.Request{AdmissionRequest: admissionv1.AdmissionRequest{
@@ -57,7 +62,7 @@ func ask(t *testing.T, kind string, object, stored fields) answer {
 	if stored != nil {
 		req.Operation, req.SubResource, req.OldObject.Raw = admissionv1.Update, "status", marshal(t, stored)
 	}
-	return askAbout(t, req)
+	return req
 }
 
 func askAbout(t *testing.T, req admission.Request) answer {
