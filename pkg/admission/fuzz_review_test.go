@@ -73,6 +73,8 @@ var reviews = []string{
 	review(status + `"object":{"status":{"results":[{"name":"a","value":"v"}]}},` + stored),
 	review(status + `"object":null,"oldObject":null`), review(status + `"object":5,"oldObject":"x"`), review(status + `"object":{"status":{"steps":[{"name":"s"}]}},"oldObject":{}`),
 	review(status + `"dryRun":true,"userInfo":{"username":"ada"},"object":{"status":{}},"oldObject":{"status":{"results":[{"name":"a"}]}}`),
+	review(`"operation":"UPDATE","subResource":"status","resource":{"group":"tekton.dev","version":"v1","resource":"pipelineruns"},` + controller +
+		`"object":{"metadata":{"annotations":{"indelible.dev/too-large":"why"}},"status":{"conditions":[{"type":"Succeeded","status":"False"}],"results":[{"name":"a"}]}},"oldObject":null`),
 	review(status + controller + `"object":{"status":{"steps":[{"name":"s"}]}},"oldObject":{"status":{"results":[{"name":"a"}],"steps":[{"name":"s","results":[{"name":"b","value":"w"}]}]}}`),
 }
 
