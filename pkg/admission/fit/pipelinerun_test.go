@@ -87,30 +87,31 @@ func TestPipelineResults(t *testing.T) {
 func TestLargeParametersOfAPipelineRun(t *testing.T) {
 	large, other := text("p", 700_000), text("q", 5_000)
 	params := list{fields{"name": "big", "value": large}, fields{"name": "list", "value": list{"short", other}}, fields{"name": "dotted.name", "value": fields{"key": text("r", 4096)}}}
-	declaring := fields{"params": list{fields{"name": "big"}}, "steps": list{fields{"script": "echo " + large}}}
+	inside := fields{"steps": list{fields{"script": "echo " + large}}}
+	overriding := list{fields{"name": "big", "value": "another"}}
 	task := func(param, script string) fields {
 		return fields{"params": list{fields{"name": "in", "value": param}}, "taskSpec": fields{"steps": list{fields{"script": script}}}}
 	}
 	t.Run("values become the references they were put in for", func(t *testing.T) {
 		a := ask(t, "PipelineRun", fields{"spec": fields{"params": params, "pipelineRef": fields{"name": "p"}}, "status": fields{"pipelineSpec": fields{
 			"tasks":   list{task(large, "echo "+large+" "+other), task(text("r", 4096), "echo")},
-			"finally": list{fields{"when": list{fields{"input": large}}, "taskSpec": declaring}},
+			"finally": list{fields{"when": list{fields{"input": large}}, "params": overriding, "taskSpec": inside}},
 		}}}, fields{})
 		wantStatus(t, a, fields{"pipelineSpec": fields{
 			"tasks":   list{task("$(params.big)", "echo $(params.big) $(params.list[1])"), task("$(params.dotted.name.key)", "echo")},
-			"finally": list{fields{"when": list{fields{"input": "$(params.big)"}}, "taskSpec": declaring}},
+			"finally": list{fields{"when": list{fields{"input": "$(params.big)"}}, "params": overriding, "taskSpec": inside}},
 		}})
 	})
 	t.Run("what an embedded Pipeline's copy still has is shortened", func(t *testing.T) {
 		a := ask(t, "PipelineRun", fields{"spec": fields{"params": params, "pipelineSpec": fields{}}, "status": fields{"pipelineSpec": fields{
-			"tasks": list{fields{"taskSpec": declaring}},
+			"tasks": list{fields{"params": overriding, "taskSpec": inside}},
 		}}}, fields{})
 		wantUnchanged(t, a) // one copy fits
 		a = ask(t, "PipelineRun", fields{"spec": fields{"params": params, "pipelineSpec": fields{}}, "status": fields{"pipelineSpec": fields{
-			"tasks": list{fields{"taskSpec": fields{"params": list{fields{"name": "big"}}, "steps": list{fields{"script": large + large}}}}},
+			"tasks": list{fields{"params": overriding, "taskSpec": fields{"steps": list{fields{"script": large + large}}}}},
 		}}}, fields{})
 		wantStatus(t, a, fields{"pipelineSpec": fields{
-			"tasks": list{fields{"taskSpec": fields{"params": list{fields{"name": "big"}}, "steps": list{fields{"script": shortenedText(large + large)}}}}},
+			"tasks": list{fields{"params": overriding, "taskSpec": fields{"steps": list{fields{"script": shortenedText(large + large)}}}}},
 		}})
 	})
 }

@@ -2,6 +2,7 @@ package fit
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -9,8 +10,12 @@ import (
 // worthReferring is the length in bytes from which on a parameter's value is replaced by a reference to it.
 const worthReferring = 4096
 
-// A reference is a parameter's value and the text that Tekton replaces by it.
-type reference struct{ param, text, value string }
+// A reference is a value of a parameter, or of an element or key of it, and the text that Tekton replaces by it.
+type reference struct {
+	param, text, value string
+	// whole is the value of the parameter.
+	whole any
+}
 
 // Rule "references": in the copy of the Task or Pipeline that a run's status has, a parameter's value becomes again the
 // reference that Tekton has put it in for: $(params.report) instead of a mebibyte. Nothing is lost by that. The value is in
@@ -19,8 +24,9 @@ type reference struct{ param, text, value string }
 // (pkg/reconciler/pipelinerun/pipelinerun.go). So a second attempt's pod is made of the same Task.
 //
 // A string is left as it is unless putting the values in again gives exactly that string; Tekton does that in one pass,
-// whatever a value itself contains (substitution.ApplyReplacements). So is a parameter inside an embedded Task that declares
-// one of the same name, which would hide it.
+// whatever a value itself contains (substitution.ApplyReplacements). In a Task embedded in a Pipeline, Tekton puts in for a name what
+// its PipelineTask gives for it, if it does (propagateParams in pkg/reconciler/pipelinerun/resources/apply.go): a parameter that
+// is given another value there is left alone inside.
 func (o *object) refer(spec string) {
 	list := o.references(spec)
 	if len(list) == 0 {
@@ -32,7 +38,7 @@ func (o *object) refer(spec string) {
 	for _, part := range []string{"tasks", "finally"} {
 		for i := range o.list("status", spec, part) {
 			task := path{"status", spec, part, i}
-			visible := slices.DeleteFunc(slices.Clone(list), func(r reference) bool { return o.declares(task.then("taskSpec"), r.param) })
+			visible := slices.DeleteFunc(slices.Clone(list), func(r reference) bool { return o.overrides(task, r) })
 			o.referBelow(task.then("taskSpec"), visible)
 			for _, field := range []string{"params", "matrix", "when"} {
 				o.referBelow(task.then(field), list)
@@ -64,29 +70,29 @@ func (o *object) referBelow(p path, list []reference) {
 // are those of getTaskParameters and paramsFromPipelineRun.
 func (o *object) references(spec string) []reference {
 	var list []reference
-	add := func(param, pattern, value string) {
-		if len(value) >= worthReferring {
-			list = append(list, reference{param: param, text: "$(" + pattern + ")", value: value})
-		}
-	}
 	given := make(map[string]bool)
 	addAll := func(name string, value any) {
+		add := func(pattern, text string) {
+			if len(text) >= worthReferring {
+				list = append(list, reference{param: name, text: "$(" + pattern + ")", value: text, whole: value})
+			}
+		}
 		pattern := "params." + name
 		if strings.Contains(name, ".") {
 			pattern = fmt.Sprintf("params[%q]", name)
 		}
 		switch v := value.(type) {
 		case string:
-			add(name, pattern, v)
+			add(pattern, v)
 		case []any:
 			for i, element := range v {
 				text, _ := element.(string)
-				add(name, fmt.Sprintf("%s[%d]", pattern, i), text)
+				add(fmt.Sprintf("%s[%d]", pattern, i), text)
 			}
 		case map[string]any:
 			for key, element := range v {
 				text, _ := element.(string)
-				add(name, "params."+name+"."+key, text)
+				add("params."+name+"."+key, text)
 			}
 		}
 	}
@@ -104,10 +110,10 @@ func (o *object) references(spec string) []reference {
 	return list
 }
 
-// declares says whether a Task has a parameter of its own of that name.
-func (o *object) declares(task path, param string) bool {
+// overrides says whether a PipelineTask gives a parameter of that name another value.
+func (o *object) overrides(task path, r reference) bool {
 	for i := range o.list(task.then("params")...) {
-		if o.text(task.then("params", i, "name")...) == param {
+		if o.text(task.then("params", i, "name")...) == r.param && !reflect.DeepEqual(o.at(task.then("params", i, "value")...), r.whole) {
 			return true
 		}
 	}
