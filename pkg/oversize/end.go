@@ -17,6 +17,10 @@ import (
 // ReasonTooLarge is the reason of the event about a run that was cancelled.
 const ReasonTooLarge = "RunTooLarge"
 
+// uses is how often a Task is believed to use what is in its TaskRun's spec: a TaskRun of less than that part of what can be sent is
+// left alone.
+const uses = 8
+
 // resources by kind.
 var resources = map[string]schema.GroupVersionResource{
 	"TaskRun":     {Group: "tekton.dev", Version: "v1", Resource: "taskruns"},
@@ -72,12 +76,10 @@ func cancellation(kind, uid, text string) map[string]any {
 // wordsFor returns "" for a run that is not too large.
 func (o Options) wordsFor(ctx context.Context, s subject, r run) (string, error) {
 	if s.kind == "TaskRun" {
-		b := bodyOf(r)
-		if b.size*4 < likely { // the body has the value once in the spec and once for each use: with three uses, a quarter
+		if r.size < sendable/uses {
 			return "", nil
 		}
-		b.size = max(b.size, sendable)
-		return words([]body{b}), nil
+		return bodyOf(r).words(), nil
 	}
 	list, err := o.Runs.Resource(resources["TaskRun"]).Namespace(s.namespace).List(ctx, metav1.ListOptions{LabelSelector: "tekton.dev/pipelineRun=" + s.name})
 	if err != nil {

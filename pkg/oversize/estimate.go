@@ -77,11 +77,24 @@ type use struct {
 	size int
 }
 
-// A body is what the controller would send.
+// A body is what the controller would send. A size of 0 is one that only the controller knows.
 type body struct {
 	what string
 	size int
 	uses []use
+}
+
+// A value is how large a result is: as JSON, and as it was written.
+type value struct{ encoded, written int }
+
+func (v *value) add(raw json.RawMessage) {
+	v.encoded += len(raw)
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		v.written += len(text)
+	} else {
+		v.written += len(raw)
+	}
 }
 
 // reference finds where a Pipeline uses a result of a task.
@@ -90,12 +103,16 @@ var reference = regexp.MustCompile(`\$\(tasks\.([^.)]+)\.results\.([^.)\[]+)`)
 // bodiesOf estimates what the controller sends of a PipelineRun: its status, which has a copy of a result for each when expression and
 // each result of the Pipeline that uses it, and each TaskRun that is not created yet, whose parameters have copies, too.
 func bodiesOf(pipelineRun run, children []run) []body {
-	sizes, created := make(map[string]int), make(map[string]bool)
+	sizes, created := make(map[string]*value), make(map[string]bool)
 	for _, child := range children {
 		task := child.Metadata.Labels["tekton.dev/pipelineTask"]
 		created[task] = true
 		for _, r := range child.Status.Results {
-			sizes[task+"."+r.Name] += len(r.Value) // of a matrix, of all together
+			name := task + "." + r.Name
+			if sizes[name] == nil {
+				sizes[name] = &value{}
+			}
+			sizes[name].add(r.Value) // of a matrix, of all together
 		}
 	}
 	spec := pipelineRun.Status.PipelineSpec
@@ -118,45 +135,56 @@ func bodiesOf(pipelineRun run, children []run) []body {
 }
 
 // add counts the copies of each result that a text uses.
-func (b *body) add(sizes map[string]int, text []byte) {
+func (b *body) add(sizes map[string]*value, text []byte) {
 	counts := make(map[string]int)
 	for _, m := range reference.FindAllSubmatch(text, -1) {
 		counts[string(m[1])+"."+string(m[2])]++
 	}
 	for name, n := range counts {
-		if sizes[name] == 0 {
+		v := sizes[name]
+		if v == nil {
 			continue
 		}
 		task, result, _ := strings.Cut(name, ".")
-		b.size += n * sizes[name]
-		b.uses = append(b.uses, use{what: fmt.Sprintf("result %.100q of task %.100q, %s, %d times", result, task, sizeOf(sizes[name]), n), size: n * sizes[name]})
+		b.size += n * v.encoded
+		b.uses = append(b.uses, use{what: fmt.Sprintf("result %.100q of task %.100q, %s, used %d times", result, task, sizeOf(v.written), n), size: n * v.encoded})
 	}
 	slices.SortFunc(b.uses, func(a, b use) int { return b.size - a.size })
 }
 
 func sizeOf(n int) string { return result.Size(n).String() }
 
-// words say what is too large, how large, the limit, and ways out; "" if the bodies are not that large.
+// words say what is too large, how large, the limit, and ways out.
+func (b body) words() string {
+	how := "would be about " + sizeOf(b.size) + ", but the API server accepts at most " + sizeOf(sendable)
+	if b.size == 0 {
+		how = "is over the " + sizeOf(sendable) + " that the API server accepts"
+	}
+	var uses []string
+	for _, u := range b.uses[:min(len(b.uses), 3)] {
+		uses = append(uses, u.what)
+	}
+	return fmt.Sprintf("too large for Tekton to write: %s %s; it has %s. "+
+		"Write smaller results, or keep large content in a workspace or an artifact store and pass on its address", b.what, how, strings.Join(uses, "; "))
+}
+
+// words are those about the largest body, "" if that is not too large.
 func words(bodies []body) string {
 	largest := slices.MaxFunc(bodies, func(a, b body) int { return a.size - b.size })
 	if largest.size < likely {
 		return ""
 	}
-	var uses []string
-	for _, u := range largest.uses[:min(len(largest.uses), 3)] {
-		uses = append(uses, u.what)
-	}
-	return fmt.Sprintf("too large for Tekton to write: %s would be about %s, but the API server accepts at most %s; it has %s. "+
-		"Write smaller results, or keep large content in a workspace or an artifact store and pass on its address",
-		largest.what, sizeOf(largest.size), sizeOf(sendable), strings.Join(uses, "; "))
+	return largest.words()
 }
 
-// bodyOf is what the controller sends of a TaskRun: its parameters are in its spec, and again in its Task for each use. How often that is
-// only the controller knows.
+// bodyOf is what the controller sends of a TaskRun: its parameters are in its spec, again in its Task for each use, and once more for
+// each use in what an attempt leaves behind. How often that is only the controller knows.
 func bodyOf(taskRun run) body {
-	b := body{what: "the TaskRun with its Task's parameters put in", size: taskRun.size}
+	b := body{what: "the TaskRun, with parameters put into its Task,"}
 	for _, p := range taskRun.Spec.Params {
-		b.uses = append(b.uses, use{what: fmt.Sprintf("parameter %.100q, %s", p.Name, sizeOf(len(p.Value))), size: len(p.Value)})
+		var v value
+		v.add(p.Value)
+		b.uses = append(b.uses, use{what: fmt.Sprintf("parameter %.100q, %s", p.Name, sizeOf(v.written)), size: v.encoded})
 	}
 	slices.SortFunc(b.uses, func(a, b use) int { return b.size - a.size })
 	return b

@@ -60,11 +60,11 @@ func TestEnd(t *testing.T) {
 	}{
 		"end a PipelineRun whose when expressions have too many copies": {
 			"PipelineRun", pipelineRun("", fourWhens), 1_000_000,
-			[]string{`its status would be about 400`, `result "text" of task "scan", 1000002 bytes (976.56 KiB), 4 times`, `accepts at most 3145728 bytes (3 MiB)`},
+			[]string{`its status would be about 400`, `result "text" of task "scan", 1000000 bytes (976.56 KiB), used 4 times`, `accepts at most 3145728 bytes (3 MiB)`},
 		},
 		"end one whose results are too large together": {
 			"PipelineRun", pipelineRun("", `"tasks":[{"name":"scan"},{"name":"test"}],"results":[{"value":"`+ref+`"},{"value":"$(tasks.test.results.text)"}]`), 1_600_000,
-			[]string{`its status would be about 320`, `result "text" of task "test", 1600002 bytes (1.53 MiB), 1 times`},
+			[]string{`its status would be about 320`, `result "text" of task "test", 1600000 bytes (1.53 MiB), used 1 times`},
 		},
 		"end one that cannot create a TaskRun": {
 			"PipelineRun", pipelineRun("", `"tasks":[{"name":"scan"},{"name":"test"},{"name":"use","params":[{"value":"`+ref+`"},{"value":"$(tasks.test.results.text[*])"}]}]`), 1_600_000,
@@ -72,7 +72,7 @@ func TestEnd(t *testing.T) {
 		},
 		"end a TaskRun with a large parameter": {
 			"TaskRun", `{"spec":{"params":[{"name":"text","value":"` + strings.Repeat("v", 1_000_000) + `"}]}}`, 0,
-			[]string{`parameter "text", 1000002 bytes (976.56 KiB)`},
+			[]string{`is over the 3145728 bytes (3 MiB) that the API server accepts; it has parameter "text", 1000000 bytes (976.56 KiB)`},
 		},
 		"leave alone a PipelineRun that is not that large, whatever an event says": {"PipelineRun", pipelineRun("", fourWhens), 500_000, nil},
 		"leave alone a small TaskRun":          {"TaskRun", `{"spec":{"params":[{"name":"text","value":"v"}]}}`, 0, nil},

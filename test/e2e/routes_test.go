@@ -71,10 +71,10 @@ steps:
 	},
 	"`script` of a Task that is tried again": {
 		yaml: func(n int) string {
-			retried := strings.Replace(consumer(n, byScript+"\n    test '$(context.task.retry-count)' = 1"), "- name: consume", "- name: consume\n      retries: 1", 1)
-			return retried
+			failing := byScript + "\n    test '$(context.task.retry-count)' = 1"
+			return strings.Replace(consumer(n, failing), "- name: consume", "- name: consume\n      retries: 1", 1)
 		},
-		run: "run", consumer: "run-consume",
+		run: "run", says: "run-consume", consumer: "run-consume",
 	},
 	"`script` of an embedded Task, `$(tasks.produce.results.text)`": {
 		yaml: func(n int) string {
