@@ -47,18 +47,49 @@ func (o Options) end(ctx context.Context, s subject) error {
 		o.Log.Info("An event says that a run is too large, but it does not look like that", "run", s.String())
 		return nil
 	}
-	patch, err := json.Marshal(cancellation(s.kind, r.Metadata.UID, text))
-	if err != nil {
-		return fmt.Errorf("encode a patch: %w", err)
+	if err := o.cancel(ctx, s, r, text); err != nil {
+		return err
 	}
-	_, err = o.Runs.Resource(resources[s.kind]).Namespace(s.namespace).Patch(ctx, s.name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "indelible-archiver"})
-	if err != nil {
-		return fmt.Errorf("cancel %s: %w", s, err)
+	if s.kind == "PipelineRun" {
+		if err := o.cancelChildren(ctx, s); err != nil {
+			return err
+		}
 	}
 	o.Log.Info("Cancelled a run that is too large for Tekton to write", "run", s.String(), "reason", text)
 	o.Events.Event(&corev1.ObjectReference{
 		APIVersion: "tekton.dev/v1", Kind: s.kind, Namespace: s.namespace, Name: s.name, UID: types.UID(r.Metadata.UID),
 	}, corev1.EventTypeWarning, ReasonTooLarge, text)
+	return nil
+}
+
+// cancelChildren cancels the TaskRuns of a PipelineRun. Tekton cancels those that the PipelineRun's status names (cancelPipelineRun), and it
+// could not store that there are any.
+func (o Options) cancelChildren(ctx context.Context, s subject) error {
+	children, err := o.children(ctx, s)
+	if err != nil {
+		return err
+	}
+	for _, child := range children {
+		if child.over() {
+			continue
+		}
+		of := subject{"TaskRun", s.namespace, child.Metadata.Name}
+		if err := o.cancel(ctx, of, child, fmt.Sprintf("its PipelineRun %q was too large for Tekton to write", s.name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o Options) cancel(ctx context.Context, s subject, r run, text string) error {
+	patch, err := json.Marshal(cancellation(s.kind, r.Metadata.UID, text))
+	if err != nil {
+		return fmt.Errorf("encode a patch: %w", err)
+	}
+	_, err = o.Runs.Resource(resources[s.kind]).Namespace(s.namespace).Patch(ctx, s.name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "indelible-archiver"})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("cancel %s: %w", s, err)
+	}
 	return nil
 }
 
@@ -81,23 +112,31 @@ func (o Options) wordsFor(ctx context.Context, s subject, r run) (string, error)
 		}
 		return bodyOf(r).words(), nil
 	}
+	children, err := o.children(ctx, s)
+	if err != nil {
+		return "", err
+	}
+	return words(bodiesOf(r, children)), nil
+}
+
+// children are the TaskRuns of a PipelineRun.
+func (o Options) children(ctx context.Context, s subject) (children []run, err error) {
 	list, err := o.Runs.Resource(resources["TaskRun"]).Namespace(s.namespace).List(ctx, metav1.ListOptions{LabelSelector: "tekton.dev/pipelineRun=" + s.name})
 	if err != nil {
-		return "", fmt.Errorf("list the TaskRuns of %s: %w", s, err)
+		return nil, fmt.Errorf("list the TaskRuns of %s: %w", s, err)
 	}
-	var children []run
 	for i := range list.Items {
 		raw, err := list.Items[i].MarshalJSON()
 		if err != nil {
-			return "", fmt.Errorf("encode a TaskRun: %w", err)
+			return nil, fmt.Errorf("encode a TaskRun: %w", err)
 		}
 		child, err := decode(raw)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		children = append(children, child)
 	}
-	return words(bodiesOf(r, children)), nil
+	return children, nil
 }
 
 func (o Options) get(ctx context.Context, s subject) (run, error) {

@@ -117,6 +117,27 @@ func TestEnd(t *testing.T) {
 	}
 }
 
+// Tekton cannot cancel what the PipelineRun's status does not name.
+func TestChildrenAreCancelled(t *testing.T) {
+	run := object(t, "PipelineRun", "run", `{"status":{"pipelineSpec":{"tasks":[{"name":"scan"},`+strings.Repeat(when("a")+",", 3)+when("a")+`]}}}`)
+	done := child(t, "scan", 1_000_000)
+	_ = unstructured.SetNestedSlice(done.Object, []any{map[string]any{"type": "Succeeded", "status": "True"}}, "status", "conditions")
+	client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), listKinds, run, done, child(t, "a", 0))
+	o := Options{Runs: client, Events: record.NewFakeRecorder(10), Log: logr.Discard()}
+	if err := o.end(context.Background(), subject{"PipelineRun", "team", "run"}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"run-a": "TaskRunCancelled", "run-scan": ""} {
+		tr, err := client.Resource(resources["TaskRun"]).Namespace("team").Get(context.Background(), name, getOptions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _, _ := unstructured.NestedString(tr.Object, "spec", "status"); got != want {
+			t.Errorf("%s: spec.status is %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestSubjects(t *testing.T) {
 	event := func(change func(*corev1.Event)) *corev1.Event {
 		e := &corev1.Event{
