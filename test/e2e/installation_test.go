@@ -72,9 +72,9 @@ spec:
 	}
 }
 
-var guardCallSample = regexp.MustCompile(`(?m)^apiserver_admission_webhook_request_total\{[^}]*name="(?:guard|carry-over)\.indelible\.dev"[^}]*\} ([0-9.e+]+)$`)
+var guardCallSample = regexp.MustCompile(`(?m)^apiserver_admission_webhook_request_total\{[^}]*name="(?:guard|carry-over|fit)\.indelible\.dev"[^}]*\} ([0-9.e+]+)$`)
 
-// guardCalls is how often the API server has called the guard or the carry-over webhook.
+// guardCalls is how often the API server has called the guard, the carry-over or fit.
 func guardCalls(p *place) int {
 	p.t.Helper()
 	return apiServerCount(p, guardCallSample)
