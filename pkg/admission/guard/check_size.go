@@ -79,8 +79,8 @@ func escapes(m merged, total int64) string {
 	if stored-total < total/10 {
 		return ""
 	}
-	return fmt.Sprintf("; results of %s are stored as %s, because JSON writes each <, > and & and most control characters as six bytes, "+
-		"and quotes, backslashes and line ends as two", result.Size(total), result.Size(stored))
+	return fmt.Sprintf("; results of %d bytes take %s as stored: JSON writes <, >, & and control characters as six bytes, quotes and line ends as two",
+		total, result.Size(stored))
 }
 
 // lists are the results of the TaskRun and of each step.
