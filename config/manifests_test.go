@@ -96,6 +96,7 @@ func TestWebhooks(t *testing.T) {
 		"guard.indelible.dev":           {admission.GuardPath, admissionv1.Fail, admissionv1.SideEffectClassNone},
 		"guard-elsewhere.indelible.dev": {admission.GuardElsewherePath, admissionv1.Fail, admissionv1.SideEffectClassNone},
 		"carry-over.indelible.dev":      {admission.CarryOverPath, admissionv1.Ignore, admissionv1.SideEffectClassNoneOnDryRun},
+		"fit.indelible.dev":             {admission.FitPath, admissionv1.Ignore, admissionv1.SideEffectClassNoneOnDryRun},
 		"protect.indelible.dev":         {admission.ProtectPath, admissionv1.Ignore, admissionv1.SideEffectClassNone},
 	}
 	installed := webhooks(t)

@@ -176,6 +176,11 @@ func (r *replica) work(ctx context.Context) error {
 	if served, err := r.kube.Discovery().ServerVersion(); err == nil {
 		r.kubernetes = served.GitVersion
 	}
+	ending, err := r.endOversize(ctx)
+	if err != nil {
+		return err
+	}
+	defer ending()
 	for ctx.Err() == nil {
 		with := r.configured.Current().Archive
 		current, stop := context.WithCancel(ctx)

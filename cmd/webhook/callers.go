@@ -11,7 +11,7 @@ import (
 
 // keyedPaths are those of the webhooks that get a key: all whose failure policy is Ignore.
 func keyedPaths() []string {
-	return []string{admission.InjectPath, admission.CarryOverPath, admission.ReportPath, admission.ProtectPath}
+	return []string{admission.InjectPath, admission.CarryOverPath, admission.ReportPath, admission.FitPath, admission.ProtectPath}
 }
 
 // newCallers is how API servers are known: by what the command line says, and by keys if the webhook keeps its own certificates.

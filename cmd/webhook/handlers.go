@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/indelible-ci/indelible/pkg/admission"
+	"github.com/indelible-ci/indelible/pkg/admission/fit"
 	"github.com/indelible-ci/indelible/pkg/admission/guard"
 	"github.com/indelible-ci/indelible/pkg/admission/inject"
 	"github.com/indelible-ci/indelible/pkg/admission/protect"
@@ -48,12 +49,23 @@ func handlers(configured *config.Watcher, c *cluster, registry prometheus.Regist
 		Metrics:       guard.NewMetrics(registry),
 		Log:           log.WithName("guard"),
 	}
+	fitting := fit.Options{
+		Settings: func() fit.Settings {
+			now := configured.Current()
+			return fit.Settings{Controllers: now.Controllers, Limits: now.Limits}
+		},
+		Events:        c.events.recorder,
+		Authenticated: admission.Authenticated,
+		Metrics:       fit.NewMetrics(registry),
+		Log:           log.WithName("fit"),
+	}
 	return admission.Options{
 		Inject:         inject.New(injecting),
 		Guard:          guard.NewGuard(guarding),
 		GuardElsewhere: guard.NewGuardElsewhere(guarding),
 		CarryOver:      guard.NewCarryOver(guarding),
 		Report:         guard.NewReport(guarding),
+		Fit:            fit.New(fitting),
 		Protect:        protect.New(protect.Options{Metrics: protect.NewMetrics(registry), Log: log.WithName("protect")}),
 		Callers:        callers,
 		GetCertificate: source.GetCertificate,

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/indelible-ci/indelible/certs"
+	"github.com/indelible-ci/indelible/pkg/admission/fit"
 	"github.com/indelible-ci/indelible/pkg/admission/guard"
 	"github.com/indelible-ci/indelible/pkg/admission/inject"
 	"github.com/indelible-ci/indelible/pkg/admission/protect"
@@ -50,6 +51,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	config.NewMetrics(n)
 	inject.NewMetrics(n)
 	guard.NewMetrics(n)
+	fit.NewMetrics(n)
 	protect.NewMetrics(n)
 	selfcheck.NewMetrics(n)
 	archiver.NewMetrics(n)

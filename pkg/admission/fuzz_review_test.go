@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/indelible-ci/indelible/pkg/admission"
+	"github.com/indelible-ci/indelible/pkg/admission/fit"
 	"github.com/indelible-ci/indelible/pkg/admission/guard"
 	"github.com/indelible-ci/indelible/pkg/admission/inject"
 	"github.com/indelible-ci/indelible/pkg/admission/protect"
@@ -55,7 +56,7 @@ func TestSomeReviewsAreAnsweredWithAPatch(t *testing.T) {
 }
 
 // paths are those that answer with patches; /report does the same as /guard, and answers nothing.
-var paths = []string{admission.InjectPath, admission.GuardPath, admission.CarryOverPath, admission.ProtectPath}
+var paths = []string{admission.InjectPath, admission.GuardPath, admission.CarryOverPath, admission.FitPath, admission.ProtectPath}
 
 func post(server *http.Server, path string, body []byte) *httptest.ResponseRecorder {
 	request := httptest.NewRequest(http.MethodPost, path+"?timeout=10s", bytes.NewReader(body))
@@ -75,6 +76,8 @@ var reviews = []string{
 	review(status + `"object":{"status":{"results":[{"name":"a","value":"v"}]}},` + stored),
 	review(status + `"object":null,"oldObject":null`), review(status + `"object":5,"oldObject":"x"`), review(status + `"object":{"status":{"steps":[{"name":"s"}]}},"oldObject":{}`),
 	review(status + `"dryRun":true,"userInfo":{"username":"ada"},"object":{"status":{}},"oldObject":{"status":{"results":[{"name":"a"}]}}`),
+	review(`"operation":"UPDATE","subResource":"status","resource":{"group":"tekton.dev","version":"v1","resource":"pipelineruns"},` + controller +
+		`"object":{"metadata":{"annotations":{"indelible.dev/too-large":"why"}},"status":{"conditions":[{"type":"Succeeded","status":"False"}],"results":[{"name":"a"}]}},"oldObject":null`),
 	review(status + controller + `"object":{"status":{"steps":[{"name":"s"}]}},"oldObject":{"status":{"results":[{"name":"a"}],"steps":[{"name":"s","results":[{"name":"b","value":"w"}]}]}}`),
 }
 
@@ -104,6 +107,10 @@ func newServer() *http.Server {
 	return admission.NewServer(admission.Options{
 		Inject: inject.New(inject.Options{Log: logr.Discard(), Settings: func() inject.Settings {
 			return inject.Settings{Image: "publisher", Delivery: inject.DeliveryImageVolume, Timeout: 1, Limits: result.DefaultLimits()}
+		}}),
+		Fit: fit.New(fit.Options{Log: logr.Discard(), Settings: func() fit.Settings {
+			now := options.Settings()
+			return fit.Settings{Controllers: now.Controllers, Limits: now.Limits}
 		}}),
 		Guard: guard.NewGuard(options), GuardElsewhere: guard.NewGuardElsewhere(options), CarryOver: guard.NewCarryOver(options), Report: guard.NewReport(options), Protect: protect.New(protect.Options{Log: logr.Discard()}), Log: logr.Discard(),
 	})

@@ -1,5 +1,5 @@
 // Package admission is how API servers reach the webhooks: TLS, paths, who calls, deadlines, and how much is let in at a
-// time. What is decided is up to the handlers in inject, guard and protect.
+// time. What is decided is up to the handlers in inject, guard, fit and protect.
 //
 // A handler that breaks, or a request that is not let in, is answered by an HTTP error and not by a denial: it is then
 // the failure policy of the webhook configuration that decides. Ignore lets a Pod pass that could not be
@@ -31,12 +31,13 @@ const (
 	GuardElsewherePath = "/guard-elsewhere" // namespaces that have not opted in
 	CarryOverPath      = "/carry-over"
 	ReportPath         = "/report"
+	FitPath            = "/fit"
 	ProtectPath        = "/protect"
 )
 
 // Options are what a server works with.
 type Options struct {
-	Inject, Guard, GuardElsewhere, CarryOver, Report, Protect admission.Handler
+	Inject, Guard, GuardElsewhere, CarryOver, Report, Fit, Protect admission.Handler
 	// Callers says how API servers are known.
 	Callers Callers
 	// GetCertificate returns the certificate to serve with.
@@ -59,7 +60,7 @@ func NewServer(o Options) *http.Server {
 	gate := newGate(o.InFlight)
 	for path, handler := range map[string]admission.Handler{
 		InjectPath: o.Inject, GuardPath: o.Guard, GuardElsewherePath: o.GuardElsewhere, CarryOverPath: o.CarryOver,
-		ReportPath: o.Report, ProtectPath: o.Protect,
+		ReportPath: o.Report, FitPath: o.Fit, ProtectPath: o.Protect,
 	} {
 		tooDeep := failTooDeep
 		if path == GuardPath || path == GuardElsewherePath {

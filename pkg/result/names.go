@@ -24,6 +24,8 @@ const (
 	// opts a run out ("disabled"): it is then neither kept nor archived. Tekton copies a PipelineRun's annotations to
 	// its TaskRuns and CustomRuns.
 	ArchiveKey = "indelible.dev/archive"
+	// TooLargeAnnotation says on a PipelineRun that was cancelled because Tekton could not write it what in it is too large.
+	TooLargeAnnotation = "indelible.dev/too-large"
 )
 
 // How a publisher that could not publish says so. It writes both into the termination message Tekton reads

@@ -72,7 +72,7 @@ spec:
 	}
 }
 
-var guardCallSample = regexp.MustCompile(`(?m)^apiserver_admission_webhook_request_total\{[^}]*name="(?:guard|report|carry-over)\.indelible\.dev"[^}]*\} ([0-9.e+]+)$`)
+var guardCallSample = regexp.MustCompile(`(?m)^apiserver_admission_webhook_request_total\{[^}]*name="(?:guard|report|carry-over|fit)\.indelible\.dev"[^}]*\} ([0-9.e+]+)$`)
 
 // guardCalls is how often the API server has called the webhooks of a TaskRun's status.
 func guardCalls(p *place) int {

@@ -3,6 +3,7 @@ package guard
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 
 	"github.com/indelible-ci/indelible/pkg/result"
 )
@@ -50,8 +51,8 @@ func checkSize(limits result.Limits, m merged, objectSize int64) *denial {
 			result.Size(total), result.Size(limits.TaskRun), largest(m.added))
 	}
 	if objectSize > limits.Object {
-		return tooLarge("the TaskRun is %s with these results, the limit is %s (largest added: %s)",
-			result.Size(objectSize), result.Size(limits.Object), largest(m.added))
+		return tooLarge("the TaskRun is %s with these results, the limit is %s (largest added: %s)%s",
+			result.Size(objectSize), result.Size(limits.Object), largest(m.added), escapes(m, total))
 	}
 	return nil
 }
@@ -66,14 +67,36 @@ func largest(added []addition) string {
 	return top.what + ", " + result.Size(top.bytes).String()
 }
 
+// escapes says what JSON's escapes add to results of that many bytes, where it is a tenth or more: whoever has written
+// 700 KB of markup does not find them in a TaskRun of 1.5 MiB otherwise.
+func escapes(m merged, total int64) string {
+	var stored int64
+	for _, list := range m.lists() {
+		for _, e := range list {
+			stored += int64(len(e.value))
+		}
+	}
+	if stored-total < total/10 {
+		return ""
+	}
+	return fmt.Sprintf("; results of %d bytes take %s as stored: JSON writes <, >, & and control characters as six bytes, quotes and line ends as two",
+		total, result.Size(stored))
+}
+
+// lists are the results of the TaskRun and of each step.
+func (m merged) lists() [][]entry {
+	lists := [][]entry{m.results}
+	for _, st := range m.steps {
+		lists = append(lists, st.results.list)
+	}
+	return lists
+}
+
 // totalSize sums the values of all results and step results, in bytes.
 func totalSize(m merged) int64 {
 	var total int64
-	for _, e := range m.results {
-		total += valueSize(e.value)
-	}
-	for _, st := range m.steps {
-		for _, e := range st.results.list {
+	for _, list := range m.lists() {
+		for _, e := range list {
 			total += valueSize(e.value)
 		}
 	}

@@ -43,6 +43,9 @@ func TestSizes(t *testing.T) {
 			patch: `{"steps":[{"name":"build","results":[{"name":"digest","value":` + value(76) + `}]}]}`, text: `results are 152 bytes together`},
 		{name: "forbid an object over its limit", limits: result.Limits{Result: 10000, TaskRun: 10000, Object: 3000},
 			patch: `{"results":[{"name":"text","value":` + value(2000) + `}]}`, text: `with these results, the limit is 3000 bytes (2.93 KiB)`},
+		{name: "say what JSON's escapes add to markup", limits: result.Limits{Result: 10000, TaskRun: 10000, Object: 3000},
+			patch: `{"results":[{"name":"text","value":"` + strings.Repeat(`\u003c`, 400) + `"}]}`,
+			text:  `; results of 400 bytes take 2402 bytes (2.35 KiB) as stored: JSON writes <, >, & and control characters as six bytes, quotes and line ends as two`},
 		{name: "allow a write that adds nothing to a run over the limit", stored: `{"results":[{"name":"text","type":"string","value":` + value(80) + `}]}`,
 			limits: result.Limits{Result: 1, TaskRun: 1, Object: 1}, patch: `{"results":[{"name":"text","value":` + value(80) + `}]}`},
 	}

@@ -1,0 +1,191 @@
+package oversize
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/indelible-ci/indelible/pkg/result"
+)
+
+// sendable is the largest body that an API server reads (k8s.io/apiserver, MaxRequestBodyBytes).
+const sendable = 3 << 20
+
+// likely is the least estimate that is believed: sizes are estimated without what is small.
+const likely = sendable - sendable/8
+
+// run is what of a PipelineRun or TaskRun the sizes are made of.
+type run struct {
+	Metadata struct {
+		Name, Namespace, UID string
+		Labels               map[string]string
+	}
+	Spec struct {
+		Status string
+		Params []struct {
+			Name  string
+			Value json.RawMessage
+		}
+	}
+	Status struct {
+		Conditions []struct{ Type, Status string }
+		Results    []struct {
+			Name  string
+			Value json.RawMessage
+		}
+		PipelineSpec struct {
+			Tasks, Finally []pipelineTask
+			Results        json.RawMessage
+		}
+	}
+	size int
+}
+
+type pipelineTask struct {
+	Name     string
+	When     json.RawMessage
+	Params   json.RawMessage
+	Matrix   json.RawMessage
+	TaskSpec json.RawMessage
+}
+
+func decode(raw []byte) (run, error) {
+	r := run{size: len(raw)}
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return run{}, errors.New("read a run: malformed JSON") // not err: it may quote a value
+	}
+	return r, nil
+}
+
+// over says whether a run has ended or is told to.
+func (r run) over() bool {
+	for _, c := range r.Status.Conditions {
+		if c.Type == "Succeeded" && c.Status != "Unknown" {
+			return true
+		}
+	}
+	return r.Spec.Status != ""
+}
+
+// A use is a value that a body has one or more copies of.
+type use struct {
+	what string
+	// size is that of all copies, as JSON.
+	size int
+}
+
+// A body is what the controller would send. A size of 0 is one that only the controller knows.
+type body struct {
+	what string
+	size int
+	uses []use
+}
+
+// A value is how large a result is: as JSON, and as it was written.
+type value struct{ encoded, written int }
+
+func (v *value) add(raw json.RawMessage) {
+	v.encoded += len(raw)
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		v.written += len(text)
+	} else {
+		v.written += len(raw)
+	}
+}
+
+// reference finds where a Pipeline uses a result of a task.
+var reference = regexp.MustCompile(`\$\(tasks\.([^.)]+)\.results\.([^.)\[]+)`)
+
+// bodiesOf estimates what the controller sends of a PipelineRun: its status, which has a copy of a result for each when expression and
+// each result of the Pipeline that uses it, and each TaskRun that is not created yet, whose parameters have copies, too.
+func bodiesOf(pipelineRun run, children []run) []body {
+	sizes, created := make(map[string]*value), make(map[string]bool)
+	for _, child := range children {
+		task := child.Metadata.Labels["tekton.dev/pipelineTask"]
+		created[task] = true
+		for _, r := range child.Status.Results {
+			name := task + "." + r.Name
+			if sizes[name] == nil {
+				sizes[name] = &value{}
+			}
+			sizes[name].add(r.Value) // of a matrix, of all together
+		}
+	}
+	spec := pipelineRun.Status.PipelineSpec
+	tasks := slices.Concat(spec.Tasks, spec.Finally)
+	status := body{what: "its status", size: pipelineRun.size}
+	inStatus := []byte(spec.Results)
+	for _, t := range tasks {
+		inStatus = append(inStatus, t.When...)
+	}
+	status.add(sizes, inStatus)
+	bodies := []body{status}
+	for _, t := range tasks {
+		if !created[t.Name] {
+			b := body{what: fmt.Sprintf("the run of task %.100q", t.Name)}
+			b.add(sizes, slices.Concat([]byte(t.Params), []byte(t.Matrix), []byte(t.TaskSpec)))
+			bodies = append(bodies, b)
+		}
+	}
+	return bodies
+}
+
+// add counts the copies of each result that a text uses.
+func (b *body) add(sizes map[string]*value, text []byte) {
+	counts := make(map[string]int)
+	for _, m := range reference.FindAllSubmatch(text, -1) {
+		counts[string(m[1])+"."+string(m[2])]++
+	}
+	for name, n := range counts {
+		v := sizes[name]
+		if v == nil {
+			continue
+		}
+		task, result, _ := strings.Cut(name, ".")
+		b.size += n * v.encoded
+		b.uses = append(b.uses, use{what: fmt.Sprintf("result %.100q of task %.100q, %s, used %d times", result, task, sizeOf(v.written), n), size: n * v.encoded})
+	}
+	slices.SortFunc(b.uses, func(a, b use) int { return b.size - a.size })
+}
+
+func sizeOf(n int) string { return result.Size(n).String() }
+
+// words say what is too large, how large, the limit, and ways out.
+func (b body) words() string {
+	how := "would be about " + sizeOf(b.size) + ", but the API server accepts at most " + sizeOf(sendable)
+	if b.size == 0 {
+		how = "is over the " + sizeOf(sendable) + " that the API server accepts"
+	}
+	var uses []string
+	for _, u := range b.uses[:min(len(b.uses), 3)] {
+		uses = append(uses, u.what)
+	}
+	return fmt.Sprintf("too large for Tekton to write: %s %s; it has %s. "+
+		"Write smaller results, or keep large content in a workspace or an artifact store and pass on its address", b.what, how, strings.Join(uses, "; "))
+}
+
+// words are those about the largest body, "" if that is not too large.
+func words(bodies []body) string {
+	largest := slices.MaxFunc(bodies, func(a, b body) int { return a.size - b.size })
+	if largest.size < likely {
+		return ""
+	}
+	return largest.words()
+}
+
+// bodyOf is what the controller sends of a TaskRun: its parameters are in its spec, again in its Task for each use, and once more for
+// each use in what an attempt leaves behind. How often that is only the controller knows.
+func bodyOf(taskRun run) body {
+	b := body{what: "the TaskRun, with parameters put into its Task,"}
+	for _, p := range taskRun.Spec.Params {
+		var v value
+		v.add(p.Value)
+		b.uses = append(b.uses, use{what: fmt.Sprintf("parameter %.100q, %s", p.Name, sizeOf(v.written)), size: v.encoded})
+	}
+	slices.SortFunc(b.uses, func(a, b use) int { return b.size - a.size })
+	return b
+}

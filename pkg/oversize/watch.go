@@ -1,0 +1,102 @@
+package oversize
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/util/workqueue"
+)
+
+// Options are what ending runs works with.
+type Options struct {
+	Kube   kubernetes.Interface
+	Runs   dynamic.Interface
+	Events record.EventRecorder
+	Log    logr.Logger
+}
+
+// said is what the API server answers to a body over 3 MiB (NewRequestEntityTooLargeError); the controller's event repeats it.
+const said = "equest entity too large"
+
+// reasons are those of the events that Tekton's controller (1.15) sends when it could not write a status
+// (updateStatus in its generated reconcilers) or create a child (runNextSchedulableTask).
+var reasons = []string{"UpdateFailed", "TaskRunsCreationFailed", "RunsCreationFailed", "ChildPipelineRunsCreationFailed"}
+
+// subject is the run that an event is about.
+type subject struct{ kind, namespace, name string }
+
+// subjectOf returns false for an event that says nothing of a write that was too large.
+func subjectOf(e *corev1.Event) (subject, bool) {
+	about := e.InvolvedObject
+	ok := slices.Contains(reasons, e.Reason) && strings.Contains(e.Message, said) &&
+		strings.HasPrefix(about.APIVersion, "tekton.dev/") && (about.Kind == "PipelineRun" || about.Kind == "TaskRun")
+	return subject{about.Kind, about.Namespace, about.Name}, ok
+}
+
+const (
+	// attempts is how often ending a run is tried; the controller's next event begins anew.
+	attempts = 5
+	// firstPause is that before the second attempt; each is twice the one before.
+	firstPause, lastPause = time.Second, 30 * time.Second
+)
+
+// Run ends what has to be ended until ctx does.
+func Run(ctx context.Context, o Options) {
+	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[subject](firstPause, lastPause))
+	add := func(object any) {
+		if e, ok := object.(*corev1.Event); ok {
+			if s, ok := subjectOf(e); ok {
+				queue.Add(s)
+			}
+		}
+	}
+	warnings := cache.NewListWatchFromClient(o.Kube.CoreV1().RESTClient(), "events", corev1.NamespaceAll, fields.OneTermEqualSelector("type", corev1.EventTypeWarning))
+	_, informer := cache.NewInformerWithOptions(cache.InformerOptions{
+		ListerWatcher: warnings, ObjectType: &corev1.Event{}, Transform: trim,
+		Handler: cache.ResourceEventHandlerFuncs{AddFunc: add, UpdateFunc: func(_, now any) { add(now) }},
+	})
+	go informer.RunWithContext(ctx)
+	go func() {
+		<-ctx.Done()
+		queue.ShutDown()
+	}()
+	for {
+		s, down := queue.Get()
+		if down {
+			return
+		}
+		if err := o.end(ctx, s); err != nil && queue.NumRequeues(s) < attempts {
+			o.Log.Error(err, "A run that is too large was not ended; trying again", "kind", s.kind, "namespace", s.namespace, "name", s.name)
+			queue.AddRateLimited(s)
+		} else {
+			queue.Forget(s)
+		}
+		queue.Done(s)
+	}
+}
+
+// trim keeps of other warnings only what tells them apart: a cluster may have many.
+func trim(object any) (any, error) {
+	e, ok := object.(*corev1.Event)
+	if !ok {
+		return object, nil
+	}
+	if _, wanted := subjectOf(e); wanted {
+		return e, nil
+	}
+	small := &corev1.Event{}
+	small.Namespace, small.Name, small.UID, small.ResourceVersion = e.Namespace, e.Name, e.UID, e.ResourceVersion
+	return small, nil
+}
+
+func (s subject) String() string { return fmt.Sprintf("%s %s/%s", s.kind, s.namespace, s.name) }
