@@ -1,0 +1,45 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"regexp"
+	"testing"
+)
+
+// normalisations are all that is taken out of a value before it is compared, beside the namespace's name. Each is something that
+// two runs of plain Tekton do not have in common either.
+var normalisations = []struct {
+	why     string
+	pattern *regexp.Regexp
+	with    string
+}{
+	{"objects get an identity each", regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UID"},
+	{"the two run at different times", regexp.MustCompile(`\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?`), "TIME"},
+	{"Tekton names a script's file at random", regexp.MustCompile(`(/tekton/scripts/script-\d+)-[a-z0-9]{5}\b`), "$1"},
+	{"the name of a claim made for a run has a digest of the run's identity", regexp.MustCompile(`\bpvc-[0-9a-f]{10}\b`), "CLAIM"},
+	{"pods have addresses of their own", regexp.MustCompile(`\b10\.244\.\d+\.\d+\b`), "POD-IP"},
+}
+
+func normal(value string) string {
+	for _, n := range normalisations {
+		value = n.pattern.ReplaceAllString(value, n.with)
+	}
+	return value
+}
+
+func TestNormalisations(t *testing.T) {
+	for value, want := range map[string]string{
+		"uid 0b0a7a3e-5b1f-4b57-9c53-1f2a3b4c5d6e.":                 "uid UID.",
+		"2026/11/29 20:15:01 Skipping step":                         "TIME Skipping step",
+		"at 2026-11-29T20:15:01.123Z":                               "at TIME",
+		"/tekton/scripts/script-0-9kzj2: line 3: foo: not found":    "/tekton/scripts/script-0: line 3: foo: not found",
+		"claim pvc-0123456789":                                      "claim CLAIM",
+		"from 10.244.0.17 to 10.96.0.1":                             "from POD-IP to 10.96.0.1",
+		`"step-write" exited with code 3: Error, sha256:0123456789`: `"step-write" exited with code 3: Error, sha256:0123456789`,
+	} {
+		if got := normal(value); got != want {
+			t.Errorf("%q is compared as %q, want %q", value, got, want)
+		}
+	}
+}
