@@ -19,14 +19,30 @@ const differencesFile = "../../docs/differences.md"
 // all but the reason may hold asterisks that stand for any text.
 type difference struct{ entry, field, plain, injected, why string }
 
+// String leaves out what long values have in common at their beginnings, and how they go on.
 func (d difference) String() string {
-	return fmt.Sprintf("%s differs\n  plain:    %s\n  injected: %s", d.field, d.plain, d.injected)
+	same := 0
+	for same < min(len(d.plain), len(d.injected)) && d.plain[same] == d.injected[same] {
+		same++
+	}
+	from := max(same-80, 0)
+	cut := func(value string) string {
+		if from > 0 {
+			value = "…" + value[from:]
+		}
+		return fmt.Sprintf("%.400s", value)
+	}
+	return fmt.Sprintf("%s differs\n  plain:    %s\n  injected: %s", d.field, cut(d.plain), cut(d.injected))
 }
 
 type differences []difference
 
-// absent is the value of a field that only the other run has.
-const absent = "(none)"
+const (
+	// absent is shown for a field that only the other run has.
+	absent = "(none)"
+	// empty is shown for a field without text.
+	empty = "(empty)"
+)
 
 func differencesBetween(entry string, plain, injected map[string]string) differences {
 	var all differences
@@ -45,6 +61,9 @@ func shown(fields map[string]string, field string) string {
 	value, ok := fields[field]
 	if !ok {
 		return absent
+	}
+	if value == "" {
+		return empty
 	}
 	quoted := strconv.Quote(value)
 	return quoted[1 : len(quoted)-1]
@@ -120,7 +139,7 @@ func TestDifferences(t *testing.T) {
 		map[string]string{"run/step one/log": "c\n", "run/same": "x", "run/new": ""})
 	want := differences{
 		{entry: "a step that looks", field: "run/lost", plain: "y", injected: absent},
-		{entry: "a step that looks", field: "run/new", plain: absent, injected: ""},
+		{entry: "a step that looks", field: "run/new", plain: absent, injected: empty},
 		{entry: "a step that looks", field: "run/step one/log", plain: "a | b", injected: `c\n`},
 	}
 	if !slices.Equal(found, want) {

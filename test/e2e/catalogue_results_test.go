@@ -173,7 +173,7 @@ results: [{name: text}]
 steps:
 - {name: one, image: IMAGE, results: [{name: text}], script: "printf one > $(step.results.text.path)"}
 - {name: two, image: IMAGE, results: [{name: text}], script: "printf two > $(step.results.text.path); printf task > $(results.text.path)"}
-- {name: three, image: IMAGE, script: "echo $(steps.one.results.text) $(steps.two.results.text)"}`)},
+- {name: three, image: IMAGE, args: [$(steps.one.results.text), $(steps.two.results.text)], script: "echo $*"}`)},
 	{name: "a step result that a later step overwrites by its path", yaml: oneTask(`
 steps:
 - {name: one, image: IMAGE, results: [{name: text}], script: "printf one > $(step.results.text.path)"}

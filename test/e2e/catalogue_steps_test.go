@@ -33,7 +33,7 @@ steps:
 results: [{name: first}, {name: last}]
 steps:
 - {name: fails, image: IMAGE, onError: continue, results: [{name: own}], script: "printf own > $(step.results.own.path); printf one > $(results.first.path); exit 5"}
-- {name: reads, image: IMAGE, script: "echo $(steps.fails.results.own) $(cat $(steps.step-fails.exitCode.path))"}
+- {name: reads, image: IMAGE, args: [$(steps.fails.results.own)], script: "echo $1 $(cat $(steps.step-fails.exitCode.path))"}
 - {name: fails-last, image: IMAGE, onError: continue, script: "printf two > $(results.last.path); exit 74"}`)},
 	{name: "steps that run only when", yaml: oneTaskWith(`params: [{name: go, value: "no"}]`, `
 params: [{name: go}]
@@ -47,7 +47,7 @@ steps:
 results: [{name: text}]
 steps:
 - {name: first, image: IMAGE, results: [{name: own}], script: "printf x > $(results.text.path)"}
-- {name: uses, image: IMAGE, script: "echo $(steps.first.results.own)"}
+- {name: uses, image: IMAGE, args: [$(steps.first.results.own)], script: "echo $1"}
 - {name: last, image: IMAGE, script: "true"}`)},
 	{name: "step actions with parameters and results", yaml: `
 apiVersion: tekton.dev/v1beta1
@@ -67,7 +67,7 @@ stepTemplate: {env: [{name: FROM, value: template}]}
 steps:
 - {name: first, ref: {name: greet}}
 - {name: second, ref: {name: greet}, params: [{name: who, value: "$(steps.first.results.list[1])"}], onError: continue}
-- {name: third, image: IMAGE, script: "echo $FROM $(steps.first.results.greeting)"}`)},
+- {name: third, image: IMAGE, args: [$(steps.first.results.greeting)], script: "echo $FROM $1"}`)},
 	{name: "a step that prints to both streams", yaml: oneTask(`
 results: [{name: text}]
 steps:

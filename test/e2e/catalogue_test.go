@@ -99,6 +99,8 @@ func (e entry) compare(t *testing.T) []difference {
 		maps.Copy(want, (&observer{place: plain}).run(run))
 		maps.Copy(got, (&observer{place: injected, injected: !e.left}).run(run))
 	}
+	// What there is to say from here on are differences.
+	plain.quiet, injected.quiet = true, true
 	return differencesBetween(e.name, want, got)
 }
 

@@ -48,6 +48,8 @@ type place struct {
 	t         *testing.T
 	ctx       context.Context
 	namespace string
+	// quiet leaves out the description of the namespace when the test fails.
+	quiet bool
 }
 
 func newPlace(t *testing.T) *place {
@@ -63,7 +65,7 @@ func newPlaceWith(t *testing.T, labels map[string]string) *place {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if t.Failed() {
+		if t.Failed() && !p.quiet {
 			p.describe()
 		}
 		// Not p.ctx: it may be what ended the test.
