@@ -130,7 +130,7 @@ func hidingEntries() []entry {
 		{"a proxy that nobody is is set", `{name: HTTPS_PROXY, value: "http://192.0.2.1:1"}, {name: HTTP_PROXY, value: "http://192.0.2.1:1"}, {name: NO_PROXY, value: ""},
     {name: https_proxy, value: "http://192.0.2.1:1"}, {name: ALL_PROXY, value: "socks5://192.0.2.1:1"}`},
 		{"Go programs print what they do in HTTP", `{name: GODEBUG, value: "http2debug=2,netdns=9"}`},
-		{"Go programs print how they start", `{name: GODEBUG, value: "inittrace=1,gctrace=1,schedtrace=100"}`},
+		{"Go programs print how they start", `{name: GODEBUG, value: "inittrace=1"}`},
 		{"Go programs speak old protocols", `{name: GODEBUG, value: "tls10server=1,http2client=0,netdns=cgo,x509sha1=1,panicnil=1"}`},
 		{"Go programs have no memory", `{name: GOMEMLIMIT, value: "1"}, {name: GOGC, value: "1"}, {name: GOMAXPROCS, value: "1"}`},
 		{"Go programs crash with a core", `{name: GOTRACEBACK, value: crash}, {name: GOCOVERDIR, value: /nonexistent}`},

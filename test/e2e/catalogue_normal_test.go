@@ -18,6 +18,7 @@ var normalisations = []struct {
 	{"the two run at different times", regexp.MustCompile(`\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?`), "TIME"},
 	{"Tekton names a script's file at random", regexp.MustCompile(`(/tekton/scripts/script-\d+)-[a-z0-9]{5}\b`), "$1"},
 	{"the name of a claim made for a run has a digest of the run's identity", regexp.MustCompile(`\bpvc-[0-9a-f]{10}\b`), "CLAIM"},
+	{"Go's inittrace has times and sizes", regexp.MustCompile(`@[\d.]+ ms, [\d.]+ ms clock, \d+ bytes, \d+ allocs`), "@"},
 	{"pods have addresses of their own", regexp.MustCompile(`\b10\.244\.\d+\.\d+\b`), "POD-IP"},
 }
 
@@ -35,6 +36,7 @@ func TestNormalisations(t *testing.T) {
 		"at 2026-11-29T20:15:01.123Z":                               "at TIME",
 		"/tekton/scripts/script-0-9kzj2: line 3: foo: not found":    "/tekton/scripts/script-0: line 3: foo: not found",
 		"claim pvc-0123456789":                                      "claim CLAIM",
+		"init runtime @0.031 ms, 0.042 ms clock, 0 bytes, 0 allocs": "init runtime @",
 		"from 10.244.0.17 to 10.96.0.1":                             "from POD-IP to 10.96.0.1",
 		`"step-write" exited with code 3: Error, sha256:0123456789`: `"step-write" exited with code 3: Error, sha256:0123456789`,
 	} {

@@ -105,7 +105,6 @@ results:
 - {name: none, type: array}
 - {name: image, type: object, properties: {url: {type: string}, digest: {type: string}}}
 - {name: more, type: object, properties: {url: {type: string}}}
-- {name: lines, type: array}
 steps:
 - name: write
   image: IMAGE
@@ -113,8 +112,13 @@ steps:
     printf '["one","two","th\\u0072ee",""]' > $(results.list.path)
     printf '[]' > $(results.none.path)
     printf '{"url":"example.test/app","digest":"sha256:0"}' > $(results.image.path)
-    printf '{"url":"example.test/app","extra":"key"}' > $(results.more.path)
-    printf ' [\n "a" ,\n "b"\n]\n' > $(results.lines.path)`)},
+    printf '{"url":"example.test/app","extra":"key"}' > $(results.more.path)`)},
+	{name: "an array that is spread over lines", yaml: oneTask(`
+results: [{name: lines, type: array}]
+steps: [{name: write, image: IMAGE, script: "printf '[\\n \"a\" ,\\n \"b\"\\n]\\n' > $(results.lines.path)"}]`)},
+	{name: "an array with a space before it", yaml: oneTask(`
+results: [{name: list, type: array}]
+steps: [{name: write, image: IMAGE, script: "printf ' [\"a\"]' > $(results.list.path)"}]`)},
 	{name: "an object that lacks a key", yaml: oneTask(`
 results: [{name: image, type: object, properties: {url: {type: string}, digest: {type: string}}}]
 steps: [{name: write, image: IMAGE, script: "printf '{\"url\":\"example.test\"}' > $(results.image.path)"}]`)},
@@ -138,7 +142,7 @@ steps:
     printf '{"url": 1}' > $(results.image.path)
     printf '3' > $(results.text.path)`)},
 	{name: "step results of every type", yaml: oneTask(`
-results: [{name: digest, value: $(steps.build.results.digest)}, {name: tags, type: array, value: "$(steps.build.results.tags[*])"}, {name: own}]
+results: [{name: digest, value: $(steps.build.results.digest)}, {name: tags, type: array, value: $(steps.build.results.tags)}, {name: own}]
 steps:
 - name: build
   image: IMAGE

@@ -57,12 +57,13 @@ spec:
   params: [{name: who, default: you}]
   results: [{name: greeting}, {name: list, type: array}]
   image: IMAGE
+  env: [{name: WHO, value: $(params.who)}]
   script: |
-    printf 'hello $(params.who)' | tee $(step.results.greeting.path)
+    printf "hello $WHO" | tee $(step.results.greeting.path)
     printf '["a","b"]' > $(step.results.list.path)
 ---
 ` + oneTask(`
-results: [{name: said, value: $(steps.second.results.greeting)}, {name: list, type: array, value: "$(steps.first.results.list[*])"}]
+results: [{name: said, value: $(steps.second.results.greeting)}, {name: list, type: array, value: $(steps.first.results.list)}]
 stepTemplate: {env: [{name: FROM, value: template}]}
 steps:
 - {name: first, ref: {name: greet}}
@@ -82,7 +83,8 @@ steps:
 results: [{name: lines}]
 steps:
 - {name: write, image: IMAGE, script: "seq 20000 | sed 's/$/ of a line that is not short and has to arrive/'; printf 20000 > $(results.lines.path)"}
-- {name: long, image: IMAGE, script: "head -c 40000 /dev/zero | tr '\\0' x; echo; yes | head -c 5000 >&2"}`)},
+- {name: wide, image: IMAGE, script: "head -c 40000 /dev/zero | tr '\\0' x; echo"}
+- {name: errors, image: IMAGE, script: "seq 2000 >&2"}`)},
 	{name: "many steps and results", yaml: oneTask(`
 results: [{name: a}, {name: z}, {name: m}, {name: b}, {name: b.c}, {name: B-d_e}]
 steps:
@@ -107,7 +109,7 @@ steps:
 results: [{name: text}]
 steps:
 - {name: one, image: IMAGE, script: "echo one > /tekton/home/one; echo one > /workspace/one; printf x > $(results.text.path)"}
-- {name: two, image: IMAGE, script: "cat /tekton/home/one /workspace/one; ls -l /tekton/run/0 | wc -l; cat /tekton/run/0/status/exitCode; touch /tekton/run/0/x || echo read-only"}`)},
+- {name: two, image: IMAGE, script: "cat /tekton/home/one /workspace/one; ls -l /tekton/run/0 | wc -l; cat /tekton/run/0/status/exitCode; touch /tekton/run/0/x 2>&1 || echo read-only"}`)},
 }
 
 const optedOutYAML = `

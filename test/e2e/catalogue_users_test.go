@@ -45,7 +45,7 @@ steps:
   results: [{name: own}]
   script: |
     id; umask
-    touch /somewhere || echo read-only
+    touch /somewhere 2>&1 || echo read-only
     grep -E 'CapEff|NoNewPrivs|Seccomp:' /proc/self/status
     printf text > $(results.text.path)
     printf own > $(step.results.own.path)
@@ -82,7 +82,7 @@ steps:
 - name: write
   image: IMAGE
   script: |
-    ls /var/run/secrets/kubernetes.io/serviceaccount || echo none
+    ls /var/run/secrets/kubernetes.io/serviceaccount 2>&1 || echo none
     printf hello > $(results.text.path)`)},
 	{name: "a step that makes its results folder its own", yaml: oneTask(`
 results: [{name: text}]
