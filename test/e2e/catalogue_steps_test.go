@@ -77,8 +77,8 @@ steps:
   script: |
     exec 2>&1
     echo out; echo err >&2; echo out again
-    printf 'no newline at the end\377' | tee $(results.text.path) | wc -c
-    printf 'the end'`)},
+    printf 'no newline at the end' | tee $(results.text.path) | wc -c
+    printf 'bytes \377 that are no text\r\nthe end'`)},
 	{name: "a long log", yaml: oneTask(`
 results: [{name: lines}]
 steps:

@@ -62,7 +62,7 @@ steps:
 - {name: one, image: IMAGE, script: "touch /x /tmp/x; printf one > $(results.text.path)"}
 - {name: two, image: IMAGE, onError: continue, script: "touch /tmp/x"}
 - {name: three, image: IMAGE, securityContext: {runAsUser: 1001}, script: "printf three > $(results.text.path).new; mv $(results.text.path).new $(results.text.path)"}`)},
-	{name: "a step that may not run as root but would", yaml: oneTaskWith("timeout: 15s", `
+	{name: "a step that may not run as root but would", yaml: oneTask(`
 results: [{name: text}]
 steps: [{name: write, image: IMAGE, securityContext: {runAsNonRoot: true}, script: "printf x > $(results.text.path)"}]`)},
 	{name: "a privileged step", yaml: oneTask(`
