@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -10,6 +11,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/indelible-ci/indelible/test/harness"
 )
@@ -63,11 +66,29 @@ func exampleEntries(t *testing.T) []entry {
 
 func examplesFolder(t *testing.T) string {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/tektoncd/pipeline").Output()
+	return filepath.Join(tektonModule(t, "{{.Dir}}"), "examples", "v1")
+}
+
+func tektonModule(t *testing.T, what string) string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-m", "-f", what, "github.com/tektoncd/pipeline").Output()
 	if err != nil {
 		t.Fatalf("looking for Tekton's module: %v", err)
 	}
-	return filepath.Join(strings.TrimSpace(string(out)), "examples", "v1")
+	return strings.TrimSpace(string(out))
+}
+
+// onlyThisTekton skips the catalogue with other releases of Tekton than the one it was written with: each has its own words, and
+// not all have what the entries use.
+func onlyThisTekton(t *testing.T) {
+	t.Helper()
+	info, err := cluster.Kube.CoreV1().ConfigMaps("tekton-pipelines").Get(context.Background(), "pipelines-info", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if here, ours := info.Data["version"], tektonModule(t, "{{.Version}}"); here != ours {
+		t.Skipf("the catalogue is of Tekton %s, this cluster has %s", ours, here)
+	}
 }
 
 var declaredResults = regexp.MustCompile(`(?m)^\s*results:`)

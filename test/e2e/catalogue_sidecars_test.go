@@ -18,14 +18,18 @@ steps:
 workspaces: [{name: shared}]
 results: [{name: text}]
 sidecars:
-- {name: writer, image: IMAGE, script: "echo from the sidecar > $(workspaces.shared.path)/said; ls /tekton/results; exec sleep 3600"}
+- {name: writer, image: IMAGE, script: "echo from the sidecar > $(workspaces.shared.path)/said; ls /tekton/results 2> /dev/null || true; exec sleep 3600"}
 steps:
 - {name: wait, image: IMAGE, script: "until cat $(workspaces.shared.path)/said > $(results.text.path) 2> /dev/null; do usleep 100000; done"}
 - {name: last, image: IMAGE, script: "cat $(results.text.path)"}`)},
 	{name: "a sidecar that ends before the steps", yaml: oneTask(`
 results: [{name: text}]
-sidecars: [{name: short, image: IMAGE, script: "exit 0"}, {name: failing, image: IMAGE, script: "exit 3"}]
+sidecars: [{name: short, image: IMAGE, script: "exit 0"}]
 steps: [{name: write, image: IMAGE, script: "sleep 2; printf x > $(results.text.path)"}]`)},
+	{name: "a sidecar that fails", yaml: oneTask(`
+results: [{name: text}]
+sidecars: [{name: failing, image: IMAGE, script: "exit 3"}]
+steps: [{name: write, image: IMAGE, script: "sleep 5; printf x > $(results.text.path)"}]`)},
 	{name: "a sidecar of Kubernetes", yaml: oneTask(`
 results: [{name: text}]
 sidecars:
