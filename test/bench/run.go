@@ -30,7 +30,9 @@ type bench struct {
 	class, namespace string
 	// idle is how many runs of Tekton are measured one after the other.
 	idle int
-	out  io.Writer
+	// pairs is how many TaskRuns of each kind are measured for overhead.
+	pairs int
+	out   io.Writer
 }
 
 // measurement is one of the things that can be measured by itself.
@@ -74,6 +76,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	folder := flags.String("directory", "", "where archives are made, on the disk to be measured; by default a directory that is removed at the end")
 	archiver := flags.String("archiver", "", "the archiver to measure; by default it is built")
 	idle := flags.Int("idle", 50, "runs of Tekton for latency, with logs and without")
+	pairs := flags.Int("pairs", 40, "TaskRuns of each kind for overhead")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -82,7 +85,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	b.idle = *idle
+	b.idle, b.pairs = *idle, *pairs
 	defer os.RemoveAll(b.folder)
 	if needsPrograms(measure) {
 		if err := b.buildPrograms(ctx, *archiver); err != nil {
