@@ -134,7 +134,9 @@ func (o *observer) pod(name string, s *pipelinev1.TaskRunStatus) {
 	}
 	for _, container := range pod.Status.ContainerStatuses {
 		if step, ok := strings.CutPrefix(container.Name, "step-"); ok {
-			o.note(name+"/step "+step+"/log", o.log(s.PodName, container))
+			own, around := apart(normal(o.log(s.PodName, container)))
+			o.note(name+"/step "+step+"/log", own)
+			o.note(name+"/step "+step+"/log of what runs it", around)
 		}
 	}
 }

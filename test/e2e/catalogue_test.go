@@ -25,6 +25,8 @@ type entry struct {
 	act func(*place)
 	// left says that Indelible leaves the entry's pods alone. All others must have the publisher.
 	left bool
+	// passes says that plain Tekton must succeed with it: else it is not what it was written for.
+	passes bool
 }
 
 // TestCatalogue runs Tasks and Pipelines twice, plain and injected. Plain Tekton is the oracle: what it says of a run, and what
@@ -99,6 +101,11 @@ func (e entry) compare(t *testing.T) []difference {
 	for _, run := range runsOf(t, e.yaml) {
 		maps.Copy(want, (&observer{place: plain}).run(run))
 		maps.Copy(got, (&observer{place: injected, injected: !e.left}).run(run))
+	}
+	for _, run := range runsOf(t, e.yaml) {
+		if at := run.name + "/condition"; e.passes && !strings.HasPrefix(want[at], "True ") {
+			t.Errorf("plain Tekton does not succeed with it: %s", want[at])
+		}
 	}
 	// What there is to say from here on are differences.
 	plain.quiet, injected.quiet = true, true

@@ -22,7 +22,7 @@ steps:
 results: [{name: token}]
 steps:
 - {name: make, image: IMAGE, securityContext: {runAsUser: 1001}, script: "umask 077; printf abc > $(results.token.path)"}
-- {name: other, image: IMAGE, securityContext: {runAsUser: 1002}, script: "id -u"}`)},
+- {name: other, image: IMAGE, securityContext: {runAsUser: 1002}, script: "true"}`)},
 	{name: "a Task result that not even its own user can read", yaml: oneTask(`
 results: [{name: token}]
 steps: [{name: make, image: IMAGE, securityContext: {runAsUser: 1001}, script: "printf abc > $(results.token.path); chmod 0 $(results.token.path)"}]`)},
