@@ -33,7 +33,7 @@ results: [{name: text}]
 steps:
 - {name: slow, image: IMAGE, timeout: 2s, onError: continue, script: "printf partial > $(results.text.path); exec sleep 3600"}
 - {name: next, image: IMAGE, script: "cat $(results.text.path)"}`)},
-	{name: "a TaskRun that is out of its time", yaml: oneTaskWith("timeout: 15s", twoSteps("", "trap '' TERM; exec sleep 3600"))},
+	{name: "a TaskRun that is out of its time", yaml: oneTaskWith("timeout: 45s", twoSteps("", "trap '' TERM; exec sleep 3600"))},
 	{name: "a TaskRun that is out of its time before it runs", yaml: oneTaskWith("timeout: 10s\npodTemplate: {nodeSelector: {no: such-node}}", twoSteps("", "true"))},
 	{name: "a TaskRun that is cancelled", yaml: oneTask(twoSteps("", "exec sleep 3600")), act: (*place).cancelTaskRun},
 	{name: "a TaskRun that is cancelled and ends by itself when asked to", yaml: oneTask(twoSteps("", "trap 'exit 0' TERM; sleep 3600 & wait")), act: (*place).cancelTaskRun},
@@ -52,13 +52,13 @@ results: [{name: attempt}, {name: first}]
 steps:
 - {name: first, image: IMAGE, script: "test $(context.task.retry-count) = 1 || printf first > $(results.first.path)"}
 - {name: write, image: IMAGE, results: [{name: own}], script: "printf $(context.task.retry-count) | tee $(results.attempt.path) > $(step.results.own.path); test $(context.task.retry-count) = 1"}`)},
-	{name: "an attempt is out of its time, and the next is not", yaml: oneTaskWith("retries: 1\ntimeout: 15s", `
+	{name: "an attempt is out of its time, and the next is not", yaml: oneTaskWith("retries: 1\ntimeout: 45s", `
 results: [{name: attempt}]
 steps:
 - {name: write, image: IMAGE, script: "printf $(context.task.retry-count) > $(results.attempt.path); test $(context.task.retry-count) = 1 || exec sleep 3600"}`)},
 	{name: "a PipelineRun that is cancelled", yaml: twoTasks, act: stopping("Cancelled")},
 	{name: "a PipelineRun that is cancelled and runs its last Tasks", yaml: twoTasks, act: stopping("CancelledRunFinally")},
-	{name: "a PipelineRun that is out of its time", yaml: onePipelineWith("timeouts: {pipeline: 30s, tasks: 15s}", waitingTasks)},
+	{name: "a PipelineRun that is out of its time", yaml: onePipelineWith("timeouts: {pipeline: 90s, tasks: 60s}", waitingTasks)},
 }...)
 
 // exitEntries have a step that ends with each code that means something to somebody, told to continue or not.

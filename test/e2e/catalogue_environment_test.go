@@ -35,18 +35,17 @@ steps:
 results: [{name: text}]
 steps:
 - {name: look, image: IMAGE, script: "cat /proc/1/comm; cat /proc/$PPID/comm; cut -d' ' -f5,6,7 /proc/$$/stat | sed \"s/$$/own/g\"; printf x > $(results.text.path)"}`)},
-	{name: "which mounts and folders a step sees", yaml: oneTask(`
+	{name: "which folders a step sees", yaml: oneTask(`
 results: [{name: text}]
 steps:
-- name: look
-  image: IMAGE
-  results: [{name: own}]
-  script: |
-    ls /
-    ls /tekton /tekton/run /tekton/steps
-    cut -d' ' -f2 /proc/mounts | sort
-    printf x > $(results.text.path)
-- {name: last, image: IMAGE, script: "ls /; cut -d' ' -f2 /proc/mounts | sort"}`)},
+- {name: tekton, image: IMAGE, results: [{name: own}], script: "ls /tekton /tekton/run /tekton/steps /tekton/results /workspace; printf x > $(results.text.path)"}
+- {name: first, image: IMAGE, script: "ls /"}
+- {name: last, image: IMAGE, script: "ls /"}`)},
+	{name: "which mounts a step sees", yaml: oneTask(`
+results: [{name: text}]
+steps:
+- {name: first, image: IMAGE, script: "cut -d' ' -f2 /proc/mounts | sort; printf x > $(results.text.path)"}
+- {name: last, image: IMAGE, script: "cut -d' ' -f2 /proc/mounts | sort"}`)},
 	{name: "a script that asks for other shells and programs", yaml: oneTask(`
 results: [{name: text}]
 steps:

@@ -39,7 +39,7 @@ steps: [{name: write, image: IMAGE, script: "printf 'a\\377b\\303' > $(results.t
 	{name: "a result that is a folder", yaml: oneTask(`
 results: [{name: text}, {name: other}]
 steps: [{name: write, image: IMAGE, script: "mkdir $(results.text.path); printf x > $(results.other.path)"}]`)},
-	{name: "a result that is a named pipe", yaml: oneTaskWith("timeout: 20s", `
+	{name: "a result that is a named pipe", yaml: oneTaskWith("timeout: 45s", `
 results: [{name: text}]
 steps: [{name: write, image: IMAGE, script: "mkfifo $(results.text.path)"}]`)},
 	{name: "a result that is a link to nothing", yaml: oneTask(`
