@@ -30,8 +30,8 @@ spec:
     steps:
 `
 
-// overhead measures what Indelible costs a TaskRun whose result is small: from its creation to when a watch shows its end, in a
-// namespace that opted in and in one that did not, by turns, one run at a time.
+// overhead measures what Indelible costs a TaskRun whose result is small: from its creation to when a watch shows
+// its end, in a namespace that opted in and in one that did not, by turns, one run at a time.
 func (b *bench) overhead(ctx context.Context) ([]row, error) {
 	injected := b.namespace + "-injected"
 	if err := b.cluster.CreateNamespace(ctx, injected, map[string]string{result.EnabledKey: result.Enabled}); err != nil {
@@ -50,8 +50,8 @@ func (b *bench) overhead(ctx context.Context) ([]row, error) {
 	return rows, nil
 }
 
-// takeTurns runs a TaskRun in both namespaces after one another. Which is first changes from pair to pair, so that what the first
-// leaves behind weighs on both alike.
+// takeTurns runs a TaskRun in both namespaces after one another. Which is first changes from pair to pair, so that
+// what the first leaves behind weighs on both alike.
 func (b *bench) takeTurns(ctx context.Context, steps int, plain, injected string) (without, with []time.Duration, err error) {
 	text := overheadTask
 	for i := range steps {
@@ -102,8 +102,8 @@ func (b *bench) timed(ctx context.Context, namespace, name, text string, injecte
 }
 
 func compared(steps int, plain, with []time.Duration) []row {
-	// The kubelet looks once a second for containers that have ended, so that the times come in steps of a second, and a median is
-	// one of them. The mean says more of what is between.
+	// The kubelet looks once a second for containers that have ended, so that the times come in steps of a second,
+	// and a median is one of them. The mean says more of what is between.
 	ratio := float64(quantile(with, .5)) / float64(quantile(plain, .5))
 	what := fmt.Sprintf("TaskRun of %d steps with one small result, created → seen done (%d each, by turns)", steps, len(plain))
 	return []row{

@@ -15,9 +15,9 @@ import (
 
 const differencesFile = "../../docs/differences.md"
 
-// difference is one field of an entry that plain Tekton and Tekton with Indelible do not agree on. As a row of docs/differences.md,
-// all but the reason may hold asterisks that stand for any text, and the entry may be several, with slashes between. A reason that
-// begins with "Sometimes" is of a race: the row need not be seen.
+// difference is one field of an entry that plain Tekton and Tekton with Indelible do not agree on. As a row of
+// docs/differences.md, all but the reason may hold asterisks that stand for any text, and the entry may be
+// several, with slashes between. A reason that begins with "Sometimes" is of a race: the row need not be seen.
 type difference struct{ entry, field, plain, injected, why string }
 
 // String leaves out what long values have in common at their beginnings, and how they go on.
@@ -109,11 +109,12 @@ func readDifferences(t *testing.T) differences {
 	return rows
 }
 
+const differencesHead = "| entry | field | plain | injected | why |\n| --- | --- | --- | --- | --- |\n"
+
 func parseDifferences(text string) (differences, error) {
-	const head = "| entry | field | plain | injected | why |\n| --- | --- | --- | --- | --- |\n"
-	_, table, found := strings.Cut(text, head)
+	_, table, found := strings.Cut(text, differencesHead)
 	if !found {
-		return nil, fmt.Errorf("it has no table that begins %q", head)
+		return nil, fmt.Errorf("it has no table that begins %q", differencesHead)
 	}
 	var all differences
 	for _, line := range strings.Split(table, "\n") {
@@ -137,12 +138,13 @@ func parseDifferences(text string) (differences, error) {
 }
 
 func TestDifferences(t *testing.T) {
-	rows, err := parseDifferences("text\n\n| entry | field | plain | injected | why |\n| --- | --- | --- | --- | --- |\n" +
+	rows, err := parseDifferences("text\n\n" + differencesHead +
 		"| `another entry / a step that *` | `run/step */log` | `a \\| b` | `*` | because |\n\n| another | table |\n")
 	if err != nil || len(rows) != 1 {
 		t.Fatalf("got %v, %v, want one row", rows, err)
 	}
-	found := differencesBetween("a step that looks", map[string]string{"run/step one/log": "a | b", "run/same": "x", "run/lost": "y"},
+	found := differencesBetween("a step that looks",
+		map[string]string{"run/step one/log": "a | b", "run/same": "x", "run/lost": "y"},
 		map[string]string{"run/step one/log": "c\n", "run/same": "x", "run/new": ""})
 	want := differences{
 		{entry: "a step that looks", field: "run/lost", plain: "y", injected: absent},
@@ -157,7 +159,11 @@ func TestDifferences(t *testing.T) {
 			t.Errorf("%s: listed is %v, want %v", found[i].field, got, listed)
 		}
 	}
-	for name, text := range map[string]string{"no table": "text", "no reason": "| entry | field | plain | injected | why |\n| --- | --- | --- | --- | --- |\n| a | b | c | d | |\n"} {
+	for name, text := range map[string]string{
+		"no table":      "text",
+		"no reason":     differencesHead + "| a | b | c | d | |\n",
+		"too few cells": differencesHead + "| a | b | c | d |\n",
+	} {
 		if _, err := parseDifferences(text); err == nil {
 			t.Errorf("a document with %s is accepted", name)
 		}

@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// endingEntries come to an end in the ways that a step, a Task's author or a user can bring about. What happens to the node, the pod
-// or its processes from outside is TestEndings'.
+// endingEntries come to an end in the ways that a step, a Task's author or a user can bring about. What happens to
+// the node, the pod or its processes from outside is TestEndings'.
 var endingEntries = append(exitEntries(), []entry{
 	{name: "a step kills its group", yaml: lastOfTwo("kill -9 0")},
 	{name: "a step that asks itself to end", yaml: lastOfTwo("kill -TERM $$; sleep 5")},
@@ -73,8 +73,8 @@ func exitEntries() []entry {
 	return all
 }
 
-// twoSteps is a Task whose last step has written results before it does what is given. Lines of YAML may be given for it besides,
-// such as a command, which takes the script's place.
+// twoSteps is a Task whose last step has written results before it does what is given. Lines of YAML may be given
+// for it besides, such as a command, which takes the script's place.
 func twoSteps(lines, script string) string {
 	switch {
 	case strings.HasPrefix(script, "#!"):
@@ -94,7 +94,8 @@ steps:
 
 func lastOfTwo(script string) string { return oneTask(twoSteps("", script)) }
 
-// twoTasks has a Task that waits to be ended, one before and one that would come after it, and one that is always run.
+// twoTasks has a Task that waits to be ended, one before and one that would come after it, and one that is always
+// run.
 var twoTasks = onePipeline(waitingTasks)
 
 const waitingTasks = `

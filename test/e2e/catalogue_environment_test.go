@@ -115,8 +115,8 @@ steps:
 - {name: read, image: IMAGE, script: "ls /tmp"}`)},
 }, hidingEntries()...)
 
-// hidingEntries set variables that programs written in Go, or those that talk to the API server, act upon. Each is set in the
-// first and the last step of its TaskRun.
+// hidingEntries set variables that programs written in Go, or those that talk to the API server, act upon. Each is
+// set in the first and the last step of its TaskRun.
 func hidingEntries() []entry {
 	var all []entry
 	for _, e := range []struct{ name, variables string }{

@@ -28,8 +28,8 @@ const (
 	needsSize     = "has results that Tekton alone cannot have"
 )
 
-// exampleEntries are Tekton's own examples, of the module that this repository builds with. Each that is not run has a reason: it is
-// listed, or, in the short form of the test, has no results, so that its pods are left alone.
+// exampleEntries are Tekton's own examples, of the module that this repository builds with. Each that is not run
+// has a reason: it is listed, or, in the short form of the test, has no results, so that its pods are left alone.
 func exampleEntries(t *testing.T) []entry {
 	t.Helper()
 	root := examplesFolder(t)
@@ -48,8 +48,9 @@ func exampleEntries(t *testing.T) []entry {
 			return err
 		}
 		known[name] = true
-		if examplesLeftOut[name] == "" && (long || hasDeclaredResults(string(text))) {
-			all = append(all, entry{name: "Tekton's example " + name, yaml: adapted(string(text)), left: !hasDeclaredResults(string(text)), passes: true})
+		declares := declaredResults.Match(text)
+		if examplesLeftOut[name] == "" && (long || declares) {
+			all = append(all, entry{name: "Tekton's example " + name, yaml: adapted(string(text)), left: !declares, passes: true})
 		}
 		return nil
 	})
@@ -78,11 +79,12 @@ func tektonModule(t *testing.T, what string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// onlyThisTekton skips the catalogue with other releases of Tekton than the one it was written with: each has its own words, and
-// not all have what the entries use.
+// onlyThisTekton skips the catalogue with other releases of Tekton than the one it was written with: each has its
+// own words, and not all have what the entries use.
 func onlyThisTekton(t *testing.T) {
 	t.Helper()
-	info, err := cluster.Kube.CoreV1().ConfigMaps("tekton-pipelines").Get(context.Background(), "pipelines-info", metav1.GetOptions{})
+	maps := cluster.Kube.CoreV1().ConfigMaps("tekton-pipelines")
+	info, err := maps.Get(context.Background(), "pipelines-info", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,17 +95,19 @@ func onlyThisTekton(t *testing.T) {
 
 var declaredResults = regexp.MustCompile(`(?m)^\s*results:`)
 
-func hasDeclaredResults(text string) bool { return declaredResults.MatchString(text) }
+// shells are images whose steps need no more than the one image with a shell has.
+const shells = `(?:mirror\.gcr\.io|cgr\.dev/chainguard|docker\.io)/(?:library/)?(?:ubuntu|alpine|bash|busybox)`
 
-// adaptations make an example run with the one image that has a shell, and give its runs names that can be known before.
+// adaptations make an example run with the one image that has a shell, and give its runs names that can be known
+// before.
 var adaptations = []struct {
 	pattern *regexp.Regexp
 	with    string
 }{
-	{regexp.MustCompile(`(?m)^(\s*(?:- )?image:\s*)["']?(?:mirror\.gcr\.io|cgr\.dev/chainguard|docker\.io)/(?:library/)?(?:ubuntu|alpine|bash|busybox)(?:[:@]\S*)?$`), "${1}" + harness.Image()},
+	{regexp.MustCompile(`(?m)^(\s*(?:- )?image:\s*)["']?` + shells + `(?:[:@]\S*)?$`), "${1}" + harness.Image()},
 	{regexp.MustCompile(`#!/usr/bin/env (bash|ash|sh)|#!/bin/bash`), "#!/bin/sh"},
 	{regexp.MustCompile(`(?m)^(\s*)generateName:\s*["']?([a-z0-9-]*[a-z0-9])-?["']?\s*$`), "${1}name: ${2}"},
-	{regexp.MustCompile(`(?m)^apiVersion: tekton.dev/v1alpha1\nkind: StepAction`), "apiVersion: tekton.dev/v1beta1\nkind: StepAction"},
+	{regexp.MustCompile(`(?m)^apiVersion: tekton.dev/v1alpha1(\nkind: StepAction)`), "apiVersion: tekton.dev/v1beta1${1}"},
 }
 
 func adapted(text string) string {

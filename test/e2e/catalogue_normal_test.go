@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// normalisations are all that is taken out of a value before it is compared, beside the namespace's name. Each is something that
-// two runs of plain Tekton do not have in common either.
+// normalisations are all that is taken out of a value before it is compared, beside the namespace's name. Each is
+// something that two runs of plain Tekton do not have in common either.
 var normalisations = []struct {
 	why     string
 	pattern *regexp.Regexp
@@ -33,8 +33,8 @@ func normal(value string) string {
 	return value
 }
 
-// runners are the lines that Tekton's entrypoint and the publisher print. They do so on stderr, and in what order that and a step's
-// stdout come into the log is up to the container runtime.
+// runners are the lines that Tekton's entrypoint and the publisher print. They do so on stderr, and in what order
+// that and a step's stdout come into the log is up to the container runtime.
 var runners = regexp.MustCompile(`(?m)^(?:TIME (?:[A-Z]+|Error|Skipping) |indelible: ).*\n`)
 
 // apart takes a step's log into what the step printed and what was printed by the programs that run it.

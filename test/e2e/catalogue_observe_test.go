@@ -18,8 +18,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// observer reads what can be seen of a run that has ended, as fields and their values. A field of a child begins with the child's
-// name, as in "run-build/step write/log".
+// observer reads what can be seen of a run that has ended, as fields and their values. A field of a child begins
+// with the child's name, as in "run-build/step write/log".
 type observer struct {
 	*place
 	injected bool
@@ -57,7 +57,9 @@ func (o *observer) pipelineRun(name string) {
 		o.note(name+"/skipped "+s.Name, string(s.Reason)+" "+o.json(s.WhenExpressions))
 	}
 	for _, child := range pr.Status.ChildReferences {
-		o.note(name+"/child "+child.Name, fmt.Sprintf("%s of %s %s %s", child.Kind, child.PipelineTaskName, child.DisplayName, o.json(child.WhenExpressions)))
+		o.note(name+"/child "+child.Name, strings.Join([]string{
+			child.Kind, "of", child.PipelineTaskName, child.DisplayName, o.json(child.WhenExpressions),
+		}, " "))
 		if child.Kind == "TaskRun" {
 			o.taskRun(child.Name)
 		}
@@ -101,7 +103,8 @@ func (o *observer) step(of string, s *pipelinev1.StepState) {
 	state := "none"
 	switch {
 	case s.Terminated != nil:
-		state = fmt.Sprintf("terminated %s, exit code %d, signal %d", s.Terminated.Reason, s.Terminated.ExitCode, s.Terminated.Signal)
+		ended := s.Terminated
+		state = fmt.Sprintf("terminated %s, exit code %d, signal %d", ended.Reason, ended.ExitCode, ended.Signal)
 		o.note(at+"/message", s.Terminated.Message)
 	case s.Running != nil:
 		state = "running"
@@ -115,8 +118,8 @@ func (o *observer) step(of string, s *pipelinev1.StepState) {
 	}
 }
 
-// pod reads the logs of the steps, and checks that the pod is what the comparison takes it for. Tekton deletes the pod of a run that
-// is cancelled or out of time: it has no logs then.
+// pod reads the logs of the steps, and checks that the pod is what the comparison takes it for. Tekton deletes the
+// pod of a run that is cancelled or out of time: it has no logs then.
 func (o *observer) pod(name string, s *pipelinev1.TaskRunStatus) {
 	o.t.Helper()
 	pod, err := cluster.Kube.CoreV1().Pods(o.namespace).Get(o.ctx, s.PodName, metav1.GetOptions{})
@@ -146,7 +149,8 @@ func (o *observer) log(pod string, container corev1.ContainerStatus) string {
 	if container.State.Waiting != nil {
 		return "none: waiting"
 	}
-	stream, err := cluster.Kube.CoreV1().Pods(o.namespace).GetLogs(pod, &corev1.PodLogOptions{Container: container.Name}).Stream(o.ctx)
+	options := &corev1.PodLogOptions{Container: container.Name}
+	stream, err := cluster.Kube.CoreV1().Pods(o.namespace).GetLogs(pod, options).Stream(o.ctx)
 	if err != nil {
 		o.t.Fatalf("reading the log of %s of %s: %v", container.Name, pod, err)
 	}

@@ -17,7 +17,8 @@ import (
 type entry struct {
 	// name is a sentence, and the entry's name in docs/differences.md.
 	name string
-	// yaml are the objects. All TaskRuns and PipelineRuns among them are observed; what they make is found from there.
+	// yaml are the objects. All TaskRuns and PipelineRuns among them are observed; what they make is found from
+	// there.
 	yaml string
 	// before, if any, prepares the cluster.
 	before func(*testing.T)
@@ -29,9 +30,9 @@ type entry struct {
 	passes bool
 }
 
-// TestCatalogue runs Tasks and Pipelines twice, plain and injected. Plain Tekton is the oracle: what it says of a run, and what
-// the run's steps print, must be the same. docs/differences.md lists what is not, with its reason; a difference that is not
-// listed fails, and so does one that is listed and no longer seen.
+// TestCatalogue runs Tasks and Pipelines twice, plain and injected. Plain Tekton is the oracle: what it says of a
+// run, and what the run's steps print, must be the same. docs/differences.md lists what is not, with its reason; a
+// difference that is not listed fails, and so does one that is listed and no longer seen.
 func TestCatalogue(t *testing.T) {
 	t.Parallel()
 	onlyThisTekton(t)

@@ -88,8 +88,8 @@ func (p *place) create(yaml string) {
 	}
 }
 
-// taskRun waits for a TaskRun to end. Where the namespace opted in, it checks that the TaskRun had a publisher, without which many a
-// test would pass as well.
+// taskRun waits for a TaskRun to end. Where the namespace opted in, it checks that the TaskRun had a publisher,
+// without which many a test would pass as well.
 func (p *place) taskRun(name string) *pipelinev1.TaskRun {
 	p.t.Helper()
 	tr := p.ended(name)
