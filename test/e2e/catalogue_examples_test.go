@@ -24,6 +24,7 @@ const (
 	needsNetwork  = "fetches from elsewhere"
 	needsRegistry = "pulls from or pushes to a registry"
 	needsProgram  = "needs a program that the image with a shell does not have"
+	needsBash     = "has a script that only bash understands"
 	needsCluster  = "needs what the local cluster does not have"
 	needsSize     = "has results that Tekton alone cannot have"
 )
