@@ -67,7 +67,7 @@ func shown(fields map[string]string, field string) string {
 		return empty
 	}
 	quoted := strconv.Quote(value)
-	return quoted[1 : len(quoted)-1]
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }
 
 func (all differences) find(d difference) *difference {

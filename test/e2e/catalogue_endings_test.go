@@ -58,7 +58,7 @@ steps:
 - {name: write, image: IMAGE, script: "printf $(context.task.retry-count) > $(results.attempt.path); test $(context.task.retry-count) = 1 || exec sleep 3600"}`)},
 	{name: "a PipelineRun that is cancelled", yaml: twoTasks, act: stopping("Cancelled")},
 	{name: "a PipelineRun that is cancelled and runs its last Tasks", yaml: twoTasks, act: stopping("CancelledRunFinally")},
-	{name: "a PipelineRun that is out of its time", yaml: onePipelineWith("timeouts: {pipeline: 90s, tasks: 60s}", waitingTasks)},
+	{name: "a PipelineRun that is out of its time", yaml: onePipelineWith("timeouts: {pipeline: 3m, tasks: 45s}", waitingTasks)},
 }...)
 
 // exitEntries have a step that ends with each code that means something to somebody, told to continue or not.
