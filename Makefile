@@ -166,6 +166,10 @@ bench-storage: ## Runs a second that a directory and an S3 server on this machin
 bench-archive: ## The archive's numbers, with their targets, on the cluster at hand; Indelible must be installed; ONLY=latency,backlog,… (45 min)
 	go run ./test/bench $(if $(ONLY),-only '$(ONLY)')
 
+.PHONY: bench-overhead
+bench-overhead: ## What a TaskRun with a small result takes with Indelible and without, by turns, on the cluster at hand (15 min)
+	go run ./test/bench -only overhead
+
 ##@ Install
 
 .PHONY: install

@@ -30,41 +30,68 @@ type bench struct {
 	class, namespace string
 	// idle is how many runs of Tekton are measured one after the other.
 	idle int
-	out  io.Writer
+	// pairs is how many TaskRuns of each kind are measured for overhead.
+	pairs int
+	out   io.Writer
 }
 
 // measurement is one of the things that can be measured by itself.
 type measurement struct {
 	name string
 	do   func(*bench, context.Context) ([]row, error)
+	// results says that it is not of the archive: it needs none of the programs, and is made only when it is named.
+	results bool
 }
 
 var measurements = []measurement{
-	{"latency", (*bench).latency},
-	{"bytes", (*bench).bytes},
-	{"backlog", (*bench).backlogDirectory},
-	{"backlog-s3", (*bench).backlogS3},
-	{"memory", (*bench).memory},
-	{"start", (*bench).start},
-	{"logs", (*bench).logs},
-	{"peer", (*bench).peer},
+	{name: "latency", do: (*bench).latency},
+	{name: "bytes", do: (*bench).bytes},
+	{name: "backlog", do: (*bench).backlogDirectory},
+	{name: "backlog-s3", do: (*bench).backlogS3},
+	{name: "memory", do: (*bench).memory},
+	{name: "start", do: (*bench).start},
+	{name: "logs", do: (*bench).logs},
+	{name: "peer", do: (*bench).peer},
+	{name: "overhead", do: (*bench).overhead, results: true},
+}
+
+// chosen are the measurements to make: those named, with commas between, or all of the archive.
+func chosen(only string) []measurement {
+	return slices.DeleteFunc(slices.Clone(measurements), func(m measurement) bool {
+		if only == "" {
+			return m.results
+		}
+		return !slices.Contains(strings.Split(only, ","), m.name)
+	})
+}
+
+// needsPrograms says whether any of them starts an archiver or an S3 server.
+func needsPrograms(chosen []measurement) bool {
+	return slices.ContainsFunc(chosen, func(m measurement) bool { return !m.results })
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("only", "", "measurements to make, with commas between; by default all: "+names())
+	only := flags.String("only", "", "measurements to make, with commas between; by default all of the archive: "+names())
 	folder := flags.String("directory", "", "where archives are made, on the disk to be measured; by default a directory that is removed at the end")
 	archiver := flags.String("archiver", "", "the archiver to measure; by default it is built")
 	idle := flags.Int("idle", 50, "runs of Tekton for latency, with logs and without")
+	pairs := flags.Int("pairs", 40, "TaskRuns of each kind for overhead")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	b, err := newBench(ctx, *folder, *archiver, out)
+	measure := chosen(*only)
+	b, err := newBench(*folder, out)
 	if err != nil {
 		return err
 	}
-	b.idle = *idle
+	b.idle, b.pairs = *idle, *pairs
 	defer os.RemoveAll(b.folder)
+	if needsPrograms(measure) {
+		if err := b.buildPrograms(ctx, *archiver); err != nil {
+			return err
+		}
+	}
 	if err := b.cluster.CreateNamespace(ctx, b.namespace, nil); err != nil {
 		return err
 	}
@@ -74,9 +101,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	fmt.Fprint(out, head)
 	var failed error
-	for _, m := range measurements {
-		if ctx.Err() != nil || *only != "" && !slices.Contains(strings.Split(*only, ","), m.name) {
-			continue
+	for _, m := range measure {
+		if ctx.Err() != nil {
+			break
 		}
 		rows, err := m.do(b, ctx)
 		if err != nil {
@@ -97,7 +124,7 @@ func names() string {
 	return strings.Join(all, ",")
 }
 
-func newBench(ctx context.Context, folder, archiver string, out io.Writer) (*bench, error) {
+func newBench(folder string, out io.Writer) (*bench, error) {
 	cluster, err := harness.Connect()
 	if err != nil {
 		return nil, err
@@ -111,15 +138,20 @@ func newBench(ctx context.Context, folder, archiver string, out io.Writer) (*ben
 	if b.etcd, err = openEtcd(filepath.Dir(os.Getenv("KUBECONFIG"))); err != nil {
 		return nil, err
 	}
+	return b, nil
+}
+
+func (b *bench) buildPrograms(ctx context.Context, archiver string) error {
+	var err error
 	if archiver == "" {
 		err = build(ctx, ".", b.archiver, "./cmd/archiver")
 	} else {
 		err = os.Symlink(archiver, b.archiver) // its name tells it from others in readCPU
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return b, build(ctx, "test/storage", b.s3, "./cmd/s3")
+	return build(ctx, "test/storage", b.s3, "./cmd/s3")
 }
 
 func orElse(text, other string) string {

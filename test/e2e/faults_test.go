@@ -177,7 +177,7 @@ func awaitInjection(p *place) {
 	for i := 0; p.ctx.Err() == nil; i++ {
 		name := fmt.Sprintf("probe-%d", i)
 		p.create(strings.Replace(taskRunOf(`- {name: text}`, `printf probe > $(results.text.path)`), "{name: run}", "{name: "+name+"}", 1))
-		if p.pod(p.taskRun(name).Status.PodName).Annotations[result.InjectedAnnotation] != "" {
+		if p.pod(p.ended(name).Status.PodName).Annotations[result.InjectedAnnotation] != "" {
 			return
 		}
 	}

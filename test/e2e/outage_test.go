@@ -105,7 +105,7 @@ func wantPlainTekton(p *place) {
 	for name, bytes := range map[string]int{"small": 5, "large": 4097} {
 		p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(bytes, "text")), "{name: run}", "{name: "+name+"}", 1))
 	}
-	small, large := p.taskRun("small"), p.taskRun("large")
+	small, large := p.ended("small"), p.ended("large")
 	taskRunSucceeded(p.t, small)
 	wantResults(p.t, small.Status.Results, map[string]*pipelinev1.ResultValue{"text": text(sample(5))})
 	wantUntouched(p, small.Status.PodName)

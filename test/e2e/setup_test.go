@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
 	"knative.dev/pkg/apis"
@@ -48,6 +50,10 @@ type place struct {
 	t         *testing.T
 	ctx       context.Context
 	namespace string
+	// optedIn says that pods with results get the publisher here.
+	optedIn bool
+	// quiet leaves out the description of the namespace when the test fails.
+	quiet bool
 }
 
 func newPlace(t *testing.T) *place {
@@ -58,12 +64,12 @@ func newPlaceWith(t *testing.T, labels map[string]string) *place {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	t.Cleanup(cancel)
-	p := &place{t: t, ctx: ctx, namespace: "e2e-" + rand.String(8)}
+	p := &place{t: t, ctx: ctx, namespace: "e2e-" + rand.String(8), optedIn: labels[result.EnabledKey] == result.Enabled}
 	if err := cluster.CreateNamespace(ctx, p.namespace, labels); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if t.Failed() {
+		if t.Failed() && !p.quiet {
 			p.describe()
 		}
 		// Not p.ctx: it may be what ended the test.
@@ -82,8 +88,40 @@ func (p *place) create(yaml string) {
 	}
 }
 
-// taskRun waits for a TaskRun to end.
+// taskRun waits for a TaskRun to end. Where the namespace opted in, it checks that the TaskRun had a publisher,
+// without which many a test would pass as well.
 func (p *place) taskRun(name string) *pipelinev1.TaskRun {
+	p.t.Helper()
+	tr := p.ended(name)
+	if p.optedIn && hasResults(tr.Status.TaskSpec) {
+		p.wantPublisher(tr)
+	}
+	return tr
+}
+
+// wantPublisher checks that a TaskRun's pod, if there is one and it did not opt out, has a publisher.
+func (p *place) wantPublisher(tr *pipelinev1.TaskRun) {
+	p.t.Helper()
+	if tr.Status.PodName == "" {
+		return
+	}
+	pod, err := cluster.Kube.CoreV1().Pods(p.namespace).Get(p.ctx, tr.Status.PodName, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+	case err != nil:
+		p.t.Fatal(err)
+	case pod.Annotations[result.InjectedAnnotation] == "" && pod.Annotations[result.EnabledKey] != result.Disabled:
+		p.t.Errorf("pod %s has no publisher: %q", pod.Name, pod.Annotations[result.NotInjectedAnnotation])
+	}
+}
+
+// hasResults says whether a Task declares results, of its own or of its steps.
+func hasResults(spec *pipelinev1.TaskSpec) bool {
+	return spec != nil && (len(spec.Results) > 0 || slices.ContainsFunc(spec.Steps, func(s pipelinev1.Step) bool { return len(s.Results) > 0 }))
+}
+
+// ended waits for a TaskRun to end, whether it has a publisher or not.
+func (p *place) ended(name string) *pipelinev1.TaskRun {
 	p.t.Helper()
 	tr, err := cluster.WaitTaskRun(p.ctx, p.namespace, name, harness.TaskRunDone)
 	if err != nil {

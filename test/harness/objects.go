@@ -37,8 +37,7 @@ func (c *Cluster) DeleteNamespace(ctx context.Context, name string) error {
 	return ignoreNotFound(c.Kube.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{}))
 }
 
-// Create creates every Task, Pipeline, TaskRun and PipelineRun of a YAML text in a namespace. Unknown fields
-// are errors.
+// Create creates every object of a YAML text in a namespace: Tekton's, and what their pods mount. Unknown fields are errors.
 func (c *Cluster) Create(ctx context.Context, namespace, text string) error {
 	docs := yaml.NewYAMLReader(bufio.NewReader(strings.NewReader(text)))
 	for {
@@ -72,8 +71,16 @@ func (c *Cluster) createOne(ctx context.Context, namespace string, doc []byte) e
 		return create(ctx, doc, tekton.TaskRuns(namespace).Create)
 	case "PipelineRun":
 		return create(ctx, doc, tekton.PipelineRuns(namespace).Create)
+	case "StepAction":
+		return create(ctx, doc, c.Tekton.TektonV1beta1().StepActions(namespace).Create)
 	case "PersistentVolumeClaim":
 		return create(ctx, doc, c.Kube.CoreV1().PersistentVolumeClaims(namespace).Create)
+	case "ConfigMap":
+		return create(ctx, doc, c.Kube.CoreV1().ConfigMaps(namespace).Create)
+	case "Secret":
+		return create(ctx, doc, c.Kube.CoreV1().Secrets(namespace).Create)
+	case "ServiceAccount":
+		return create(ctx, doc, c.Kube.CoreV1().ServiceAccounts(namespace).Create)
 	default:
 		return fmt.Errorf("creating objects from YAML: no support for kind %q", meta.Kind)
 	}
