@@ -63,6 +63,7 @@ func depthOf(data []byte) (deepest int) {
 func FuzzText(f *testing.F) {
 	for _, seed := range []string{
 		`"` + strings.Repeat("a", hashAtOnce-1) + `\n` + strings.Repeat(`é\t`, hashAtOnce) + `"`, `"\b\f\n\r\t\/\\\""`,
+		`"` + strings.Repeat("a", hashAtOnce) + `bn"`,
 		`"\ud83d\ud83d\ude00"`, "\"\xff\\n\"", `"a"`, `"\u00e9é\n"`, `"\ud83d\ude00"`, `"\ud83d\u0041"`, `"\ude00"`, `"\ud83d"`, `"\\u0041"`,
 	} {
 		f.Add([]byte(seed))
