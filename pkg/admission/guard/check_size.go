@@ -70,11 +70,11 @@ func largest(added []addition) string {
 func totalSize(m merged) int64 {
 	var total int64
 	for _, e := range m.results {
-		total += valueSize(e.value)
+		total += e.bytes()
 	}
 	for _, st := range m.steps {
 		for _, e := range st.results.list {
-			total += valueSize(e.value)
+			total += e.bytes()
 		}
 	}
 	return total
