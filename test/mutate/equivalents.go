@@ -29,6 +29,7 @@ var equivalents = map[string]string{
 	"patchList: operand len(got) == 0":         "an empty list is filled one by one instead",
 	"patchList: case has(inGot, w.itemName())": "the same list comes of more operations (FuzzPatchList)",
 	"sameJSON: operand kind(a) != kind(b)":     shortcut,
+	"hashText: if len(decoded) >= hashAtOnce":  "what is hashed all at once has the same digest",
 	"merged.mergeStep: statement final.results.list = slices.Clone(stored.list)": "the stored list is not read any more when the copy grows",
 	"sameJSON: if len(a) == 0 || len(b) == 0 || kind(a) != kind(b)":              shortcut,
 }

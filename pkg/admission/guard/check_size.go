@@ -97,7 +97,7 @@ func totalSize(m merged) int64 {
 	var total int64
 	for _, list := range m.lists() {
 		for _, e := range list {
-			total += valueSize(e.value)
+			total += e.bytes()
 		}
 	}
 	return total

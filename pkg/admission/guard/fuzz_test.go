@@ -63,12 +63,14 @@ func depthOf(data []byte) (deepest int) {
 func FuzzText(f *testing.F) {
 	for _, seed := range []string{
 		`"` + strings.Repeat("a", hashAtOnce-1) + `\n` + strings.Repeat(`é\t`, hashAtOnce) + `"`, `"\b\f\n\r\t\/\\\""`,
+		`"` + strings.Repeat("a", hashAtOnce) + `bn"`,
 		`"\ud83d\ud83d\ude00"`, "\"\xff\\n\"", `"a"`, `"\u00e9é\n"`, `"\ud83d\ude00"`, `"\ud83d\u0041"`, `"\ude00"`, `"\ud83d"`, `"\\u0041"`,
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		raw, err := (&scanner{data: data}).value()
+		s := &scanner{data: data}
+		raw, err := s.value()
 		if err != nil || raw[0] != '"' {
 			return
 		}
@@ -85,8 +87,8 @@ func FuzzText(f *testing.F) {
 		if got, want := digestOf(raw), fmt.Sprintf("%x", sha256.Sum256([]byte(text))); got != want {
 			t.Fatalf("%q: digest %s, want %s", data, got, want)
 		}
-		if got := valueSize(raw); got != int64(len(text)) {
-			t.Fatalf("%q: got %d bytes, want %d", data, got, len(text))
+		if got, noted := valueSize(raw), len(raw)-2-s.escaped; got != int64(len(text)) || noted != len(text) {
+			t.Fatalf("%q: got %d bytes, noted %d, want %d", data, got, noted, len(text))
 		}
 	})
 }

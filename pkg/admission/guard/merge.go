@@ -69,7 +69,7 @@ func merge(declared declarations, stored, incoming status) (merged, *denial) {
 		m.has[e.name] = true
 		m.results = append(m.results, t)
 		m.added = append(m.added, addition{
-			what: fmt.Sprintf("result %.100q", e.name), key: "results/" + e.name, text: e.value, bytes: valueSize(e.value),
+			what: fmt.Sprintf("result %.100q", e.name), key: "results/" + e.name, text: e.value, bytes: e.bytes(),
 		})
 	}
 	for _, st := range incoming.steps.list {
@@ -111,7 +111,7 @@ func (m *merged) mergeStep(declared declarations, incoming step) *denial {
 		final.results.list = append(final.results.list, t)
 		m.added = append(m.added, addition{
 			what: fmt.Sprintf("result %.100q of step %.100q", e.name, incoming.name),
-			key:  "steps/" + incoming.name + "/results/" + e.name, text: e.value, bytes: valueSize(e.value),
+			key:  "steps/" + incoming.name + "/results/" + e.name, text: e.value, bytes: e.bytes(),
 		})
 	}
 	switch {

@@ -46,6 +46,8 @@ type steps struct {
 type entry struct {
 	name, typ string
 	value     json.RawMessage
+	// size is what valueSize says of value, 0 where nobody has asked yet.
+	size int64
 	// extra are fields the schema of Tekton 1.15 does not know.
 	extra fields
 }
@@ -60,6 +62,14 @@ type step struct {
 func (e entry) same(other entry) bool {
 	return e.name == other.name && e.typ == other.typ && sameJSON(e.value, other.value) &&
 		sameFields(e.extra, other.extra)
+}
+
+// bytes returns the size of the value in bytes, of which the scanner has taken note.
+func (e entry) bytes() int64 {
+	if e.size > 0 {
+		return e.size
+	}
+	return valueSize(e.value)
 }
 
 // find returns the first result of that name.
@@ -193,7 +203,9 @@ func (s *scanner) entry(e *entry) error {
 		case "type":
 			e.typ, err = s.text()
 		case "value":
-			e.value, err = s.value()
+			if e.value, err = s.value(); err == nil && e.value[0] == '"' {
+				e.size = int64(len(e.value) - len(`""`) - s.escaped)
+			}
 		default:
 			if e.extra == nil {
 				e.extra = fields{}

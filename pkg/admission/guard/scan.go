@@ -25,6 +25,8 @@ type scanner struct {
 	data  []byte
 	pos   int
 	depth int
+	// escaped is by how much the last string that was consumed is longer than what it decodes to, in bytes.
+	escaped int
 }
 
 var (
@@ -248,6 +250,7 @@ func (s *scanner) literal(word string) error {
 }
 
 func (s *scanner) skipString() error {
+	s.escaped = 0
 	for i := s.pos + 1; ; {
 		i += plainLen(s.data[i:])
 		if i == len(s.data) {
@@ -264,7 +267,13 @@ func (s *scanner) skipString() error {
 				s.pos = i
 				return s.fail("unknown escape in a string")
 			}
-			i += n
+			written, decoded := escapeSize(s.data[i:])
+			if written > n && escapeLen(s.data[i+n:]) != n { // half of what looked like a surrogate pair
+				s.pos = i + n
+				return s.fail("unknown escape in a string")
+			}
+			s.escaped += written - decoded
+			i += written
 		default:
 			s.pos = i
 			return s.fail("control character in a string")

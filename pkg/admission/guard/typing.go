@@ -17,7 +17,7 @@ func typed(e entry, declared pipelinev1.ResultsType) (entry, error) {
 	if len(e.value) == 0 || e.value[0] != '"' {
 		return entry{}, fmt.Errorf("result %.100q: the value must be a string, the text of the result's file", e.name)
 	}
-	out := entry{name: e.name, typ: string(declared), value: e.value}
+	out := entry{name: e.name, typ: string(declared), value: e.value, size: e.size}
 	if declared != pipelinev1.ResultsTypeString {
 		v, err := interpret(e.value)
 		if err != nil {
@@ -27,6 +27,7 @@ func typed(e entry, declared pipelinev1.ResultsType) (entry, error) {
 			return entry{}, fmt.Errorf("result %.100q: an object of %d keys, the limit is %d", e.name, len(v.ObjectVal), maxKeys)
 		}
 		out.typ = string(v.Type)
+		out.size = 0
 		if out.value, err = json.Marshal(v); err != nil {
 			return entry{}, fmt.Errorf("result %.100q: write the value: %w", e.name, err)
 		}
