@@ -51,7 +51,8 @@ func adviseGroupLeak(leaking bool) string {
 	}
 	return "every service account may patch taskruns/status, and a patch that cannot be decoded is answered " +
 		"with the whole TaskRun: whoever knows a name reads it. Look which role a ClusterRoleBinding gives to " +
-		"system:serviceaccounts or system:authenticated (kubectl get clusterrolebindings -o wide), and take patch out; publishing needs update only (config/rbac)"
+		"system:serviceaccounts or system:authenticated (kubectl get clusterrolebindings -o wide), " +
+		"and take patch out; publishing needs update only (config/rbac)"
 }
 
 // maxNamed bounds how many bindings an event names.
