@@ -33,6 +33,11 @@ PREFIX     :=
 endif
 export KUBECONFIG KUBECTL E2E_IMAGE
 
+# The user name of Tekton's controller where it is not that of Tekton's own manifests: goes everywhere by one key of the ConfigMap.
+# Before anything is applied it is compared with what runs in the cluster; PREFLIGHT=skip does not.
+CONTROLLER ?=
+PREFLIGHT  ?=
+
 # Stamping asks git, which refuses where root builds somebody else's checkout, as in many CI containers. The same flags
 # everywhere, so that binaries, demo and tests share what is compiled.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false -trimpath
@@ -40,6 +45,7 @@ export CGO_ENABLED := 0
 
 GOBUILD  := go build -ldflags "-s -w -X main.version=$(VERSION)"
 GOTEST    = go test -timeout $(if $(INDELIBLE_LONG),180m,60m)
+comma     := ,
 pushes    = $(foreach i,$(IMAGES),$(LOCAL) push $(i) $(PREFIX)$(basename $(notdir $(i))):$(VERSION) &&) true
 IMAGES   := dist/indelible-webhook.tar dist/indelible-publisher.tar dist/indelible-archiver.tar
 SOURCES  := $(shell find cmd pkg certs -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
@@ -50,8 +56,17 @@ SOURCES  := $(shell find cmd pkg certs -name '*.go' -not -name '*_test.go' 2>/de
 demo: cluster-up install ## Start a cluster, install Indelible, pass large results, try to forge one, read a deleted run back (cold 30 min, warm 1 min)
 	go run ./test/demo
 
+# Every part runs, whatever became of those before, and has a line at the end. A cluster on which flows failed stays, to be looked at.
 .PHONY: test
-test: test-unit test-modules cluster-up install test-e2e cluster-down ## All tests (cold over an hour, warm 22 min on two cores)
+test: ## All tests (cold over an hour, warm 22 min on two cores)
+	@verdicts=; failed=; \
+	part() { \
+	  if $(MAKE) --no-print-directory "$$@"; then verdict=passed; else verdict=FAILED failed=yes; fi; \
+	  verdicts+="$$verdict  make $$*"$$'\n'; [ $$verdict = passed ]; }; \
+	part test-unit || true; \
+	part test-modules || true; \
+	if part cluster-up install test-e2e; then part cluster-down || true; fi; \
+	echo; printf '%s' "$$verdicts"; [ -z "$$failed" ]
 
 ##@ Tests
 
@@ -86,7 +101,7 @@ test-cluster-tool: ## Unit tests of test/cluster, a module of its own
 # What test-storage does is wait for faults: the processors are for the others meanwhile.
 .PHONY: test-modules
 test-modules: storage-emulators ## The tests that are modules of their own, two at a time: test-storage, test-oracle, test-cluster-tool (warm under 3 min)
-	$(MAKE) --no-print-directory -j 2 --output-sync=target test-storage test-oracle test-cluster-tool
+	$(MAKE) --no-print-directory -k -j 2 --output-sync=target test-storage test-oracle test-cluster-tool
 
 # Neither the policy nor the publisher that it builds are seen by go's cache of test results.
 .PHONY: test-oracle
@@ -154,7 +169,8 @@ bench-archive: ## The archive's numbers, with their targets, on the cluster at h
 ##@ Install
 
 .PHONY: install
-install: images dist/install/kustomization.yaml ## Install into the cluster at hand, by the manifests a user would apply
+install: images dist/install/kustomization.yaml ## Install into the cluster at hand, by the manifests a user would apply; CONTROLLER=… where Tekton's controller has another name
+	$(if $(filter skip,$(PREFLIGHT)),@echo "the cluster is not looked at first",$(KUBECTL) kustomize dist/install | bin/webhook preflight --kubeconfig=$(KUBECONFIG))
 	$(if $(EXISTING),$(call pushes),$(LOCAL) load $(IMAGES))
 	$(KUBECTL) apply -k dist/install
 	$(KUBECTL) rollout status deployment/indelible-webhook -n indelible-system --timeout=180s
@@ -223,8 +239,9 @@ dist/install/kustomization.yaml: dist/indelible-webhook.tar dist/indelible-archi
 	@printf '%s\n' 'apiVersion: kustomize.config.k8s.io/v1beta1' 'kind: Kustomization' 'sortOptions: {order: fifo}' \
 	  'resources: [../../config/default]' \
 	  'images: [{name: indelible-webhook, newName: $(PREFIX)indelible-webhook, newTag: $(VERSION)}, {name: indelible-archiver, newName: $(PREFIX)indelible-archiver, newTag: $(VERSION)}]' \
-	  'configMapGenerator: [{name: indelible-config, namespace: indelible-system, behavior: merge, files: [config.yaml]}]' \
+	  'configMapGenerator: [{name: indelible-config, namespace: indelible-system, behavior: merge, files: [config.yaml]$(if $(CONTROLLER),$(comma) literals: ["controller=$(CONTROLLER)"])}]' \
 	  'generatorOptions: {disableNameSuffixHash: true}' \
+	  'transformers: [../../config/transformers/controller]' \
 	  'patches:' $(foreach d,webhook archiver,'- patch: |' '    {apiVersion: apps/v1, kind: Deployment, metadata: {name: indelible-$(d), namespace: indelible-system},' \
 	  "    spec: {template: {metadata: {annotations: {indelible.dev/build: $$(sha256sum < dist/indelible-$(d).tar | cut -c1-16)}}}}}") > $@
 

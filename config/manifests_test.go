@@ -4,7 +4,6 @@ package manifests_test
 import (
 	"os"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -139,21 +138,6 @@ func TestTheGuardIsAskedEverywhere(t *testing.T) {
 	}
 	if diff := cmp.Diff(in, elsewhere); diff != "" {
 		t.Errorf("they differ in more (-opted in +elsewhere):\n%s", diff)
-	}
-}
-
-// The controller's name is in the configuration, and in what the API server evaluates by itself.
-func TestControllerIsTheSameEverywhere(t *testing.T) {
-	quoted := "'" + config.DefaultController + "'"
-	for _, name := range []string{"report.indelible.dev", "guard.indelible.dev", "guard-elsewhere.indelible.dev", "carry-over.indelible.dev"} {
-		if conditions := webhooks(t)[name].MatchConditions; len(conditions) == 0 || !strings.Contains(conditions[0].Expression, quoted) {
-			t.Errorf("%s: the first match condition does not name %s", name, quoted)
-		}
-	}
-	for _, policy := range []string{"policy/10-policy.yaml", "policy/30-pods-policy.yaml"} {
-		if !strings.Contains(read(t, policy, nil), quoted) {
-			t.Errorf("%s does not name %s", policy, quoted)
-		}
 	}
 }
 

@@ -52,7 +52,8 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "least `level` logged: debug, info, warn, error")
 	fs.BoolVar(&o.version, "version", false, "print the version")
 	fs.Usage = func() {
-		_, _ = fmt.Fprintln(out, "Serves Indelible's admission webhooks.\n\nExit codes: 0 stopped by a signal, 1 failed, 2 wrong command line.\n\nFlags:")
+		_, _ = fmt.Fprintln(out, "Serves Indelible's admission webhooks.\n"+
+			"With `preflight` as first argument it compares manifests with a cluster instead.\n\nExit codes: 0 stopped by a signal, 1 failed, 2 wrong command line.\n\nFlags:")
 		fs.PrintDefaults()
 	}
 	if err := fs.Parse(args); err != nil {

@@ -25,6 +25,9 @@ const finish = 15 * time.Second
 
 // run is the whole command: it returns the exit code, once ctx has ended and requests under way are answered.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == preflightCommand {
+		return runPreflight(ctx, args[1:], stdout, stderr)
+	}
 	o, err := parseOptions(args, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -63,7 +66,8 @@ type webhook struct {
 	configured   *config.Watcher
 	certificates certificates
 	cluster      *cluster
-	selfcheck    *selfcheck.Checker
+	selfcheck    *selfcheck.Checker // of what is ready or not
+	leaks        *selfcheck.Checker
 	ready        *readiness
 
 	admission, metrics, health *daemon.Endpoint
@@ -88,10 +92,10 @@ func newWebhook(ctx context.Context, o options, log logr.Logger) (*webhook, erro
 	if err != nil {
 		return nil, err
 	}
-	check := newSelfCheck(o, c, registry, log.WithName("selfcheck"))
+	check, leaks := newSelfChecks(o, c, configured, registry, log.WithName("selfcheck"))
 	w := &webhook{
 		log: log, drain: o.drain,
-		configured: configured, certificates: source, cluster: c, selfcheck: check,
+		configured: configured, certificates: source, cluster: c, selfcheck: check, leaks: leaks,
 		ready: &readiness{certificate: source.Ready, guarded: check.Ready},
 	}
 	requests := admission.NewServer(handlers(configured, c, registry, source, callers, check.Ready, log))
@@ -143,6 +147,7 @@ func (w *webhook) serve(ctx context.Context) error {
 	parts.Go(func() error { return w.configured.Start(background) })
 	parts.Go(func() error { return w.certificates.Run(background) })
 	parts.Go(func() error { return w.selfcheck.Run(background) })
+	parts.Go(func() error { return w.leaks.Run(background) })
 	for _, e := range w.endpoints() {
 		parts.Go(e.Serve)
 	}

@@ -9,21 +9,50 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/indelible-ci/indelible/pkg/admission/selfcheck"
+	"github.com/indelible-ci/indelible/pkg/config"
 )
 
-// newSelfCheck makes the check of the grant, which reports changes as events on the replica's own Pod: an admin who
-// finds it not ready describes it first.
-func newSelfCheck(o options, c *cluster, registry prometheus.Registerer, log logr.Logger) *selfcheck.Checker {
-	return selfcheck.New(selfcheck.Options{
-		Inspect: func(ctx context.Context) (selfcheck.Finding, error) { return selfcheck.Inspect(ctx, c.client) },
+// newSelfChecks makes the check of the grant and of what trusts Tekton's controller, and that of read leaks,
+// which looks seldom. Both report changes as events on the replica's own Pod: an admin who finds it not ready
+// describes it first.
+func newSelfChecks(
+	o options, c *cluster, configured *config.Watcher, registry prometheus.Registerer, log logr.Logger,
+) (often, seldom *selfcheck.Checker) {
+	metrics := selfcheck.NewMetrics(registry)
+	changed := func(ctx context.Context, topic selfcheck.Topic, problem string) {
+		report(ctx, o, c, log, topic, problem)
+	}
+	often = selfcheck.New(selfcheck.Options{
+		Question: "whether the grant is guarded",
+		Inspect: func(ctx context.Context) (selfcheck.Look, error) {
+			now := configured.Current()
+			expected := selfcheck.Expected{Controllers: now.Controllers, TaskRunLimit: now.Limits.TaskRun}
+			found, err := selfcheck.Inspect(ctx, c.client, expected)
+			if found == nil {
+				return nil, err // and not an interface of a nil pointer
+			}
+			return found, err
+		},
 		Ticks:   time.Tick(selfcheck.Interval),
-		Changed: func(ctx context.Context, problem string) { reportGrant(ctx, o, c, log, problem) },
-		Metrics: selfcheck.NewMetrics(registry),
-		Log:     log,
+		Changed: changed, Metrics: metrics, Log: log,
 	})
+	seldom = selfcheck.New(selfcheck.Options{
+		Question: "which service accounts may patch taskruns/status",
+		Inspect: func(ctx context.Context) (selfcheck.Look, error) {
+			leaks, err := selfcheck.InspectLeaks(ctx, c.client)
+			if err != nil {
+				return nil, err
+			}
+			return leaks, nil
+		},
+		Timeout: time.Minute, // a page takes some 20 ms, and ten thousand bindings are twenty
+		Ticks:   time.Tick(selfcheck.LeakInterval),
+		Changed: changed, Metrics: metrics, Log: log.WithName("leaks"),
+	})
+	return often, seldom
 }
 
-func reportGrant(ctx context.Context, o options, c *cluster, log logr.Logger, problem string) {
+func report(ctx context.Context, o options, c *cluster, log logr.Logger, topic selfcheck.Topic, problem string) {
 	if o.pod == "" {
 		return
 	}
@@ -34,8 +63,8 @@ func reportGrant(ctx context.Context, o options, c *cluster, log logr.Logger, pr
 	}
 	about := &corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}
 	if problem == "" {
-		c.events.recorder.Event(about, corev1.EventTypeNormal, "GrantGuarded", "what guards the grant is in place again, or the grant is gone")
+		c.events.recorder.Event(about, corev1.EventTypeNormal, topic.Right, topic.Relief)
 		return
 	}
-	c.events.recorder.Event(about, corev1.EventTypeWarning, "UnguardedGrant", problem)
+	c.events.recorder.Event(about, corev1.EventTypeWarning, topic.Wrong, problem)
 }

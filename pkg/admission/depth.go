@@ -58,7 +58,7 @@ func stringLength(text []byte) int {
 	return len(text)
 }
 
-const tooDeepMessage = "the request nests deeper than 200 levels"
+const tooDeepMessage = "the request is nested more than 200 deep"
 
 // failTooDeep makes the failure policy decide.
 func failTooDeep(w http.ResponseWriter, _ []byte) {

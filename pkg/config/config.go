@@ -37,12 +37,10 @@ const (
 	MaxPublishTimeout = 30 * time.Minute
 )
 
-// DefaultController is who Tekton's controller is in an installation from its own manifests.
-const DefaultController = "system:serviceaccount:tekton-pipelines:tekton-pipelines-controller"
-
 // Configuration is a file that has been read and checked.
 type Configuration struct {
-	// Controllers are the users who may write any TaskRun status.
+	// Controllers are the users who may write any TaskRun status: Tekton's controller. They are read from a
+	// file of their own, ControllerKey.
 	Controllers []string
 	// Limits bound results, in bytes.
 	Limits result.Limits
@@ -62,8 +60,8 @@ type Publisher struct {
 	Delivery string
 	// Timeout bounds publishing after a step has ended.
 	Timeout time.Duration
-	// Server is the API server's host and port as the pods of TaskRuns reach it, "" for the address that the kubelet tells
-	// the webhook's own pod.
+	// Server is the API server's host and port as the pods of TaskRuns reach it, "" for the address that the
+	// kubelet tells the webhook's own pod.
 	Server string
 }
 

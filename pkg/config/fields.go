@@ -1,9 +1,7 @@
 package config
 
 import (
-	"fmt"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,33 +10,6 @@ import (
 
 	"github.com/indelible-ci/indelible/pkg/result"
 )
-
-// controllers must name somebody: with an empty list Tekton itself could complete no TaskRun.
-func (r *reader) controllers(to *[]string, v any) {
-	const path = "controllers"
-	if v == nil {
-		return
-	}
-	list, ok := v.([]any)
-	if !ok || len(list) == 0 {
-		r.problem(path, "must be a list of at least one user name, such as %s", DefaultController)
-		return
-	}
-	names := make([]string, 0, len(list))
-	for i, item := range list {
-		at := fmt.Sprintf("%s[%d]", path, i)
-		if item == nil {
-			item = ""
-		}
-		var name string
-		r.text(&name, at, item)
-		if name != "" && slices.Contains(names, name) {
-			r.problem(at, "is in the list already")
-		}
-		names = append(names, name)
-	}
-	*to = names
-}
 
 // limits are compared only if each could be read: one problem is not to be told as three.
 func (r *reader) limits(to *result.Limits, v any) {

@@ -3,6 +3,7 @@ package config
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,36 +14,62 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Load reads and checks a file.
+// Load reads and checks a file, and the one beside it that names Tekton's controller.
 func Load(path string) (*Configuration, error) {
-	_, c, err := load(path)
-	return c, err
+	f, err := readFiles(path)
+	if err != nil {
+		return nil, err
+	}
+	c, err := f.parse()
+	if err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	return c, nil
 }
 
-// load returns the content it parsed as well.
-func load(path string) ([]byte, *Configuration, error) {
+// files is what a configuration is made of, as it is read.
+type files struct{ configuration, controller []byte }
+
+func readFiles(path string) (files, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read configuration: %w", err)
+		return files{}, fmt.Errorf("read configuration: %w", err)
 	}
-	c, err := Parse(data)
-	if err != nil {
-		return nil, nil, fmt.Errorf("configuration %s: %w", path, err)
+	controller, err := readControllers(path)
+	return files{data, controller}, err
+}
+
+// sum tells one content from another. A length goes before, so that nothing moves from the one file to the
+// other unseen.
+func (f files) sum() [sha256.Size]byte {
+	return sha256.Sum256(fmt.Appendf(nil, "%d\n%s%s", len(f.controller), f.controller, f.configuration))
+}
+
+func (f files) parse() (*Configuration, error) {
+	c, err := Parse(f.configuration)
+	controllers, second := ParseControllers(string(f.controller))
+	if err = errors.Join(err, second); err != nil {
+		return nil, err
 	}
-	return data, c, nil
+	c.Controllers = controllers
+	return c, nil
 }
 
 // Parse reads and checks a file's content, YAML or JSON. Its error joins one error for each problem found.
+// Tekton's controller is the default: it is not in this file.
 func Parse(data []byte) (*Configuration, error) {
 	tree, err := decode(data)
 	if err != nil {
 		return nil, err
 	}
 	c, r := Default(), &reader{}
-	root := r.object("", tree, "apiVersion", "kind", "controllers", "limits", "publisher", "archive")
+	if fields, ok := tree.(map[string]any); ok && fields["controllers"] != nil {
+		r.problem("controllers", "%s", movedControllers)
+		delete(fields, "controllers")
+	}
+	root := r.object("", tree, "apiVersion", "kind", "limits", "publisher", "archive")
 	r.constant("apiVersion", root["apiVersion"], APIVersion)
 	r.constant("kind", root["kind"], Kind)
-	r.controllers(&c.Controllers, root["controllers"])
 	r.limits(&c.Limits, root["limits"])
 	r.publisher(&c.Publisher, root["publisher"])
 	r.archive(&c.Archive, root["archive"])

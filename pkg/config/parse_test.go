@@ -47,12 +47,11 @@ func TestParseAllows(t *testing.T) {
 	}{
 		"allow every field": {
 			file: head + `
-controllers: [a, b]
 limits: {result: 100Ki, taskRun: "204800", object: 1.45Mi}
 publisher: {image: registry.example/p@sha256:0, pullPolicy: Never, delivery: init-container, timeout: 30m}
 `,
 			want: Configuration{
-				Controllers: []string{"a", "b"},
+				Controllers: []string{DefaultController},
 				Limits:      result.Limits{Result: 102400, TaskRun: 204800, Object: 1520436},
 				Publisher: Publisher{
 					Image: "registry.example/p@sha256:0", PullPolicy: corev1.PullNever, Delivery: "init-container",
@@ -61,17 +60,17 @@ publisher: {image: registry.example/p@sha256:0, pullPolicy: Never, delivery: ini
 			},
 		},
 		"allow a plain number, null fields and JSON": {
-			file: `{"apiVersion":"config.indelible.dev/v1alpha1","kind":"Configuration","controllers":["a"],
+			file: `{"apiVersion":"config.indelible.dev/v1alpha1","kind":"Configuration",
 "limits":{"result":1,"taskRun":2,"object":3},
 "publisher":{"image":"p","pullPolicy":"Always","delivery":"image-volume","timeout":"1ms"}}`,
 			want: Configuration{
-				Controllers: []string{"a"},
+				Controllers: []string{DefaultController},
 				Limits:      result.Limits{Result: 1, TaskRun: 2, Object: 3},
 				Publisher:   Publisher{Image: "p", PullPolicy: "Always", Delivery: "image-volume", Timeout: time.Millisecond},
 			},
 		},
 		"allow comments in documents of their own, and nulls for defaults": {
-			file: "# licence\n---\n" + head + "limits: null\ncontrollers:\npublisher: {image: p, timeout: null}\n---\n# end\n",
+			file: "# licence\n---\n" + head + "limits: null\npublisher: {image: p, timeout: null}\n---\n# end\n",
 			want: Configuration{
 				Controllers: []string{DefaultController},
 				Limits:      result.Limits{Result: 1048576, TaskRun: 1310720, Object: 1468416},
@@ -98,7 +97,7 @@ func TestParseForbids(t *testing.T) {
 	tests := map[string]struct{ file, want string }{
 		"forbid an empty file": {"", "want one YAML document, found 0"},
 		"forbid two documents": {head + image + "---\n" + head + image, "want one YAML document, found 2"},
-		"forbid a list":        {"[a]", "the file must be an object with the fields apiVersion, kind, controllers, limits, publisher, archive\napiVersion must be config.indelible.dev/v1alpha1\nkind must be Configuration\npublisher.image is required: the image that holds the publisher"},
+		"forbid a list":        {"[a]", "the file must be an object with the fields apiVersion, kind, limits, publisher, archive\napiVersion must be config.indelible.dev/v1alpha1\nkind must be Configuration\npublisher.image is required: the image that holds the publisher"},
 		"forbid a field given twice": {
 			head + image + image,
 			"not valid YAML: yaml: unmarshal errors:\n  line 4: key \"publisher\" already set in map",
@@ -110,7 +109,7 @@ func TestParseForbids(t *testing.T) {
 		"forbid a missing image": {head, "publisher.image is required: the image that holds the publisher"},
 		"forbid unknown fields at every level": {
 			head + "a: 1\nlimits: {results: 1Mi}\npublisher: {image: p, Timeout: 1m}\n",
-			"a is not a field; allowed are apiVersion, kind, controllers, limits, publisher, archive\n" +
+			"a is not a field; allowed are apiVersion, kind, limits, publisher, archive\n" +
 				"limits.results is not a field; allowed are result, taskRun, object\n" +
 				"publisher.Timeout is not a field; allowed are image, pullPolicy, delivery, timeout, server",
 		},
@@ -133,13 +132,10 @@ func TestParseForbids(t *testing.T) {
 		"forbid a timeout over 30 minutes": {
 			head + "publisher: {image: p, timeout: 30m1s}\n", "publisher.timeout is 30m1s, but must be more than 0 and at most 30m",
 		},
-		"forbid an empty list of controllers": {
-			head + image + "controllers: []\n",
-			"controllers must be a list of at least one user name, such as system:serviceaccount:tekton-pipelines:tekton-pipelines-controller",
-		},
-		"forbid controllers that are no names, and duplicates": {
-			head + image + "controllers: [a, 1, null, '', a]\n",
-			"controllers[1] must be a string\ncontrollers[2] must not be empty\ncontrollers[3] must not be empty\ncontrollers[4] is in the list already",
+		"forbid the controllers, which have moved": {
+			head + image + "controllers: [a]\n",
+			"controllers has moved: it is the key controller of the ConfigMap indelible-config, beside config.yaml, " +
+				"from which config/transformers/controller brings it wherever it is needed; delete it here",
 		},
 		"forbid a limit that is no size": {
 			head + image + "limits: {result: 1MB, taskRun: true, object: -1Mi}\n",

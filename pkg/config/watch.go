@@ -4,14 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"os"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
 )
 
-// Watcher keeps the configuration of a running program up to date. It compares the file's content at intervals
+// Watcher keeps the configuration of a running program up to date. It compares the files' content at intervals
 // rather than waiting for events: the kubelet replaces a ConfigMap's files by swapping a symbolic link above them,
 // which a watch on the file does not see.
 //
@@ -32,19 +31,23 @@ type Watcher struct {
 // ReloadInterval is how often programs look at the file. The kubelet takes up to a minute to bring it.
 const ReloadInterval = 5 * time.Second
 
-// NewWatcher loads the file, which must be good: there is no earlier configuration to go on with.
-// metrics may be nil.
+// NewWatcher loads the file, and the one beside it that names Tekton's controller. They must be good: there is no earlier
+// configuration to go on with. metrics may be nil.
 func NewWatcher(path string, interval time.Duration, metrics *Metrics, log logr.Logger) (*Watcher, error) {
 	if metrics == nil {
 		metrics = NewMetrics(nil)
 	}
-	data, c, err := load(path)
+	f, err := readFiles(path)
 	if err != nil {
 		return nil, err
 	}
+	c, err := f.parse()
+	if err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", path, err)
+	}
 	w := &Watcher{path: path, interval: interval, metrics: metrics, log: log.WithValues("path", path)}
 	w.current.Store(c)
-	w.seen = sha256.Sum256(data)
+	w.seen = f.sum()
 	return w, nil
 }
 
@@ -73,22 +76,22 @@ func (w *Watcher) watch(ctx context.Context, ticks <-chan time.Time) {
 	}
 }
 
-// check looks at the file once.
+// check looks at the files once.
 func (w *Watcher) check() {
-	data, err := os.ReadFile(w.path)
+	f, err := readFiles(w.path)
 	if err != nil {
 		if !w.unreadable {
 			w.unreadable = true
-			w.keep(fmt.Errorf("read configuration: %w", err))
+			w.keep(err)
 		}
 		return
 	}
-	sum := sha256.Sum256(data)
+	sum := f.sum()
 	if sum == w.seen && !w.unreadable {
 		return
 	}
 	w.seen, w.unreadable = sum, false
-	c, err := Parse(data)
+	c, err := f.parse()
 	if err != nil {
 		w.keep(err)
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +79,7 @@ func TestWatcher(t *testing.T) {
 	w, err := NewWatcher(m.path(), time.Hour, NewMetrics(registry), log)
 	must(t, err)
 
+	beside := filepath.Join(m.dir, "controller")
 	steps := []struct {
 		name              string
 		change            func()
@@ -93,6 +95,8 @@ func TestWatcher(t *testing.T) {
 		{"keeps it when the file is gone", func() { must(t, os.Remove(m.path())) }, "two", 2, 2, 0, "no such file"},
 		{"tells of a missing file once", func() {}, "two", 2, 2, 0, ""},
 		{"recovers when the same file is back", func() { must(t, os.Symlink("..data/config.yaml", m.path())) }, "two", 3, 2, 1, "configuration reloaded"},
+		{"takes another name of Tekton's controller", func() { must(t, os.WriteFile(beside, []byte("a"), 0o600)) }, "two", 4, 2, 1, "configuration reloaded"},
+		{"keeps it when nobody is named", func() { must(t, os.WriteFile(beside, nil, 0o600)) }, "two", 4, 3, 0, "controller must be a user name"},
 	}
 	for _, s := range steps {
 		lines = nil
@@ -111,6 +115,9 @@ func TestWatcher(t *testing.T) {
 		if all := strings.Join(lines, "\n"); (s.logged == "") != (all == "") || !strings.Contains(all, s.logged) {
 			t.Errorf("%s: logged %q, want %q", s.name, all, s.logged)
 		}
+	}
+	if got := w.Current().Controllers; !slices.Equal(got, []string{"a"}) {
+		t.Errorf("controllers %q, want the last good ones", got)
 	}
 }
 

@@ -200,13 +200,14 @@ func unreadable(label string, err error) error {
 }
 
 // openRegular opens a regular file, or what a symbolic link to one leads to, and returns its size. It never blocks:
-// opening a FIFO would wait for a writer, and opening a device may do anything.
+// opening a FIFO would wait for a writer, and opening a device may do anything. The memory devices, /dev/null above all,
+// never do: a step may link a result there.
 func openRegular(path string) (*os.File, int64, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, 0, err
 	}
-	if !info.Mode().IsRegular() {
+	if !isReadable(info) {
 		return nil, 0, notRegular(path, info)
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
@@ -215,7 +216,7 @@ func openRegular(path string) (*os.File, int64, error) {
 	}
 	// Once more on what was opened: a step's leftover process may have swapped the file.
 	info, err = f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
+	if err == nil && !isReadable(info) {
 		err = notRegular(path, info)
 	}
 	if err != nil {
@@ -223,6 +224,16 @@ func openRegular(path string) (*os.File, int64, error) {
 		return nil, 0, err
 	}
 	return f, info.Size(), nil
+}
+
+// isReadable: regular files, and the character devices of major number 1 (Linux' Documentation/admin-guide/devices.txt).
+func isReadable(info fs.FileInfo) bool {
+	if info.Mode().IsRegular() {
+		return true
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	const memory = 1
+	return ok && info.Mode().Type() == fs.ModeDevice|fs.ModeCharDevice && (stat.Rdev>>8)&0xfff == memory
 }
 
 func notRegular(path string, info fs.FileInfo) error {

@@ -55,10 +55,11 @@ func TestCollectReads(t *testing.T) {
 	}{
 		"skips a file that is missing":        {func(folder) {}, nil},
 		"skips a link to nowhere":             {func(f folder) { f.must(os.Symlink("nowhere", f.path("a"))) }, nil},
+		"reads /dev/null as Tekton does":      {func(f folder) { f.must(os.Symlink("/dev/null", f.path("a"))) }, []named{{"a", ""}}},
 		"keeps an empty file":                 {func(f folder) { f.file("a", "") }, []named{{"a", ""}}},
 		"keeps white space and control bytes": {func(f folder) { f.file("a", " \x00\r\n\t\x7f\n") }, []named{{"a", " \x00\r\n\t\x7f\n"}}},
 		"keeps a replacement character":       {func(f folder) { f.file("a", "\uFEFF\uFFFD\U0001F642") }, []named{{"a", "\uFEFF\uFFFD\U0001F642"}}},
-		"keeps the declared order":            {func(f folder) { f.file("b", "2"); f.file("a", "1") }, []named{{"a", "1"}, {"b", "2"}}},
+		"sorts by name, as Tekton does":       {func(f folder) { f.file("b", "2"); f.file("a", "1") }, []named{{"a", "1"}, {"b", "2"}}},
 		"keeps undeclared files out":          {func(f folder) { f.file("a", "1"); f.file("x", "2") }, []named{{"a", "1"}}},
 		"keeps a file of exactly the limit":   {func(f folder) { f.file("a", strings.Repeat("x", 100)) }, []named{{"a", strings.Repeat("x", 100)}}},
 		"follows a link to a regular file, as Tekton does": {func(f folder) {
@@ -128,8 +129,10 @@ func TestCollectRefuses(t *testing.T) {
 		}, []string{`result "a"`, "is a FIFO, not a regular file"}},
 		"forbid a link to a folder": {[]string{"a"}, func(f folder) { f.must(os.Symlink("/", f.path("a"))) },
 			[]string{`result "a"`, "is a directory"}},
-		"forbid a device": {[]string{"a"}, func(f folder) { f.must(os.Symlink("/dev/zero", f.path("a"))) },
+		"forbid a device": {[]string{"a"}, func(f folder) { f.must(os.Symlink("/dev/tty", f.path("a"))) },
 			[]string{`result "a"`, "is a device, not a regular file"}},
+		"forbid a device without end, by its limit": {[]string{"a"}, func(f folder) { f.must(os.Symlink("/dev/zero", f.path("a"))) },
+			[]string{`result "a" is 101 bytes, over the limit of 100 bytes for one result`}},
 		"forbid a socket": {[]string{"a"}, func(f folder) {
 			// By a short name: a socket's path is limited to about 100 bytes.
 			t.Chdir(f.dir)

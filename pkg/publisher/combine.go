@@ -3,6 +3,7 @@ package publisher
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/indelible-ci/indelible/pkg/result"
 )
@@ -18,15 +19,18 @@ type stepReport struct {
 //
 // What keeps a value from being exactly its file's content is a *problem: nothing is published then, because a TaskRun
 // must not succeed with a part of its results.
+//
+// Results are sorted by name, as the entries of Tekton's termination messages are, and with them status.results.
 func combine(o Options, reports []stepReport) (collected, error) {
 	var c combination
-	for i, name := range o.Results {
-		if f, ok := latest(reports, name); ok && !slices.Contains(o.Results[:i], name) {
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(o.Results))) {
+		if f, ok := latest(reports, name); ok {
 			c.take(f, taskLabel(name), func(n named) { c.out.Results = append(c.out.Results, n) })
 		}
 	}
 	for _, r := range reports {
 		own := stepResults{Name: r.step.Step}
+		slices.SortStableFunc(r.Step, func(a, b finding) int { return strings.Compare(a.Name, b.Name) })
 		for _, f := range r.Step {
 			if slices.Contains(r.step.Names, f.Name) {
 				c.take(f, r.step.label(f.Name), func(n named) { own.Results = append(own.Results, n) })

@@ -13,7 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"knative.dev/pkg/apis"
 
 	"github.com/indelible-ci/indelible/pkg/result"
@@ -165,10 +164,13 @@ func forge(ctx context.Context, out io.Writer, cluster *harness.Cluster) error {
 	if err != nil {
 		return err
 	}
+	victim, err := cluster.TaskRun(ctx, namespace, pipelineRun+"-build")
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(out, "\nAnother pod, same namespace, same service account, tries to replace the digest:\n")
 	began := time.Now()
-	_, err = forger.Tekton.TektonV1().TaskRuns(namespace).Patch(ctx, pipelineRun+"-build", types.MergePatchType,
-		[]byte(`{"status":{"results":[{"name":"digest","value":"sha256:forged"}]}}`), metav1.PatchOptions{}, "status")
+	err = forger.PutSparse(namespace, victim.Name, victim.UID, `{"results":[{"name":"digest","value":"sha256:forged"}]}`).Do(ctx).Error()
 	if err == nil {
 		return fmt.Errorf("the forged result was accepted: this installation does not protect results")
 	}

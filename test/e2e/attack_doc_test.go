@@ -104,7 +104,7 @@ func (o outcome) String() string {
 		return "**passes**: " + o.why
 	case !o.denies():
 		return "no effect: " + o.why
-	case o.by == guardDenies:
+	case o.by == guardDenies, o.by == elsewhere:
 		return fmt.Sprintf("guard, %d%s", o.code, text)
 	case o.by != "":
 		return fmt.Sprintf("policy, %d%s", o.code, text)

@@ -211,7 +211,7 @@ func TestForgedReviews(t *testing.T) {
 	// An event sent afterwards arrives afterwards, of the replica that sends it.
 	p.create(waiting(`printf true > $(results.text.path)`))
 	p.running("run", "step-write")
-	if err := p.podWriter(p.sleeper("forger")).PatchStatus(p.ctx, "v1", p.namespace, "run", `{"status":{"results":[{"name":"text","value":"x"}]}}`); err == nil {
+	if err := p.writeAs(p.podWriter(p.sleeper("forger")), `{"results":[{"name":"text","value":"x"}]}`); err == nil {
 		t.Fatal("a forged result was stored")
 	}
 	p.events("run", "ResultsWriteDenied")
@@ -222,7 +222,7 @@ func TestForgedReviews(t *testing.T) {
 }
 
 // TestKeyedPaths: the webhooks that are ignored when they fail have a key in their path, which comes back when it was
-// taken away. The guard has none, and this is why: an API server quotes its URL to whoever's write fails.
+// taken away. The guards have none, and this is why: an API server quotes its URL to whoever's write fails.
 func TestKeyedPaths(t *testing.T) {
 	p := newPlace(t)
 	p.create(waiting(`printf true > $(results.text.path)`))
@@ -233,14 +233,14 @@ func TestKeyedPaths(t *testing.T) {
 		p.eventually("a key in each path", func() (bool, error) {
 			with, without := webhookPaths(p)
 			slices.Sort(with)
-			return slices.Equal(with, keyed) && !slices.ContainsFunc(without, func(path string) bool { return path != "/guard" }), nil
+			return slices.Equal(with, keyed) && !slices.ContainsFunc(without, func(path string) bool { return path != "/guard" && path != "/guard-elsewhere" }), nil
 		})
 	}
 	wantKeys()
 	p.kubectl("apply", "-k", "../../config/webhook")
 	wantKeys()
 	takeAway(p)
-	err := own.PatchStatus(p.ctx, "v1", p.namespace, "run", `{"status":{"results":[{"name":"text","value":"x"}]}}`)
+	err := p.writeAs(own, `{"results":[{"name":"text","value":"x"}]}`)
 	if err == nil || !strings.Contains(err.Error(), "/guard?timeout=") {
 		t.Errorf("got %v, want the URL of the guard", err)
 	}

@@ -47,7 +47,7 @@ func numberedResults(n int) string {
 // attacksByForm: the own pod, with bodies that a reader of JSON may stumble over, mostly beside its one stored value.
 var attacksByForm = []attack{
 	{name: "forbid a value nested 5,000 deep", who: "published-pod", run: "published", raw: beside(`{"name":"late","value":` + nested(5_000) + `}`),
-		guard: byGuard(422, "must be a string"), policy: byPolicy("")},
+		guard: byGuard(422, "nested more than 200 deep"), policy: byPolicy("")},
 	{name: "forbid a body nested 20,000 deep", who: "published-pod", run: "published", raw: beside(`{"name":"late","value":` + nested(20_000) + `}`),
 		guard: byServer(400, ""), policy: byServer(400, "")},
 	{name: "forbid a body of more than 3 MiB", who: "published-pod", run: "published", raw: beside(`{"name":"late","value":"` + strings.Repeat("v", 3<<20) + `"}`),

@@ -21,15 +21,22 @@ import (
 type stage struct {
 	*place
 	writers map[string]*harness.Cluster
+	outside *stage // another, in a namespace that has not opted in
 }
 
-func newStage(p *place) *stage {
+// newStageWithoutGrant leaves service accounts with what config/rbac grants them.
+func newStageWithoutGrant(p *place) *stage {
 	p.t.Helper()
 	p.give(4 * bound) // a table is a thousand flows
 	controller, err := cluster.As("system:serviceaccount:tekton-pipelines:tekton-pipelines-controller",
 		"system:serviceaccounts", "system:serviceaccounts:tekton-pipelines", "system:authenticated")
 	p.must(err)
-	s := &stage{place: p, writers: map[string]*harness.Cluster{"person": cluster, "controller": controller}}
+	return &stage{place: p, writers: map[string]*harness.Cluster{"person": cluster, "controller": controller}}
+}
+
+func newStage(p *place) *stage {
+	p.t.Helper()
+	s := newStageWithoutGrant(p)
 	s.grant(rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "system:serviceaccounts"},
 		rbacv1.PolicyRule{APIGroups: []string{"tekton.dev"}, Resources: []string{"taskruns/status"}, Verbs: []string{"patch", "update"}})
 	return s
@@ -42,7 +49,7 @@ func (p *place) must(err error) {
 	}
 }
 
-// grant gives rights in this namespace. All service accounts have those of the ClusterRole in config/rbac, and PUT,
+// grant gives rights in this namespace. All service accounts have those of the ClusterRole in config/rbac, and PATCH,
 // which that does not give: what a wider role of somebody's gives must not be a way around.
 func (s *stage) grant(to rbacv1.Subject, rules ...rbacv1.PolicyRule) {
 	s.t.Helper()
@@ -79,11 +86,19 @@ spec:
 	      {"name":"map","type":"object","properties":{"a":{"type":"string"}}},{"name":"late","type":"string"}],
 	    "steps":[{"name":"build","image":"none","results":[{"name":"digest","type":"string"}]},{"name":"sign","image":"none","results":[{"name":"sig","type":"string"}]}]}}`), &status))
 	s.must(json.Unmarshal([]byte(`{`+fields+`}`), &status))
-	body, err := json.Marshal(map[string]any{"status": status})
+	body, err := json.Marshal(status)
 	s.must(err)
-	tr, err := s.writers["controller"].Tekton.TektonV1().TaskRuns(s.namespace).Patch(s.ctx, name, types.MergePatchType, body, metav1.PatchOptions{}, "status")
-	s.must(err)
+	tr := s.patchAsController(name, string(body))
 	s.makePodOf(tr, name+"-pod")
+	return tr
+}
+
+// patchAsController merges into a TaskRun's status as Tekton's controller.
+func (s *stage) patchAsController(name, status string) *pipelinev1.TaskRun {
+	s.t.Helper()
+	tr, err := s.writers["controller"].Tekton.TektonV1().TaskRuns(s.namespace).Patch(s.ctx, name, types.MergePatchType,
+		[]byte(`{"status":`+status+`}`), metav1.PatchOptions{}, "status")
+	s.must(err)
 	return tr
 }
 

@@ -28,6 +28,8 @@ type attack struct {
 	who string
 	// run is a TaskRun of the stage, whose status is written; at is another path instead.
 	run, at string
+	// outside: run is one of the stage in a namespace that has not opted in.
+	outside bool
 	// api is that of at, tektonV1 if it is empty.
 	api string
 	// change is a JSON patch of the object as it is stored, sent in each encoding.
@@ -61,6 +63,7 @@ var putBack = outcome{why: "the guard puts the stored results back", books: true
 
 const (
 	guardDenies  = "guard.indelible.dev"
+	elsewhere    = "guard-elsewhere.indelible.dev"
 	policyDenies = "ValidatingAdmissionPolicy 'indelible-results'"
 )
 
@@ -136,6 +139,9 @@ func (s *stage) tryAll(t *testing.T, want func(attack) outcome) {
 
 func (s *stage) try(t *testing.T, a attack, want outcome, e encoding) {
 	t.Helper()
+	if a.outside {
+		s = s.outside
+	}
 	at, api := a.at, a.api
 	if at == "" {
 		at = "taskruns/" + a.run + "/status"

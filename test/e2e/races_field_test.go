@@ -31,7 +31,7 @@ type raceField struct {
 
 // totals says what came to pass, to show that the writers did meet.
 type totals struct {
-	published, refused, tooLate, conflicts, overwrites, putBack, retries int
+	published, tooLate, conflicts, overwrites, putBack, retries int
 }
 
 func newRaceField(p *place) *raceField {
@@ -61,14 +61,14 @@ func (f *raceField) overwrote(more int) {
 }
 
 func (f *raceField) tally() string {
-	return fmt.Sprintf("%d writes of pods acknowledged, %d refused as they would remove a result, %d as too late, %d writes of the controller of which %d lacked results, %d conflicts, %d retries",
-		f.published, f.refused, f.tooLate, f.overwrites, f.putBack, f.conflicts, f.retries)
+	return fmt.Sprintf("%d writes of pods acknowledged, %d refused as too late, %d writes of the controller of which %d lacked results, %d conflicts, %d retries",
+		f.published, f.tooLate, f.overwrites, f.putBack, f.conflicts, f.retries)
 }
 
 // wantContact fails a run whose writers never met: it would show nothing.
 func (f *raceField) wantContact(t *testing.T) {
 	t.Helper()
-	for what, n := range map[string]int{"conflicts": f.conflicts, "writes with lost results": f.putBack, "retries": f.retries, "refused writes": f.refused, "late writes": f.tooLate} {
+	for what, n := range map[string]int{"conflicts": f.conflicts, "writes with lost results": f.putBack, "retries": f.retries, "late writes": f.tooLate} {
 		if n == 0 {
 			t.Errorf("the run had no %s", what)
 		}
@@ -102,9 +102,8 @@ type race struct {
 	attempt      int
 	began        int // the round in which the attempt began
 	podName      string
-	pod          clientOf            // as this attempt's pod sees the cluster
+	pod          *harness.Cluster    // as this attempt's pod sees it
 	acknowledged map[string]string   // by place, of this attempt
-	known        []placed            // what the pod has last seen stored, in that order
 	cached       *pipelinev1.TaskRun // what an informer that lags behind has
 	owner        metav1.OwnerReference
 	taskSpec     *pipelinev1.TaskSpec
@@ -211,8 +210,8 @@ func (r *race) startAttempt(change func(*pipelinev1.TaskRunStatus)) error {
 		return err
 	}
 	r.mu.Lock()
-	r.pod = as.Tekton.TektonV1().TaskRuns(r.p.namespace)
-	r.acknowledged, r.known = map[string]string{}, nil
+	r.pod = as
+	r.acknowledged = map[string]string{}
 	r.mu.Unlock()
 	start := &overwrite{r: r, fresh: true, change: func(status *pipelinev1.TaskRunStatus) {
 		status.PodName = r.podName

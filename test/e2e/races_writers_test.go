@@ -16,6 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"knative.dev/pkg/apis"
+
+	"github.com/indelible-ci/indelible/test/harness"
 )
 
 // writer is one of those who write a TaskRun at a time. Each next is one request to the API server, so that others can come
@@ -26,17 +28,17 @@ type writer interface {
 
 // publish is the pod's write: what its files hold by now, as raw text in one merge patch.
 type publish struct {
-	r        *race
-	taskRuns clientOf
-	attempt  int
-	who      string
-	add      []placed
-	took     bool
+	r       *race
+	pod     *harness.Cluster
+	attempt int
+	who     string
+	add     []placed
+	took    bool
 }
 
 // newPublish draws what the pod has to say that is new. Of one round, each container writes its own names.
 func (r *race) newPublish(container string) *publish {
-	w := &publish{r: r, taskRuns: r.pod, attempt: r.attempt, who: container}
+	w := &publish{r: r, pod: r.pod, attempt: r.attempt, who: container}
 	kind, size := r.rng.IntN(4), 1+r.rng.IntN(200)
 	if r.rng.IntN(20) == 0 {
 		size *= 20
@@ -53,7 +55,8 @@ func (r *race) newPublish(container string) *publish {
 }
 
 func (w *publish) next() (bool, error) {
-	tr, err := w.taskRuns.Patch(w.r.p.ctx, w.r.name, types.MergePatchType, w.body(), metav1.PatchOptions{}, "status")
+	tr := &pipelinev1.TaskRun{}
+	err := w.pod.PutSparse(w.r.p.namespace, w.r.name, w.r.owner.UID, w.status()).Do(w.r.p.ctx).Into(tr)
 	code, message := codeOf(err)
 	switch {
 	case err == nil:
@@ -64,11 +67,6 @@ func (w *publish) next() (bool, error) {
 		w.r.tell("container %s publishes: %d, and tries again", w.who, code)
 		w.r.count(&w.r.conflicts)
 		return false, nil
-	case code == http.StatusUnprocessableEntity && strings.Contains(message, "cannot be removed"):
-		// Another container of the pod wrote meanwhile, and this list does not have it.
-		w.r.tell("container %s publishes %v: refused, %.200s", w.who, placesOf(w.add), message)
-		w.r.count(&w.r.refused)
-		return true, nil
 	case code == http.StatusForbidden || code == http.StatusConflict:
 		// The TaskRun is at its next attempt, or has ended.
 		w.r.tell("container %s publishes %v: too late, %.200s", w.who, placesOf(w.add), message)
@@ -78,11 +76,8 @@ func (w *publish) next() (bool, error) {
 	return true, fmt.Errorf("container %s publishes %v: %w", w.who, placesOf(w.add), err)
 }
 
-// body has what the pod knows to be stored, and after it what is new.
-func (w *publish) body() []byte {
-	w.r.mu.Lock()
-	all := append(append([]placed{}, w.r.known...), w.add...)
-	w.r.mu.Unlock()
+// status has what is new, and nothing of what other containers of the pod have published.
+func (w *publish) status() string {
 	type raw struct {
 		Name  string `json:"name"`
 		Value string `json:"value"`
@@ -96,7 +91,7 @@ func (w *publish) body() []byte {
 		Steps   []step `json:"steps,omitempty"`
 	}
 	build := step{Name: "build"}
-	for _, p := range all {
+	for _, p := range w.add {
 		if name, ok := strings.CutPrefix(p.place, stepResult); ok {
 			build.Results = append(build.Results, raw{name, p.value})
 		} else {
@@ -106,11 +101,11 @@ func (w *publish) body() []byte {
 	if len(build.Results) > 0 {
 		status.Steps = []step{build}
 	}
-	body, err := json.Marshal(map[string]any{"status": status})
+	body, err := json.Marshal(status)
 	if err != nil {
 		panic(err) // strings are always encoded
 	}
-	return body
+	return string(body)
 }
 
 // acknowledged remembers what the API server has taken, and checks that its answer has it. The answer to the pod of a former
@@ -130,9 +125,6 @@ func (w *publish) acknowledged(tr *pipelinev1.TaskRun) error {
 		if w.attempt == w.r.attempt {
 			w.r.acknowledged[a.place] = a.value
 		}
-	}
-	if all := flatten(tr); w.attempt == w.r.attempt && len(all) > len(w.r.known) {
-		w.r.known = all
 	}
 	return nil
 }

@@ -143,12 +143,12 @@ func TestDenialsAreVisible(t *testing.T) {
 	forger := p.podWriter(p.sleeper("forger"))
 	const tries = 300
 	for range tries {
-		if err := forger.PatchStatus(p.ctx, "v1", p.namespace, "run", `{"status":{"results":[{"name":"text","value":"forged-value"}]}}`); err == nil {
+		if err := p.writeAs(forger, `{"results":[{"name":"text","value":"forged-value"}]}`); err == nil {
 			t.Fatal("a forged result was stored")
 		}
 	}
 	// A step that writes by itself, past the publisher.
-	if err := p.podWriter(own).PatchStatus(p.ctx, "v1", p.namespace, "run", `{"status":{"results":[{"name":"IMAGE_DIGEST","value":"forged-value"}]}}`); err == nil {
+	if err := p.writeAs(p.podWriter(own), `{"results":[{"name":"IMAGE_DIGEST","value":"forged-value"}]}`); err == nil {
 		t.Fatal("an undeclared result was stored")
 	}
 	if got := denials(p) - before; got < tries {
@@ -200,19 +200,17 @@ func TestDryRunDenialsLeaveNoEvent(t *testing.T) {
 	p.create(waiting(`printf true > $(results.text.path)`))
 	own := p.running("run", "step-write")
 	forger := p.podWriter(p.sleeper("forger"))
-	forge := func(query string) error {
-		return forger.Tekton.TektonV1().RESTClient().Patch("application/merge-patch+json").
-			AbsPath("apis", "tekton.dev", "v1", "namespaces", p.namespace, "taskruns", "run", "status").Param("dryRun", query).
-			Body([]byte(`{"status":{"results":[{"name":"text","value":"forged"}]}}`)).Do(p.ctx).Error()
-	}
-	if err := forge("All"); err == nil || !strings.Contains(err.Error(), "guard.indelible.dev") {
+	run, err := cluster.TaskRun(p.ctx, p.namespace, "run")
+	p.must(err)
+	err = forger.PutSparse(p.namespace, "run", run.UID, `{"results":[{"name":"text","value":"forged"}]}`).Param("dryRun", "All").Do(p.ctx).Error()
+	if err == nil || !strings.Contains(err.Error(), "guard.indelible.dev") {
 		t.Errorf("dry run: got %v, want the guard's denial", err)
 	}
 	p.release(own, "step-write")
 	taskRunSucceeded(t, p.taskRun("run"))
 	// An event sent afterwards arrives afterwards.
-	if err := forger.PatchStatus(p.ctx, "v1", p.namespace, "run", `{"status":{"results":null}}`); err == nil {
-		t.Fatal("a result was removed")
+	if err := p.writeAs(forger, `{"results":[{"name":"text","value":"forged"}]}`); err == nil {
+		t.Fatal("a result was forged")
 	}
 	if got := p.events("run", "ResultsWriteDenied"); len(got) != 1 {
 		t.Errorf("events %q, want that of the write that was no dry run", got)

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/rest"
 	sigsyaml "sigs.k8s.io/yaml"
 )
 
@@ -94,11 +95,12 @@ func (c *Cluster) TaskRun(ctx context.Context, namespace, name string) (*pipelin
 	return c.Tekton.TektonV1().TaskRuns(namespace).Get(ctx, name, metav1.GetOptions{})
 }
 
-// PatchStatus sends a merge patch to a TaskRun's status, in the version of the API given.
-func (c *Cluster) PatchStatus(ctx context.Context, version, namespace, name, patch string) error {
-	return c.Tekton.TektonV1().RESTClient().Patch(types.MergePatchType).
-		AbsPath("apis", "tekton.dev", version, "namespaces", namespace, "taskruns", name, "status").
-		Body([]byte(patch)).Do(ctx).Error()
+// PutSparse is the request by which a publisher writes: a PUT of no more than a TaskRun's name, namespace and UID, and a
+// status, given as JSON.
+func (c *Cluster) PutSparse(namespace, name string, uid types.UID, status string) *rest.Request {
+	body := fmt.Sprintf(`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":%q,"namespace":%q,"uid":%q},"status":%s}`, name, namespace, uid, status)
+	return c.Tekton.TektonV1().RESTClient().Put().AbsPath("apis/tekton.dev/v1", "namespaces", namespace, "taskruns", name, "status").
+		SetHeader("Content-Type", "application/json").Body([]byte(body))
 }
 
 // BoundToken returns a token of a service account that is bound to a live pod, as the pod itself holds one.

@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -96,7 +95,7 @@ func admit(t testing.TB, h admission.Handler, user authenticationv1.UserInfo, st
 	return final, &resp
 }
 
-// apiServer answers the publisher: it merges the patch, asks the guard, and stores what comes of it.
+// apiServer answers the publisher: it asks the guard about the sparse object, and stores what comes of it.
 type apiServer struct {
 	*httptest.Server
 	t      testing.TB
@@ -117,9 +116,7 @@ func newAPIServer(t testing.TB, credentials string) *apiServer {
 }
 
 func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	must(s.t, err)
-	incoming, err := jsonpatch.MergePatch(s.stored, body)
+	incoming, err := io.ReadAll(r.Body)
 	must(s.t, err)
 	s.writes++
 	final, resp := admit(s.t, guard.NewGuard(options()), ownPod, s.stored, incoming)
@@ -154,31 +151,50 @@ func newIndelible(t testing.TB) *indelible {
 	return i
 }
 
-// publish runs the publisher after a command that does nothing, and returns the exit code and what is stored then.
+// publish runs the publisher after a command that does nothing, in each step that has results of its own and in the last,
+// and returns the last one's exit code and what is stored then.
 func (i *indelible) publish(t testing.TB, task task, f folders, tr v1.TaskRun) (code int, stored []byte, said string) {
 	t.Helper()
 	body, err := json.Marshal(tr)
 	must(t, err)
 	i.server.t, i.server.stored = t, body
 	o := publisher.Options{
-		Namespace: "team", TaskRun: "run", Results: task.given(), ResultsDir: f.results(), Credentials: i.credentials,
+		Namespace: "team", TaskRun: "run", UID: "run-uid", Server: i.server.Listener.Addr().String(), Results: task.given(), ResultsDir: f.results(), Credentials: i.credentials,
 		Timeout: 20 * time.Second, Limits: result.DefaultLimits(), TerminationMessage: filepath.Join(f.root, "publisher-termination"),
 		Command: []string{"/bin/true"},
 	}
 	for n := range task.spec.Steps {
-		if names := task.givenOf(n); len(names) > 0 {
-			o.Steps = append(o.Steps, publisher.StepResults{Step: task.stepName(n), Dir: f.stepDir(n), Names: names})
+		names := task.givenOf(n)
+		if n == len(task.spec.Steps)-1 {
+			if len(names) > 0 {
+				o.Own = publisher.StepResults{Step: task.stepName(n), Dir: f.stepDir(n), Names: names}
+			}
+			break
 		}
+		if len(names) == 0 {
+			continue
+		}
+		keeps := o
+		keeps.Kept, keeps.KeepIn = nil, filepath.Join(f.root, fmt.Sprintf("report-%d", n))
+		keeps.Own = publisher.StepResults{Step: task.stepName(n), Dir: f.stepDir(n), Names: names}
+		if code, said := i.run(t, keeps); code != 0 {
+			t.Fatalf("step %d cannot keep its report: %d %s", n, code, said)
+		}
+		o.Kept = append(o.Kept, publisher.StepResults{Step: task.stepName(n), Dir: keeps.KeepIn, Names: names})
 	}
-	host, port, err := net.SplitHostPort(i.server.Listener.Addr().String())
-	must(t, err)
+	code, said = i.run(t, o)
+	return code, i.server.stored, said
+}
+
+func (i *indelible) run(t testing.TB, o publisher.Options) (code int, said string) {
+	t.Helper()
 	cmd := exec.Command(i.publisher, o.Args()...)
-	cmd.Env = []string{"KUBERNETES_SERVICE_HOST=" + host, "KUBERNETES_SERVICE_PORT=" + port}
+	cmd.Env = []string{}
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		t.Fatalf("run the publisher: %v", err)
 	}
-	return cmd.ProcessState.ExitCode(), i.server.stored, strings.TrimSpace(string(out))
+	return cmd.ProcessState.ExitCode(), strings.TrimSpace(string(out))
 }
 
 // handlerWith asks a handler about a changed request.

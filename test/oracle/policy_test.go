@@ -18,6 +18,8 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/cel/environment"
 	"sigs.k8s.io/yaml"
+
+	"github.com/indelible-ci/indelible/pkg/result"
 )
 
 // policy is the ValidatingAdmissionPolicy of config/policy, evaluated by the API server's own code with its own budget.
@@ -76,9 +78,9 @@ func (p policy) denies(who authenticationv1.UserInfo, requestVersion string, old
 	}
 	attributes.VersionedObject.Set(after)
 	attributes.VersionedOldObject.Set(before)
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team"}}
-	result := p.Validate(context.Background(), taskRuns, attributes, nil, namespace, celconfig.RuntimeCELCostBudget, nil)
-	for _, d := range result.Decisions {
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team", Labels: map[string]string{result.EnabledKey: result.Enabled}}}
+	outcome := p.Validate(context.Background(), taskRuns, attributes, nil, namespace, celconfig.RuntimeCELCostBudget, nil)
+	for _, d := range outcome.Decisions {
 		if d.Action == validating.ActionDeny {
 			return d.Message
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"testing"
@@ -258,7 +259,8 @@ func set(t *testing.T, proxy *faults.Proxy, f faults.Fault) {
 	}
 }
 
-// within fails the test where a call does not end. The bound is not the call's context: it is to end by itself.
+// within fails the test where a call does not end, and says what all goroutines were at. The bound is not the call's context: it is
+// to end by itself.
 func within(t *testing.T, call func(context.Context) error) error {
 	t.Helper()
 	ended := make(chan error, 1)
@@ -267,7 +269,9 @@ func within(t *testing.T, call func(context.Context) error) error {
 	case err := <-ended:
 		return err
 	case <-time.After(bound):
-		t.Fatalf("no end after %s", bound)
+		var stacks strings.Builder
+		_ = pprof.Lookup("goroutine").WriteTo(&stacks, 2)
+		t.Fatalf("no end after %s. All goroutines:\n%s", bound, stacks.String())
 		return nil
 	}
 }

@@ -21,7 +21,7 @@
 // webhook where no results are at stake. A retry is seen by its cleared podName: Tekton leaves the step results of the
 // failed attempt in the status, and the guard takes them out.
 //
-//	request.userInfo.username != 'system:serviceaccount:tekton-pipelines:tekton-pipelines-controller'
+//	!(request.userInfo.username in 'system:serviceaccount:tekton-pipelines:tekton-pipelines-controller'.split(' '))
 //	|| (has(oldObject.status) && has(oldObject.status.results)
 //	&& (!has(object.status.results) || object.status.results != oldObject.status.results))
 //	|| (has(oldObject.status) && has(oldObject.status.steps) && oldObject.status.steps.exists(s, has(s.results))
@@ -33,7 +33,7 @@
 // each write (carryover.go), and explains in a failed TaskRun's condition and in one event why its results were not
 // published (explanation.go). Its webhook has these matchConditions:
 //
-//	request.userInfo.username == 'system:serviceaccount:tekton-pipelines:tekton-pipelines-controller'
+//	request.userInfo.username in 'system:serviceaccount:tekton-pipelines:tekton-pipelines-controller'.split(' ')
 //
 //	has(object.status) && (
 //	  (has(oldObject.status) && has(oldObject.status.steps) && oldObject.status.steps.exists(o,
@@ -50,7 +50,7 @@
 // [NewReport] (failure policy Ignore; it answers nothing) is asked right before the guard, and sends an event about a write
 // that the guard is about to deny (denial_event.go). Its webhook has these matchConditions, so that a publisher costs no call:
 //
-//	request.userInfo.username != 'system:serviceaccount:tekton-pipelines:tekton-pipelines-controller'
+//	!(request.userInfo.username in 'system:serviceaccount:tekton-pipelines:tekton-pipelines-controller'.split(' '))
 //
 //	!(has(request.options.fieldManager) && request.options.fieldManager == 'indelible-publisher'
 //	&& has(request.userInfo.extra) && 'authentication.kubernetes.io/pod-name' in request.userInfo.extra

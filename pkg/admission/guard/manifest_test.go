@@ -56,8 +56,8 @@ func TestBoundsAreThePolicys(t *testing.T) {
 			t.Errorf("variable %s is %q, want %d", name, got[name], want)
 		}
 	}
-	if got["controller"] != "'"+controllerName+"'" {
-		t.Errorf("the controller is %s", got["controller"])
+	if got["controllers"] != "'"+controllerName+"'.split(' ')" {
+		t.Errorf("the controllers are %s", got["controllers"])
 	}
 }
 

@@ -52,7 +52,7 @@ const (
 		{"configMap":{"name":"kube-root-ca.crt","items":[{"key":"ca.crt","path":"ca.crt"}]}}]}}}`
 	wantInstaller = `{"index":0,"item":{"name":"indelible-install","image":"indelible-publisher:dev","imagePullPolicy":"Never",
 		"command":["/publisher","install","/indelible/bin/publisher"],
-		"resources":{"limits":{"cpu":"100m","memory":"64Mi"},"requests":{"cpu":"100m","memory":"64Mi"}},
+		"resources":RESOURCES,
 		"volumeMounts":[{"name":"indelible-bin","mountPath":"/indelible/bin"}],
 		"securityContext":{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]},"readOnlyRootFilesystem":true,
 			"runAsNonRoot":true,"seccompProfile":{"type":"RuntimeDefault"}RUNASUSER}}}`
@@ -63,8 +63,16 @@ func wantKeptMount(folder string) string {
 }
 
 func TestWhatIsAdded(t *testing.T) {
-	installer := func(user string) string {
-		return strings.Replace(wantInstaller, "RUNASUSER", user, 1)
+	installerWith := func(resources, user string) string {
+		return strings.NewReplacer("RUNASUSER", user, "RESOURCES", resources).Replace(wantInstaller)
+	}
+	installer := func(user string) string { return installerWith("{}", user) }
+	initResources := func(pod tree, resources tree) {
+		for _, c := range toList(at(pod, "spec", "initContainers")) {
+			if at(c, "name") == "prepare" {
+				c.(tree)["resources"] = resources
+			}
+		}
 	}
 	tests := map[string]struct {
 		pod      string
@@ -104,6 +112,31 @@ func TestWhatIsAdded(t *testing.T) {
 			map[string]string{
 				"volumes indelible-bin": wantEmptyDir, "step-build indelible-bin": wantBinMount,
 				"initContainers indelible-install": installer(`,"runAsUser":65532`),
+			},
+		},
+		"an init container with what Tekton's own has, but for devices": {
+			"native-sidecar", DeliveryInitContainer, func(pod tree) {
+				ownToken(pod)
+				at(pod, "spec", "containers", 0).(tree)["resources"] = tree{"requests": tree{"cpu": "2"}}
+				initResources(pod, tree{
+					"requests": tree{"cpu": "200m", "memory": "96Mi", "example.com/gpu": "1"},
+					"limits":   tree{"cpu": "400m", "memory": "96Mi", "ephemeral-storage": "1Gi", "example.com/gpu": "1"},
+				})
+			},
+			map[string]string{
+				"volumes indelible-bin": wantEmptyDir, "step-build indelible-bin": wantBinMount,
+				"initContainers indelible-install": installerWith(`{"requests":{"cpu":"200m","memory":"96Mi"},"limits":{"cpu":"400m","memory":"96Mi","ephemeral-storage":"1Gi"}}`, ""),
+			},
+		},
+		"an init container with what the first container has, where Tekton has none": {
+			"native-sidecar", DeliveryInitContainer, func(pod tree) {
+				ownToken(pod)
+				pod["spec"].(tree)["initContainers"] = nil
+				at(pod, "spec", "containers", 0).(tree)["resources"] = tree{"requests": tree{"cpu": "2"}}
+			},
+			map[string]string{
+				"volumes indelible-bin": wantEmptyDir, "step-build indelible-bin": wantBinMount,
+				"initContainers indelible-install": installerWith(`{"requests":{"cpu":"2"}}`, ""),
 			},
 		},
 		"lists that are missing, null or empty": {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 // Delivery is how the publisher gets into the Pod (DESIGN, D2).
@@ -75,20 +74,15 @@ func publisherVolume(d Delivery, s Settings) corev1.Volume {
 }
 
 // publisherInstaller is the init container of DeliveryInitContainer. It satisfies the restricted Pod Security
-// profile. Its requests equal its limits, and both are set: a namespace with a quota refuses containers without,
-// and a Pod of quality of service class Guaranteed loses the class if one container's differ.
+// profile.
 func publisherInstaller(pod *corev1.Pod, s Settings) corev1.Container {
 	yes, no := true, false
-	small := corev1.ResourceList{
-		corev1.ResourceCPU:    resource.MustParse("100m"),
-		corev1.ResourceMemory: resource.MustParse("64Mi"),
-	}
 	return corev1.Container{
 		Name:            installContainer,
 		Image:           s.Image,
 		ImagePullPolicy: s.PullPolicy,
 		Command:         []string{imagePublisher, "install", publisherBinary},
-		Resources:       corev1.ResourceRequirements{Requests: small, Limits: small},
+		Resources:       installerResources(pod),
 		VolumeMounts:    []corev1.VolumeMount{{Name: binVolume, MountPath: binDir}},
 		SecurityContext: &corev1.SecurityContext{
 			AllowPrivilegeEscalation: &no,
@@ -99,6 +93,45 @@ func publisherInstaller(pod *corev1.Pod, s Settings) corev1.Container {
 			SeccompProfile:           &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
 	}
+}
+
+// prepare is the init container by which Tekton brings its own entrypoint into the pod.
+const prepare = "prepare"
+
+// installerResources are those of Tekton's own init container that does the same work, or if there is none, of
+// the first container. What a namespace demands of containers, it has demanded of that one already: the API
+// server's LimitRanger gives defaults before webhooks are called, and Tekton's config-defaults name the
+// container for quotas that want values. The same values once more are within the same minimum, maximum and
+// ratio; the pod asks for no more than before, as init containers count by the largest; and a Pod of quality of
+// service class Guaranteed stays one. Without any, the installer has none either.
+//
+// Only what schedulers, quotas and limits count of every container is copied: not devices, nor claims.
+func installerResources(pod *corev1.Pod) corev1.ResourceRequirements {
+	like := corev1.ResourceRequirements{}
+	if len(pod.Spec.Containers) > 0 {
+		like = pod.Spec.Containers[0].Resources
+	}
+	for _, c := range pod.Spec.InitContainers {
+		if c.Name == prepare {
+			like = c.Resources
+		}
+	}
+	return corev1.ResourceRequirements{Requests: computeOnly(like.Requests), Limits: computeOnly(like.Limits)}
+}
+
+func computeOnly(all corev1.ResourceList) corev1.ResourceList {
+	var some corev1.ResourceList
+	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage} {
+		quantity, ok := all[name]
+		if !ok {
+			continue
+		}
+		if some == nil {
+			some = corev1.ResourceList{}
+		}
+		some[name] = quantity
+	}
+	return some
 }
 
 // installerUser is nil where the Pod names a user for all its containers, who may be the only one its namespace

@@ -3,6 +3,7 @@ package selfcheck
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,18 +14,24 @@ import (
 const (
 	// Interval is how often a replica looks: how long a grant may be unguarded before anybody is told.
 	Interval = 10 * time.Second
+	// LeakInterval is how often it looks through all roles and bindings: a cluster has thousands.
+	LeakInterval = 10 * time.Minute
 	// timeout bounds one look, so that the next one is not late.
 	timeout = 8 * time.Second
 )
 
 // Options are what a Checker works with.
 type Options struct {
-	// Inspect is one look at the API server.
-	Inspect func(context.Context) (Finding, error)
+	// Question is what a look is to find out, for the log.
+	Question string
+	// Inspect is one look at the API server. With an error it may return what it found all the same, or nil.
+	Inspect func(context.Context) (Look, error)
+	// Timeout bounds one look; 0 means a little less than Interval.
+	Timeout time.Duration
 	// Ticks says when to look again after the first look.
 	Ticks <-chan time.Time
-	// Changed is told of each change, with what /readyz says then, "" if all is well. It may be nil.
-	Changed func(ctx context.Context, problem string)
+	// Changed is told of each change, with what is wrong now, "" if all is well. It may be nil.
+	Changed func(ctx context.Context, topic Topic, problem string)
 	// Now is the clock of the metric; nil means time.Now.
 	Now func() time.Time
 	// Metrics may be nil.
@@ -37,12 +44,12 @@ type Checker struct {
 	Options
 	failing bool // the last look failed; Run's own
 
-	mu      sync.Mutex
-	problem string // what is wrong by the last look that had an answer, "" if nothing
+	mu    sync.Mutex
+	wrong map[Topic]string // by the last look that had an answer; nothing if nothing
 }
 
-// New returns a Checker that finds nothing wrong until it has looked: a replica that starts while the API server cannot
-// be asked must not stay away because of that.
+// New returns a Checker that finds nothing wrong until it has looked: a replica that starts while the API
+// server cannot be asked must not stay away because of that.
 func New(o Options) *Checker {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(prometheus.NewRegistry())
@@ -50,7 +57,10 @@ func New(o Options) *Checker {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Checker{Options: o}
+	if o.Timeout == 0 {
+		o.Timeout = timeout
+	}
+	return &Checker{Options: o, wrong: map[Topic]string{}}
 }
 
 // Run looks at once and at each tick, until ctx ends.
@@ -69,58 +79,70 @@ func (c *Checker) Run(ctx context.Context) error {
 func (c *Checker) Ready() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.problem == "" {
+	var why []string
+	for _, topic := range topics {
+		if problem := c.wrong[topic]; topic.unready && problem != "" {
+			why = append(why, problem)
+		}
+	}
+	if len(why) == 0 {
 		return nil
 	}
-	return errors.New(c.problem)
+	return errors.New(strings.Join(why, "; "))
 }
 
-// check is one look. One that fails changes nothing but the count of failures: a passing fault of the API server must
-// take no replica away, and bring none back.
+// check is one look. What could not be found out changes nothing but the count of failures: a passing fault of
+// the API server must take no replica away, and bring none back.
 func (c *Checker) check(ctx context.Context) {
 	start := c.Now()
-	bounded, cancel := context.WithTimeout(ctx, timeout)
+	bounded, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	found, err := c.Inspect(bounded)
 	if ctx.Err() != nil {
 		return
 	}
-	if err != nil {
-		c.Metrics.failures.Inc()
-		if !c.failing {
-			c.Log.Error(err, "Could not find out whether the grant is guarded; what was found before still counts")
-		}
-		c.failing = true
+	c.answered(err)
+	if found == nil {
 		return
 	}
-	if c.failing {
-		c.Log.Info("Can find out again whether the grant is guarded")
+	problems := found.problems()
+	for _, topic := range topics {
+		if problem, looked := problems[topic]; looked {
+			c.note(ctx, topic, problem)
+		}
 	}
-	c.failing = false
-	c.note(ctx, found.unguarded())
-	c.Metrics.lookedAt(start)
+	found.measure(c.Metrics, start)
 }
 
-// note remembers the gaps, and tells of a change.
-func (c *Checker) note(ctx context.Context, gaps []gap) {
-	c.Metrics.found(gaps)
-	problem := ""
-	if len(gaps) > 0 {
-		problem = advise(gaps)
+// answered counts looks that failed, and tells of the first and of the end of them.
+func (c *Checker) answered(err error) {
+	if err != nil {
+		c.Metrics.failures.Inc()
 	}
+	switch {
+	case err != nil && !c.failing:
+		c.Log.Error(err, "Could not find out "+c.Question+"; what was found before still counts")
+	case err == nil && c.failing:
+		c.Log.Info("Can find out again " + c.Question)
+	}
+	c.failing = err != nil
+}
+
+// note remembers what is wrong, and tells of a change.
+func (c *Checker) note(ctx context.Context, topic Topic, problem string) {
 	c.mu.Lock()
-	changed := c.problem != problem
-	c.problem = problem
+	changed := c.wrong[topic] != problem
+	c.wrong[topic] = problem
 	c.mu.Unlock()
 	if !changed {
 		return
 	}
 	if problem == "" {
-		c.Log.Info("The grant is guarded again, or gone")
+		c.Log.Info(topic.Relief)
 	} else {
-		c.Log.Error(nil, "Unguarded grant", "problem", problem)
+		c.Log.Error(nil, topic.headline, "problem", problem)
 	}
 	if c.Changed != nil {
-		c.Changed(ctx, problem)
+		c.Changed(ctx, topic, problem)
 	}
 }

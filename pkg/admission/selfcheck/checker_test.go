@@ -23,18 +23,27 @@ type looks struct {
 func newLooks() *looks {
 	l := &looks{}
 	l.Checker = New(Options{
-		Inspect: func(context.Context) (Finding, error) { return l.next() },
-		Changed: func(_ context.Context, problem string) { l.changes = append(l.changes, problem) },
-		Log:     funcr.New(func(_, args string) { l.log.WriteString(args + "\n") }, funcr.Options{}),
+		Question: "whether the grant is guarded",
+		Inspect: func(context.Context) (Look, error) {
+			found, err := l.next()
+			if err != nil {
+				return nil, err
+			}
+			return &found, nil
+		},
+		Changed: func(_ context.Context, topic Topic, problem string) {
+			l.changes = append(l.changes, topic.Wrong+": "+problem)
+		},
+		Log: funcr.New(func(_, args string) { l.log.WriteString(args + "\n") }, funcr.Options{}),
 	})
 	return l
 }
 
 var (
-	guarded   = Finding{granted: true}
+	guarded   = Finding{usual: true, granted: true}
 	ungranted = Finding{gaps: []gap{{piece{kindPolicy, "indelible-results"}, "does not exist"}}}
-	noBinding = Finding{granted: true, gaps: []gap{{piece{kindBinding, "indelible-results"}, "does not exist"}}}
-	noLocks   = Finding{granted: true, gaps: []gap{{piece{kindGuard, "indelible-guard"}, "does not exist"},
+	noBinding = Finding{usual: true, granted: true, gaps: []gap{{piece{kindBinding, "indelible-results"}, "does not exist"}}}
+	noLocks   = Finding{usual: true, granted: true, gaps: []gap{{piece{kindGuard, "indelible-guard"}, "does not exist"},
 		{piece{kindPolicy, "indelible-results"}, "has failurePolicy Ignore, not Fail"}, {piece{kindBinding, "indelible-results"}, "does not exist"}}}
 	errAway = errors.New("connection refused")
 )
@@ -68,15 +77,15 @@ func TestChecker(t *testing.T) {
 		{name: "is ready while the grant is guarded", looked: 20, looks: []look{{found: guarded}, {found: guarded}}},
 		{name: "is ready while nothing is granted, whatever is missing", looked: 10, looks: []look{{found: ungranted}}},
 		{name: "is not ready while a piece is missing, and says so once", looked: 40, looks: []look{{found: guarded}, {found: noBinding}, {found: noBinding}, {found: noBinding}},
-			ready: noBindingText, changes: []string{noBindingText}, lines: 1, metric: map[string]float64{"ValidatingAdmissionPolicyBinding/indelible-results": 1}},
+			ready: noBindingText, changes: []string{"UnguardedGrant: " + noBindingText}, lines: 1, metric: map[string]float64{"ValidatingAdmissionPolicyBinding/indelible-results": 1}},
 		{name: "says when more is missing", looked: 20, looks: []look{{found: noBinding}, {found: noLocks}},
-			ready: noLocksText, changes: []string{noBindingText, noLocksText}, lines: 2,
+			ready: noLocksText, changes: []string{"UnguardedGrant: " + noBindingText, "UnguardedGrant: " + noLocksText}, lines: 2,
 			metric: map[string]float64{"MutatingWebhookConfiguration/indelible-guard": 1, "ValidatingAdmissionPolicy/indelible-results": 1, "ValidatingAdmissionPolicyBinding/indelible-results": 1}},
-		{name: "is ready again when the piece is back", looked: 20, looks: []look{{found: noBinding}, {found: guarded}}, changes: []string{noBindingText, ""}, lines: 2},
-		{name: "is ready again when the grant is gone", looked: 20, looks: []look{{found: noLocks}, {found: ungranted}}, changes: []string{noLocksText, ""}, lines: 2},
+		{name: "is ready again when the piece is back", looked: 20, looks: []look{{found: noBinding}, {found: guarded}}, changes: []string{"UnguardedGrant: " + noBindingText, "UnguardedGrant: "}, lines: 2},
+		{name: "is ready again when the grant is gone", looked: 20, looks: []look{{found: noLocks}, {found: ungranted}}, changes: []string{"UnguardedGrant: " + noLocksText, "UnguardedGrant: "}, lines: 2},
 		{name: "stays ready when the API server cannot be asked, and says so once", looked: 10, looks: []look{{found: guarded}, {err: errAway}, {err: errAway}}, lines: 1, failures: 2},
 		{name: "stays not ready when the API server cannot be asked", looked: 30, looks: []look{{found: noBinding}, {err: errAway}, {found: noBinding}},
-			ready: noBindingText, changes: []string{noBindingText}, lines: 3, failures: 1, metric: map[string]float64{"ValidatingAdmissionPolicyBinding/indelible-results": 1}},
+			ready: noBindingText, changes: []string{"UnguardedGrant: " + noBindingText}, lines: 3, failures: 1, metric: map[string]float64{"ValidatingAdmissionPolicyBinding/indelible-results": 1}},
 		{name: "starts ready though the API server cannot be asked", looks: []look{{err: errAway}}, lines: 1, failures: 1},
 	}
 	for _, tt := range tests {
@@ -117,12 +126,12 @@ func TestChecker(t *testing.T) {
 
 func TestCheckerLooksAtOnceAndAtEachTick(t *testing.T) {
 	ticks, looked := make(chan time.Time), make(chan struct{})
-	c := New(Options{Ticks: ticks, Inspect: func(ctx context.Context) (Finding, error) {
+	c := New(Options{Ticks: ticks, Inspect: func(ctx context.Context) (Look, error) {
 		if _, bounded := ctx.Deadline(); !bounded {
 			t.Error("a look has no bound")
 		}
 		looked <- struct{}{}
-		return guarded, nil
+		return &guarded, nil
 	}})
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error)

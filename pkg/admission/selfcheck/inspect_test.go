@@ -1,13 +1,17 @@
 package selfcheck
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -18,7 +22,11 @@ import (
 // installation is what an API server holds, as far as Inspect asks.
 type installation struct {
 	may   string // the verb on taskruns/status that all service accounts have, "" for none
-	guard *admissionv1.MutatingWebhookConfiguration
+	reads bool   // all service accounts may get TaskRuns
+	pods  string // what the other policies say of Tekton's controller, "" for what all say
+	// Tekton's controller, and what is named like it
+	workloads []runtime.Object
+	guard     *admissionv1.MutatingWebhookConfiguration
 	// indelible-results; other policies are always complete
 	policy   *admissionv1.ValidatingAdmissionPolicy
 	binding  *admissionv1.ValidatingAdmissionPolicyBinding
@@ -29,19 +37,46 @@ type installation struct {
 
 // complete is the installation of config/default, as the API server defaults it.
 func complete() *installation {
-	named := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Name: name} }
+	meta := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Name: name} }
 	fail := admissionv1.Fail
 	return &installation{
-		may: "update",
-		guard: &admissionv1.MutatingWebhookConfiguration{ObjectMeta: named("indelible-guard"), Webhooks: []admissionv1.MutatingWebhook{
+		may:       "update",
+		workloads: []runtime.Object{controllerIn("tekton-pipelines")},
+		guard: &admissionv1.MutatingWebhookConfiguration{ObjectMeta: meta("indelible-guard"), Webhooks: []admissionv1.MutatingWebhook{
 			{Name: "carry-over.indelible.dev"},
 			guardWebhookFor("guard.indelible.dev", metav1.LabelSelectorOpIn),
 			guardWebhookFor("guard-elsewhere.indelible.dev", metav1.LabelSelectorOpNotIn),
 		}},
-		policy: &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: named("indelible-results"), Spec: admissionv1.ValidatingAdmissionPolicySpec{FailurePolicy: &fail}},
-		binding: &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: named("indelible-results"), Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
+		policy: &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: meta("indelible-results"), Spec: admissionv1.ValidatingAdmissionPolicySpec{FailurePolicy: &fail,
+			Variables: []admissionv1.Variable{{Name: "controllers", Expression: named("tekton-pipelines")}, {Name: "maxBytes", Expression: "1310720"}}}},
+		binding: &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: meta("indelible-results"), Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
 			PolicyName: "indelible-results", ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny}}},
-		role: &rbacv1.ClusterRole{ObjectMeta: named("indelible-publish-results")},
+		role: &rbacv1.ClusterRole{ObjectMeta: meta("indelible-publish-results")},
+	}
+}
+
+func userIn(namespace string) string {
+	return "system:serviceaccount:" + namespace + ":tekton-pipelines-controller"
+}
+
+// named is what config/transformers/controller writes into an expression.
+func named(namespaces ...string) string {
+	var users []string
+	for _, n := range namespaces {
+		users = append(users, userIn(n))
+	}
+	return "'" + strings.Join(users, " ") + "'.split(' ')"
+}
+
+// expected is the webhook's configuration by default.
+var expected = Expected{Controllers: []string{userIn("tekton-pipelines")}, TaskRunLimit: 1310720}
+
+// controllerIn is Tekton's controller as its own manifests have it, in a namespace.
+func controllerIn(namespace string) *appsv1.Deployment {
+	return &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "tekton-pipelines-controller", Labels: map[string]string{
+			"app.kubernetes.io/part-of": "tekton-pipelines", "app.kubernetes.io/component": "controller"}},
+		Spec: appsv1.DeploymentSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{ServiceAccountName: "tekton-pipelines-controller"}}},
 	}
 }
 
@@ -50,7 +85,8 @@ func guardWebhookFor(name string, optedIn metav1.LabelSelectorOperator) admissio
 	return admissionv1.MutatingWebhook{Name: name, FailurePolicy: &fail, MatchPolicy: &equivalent,
 		NamespaceSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
 			{Key: "indelible.dev/results", Operator: optedIn, Values: []string{"enabled"}}}},
-		ObjectSelector: &metav1.LabelSelector{},
+		ObjectSelector:  &metav1.LabelSelector{},
+		MatchConditions: []admissionv1.MatchCondition{{Expression: "!(request.userInfo.username in " + named("tekton-pipelines") + ") || has(oldObject.status)"}},
 		Rules: []admissionv1.RuleWithOperations{{Operations: []admissionv1.OperationType{"UPDATE"}, Rule: admissionv1.Rule{
 			APIGroups: []string{"tekton.dev"}, APIVersions: []string{"v1"}, Resources: []string{"taskruns/status"}}}}}
 }
@@ -69,7 +105,7 @@ func inNamespaces() *installation {
 
 func (i *installation) client(t *testing.T) *fake.Clientset {
 	t.Helper()
-	var objects []runtime.Object
+	objects := slices.Clone(i.workloads)
 	if i.guard != nil {
 		objects = append(objects, i.guard)
 	}
@@ -89,6 +125,7 @@ func (i *installation) client(t *testing.T) *fake.Clientset {
 		if name != "indelible-results" {
 			policy, binding := complete().policy, complete().binding
 			policy.Name, binding.Name, binding.Spec.PolicyName = name, name, name
+			policy.Spec.Variables = []admissionv1.Variable{{Name: "c", Expression: cmp.Or(i.pods, named("tekton-pipelines"))}}
 			objects = append(objects, policy, binding)
 		}
 	}
@@ -96,10 +133,11 @@ func (i *installation) client(t *testing.T) *fake.Clientset {
 	client.PrependReactor("create", "selfsubjectaccessreviews", func(action clienttesting.Action) (bool, runtime.Object, error) {
 		review := action.(clienttesting.CreateAction).GetObject().(*authorizationv1.SelfSubjectAccessReview)
 		a := review.Spec.ResourceAttributes
-		if a.Group != "tekton.dev" || a.Resource != "taskruns" || a.Subresource != "status" || a.Namespace != "" || a.Name != "" {
-			t.Errorf("asked about %+v, want all of taskruns/status", a)
+		isRead := a.Verb == "get" && a.Subresource == ""
+		if a.Group != "tekton.dev" || a.Resource != "taskruns" || !isRead && a.Subresource != "status" || a.Namespace != "" || a.Name != "" {
+			t.Errorf("asked about %+v, want all of taskruns/status, or reading all TaskRuns", a)
 		}
-		review.Status.Allowed = a.Verb == i.may
+		review.Status.Allowed = isRead && i.reads || !isRead && a.Verb == i.may
 		return true, review, nil
 	})
 	if i.broken != "" {
@@ -128,7 +166,7 @@ func TestInspect(t *testing.T) {
 		{name: "misses everything under a grant that is left alone", change: func(i *installation) { i.guard, i.policy, i.binding = nil, nil, nil },
 			want: []string{"MutatingWebhookConfiguration/indelible-guard does not exist", "ValidatingAdmissionPolicy/indelible-results does not exist",
 				"ValidatingAdmissionPolicyBinding/indelible-results does not exist"}},
-		{name: "misses the guard under a grant of update", change: func(i *installation) { i.may, i.guard = "update", nil },
+		{name: "misses the guard under a grant of patch", change: func(i *installation) { i.may, i.guard = "patch", nil },
 			want: []string{"MutatingWebhookConfiguration/indelible-guard does not exist"}},
 		{name: "misses the policy under a grant in one namespace", from: inNamespaces, change: func(i *installation) { i.policy = nil },
 			want: []string{"ValidatingAdmissionPolicy/indelible-results does not exist"}},
@@ -174,7 +212,7 @@ func TestInspect(t *testing.T) {
 			if tt.change != nil {
 				tt.change(i)
 			}
-			found, err := Inspect(context.Background(), i.client(t))
+			found, err := Inspect(context.Background(), i.client(t), expected)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -191,21 +229,23 @@ func TestInspect(t *testing.T) {
 
 func TestInspectSaysWhatItCouldNotRead(t *testing.T) {
 	for resource, want := range map[string]string{
-		"selfsubjectaccessreviews":          "whether service accounts may patch taskruns/status",
+		"selfsubjectaccessreviews":          "whether service accounts may update taskruns/status",
 		"mutatingwebhookconfigurations":     "MutatingWebhookConfiguration/indelible-guard",
 		"validatingadmissionpolicies":       "ValidatingAdmissionPolicy/indelible-results",
 		"validatingadmissionpolicybindings": "ValidatingAdmissionPolicyBinding/indelible-results",
+		"deployments":                       "Deployments named tekton-pipelines-controller",
+		"statefulsets":                      "StatefulSets named tekton-pipelines-controller",
 	} {
 		i := complete()
 		i.broken = resource
-		if _, err := Inspect(context.Background(), i.client(t)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Inspect(context.Background(), i.client(t), expected); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s cannot be read: got %v, want an error with %q", resource, err, want)
 		}
 	}
 	for resource, want := range map[string]string{"clusterroles": "ClusterRole indelible-publish-results", "rolebindings": "RoleBindings named indelible-publish-results"} {
 		i := inNamespaces()
 		i.broken = resource
-		if _, err := Inspect(context.Background(), i.client(t)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Inspect(context.Background(), i.client(t), expected); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s cannot be read: got %v, want an error with %q", resource, err, want)
 		}
 	}

@@ -13,6 +13,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
+
+	"github.com/indelible-ci/indelible/pkg/config"
+	"github.com/indelible-ci/indelible/pkg/preflight"
 )
 
 // manifests decodes every object of some files of config.
@@ -83,28 +86,47 @@ func TestRightsAreTheManifests(t *testing.T) {
 		}
 		for _, rule := range role.Rules {
 			for _, resource := range rule.Resources {
-				got[resource+" "+rule.Verbs[0]] = rule.ResourceNames
-				if len(rule.ResourceNames) > 0 && len(rule.Verbs) > 1 {
+				right := resource + " " + rule.Verbs[0]
+				if len(rule.ResourceNames) == 0 {
+					right += " all"
+				}
+				got[right] = rule.ResourceNames
+				if len(rule.Verbs) > 1 && resource != "events" {
 					t.Errorf("%s: verbs %q, want one", resource, rule.Verbs)
 				}
 			}
 		}
 	}
-	for right, names := range map[string][]string{
+	for right, want := range map[string][]string{
 		"mutatingwebhookconfigurations get":     {"indelible-guard"},
 		"validatingadmissionpolicies get":       Policies,
 		"validatingadmissionpolicybindings get": Policies,
 		"clusterroles get":                      {"indelible-publish-results"},
 		"rolebindings list":                     {"indelible-publish-results"},
+		"clusterroles list all":                 nil,
+		"roles list all":                        nil,
+		"clusterrolebindings list all":          nil,
+		"rolebindings list all":                 nil,
+		"deployments list":                      {"tekton-pipelines-controller"},
+		"statefulsets list":                     {"tekton-pipelines-controller"},
+		"pods get all":                          nil, // of requests, and its own
+		"nodes list all":                        nil,
+		"events create all":                     nil,
 	} {
-		if !slices.Equal(got[right], names) {
-			t.Errorf("may %s of %q, want of %q", right, got[right], names)
+		if names, may := got[right]; !may || !slices.Equal(names, want) {
+			t.Errorf("may %s of %q: %v, want of %q", right, names, may, want)
 		}
+		delete(got, right)
+	}
+	if len(got) > 0 {
+		t.Errorf("may more than is read: %v", got)
 	}
 }
 
 // What config installs has no gap, whatever is defaulted by an API server.
 func TestTheInstallationIsGuarded(t *testing.T) {
+	expected := Expected{Controllers: config.Default().Controllers, TaskRunLimit: config.Default().Limits.TaskRun}
+	var namings []naming
 	for _, pattern := range []string{"webhook/guard.yaml", "policy/[0-9]*.yaml"} {
 		for _, object := range manifests(t, pattern) {
 			why := ""
@@ -112,15 +134,29 @@ func TestTheInstallationIsGuarded(t *testing.T) {
 			case *admissionv1.MutatingWebhookConfiguration:
 				if o.Name == "indelible-guard" {
 					why = checkGuard(o)
+					namings = append(namings, naming{piece{kindGuard, o.Name}, preflight.NamedByGuard(o)})
 				}
 			case *admissionv1.ValidatingAdmissionPolicy:
-				why = checkPolicy(o)
+				why = checkPolicy(o) + checkLimit(expected, o)
+				namings = append(namings, naming{piece{kindPolicy, o.Name}, preflight.NamedByPolicy(o)})
 			case *admissionv1.ValidatingAdmissionPolicyBinding:
 				why = checkBinding(o)
 			}
 			if why != "" {
 				t.Errorf("config/%s: %s %s", pattern, object.(metav1.Object).GetName(), why)
 			}
+		}
+	}
+	if gaps := append(checkSettings(expected, namings), checkController(expected.Controllers, expected, namings)...); len(namings) != 3 || len(gaps) > 0 {
+		t.Errorf("%d pieces name Tekton's controller: %v", len(namings), gaps)
+	}
+}
+
+// Publishing needs no right to patch: our own grant is no leak.
+func TestTheGrantLeaksNothing(t *testing.T) {
+	for _, object := range manifests(t, "rbac/[0-9]*.yaml") {
+		if role, ok := object.(*rbacv1.ClusterRole); ok && accessOf(role.Rules).patches {
+			t.Errorf("ClusterRole %s lets its subjects read TaskRuns by patches", role.Name)
 		}
 	}
 }

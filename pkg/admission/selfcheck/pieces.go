@@ -1,7 +1,5 @@
 package selfcheck
 
-import "strings"
-
 // Names of what is installed: config/webhook and config/rbac.
 const (
 	guardConfiguration = "indelible-guard"
@@ -45,21 +43,10 @@ func (p piece) apply() string {
 // revoke is the command that takes the grant away, from single namespaces as well: their bindings are to the ClusterRole.
 const revoke = "kubectl delete -k config/rbac --ignore-not-found"
 
-// A gap is a piece that is missing, or that does not guard.
+// A gap is a piece that is missing, or of which something is wrong.
 type gap struct {
 	piece piece
 	why   string
 }
 
-// advise says in one line what is wrong and what to do about it.
-func advise(gaps []gap) string {
-	var what, commands []string
-	for _, g := range gaps {
-		what = append(what, g.piece.String()+" "+g.why)
-		if command := g.piece.apply(); !strings.Contains(strings.Join(commands, " && "), command) {
-			commands = append(commands, command)
-		}
-	}
-	return "service accounts may write taskruns/status, but what guards these writes is not all in place: " +
-		strings.Join(what, "; ") + ". Put it back: " + strings.Join(commands, " && ") + "; or take the grant away: " + revoke
-}
+func (g gap) String() string { return g.piece.String() + " " + g.why }

@@ -1,7 +1,6 @@
-// Package faults stands before a real S3 server, and does to its clients what networks, proxies and servers do. Connections go
-// through toxiproxy, requests through a reverse proxy behind it:
+// Package faults stands before a real S3 server, and does to its clients what networks, proxies and servers do:
 //
-//	client → toxiproxy (slow, reset, cut, gone, silent) → reverse proxy (answers of its own, or none) → server
+//	client → connections (slow, reset, cut, gone, silent) → reverse proxy (answers of its own, or none) → server
 package faults
 
 import (
@@ -12,11 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
-
-	"github.com/Shopify/toxiproxy/v2"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/rs/zerolog"
 )
 
 // Kind is what goes wrong.
@@ -24,7 +18,7 @@ type Kind string
 
 // Kinds of faults. Those of connections strike all, also those that are open; those of requests can be limited by Fault.Times.
 const (
-	// Slow: each direction of a connection takes 300 ms longer and carries 500 KB/s.
+	// Slow: each direction of a connection takes 300 ms longer and carries 128 KiB meanwhile.
 	Slow Kind = "slow"
 	// Reset: connections are reset as soon as anything is sent.
 	Reset Kind = "reset"
@@ -34,7 +28,7 @@ const (
 	CutDownload Kind = "cut-download"
 	// Gone: connections are refused.
 	Gone Kind = "gone"
-	// Silent: connections are accepted, and nothing is ever answered.
+	// Silent: connections are accepted, and nothing is ever read or answered.
 	Silent Kind = "silent"
 	// ServerError: requests are answered 503 SlowDown.
 	ServerError Kind = "5xx"
@@ -48,18 +42,6 @@ const (
 	LostResponse Kind = "lost-response"
 )
 
-// toxics of the kinds that are toxiproxy's.
-var toxics = map[Kind][]string{
-	Slow: {
-		`{"type": "latency", "stream": "upstream", "attributes": {"latency": 300}}`, `{"type": "latency", "stream": "downstream", "attributes": {"latency": 300}}`,
-		`{"type": "bandwidth", "stream": "upstream", "attributes": {"rate": 500}}`, `{"type": "bandwidth", "stream": "downstream", "attributes": {"rate": 500}}`,
-	},
-	Reset:       {`{"type": "reset_peer", "stream": "upstream", "attributes": {"timeout": 0}}`},
-	CutUpload:   {`{"type": "limit_data", "stream": "upstream", "attributes": {"bytes": 1048576}}`},
-	CutDownload: {`{"type": "limit_data", "stream": "downstream", "attributes": {"bytes": 1048576}}`},
-	Silent:      {`{"type": "timeout", "stream": "upstream", "attributes": {"timeout": 0}}`, `{"type": "timeout", "stream": "downstream", "attributes": {"timeout": 0}}`},
-}
-
 // Fault is one that can be set.
 type Fault struct {
 	Kind Kind `json:"kind"`
@@ -67,9 +49,9 @@ type Fault struct {
 	Times int `json:"times,omitempty"`
 }
 
-// Proxy stands before a server. Its methods may be called concurrently, Set and Clear not with each other.
+// Proxy stands before a server. Its methods may be called concurrently.
 type Proxy struct {
-	connections *toxiproxy.Proxy
+	connections *connections
 	requests    *requests
 	server      *http.Server
 }
@@ -85,62 +67,41 @@ func Start(address, upstream string) (*Proxy, error) {
 		return nil, fmt.Errorf("faults: %w", err)
 	}
 	p := &Proxy{requests: newRequests(target)}
+	if p.connections, err = listen(address, listener.Addr().String()); err != nil {
+		return nil, fmt.Errorf("faults: %w", errors.Join(err, listener.Close()))
+	}
 	p.server = &http.Server{Handler: p.requests, ErrorLog: quiet} //nolint:gosec // G112: its clients are tests
 	go func() { _ = p.server.Serve(listener) }()
-	zerolog.SetGlobalLevel(zerolog.Disabled) // toxiproxy's toxics have loggers of their own
-	api := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
-	p.connections = toxiproxy.NewProxy(api, "s3", address, listener.Addr().String())
-	if err := p.connections.Start(); err != nil {
-		_ = p.server.Close()
-		return nil, fmt.Errorf("faults: %w", err)
-	}
 	return p, nil
 }
 
 // URL is where clients find the server.
-func (p *Proxy) URL() string { return "http://" + p.connections.Listen }
+func (p *Proxy) URL() string { return "http://" + p.connections.address }
 
-// Set sets a fault in place of the one before.
+// Set sets a fault in place of the one before. It does not wait for anybody to read or write.
 func (p *Proxy) Set(f Fault) error {
-	if err := p.Clear(); err != nil {
-		return err
-	}
+	var ofRequests Fault
+	var ofConnections Kind
 	switch f.Kind {
-	case Gone:
-		p.connections.Stop()
-		return nil
+	case Slow, Reset, CutUpload, CutDownload, Gone, Silent, "":
+		ofConnections = f.Kind
 	case ServerError, Conflict, Precondition, Full, LostResponse:
-		p.requests.set(f)
-		return nil
-	}
-	toxics := toxics[f.Kind]
-	if toxics == nil {
+		ofRequests = f
+	default:
 		return fmt.Errorf("faults: there is no kind %q", f.Kind)
 	}
-	for i, toxic := range toxics {
-		named := strings.Replace(toxic, "{", fmt.Sprintf(`{"name": "fault-%d", `, i), 1)
-		if _, err := p.connections.Toxics.AddToxicJson(strings.NewReader(named)); err != nil {
-			return fmt.Errorf("faults: %w", err)
-		}
-	}
-	return nil
-}
-
-// Clear ends the fault.
-func (p *Proxy) Clear() error {
-	p.requests.set(Fault{})
-	p.connections.Toxics.ResetToxics(context.Background())
-	if err := p.connections.Start(); err != nil && !errors.Is(err, toxiproxy.ErrProxyAlreadyStarted) {
+	p.requests.set(ofRequests)
+	if err := p.connections.set(ofConnections); err != nil {
 		return fmt.Errorf("faults: %w", err)
 	}
 	return nil
 }
 
+// Clear ends the fault.
+func (p *Proxy) Clear() error { return p.Set(Fault{}) }
+
 // Close ends the proxy, not the server behind.
-func (p *Proxy) Close() error {
-	p.connections.Stop()
-	return p.server.Close()
-}
+func (p *Proxy) Close() error { return errors.Join(p.connections.set(Gone), p.server.Close()) }
 
 // Control takes faults over HTTP: POST /fault {"kind": "slow"}, DELETE /fault.
 func (p *Proxy) Control() http.Handler {
