@@ -21,9 +21,9 @@ import (
 // attackLength is long enough for some rounds of honest TaskRuns.
 const attackLength = "45s"
 
-// TestPortUnderAttack: from a pod without rights in a namespace of its own, some hundred clients go for the port of every
-// replica: bodies that do not come, or slowly, or nest deeply, large reviews, and connections. Meanwhile TaskRuns publish, and all
-// succeed. No replica restarts, or comes near its limit of memory.
+// TestPortUnderAttack: from a pod without rights in a namespace of its own, some hundred clients go for the port
+// of every replica: bodies that do not come, or slowly, or nest deeply, large reviews, and connections.
+// Meanwhile TaskRuns publish, and all succeed. No replica restarts, or comes near its limit of memory.
 func TestPortUnderAttack(t *testing.T) {
 	p := newPlace(t)
 	attacker := newAttacker(t)
@@ -127,7 +127,8 @@ func newAttacker(t *testing.T) *attacker {
 			AutomountServiceAccountToken: &none,
 			Containers: []corev1.Container{{
 				Name: "attacker", Image: harness.Image(), Command: []string{"sleep", "3600"},
-				// An attacker without bounds on its CPU would show what the node's scheduler does, and not what the webhook does.
+				// An attacker without bounds on its CPU would show what the node's scheduler does, and not what
+				// the webhook does.
 				Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("500m")}},
 			}},
 			TerminationGracePeriodSeconds: new(int64),
@@ -175,7 +176,8 @@ func (a *attacker) forge(path, review string) []string {
 	return answers
 }
 
-// TestForgedReviews: a pod sends the webhook reviews of what never was. It is answered, and nothing else comes of it.
+// TestForgedReviews: a pod sends the webhook reviews of what never was. It is answered, and nothing else comes
+// of it.
 func TestForgedReviews(t *testing.T) {
 	p := newPlace(t)
 	a := newAttacker(t)
@@ -221,8 +223,9 @@ func TestForgedReviews(t *testing.T) {
 	}
 }
 
-// TestKeyedPaths: the webhooks that are ignored when they fail have a key in their path, which comes back when it was
-// taken away. The guards have none, and this is why: an API server quotes its URL to whoever's write fails.
+// TestKeyedPaths: the webhooks that are ignored when they fail have a key in their path, which comes back when
+// it was taken away. The guards have none, and this is why: an API server quotes its URL to whoever's write
+// fails.
 func TestKeyedPaths(t *testing.T) {
 	p := newPlace(t)
 	p.create(waiting(`printf true > $(results.text.path)`))
