@@ -9,8 +9,8 @@ import (
 )
 
 // A key is the secret segment of a webhook's path by which the webhook knows the API server that calls it. It is
-// derived from a CA's private key and the path, so it lives and is rotated with that CA, and the Secret holds nothing more.
-// There is one for each path: knowing one of them says nothing of another.
+// derived from a CA's private key and the path, so it lives and is rotated with that CA, and the Secret holds
+// nothing more. There is one for each path: knowing one of them says nothing of another.
 func keyOf(ca pair, path string) (string, error) {
 	secret, err := ca.key.Bytes()
 	if err != nil {
@@ -23,9 +23,9 @@ func keyOf(ca pair, path string) (string, error) {
 	return hex.EncodeToString(key), nil
 }
 
-// keysOf returns the key that belongs into webhook configurations, and then the others that count: those of the CA that
-// signs and of its successor. The successor's is written after a quarter of the overlap: by then every replica accepts it, and
-// for the rest of the overlap they go on accepting the one before.
+// keysOf returns the key that belongs into webhook configurations, and then the others that count: those of the
+// CA that signs and of its successor. The successor's is written after a quarter of the overlap: by then every
+// replica accepts it, and for the rest of the overlap they go on accepting the one before.
 func (c content) keysOf(path string, now time.Time, overlap time.Duration) ([]string, error) {
 	signer, err := keyOf(c.signer, path)
 	if err != nil || !c.next.exists() {

@@ -20,9 +20,9 @@ type publication struct {
 	missing bool // some webhook configuration that is not optional does not exist
 }
 
-// publish makes the caBundle of every webhook configuration equal to bundle, and puts keys into the paths that have one. Nothing
-// is written where it is already. A configuration that does not exist is no error: nobody calls the webhook by it, and an administrator
-// who takes out one of them must not lose the others.
+// publish makes the caBundle of every webhook configuration equal to bundle, and puts keys into the paths that
+// have one. Nothing is written where it is already. A configuration that does not exist is no error: nobody
+// calls the webhook by it, and an administrator who takes out one of them must not lose the others.
 func (m *Managed) publish(ctx context.Context, bundle []byte, keys map[string][]string) (publication, error) {
 	var state publication
 	for _, name := range slices.Concat(m.Configurations, m.Optional) {
@@ -58,8 +58,9 @@ func carries(found *admissionv1.MutatingWebhookConfiguration, bundle []byte) boo
 	})
 }
 
-// clientPatch returns the strategic merge patch that gives every webhook of the configuration that bundle and the path with
-// the key, nil if they have it. The patch merges webhooks by name, so it does not disturb a concurrent change of another field.
+// clientPatch returns the strategic merge patch that gives every webhook of the configuration that bundle and
+// the path with the key, nil if they have it. The patch merges webhooks by name, so it does not disturb a
+// concurrent change of another field.
 func clientPatch(found *admissionv1.MutatingWebhookConfiguration, bundle []byte, keys map[string][]string) ([]byte, error) {
 	var webhooks []map[string]any
 	for _, w := range found.Webhooks {
@@ -86,8 +87,8 @@ func clientPatch(found *admissionv1.MutatingWebhookConfiguration, bundle []byte,
 	return patch, nil
 }
 
-// keyedPath is the path that a webhook should have: what has a key gets the one to write, and loses it where API servers would
-// quote it.
+// keyedPath is the path that a webhook should have: what has a key gets the one to write, and loses it where API
+// servers would quote it.
 func keyedPath(w admissionv1.MutatingWebhook, keys map[string][]string) string {
 	path := *w.ClientConfig.Service.Path
 	segments := strings.SplitN(path, "/", 3)

@@ -14,8 +14,8 @@ func keyedPaths() []string {
 	return []string{admission.InjectPath, admission.CarryOverPath, admission.ReportPath, admission.FitPath, admission.ProtectPath}
 }
 
-// newCallers is how API servers are known: by what the command line says, and by keys if the webhook keeps its own certificates.
-// The file of the CAs is read once.
+// newCallers is how API servers are known: by what the command line says, and by keys if the webhook keeps its
+// own certificates. The file of the CAs is read once.
 func newCallers(o options, source certificates) (admission.Callers, error) {
 	callers := admission.Callers{Required: o.requireClient}
 	if keys, ok := source.(interface{ Keys(path string) []string }); ok {

@@ -19,10 +19,12 @@ const (
 // arrival is how long the body of a request may take whose API server waits that long.
 func arrival(timeout time.Duration) time.Duration { return min(timeout/2, maxArrival) }
 
-// receive reads a body. Its beginning must come within that time; then letIn, told the body's size, may make it wait; and then the
-// rest must come within that time again. So a client that stops sending holds, of what others need, a
-// few kilobytes, or what it has declared for a few seconds.
-func receive(w http.ResponseWriter, r *http.Request, within time.Duration, letIn func(size int64) error) ([]byte, error) {
+// receive reads a body. Its beginning must come within that time; then letIn, told the body's size, may make it
+// wait; and then the rest must come within that time again. So a client that stops sending holds, of what others
+// need, a few kilobytes, or what it has declared for a few seconds.
+func receive(
+	w http.ResponseWriter, r *http.Request, within time.Duration, letIn func(size int64) error,
+) ([]byte, error) {
 	timing := http.NewResponseController(w)
 	deadline := func(at time.Time) error {
 		if err := timing.SetReadDeadline(at); err != nil && !errors.Is(err, http.ErrNotSupported) {
@@ -80,7 +82,8 @@ func (b *received) Read(p []byte) (int, error) {
 
 func (b *received) Close() error { return nil }
 
-// prompt is an answer that must be taken within some time of its being written: a request holds its place until then.
+// prompt is an answer that must be taken within some time of its being written: a request holds its place until
+// then.
 type prompt struct {
 	http.ResponseWriter
 	within time.Duration

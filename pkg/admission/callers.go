@@ -11,11 +11,12 @@ import (
 	"strings"
 )
 
-// Callers says how an API server proves that it is one. Everybody else who reaches the port is answered, unless a certificate
-// is required, but nothing comes of a request beyond its answer, and it waits with all the others (see gate).
+// Callers says how an API server proves that it is one. Everybody else who reaches the port is answered, unless
+// a certificate is required, but nothing comes of a request beyond its answer, and it waits with all the others
+// (see gate).
 type Callers struct {
-	// ClientCAs verify client certificates; nil: none are asked for. Names are those that count, of which a certificate must
-	// have one as its common name or among its DNS names.
+	// ClientCAs verify client certificates; nil: none are asked for. Names are those that count, of which a
+	// certificate must have one as its common name or among its DNS names.
 	ClientCAs *x509.CertPool
 	Names     []string
 	// Required turns away whoever has no such certificate.
@@ -51,8 +52,8 @@ func (c Callers) telling(next http.Handler) http.Handler {
 	})
 }
 
-// certified reports whether the client has shown a certificate with one of the names. That it is one of ClientCAs', for
-// clients, and valid, is what the handshake has verified.
+// certified reports whether the client has shown a certificate with one of the names. That it is one of
+// ClientCAs', for clients, and valid, is what the handshake has verified.
 func (c Callers) certified(state *tls.ConnectionState) bool {
 	if c.ClientCAs == nil || state == nil || len(state.VerifiedChains) == 0 {
 		return false

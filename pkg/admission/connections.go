@@ -8,16 +8,18 @@ import (
 )
 
 const (
-	// maxConnections bounds memory: one takes some 100 KiB. API servers open one for each webhook and 60 requests under way.
+	// maxConnections bounds memory: one takes some 100 KiB. API servers open one for each webhook and 60
+	// requests under way.
 	maxConnections = 256
 	// addressConnections is how many of them one address may have.
 	addressConnections = maxConnections / 2
-	// receiveBuffer is what the kernel keeps for a connection that is not read. By itself it goes up to some megabytes.
+	// receiveBuffer is what the kernel keeps for a connection that is not read. By itself it goes up to some
+	// megabytes.
 	receiveBuffer = 128 << 10
 )
 
-// connections bounds those that are open. When there are too many, the address with the most loses its oldest: whoever
-// opens many loses them to whoever comes anew.
+// connections bounds those that are open. When there are too many, the address with the most loses its oldest:
+// whoever opens many loses them to whoever comes anew.
 type connections struct {
 	most, ofAddress int
 

@@ -14,8 +14,8 @@ import (
 // costs it some hundred bytes of stack: 60 KB nested 10,000 deep took 4 MiB.
 const maxDepth = 200
 
-// nestsDeeper reports whether a JSON text has more than that many levels of arrays and objects. It is one pass that jumps over
-// strings. What it says about a text that is no JSON is of no consequence.
+// nestsDeeper reports whether a JSON text has more than that many levels of arrays and objects. It is one pass
+// that jumps over strings. What it says about a text that is no JSON is of no consequence.
 func nestsDeeper(text []byte, levels int) bool {
 	depth := 0
 	for i := 0; i < len(text); i++ {
@@ -33,8 +33,8 @@ func nestsDeeper(text []byte, levels int) bool {
 	return false
 }
 
-// stringLength is how much of a text belongs to the string that it is in, with the quote at its end. Most strings are short:
-// only in long ones does it pay to search.
+// stringLength is how much of a text belongs to the string that it is in, with the quote at its end. Most
+// strings are short: only in long ones does it pay to search.
 func stringLength(text []byte) int {
 	const short = 32
 	for at := 0; at < len(text); at++ {
@@ -58,7 +58,7 @@ func stringLength(text []byte) int {
 	return len(text)
 }
 
-const tooDeepMessage = "the request nests deeper than 200 levels"
+const tooDeepMessage = "the request is nested more than 200 deep"
 
 // failTooDeep makes the failure policy decide.
 func failTooDeep(w http.ResponseWriter, _ []byte) {
@@ -75,7 +75,8 @@ func denyTooDeep(w http.ResponseWriter, body []byte) {
 	answer, err := json.Marshal(admissionv1.AdmissionReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"},
 		Response: &admissionv1.AdmissionResponse{UID: types.UID(uid), Result: &metav1.Status{
-			Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity, Reason: metav1.StatusReasonInvalid, Message: tooDeepMessage,
+			Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity,
+			Reason: metav1.StatusReasonInvalid, Message: tooDeepMessage,
 		}},
 	})
 	if err != nil {

@@ -12,36 +12,36 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// DefaultInFlight and knownInFlight bound memory: they are the bodies of all requests let in at a time, of callers that did
-// not and that did authenticate. A body is a TaskRun before and after, at most 2.8 MiB with objects at
-// their limit; decoding, comparing and answering take about four times that.
+// DefaultInFlight and knownInFlight bound memory: they are the bodies of all requests let in at a time, of
+// callers that did not and that did authenticate. A body is a TaskRun before and after, at most 2.8 MiB with
+// objects at their limit; decoding, comparing and answering take about four times that.
 const (
 	DefaultInFlight = 24 << 20
 	knownInFlight   = 16 << 20
 )
 
 const (
-	// maxBody is what controller-runtime reads of a request. What can be stored is two objects of at most 1.5 MiB each; the
-	// rest is for writes that are too large, so that the guard's answer says which result is.
+	// maxBody is what controller-runtime reads of a request. What can be stored is two objects of at most 1.5
+	// MiB each; the rest is for writes that are too large, so that the guard's answer says which result is.
 	maxBody = 7 << 20
-	// minCharge makes small requests count as more, for what a request costs beside its body: the guard asks the API server
-	// for a Pod.
+	// minCharge makes small requests count as more, for what a request costs beside its body: the guard asks the
+	// API server for a Pod.
 	minCharge = 128 << 10
-	// maxRequests are those of unauthenticated callers that are let in or wait, each with at most 80 KiB of a body; and of
-	// one address. API servers bound what they have under way as well, by default to 600.
+	// maxRequests are those of unauthenticated callers that are let in or wait, each with at most 80 KiB of a
+	// body; and of one address. API servers bound what they have under way as well, by default to 600.
 	maxRequests, addressRequests = 768, 256
 	// maxTimeout is the longest timeout a webhook configuration can have (timeoutSeconds).
 	maxTimeout = 30 * time.Second
 )
 
 // A gate lets requests in, in the order they come, as long as the sum of their bodies stays below a bound. The
-// others wait, with all but the beginning of their bodies unread, as long as their API server does. Turning them away
-// instead would leave Pods without injection whenever many start at a time.
+// others wait, with all but the beginning of their bodies unread, as long as their API server does. Turning them
+// away instead would leave Pods without injection whenever many start at a time.
 //
-// What a client declares costs nobody anything: a request counts once its body has begun to arrive, and must have come
-// whole soon after it was let in (see body.go). Callers that authenticate (see callers.go) have a lane of their own. In the
-// other one no address has more than half: API servers come from few addresses, and a client that floods the port from
-// one keeps only itself out.
+// What a client declares costs nobody anything: a request counts once its body has begun to arrive, and must
+// have come whole soon after it was let in (see body.go). Callers that authenticate (see callers.go) have a lane
+// of their own. In the other one no address has more than half: API servers come from few addresses, and a
+// client that floods the port from one keeps only itself out.
 type gate struct{ known, others *lane }
 
 func newGate(bytes int64) *gate {
@@ -196,8 +196,8 @@ func (l *lane) leave(address string) {
 	}
 }
 
-// letIn waits until there is room for a request of an address that has entered. It waits for the address' own share first: what
-// waits there is in nobody else's way.
+// letIn waits until there is room for a request of an address that has entered. It waits for the address' own
+// share first: what waits there is in nobody else's way.
 func (l *lane) letIn(ctx context.Context, address string, bytes int64) (release func(), err error) {
 	share := semaphore.NewWeighted(bytes)
 	if l.share > 0 {
@@ -218,8 +218,8 @@ func (l *lane) letIn(ctx context.Context, address string, bytes int64) (release 
 	}, nil
 }
 
-// http2Windows sizes HTTP/2's flow control so that requests that wait cannot stop those that were let in. They share
-// a connection, and what is sent of an unread body counts against that connection's window: with Go's
+// http2Windows sizes HTTP/2's flow control so that requests that wait cannot stop those that were let in. They
+// share a connection, and what is sent of an unread body counts against that connection's window: with Go's
 // defaults one waiting request of 1 MiB fills it, and nobody's body arrives any more. Here the windows of all
 // streams together fit into the connection's. A client that wants more streams opens another connection.
 func http2Windows() *http.HTTP2Config {

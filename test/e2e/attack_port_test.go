@@ -21,9 +21,9 @@ import (
 // attackLength is long enough for some rounds of honest TaskRuns.
 const attackLength = "45s"
 
-// TestPortUnderAttack: from a pod without rights in a namespace of its own, some hundred clients go for the port of every
-// replica: bodies that do not come, or slowly, or nest deeply, large reviews, and connections. Meanwhile TaskRuns publish, and all
-// succeed. No replica restarts, or comes near its limit of memory.
+// TestPortUnderAttack: from a pod without rights in a namespace of its own, some hundred clients go for the port
+// of every replica: bodies that do not come, or slowly, or nest deeply, large reviews, and connections.
+// Meanwhile TaskRuns publish, and all succeed. No replica restarts, or comes near its limit of memory.
 func TestPortUnderAttack(t *testing.T) {
 	p := newPlace(t)
 	attacker := newAttacker(t)
@@ -127,7 +127,8 @@ func newAttacker(t *testing.T) *attacker {
 			AutomountServiceAccountToken: &none,
 			Containers: []corev1.Container{{
 				Name: "attacker", Image: harness.Image(), Command: []string{"sleep", "3600"},
-				// An attacker without bounds on its CPU would show what the node's scheduler does, and not what the webhook does.
+				// An attacker without bounds on its CPU would show what the node's scheduler does, and not what
+				// the webhook does.
 				Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("500m")}},
 			}},
 			TerminationGracePeriodSeconds: new(int64),
@@ -175,7 +176,8 @@ func (a *attacker) forge(path, review string) []string {
 	return answers
 }
 
-// TestForgedReviews: a pod sends the webhook reviews of what never was. It is answered, and nothing else comes of it.
+// TestForgedReviews: a pod sends the webhook reviews of what never was. It is answered, and nothing else comes
+// of it.
 func TestForgedReviews(t *testing.T) {
 	p := newPlace(t)
 	a := newAttacker(t)
@@ -211,7 +213,7 @@ func TestForgedReviews(t *testing.T) {
 	// An event sent afterwards arrives afterwards, of the replica that sends it.
 	p.create(waiting(`printf true > $(results.text.path)`))
 	p.running("run", "step-write")
-	if err := p.podWriter(p.sleeper("forger")).PatchStatus(p.ctx, "v1", p.namespace, "run", `{"status":{"results":[{"name":"text","value":"x"}]}}`); err == nil {
+	if err := p.writeAs(p.podWriter(p.sleeper("forger")), `{"results":[{"name":"text","value":"x"}]}`); err == nil {
 		t.Fatal("a forged result was stored")
 	}
 	p.events("run", "ResultsWriteDenied")
@@ -221,8 +223,9 @@ func TestForgedReviews(t *testing.T) {
 	}
 }
 
-// TestKeyedPaths: the webhooks that are ignored when they fail have a key in their path, which comes back when it was
-// taken away. The guard has none, and this is why: an API server quotes its URL to whoever's write fails.
+// TestKeyedPaths: the webhooks that are ignored when they fail have a key in their path, which comes back when
+// it was taken away. The guards have none, and this is why: an API server quotes its URL to whoever's write
+// fails.
 func TestKeyedPaths(t *testing.T) {
 	p := newPlace(t)
 	p.create(waiting(`printf true > $(results.text.path)`))
@@ -233,14 +236,14 @@ func TestKeyedPaths(t *testing.T) {
 		p.eventually("a key in each path", func() (bool, error) {
 			with, without := webhookPaths(p)
 			slices.Sort(with)
-			return slices.Equal(with, keyed) && !slices.ContainsFunc(without, func(path string) bool { return path != "/guard" }), nil
+			return slices.Equal(with, keyed) && !slices.ContainsFunc(without, func(path string) bool { return path != "/guard" && path != "/guard-elsewhere" }), nil
 		})
 	}
 	wantKeys()
 	p.kubectl("apply", "-k", "../../config/webhook")
 	wantKeys()
 	takeAway(p)
-	err := own.PatchStatus(p.ctx, "v1", p.namespace, "run", `{"status":{"results":[{"name":"text","value":"x"}]}}`)
+	err := p.writeAs(own, `{"results":[{"name":"text","value":"x"}]}`)
 	if err == nil || !strings.Contains(err.Error(), "/guard?timeout=") {
 		t.Errorf("got %v, want the URL of the guard", err)
 	}

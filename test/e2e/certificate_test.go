@@ -23,9 +23,9 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// TestRequiredCertificates has two API servers and an etcd of its own, from the programs of the local cluster, and a webhook that
-// requires certificates. The API server that has an AdmissionConfiguration, as docs/operations.md shows it, is
-// answered by the guard; the other one is not.
+// TestRequiredCertificates has two API servers and an etcd of its own, from the programs of the local cluster,
+// and a webhook that requires certificates. The API server that has an AdmissionConfiguration, as
+// docs/operations.md shows it, is answered by the guard; the other one is not.
 func TestRequiredCertificates(t *testing.T) {
 	programs := filepath.Join(filepath.Dir(os.Getenv("KUBECONFIG")), "bin")
 	if _, err := os.Stat(filepath.Join(programs, "kube-apiserver")); err != nil {

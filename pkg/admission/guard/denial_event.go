@@ -16,12 +16,12 @@ import (
 // reasonWriteDenied is the reason of the event about a denied write.
 const reasonWriteDenied = "ResultsWriteDenied"
 
-// NewReport returns the handler of /report, which is asked about the writes that would be worth an event if the guard denied
-// them, right before it, and answers nothing.
+// NewReport returns the handler of /report, which is asked about the writes that would be worth an event if the
+// guard denied them, right before it, and answers nothing.
 //
-// It is not the guard itself that sends the event: an API server can prove who it is by a key in the webhook's path, but quotes
-// that path to whoever's write failed because a webhook with failure policy Fail was not reached, which a writer can bring about by
-// a short timeout. Where it is Ignore, nobody is told.
+// It is not the guard itself that sends the event: an API server can prove who it is by a key in the webhook's
+// path, but quotes that path to whoever's write failed because a webhook with failure policy Fail was not
+// reached, which a writer can bring about by a short timeout. Where it is Ignore, nobody is told.
 func NewReport(o Options) admission.Handler { return &reporter{guard{Options: o.withDefaults()}} }
 
 type reporter struct{ guard }

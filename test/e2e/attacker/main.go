@@ -1,5 +1,5 @@
-// Command attacker is what TestPortUnderAttack runs in a pod without rights: clients of one webhook that mean no good, for a
-// while. It prints how often each was answered what.
+// Command attacker is what TestPortUnderAttack runs in a pod without rights: clients of one webhook that mean no
+// good, for a while. It prints how often each was answered what.
 package main
 
 import (
@@ -60,7 +60,8 @@ func (a *attack) run() {
 	object := fmt.Sprintf(taskRun, strings.Repeat("x", large))
 	valid := []byte(fmt.Sprintf(review, object, object))
 	shared := client()
-	// Few come slowly: each holds, for some seconds, more than half of what this address may have, and the others wait for it.
+	// Few come slowly: each holds, for some seconds, more than half of what this address may have, and the
+	// others wait for it.
 	var clients sync.WaitGroup
 	for name, c := range map[string]struct {
 		n  int
