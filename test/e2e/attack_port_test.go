@@ -230,7 +230,7 @@ func TestKeyedPaths(t *testing.T) {
 	p := newPlace(t)
 	p.create(waiting(`printf true > $(results.text.path)`))
 	own := p.podWriter(p.running("run", "step-write"))
-	keyed := []string{"/carry-over", "/inject", "/protect", "/report"}
+	keyed := []string{"/carry-over", "/fit", "/inject", "/protect", "/report"}
 	wantKeys := func() {
 		t.Helper()
 		p.eventually("a key in each path", func() (bool, error) {
