@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,24 +51,27 @@ func writeReport(path string, content []byte) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
-// gather returns the reports of all steps: those that were kept, and this one's.
+// gather returns the reports of all steps, those that were kept and this one's, as far as they can be read: a step whose
+// results cannot be reports none, in Tekton as well, and fails. The error is the first of these steps'.
 func gather(o Options) ([]stepReport, error) {
 	var reports []stepReport
+	var first error
 	for _, k := range o.Kept {
 		r, err := readReport(o, k)
 		if err != nil {
-			return nil, &problem{
+			first = cmp.Or[error](first, &problem{
 				what:   fmt.Sprintf("what step %q reported cannot be read: %v", k.Step, err),
 				advice: "A step must leave the folders below " + filepath.Dir(filepath.Dir(k.Dir)) + " alone.",
-			}
+			})
+			continue
 		}
 		reports = append(reports, stepReport{step: k, report: r})
 	}
 	own, err := look(o)
 	if err != nil {
-		return nil, err
+		return reports, cmp.Or(first, err)
 	}
-	return append(reports, stepReport{step: o.Own, report: own}), nil
+	return append(reports, stepReport{step: o.Own, report: own}), first
 }
 
 // readReport reads what a step has kept. There is no such file if the step's container was killed: such a step has

@@ -1,6 +1,8 @@
 package publisher
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -71,15 +73,20 @@ func finish(o Options, b *bound, c clock, logf func(string, ...any)) string {
 	return strings.TrimSpace(explain(o, p, results, s.effort))
 }
 
-// publish publishes the results of all steps. It asks the API server also if there are none: what is stored must be
-// what the files say, and another container of the pod may have written a result that no step has.
+// publish publishes the results of all steps, also where a step's could not be read, which is then the error. It asks the
+// API server also if there are none: what is stored must be what the files say, and another container of the pod may
+// have written a result that no step has.
 func publish(o Options, s *sender) (collected, error) {
 	ctx, cancel := s.bound.begin()
 	defer cancel()
-	reports, err := gather(o)
-	if err != nil {
-		return collected{}, err
-	}
+	reports, unread := gather(o)
+	results, err := s.send(ctx, reports)
+	return results, cmp.Or(unread, err)
+}
+
+// send sends what the reports come to.
+func (s *sender) send(ctx context.Context, reports []stepReport) (collected, error) {
+	o := s.options
 	results, err := combine(o, reports)
 	if err != nil {
 		return results, err

@@ -50,12 +50,13 @@ func TestRun(t *testing.T) {
 		"asks though there are no results": {"true", nil, 0, 1, "", nil},
 		"fails a step with a result that no step has written": {startedAt + "true", raw(200, `{"status":{"results":[{"name":"digest","value":"forged"}]}}`), 74, 1, "ResultsNotPublished",
 			[]string{`what is stored differs from the files: result "digest" is a string of 6 bytes, but no step has written its file`}},
-		"fails a step whose results are refused":     {startedAt + writeResult, forbidden, 74, 1, "ResultsNotPublished", []string{"indelible: results not published: TaskRun ci/build-1: the API server answered 403 Forbidden: not yours"}},
-		"keeps a failure's code when refused":        {startedAt + writeResult + "exit 3", forbidden, 3, 1, "ResultsNotPublished", []string{"answered 403"}},
-		"keeps Tekton's reason for a failure":        {timedOut + writeResult + "exit 1", forbidden, 1, 1, "TimeoutExceeded", []string{"answered 403"}},
-		"fails a step whose result is too large":     {startedAt + "truncate -s 2M $0/digest", nil, 74, 0, "ResultsNotPublished", []string{`result "digest" is 2097152 bytes (2 MiB), over the limit of 1048576 bytes (1 MiB)`}},
-		"fails a step whose stored result differs":   {startedAt + writeResult, raw(200, `{"status":{"results":[{"name":"digest","value":"forged"}]}}`), 74, 1, "ResultsNotPublished", []string{`result "digest" is a string of 6 bytes, its file has 13 bytes`}},
-		"says what it cannot explain in the TaskRun": {writeResult + "mkdir $1", forbidden, 74, 1, "-", []string{"answered 403", "indelible: cannot explain this in the TaskRun: read termination message"}},
+		"fails a step whose results are refused":                                   {startedAt + writeResult, forbidden, 74, 1, "ResultsNotPublished", []string{"indelible: results not published: TaskRun ci/build-1: the API server answered 403 Forbidden: not yours"}},
+		"keeps a failure's code when refused":                                      {startedAt + writeResult + "exit 3", forbidden, 3, 1, "ResultsNotPublished", []string{"answered 403"}},
+		"keeps Tekton's reason for a failure":                                      {timedOut + writeResult + "exit 1", forbidden, 1, 1, "TimeoutExceeded", []string{"answered 403"}},
+		"fails a step whose result cannot be read, and publishes what others have": {startedAt + "mkdir $0/digest", nil, 74, 1, "ResultsNotPublished", []string{`result "digest" cannot be read`}},
+		"fails a step whose result is too large":                                   {startedAt + "truncate -s 2M $0/digest", nil, 74, 0, "ResultsNotPublished", []string{`result "digest" is 2097152 bytes (2 MiB), over the limit of 1048576 bytes (1 MiB)`}},
+		"fails a step whose stored result differs":                                 {startedAt + writeResult, raw(200, `{"status":{"results":[{"name":"digest","value":"forged"}]}}`), 74, 1, "ResultsNotPublished", []string{`result "digest" is a string of 6 bytes, its file has 13 bytes`}},
+		"says what it cannot explain in the TaskRun":                               {writeResult + "mkdir $1", forbidden, 74, 1, "-", []string{"answered 403", "indelible: cannot explain this in the TaskRun: read termination message"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

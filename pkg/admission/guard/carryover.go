@@ -18,9 +18,14 @@ func carryOver(stored, incoming status) (ops []operation, restored int) {
 	if !incoming.present || isRetry(stored, incoming) {
 		return nil, 0
 	}
-	want := slices.Clone(incoming.steps.list)
+	return putBackSteps("/status/steps", stored.steps, incoming.steps)
+}
+
+// putBackSteps puts the results of stored steps back into a list of steps, which is at path.
+func putBackSteps(path string, stored, incoming steps) (ops []operation, restored int) {
+	want := slices.Clone(incoming.list)
 	index := indexOf(want)
-	for _, old := range stored.steps.list {
+	for _, old := range stored.list {
 		if len(old.results.list) == 0 {
 			continue
 		}
@@ -37,7 +42,7 @@ func carryOver(stored, incoming status) (ops []operation, restored int) {
 	if restored == 0 {
 		return nil, 0
 	}
-	return patchList("/status/steps", incoming.steps.present, incoming.steps.list, want), restored
+	return patchList(path, incoming.present, incoming.list, want), restored
 }
 
 // carryOverHandler answers /carry-over.

@@ -11,10 +11,12 @@ import (
 // write is mended and not refused. It returns how many results it put back.
 //
 // A retry starts without results. retryTaskRun clears status.results but leaves status.steps, with the results of
-// the attempt that failed; they are taken out, or the next attempt's pod would find them stored already.
+// the attempt that failed; they are taken out, or the next attempt's pod would find them stored already. What the
+// controller has put into retriesStatus is that attempt as it knew it: its results are put back there.
 func restore(stored, incoming status) (ops []operation, restored int, d *denial) {
 	if isRetry(stored, incoming) {
-		return removeStepResults(incoming.steps), 0, nil
+		ops, restored := keepAttempt(stored, incoming)
+		return append(removeStepResults(incoming.steps), ops...), restored, nil
 	}
 	if len(stored.results.list) == 0 {
 		return nil, 0, nil
@@ -52,6 +54,26 @@ func putBack(stored, incoming []entry) ([]entry, int) {
 		}
 	}
 	return want, restored
+}
+
+// keepAttempt puts stored results back into the last entry of retriesStatus, which is the attempt that has ended.
+func keepAttempt(stored, incoming status) (ops []operation, restored int) {
+	s := &scanner{data: incoming.fields["retriesStatus"]}
+	last, attempt := -1, status{}
+	if err := s.array(func() error {
+		last++
+		attempt = status{}
+		return s.status(&attempt)
+	}); err != nil || !attempt.present {
+		return nil, 0
+	}
+	path := "/status/retriesStatus/" + strconv.Itoa(last)
+	ops, restored = putBackSteps(path+"/steps", stored.steps, attempt.steps)
+	want, missing := putBack(stored.results.list, attempt.results.list)
+	if missing > 0 {
+		ops = append(ops, patchList(path+"/results", attempt.results.present, attempt.results.list, want)...)
+	}
+	return ops, restored + missing
 }
 
 func removeStepResults(list steps) []operation {

@@ -263,7 +263,7 @@ func TestControllerWritesAtTheEdgesOfTheRules(t *testing.T) {
 			`{"results":[{"name":"text","type":"string","value":"x"},{"name":"a","value":"1"},{"name":"a","value":"2"}]}`,
 			`{"results":[{"name":"text","type":"string","value":"x"},{"name":"a","value":"2"}]}`, false},
 		{"restores if the stored attempts are no list", withStatus(t, `{"retriesStatus":5,`+one[1:]), `{"results":null,"podName":"","retriesStatus":[{}]}`, one, true},
-		{"lets results go at the first retry of a run whose attempts are null", retriesNull, `{"results":null,"podName":"","retriesStatus":[{}]}`, `{}`, false},
+		{"lets results go at the first retry of a run whose attempts are null", retriesNull, `{"results":null,"podName":"","retriesStatus":[{}]}`, `{"retriesStatus":[{"results":[{"name":"text","type":"string","value":"x"}]}]}`, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t)
