@@ -17,8 +17,8 @@
 // Only what is too large is changed: a status that fits is stored as Tekton wrote it. Its webhook is asked only about
 // runs that are large, whatever it is in them that is, by these matchConditions:
 //
-//	(request.operation == 'CREATE'
-//	|| request.userInfo.username in 'system:serviceaccount:tekton-pipelines:tekton-pipelines-controller'.split(' '))
+//	(request.userInfo.username in 'system:serviceaccount:tekton-pipelines:tekton-pipelines-controller'.split(' ')
+//	|| request.operation == 'CREATE')
 //	&& (size('%s'.format([object])) > 100000
 //	|| object.metadata.?annotations[?'indelible.dev/too-large'].hasValue())
 //
