@@ -195,6 +195,15 @@ func TestInspect(t *testing.T) {
 			want: []string{"MutatingWebhookConfiguration/indelible-guard has no rule for UPDATE of taskruns/status in tekton.dev/v1 for guard.indelible.dev"}},
 		{name: "misses a guard of creations only", change: guard(func(w *admissionv1.MutatingWebhook) { w.Rules[0].Operations = []admissionv1.OperationType{"CREATE"} }),
 			want: []string{"MutatingWebhookConfiguration/indelible-guard has no rule for UPDATE of taskruns/status in tekton.dev/v1 for guard.indelible.dev"}},
+		{name: "misses the guard of namespaces that have not opted in", change: func(i *installation) { i.guard.Webhooks = i.guard.Webhooks[:2] },
+			want: []string{"MutatingWebhookConfiguration/indelible-guard has no webhook guard-elsewhere.indelible.dev"}},
+		{name: "misses one of these that may be skipped", change: func(i *installation) { i.guard.Webhooks[2].FailurePolicy = &ignore },
+			want: []string{"MutatingWebhookConfiguration/indelible-guard has failurePolicy Ignore for guard-elsewhere.indelible.dev, not Fail"}},
+		{name: "misses a guard of chosen namespaces only", change: guard(func(w *admissionv1.MutatingWebhook) { w.NamespaceSelector.MatchLabels = map[string]string{"team": "one"} }),
+			want: []string{"MutatingWebhookConfiguration/indelible-guard has a namespaceSelector for guard.indelible.dev that is not indelible.dev/results In (enabled)"}},
+		{name: "misses a guard that leaves a namespace to none of the two", change: func(i *installation) {
+			i.guard.Webhooks[2].NamespaceSelector.MatchExpressions[0].Values = []string{"enabled", "disabled"}
+		}, want: []string{"MutatingWebhookConfiguration/indelible-guard has a namespaceSelector for guard-elsewhere.indelible.dev that is not indelible.dev/results NotIn (enabled)"}},
 		{name: "misses a policy that may be skipped", change: func(i *installation) { i.policy.Spec.FailurePolicy = &ignore },
 			want: []string{"ValidatingAdmissionPolicy/indelible-results has failurePolicy Ignore, not Fail"}},
 		{name: "misses a binding that only warns", change: func(i *installation) {
