@@ -34,8 +34,6 @@ type collected struct {
 	Steps   []stepResults `json:"steps,omitempty"`
 }
 
-func (c collected) empty() bool { return len(c.Results) == 0 && len(c.Steps) == 0 }
-
 // measured is a result's size, with the words that tell which one it is.
 type measured struct {
 	label string

@@ -92,7 +92,7 @@ func withDefaults(t *testing.T, o Options) Options {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = os.RemoveAll(dir) })
-		if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // G302: as a volume of a pod is
+		if err := os.Chmod(dir, 0o777); err != nil {
 			t.Fatal(err)
 		}
 		o.KeepIn = filepath.Join(dir, "report")

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/indelible-ci/indelible/pkg/result"
 	"github.com/indelible-ci/indelible/test/harness"
@@ -97,7 +96,7 @@ func (b *bench) timed(ctx context.Context, namespace, name, text string, injecte
 	if has := pod.Annotations[result.InjectedAnnotation] != ""; has != injected || len(tr.Status.Results) != 1 {
 		return 0, fmt.Errorf("TaskRun %s/%s has a publisher: %v, and %d results; want %v and 1", namespace, name, has, len(tr.Status.Results), injected)
 	}
-	uid := types.UID(tr.UID)
+	uid := tr.UID
 	return took, b.cluster.Tekton.TektonV1().TaskRuns(namespace).Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
 }
 

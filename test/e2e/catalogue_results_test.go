@@ -6,7 +6,7 @@ package e2e
 var resultEntries = []entry{
 	{name: "files of every regular form", yaml: oneTask(`
 results: [{name: newline}, {name: plain}, {name: empty}, {name: unicode}, {name: crlf}, {name: json}, {name: private}, {name: unreadable},
-  {name: linked}, {name: hardlinked}, {name: appended}, {name: spaces}, {name: escapes}, {name: markup}]
+  {name: linked}, {name: otherlink}, {name: appended}, {name: spaces}, {name: escapes}, {name: markup}]
 steps:
 - name: write
   image: IMAGE
@@ -23,7 +23,7 @@ steps:
     chmod 0 $(results.unreadable.path)
     printf linked > /tmp/elsewhere
     ln -s /tmp/elsewhere $(results.linked.path)
-    ln $(results.plain.path) $(results.hardlinked.path)
+    ln $(results.plain.path) $(results.otherlink.path)
     printf one > $(results.appended.path)
     printf two >> $(results.appended.path)
     printf '  \t ' > $(results.spaces.path)

@@ -144,14 +144,14 @@ func escapeSize(text []byte) (written, decoded int) {
 }
 
 // codeUnit reads the four hexadecimal digits of \uXXXX.
-func codeUnit(text []byte) int {
-	n := 0
+func codeUnit(text []byte) rune {
+	n := rune(0)
 	for _, c := range text[2:6] {
 		switch {
 		case isDigit(c):
-			n = n<<4 | int(c-'0')
+			n = n<<4 | rune(c-'0')
 		default:
-			n = n<<4 | int(c|0x20-'a'+10)
+			n = n<<4 | rune(c|0x20-'a'+10)
 		}
 	}
 	return n

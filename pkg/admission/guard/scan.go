@@ -415,9 +415,9 @@ func appendEscape(decoded, text []byte) ([]byte, int) {
 	case 't':
 		return append(decoded, '\t'), 2
 	case 'u':
-		r := rune(codeUnit(text))
+		r := codeUnit(text)
 		if len(text) >= 12 && text[6] == '\\' && text[7] == 'u' {
-			if pair := utf16.DecodeRune(r, rune(codeUnit(text[6:]))); pair != utf8.RuneError {
+			if pair := utf16.DecodeRune(r, codeUnit(text[6:])); pair != utf8.RuneError {
 				return utf8.AppendRune(decoded, pair), 12
 			}
 		}

@@ -199,7 +199,9 @@ func TestInspect(t *testing.T) {
 			want: []string{"MutatingWebhookConfiguration/indelible-guard has no webhook guard-elsewhere.indelible.dev"}},
 		{name: "misses one of these that may be skipped", change: func(i *installation) { i.guard.Webhooks[2].FailurePolicy = &ignore },
 			want: []string{"MutatingWebhookConfiguration/indelible-guard has failurePolicy Ignore for guard-elsewhere.indelible.dev, not Fail"}},
-		{name: "misses a guard of chosen namespaces only", change: guard(func(w *admissionv1.MutatingWebhook) { w.NamespaceSelector.MatchLabels = map[string]string{"team": "one"} }),
+		{name: "misses a guard of chosen namespaces only", change: guard(func(w *admissionv1.MutatingWebhook) {
+			w.NamespaceSelector.MatchLabels = map[string]string{"team": "one"}
+		}),
 			want: []string{"MutatingWebhookConfiguration/indelible-guard has a namespaceSelector for guard.indelible.dev that is not indelible.dev/results In (enabled)"}},
 		{name: "misses a guard that leaves a namespace to none of the two", change: func(i *installation) {
 			i.guard.Webhooks[2].NamespaceSelector.MatchExpressions[0].Values = []string{"enabled", "disabled"}
