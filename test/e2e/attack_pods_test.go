@@ -84,7 +84,7 @@ func podChanges(owner, other *pipelinev1.TaskRun) []attack {
 	renamed.Name = other.Name
 	patches := []encoding{mergePatch, strategicPatch}
 	replacing := []encoding{mergePatch, jsonPatch, put} // the others merge lists of owners
-	kept := outcome{why: "the API server keeps a pod's owners in a write to this subresource", books: true}
+	kept := outcome{why: "the API server keeps a pod's owners in a write to this subresource"}
 	return []attack{
 		{name: "forbid a person to make a TaskRun the controller of a pod", who: person, at: "pods/plain", change: owners(controlledBy(owner)), guard: byPodPolicy()},
 		{name: "forbid a cluster administrator to make a TaskRun the controller of a pod", who: "person", at: "pods/plain", change: owners(controlledBy(owner)), guard: byPodPolicy()},
