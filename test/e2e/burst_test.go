@@ -24,7 +24,7 @@ const burstBytes = 100_000
 func TestBurst(t *testing.T) {
 	n := often(200, 20)
 	p := newLongPlace(t, 25*time.Minute)
-	before, err := cluster.PatchTimes(p.ctx)
+	before, err := cluster.StatusWriteTimes(p.ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,18 +33,18 @@ func TestBurst(t *testing.T) {
 	b := newBurst(p, n, "")
 	b.wantValues(t)
 	took := time.Since(started)
-	after, err := cluster.PatchTimes(p.ctx)
+	after, err := cluster.StatusWriteTimes(p.ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	times := after.Since(before)
 	if times.Count() < n {
-		t.Errorf("the API server counted %d patches for %d TaskRuns", times.Count(), n)
+		t.Errorf("the API server counted %d writes for %d TaskRuns", times.Count(), n)
 	}
 	t.Logf("%d TaskRuns, %d bytes each, all done after %s", n, burstBytes, took.Round(time.Second))
 	for _, q := range []float64{.5, .99} {
 		lower, upper := times.Quantile(q)
-		t.Logf("p%.0f of %d patches, as the API server measured them: over %g s, at most %g s", 100*q, times.Count(), lower, upper)
+		t.Logf("p%.0f of %d writes of a status, as the API server measured them: over %g s, at most %g s", 100*q, times.Count(), lower, upper)
 	}
 	t.Log(memory.stop())
 }

@@ -12,15 +12,15 @@ import (
 // Histogram is a histogram of Prometheus: how many observations were at most so much, by the upper bound of each bucket.
 type Histogram map[float64]float64
 
-// PatchTimes is how long the API server took for patches of taskruns/status since it started, in seconds: decoding,
-// webhooks, policies and etcd. Publishers patch; Tekton's controller, which puts, is not in it.
-func (c *Cluster) PatchTimes(ctx context.Context) (Histogram, error) {
+// StatusWriteTimes is how long the API server took for PUTs of taskruns/status since it started, in seconds: decoding,
+// webhooks, policies and etcd. Those of publishers are among them, and more of Tekton's controller.
+func (c *Cluster) StatusWriteTimes(ctx context.Context) (Histogram, error) {
 	text, err := c.Kube.CoreV1().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the API server's metrics: %w", err)
 	}
 	return readHistogram(string(text), "apiserver_request_duration_seconds",
-		`dry_run=""`, `group="tekton.dev"`, `resource="taskruns"`, `subresource="status"`, `verb="PATCH"`, `version="v1"`), nil
+		`dry_run=""`, `group="tekton.dev"`, `resource="taskruns"`, `subresource="status"`, `verb="PUT"`, `version="v1"`), nil
 }
 
 // readHistogram adds up the series of a histogram that have all of some labels, written as in the text format.
