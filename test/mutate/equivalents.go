@@ -2,8 +2,12 @@ package main
 
 // equivalents are rules whose absence nobody can notice, and why. They are named as findRules names them.
 var equivalents = map[string]string{
-	"beyondPartial: operand !ok":               nothing,
-	"firstDifference: operand !ok":             nothing,
+	"beyondPartial: operand !ok":                         nothing,
+	"firstDifference: operand !ok":                       nothing,
+	"firstChange: operand !ok":                           nothing,
+	"entry.bytes: if e.size > 0":                         "a size that is not noted is found by looking",
+	"scanner.entry: if err == nil && e.value[0] == '\"'": "as before",
+	"scanner.entry: statement e.size = int64(len(e.value) - len(`\"\"`) - s.escaped)": "as before",
 	"step.change: operand !ok":                 nothing,
 	"checkEntryFields: operand ok":             "an entry that is not there has no fields, and the incoming one has",
 	"repeats: if len(incoming.extra) > 0":      "the rule \"fields\" has denied what has more fields than the stored result, and one with the same has been found the same",
@@ -26,7 +30,6 @@ var equivalents = map[string]string{
 	"isRetry: operand ok":                      "what is no list counts as empty, and an empty one is never one longer than another",
 	"writerOf: operand !ok":                    "what has no second part has an empty name, which is asked next",
 	"patchList: operand !present":              "an absent list is empty, which is asked next",
-	"patchList: operand len(got) == 0":         "an empty list is filled one by one instead",
 	"patchList: case has(inGot, w.itemName())": "the same list comes of more operations (FuzzPatchList)",
 	"sameJSON: operand kind(a) != kind(b)":     shortcut,
 	"hashText: if len(decoded) >= hashAtOnce":  "what is hashed all at once has the same digest",

@@ -136,11 +136,11 @@ func (g *guard) judge(ctx context.Context, settings Settings, w writer, req *adm
 // judgeAccount decides a write of a service account. What it has sent is read last: whoever is not the TaskRun's own
 // pod costs the guard no more than a look at the request and at the stored object, which the API server has made.
 func (g *guard) judgeAccount(ctx context.Context, limits result.Limits, w writer, req *admissionv1.AdmissionRequest) verdict {
-	if d := checkToken(w, req.Namespace); d != nil {
+	if d := firstDenial(
+		func() *denial { return checkToken(w, req.Namespace) },
+		func() *denial { return checkOptedIn(g.elsewhere) },
+	); d != nil {
 		return verdict{denial: d}
-	}
-	if g.elsewhere {
-		return verdict{denial: checkOptedIn(w)}
 	}
 	stored, d := decodeStored(req)
 	if d == nil {

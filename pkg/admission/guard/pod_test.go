@@ -245,6 +245,7 @@ func TestPodWritesThatAreForbidden(t *testing.T) {
 		{name: "forbid adding an owner", patch: `{"metadata":{"ownerReferences":[{"uid":"1"}]}}`, code: 422, rule: "fields", text: `"metadata.ownerReferences"`},
 		{name: "forbid changing the spec", patch: `{"spec":{"status":"TaskRunCancelled"}}`, code: 422, rule: "fields", text: `"spec"`},
 		{name: "forbid changing a step's state", patch: `{"status":{"steps":[{"name":"build","container":"step-build","imageID":"img@sha256:1","terminated":{"exitCode":0}}]}}`, code: 422, rule: "fields", text: `"status.steps[].`},
+		{name: "forbid many changes of a step, and name the first", patch: `{"status":{"steps":[{"name":"build","h":1,"g":1,"f":1,"e":1,"d":1,"c":1,"b":1,"a":1,"i":1,"j":1,"k":1,"l":1}]}}`, code: 422, rule: "fields", text: `"status.steps[].a"`},
 		{name: "forbid another image ID in the otherwise partial form", patch: `{"status":{"steps":[{"name":"build","imageID":"evil","results":[{"name":"digest","value":"d"}]}]}}`, code: 422, rule: "fields", text: `"status.steps[].`},
 		{name: "forbid another container in the otherwise partial form", patch: `{"status":{"steps":[{"name":"build","container":"step-sign"}]}}`, code: 422, rule: "fields", text: `"status.steps[].`},
 		{name: "forbid a new step with a state", stored: `{"steps":null}`, patch: `{"status":{"steps":[{"name":"build","terminated":{"exitCode":0}}]}}`, code: 422, rule: "fields", text: `"status.steps[].terminated"`},

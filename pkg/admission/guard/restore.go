@@ -59,15 +59,20 @@ func putBack(stored, incoming []entry) ([]entry, int) {
 // keepAttempt puts stored results back into the last entry of retriesStatus, which is the attempt that has ended.
 func keepAttempt(stored, incoming status) (ops []operation, restored int) {
 	s := &scanner{data: incoming.fields["retriesStatus"]}
-	last, attempt := -1, status{}
+	var attempts []status
 	if err := s.array(func() error {
-		last++
-		attempt = status{}
-		return s.status(&attempt)
-	}); err != nil || !attempt.present {
+		var st status
+		err := s.status(&st)
+		attempts = append(attempts, st)
+		return err
+	}); err != nil {
 		return nil, 0
 	}
-	path := "/status/retriesStatus/" + strconv.Itoa(last)
+	last := len(attempts) - 1 // isRetry has seen that there is one
+	attempt, path := attempts[last], "/status/retriesStatus/"+strconv.Itoa(last)
+	if !attempt.present {
+		return nil, 0
+	}
 	ops, restored = putBackSteps(path+"/steps", stored.steps, attempt.steps)
 	want, missing := putBack(stored.results.list, attempt.results.list)
 	if missing > 0 {

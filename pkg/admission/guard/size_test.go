@@ -30,6 +30,8 @@ func TestSizes(t *testing.T) {
 			patch: `{"results":[{"name":"text","value":"éé"}]}`, text: `is 4 bytes, the limit is 3 bytes`},
 		{name: "count the text and not its JSON", limits: result.Limits{Result: 4, TaskRun: 1000, Object: 10000},
 			patch: `{"results":[{"name":"text","value":"\n\n\u0001\""}]}`},
+		{name: "count a list as its JSON, and not as it came", limits: result.Limits{Result: 100, TaskRun: 5, Object: 10000},
+			patch: `{"results":[{"name":"list","value":"[ \"a\" ]"}]}`},
 		{name: "forbid a step result over the limit", limits: result.Limits{Result: 100, TaskRun: 1000, Object: 10000},
 			patch: `{"steps":[{"name":"sign","results":[{"name":"sig","value":` + value(101) + `}]}]}`, text: `result "sig" of step "sign" is 101 bytes`},
 		{name: "forbid results that exceed the TaskRun's limit together", limits: result.Limits{Result: 100, TaskRun: 150, Object: 10000},
@@ -63,6 +65,15 @@ func TestSizes(t *testing.T) {
 				t.Errorf("denied: %s", resp.Result.Message)
 			}
 		})
+	}
+}
+
+// What JSON's escapes add is worth a word only where it is what makes the results too large.
+func TestSizesOfWhatNeedsNoEscapes(t *testing.T) {
+	b := newBench(t).limits(result.Limits{Result: 10000, TaskRun: 10000, Object: 3000})
+	resp, _ := b.guard(ownPod, running, mergePatch(t, running, `{"status":{"results":[{"name":"text","value":"`+strings.Repeat("v", 2000)+`\n"}]}}`))
+	if resp.Allowed || strings.Contains(resp.Result.Message, "as stored") {
+		t.Errorf("allowed: %v, %+v", resp.Allowed, resp.Result)
 	}
 }
 

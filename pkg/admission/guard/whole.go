@@ -43,19 +43,15 @@ const managedFields = "managedFields"
 // stored object with the sparse one by now, and concluded that everybody's fields but the pod's were removed. What is
 // right of that is the entry of a manager that had none; the others stay as they are stored.
 func keepManagers(stored, incoming fields) []operation {
-	before, okBefore := readManagers(stored[managedFields])
-	after, okAfter := readManagers(incoming[managedFields])
-	if !okBefore || !okAfter || len(before) == 0 {
-		return nil
-	}
+	before := readManagers(stored[managedFields])
 	want := slices.Clone(before)
-	for _, m := range after {
+	for _, m := range readManagers(incoming[managedFields]) {
 		if !slices.ContainsFunc(before, m.sameAs) {
 			want = append(want, m)
 		}
 	}
 	value := encodeList(want)
-	if sameJSON(value, incoming[managedFields]) {
+	if len(want) == 0 || sameJSON(value, incoming[managedFields]) {
 		return nil
 	}
 	return []operation{{op: "add", path: "/metadata/" + managedFields, value: value}}
@@ -79,17 +75,17 @@ func (m manager) sameAs(other manager) bool {
 	return true
 }
 
-// readManagers reads metadata.managedFields; ok is false for what is no list of objects.
-func readManagers(raw []byte) (list []manager, ok bool) {
+// readManagers reads metadata.managedFields. An API server writes nothing there but a list of objects, or nothing.
+func readManagers(raw []byte) []manager {
+	var list []manager
 	s := &scanner{data: raw}
-	if len(raw) == 0 || s.null() {
-		return nil, true
-	}
-	err := s.array(func() error {
+	if err := s.array(func() error {
 		m := manager{fields{}}
 		err := s.fieldsInto(m.fields)
 		list = append(list, m)
 		return err
-	})
-	return list, err == nil
+	}); err != nil {
+		return nil
+	}
+	return list
 }

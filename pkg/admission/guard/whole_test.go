@@ -21,7 +21,9 @@ func TestTheBooksOfManagersAreKept(t *testing.T) {
 		{"a new manager comes after the others", `[` + controller + `]`, `[` + pod + `]`, `[` + controller + `,` + pod + `]`},
 		{"the same name on a subresource is another manager", `[` + controller + `]`, `[` + run + `]`, `[` + controller + `,` + run + `]`},
 		{"without stored books the API server's stay", `[]`, `[` + pod + `]`, `[` + pod + `]`},
-		{"what is no list stays", `5`, `[` + pod + `]`, `[` + pod + `]`},
+		{"what is no list is none", `5`, `[` + pod + `]`, `[` + pod + `]`},
+		{"where nobody has written they stay as they are", `[]`, `[]`, `[]`},
+		{"a list that cannot be read is none", `[` + controller + `]`, `[` + pod + `,5]`, `[` + controller + `]`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			stored := mergePatch(t, running, `{"metadata":{"managedFields":`+tt.stored+`}}`)
