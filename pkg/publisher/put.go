@@ -164,6 +164,8 @@ func advice(a answer) string {
 	switch {
 	case a.code == http.StatusUnauthorized:
 		return "The pod's token was not accepted: check the token volume and the service account."
+	case a.code == http.StatusForbidden && strings.Contains(a.message, result.EnabledKey):
+		return "The label was taken off the namespace while the pod ran. Put it back and run the TaskRun again."
 	case a.code == http.StatusForbidden:
 		return "Check that the TaskRun was still running, and that Indelible's RBAC is installed: the pod's service " +
 			"account needs update on taskruns/status."
@@ -175,6 +177,8 @@ func advice(a answer) string {
 		return "The TaskRun did not name this pod: check that Tekton's controller is running."
 	case a.code == http.StatusRequestEntityTooLarge, a.tooLargeForEtcd():
 		return adviceSize
+	case a.code == http.StatusUnprocessableEntity && strings.Contains(a.message, "cannot be changed"):
+		return "Another container of this pod has written the result first, with another value: look for what uses the pod's token."
 	case a.code == http.StatusUnprocessableEntity:
 		return "Change what the message names: results are declared in the Task and written once."
 	case a.code == http.StatusTooManyRequests:

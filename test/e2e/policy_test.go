@@ -260,14 +260,15 @@ func newPolicyFixture(t *testing.T) *policyFixture {
 // until the test ends: what others deny first, the copy is not seen to deny.
 func (f *policyFixture) withoutInstalled() {
 	f.t.Helper()
-	elsewhere := metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
-		{Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpNotIn, Values: []string{f.namespace}},
-	}}
+	not := metav1.LabelSelectorRequirement{Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpNotIn, Values: []string{f.namespace}}
+	elsewhere := metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{not}}
 	admission := cluster.Kube.AdmissionregistrationV1()
 	guard, err := admission.MutatingWebhookConfigurations().Get(f.ctx, "indelible-guard", metav1.GetOptions{})
 	if err == nil {
 		for i, webhook := range guard.Webhooks {
-			f.replace(fmt.Sprintf("/webhooks/%d/namespaceSelector", i), elsewhere, *webhook.NamespaceSelector, func(ctx context.Context, patch []byte) error {
+			narrowed := webhook.NamespaceSelector.DeepCopy() // other namespaces stay with the webhook that is theirs
+			narrowed.MatchExpressions = append(narrowed.MatchExpressions, not)
+			f.replace(fmt.Sprintf("/webhooks/%d/namespaceSelector", i), narrowed, *webhook.NamespaceSelector, func(ctx context.Context, patch []byte) error {
 				_, err := admission.MutatingWebhookConfigurations().Patch(ctx, guard.Name, types.JSONPatchType, patch, metav1.PatchOptions{})
 				return err
 			})
