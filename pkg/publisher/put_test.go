@@ -147,13 +147,15 @@ func TestPatchAnswers(t *testing.T) {
 		answer http.HandlerFunc
 		says   []string
 	}{
-		"301":              {raw(301, "", "Location", "https://elsewhere.example/"), []string{"answered 301 Moved Permanently", "Redirects are not followed"}},
-		"307":              {raw(307, "", "Location", "/"), []string{"answered 307 Temporary Redirect"}},
-		"400":              {status(400, "BadRequest", "bad"), []string{"answered 400 BadRequest: bad"}},
-		"403 by RBAC":      {status(403, "Forbidden", `taskruns.tekton.dev "build-1" is forbidden`), []string{`answered 403 Forbidden: taskruns.tekton.dev "build-1" is forbidden`, "needs update on taskruns/status"}},
-		"403 by the guard": {status(403, "Forbidden", guard+"the TaskRun is complete"), []string{"answered 403 Forbidden: " + guard + "the TaskRun is complete", "still running"}},
-		"404":              {status(404, "NotFound", `taskruns.tekton.dev "build-1" not found`), []string{"answered 404 NotFound", "was deleted"}},
-		"405":              {raw(405, ""), []string{"answered 405 Method Not Allowed. "}},
+		"301":                              {raw(301, "", "Location", "https://elsewhere.example/"), []string{"answered 301 Moved Permanently", "Redirects are not followed"}},
+		"307":                              {raw(307, "", "Location", "/"), []string{"answered 307 Temporary Redirect"}},
+		"400":                              {status(400, "BadRequest", "bad"), []string{"answered 400 BadRequest: bad"}},
+		"403 by RBAC":                      {status(403, "Forbidden", `taskruns.tekton.dev "build-1" is forbidden`), []string{`answered 403 Forbidden: taskruns.tekton.dev "build-1" is forbidden`, "needs update on taskruns/status"}},
+		"403 by the guard":                 {status(403, "Forbidden", guard+"the TaskRun is complete"), []string{"answered 403 Forbidden: " + guard + "the TaskRun is complete", "still running"}},
+		"403, the namespace has opted out": {status(403, "Forbidden", "the namespace has not opted in to results from pods (label indelible.dev/results: enabled)"), []string{"Put it back and run"}},
+		"422, another was first":           {status(422, "Invalid", guard+`result "digest" is stored and cannot be changed`), []string{"Another container of this pod"}},
+		"404":                              {status(404, "NotFound", `taskruns.tekton.dev "build-1" not found`), []string{"answered 404 NotFound", "was deleted"}},
+		"405":                              {raw(405, ""), []string{"answered 405 Method Not Allowed. "}},
 		"409, another TaskRun has the name": {status(409, "Conflict", `Operation cannot be fulfilled on taskruns.tekton.dev "build-1": StorageError: invalid object, Code: 4, Key: /x, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: a, UID in object meta: b`),
 			[]string{"Precondition failed: UID", "deleted and created again under its name"}},
 		"413 by the guard":       {status(413, "RequestEntityTooLarge", guard+`result "digest" is 9 bytes, limit 8`), []string{`413 RequestEntityTooLarge: ` + guard + `result "digest" is 9 bytes, limit 8`, "Write smaller results"}},
