@@ -49,5 +49,8 @@ const (
 	StepMetadataResults = "results"
 )
 
+// PublisherPath is where a step finds the publisher.
+const PublisherPath = "/indelible/bin/publisher"
+
 // FieldManager is the field manager the publisher writes with.
 const FieldManager = "indelible-publisher"

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/indelible-ci/indelible/pkg/result"
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
@@ -102,6 +103,20 @@ func (s *stage) patchAsController(name, status string) *pipelinev1.TaskRun {
 	return tr
 }
 
+// makePlain makes a TaskRun whose pod has no publisher, as plain Tekton's.
+func (s *stage) makePlain(name string) {
+	s.t.Helper()
+	tr := s.makeTaskRun(name, ``)
+	pods := s.writers["controller"].Kube.CoreV1().Pods(s.namespace)
+	now := int64(0)
+	s.must(pods.Delete(s.ctx, name+"-pod", metav1.DeleteOptions{GracePeriodSeconds: &now}))
+	pod := idlePod(name+"-pod", controlledBy(tr))
+	pod.Spec.Containers[0].Command = []string{"/tekton/bin/entrypoint"}
+	_, err := pods.Create(s.ctx, pod, metav1.CreateOptions{})
+	s.must(err)
+	s.writers[name+"-pod"] = s.podWriter(name + "-pod")
+}
+
 // makePodOf makes a pod as Tekton's controller would, and the writer of its name.
 func (s *stage) makePodOf(tr *pipelinev1.TaskRun, name string) {
 	s.t.Helper()
@@ -120,7 +135,7 @@ func idlePod(name string, owners ...metav1.OwnerReference) *corev1.Pod {
 		ObjectMeta: metav1.ObjectMeta{Name: name, OwnerReferences: owners},
 		Spec: corev1.PodSpec{
 			SchedulingGates: []corev1.PodSchedulingGate{{Name: "indelible.dev/e2e"}},
-			Containers:      []corev1.Container{{Name: "none", Image: "none"}},
+			Containers:      []corev1.Container{{Name: "step-build", Image: "none", Command: []string{result.PublisherPath}}},
 		},
 	}
 }

@@ -59,7 +59,7 @@ var attacksByImpersonation = []attack{
 		run: "published", change: forged, guard: byGuard(403, "no longer exists with the UID"),
 		policy: passes("a policy cannot look up a Pod; whoever may impersonate with extra values may give the right UID as well")},
 	{name: "allow an impersonated service account with the own pod's name and UID", who: "the service account, impersonated with a pod's name and UID",
-		run: "published", change: forged, in: []encoding{mergePatch, jsonPatch, serverSideApply, put},
+		run: "fresh", change: firstForged, in: []encoding{mergePatch, jsonPatch, serverSideApply, put},
 		guard:  passes("who may impersonate with extra values is whom he says he is, the own pod, and no more than that"),
 		policy: passes("as before")},
 	{name: "forbid a user who was put into the group of service accounts", who: "a user who is in the group of service accounts", run: "published", change: forged,

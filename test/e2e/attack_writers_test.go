@@ -23,7 +23,9 @@ func newAttackStage(t *testing.T) *stage {
 	const results = `"results":[{"name":"text","type":"string","value":"x"},{"name":"list","type":"array","value":["a","b"]}]`
 	published := s.makeTaskRun("published", results+`,"steps":[{"name":"build","container":"step-build","imageID":"i","waiting":{"reason":"w"},
 	  "results":[{"name":"digest","type":"string","value":"d"}]}]`)
-	s.makeTaskRun("fresh", ``)
+	fresh := s.makeTaskRun("fresh", ``)
+	s.makeTaskRun("closed", `"results":[]`)
+	s.makePlain("plain")
 	s.makeTaskRun("unstarted", `"podName":""`)
 	s.makeTaskRun("finished", results+`,"completionTime":"2026-01-02T03:05:00Z"`)
 	s.makeTaskRun("failed", results+`,"conditions":[{"type":"Succeeded","status":"False","lastTransitionTime":"2026-01-02T03:04:05Z"}]`)
@@ -41,7 +43,7 @@ func newAttackStage(t *testing.T) *stage {
 	s.outside = newStage(newPlaceWith(t, nil))
 	s.outside.makeTaskRun("published", results)
 	s.writers["a person with edit rights"] = s.person()
-	s.impersonators(published)
+	s.impersonators(published, fresh)
 	s.otherRuns()
 	s.realRun()
 	return s
@@ -69,18 +71,19 @@ func (s *stage) person() *harness.Cluster {
 
 // impersonators are holders of the right to impersonate, who pretend to be the service account of a TaskRun's pod, with
 // what a bound token would add to it, or a part of that.
-func (s *stage) impersonators(run *pipelinev1.TaskRun) {
+func (s *stage) impersonators(run, fresh *pipelinev1.TaskRun) {
 	s.t.Helper()
 	const name, uid = "authentication.kubernetes.io/pod-name", "authentication.kubernetes.io/pod-uid"
 	pod := s.pod(run.Status.PodName)
 	own, ownUID := []string{pod.Name}, []string{string(pod.UID)}
+	freshPod := s.pod(fresh.Status.PodName)
 	for who, extra := range map[string]map[string][]string{
 		"the service account, impersonated":                               nil,
 		"the service account, impersonated with a pod's name":             {name: own},
 		"the service account, impersonated with two pods' names":          {name: {pod.Name, "forger"}, uid: ownUID},
 		"the service account, impersonated with a name and no UID":        {name: own, uid: {""}},
 		"the service account, impersonated with a name and another's UID": {name: own, uid: {"00000000-0000-0000-0000-000000000000"}},
-		"the service account, impersonated with a pod's name and UID":     {name: own, uid: ownUID},
+		"the service account, impersonated with a pod's name and UID":     {name: {freshPod.Name}, uid: {string(freshPod.UID)}},
 	} {
 		s.impersonate(who, "system:serviceaccount:"+s.namespace+":default", extra)
 	}

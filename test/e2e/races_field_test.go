@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/indelible-ci/indelible/pkg/result"
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
@@ -31,7 +32,7 @@ type raceField struct {
 
 // totals says what came to pass, to show that the writers did meet.
 type totals struct {
-	published, tooLate, conflicts, overwrites, putBack, retries int
+	published, refused, tooLate, conflicts, overwrites, putBack, retries int
 }
 
 func newRaceField(p *place) *raceField {
@@ -61,14 +62,14 @@ func (f *raceField) overwrote(more int) {
 }
 
 func (f *raceField) tally() string {
-	return fmt.Sprintf("%d writes of pods acknowledged, %d refused as too late, %d writes of the controller of which %d lacked results, %d conflicts, %d retries",
-		f.published, f.tooLate, f.overwrites, f.putBack, f.conflicts, f.retries)
+	return fmt.Sprintf("%d writes of pods acknowledged, %d refused as results were published before, %d as too late, %d writes of the controller of which %d lacked results, %d conflicts, %d retries",
+		f.published, f.refused, f.tooLate, f.overwrites, f.putBack, f.conflicts, f.retries)
 }
 
 // wantContact fails a run whose writers never met: it would show nothing.
 func (f *raceField) wantContact(t *testing.T) {
 	t.Helper()
-	for what, n := range map[string]int{"conflicts": f.conflicts, "writes with lost results": f.putBack, "retries": f.retries, "late writes": f.tooLate} {
+	for what, n := range map[string]int{"conflicts": f.conflicts, "writes with lost results": f.putBack, "retries": f.retries, "refused writes": f.refused, "late writes": f.tooLate} {
 		if n == 0 {
 			t.Errorf("the run had no %s", what)
 		}
@@ -233,7 +234,7 @@ func (r *race) makePod(name string) error {
 		ObjectMeta: metav1.ObjectMeta{Name: name, OwnerReferences: []metav1.OwnerReference{r.owner}},
 		Spec: corev1.PodSpec{
 			SchedulingGates: []corev1.PodSchedulingGate{{Name: "indelible.dev/e2e"}},
-			Containers:      []corev1.Container{{Name: "none", Image: "none"}},
+			Containers:      []corev1.Container{{Name: "step-build", Image: "none", Command: []string{result.PublisherPath}}},
 		},
 	}, metav1.CreateOptions{})
 	if err != nil {

@@ -59,7 +59,7 @@ func (onePod) GetPod(_ context.Context, namespace, name string) (*corev1.Pod, er
 	owns := true
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, UID: "pod-uid", OwnerReferences: []metav1.OwnerReference{
 		{APIVersion: "tekton.dev/v1", Kind: "TaskRun", Name: "run", UID: "run-uid", Controller: &owns},
-	}}}, nil
+	}}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "step-build", Command: []string{result.PublisherPath}}}}}, nil
 }
 
 func options() guard.Options {

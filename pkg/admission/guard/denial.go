@@ -9,17 +9,19 @@ import (
 
 // The rules, as named in the metrics' label "rule" and in the log.
 const (
-	ruleScope    = "scope"
-	ruleOptedIn  = "opted-in"
-	ruleRequest  = "request"
-	ruleIdentity = "identity"
-	ruleFields   = "fields"
-	ruleDeclared = "declared"
-	ruleOnce     = "once"
-	ruleFrozen   = "frozen"
-	ruleType     = "type"
-	ruleSize     = "size"
-	ruleOthers   = "others"
+	ruleScope     = "scope"
+	ruleOptedIn   = "opted-in"
+	ruleRequest   = "request"
+	ruleIdentity  = "identity"
+	rulePublisher = "publisher"
+	ruleFields    = "fields"
+	ruleDeclared  = "declared"
+	ruleOnce      = "once"
+	ruleClosed    = "closed"
+	ruleFrozen    = "frozen"
+	ruleType      = "type"
+	ruleSize      = "size"
+	ruleOthers    = "others"
 )
 
 // denial is a rule's refusal; nil means that the rule has nothing against the write. The publisher reads the code:

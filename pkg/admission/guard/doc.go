@@ -6,7 +6,7 @@
 //
 //   - A pod, by its bound token, publishes the results of its own TaskRun and changes nothing else. The rules are one
 //     file each, named check_<rule>.go, with the rule in prose on top: scope, opted-in, identity (of the token in
-//     check_identity.go, of the live Pod in check_owner.go), fields, declared, once, frozen, size. What passes them is
+//     check_identity.go, of the live Pod in check_owner.go), publisher, fields, declared, once, frozen, closed, size. What passes them is
 //     typed (typing.go) and merged into the stored status (merge.go) as Tekton would have done. A pod sends no more than
 //     names, a UID and results, and may read nothing: the answer's JSON patch makes the object what it should be
 //     (whole.go), which is what is stored, plus the accepted results.

@@ -195,7 +195,10 @@ func (g *guard) identify(ctx context.Context, w writer, stored taskRun) *denial 
 		return deny(ruleIdentity, http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable,
 			"the guard could not read Pod %.100q: try again", w.podName)
 	}
-	return checkOwner(w, stored, pod)
+	return firstDenial(
+		func() *denial { return checkOwner(w, stored, pod) },
+		func() *denial { return checkPublisher(w, pod) },
+	)
 }
 
 // judgePod applies the rules about content to a write of the TaskRun's own pod.
@@ -218,6 +221,7 @@ func judgePod(limits result.Limits, stored, incoming taskRun) verdict {
 	if d := firstDenial(
 		func() *denial { return checkFrozen(stored.status, final.adds()) },
 		func() *denial { return checkSize(limits, final, finalSize(stored, final)) },
+		func() *denial { return checkClosed(stored.status, final.adds()) },
 	); d != nil {
 		return verdict{denial: d}
 	}

@@ -72,6 +72,15 @@ func sparse(status string) string {
 	  "status": ` + status + `}`
 }
 
+// closed returns what becomes of a TaskRun by a publication: its results are closed, by an empty list if it has none.
+func closed(t testing.TB, object string) string {
+	t.Helper()
+	if status := decode(t, object)["status"].(map[string]any); status["results"] != nil {
+		return object
+	}
+	return mergePatch(t, object, `{"status":{"results":[]}}`)
+}
+
 func mergePatch(t testing.TB, object, patch string) string {
 	t.Helper()
 	out, err := jsonpatch.MergePatch([]byte(object), []byte(patch))
@@ -123,7 +132,7 @@ func taskRunPod(name, uid, ownerUID string) *corev1.Pod {
 		OwnerReferences: []metav1.OwnerReference{{
 			APIVersion: "tekton.dev/v1", Kind: "TaskRun", Name: "build", UID: types.UID(ownerUID), Controller: &controller,
 		}},
-	}}
+	}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "sidecar-x", Command: []string{"sh"}}, {Name: "step-build", Command: []string{"/indelible/bin/publisher"}}}}}
 }
 
 func livePods() fakePods { return fakePods{"build-pod": taskRunPod("build-pod", "pod-uid", "run-uid")} }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
 )
 
 func TestTheBooksOfManagersAreKept(t *testing.T) {
@@ -23,13 +24,14 @@ func TestTheBooksOfManagersAreKept(t *testing.T) {
 		{"without stored books the API server's stay", `[]`, `[` + pod + `]`, `[` + pod + `]`},
 		{"what is no list is none", `5`, `[` + pod + `]`, `[` + pod + `]`},
 		{"where nobody has written they stay as they are", `[]`, `[]`, `[]`},
+		{"where there are none, none are added", `null`, `null`, `null`},
 		{"a list that cannot be read is none", `[` + controller + `]`, `[` + pod + `,5]`, `[` + controller + `]`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			stored := mergePatch(t, running, `{"metadata":{"managedFields":`+tt.stored+`}}`)
 			incoming := mergePatch(t, sparse(`{}`), `{"metadata":{"managedFields":`+tt.incoming+`}}`)
 			_, got := newBench(t).guard(ownPod, stored, incoming)
-			wantSame(t, got, mergePatch(t, stored, `{"metadata":{"managedFields":`+tt.want+`}}`))
+			wantSame(t, got, closed(t, mergePatch(t, stored, `{"metadata":{"managedFields":`+tt.want+`}}`)))
 		})
 	}
 }
@@ -50,7 +52,26 @@ func TestWhateverIsLeftOutIsStored(t *testing.T) {
 			if !resp.Allowed {
 				t.Fatalf("denied: %s", resp.Result.Message)
 			}
-			wantSame(t, got, running)
+			wantSame(t, got, closed(t, running))
+		})
+	}
+}
+
+// Where results come from termination messages, nobody would compare what a container publishes.
+func TestAPodWithoutAPublisherPublishesNothing(t *testing.T) {
+	for name, containers := range map[string][]corev1.Container{
+		"plain Tekton": {{Name: "step-build", Command: []string{"/tekton/bin/entrypoint"}}},
+		"a sidecar that calls itself the publisher": {{Name: "step-build", Command: []string{"/tekton/bin/entrypoint"}}, {Name: "sidecar-x", Command: []string{"/indelible/bin/publisher"}}},
+		"a step without a command":                  {{Name: "step-build", Args: []string{"/indelible/bin/publisher"}}},
+		"no containers":                             nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := taskRunPod("build-pod", "pod-uid", "run-uid")
+			pod.Spec.Containers = containers
+			b := newBench(t)
+			b.options.Pods = fakePods{"build-pod": pod}
+			resp, _ := b.guard(ownPod, running, sparse(`{"results":[{"name":"text","value":"v"}]}`))
+			b.wantDenied(resp, 403, "publisher", "has no publisher")
 		})
 	}
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/indelible-ci/indelible/pkg/result"
 )
 
 // Delivery is how the publisher gets into the Pod (DESIGN, D2).
@@ -24,7 +26,7 @@ const (
 const (
 	binVolume        = "indelible-bin"
 	binDir           = "/indelible/bin"
-	publisherBinary  = binDir + "/publisher"
+	publisherBinary  = result.PublisherPath
 	imagePublisher   = "/publisher"
 	installContainer = "indelible-install"
 	// installUser is "nonroot" of the distroless images; any number but 0 would do.
