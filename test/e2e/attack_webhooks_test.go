@@ -21,9 +21,11 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// otherWebhook is somebody's mutating webhook on taskruns/status. It remembers the fields of what it saw last, and answers with a
-// patch.
+// otherWebhook is somebody's mutating webhook. It remembers the fields of what it saw last, and answers with a patch.
 type otherWebhook struct {
+	// patchOf, if any, makes the patch of an object.
+	patchOf func(object []byte) string
+
 	mu     sync.Mutex
 	patch  string
 	fields []string
@@ -48,9 +50,13 @@ func (o *otherWebhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		o.fields = append(o.fields, "metadata."+key)
 	}
 	review.Response = &admissionv1.AdmissionResponse{UID: review.Request.UID, Allowed: true}
-	if o.patch != "" {
+	patch := o.patch
+	if o.patchOf != nil {
+		patch = o.patchOf(review.Request.Object.Raw)
+	}
+	if patch != "" {
 		jsonPatch := admissionv1.PatchTypeJSONPatch
-		review.Response.Patch, review.Response.PatchType = []byte(o.patch), &jsonPatch
+		review.Response.Patch, review.Response.PatchType = []byte(patch), &jsonPatch
 	}
 	review.Request = nil
 	_ = json.NewEncoder(w).Encode(review)
@@ -68,12 +74,24 @@ func (o *otherWebhook) saw(field string) bool {
 	return slices.Contains(o.fields, field)
 }
 
-// install has the API server ask it about the statuses of TaskRuns in one namespace.
-func (o *otherWebhook) install(p *place, name string) {
+// statuses are the writes of TaskRuns' statuses, podsCreated the creations of pods.
+var (
+	statuses = admissionregistrationv1.RuleWithOperations{
+		Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Update},
+		Rule:       admissionregistrationv1.Rule{APIGroups: []string{"tekton.dev"}, APIVersions: []string{"v1"}, Resources: []string{"taskruns/status"}},
+	}
+	podsCreated = admissionregistrationv1.RuleWithOperations{
+		Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
+		Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}},
+	}
+)
+
+// install has the API server ask it about requests in one namespace.
+func (o *otherWebhook) install(p *place, name string, rule admissionregistrationv1.RuleWithOperations) {
 	p.t.Helper()
 	server := httptest.NewTLSServer(o)
 	p.t.Cleanup(server.Close)
-	fail, none, namespaced := admissionregistrationv1.Fail, admissionregistrationv1.SideEffectClassNone, admissionregistrationv1.NamespacedScope
+	fail, none := admissionregistrationv1.Fail, admissionregistrationv1.SideEffectClassNone
 	configurations := cluster.Kube.AdmissionregistrationV1().MutatingWebhookConfigurations()
 	_, err := configurations.Create(p.ctx, &admissionregistrationv1.MutatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
@@ -83,10 +101,7 @@ func (o *otherWebhook) install(p *place, name string) {
 			ClientConfig: admissionregistrationv1.WebhookClientConfig{
 				URL: &server.URL, CABundle: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}),
 			},
-			Rules: []admissionregistrationv1.RuleWithOperations{{
-				Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Update},
-				Rule:       admissionregistrationv1.Rule{APIGroups: []string{"tekton.dev"}, APIVersions: []string{"v1"}, Resources: []string{"taskruns/status"}, Scope: &namespaced},
-			}},
+			Rules: []admissionregistrationv1.RuleWithOperations{rule},
 		}},
 	}, metav1.CreateOptions{})
 	p.must(err)
@@ -107,8 +122,8 @@ func TestOtherMutatingWebhooks(t *testing.T) {
 	}
 	run := s.makeTaskRun("fresh", ``)
 	before, after := &otherWebhook{}, &otherWebhook{}
-	before.install(s.place, "a-"+s.namespace)
-	after.install(s.place, "z-"+s.namespace)
+	before.install(s.place, "a-"+s.namespace, statuses)
+	after.install(s.place, "z-"+s.namespace, statuses)
 	publish := func() (*pipelinev1.TaskRun, error) {
 		tr := &pipelinev1.TaskRun{}
 		return tr, s.writers["fresh-pod"].PutSparse(s.namespace, "fresh", run.UID, `{"results":[{"name":"text","value":"v"}]}`).

@@ -4,9 +4,12 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -262,6 +265,20 @@ func networkCutForGood(p *place) {
 	wantResults(t, tr.Status.Results, nil)
 }
 
+// misleading is a patch that gives a pod's publisher another address for the API server, "" for a pod that has none.
+func misleading(object []byte, address string) string {
+	var pod corev1.Pod
+	if json.Unmarshal(object, &pod) != nil {
+		return ""
+	}
+	for i, c := range pod.Spec.Containers {
+		if at := slices.Index(c.Args, "-server"); at >= 0 {
+			return fmt.Sprintf(`[{"op":"replace","path":"/spec/containers/%d/args/%d","value":%q}]`, i, at+1, address)
+		}
+	}
+	return ""
+}
+
 // TestAnswerLost breaks the connection after the API server has stored the results and before the publisher has its whole
 // answer: it cannot know, writes them once more, and that is allowed because it is the same.
 func TestAnswerLost(t *testing.T) {
@@ -271,11 +288,13 @@ func TestAnswerLost(t *testing.T) {
 	if err != nil {
 		t.Skipf("needs a node that is this machine: %v", err)
 	}
-	p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(burstBytes, "text")), "      image: IMAGE\n", fmt.Sprintf(`      image: IMAGE
-      env:
-      - {name: KUBERNETES_SERVICE_HOST, value: %q}
-      - {name: KUBERNETES_SERVICE_PORT, value: %q}
-`, between.host, between.port), 1))
+	misled := &otherWebhook{patchOf: func(pod []byte) string { return misleading(pod, net.JoinHostPort(between.host, between.port)) }}
+	misled.install(p, "z-"+p.namespace, podsCreated)
+	p.eventually("pods to be misled", func() (bool, error) {
+		_, err := cluster.Kube.CoreV1().Pods(p.namespace).Create(p.ctx, idlePod("probe"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		return misled.saw("spec"), err
+	})
+	p.create(taskRunOf(`- {name: text}`, writeSample(burstBytes, "text")))
 	want := map[string]*pipelinev1.ResultValue{"text": text(sample(burstBytes))}
 	select {
 	case <-between.broken:
