@@ -31,8 +31,6 @@ var attacksOnResults = []attack{
 		guard:  byGuard(422, "may add none"), policy: byPolicy("stored results stay")},
 	{name: "forbid the own pod to add a result after it has published", who: "published-pod", run: "published", change: forged,
 		guard: byGuard(422, "may add none"), policy: passes("the policy lets a pod add to what it has published: declared results that nobody has written, while the TaskRun runs")},
-	{name: "forbid the own pod to add a result after it has published none", who: "closed-pod", run: "closed", change: firstForged,
-		guard: byGuard(422, "may add none"), policy: passes("as before")},
 	{name: "forbid a TaskRun's pod that has no publisher", who: "plain-pod", run: "plain", change: firstForged,
 		guard: byGuard(403, "has no publisher"), policy: passes("a policy cannot look up a Pod")},
 	{name: "forbid the own pod to change the type of a stored result", who: "published-pod", run: "published",

@@ -24,7 +24,6 @@ func newAttackStage(t *testing.T) *stage {
 	published := s.makeTaskRun("published", results+`,"steps":[{"name":"build","container":"step-build","imageID":"i","waiting":{"reason":"w"},
 	  "results":[{"name":"digest","type":"string","value":"d"}]}]`)
 	fresh := s.makeTaskRun("fresh", ``)
-	s.makeTaskRun("closed", `"results":[]`)
 	s.makePlain("plain")
 	s.makeTaskRun("unstarted", `"podName":""`)
 	s.makeTaskRun("finished", results+`,"completionTime":"2026-01-02T03:05:00Z"`)

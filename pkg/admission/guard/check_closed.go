@@ -2,7 +2,8 @@ package guard
 
 // Rule "closed": a TaskRun's pod publishes once, all at once (TEP-0086: "first write, subsequent read only"). The publisher has
 // compared what is stored with the files by the time its step ends; what another container added later would be compared
-// with nothing. Whatever was published closes the attempt's results, also nothing: an empty list says so (whole.go).
+// with nothing. Whatever was published closes the attempt's results. That nothing was leaves no trace: Tekton's own webhook
+// drops an empty list.
 func checkClosed(stored status, adds bool) *denial {
 	if !adds || !isPublished(stored) {
 		return nil
@@ -11,7 +12,7 @@ func checkClosed(stored status, adds bool) *denial {
 }
 
 func isPublished(stored status) bool {
-	if stored.results.present {
+	if len(stored.results.list) > 0 {
 		return true
 	}
 	for _, st := range stored.steps.list {

@@ -19,21 +19,13 @@ func restore(stored, incoming status) (ops []operation, restored int, d *denial)
 		return append(removeStepResults(incoming.steps), ops...), restored, nil
 	}
 	if len(stored.results.list) == 0 {
-		return restoreNone(stored, incoming), 0, nil
+		return nil, 0, nil
 	}
 	if !incoming.present {
 		return nil, 0, invalid(ruleOnce, "status cannot be removed while it has results")
 	}
 	want, restored := putBack(stored.results.list, incoming.results.list)
 	return patchList("/status/results", incoming.results.present, incoming.results.list, want), restored, nil
-}
-
-// restoreNone puts the empty list back by which a pod's publication of nothing closed the results.
-func restoreNone(stored, incoming status) []operation {
-	if !stored.results.present || incoming.results.present || !incoming.present {
-		return nil
-	}
-	return []operation{{op: "add", path: "/status/results", value: []byte(emptyList)}}
 }
 
 // putBack returns the stored results, in their order, and after them what a list has besides. Of two results with

@@ -72,15 +72,6 @@ func sparse(status string) string {
 	  "status": ` + status + `}`
 }
 
-// closed returns what becomes of a TaskRun by a publication: its results are closed, by an empty list if it has none.
-func closed(t testing.TB, object string) string {
-	t.Helper()
-	if status := decode(t, object)["status"].(map[string]any); status["results"] != nil {
-		return object
-	}
-	return mergePatch(t, object, `{"status":{"results":[]}}`)
-}
-
 func mergePatch(t testing.TB, object, patch string) string {
 	t.Helper()
 	out, err := jsonpatch.MergePatch([]byte(object), []byte(patch))

@@ -20,22 +20,9 @@ func makeWhole(stored, incoming taskRun, final merged) []operation {
 		ops = append(ops, operation{op: "add", path: "/status", value: emptyObject})
 	}
 	ops = append(ops, addMissing("/status", stored.status.fields, incoming.status.fields)...)
-	ops = append(ops, patchResults(incoming.status.results, final.results)...)
+	ops = append(ops, patchList("/status/results", incoming.status.results.present, incoming.status.results.list, final.results)...)
 	return append(ops, patchList("/status/steps", incoming.status.steps.present, incoming.status.steps.list, final.steps)...)
 }
-
-// patchResults leaves an empty list where nothing was published: it closes the results as others do (check_closed.go).
-func patchResults(incoming results, final []entry) []operation {
-	switch {
-	case len(final) > 0:
-		return patchList("/status/results", incoming.present, incoming.list, final)
-	case string(incoming.raw) == emptyList:
-		return nil
-	}
-	return []operation{{op: "add", path: "/status/results", value: []byte(emptyList)}}
-}
-
-const emptyList = "[]"
 
 var emptyObject = []byte("{}")
 
