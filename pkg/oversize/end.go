@@ -17,8 +17,8 @@ import (
 // ReasonTooLarge is the reason of the event about a run that was cancelled.
 const ReasonTooLarge = "RunTooLarge"
 
-// pageSize is how many TaskRuns are read at a time: one may have 1.4 MiB, and takes ten times that while it is decoded.
-const pageSize = 2
+// pageSize is how many TaskRuns are read at a time: one may have 1.4 MiB, and takes about five times that while it is decoded.
+const pageSize = 5
 
 // resources by kind.
 var resources = map[string]schema.GroupVersionResource{
