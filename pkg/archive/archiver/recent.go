@@ -31,6 +31,8 @@ type recentEvents struct {
 	// bytes are those of all events, limit is how many there may be.
 	bytes, limit int
 	dropped      func(reason string)
+	// listed bounds the first list while the reflector collects it, nil when it does not. Only there events are changed.
+	listed *recentEvents
 	// changed is closed and made anew whenever an event comes.
 	changed chan struct{}
 	// synced says that all events of the time before are there; known is closed then.
@@ -75,7 +77,7 @@ func (e *recentEvents) reset() {
 	e.byObject = map[eventObject]map[string]*eventSighting{}
 	e.elements = map[types.NamespacedName]*list.Element{}
 	e.queues = map[string]*eventQueue{}
-	e.bytes = 0
+	e.bytes, e.listed = 0, nil
 	e.changed = make(chan struct{})
 }
 
@@ -167,8 +169,8 @@ func (e *recentEvents) wants(s *eventSighting) bool {
 	return s.relevant()
 }
 
-// put is called with mu held.
-func (e *recentEvents) put(s *eventSighting) {
+// put returns what it dropped for that. It is called with mu held.
+func (e *recentEvents) put(s *eventSighting) (gone []*eventSighting) {
 	name := types.NamespacedName{Namespace: s.Namespace, Name: s.Name}
 	e.remove(name)
 	of := e.byObject[s.object()]
@@ -186,12 +188,30 @@ func (e *recentEvents) put(s *eventSighting) {
 	queue.bytes += s.bytes()
 	e.bytes += s.bytes()
 	for e.bytes > e.limit {
-		e.makeRoom()
+		gone = append(gone, e.makeRoom())
+	}
+	return gone
+}
+
+// list is told each event of the first list as it comes. Those for which there is no room lose what they have, of the namespace with
+// most in the order they came in, so that replace leaves them out: all of the list may be more than there is memory for.
+func (e *recentEvents) list(s *eventSighting) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.listed == nil {
+		e.listed = &recentEvents{limit: e.limit, dropped: e.dropped}
+		e.listed.reset()
+	}
+	if !s.relevant() {
+		return
+	}
+	for _, gone := range e.listed.put(s) {
+		gone.leaveOut()
 	}
 }
 
-// makeRoom drops the oldest event of the namespace whose events have most bytes. It is called with mu held.
-func (e *recentEvents) makeRoom() {
+// makeRoom drops the oldest event of the namespace whose events have most bytes, and returns it. It is called with mu held.
+func (e *recentEvents) makeRoom() *eventSighting {
 	var largest *eventQueue
 	for _, queue := range e.queues {
 		if largest == nil || queue.bytes > largest.bytes {
@@ -201,6 +221,7 @@ func (e *recentEvents) makeRoom() {
 	oldest := largest.Front().Value.(*eventSighting)
 	e.remove(types.NamespacedName{Namespace: oldest.Namespace, Name: oldest.Name})
 	e.dropped(eventsFull)
+	return oldest
 }
 
 func (e *recentEvents) delete(name types.NamespacedName) {

@@ -3,6 +3,7 @@ package archiver
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -90,6 +91,23 @@ func TestRecentEvents(t *testing.T) {
 				}
 			},
 			"as a list": (*recentEvents).replace,
+			"as a list that streams": func(e *recentEvents, all []*eventSighting) {
+				collected := map[string]*eventSighting{} // as the reflector does
+				for _, s := range all {
+					e.list(s)
+					collected[s.Namespace+"/"+s.Name] = s
+				}
+				kept := 0
+				for _, s := range collected {
+					if s.relevant() {
+						kept += s.bytes()
+					}
+				}
+				if kept > e.limit {
+					t.Errorf("the list has %d bytes, more than %d", kept, e.limit)
+				}
+				e.replace(slices.Collect(maps.Values(collected)))
+			},
 		} {
 			t.Run(name+", "+how, func(t *testing.T) {
 				var dropped []string
