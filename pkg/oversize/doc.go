@@ -3,8 +3,9 @@
 // or, where not even the start could be stored, for ever.
 //
 // What tells is the event that the controller sends about each write that fails: UpdateFailed, TaskRunsCreationFailed and the like,
-// with the API server's words (watch.go). An event may have been sent by anybody. So the size is estimated from the
-// runs themselves (estimate.go), and a run that cannot be that large is left alone. The others are cancelled, with words (end.go):
+// with the API server's words (watch.go). Anybody who may create events in the run's namespace may have sent it,
+// with anything in it. So of an event only what it is about is kept, the size is estimated from the runs themselves (estimate.go,
+// taskrun.go), and a run that cannot be that large is left alone. The others are cancelled, with words (end.go):
 //
 //   - a TaskRun by spec.status and spec.statusMessage, which Tekton puts into the condition;
 //   - a PipelineRun by spec.status and the annotation indelible.dev/too-large, which pkg/admission/fit puts there.

@@ -29,20 +29,32 @@ type run struct {
 			Name  string
 			Value json.RawMessage
 		}
+		TaskSpec json.RawMessage
+		Retries  int
 	}
 	Status struct {
 		Conditions []struct{ Type, Status string }
 		Results    []struct {
 			Name  string
-			Value json.RawMessage
+			Value value
 		}
-		PipelineSpec struct {
+		TaskSpec      json.RawMessage
+		RetriesStatus []length
+		PipelineSpec  struct {
 			Tasks, Finally []pipelineTask
 			Results        json.RawMessage
 		}
 	}
-	size int
+	// size is the object's as JSON, status its status's.
+	size   int
+	status length
 }
+
+// length is how long something is as JSON.
+type length int
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *length) UnmarshalJSON(raw []byte) error { *l = length(len(raw)); return nil }
 
 type pipelineTask struct {
 	Name     string
@@ -54,8 +66,9 @@ type pipelineTask struct {
 
 func decode(raw []byte) (run, error) {
 	r := run{size: len(raw)}
-	if err := json.Unmarshal(raw, &r); err != nil {
-		return run{}, errors.New("read a run: malformed JSON") // not err: it may quote a value
+	whole := struct{ Status *length }{&r.status}
+	if json.Unmarshal(raw, &r) != nil || json.Unmarshal(raw, &whole) != nil {
+		return run{}, errors.New("read a run: malformed JSON") // not the error: it may quote a value
 	}
 	return r, nil
 }
@@ -87,14 +100,19 @@ type body struct {
 // A value is how large a result is: as JSON, and as it was written.
 type value struct{ encoded, written int }
 
-func (v *value) add(raw json.RawMessage) {
-	v.encoded += len(raw)
+// UnmarshalJSON implements json.Unmarshaler. It keeps no value: there may be many, of a mebibyte each.
+func (v *value) UnmarshalJSON(raw []byte) error {
+	v.encoded, v.written = len(raw), len(raw)
 	var text string
 	if json.Unmarshal(raw, &text) == nil {
-		v.written += len(text)
-	} else {
-		v.written += len(raw)
+		v.written = len(text)
 	}
+	return nil
+}
+
+func (v *value) add(other value) {
+	v.encoded += other.encoded
+	v.written += other.written
 }
 
 // reference finds where a Pipeline uses a result of a task.
@@ -175,17 +193,4 @@ func words(bodies []body) string {
 		return ""
 	}
 	return largest.words()
-}
-
-// bodyOf is what the controller sends of a TaskRun: its parameters are in its spec, again in its Task for each use, and once more for
-// each use in what an attempt leaves behind. How often that is only the controller knows.
-func bodyOf(taskRun run) body {
-	b := body{what: "the TaskRun, with parameters put into its Task,"}
-	for _, p := range taskRun.Spec.Params {
-		var v value
-		v.add(p.Value)
-		b.uses = append(b.uses, use{what: fmt.Sprintf("parameter %.100q, %s", p.Name, sizeOf(v.written)), size: v.encoded})
-	}
-	slices.SortFunc(b.uses, func(a, b use) int { return b.size - a.size })
-	return b
 }

@@ -70,8 +70,8 @@ func TestEnd(t *testing.T) {
 			"PipelineRun", pipelineRun("", `"tasks":[{"name":"scan"},{"name":"test"},{"name":"use","params":[{"value":"`+ref+`"},{"value":"$(tasks.test.results.text[*])"}]}]`), 1_600_000,
 			[]string{`the run of task "use" would be about 320`},
 		},
-		"end a TaskRun with a large parameter": {
-			"TaskRun", `{"spec":{"params":[{"name":"text","value":"` + strings.Repeat("v", 1_000_000) + `"}]}}`, 0,
+		"end a TaskRun with a large parameter whose Task is not known yet": {
+			"TaskRun", `{"spec":{"taskRef":{"name":"use"},"params":[{"name":"text","value":"` + strings.Repeat("v", 1_000_000) + `"}]}}`, 0,
 			[]string{`is over the 3145728 bytes (3 MiB) that the API server accepts; it has parameter "text", 1000000 bytes (976.56 KiB)`},
 		},
 		"leave alone a PipelineRun that is not that large, whatever an event says": {"PipelineRun", pipelineRun("", fourWhens), 500_000, nil},
@@ -142,6 +142,7 @@ func TestSubjects(t *testing.T) {
 	event := func(change func(*corev1.Event)) *corev1.Event {
 		e := &corev1.Event{
 			InvolvedObject: corev1.ObjectReference{APIVersion: "tekton.dev/v1", Kind: "PipelineRun", Namespace: "team", Name: "run"},
+			ObjectMeta:     metav1.ObjectMeta{Namespace: "team", Name: "run.1", UID: "u", ResourceVersion: "7"},
 			Reason:         "UpdateFailed", Message: `Failed to update status for "run": Request entity too large: limit is 3145728`,
 		}
 		change(e)
@@ -157,15 +158,28 @@ func TestSubjects(t *testing.T) {
 		"another reason":                   {func(e *corev1.Event) { e.Reason = "Failed" }, false},
 		"another kind":                     {func(e *corev1.Event) { e.InvolvedObject.Kind = "Pod" }, false},
 		"another group":                    {func(e *corev1.Event) { e.InvolvedObject.APIVersion = "team.dev/v1" }, false},
+		"a run of another namespace":       {func(e *corev1.Event) { e.Namespace = "other" }, false},
+		"a name that no object can have":   {func(e *corev1.Event) { e.InvolvedObject.Name = strings.Repeat("n", 254) }, false},
+		"words at the end of a long message": {func(e *corev1.Event) {
+			e.Message = strings.Repeat("m", 1<<20) + e.Message
+			e.InvolvedObject.FieldPath, e.InvolvedObject.APIVersion = strings.Repeat("p", 1<<20), "tekton.dev/"+strings.Repeat("v", 1<<20)
+			e.Annotations = map[string]string{"a": strings.Repeat("a", 1<<18)}
+		}, true},
+		"a long message without them": {func(e *corev1.Event) { e.Message = strings.Repeat("m", 1<<20) }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := event(tc.change)
-			if _, got := subjectOf(e); got != tc.want {
+			subject, got := subjectOf(e)
+			if got != tc.want {
 				t.Errorf("got %v, want %v", got, tc.want)
 			}
-			kept, _ := trim(e)
-			if (kept.(*corev1.Event).Message != "") != tc.want {
-				t.Errorf("the cache keeps %q", kept.(*corev1.Event).Message)
+			object, _ := trim(e)
+			kept := object.(*corev1.Event)
+			if kept.Size() > 512 || kept.Namespace != e.Namespace || kept.Name != e.Name || kept.UID != e.UID || kept.ResourceVersion != e.ResourceVersion {
+				t.Errorf("the cache keeps %d bytes of %s/%s", kept.Size(), kept.Namespace, kept.Name)
+			}
+			if again, got := subjectOf(kept); got != tc.want || got && again != subject {
+				t.Errorf("what the cache keeps is about %v, %v; want %v, %v", again, got, subject, tc.want)
 			}
 		})
 	}

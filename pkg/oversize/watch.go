@@ -28,6 +28,8 @@ type Options struct {
 // said is what the API server answers to a body over 3 MiB (NewRequestEntityTooLargeError); the controller's event repeats it.
 const said = "equest entity too large"
 
+const group = "tekton.dev/"
+
 // reasons are those of the events that Tekton's controller (1.15) sends when it could not write a status
 // (updateStatus in its generated reconcilers) or create a child (runNextSchedulableTask).
 var reasons = []string{"UpdateFailed", "TaskRunsCreationFailed", "RunsCreationFailed", "ChildPipelineRunsCreationFailed"}
@@ -35,11 +37,15 @@ var reasons = []string{"UpdateFailed", "TaskRunsCreationFailed", "RunsCreationFa
 // subject is the run that an event is about.
 type subject struct{ kind, namespace, name string }
 
-// subjectOf returns false for an event that says nothing of a write that was too large.
+// maxName is how long the name of an object may be; an event's involvedObject takes any text.
+const maxName = 253
+
+// subjectOf returns false for an event that says nothing of a write that was too large, and for one in another namespace than its
+// object's.
 func subjectOf(e *corev1.Event) (subject, bool) {
 	about := e.InvolvedObject
-	ok := slices.Contains(reasons, e.Reason) && strings.Contains(e.Message, said) &&
-		strings.HasPrefix(about.APIVersion, "tekton.dev/") && (about.Kind == "PipelineRun" || about.Kind == "TaskRun")
+	ok := slices.Contains(reasons, e.Reason) && strings.Contains(e.Message, said) && about.Namespace == e.Namespace && len(about.Name) <= maxName &&
+		strings.HasPrefix(about.APIVersion, group) && (about.Kind == "PipelineRun" || about.Kind == "TaskRun")
 	return subject{about.Kind, about.Namespace, about.Name}, ok
 }
 
@@ -60,12 +66,14 @@ func Run(ctx context.Context, o Options) {
 			}
 		}
 	}
-	warnings := cache.NewListWatchFromClient(o.Kube.CoreV1().RESTClient(), "events", corev1.NamespaceAll, fields.OneTermEqualSelector("type", corev1.EventTypeWarning))
-	_, informer := cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: warnings, ObjectType: &corev1.Event{}, Transform: trim,
-		Handler: cache.ResourceEventHandlerFuncs{AddFunc: add, UpdateFunc: func(_, now any) { add(now) }},
-	})
-	go informer.RunWithContext(ctx)
+	for _, reason := range reasons { // a selector has no "or"
+		_, informer := cache.NewInformerWithOptions(cache.InformerOptions{
+			ListerWatcher: cache.NewListWatchFromClient(o.Kube.CoreV1().RESTClient(), "events", corev1.NamespaceAll, warnings(reason)),
+			ObjectType:    &corev1.Event{}, Transform: trim,
+			Handler: cache.ResourceEventHandlerFuncs{AddFunc: add, UpdateFunc: func(_, now any) { add(now) }},
+		})
+		go informer.RunWithContext(ctx)
+	}
 	go func() {
 		<-ctx.Done()
 		queue.ShutDown()
@@ -85,17 +93,23 @@ func Run(ctx context.Context, o Options) {
 	}
 }
 
-// trim keeps of other warnings only what tells them apart: a cluster may have many.
+func warnings(reason string) fields.Selector {
+	return fields.SelectorFromSet(fields.Set{"type": corev1.EventTypeWarning, "reason": reason})
+}
+
+// trim keeps of an event what tells it apart and what subjectOf reads, in as few bytes: anybody may create events, of up to 1.5 MiB,
+// and the cache has them as long as the API server does, an hour.
 func trim(object any) (any, error) {
 	e, ok := object.(*corev1.Event)
 	if !ok {
 		return object, nil
 	}
-	if _, wanted := subjectOf(e); wanted {
-		return e, nil
-	}
 	small := &corev1.Event{}
 	small.Namespace, small.Name, small.UID, small.ResourceVersion = e.Namespace, e.Name, e.UID, e.ResourceVersion
+	if s, wanted := subjectOf(e); wanted {
+		small.Reason, small.Message = e.Reason, said
+		small.InvolvedObject = corev1.ObjectReference{APIVersion: group, Kind: s.kind, Namespace: s.namespace, Name: s.name}
+	}
 	return small, nil
 }
 

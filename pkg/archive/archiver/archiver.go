@@ -75,7 +75,7 @@ func New(o Options) (*Archiver, error) {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	a := &Archiver{Options: o, client: runs, kube: kube, recent: newRecentEvents(), onCommit: func(Reference) {}}
+	a := &Archiver{Options: o, client: runs, kube: kube, recent: newRecentEvents(o.Metrics), onCommit: func(Reference) {}}
 	if o.Logs == Follow {
 		if a.follower, err = newFollower(kube, o.Spool, o.Streams, o.Metrics, o.Log); err != nil {
 			return nil, err
@@ -232,7 +232,7 @@ func (a *Archiver) store(ctx context.Context, r *run) (*manifest.Commit, error) 
 
 // forget drops what was kept for a run that needs it no more.
 func (a *Archiver) forget(r *run) {
-	a.recent.forget(r.UID)
+	a.recent.forget(r.Namespace, r.UID)
 	a.indexed.Delete(r.UID)
 	if a.follower != nil {
 		a.follower.forget(r.UID)

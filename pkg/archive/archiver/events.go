@@ -49,7 +49,7 @@ func (u *upload) eventsAbout(ctx context.Context, uids []types.UID) ([]*eventSig
 	timeout := time.NewTimer(lastEvent)
 	defer timeout.Stop()
 	for {
-		found, changed, synced := u.recent.about(uids...)
+		found, changed, synced := u.recent.about(u.run.Namespace, uids...)
 		if !synced {
 			return nil, errEventsUnknown
 		}

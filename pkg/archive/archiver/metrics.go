@@ -16,6 +16,7 @@ type Metrics struct {
 	waiting, oldest              *prometheus.GaugeVec
 	queued                       *prometheus.GaugeVec
 	lost, unfollowed             prometheus.Counter
+	eventsDropped                *prometheus.CounterVec
 	streams, lastSuccess         prometheus.Gauge
 	synced                       *prometheus.GaugeVec
 	choreDone                    *prometheus.GaugeVec
@@ -52,6 +53,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		synced:        gauge("watch_synced", "1 for each resource whose state the archiver has read, 0 before.", "resource"),
 		lost:          counter("lost_total", "Runs that were deleted before they could be protected, and whose last state could not be kept. Anything but 0 means that the webhook or the archiver was down.").WithLabelValues(),
 		unfollowed:    counter("unfollowed_total", "Times that a log was not followed because all streams were taken. It is read at the end, if its pod is still there.").WithLabelValues(),
+		eventsDropped: counter("events_dropped_total", "Events about runs and pods that are not archived, by why: their own size, or the memory for all.", "reason"),
 		streams:       gauge("streams", "Logs that are being followed.").WithLabelValues(),
 		lastSuccess: gauge("last_commit_timestamp_seconds",
 			"When a run was last committed and verified.").WithLabelValues(),
@@ -67,6 +69,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 	for _, chore := range Chores {
 		m.choreFailures.WithLabelValues(chore)
+	}
+	for _, reason := range []string{eventTooLarge, eventsFull} {
+		m.eventsDropped.WithLabelValues(reason)
 	}
 	m.queued.WithLabelValues()
 	return m

@@ -2,6 +2,7 @@ package archiver
 
 import (
 	"bytes"
+	"container/list"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,11 +17,22 @@ import (
 
 // recentEvents are the events about runs and pods that the API server has, an hour's by default, as a watch brings them: the API
 // server has no index of events, so that to ask it for one run's costs it a look at all of the namespace's.
+//
+// Who may create events in a namespace decides what they are about, and how large they are. So an event counts for an object of its
+// own namespace only, one over maxEvent is not kept, and of all together no more than limit: then the oldest of the namespace go
+// that has most. What is not kept is not in the archive, and is counted.
 type recentEvents struct {
 	mu sync.Mutex
-	// byObject has the events by the UID of what they are about, and name in there.
-	byObject map[types.UID]map[types.NamespacedName]*eventSighting
-	objects  map[types.NamespacedName]types.UID
+	// byObject has the events by what they are about, and name in there.
+	byObject map[eventObject]map[string]*eventSighting
+	// queues has the events by namespace, elements their places in there by the events' names.
+	queues   map[string]*eventQueue
+	elements map[types.NamespacedName]*list.Element
+	// bytes are those of all events, limit is how many there may be.
+	bytes, limit int
+	dropped      func(reason string)
+	// listed bounds the first list while the reflector collects it, nil when it does not. Only there events are changed.
+	listed *recentEvents
 	// changed is closed and made anew whenever an event comes.
 	changed chan struct{}
 	// synced says that all events of the time before are there; known is closed then.
@@ -28,15 +40,44 @@ type recentEvents struct {
 	known  chan struct{}
 }
 
-func newRecentEvents() *recentEvents {
-	e := &recentEvents{known: make(chan struct{})}
+// eventObject is what an event is about, in the event's namespace.
+type eventObject struct {
+	namespace string
+	uid       types.UID
+}
+
+// eventQueue has the events of a namespace, the oldest first, and counts their bytes.
+type eventQueue struct {
+	list.List
+	bytes int
+}
+
+const (
+	// maxEvent is far above what honest events have: a message of events.k8s.io has at most 1 KiB.
+	maxEvent = 32 << 10
+	// maxEvents is for some 20,000 honest events, and a quarter of the memory that config/archive gives the archiver (GOMEMLIMIT).
+	maxEvents = 32 << 20
+	// eventOverhead is about what an event costs beside its text.
+	eventOverhead = 768
+)
+
+// Why an event is not kept.
+const (
+	eventTooLarge = "size"
+	eventsFull    = "memory"
+)
+
+func newRecentEvents(m *Metrics) *recentEvents {
+	e := &recentEvents{limit: maxEvents, known: make(chan struct{}), dropped: func(reason string) { m.eventsDropped.WithLabelValues(reason).Inc() }}
 	e.reset()
 	return e
 }
 
 func (e *recentEvents) reset() {
-	e.byObject = map[types.UID]map[types.NamespacedName]*eventSighting{}
-	e.objects = map[types.NamespacedName]types.UID{}
+	e.byObject = map[eventObject]map[string]*eventSighting{}
+	e.elements = map[types.NamespacedName]*list.Element{}
+	e.queues = map[string]*eventQueue{}
+	e.bytes, e.listed = 0, nil
 	e.changed = make(chan struct{})
 }
 
@@ -44,11 +85,15 @@ func (e *recentEvents) reset() {
 type eventSighting struct {
 	metav1.TypeMeta
 	metav1.ObjectMeta
-	about  types.UID
+	about types.UID
+	// in is the namespace that the event gives for what it is about.
+	in     string
 	kind   string
 	reason string
 	first  time.Time
-	raw    json.RawMessage
+	// raw is nil for an event that is not kept. If that is for its size, large is true.
+	raw   json.RawMessage
+	large bool
 }
 
 // DeepCopyObject implements runtime.Object. Nobody changes a sighting.
@@ -69,7 +114,7 @@ func (s *eventSighting) read(text []byte) error {
 			"name": &m.Name, "namespace": &m.Namespace, "uid": &m.UID, "resourceVersion": &m.ResourceVersion,
 			"annotations": &annotations, "creationTimestamp": &created,
 		},
-		"involvedObject": wanted{"kind": &s.kind, "uid": &s.about},
+		"involvedObject": wanted{"kind": &s.kind, "uid": &s.about, "namespace": &s.in},
 		"reason":         &s.reason, "firstTimestamp": &first, "eventTime": &at,
 	}.read(text)
 	if err != nil {
@@ -82,19 +127,31 @@ func (s *eventSighting) read(text []byte) error {
 		}
 	}
 	if s.kind != "Pod" && !slices.Contains(kinds, s.kind) {
+		s.leaveOut()
 		return nil
 	}
 	if s.raw, err = recordOf(text); err == nil && !json.Valid(s.raw) {
 		err = errors.New("no JSON")
 	}
+	if s.large = len(s.raw) > maxEvent; s.large {
+		s.leaveOut()
+	}
 	return err
 }
 
-// relevant says whether the event can be of a run that is archived.
-func (s *eventSighting) relevant() bool { return s.raw != nil && s.about != "" }
+// leaveOut drops all but the metadata: the first list is collected before anybody looks at it.
+func (s *eventSighting) leaveOut() { s.raw, s.kind, s.about, s.in, s.reason = nil, "", "", "", "" }
+
+// relevant says whether the event can be of a run that is archived. The API server takes an event with eventTime in any namespace,
+// whatever namespace its object has; the controllers send it in the object's.
+func (s *eventSighting) relevant() bool { return s.raw != nil && s.about != "" && s.in == s.Namespace }
+
+func (s *eventSighting) object() eventObject { return eventObject{s.Namespace, s.about} }
+
+func (s *eventSighting) bytes() int { return len(s.raw) + eventOverhead }
 
 func (e *recentEvents) add(s *eventSighting) {
-	if !s.relevant() {
+	if !e.wants(s) {
 		return
 	}
 	e.mu.Lock()
@@ -104,17 +161,67 @@ func (e *recentEvents) add(s *eventSighting) {
 	e.changed = make(chan struct{})
 }
 
-// put is called with mu held.
-func (e *recentEvents) put(s *eventSighting) {
+// wants counts what is relevant but for its size.
+func (e *recentEvents) wants(s *eventSighting) bool {
+	if s.large {
+		e.dropped(eventTooLarge)
+	}
+	return s.relevant()
+}
+
+// put returns what it dropped for that. It is called with mu held.
+func (e *recentEvents) put(s *eventSighting) (gone []*eventSighting) {
 	name := types.NamespacedName{Namespace: s.Namespace, Name: s.Name}
 	e.remove(name)
-	of := e.byObject[s.about]
+	of := e.byObject[s.object()]
 	if of == nil {
-		of = map[types.NamespacedName]*eventSighting{}
-		e.byObject[s.about] = of
+		of = map[string]*eventSighting{}
+		e.byObject[s.object()] = of
 	}
-	of[name] = s
-	e.objects[name] = s.about
+	of[s.Name] = s
+	queue := e.queues[s.Namespace]
+	if queue == nil {
+		queue = &eventQueue{}
+		e.queues[s.Namespace] = queue
+	}
+	e.elements[name] = queue.PushBack(s)
+	queue.bytes += s.bytes()
+	e.bytes += s.bytes()
+	for e.bytes > e.limit {
+		gone = append(gone, e.makeRoom())
+	}
+	return gone
+}
+
+// list is told each event of the first list as it comes. Those for which there is no room lose what they have, of the namespace with
+// most in the order they came in, so that replace leaves them out: all of the list may be more than there is memory for.
+func (e *recentEvents) list(s *eventSighting) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.listed == nil {
+		e.listed = &recentEvents{limit: e.limit, dropped: e.dropped}
+		e.listed.reset()
+	}
+	if !s.relevant() {
+		return
+	}
+	for _, gone := range e.listed.put(s) {
+		gone.leaveOut()
+	}
+}
+
+// makeRoom drops the oldest event of the namespace whose events have most bytes, and returns it. It is called with mu held.
+func (e *recentEvents) makeRoom() *eventSighting {
+	var largest *eventQueue
+	for _, queue := range e.queues {
+		if largest == nil || queue.bytes > largest.bytes {
+			largest = queue
+		}
+	}
+	oldest := largest.Front().Value.(*eventSighting)
+	e.remove(types.NamespacedName{Namespace: oldest.Namespace, Name: oldest.Name})
+	e.dropped(eventsFull)
+	return oldest
 }
 
 func (e *recentEvents) delete(name types.NamespacedName) {
@@ -125,15 +232,22 @@ func (e *recentEvents) delete(name types.NamespacedName) {
 
 // remove is called with mu held.
 func (e *recentEvents) remove(name types.NamespacedName) {
-	uid, ok := e.objects[name]
+	element, ok := e.elements[name]
 	if !ok {
 		return
 	}
-	of := e.byObject[uid]
-	delete(of, name)
-	delete(e.objects, name)
+	queue := e.queues[name.Namespace]
+	s := queue.Remove(element).(*eventSighting)
+	queue.bytes -= s.bytes()
+	e.bytes -= s.bytes()
+	if queue.Len() == 0 {
+		delete(e.queues, name.Namespace)
+	}
+	delete(e.elements, name)
+	of := e.byObject[s.object()]
+	delete(of, name.Name)
 	if len(of) == 0 {
-		delete(e.byObject, uid)
+		delete(e.byObject, s.object())
 	}
 }
 
@@ -143,8 +257,9 @@ func (e *recentEvents) replace(all []*eventSighting) {
 	defer e.mu.Unlock()
 	close(e.changed)
 	e.reset()
+	slices.SortStableFunc(all, func(a, b *eventSighting) int { return a.first.Compare(b.first) })
 	for _, s := range all {
-		if s.relevant() {
+		if e.wants(s) {
 			e.put(s)
 		}
 	}
@@ -162,12 +277,12 @@ func (e *recentEvents) await(ctx context.Context) {
 	}
 }
 
-// about returns the events about objects, and what is closed when there may be more.
-func (e *recentEvents) about(uids ...types.UID) (events []*eventSighting, changed <-chan struct{}, synced bool) {
+// about returns the events of a namespace about objects in it, and what is closed when there may be more.
+func (e *recentEvents) about(namespace string, uids ...types.UID) (events []*eventSighting, changed <-chan struct{}, synced bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, uid := range uids {
-		for _, s := range e.byObject[uid] {
+		for _, s := range e.byObject[eventObject{namespace, uid}] {
 			events = append(events, s)
 		}
 	}
@@ -175,10 +290,10 @@ func (e *recentEvents) about(uids ...types.UID) (events []*eventSighting, change
 }
 
 // forget drops what an archived run does not need any more.
-func (e *recentEvents) forget(uid types.UID) {
+func (e *recentEvents) forget(namespace string, uid types.UID) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for name := range e.byObject[uid] {
-		e.remove(name)
+	for name := range e.byObject[eventObject{namespace, uid}] {
+		e.remove(types.NamespacedName{Namespace: namespace, Name: name})
 	}
 }

@@ -140,6 +140,12 @@ func (a *Archiver) watchEvents() (*watcher, error) {
 		}
 		a.recent.replace(all)
 	}
+	w.strip = func(object any) (any, error) {
+		if s, ok := object.(*eventSighting); ok {
+			a.recent.list(s)
+		}
+		return object, nil
+	}
 	w.seen = func(object any) { a.recent.add(object.(*eventSighting)) }
 	w.gone = func(object any) {
 		s := object.(*eventSighting)

@@ -1,0 +1,151 @@
+package archiver
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// event is one in a namespace, about the object of that namespace and UID, whose message has n bytes.
+func event(t *testing.T, namespace, name, in, uid string, n int) *eventSighting {
+	t.Helper()
+	s := &eventSighting{}
+	text := fmt.Sprintf(`{"metadata":{"namespace":%q,"name":%q},"involvedObject":{"kind":"TaskRun","namespace":%q,"uid":%q},"reason":"Succeeded","message":%q}`,
+		namespace, name, in, uid, strings.Repeat("m", n))
+	if err := s.read([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestRecentEvents(t *testing.T) {
+	const roomFor = 10 // events of no message
+	for name, tc := range map[string]struct {
+		events func(t *testing.T) []*eventSighting
+		// want are the names of those about the run of UID run in namespace team.
+		want    string
+		dropped string
+	}{
+		"keep an event in the run's namespace": {
+			func(t *testing.T) []*eventSighting {
+				return []*eventSighting{event(t, "team", "a", "team", "run", 1024)}
+			},
+			"a", "",
+		},
+		"leave out one in another namespace that names the run's UID": {
+			func(t *testing.T) []*eventSighting {
+				return []*eventSighting{event(t, "other", "a", "other", "run", 0)}
+			}, "", "",
+		},
+		"leave out one in another namespace that names the run's namespace, too": {
+			func(t *testing.T) []*eventSighting {
+				return []*eventSighting{event(t, "other", "a", "team", "run", 0)}
+			}, "", "",
+		},
+		"leave out one in the run's namespace about an object of another": {
+			func(t *testing.T) []*eventSighting {
+				return []*eventSighting{event(t, "team", "a", "other", "run", 0)}
+			}, "", "",
+		},
+		"leave out one over 32 KiB, and count it": {
+			func(t *testing.T) []*eventSighting {
+				return []*eventSighting{event(t, "team", "a", "team", "run", 33<<10), event(t, "team", "b", "team", "run", 0)}
+			}, "b", "size",
+		},
+		"keep the last state of one that changes": {
+			func(t *testing.T) (events []*eventSighting) {
+				for range 3 * roomFor {
+					events = append(events, event(t, "team", "a", "team", "run", 0))
+				}
+				return events
+			}, "a", "",
+		},
+		"drop the oldest of a namespace that has most, and count them": {
+			func(t *testing.T) []*eventSighting {
+				events := []*eventSighting{event(t, "team", "a", "team", "run", 0), event(t, "team", "b", "team", "run", 0)}
+				for i := range roomFor {
+					events = append(events, event(t, "other", fmt.Sprint(i), "other", "run", 0))
+				}
+				return events
+			}, "a b", "memory memory",
+		},
+		"drop the run's own where its namespace has most": {
+			func(t *testing.T) (events []*eventSighting) {
+				events = append(events, event(t, "other", "a", "other", "run", 0))
+				for i := range roomFor {
+					events = append(events, event(t, "team", fmt.Sprint(i), "team", "run", 0))
+				}
+				return events
+			}, "1 2 3 4 5 6 7 8 9", "memory",
+		},
+	} {
+		for how, fill := range map[string]func(*recentEvents, []*eventSighting){
+			"one by one": func(e *recentEvents, all []*eventSighting) {
+				for _, s := range all {
+					e.add(s)
+				}
+			},
+			"as a list": (*recentEvents).replace,
+			"as a list that streams": func(e *recentEvents, all []*eventSighting) {
+				collected := map[string]*eventSighting{} // as the reflector does
+				for _, s := range all {
+					e.list(s)
+					collected[s.Namespace+"/"+s.Name] = s
+				}
+				kept := 0
+				for _, s := range collected {
+					if s.relevant() {
+						kept += s.bytes()
+					}
+				}
+				if kept > e.limit {
+					t.Errorf("the list has %d bytes, more than %d", kept, e.limit)
+				}
+				e.replace(slices.Collect(maps.Values(collected)))
+			},
+		} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				var dropped []string
+				e := newRecentEvents(NewMetrics(nil))
+				e.limit = roomFor * event(t, "other", "a", "other", "run", 0).bytes()
+				e.limit += e.limit / roomFor / 2 // names differ in length
+				e.dropped = func(reason string) { dropped = append(dropped, reason) }
+				fill(e, tc.events(t))
+				found, _, _ := e.about("team", "run")
+				slices.SortFunc(found, func(a, b *eventSighting) int { return cmp.Compare(a.Name, b.Name) })
+				var names []string
+				for _, s := range found {
+					names = append(names, s.Name)
+				}
+				if got := strings.Join(names, " "); got != tc.want {
+					t.Errorf("events %q, want %q", got, tc.want)
+				}
+				if got := strings.Join(dropped, " "); got != tc.dropped {
+					t.Errorf("dropped for %q, want %q", got, tc.dropped)
+				}
+			})
+		}
+	}
+}
+
+// Nothing is left of an event that is gone.
+func TestRecentEventsThatAreGone(t *testing.T) {
+	e := newRecentEvents(NewMetrics(nil))
+	e.add(event(t, "team", "a", "team", "run", 100))
+	e.add(event(t, "team", "b", "team", "run", 100))
+	e.add(event(t, "team", "c", "team", "pod", 100))
+	e.delete(types.NamespacedName{Namespace: "team", Name: "c"})
+	e.forget("other", "run")
+	if found, _, _ := e.about("team", "run"); len(found) != 2 {
+		t.Errorf("%d events, want 2", len(found))
+	}
+	e.forget("team", "run")
+	if e.bytes != 0 || len(e.byObject)+len(e.elements)+len(e.queues) != 0 {
+		t.Errorf("left: %d bytes, %v, %v, %v", e.bytes, e.byObject, e.elements, e.queues)
+	}
+}
