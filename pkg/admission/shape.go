@@ -7,9 +7,9 @@ import "fmt"
 // each object, each field in it, and each list or element, at the upper end of what our handlers decode into:
 // corev1.Pod, and map[string]any.
 const (
-	objectMemory  = 2048
+	objectMemory  = 1536
 	fieldMemory   = 96
-	elementMemory = 80
+	elementMemory = 96
 	// lengthMemory is what a byte takes of a text that consists of strings.
 	lengthMemory = 4
 )
