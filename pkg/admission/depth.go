@@ -14,25 +14,6 @@ import (
 // costs it some hundred bytes of stack: 60 KB nested 10,000 deep took 4 MiB.
 const maxDepth = 200
 
-// nestsDeeper reports whether a JSON text has more than that many levels of arrays and objects. It is one pass
-// that jumps over strings. What it says about a text that is no JSON is of no consequence.
-func nestsDeeper(text []byte, levels int) bool {
-	depth := 0
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '"':
-			i += stringLength(text[i+1:])
-		case '{', '[':
-			if depth++; depth > levels {
-				return true
-			}
-		case '}', ']':
-			depth--
-		}
-	}
-	return false
-}
-
 // stringLength is how much of a text belongs to the string that it is in, with the quote at its end. Most
 // strings are short: only in long ones does it pay to search.
 func stringLength(text []byte) int {
@@ -60,27 +41,27 @@ func stringLength(text []byte) int {
 
 const tooDeepMessage = "the request is nested more than 200 deep"
 
-// failTooDeep makes the failure policy decide.
-func failTooDeep(w http.ResponseWriter, _ []byte) {
-	http.Error(w, tooDeepMessage, http.StatusBadRequest)
+// failUnread makes the failure policy decide about a body that must not be decoded.
+func failUnread(w http.ResponseWriter, _ []byte, why string) {
+	http.Error(w, why, http.StatusBadRequest)
 }
 
-// denyTooDeep denies, where that is what the failure policy would do: a denial says why, and is not tried again.
-func denyTooDeep(w http.ResponseWriter, body []byte) {
+// denyUnread denies, where that is what the failure policy would do: a denial says why, and is not tried again.
+func denyUnread(w http.ResponseWriter, body []byte, why string) {
 	uid := uidOf(body)
 	if uid == "" {
-		failTooDeep(w, body)
+		failUnread(w, body, why)
 		return
 	}
 	answer, err := json.Marshal(admissionv1.AdmissionReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"},
 		Response: &admissionv1.AdmissionResponse{UID: types.UID(uid), Result: &metav1.Status{
 			Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity,
-			Reason: metav1.StatusReasonInvalid, Message: tooDeepMessage,
+			Reason: metav1.StatusReasonInvalid, Message: why,
 		}},
 	})
 	if err != nil {
-		failTooDeep(w, body)
+		failUnread(w, body, why)
 		return
 	}
 	_, _ = w.Write(answer)

@@ -33,7 +33,7 @@ func TestNesting(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := nestsDeeper([]byte(tc.text), 3); got != tc.want {
+			if got := shapeOf([]byte(tc.text), 3).tooDeep; got != tc.want {
 				t.Errorf("%s: deeper than 3 levels: %v, want %v", tc.text, got, tc.want)
 			}
 		})
@@ -81,7 +81,7 @@ func BenchmarkNesting(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			for b.Loop() {
-				nestsDeeper(body, maxDepth)
+				shapeOf(body, maxDepth)
 			}
 		})
 	}

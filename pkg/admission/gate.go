@@ -14,7 +14,8 @@ import (
 
 // DefaultInFlight and knownInFlight bound memory: they are the bodies of all requests let in at a time, of
 // callers that did not and that did authenticate. A body is a TaskRun before and after, at most 2.8 MiB with
-// objects at their limit; decoding, comparing and answering take about four times that.
+// objects at their limit; decoding, comparing and answering take about four times that. A body that takes more
+// counts as more (see shape.go).
 const (
 	DefaultInFlight = 24 << 20
 	knownInFlight   = 16 << 20
@@ -27,6 +28,9 @@ const (
 	// minCharge makes small requests count as more, for what a request costs beside its body: the guard asks the
 	// API server for a Pod.
 	minCharge = 128 << 10
+	// maxParked are the bodies in each lane that have come and wait, because they weigh more than their length; of one
+	// address there is one of the largest.
+	maxParked = 2 * maxBody
 	// maxRequests are those of unauthenticated callers that are let in or wait, each with at most 80 KiB of a
 	// body; and of one address. API servers bound what they have under way as well, by default to 600.
 	maxRequests, addressRequests = 768, 256
@@ -52,8 +56,8 @@ func newGate(bytes int64) *gate {
 	}
 }
 
-// guarding lets requests through to next. tooDeep answers what must not be decoded.
-func (g *gate) guarding(next http.Handler, tooDeep func(w http.ResponseWriter, body []byte)) http.Handler {
+// guarding lets requests through to next. unread answers what must not be decoded.
+func (g *gate) guarding(next http.Handler, unread func(w http.ResponseWriter, body []byte, why string)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if code, why := refusal(r); code != 0 {
 			http.Error(w, why, code)
@@ -72,7 +76,7 @@ func (g *gate) guarding(next http.Handler, tooDeep func(w http.ResponseWriter, b
 		defer l.leave(address)
 		release := func() {}
 		body, err := receive(w, r, arrival(timeoutOf(r)), func(size int64) (err error) {
-			release, err = l.letIn(ctx, address, max(size, minCharge))
+			release, err = l.letIn(ctx, address, chargeOf(size))
 			return err
 		})
 		defer func() { release() }()
@@ -81,8 +85,13 @@ func (g *gate) guarding(next http.Handler, tooDeep func(w http.ResponseWriter, b
 			return
 		}
 		w = answerWithin(w, arrival(timeoutOf(r)))
-		if nestsDeeper(body, maxDepth) {
-			tooDeep(w, body)
+		shape := shapeOf(body, maxDepth)
+		if why := l.forbids(shape); why != "" {
+			unread(w, body, why)
+			return
+		}
+		if release, err = l.recharge(ctx, address, int64(len(body)), shape.weight(), release); err != nil {
+			http.Error(w, err.Error(), codeOf(err))
 			return
 		}
 		r = r.WithContext(ctx)
@@ -90,6 +99,9 @@ func (g *gate) guarding(next http.Handler, tooDeep func(w http.ResponseWriter, b
 		next.ServeHTTP(w, r)
 	})
 }
+
+// chargeOf is what a body counts before anything but its length is known.
+func chargeOf(length int64) int64 { return max(length, minCharge) }
 
 // refusal is why a request is not worth reading, 0 if it is. API servers send all that.
 func refusal(r *http.Request) (code int, why string) {
@@ -135,11 +147,11 @@ func addressOf(r *http.Request) string {
 	return host
 }
 
-// lane is a bound on the bodies of one class of callers. share, atMost and ofAddress are bounds on what one address
+// lane is a bound on the bodies of one class of callers, let in and parked (see recharge). share, atMost and ofAddress are bounds on what one address
 // has let in in bytes, and on requests, in all and of one address; 0 is none.
 type lane struct {
-	bytes             *semaphore.Weighted
-	share             int64
+	bytes, parked     *semaphore.Weighted
+	size, share       int64
 	atMost, ofAddress int
 
 	mu        sync.Mutex
@@ -149,12 +161,19 @@ type lane struct {
 
 // sharer is an address that has requests in a lane.
 type sharer struct {
-	requests int
-	bytes    *semaphore.Weighted
+	requests      int
+	bytes, parked *semaphore.Weighted
+}
+
+func newSharer(bytes, parked int64) *sharer {
+	return &sharer{bytes: semaphore.NewWeighted(bytes), parked: semaphore.NewWeighted(parked)}
 }
 
 func newLane(bytes int64) *lane {
-	return &lane{bytes: semaphore.NewWeighted(bytes), addresses: map[string]*sharer{}}
+	return &lane{
+		bytes: semaphore.NewWeighted(bytes), parked: semaphore.NewWeighted(maxParked), size: bytes,
+		addresses: map[string]*sharer{},
+	}
 }
 
 func (l *lane) sharedBy(share int64, atMost, ofAddress int) *lane {
@@ -174,7 +193,7 @@ func (l *lane) enter(address string) bool {
 		return false
 	}
 	if s == nil {
-		s = &sharer{bytes: semaphore.NewWeighted(l.share)}
+		s = newSharer(l.share, maxBody)
 		l.addresses[address] = s
 	}
 	l.requests++
@@ -196,15 +215,20 @@ func (l *lane) leave(address string) {
 	}
 }
 
+// sharerOf is an address that has entered. Where nobody has a share, each request has all there is.
+func (l *lane) sharerOf(address string) *sharer {
+	if l.share == 0 {
+		return newSharer(l.size, maxParked)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.addresses[address]
+}
+
 // letIn waits until there is room for a request of an address that has entered. It waits for the address' own
 // share first: what waits there is in nobody else's way.
 func (l *lane) letIn(ctx context.Context, address string, bytes int64) (release func(), err error) {
-	share := semaphore.NewWeighted(bytes)
-	if l.share > 0 {
-		l.mu.Lock()
-		share = l.addresses[address].bytes
-		l.mu.Unlock()
-	}
+	share := l.sharerOf(address).bytes
 	if share.Acquire(ctx, bytes) != nil {
 		return func() {}, errBusy
 	}
@@ -216,6 +240,44 @@ func (l *lane) letIn(ctx context.Context, address string, bytes int64) (release 
 		l.bytes.Release(bytes)
 		share.Release(bytes)
 	}, nil
+}
+
+// forbids is why a body of that shape must not be decoded, "" if it may: more than there is will never be free.
+func (l *lane) forbids(s shape) string {
+	most := l.size
+	if l.share > 0 {
+		most = l.share
+	}
+	switch {
+	case s.tooDeep:
+		return tooDeepMessage
+	case s.weight() > most:
+		return s.tooComplexMessage(most)
+	}
+	return ""
+}
+
+// recharge makes a body that was let in for its length count as its weight, if that is more. It gives back what it
+// has and waits anew, for all of it: two that kept what they have and waited for the rest would wait for each
+// other. Until then it is a body in memory that counts nowhere else, so it is parked, or turned away where too much
+// is. What is parked holds nothing that anybody waits for.
+func (l *lane) recharge(
+	ctx context.Context, address string, length, weight int64, release func(),
+) (func(), error) {
+	if weight <= chargeOf(length) {
+		return release, nil
+	}
+	share := l.sharerOf(address).parked
+	if !share.TryAcquire(length) {
+		return release, errBusy
+	}
+	defer share.Release(length)
+	if !l.parked.TryAcquire(length) {
+		return release, errBusy
+	}
+	defer l.parked.Release(length)
+	release()
+	return l.letIn(ctx, address, weight)
 }
 
 // http2Windows sizes HTTP/2's flow control so that requests that wait cannot stop those that were let in. They

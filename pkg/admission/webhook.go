@@ -62,11 +62,11 @@ func NewServer(o Options) *http.Server {
 		InjectPath: o.Inject, GuardPath: o.Guard, GuardElsewherePath: o.GuardElsewhere, CarryOverPath: o.CarryOver,
 		ReportPath: o.Report, FitPath: o.Fit, ProtectPath: o.Protect,
 	} {
-		tooDeep := failTooDeep
+		unread := failUnread
 		if path == GuardPath || path == GuardElsewherePath {
-			tooDeep = denyTooDeep
+			unread = denyUnread
 		}
-		paths.Register(path, gate.guarding(answering(handler, o.Log.WithValues("path", path)), tooDeep))
+		paths.Register(path, gate.guarding(answering(handler, o.Log.WithValues("path", path)), unread))
 	}
 	open := &connections{most: maxConnections, ofAddress: addressConnections}
 	return &http.Server{

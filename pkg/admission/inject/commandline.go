@@ -50,7 +50,7 @@ func behindEntrypoint(args []string) []word {
 
 // numbered counts arguments from 1, after so many words that are the program itself.
 func numbered(argv []string, program int) []word {
-	var found []word
+	found := make([]word, 0, len(argv)) // which may be as many as a request has room for
 	for i, text := range argv {
 		what := "the program"
 		if i >= program {
