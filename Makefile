@@ -58,7 +58,7 @@ demo: cluster-up install ## Start a cluster, install Indelible, pass large resul
 
 # Every part runs, whatever became of those before, and has a line at the end. A cluster on which flows failed stays, to be looked at.
 .PHONY: test
-test: ## All tests (cold over an hour, warm 22 min on two cores)
+test: ## All tests (cold about 80 min, warm 40 min on two cores)
 	@verdicts=; failed=; \
 	part() { \
 	  if $(MAKE) --no-print-directory "$$@"; then verdict=passed; else verdict=FAILED failed=yes; fi; \

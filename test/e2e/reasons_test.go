@@ -66,7 +66,7 @@ spec:
 			want: []string{`result "text" cannot be read`, "a directory, not a regular file"}},
 		{name: "another value that was written first", yaml: waiting(`printf 'secr%s' et > $(results.text.path)`),
 			while: func(p *place, pod string) { publishAs(p, pod, "another") },
-			want:  []string{`result "text"`, "cannot be changed", "written once"}, secret: "secret"},
+			want:  []string{`result "text"`, "cannot be changed", "Another container of this pod"}, secret: "secret"},
 		{name: "a result over its limit, of a step that failed", yaml: taskRunOf("- {name: big}", writeSample(large, "big")+"\nexit 5"),
 			want: []string{`"step-write" exited with code 5`, `result "big" ` + largeIs, one}, secret: middle},
 		{name: "a result over its limit, and a step that failed before the last", yaml: fmt.Sprintf(failsFirst, sampleTo("$(results.big.path)")),
