@@ -116,8 +116,8 @@ func TestControllerInstalledIsTheDefault(t *testing.T) {
 		t.Error("the key is not the default")
 	}
 	// A replacement that counts the quotes wrongly puts the name where the names are told apart.
-	if wrong := regexp.MustCompile(`split\(\s*'+[^' ]`).FindString(text); wrong != "" {
-		t.Errorf("the name is written to a wrong place: %s", around(text, wrong))
+	if wrong := regexp.MustCompile(`split\(\s*'+[^' ]`).FindString(unwrapped(text)); wrong != "" {
+		t.Errorf("the name is written to a wrong place: %s", wrong)
 	}
 	for _, file := range []string{"policy/10-policy.yaml", "policy/30-pods-policy.yaml", "webhook/guard.yaml"} {
 		for _, quoted := range regexp.MustCompile(`'system:serviceaccount:[^']*'(\.split\(' '\))?`).FindAllString(read(t, file, nil), -1) {
