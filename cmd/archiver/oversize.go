@@ -25,18 +25,24 @@ func (r *replica) endOversize(ctx context.Context) (wait func(), err error) {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}
 	ctx, stop := context.WithCancel(ctx)
-	events := clientrecord.NewBroadcaster()
-	events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: r.kube.CoreV1().Events("")})
+	events, stopEvents := r.recordEvents()
 	var running sync.WaitGroup
 	running.Go(func() {
-		defer events.Shutdown()
+		defer stopEvents()
 		oversize.Run(ctx, oversize.Options{
 			Kube: r.kube, Runs: runs, Log: r.log.WithName("oversize"),
-			Events: events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "indelible-archiver"}),
+			Events: events,
 		})
 	})
 	return func() {
 		stop()
 		running.Wait()
 	}, nil
+}
+
+// recordEvents begins to send events, until the function it returns is called.
+func (r *replica) recordEvents() (clientrecord.EventRecorder, func()) {
+	events := clientrecord.NewBroadcaster()
+	events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: r.kube.CoreV1().Events("")})
+	return events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "indelible-archiver"}), events.Shutdown
 }

@@ -230,10 +230,12 @@ func (r *replica) workWith(ctx context.Context, with config.Archive) error {
 		return nil
 	}
 	defer a.close()
+	events, stopEvents := r.recordEvents()
+	defer stopEvents()
 	worker, err := archiver.New(archiver.Options{
 		Cluster: a.cluster, Class: r.class, Store: a.store, Index: a.index, Config: r.rest, Version: version, Kubernetes: r.kubernetes,
 		Keep: with.Keep, Logs: archiver.LogMode(with.Logs), Spool: r.spool, Streams: with.Streams,
-		Metrics: r.metrics, Now: time.Now, Log: r.log,
+		Metrics: r.metrics, Events: events, Now: time.Now, Log: r.log,
 	})
 	if err != nil {
 		return err

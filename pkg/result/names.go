@@ -24,6 +24,8 @@ const (
 	// opts a run out ("disabled"): it is then neither kept nor archived. Tekton copies a PipelineRun's annotations to
 	// its TaskRuns and CustomRuns.
 	ArchiveKey = "indelible.dev/archive"
+	// PublishedAnnotation in a TaskRun's status.annotations is the UID of a pod that has published that its steps wrote no results.
+	PublishedAnnotation = "indelible.dev/published"
 	// TooLargeAnnotation says on a PipelineRun that was cancelled because Tekton could not write it what in it is too large.
 	TooLargeAnnotation = "indelible.dev/too-large"
 )

@@ -32,13 +32,16 @@ type archivist struct {
 	testArchive
 	index    index.Index
 	registry *prometheus.Registry
-	stop     func()
+	// spool survives a restart.
+	spool   string
+	changes []func(*archiver.Options)
+	stop    func()
 }
 
-// newArchivist starts an archiver that stores into s.
-func newArchivist(t *testing.T, s store.Store, mode archiver.LogMode) *archivist {
+// newArchivist starts an archiver that stores into s, with options changed as wanted.
+func newArchivist(t *testing.T, s store.Store, mode archiver.LogMode, changes ...func(*archiver.Options)) *archivist {
 	t.Helper()
-	a := &archivist{testArchive: testArchive{store: s, now: time.Now, class: strings.ToLower(rand.Text())}, registry: prometheus.NewRegistry()}
+	a := &archivist{spool: t.TempDir(), changes: changes, testArchive: testArchive{store: s, now: time.Now, class: strings.ToLower(rand.Text())}, registry: prometheus.NewRegistry()}
 	var err error
 	if a.index, err = index.Open(t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "index.db")); err != nil {
 		t.Fatal(err)
@@ -52,10 +55,14 @@ func newArchivist(t *testing.T, s store.Store, mode archiver.LogMode) *archivist
 func (a *archivist) start(t *testing.T, mode archiver.LogMode) {
 	t.Helper()
 	a.registry = prometheus.NewRegistry()
-	made, err := archiver.New(archiver.Options{
+	options := archiver.Options{
 		Cluster: "e2e", Class: a.class, Store: a.store, Index: a.index, Config: cluster.Config, Version: "e2e",
-		Logs: mode, Spool: t.TempDir(), Streams: 20, Metrics: archiver.NewMetrics(a.registry), Now: func() time.Time { return a.now() }, Log: logr.Discard(),
-	})
+		Logs: mode, Spool: a.spool, Streams: 20, Metrics: archiver.NewMetrics(a.registry), Now: func() time.Time { return a.now() }, Log: logr.Discard(),
+	}
+	for _, change := range a.changes {
+		change(&options)
+	}
+	made, err := archiver.New(options)
 	if err != nil {
 		t.Fatal(err)
 	}

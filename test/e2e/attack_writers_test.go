@@ -25,6 +25,8 @@ func newAttackStage(t *testing.T) *stage {
 	  "results":[{"name":"digest","type":"string","value":"d"}]}]`)
 	fresh := s.makeTaskRun("fresh", ``)
 	s.makePlain("plain")
+	s.makeTaskRun("silent", ``)
+	s.must(s.send(s.writers["silent-pod"], "taskruns/silent/status", asMergePatch(`{}`), false))
 	s.makeTaskRun("unstarted", `"podName":""`)
 	s.makeTaskRun("finished", results+`,"completionTime":"2026-01-02T03:05:00Z"`)
 	s.makeTaskRun("failed", results+`,"conditions":[{"type":"Succeeded","status":"False","lastTransitionTime":"2026-01-02T03:04:05Z"}]`)

@@ -34,6 +34,7 @@ func TestPolicyRules(t *testing.T) {
 		merge = types.MergePatchType
 		json6 = types.JSONPatchType
 	)
+	const marked = `{"status":{"annotations":{"indelible.dev/published":"POD_UID"}}}`
 	text := func(value string) string {
 		return `{"status":{"results":[{"name":"text","type":"string","value":"` + value + `"}]}}`
 	}
@@ -62,8 +63,9 @@ func TestPolicyRules(t *testing.T) {
 		{name: "allow the own pod to change nothing", who: "published-pod", run: "published", patch: merge, body: `{}`},
 		{name: "allow the own pod to change nothing of a finished run", who: "finished-pod", run: "finished", patch: merge, body: text("x")},
 		{name: "allow the own pod to change nothing of a run with 1 MiB", who: "large-pod", run: "large", patch: merge, body: `{}`},
-		{name: "allow the own pod to add to what is stored", who: "published-pod", run: "published", patch: json6,
-			body: `[{"op":"add","path":"/status/results/-","value":{"name":"list","type":"array","value":[]}}]`},
+		{name: "allow the guard's mark that the own pod has published nothing", who: "fresh-pod", run: "fresh", patch: merge, body: marked},
+		{name: "allow the mark beside an earlier pod's and other annotations", who: "noted-pod", run: "noted", patch: merge, body: marked},
+		{name: "allow the own pod to publish where an earlier pod has published nothing", who: "noted-pod", run: "noted", patch: merge, body: text("v")},
 
 		{name: "forbid another pod of the namespace", who: "other-pod", run: "fresh", patch: merge, body: text("v"), code: 403, say: "not the TaskRun's pod"},
 		{name: "forbid another pod to change nothing", who: "other-pod", run: "fresh", patch: merge, body: `{}`, code: 403, say: "not the TaskRun's pod"},
@@ -108,6 +110,22 @@ func TestPolicyRules(t *testing.T) {
 		{name: "forbid removing the steps", who: "fresh-pod", run: "fresh", patch: merge, body: `{"status":{"steps":null}}`, code: 403, say: "status.steps"},
 		{name: "forbid a step twice", who: "fresh-pod", run: "fresh", patch: json6,
 			body: `[{"op":"copy","from":"/status/steps/0","path":"/status/steps/-"}]`, code: 403, say: "status.steps"},
+		{name: "forbid adding to what is stored", who: "published-pod", run: "published", patch: json6,
+			body: `[{"op":"add","path":"/status/results/-","value":{"name":"list","type":"array","value":[]}}]`, code: 403, say: "may add none"},
+		{name: "forbid a result where only a step's is stored", who: "step-pod", run: "step", patch: merge, body: text("v"), code: 403, say: "may add none"},
+		{name: "forbid a result after the own pod has published nothing", who: "silent-pod", run: "silent", patch: merge, body: text("v"), code: 403, say: "may add none"},
+		{name: "forbid the mark of another pod", who: "fresh-pod", run: "fresh", patch: merge,
+			body: `{"status":{"annotations":{"indelible.dev/published":"another"}}}`, code: 403, say: "not change other fields"},
+		{name: "forbid the mark and another annotation", who: "noted-pod", run: "noted", patch: merge,
+			body: `{"status":{"annotations":{"indelible.dev/published":"POD_UID","a":"b"}}}`, code: 403, say: "not change other fields"},
+		{name: "forbid the mark in the place of another annotation", who: "noted-pod", run: "noted", patch: merge,
+			body: `{"status":{"annotations":{"indelible.dev/published":"POD_UID","note":null,"a":"b"}}}`, code: 403, say: "not change other fields"},
+		{name: "forbid the mark with another annotation removed", who: "noted-pod", run: "noted", patch: merge,
+			body: `{"status":{"annotations":{"indelible.dev/published":"POD_UID","note":null}}}`, code: 403, say: "not change other fields"},
+		{name: "forbid the mark with another annotation changed", who: "noted-pod", run: "noted", patch: merge,
+			body: `{"status":{"annotations":{"indelible.dev/published":"POD_UID","note":"b"}}}`, code: 403, say: "not change other fields"},
+		{name: "forbid the mark on a finished run", who: "finished-pod", run: "finished", patch: merge, body: marked, code: 403, say: "not change other fields"},
+		{name: "forbid taking the mark back", who: "silent-pod", run: "silent", patch: merge, body: `{"status":{"annotations":null}}`, code: 403, say: "not change other fields"},
 		{name: "forbid changing a stored result", who: "published-pod", run: "published", patch: merge, body: text("y"), code: 403, say: "stored results stay"},
 		{name: "forbid removing a stored result", who: "published-pod", run: "published", patch: merge, body: `{"status":{"results":[]}}`, code: 403, say: "stored results stay"},
 		{name: "forbid removing all results", who: "published-pod", run: "published", patch: merge, body: `{"status":{"results":null}}`, code: 403, say: "stored results stay"},
@@ -245,6 +263,10 @@ func newPolicyFixture(t *testing.T) *policyFixture {
 	f.makeTaskRun("published", `"results":[`+text+`],"steps":[{"name":"build","container":"step-build","results":[`+digest+`]}]`)
 	f.makeTaskRun("finished", `"results":[`+text+`],"completionTime":"2026-01-02T03:05:00Z"`)
 	f.makeTaskRun("failed", `"conditions":[{"type":"Succeeded","status":"False","lastTransitionTime":"2026-01-02T03:04:05Z"}]`)
+	f.makeTaskRun("step", `"steps":[{"name":"build","container":"step-build","results":[`+digest+`]}]`)
+	f.makeTaskRun("noted", `"annotations":{"note":"a","indelible.dev/published":"an-earlier-pod"}`)
+	f.makeTaskRun("silent", ``)
+	f.patchAsController("silent", `{"annotations":{"indelible.dev/published":"`+f.uidOf("silent-pod")+`"}}`)
 	f.makeTaskRun("large", `"results":[{"name":"text","type":"string","value":"`+strings.Repeat("v", 1<<20)+`"}]`)
 	f.writers["other-pod"] = f.podWriter(f.sleeper("other-pod"))
 	f.writers["unbound"] = f.podWriter("")
@@ -350,9 +372,19 @@ func (f *policyFixture) install() {
 	}
 }
 
+func (f *policyFixture) uidOf(pod string) string {
+	f.t.Helper()
+	live, err := cluster.Kube.CoreV1().Pods(f.namespace).Get(f.ctx, pod, metav1.GetOptions{})
+	f.must(err)
+	return string(live.UID)
+}
+
 // write tries a write as a dry run and returns the denial, nil if it is allowed.
 func (f *policyFixture) write(who, run string, patch types.PatchType, body string) *metav1.Status {
 	f.t.Helper()
+	if strings.Contains(body, "POD_UID") {
+		body = strings.ReplaceAll(body, "POD_UID", f.uidOf(who))
+	}
 	_, err := f.writers[who].Tekton.TektonV1().TaskRuns(f.namespace).Patch(f.ctx, run, patch, []byte(body),
 		metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}, "status")
 	if err == nil {

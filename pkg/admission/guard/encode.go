@@ -68,6 +68,10 @@ func (e entry) encode(w textWriter) {
 	if len(e.value) > 0 {
 		f["value"] = e.value
 	}
+	f.encode(w)
+}
+
+func (f fields) encode(w textWriter) {
 	f.open(w)
 	w.addString("}")
 }

@@ -153,7 +153,7 @@ func (g *guard) judgeAccount(ctx context.Context, limits result.Limits, w writer
 	if d != nil {
 		return verdict{denial: d, own: true}
 	}
-	v := judgePod(limits, stored, incoming)
+	v := judgePod(limits, w.podUID, stored, incoming)
 	v.own, v.taskRunUID = true, stored.uid
 	return v
 }
@@ -202,7 +202,7 @@ func (g *guard) identify(ctx context.Context, w writer, stored taskRun) *denial 
 }
 
 // judgePod applies the rules about content to a write of the TaskRun's own pod.
-func judgePod(limits result.Limits, stored, incoming taskRun) verdict {
+func judgePod(limits result.Limits, podUID string, stored, incoming taskRun) verdict {
 	declared, err := declarationsOf(stored.status)
 	if err != nil {
 		return verdict{denial: invalid(ruleDeclared, "%v", err)}
@@ -221,9 +221,10 @@ func judgePod(limits result.Limits, stored, incoming taskRun) verdict {
 	if d := firstDenial(
 		func() *denial { return checkFrozen(stored.status, final.adds()) },
 		func() *denial { return checkSize(limits, final, finalSize(stored, final)) },
-		func() *denial { return checkClosed(stored.status, final.adds()) },
+		func() *denial { return checkClosed(stored.status, podUID, final.adds()) },
 	); d != nil {
 		return verdict{denial: d}
 	}
-	return verdict{patch: makeWhole(stored, incoming, final), warnings: final.warnings, added: final.added}
+	patch := append(makeWhole(stored, incoming, final), markPublished(stored.status, podUID, final.adds())...)
+	return verdict{patch: patch, warnings: final.warnings, added: final.added}
 }

@@ -72,6 +72,12 @@ func sparse(status string) string {
 	  "status": ` + status + `}`
 }
 
+// marked is an object on which the own pod has published that its steps wrote nothing.
+func marked(t testing.TB, object string) string {
+	t.Helper()
+	return mergePatch(t, object, `{"status":{"annotations":{"indelible.dev/published":"pod-uid"}}}`)
+}
+
 func mergePatch(t testing.TB, object, patch string) string {
 	t.Helper()
 	out, err := jsonpatch.MergePatch([]byte(object), []byte(patch))

@@ -60,10 +60,7 @@ func keepManagers(stored, incoming fields) []operation {
 // manager is an entry of metadata.managedFields.
 type manager struct{ fields fields }
 
-func (m manager) encode(w textWriter) {
-	m.fields.open(w)
-	w.addString("}")
-}
+func (m manager) encode(w textWriter) { m.fields.encode(w) }
 
 // sameAs compares what the API server tells managers apart by.
 func (m manager) sameAs(other manager) bool {

@@ -31,7 +31,7 @@ func TestTheBooksOfManagersAreKept(t *testing.T) {
 			stored := mergePatch(t, running, `{"metadata":{"managedFields":`+tt.stored+`}}`)
 			incoming := mergePatch(t, sparse(`{}`), `{"metadata":{"managedFields":`+tt.incoming+`}}`)
 			_, got := newBench(t).guard(ownPod, stored, incoming)
-			wantSame(t, got, mergePatch(t, stored, `{"metadata":{"managedFields":`+tt.want+`}}`))
+			wantSame(t, got, marked(t, mergePatch(t, stored, `{"metadata":{"managedFields":`+tt.want+`}}`)))
 		})
 	}
 }
@@ -52,9 +52,41 @@ func TestWhateverIsLeftOutIsStored(t *testing.T) {
 			if !resp.Allowed {
 				t.Fatalf("denied: %s", resp.Result.Message)
 			}
-			wantSame(t, got, running)
+			wantSame(t, got, marked(t, running))
 		})
 	}
+}
+
+// That a pod has published nothing is remembered, for its attempt and no other.
+func TestThatNothingWasPublishedIsRemembered(t *testing.T) {
+	const publication, nothing = `{"results":[{"name":"text","value":"v"}]}`, `{}`
+	const published = `{"results":[{"name":"text","type":"string","value":"v"}]}`
+	for _, tt := range []struct{ name, stored, write, want string }{
+		{"without annotations before", `{"annotations":null}`, nothing, `{"annotations":{"indelible.dev/published":"pod-uid"}}`},
+		{"beside other annotations", `{"annotations":{"a":"b/~"}}`, nothing, `{"annotations":{"indelible.dev/published":"pod-uid"}}`},
+		{"over an earlier pod's mark", `{"annotations":{"indelible.dev/published":"earlier"}}`, nothing, `{"annotations":{"indelible.dev/published":"pod-uid"}}`},
+		{"over annotations that are no object", `{"annotations":["x"]}`, nothing, `{"annotations":{"indelible.dev/published":"pod-uid"}}`},
+		{"once", `{"annotations":{"indelible.dev/published":"pod-uid"}}`, nothing, `{}`},
+		{"with a result there is no mark", `{}`, publication, published},
+		{"after an earlier pod's mark a result is stored", `{"annotations":{"indelible.dev/published":"earlier"}}`, publication, published},
+		{"where a result is stored there is no mark", published, nothing, `{}`},
+		{"where a step result is stored there is no mark", `{"steps":[{"name":"sign","container":"step-sign","results":[{"name":"sig","type":"string","value":"s"}]}]}`, nothing, `{}`},
+		{"a finished TaskRun has no mark", `{"completionTime":"2026-01-02T03:05:00Z"}`, nothing, `{}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			stored := withStatus(t, tt.stored)
+			for form, incoming := range map[string]string{"whole": mergePatch(t, stored, `{"status":`+tt.write+`}`), "sparse": sparse(tt.write)} {
+				resp, got := newBench(t).guard(ownPod, stored, incoming)
+				if !resp.Allowed {
+					t.Fatalf("%s: denied: %s", form, resp.Result.Message)
+				}
+				wantSame(t, got, mergePatch(t, stored, `{"status":`+tt.want+`}`))
+			}
+		})
+	}
+	b := newBench(t)
+	resp, _ := b.guard(ownPod, marked(t, running), sparse(publication))
+	b.wantDenied(resp, 422, "closed", "may add none")
 }
 
 // Where results come from termination messages, nobody would compare what a container publishes.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -60,14 +61,12 @@ func (h *handler) Handle(_ context.Context, req admission.Request) admission.Res
 	} else {
 		log.V(1).Info("run seen at its creation", "outcome", out)
 	}
-	if patch == nil {
-		return admission.Allowed("")
-	}
-	return admission.Patched("", *patch)
+	return admission.Patched("", patch...)
 }
 
-// decide goes down a ladder: each early return is one reason to leave a run alone.
-func decide(req admission.Request) (*jsonpatch.JsonPatchOperation, outcome, error) {
+// decide goes down a ladder: each early return is one reason to leave a run alone. Whether it is or not, a run that is created is
+// in no archive yet, whatever its annotations say: they came with the YAML of another run.
+func decide(req admission.Request) ([]jsonpatch.Operation, outcome, error) {
 	if req.Operation != admissionv1.Create || !isRun(req.Resource) || req.SubResource != "" {
 		return nil, notARun, nil
 	}
@@ -81,16 +80,20 @@ func decide(req admission.Request) (*jsonpatch.JsonPatchOperation, outcome, erro
 	if err := json.Unmarshal(req.Object.Raw, &run); err != nil {
 		return nil, unreadable, err
 	}
-	switch {
-	case run.Metadata == nil:
+	if run.Metadata == nil {
 		return nil, unreadable, errors.New("there is no metadata")
-	case run.Metadata.Annotations[result.ArchiveKey] == result.Disabled:
-		return nil, optedOut, nil
-	case slices.Contains(run.Metadata.Finalizers, result.ArchiveKey):
-		return nil, already, nil
 	}
-	patch := addition(run.Metadata.Finalizers)
-	return &patch, protected, nil
+	var patch []jsonpatch.Operation
+	for _, mark := range result.Marks(run.Metadata.Annotations) {
+		patch = append(patch, jsonpatch.NewOperation("remove", "/metadata/annotations/"+strings.ReplaceAll(mark, "/", "~1"), nil))
+	}
+	switch {
+	case run.Metadata.Annotations[result.ArchiveKey] == result.Disabled:
+		return patch, optedOut, nil
+	case slices.Contains(run.Metadata.Finalizers, result.ArchiveKey):
+		return patch, already, nil
+	}
+	return append(patch, addition(run.Metadata.Finalizers)), protected, nil
 }
 
 func isRun(r metav1.GroupVersionResource) bool {
@@ -99,7 +102,7 @@ func isRun(r metav1.GroupVersionResource) bool {
 
 // addition puts the finalizer behind the others as a JSON patch (RFC 6902). The list may be missing, null or empty, of which
 // "add" of the whole list is right for all three.
-func addition(finalizers []string) jsonpatch.JsonPatchOperation {
+func addition(finalizers []string) jsonpatch.Operation {
 	if len(finalizers) == 0 {
 		return jsonpatch.NewOperation("add", "/metadata/finalizers", []string{result.ArchiveKey})
 	}

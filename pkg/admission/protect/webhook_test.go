@@ -107,6 +107,23 @@ func TestHandle(t *testing.T) {
 			creation("taskruns", `{"metadata":{"annotations":{"indelible.dev/archive":"Disabled"}}}`),
 			`{"metadata":{"annotations":{"indelible.dev/archive":"Disabled"},"finalizers":["indelible.dev/archive"]}}`, "protected",
 		},
+		"take another run's marks away": {
+			creation("pipelineruns", `{"metadata":{"annotations":{"a":"b","indelible.dev/archived":"2026-01-02T03:04:05Z","results.tekton.dev/record":"n/results/r/records/u",
+			  "results.tekton.dev/log":"l","results.tekton.dev/eventlist":"e","results.tekton.dev/stored":"true","results.tekton.dev/result":"n/results/r","results.tekton.dev/resultAnnotations":"{}"}}}`),
+			`{"metadata":{"annotations":{"a":"b","results.tekton.dev/resultAnnotations":"{}"},"finalizers":["indelible.dev/archive"]}}`, "protected",
+		},
+		"take them away from what opted out": {
+			creation("taskruns", `{"metadata":{"annotations":{"indelible.dev/archive":"disabled","results.tekton.dev/stored":"true"}}}`),
+			`{"metadata":{"annotations":{"indelible.dev/archive":"disabled"}}}`, "opted-out",
+		},
+		"take them away from what is protected": {
+			creation("taskruns", `{"metadata":{"annotations":{"indelible.dev/archived":"x"},"finalizers":["indelible.dev/archive"]}}`),
+			`{"metadata":{"annotations":{},"finalizers":["indelible.dev/archive"]}}`, "already",
+		},
+		"leave the name of a Result, which puts runs together": {
+			creation("taskruns", `{"metadata":{"annotations":{"results.tekton.dev/result":"n/results/r"}}}`),
+			`{"metadata":{"annotations":{"results.tekton.dev/result":"n/results/r"},"finalizers":["indelible.dev/archive"]}}`, "protected",
+		},
 		"leave alone what is protected": {creation("taskruns", `{"metadata":{"finalizers":["a/b","indelible.dev/archive"]}}`), "", "already"},
 		"leave alone what opted out":    {creation("pipelineruns", `{"metadata":{"annotations":{"indelible.dev/archive":"disabled"}}}`), "", "opted-out"},
 		"leave alone an opt-out with the finalizer, which somebody chose": {

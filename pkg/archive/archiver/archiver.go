@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -34,14 +35,24 @@ type Options struct {
 	Version, Kubernetes string
 	// Keep is how long a run stays in the cluster after it was committed; nil is for ever.
 	Keep *time.Duration
+	// ChildPatience is how long a finished PipelineRun waits for the runs that it made, from when this process met the first that it
+	// waits for; 0 means an hour.
+	ChildPatience time.Duration
 	// Logs says how logs are read; Follow needs Spool, a directory of the archiver's own, and follows at most Streams logs at a time.
 	Logs    LogMode
 	Spool   string
 	Streams int
 
 	Metrics *Metrics
-	Now     func() time.Time
-	Log     logr.Logger
+	// Events may be nil: then there are none about runs that cannot be released. It must not block.
+	Events EventSink
+	Now    func() time.Time
+	Log    logr.Logger
+}
+
+// EventSink takes an event about an object. A record.EventRecorder of client-go is one.
+type EventSink interface {
+	Event(object runtime.Object, eventtype, reason, message string)
 }
 
 // Archiver archives runs. Its methods may be called concurrently, for one run by one caller at a time; that two of them meet
@@ -54,7 +65,9 @@ type Archiver struct {
 	recent   *recentEvents
 	// indexed has the UIDs of runs that this process has put into the index and not released yet: those of a backlog are
 	// looked at twice.
-	indexed sync.Map
+	indexed  sync.Map
+	patience patience
+	refusals refusals
 	// onCommit is told of each run that this archiver commits.
 	onCommit func(Reference)
 }
@@ -74,6 +87,9 @@ func New(o Options) (*Archiver, error) {
 	}
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
+	}
+	if o.ChildPatience == 0 {
+		o.ChildPatience = defaultChildPatience
 	}
 	a := &Archiver{Options: o, client: runs, kube: kube, recent: newRecentEvents(o.Metrics), onCommit: func(Reference) {}}
 	if o.Logs == Follow {
@@ -145,12 +161,12 @@ func (a *Archiver) archive(ctx context.Context, ref Reference, release bool) (Re
 	case r.Labels[ClassLabel] != a.Class:
 		return Result{Outcome: Ignored}, nil
 	case r.optedOut():
-		return Result{Outcome: Ignored}, phase("release", a.client.unprotect(ctx, r))
+		return Result{Outcome: Ignored}, phase("release", a.refused(r, a.client.unprotect(ctx, r)))
 	case released(r):
 		result, err := a.prune(ctx, r)
 		return result, phase("prune", err)
 	case !r.finished() && r.DeletionTimestamp.IsZero():
-		return Result{Outcome: Waiting}, phase("protect", a.protect(ctx, r))
+		return Result{Outcome: Waiting}, phase("protect", a.refused(r, a.protect(ctx, r)))
 	}
 	commit, err := a.commitRun(ctx, r)
 	if err != nil {
@@ -159,7 +175,7 @@ func (a *Archiver) archive(ctx context.Context, ref Reference, release bool) (Re
 	if !release && r.DeletionTimestamp.IsZero() {
 		return Result{Outcome: Committed}, nil
 	}
-	if err := a.release(ctx, r, commit); err != nil {
+	if err := a.refused(r, a.release(ctx, r, commit)); err != nil {
 		return Result{}, &phaseError{"release", err}
 	}
 	a.forget(r)
@@ -209,7 +225,7 @@ func (a *Archiver) store(ctx context.Context, r *run) (*manifest.Commit, error) 
 		do   func(context.Context) error
 	}{
 		{"settle", func(context.Context) error { return settled(r, a.Now()) }},
-		{"children", func(ctx context.Context) error { return a.children(ctx, r) }},
+		{"children", func(ctx context.Context) error { return a.awaitChildren(ctx, r) }},
 		{"record", u.record},
 		{"logs", u.logs},
 		{"events", u.events},
@@ -234,6 +250,8 @@ func (a *Archiver) store(ctx context.Context, r *run) (*manifest.Commit, error) 
 func (a *Archiver) forget(r *run) {
 	a.recent.forget(r.Namespace, r.UID)
 	a.indexed.Delete(r.UID)
+	a.patience.forget(r.UID)
+	a.refusals.forget(r.UID)
 	if a.follower != nil {
 		a.follower.forget(r.UID)
 	}

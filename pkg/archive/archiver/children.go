@@ -7,31 +7,58 @@ import (
 	"time"
 )
 
-// children holds a PipelineRun back until the runs that it made are in the archive, or gone: whoever finds a PipelineRun there
+const (
+	// childrenAgain is when a run is looked at again that waits for its children, if none of them tells it.
+	childrenAgain = 30 * time.Second
+	// defaultChildPatience is long enough for a backlog, in which children come before and after.
+	defaultChildPatience = time.Hour
+)
+
+// awaitChildren holds a PipelineRun back until the runs that it made are in the archive, or gone: whoever finds a PipelineRun there
 // finds all of it. Of one that is being deleted only finished children count. What still runs goes on until the garbage
 // collector deletes it, which waits for the PipelineRun; it is archived by itself.
-func (a *Archiver) children(ctx context.Context, r *run) error {
-	for _, c := range r.status.ChildReferences {
-		if !slices.Contains(kinds, c.Kind) {
-			continue
-		}
-		ref := Reference{Kind: c.Kind, Namespace: r.Namespace, Name: c.Name}
+//
+// So does a child that is not there in time: a CustomRun, say, of a kind that nobody handles, whose PipelineRun was cancelled.
+func (a *Archiver) awaitChildren(ctx context.Context, r *run) error {
+	for _, ref := range r.children() {
 		child, err := a.snapshot(ctx, ref)
 		if err != nil {
 			return fmt.Errorf("%s: %w", ref, err)
 		}
 		switch {
-		case child == nil || released(child) || child.optedOut() || !isControlledBy(child, r):
+		case child == nil || released(child) || child.optedOut() || !isOwnedBy(child, r) || child.Labels[ClassLabel] != a.Class:
+			continue
 		case !child.finished() && !r.DeletionTimestamp.IsZero():
-		default:
-			return &wait{reason: waitChildren, detail: ref.String() + " is not in the archive yet", again: 30 * time.Second}
+			continue
 		}
+		if commit, err := a.committed(ctx, child); err != nil || commit != nil {
+			if err != nil {
+				return fmt.Errorf("%s: %w", ref, err)
+			}
+			continue
+		}
+		if a.patience.over(r.UID, waitChildren, a.Now(), a.ChildPatience) {
+			a.Log.Info("A run is archived before a run that it made, which did not come in time", "run", r.reference().String(), "child", ref.String())
+			continue
+		}
+		return &wait{reason: waitChildren, detail: ref.String() + " is not in the archive yet", again: childrenAgain}
 	}
 	return nil
 }
 
-// isControlledBy says whether one run was made by another: a later one may have the name of the one that was.
-func isControlledBy(child, parent *run) bool {
+// children are the runs that a PipelineRun made.
+func (r *run) children() []Reference {
+	var refs []Reference
+	for _, c := range r.status.ChildReferences {
+		if slices.Contains(kinds, c.Kind) {
+			refs = append(refs, Reference{Kind: c.Kind, Namespace: r.Namespace, Name: c.Name})
+		}
+	}
+	return refs
+}
+
+// isOwnedBy says whether one run was made by another: a later one may have the name of the one that was.
+func isOwnedBy(child, parent *run) bool {
 	for _, owner := range child.OwnerReferences {
 		if owner.UID == parent.UID {
 			return true

@@ -161,7 +161,7 @@ func (c *Controller) saw(s *sighting, priority int) {
 	case s.released:
 		c.waiting.done(ref)
 		c.tellParents(s)
-		if c.Keep != nil && s.DeletionTimestamp.IsZero() {
+		if c.Keep != nil && s.DeletionTimestamp.IsZero() && !s.owned {
 			c.add(ref, whenIdle, max(s.archivedAt.Add(*c.Keep).Sub(c.Now()), time.Millisecond))
 		}
 	case s.finished || !s.DeletionTimestamp.IsZero():
@@ -170,7 +170,7 @@ func (c *Controller) saw(s *sighting, priority int) {
 		}
 		c.waiting.saw(ref, time.Now(), priority == urgent, s.size)
 		c.add(ref, priority, atOnce)
-	case !s.protected:
+	case !s.protected || s.foreign:
 		c.add(ref, priority, atOnce)
 	}
 	if c.follower != nil && !s.finished && !s.optedOut && s.DeletionTimestamp.IsZero() {

@@ -55,6 +55,13 @@ func (d *deletedRuns) drop() {
 	d.objects = d.objects[1:]
 }
 
+// later puts the first behind the others.
+func (d *deletedRuns) later() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.objects = append(d.objects[1:], d.objects[0])
+}
+
 // run archives them, one after the other, until ctx ends.
 func (d *deletedRuns) run(ctx context.Context) {
 	for {
@@ -78,6 +85,7 @@ func (d *deletedRuns) run(ctx context.Context) {
 			d.controller.Log.Error(err, "A deleted run cannot be read, and is lost to the archive")
 			continue
 		}
+		d.later() // the others need not wait for what this one waits for
 		d.controller.Metrics.failures.WithLabelValues(phaseOf(err)).Inc()
 		d.controller.Log.Error(err, "A deleted run is kept in memory, and tried again")
 		select {

@@ -131,11 +131,13 @@ func (f *follower) tail(namespace string, key tailKey) *tail {
 	if t := f.tails[key]; t != nil {
 		return t
 	}
-	if _, err := os.Stat(filepath.Join(f.spool, key.file())); err != nil {
+	info, err := os.Stat(filepath.Join(f.spool, key.file()))
+	if err != nil {
 		return nil
 	}
 	t := newTail(f, namespace, key)
-	t.failure = "the archiver was restarted, and the pod was gone"
+	t.size = info.Size() // load looks what of it is whole
+	t.failure = "the archiver was restarted, and the pod was gone before the end of its log was read"
 	close(t.done)
 	f.tails[key] = t
 	return t

@@ -3,19 +3,22 @@ package archiver
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 
 	"github.com/google/uuid"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/indelible-ci/indelible/pkg/result"
 )
 
 // Annotations and labels that decide about a run's Result, and that tell where it is, as Tekton Results has them
 // (https://github.com/tektoncd/results, pkg/watcher/reconciler/annotation).
 const (
-	resultAnnotation    = "results.tekton.dev/result"
-	recordAnnotation    = "results.tekton.dev/record"
-	logAnnotation       = "results.tekton.dev/log"
-	storedAnnotation    = "results.tekton.dev/stored"
-	eventListAnnotation = "results.tekton.dev/eventlist"
+	resultAnnotation    = result.ResultAnnotation
+	recordAnnotation    = result.RecordAnnotation
+	logAnnotation       = result.LogAnnotation
+	storedAnnotation    = result.StoredAnnotation
+	eventListAnnotation = result.EventListAnnotation
 	triggersEventID     = "triggers.tekton.dev/triggers-eventid"
 	pipelineRunKind     = "PipelineRun"
 	customRunKind       = "CustomRun"
@@ -28,10 +31,11 @@ var (
 )
 
 // resultOf returns the Result that a run belongs to, without its parent: the one that an annotation names, if it is of
-// the run's namespace; else that of the event that triggered it; else the owning PipelineRun's; else its own. What cannot be
+// the run's namespace, and did not come with another run's marks; else that of the event that triggered it; else the owning PipelineRun's; else its own. What cannot be
 // a name falls through to the next: a run is archived whatever somebody wrote into a label.
 func resultOf(m *metav1.ObjectMeta) string {
-	if match := resultName.FindStringSubmatch(m.Annotations[resultAnnotation]); match != nil && match[1] == m.Namespace {
+	copied := slices.Contains((&run{ObjectMeta: *m}).foreignMarks(), resultAnnotation)
+	if match := resultName.FindStringSubmatch(m.Annotations[resultAnnotation]); match != nil && match[1] == m.Namespace && !copied {
 		return match[2]
 	}
 	if id := m.Labels[triggersEventID]; resultID.MatchString(id) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,8 +37,9 @@ const (
 	rotationCheck = 10 * time.Second
 )
 
-// logs stores the output of each step of each attempt. What cannot be had any more is noted as missing, with the reason; an API server or
-// kubelet that does not answer is an error, and the run stays until it does.
+// logs stores the output of each step of each attempt. What cannot be had any more is noted as missing, with the reason. A kubelet that
+// does not answer is an error, and the run stays until it does, or for logPatience: then what there is is archived. An API server
+// that does not answer keeps the run in any case.
 func (u *upload) logs(ctx context.Context) error {
 	for i, attempt := range u.run.attempts() {
 		pod, err := u.pod(ctx, attempt.PodName)
@@ -112,12 +114,19 @@ func (u *upload) collected(ctx context.Context, pod *corev1.Pod, p manifest.Part
 	case apierrors.IsBadRequest(err):
 		u.missing(p, "the kubelet had no log")
 		return nil
+	case err != nil && u.gaveUp(p, err):
+		u.missing(p, silentKubelet)
+		return nil
 	case err != nil:
 		return fmt.Errorf("read log: %w", err)
 	}
 	defer stream.Close()
-	lines := newUnstamped(stream)
+	tolerant := &tolerantReader{from: stream, tolerates: func(err error) bool { return u.gaveUp(p, err) }}
+	lines := newUnstamped(tolerant)
 	err = u.text(ctx, p, lines)
+	if err == nil && tolerant.broke {
+		u.lastPart().State, u.lastPart().Reason = manifest.Truncated, silentKubelet
+	}
 	if errors.Is(err, errNoStamp) {
 		u.missing(p, "the kubelet had no log")
 		return nil
@@ -137,12 +146,18 @@ func (u *upload) followed(ctx context.Context, t *tail, pod *corev1.Pod, p manif
 			t.settle(ctx, rotationCheck) // the pod may be gone before a stream of our own has begun; the kubelet ends this one
 		}
 		if err := t.finish(ctx); err != nil {
-			return fmt.Errorf("read the rest of the log: %w", err)
+			if !u.gaveUp(p, err) {
+				return fmt.Errorf("read the rest of the log: %w", err)
+			}
+			t.failure = silentKubelet
 		}
 	case pod == nil:
 		t.await(ctx, rotationCheck)
 	case u.mayGoOn() && !t.ended():
 		return &wait{reason: waitLogs, detail: p.Container + " still runs", again: time.Second}
+	}
+	if err := t.prepare(); err != nil {
+		return fmt.Errorf("read what was followed: %w", err)
 	}
 	content, reason, err := t.open()
 	if err != nil {
@@ -160,10 +175,40 @@ func (u *upload) followed(ctx context.Context, t *tail, pod *corev1.Pod, p manif
 	return err
 }
 
+// silentKubelet is why a log is not whole of which the kubelet did not give the rest in time.
+const silentKubelet = "the kubelet did not answer"
+
+// gaveUp says whether it is time to go on without what the kubelet has.
+func (u *upload) gaveUp(p manifest.Part, err error) bool {
+	over := u.patience.over(u.run.UID, waitLogs, u.Now(), logPatience)
+	if over {
+		u.Log.Info("A run is archived without the rest of a log, because the kubelet does not answer",
+			"run", u.run.reference().String(), "container", p.Container, "error", err.Error())
+	}
+	return over
+}
+
+func (u *upload) lastPart() *manifest.Part { return &u.parts[len(u.parts)-1] }
+
+// tolerantReader ends where what it reads from breaks off, if that is to be tolerated.
+type tolerantReader struct {
+	from      io.Reader
+	tolerates func(error) bool
+	broke     bool
+}
+
+func (t *tolerantReader) Read(p []byte) (int, error) {
+	n, err := t.from.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) && t.tolerates(err) {
+		t.broke, err = true, io.EOF
+	}
+	return n, err
+}
+
 // maybeRotated marks the log that was stored last as truncated if its first line came so late that others may have been before it.
 func (u *upload) maybeRotated(first, started time.Time) {
 	late := first.Sub(started)
-	if p := &u.parts[len(u.parts)-1]; p.State == manifest.Complete && late > rotationCheck {
+	if p := u.lastPart(); p.State == manifest.Complete && late > rotationCheck {
 		p.State, p.Reason = manifest.Truncated, "the beginning may have been rotated away: the first line came "+late.Round(time.Second).String()+" after the container"
 	}
 }

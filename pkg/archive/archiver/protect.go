@@ -27,13 +27,29 @@ func (r *run) protected() bool { return slices.Contains(r.Finalizers, Finalizer)
 // optedOut says whether the run's author wants it neither kept nor archived.
 func (r *run) optedOut() bool { return r.Annotations[archiveAnnotation] == disabled }
 
-// protect adds the finalizer where it is missing. A run that is being deleted takes none any more: it goes on as it is, and
-// is archived if the archiver is fast enough.
+// protect adds the finalizer where it is missing, and takes another run's marks away, as admission does if it is there. A run that
+// is being deleted takes no finalizer any more: it goes on as it is, and is archived if the archiver is fast enough.
 func (a *Archiver) protect(ctx context.Context, r *run) error {
-	if r.protected() || !r.DeletionTimestamp.IsZero() {
+	change, foreign := map[string]any{}, r.foreignMarks()
+	if len(foreign) > 0 {
+		change["annotations"] = without(foreign)
+	}
+	if !r.protected() && r.DeletionTimestamp.IsZero() {
+		change["finalizers"] = append(slices.Clone(r.Finalizers), Finalizer)
+	}
+	if len(change) == 0 {
 		return nil
 	}
-	return a.client.change(ctx, r, map[string]any{"finalizers": append(slices.Clone(r.Finalizers), Finalizer)})
+	return a.client.change(ctx, r, change)
+}
+
+// without is the part of a merge patch (RFC 7396) that removes fields.
+func without(keys []string) map[string]any {
+	fields := map[string]any{}
+	for _, key := range keys {
+		fields[key] = nil
+	}
+	return fields
 }
 
 // unprotect takes the finalizer away, without a word about an archive.

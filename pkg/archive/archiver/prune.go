@@ -3,15 +3,21 @@ package archiver
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // prune deletes a released run from the cluster when it has stayed there for its time, if it is the one that is in the archive and
 // has not changed since it was looked at. Any doubt keeps the run: that the annotation says it is stored is not enough, the
 // commit must be there. It returns how long the run has to stay.
+//
+// Tekton makes a run again that its PipelineRun has and the cluster has not. So a run that has an owner leaves with it, by garbage
+// collection, and an owner leaves when all that it made is released.
 func (a *Archiver) prune(ctx context.Context, r *run) (Result, error) {
 	at := r.archivedAt()
-	if a.Keep == nil || at.IsZero() || !r.DeletionTimestamp.IsZero() {
+	if a.Keep == nil || at.IsZero() || !r.DeletionTimestamp.IsZero() || r.owned() {
 		return Result{Outcome: Archived}, nil
 	}
 	if left := at.Add(*a.Keep).Sub(a.Now()); left > 0 {
@@ -21,6 +27,14 @@ func (a *Archiver) prune(ctx context.Context, r *run) (Result, error) {
 	if err != nil || commit == nil {
 		return Result{Outcome: Archived}, err
 	}
+	held, err := a.heldBy(ctx, r)
+	if err != nil {
+		return Result{}, fmt.Errorf("look at its children: %w", err)
+	}
+	if held != "" {
+		a.Log.V(1).Info("A run stays in the cluster after its time, for a run that it made", "run", r.reference().String(), "child", held)
+		return Result{Outcome: Archived, Again: childrenAgain}, nil
+	}
 	deleted, err := a.client.delete(ctx, r.reference(), r.UID, r.ResourceVersion)
 	if err != nil {
 		return Result{}, fmt.Errorf("delete: %w", err)
@@ -29,6 +43,34 @@ func (a *Archiver) prune(ctx context.Context, r *run) (Result, error) {
 		return Result{Outcome: Archived, Again: time.Second}, nil
 	}
 	return Result{Outcome: Pruned}, nil
+}
+
+// owned says whether the run leaves the cluster with what made it: a PipelineRun, a CustomRun, or somebody else's controller, which
+// may want it just as much. An owner that is gone is no reference any more: the garbage collector sees to that.
+func (r *run) owned() bool {
+	return slices.ContainsFunc(r.OwnerReferences, func(o metav1.OwnerReference) bool {
+		return o.Controller != nil && *o.Controller || slices.Contains(kinds, o.Kind)
+	})
+}
+
+// heldBy returns a run that a PipelineRun made, directly or by others that it made, and that the archive is not done with; empty if
+// there is none.
+func (a *Archiver) heldBy(ctx context.Context, r *run) (string, error) {
+	for _, ref := range r.children() {
+		child, err := a.snapshot(ctx, ref)
+		switch {
+		case err != nil:
+			return "", fmt.Errorf("%s: %w", ref, err)
+		case child == nil || child.optedOut() || !isOwnedBy(child, r):
+			continue
+		case !released(child):
+			return ref.String(), nil
+		}
+		if held, err := a.heldBy(ctx, child); err != nil || held != "" {
+			return held, err
+		}
+	}
+	return "", nil
 }
 
 // maxSleep bounds for how long a run is not looked at: clocks jump.

@@ -7,10 +7,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 )
 
-// archivedAnnotation says when a run was committed. With it the run is released: nothing of the archiver's holds it.
-const archivedAnnotation = "indelible.dev/archived"
-
-func released(r *run) bool { return r.Annotations[archivedAnnotation] != "" && !r.protected() }
+func released(r *run) bool { return r.marked() && !r.protected() }
 
 // archivedAt is when a released run was committed, zero if the annotation was written by somebody else.
 func (r *run) archivedAt() time.Time {

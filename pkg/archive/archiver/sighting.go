@@ -16,7 +16,9 @@ type sighting struct {
 	metav1.TypeMeta
 	metav1.ObjectMeta
 	finished, protected, released, optedOut bool
-	class                                   string
+	// foreign says that it carries another run's marks, owned that it leaves the cluster with its owner.
+	foreign, owned bool
+	class          string
 	// archivedAt is when a released run was committed.
 	archivedAt time.Time
 	// parents are the owners' UIDs, for those who wait for this run.
@@ -56,8 +58,9 @@ func (s *sighting) read(text []byte) error {
 	for _, c := range conditions {
 		s.finished = s.finished || c.Type == "Succeeded" && c.Status != "Unknown"
 	}
-	whole := run{ObjectMeta: metav1.ObjectMeta{Annotations: annotations, Finalizers: finalizers}}
+	whole := run{ObjectMeta: metav1.ObjectMeta{UID: m.UID, Annotations: annotations, Finalizers: finalizers, OwnerReferences: owners}}
 	s.protected, s.released, s.optedOut = whole.protected(), released(&whole), whole.optedOut()
+	s.foreign, s.owned = len(whole.foreignMarks()) > 0, whole.owned()
 	s.archivedAt, s.class = whole.archivedAt(), labels[ClassLabel]
 	for _, owner := range owners {
 		if owner.Kind == pipelineRunKind && strings.HasPrefix(owner.APIVersion, Resources[0].Group+"/") {

@@ -146,10 +146,8 @@ func (t *tail) finish(ctx context.Context) error {
 	if t.complete {
 		return nil
 	}
-	if t.file == nil {
-		if err := t.load(); err != nil {
-			return err
-		}
+	if err := t.prepare(); err != nil {
+		return err
 	}
 	switch err := t.read(ctx, false); {
 	case apierrors.IsNotFound(err), errors.Is(err, errRemoved):
@@ -167,6 +165,14 @@ func (t *tail) await(ctx context.Context, timeout time.Duration) {
 	t.settle(ctx, timeout)
 	t.stop()
 	<-t.done
+}
+
+// prepare makes a file of an earlier process readable to its end.
+func (t *tail) prepare() error {
+	if !t.ended() || t.file != nil {
+		return nil
+	}
+	return t.load()
 }
 
 // settle gives the stream the time to end by itself.
@@ -255,7 +261,7 @@ func (t *tail) load() error {
 	if err != nil {
 		return err
 	}
-	t.file = file
+	t.file, t.size = file, 0
 	lines, inLine := bufio.NewReaderSize(file, 64<<10), false
 	for {
 		line, err := lines.ReadSlice('\n')
@@ -272,15 +278,22 @@ func (t *tail) load() error {
 		if !inLine {
 			t.lineEnd = t.size
 		}
-		if errors.Is(err, bufio.ErrBufferFull) {
-			continue
-		}
-		if err != nil {
+		if errors.Is(err, io.EOF) {
 			break
 		}
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return err
+		}
 	}
-	if info, err := file.Stat(); err == nil {
-		t.size = info.Size()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if t.size < info.Size() { // what is cut off within its timestamp is no part of a line
+		t.spooled.Add(t.size - info.Size())
+		if err := file.Truncate(t.size); err != nil {
+			return err
+		}
 	}
 	return seekEnd(file)
 }

@@ -146,6 +146,38 @@ func TestTailGoesOnAfterARestart(t *testing.T) {
 	}
 }
 
+// What an earlier process had read is not lost with the pod, wherever that process was ended.
+func TestTailOfAnEarlierProcessWhosePodIsGone(t *testing.T) {
+	lines, _ := testLines()
+	whole := strings.Join(lines, "")
+	for end := 1; end <= len(whole); end += 1 + end/7 {
+		spool := t.TempDir()
+		f := newTestFollower(t, &fakeKubelet{gone: true}, spool)
+		if err := os.WriteFile(spool+"/"+testKey.file(), []byte(whole[:end]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		tail := f.tail("ns", testKey)
+		if tail.unusable() {
+			t.Fatalf("after %d bytes: what there is is not used", end)
+		}
+		if err := tail.prepare(); err != nil {
+			t.Fatal(err)
+		}
+		want, left := "", end
+		for _, line := range lines {
+			_, text, _ := strings.Cut(line, " ")
+			stamp := len(line) - len(text)
+			if left >= stamp {
+				want += text[:min(len(text), left-stamp)]
+			}
+			left = max(left-len(line), 0)
+		}
+		if got, reason := contentOf(t, tail); got != want || !strings.Contains(reason, "restarted") {
+			t.Errorf("after %d bytes: got %d %.80q, %q; want %d %.80q", end, len(got), got, reason, len(want), want)
+		}
+	}
+}
+
 func TestTailOfAPodThatIsGone(t *testing.T) {
 	lines, _ := testLines()
 	k := &fakeKubelet{lines: lines, breaks: []int{40, 40, 40, 40, 40}, state: "running"}

@@ -1,0 +1,111 @@
+package archiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	poll "k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
+)
+
+// pollReleased is how often it is looked whether the archiver has released a run.
+const pollReleased = time.Second
+
+// ErrNotReleased is the error of ReleaseRefused for runs that the archiver has not released in time.
+var ErrNotReleased = errors.New("not released in time: is the archiver running? its log says what it waits for")
+
+// ReleaseRefused leads the archiver past Tekton's admission, where that refuses every change of runs that are finished or to be deleted. In
+// each such namespace, or the given one, it is kept away until the archiver has released them, timeout at the most. It needs the
+// right to change namespaces, which the archiver does not have. It returns how many runs there were.
+func ReleaseRefused(ctx context.Context, config *rest.Config, namespace string, timeout time.Duration, progress func(string)) (n int, err error) {
+	c, err := newClient(config)
+	if err != nil {
+		return 0, err
+	}
+	refused, err := c.refusedRuns(ctx, namespace)
+	if err != nil {
+		return 0, err
+	}
+	b, err := newBypass(config)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, b.close(ctx)) }()
+	for _, r := range refused {
+		progress(fmt.Sprintf("%s is refused by admission", r.reference()))
+		if err := b.open(ctx, r.Namespace); err != nil {
+			return n, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var failed error
+	for _, r := range refused {
+		if err := c.awaitReleased(ctx, r); err != nil {
+			failed = errors.Join(failed, err)
+			continue
+		}
+		n++
+		progress(fmt.Sprintf("%s is released", r.reference()))
+	}
+	return n, failed
+}
+
+// refusedRuns are the protected runs, finished or to be deleted, that admission lets nobody change.
+func (c *client) refusedRuns(ctx context.Context, namespace string) ([]*run, error) {
+	var refused []*run
+	for m, err := range c.all(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(m.Finalizers, Finalizer) || namespace != "" && m.Namespace != namespace {
+			continue
+		}
+		ref := Reference{Kind: m.Kind, Namespace: m.Namespace, Name: m.Name}
+		if err := c.rehearse(ctx, ref); err == nil || !isRefusal(err) {
+			continue
+		}
+		object, err := c.get(ctx, ref)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", ref, err)
+		}
+		if object == nil {
+			continue
+		}
+		r, err := parse(object)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", ref, err)
+		}
+		if r.finished() || !r.DeletionTimestamp.IsZero() {
+			refused = append(refused, r)
+		}
+	}
+	return refused, nil
+}
+
+// rehearse changes a run's metadata without effect, to see whether admission lets it.
+func (c *client) rehearse(ctx context.Context, ref Reference) error {
+	return c.rest.Patch(types.MergePatchType).AbsPath(ref.path()).Param("dryRun", metav1.DryRunAll).SetHeader("Accept", onlyMetadata).
+		Body([]byte(`{"metadata":{"annotations":{"indelible.dev/rehearsal":"true"}}}`)).Do(ctx).Error()
+}
+
+// awaitReleased waits until the archiver is done with a run, or it is gone.
+func (c *client) awaitReleased(ctx context.Context, r *run) error {
+	err := poll.PollUntilContextCancel(ctx, pollReleased, true, func(ctx context.Context) (bool, error) {
+		object, err := c.get(ctx, r.reference())
+		if err != nil || object == nil {
+			return err == nil, err
+		}
+		now, err := parse(object)
+		return err == nil && (now.UID != r.UID || !now.protected()), err
+	})
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", r.reference(), ErrNotReleased)
+	}
+	return err
+}
