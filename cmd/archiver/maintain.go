@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -79,12 +80,14 @@ func syncIndex(ctx context.Context, r *replica, a *archive) error {
 }
 
 func applyRetention(ctx context.Context, r *replica, a *archive) error {
+	deleted, unknown := a.deletedNamespaces(ctx, r.kube, false) // also without a policy that asks: one may be added later
 	policies, err := retentionOf(a.config.Retention)
 	if err != nil || len(policies) == 0 {
-		return err
+		return errors.Join(unknown, err)
 	}
+	known := func(context.Context) (map[string]time.Time, error) { return deleted, unknown }
 	totals, err := retention.Apply(ctx, retention.Options{
-		Store: a.store, Index: a.index, Cluster: a.cluster, Policies: policies, Now: time.Now(), Namespaces: namespacesOf(r.kube),
+		Store: a.store, Index: a.index, Cluster: a.cluster, Policies: policies, Now: time.Now(), Deleted: known,
 	})
 	if totals.Deleted+totals.Damaged > 0 {
 		r.log.Info("Runs were deleted from the archive, as its retention says", "deleted", totals.Deleted, "kept", totals.Kept, "damaged", totals.Damaged, "bytes", totals.Bytes)
@@ -129,17 +132,18 @@ func retentionOf(configured []config.Retention) ([]retention.Policy, error) {
 	return policies, nil
 }
 
-// namespacesOf lists the namespaces of a cluster.
-func namespacesOf(kube kubernetes.Interface) func(context.Context) ([]string, error) {
-	return func(ctx context.Context) ([]string, error) {
-		list, err := kube.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return nil, err
-		}
-		names := make([]string, len(list.Items))
-		for i := range list.Items {
-			names[i] = list.Items[i].Name
-		}
-		return names, nil
+// deletedNamespaces returns those that this cluster was seen to have, and has no more.
+func (a *archive) deletedNamespaces(ctx context.Context, kube kubernetes.Interface, readOnly bool) (map[string]time.Time, error) {
+	o := retention.SeenOptions{Store: a.store, Cluster: a.cluster, KubeSystem: a.kubeSystem, Now: time.Now(), ReadOnly: readOnly}
+	if a.archivedIn != nil {
+		o.Archived = a.archivedIn() // before the list, which has them then if they are there
 	}
+	list, err := kube.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list namespaces: %w", err)
+	}
+	for i := range list.Items {
+		o.There = append(o.There, list.Items[i].Name)
+	}
+	return retention.DeletedNamespaces(ctx, o)
 }

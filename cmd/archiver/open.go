@@ -20,6 +20,9 @@ type archive struct {
 	cluster layout.Cluster
 	store   store.Store
 	index   index.Index
+	// kubeSystem is the cluster that writes. archivedIn are namespaces of runs that were archived lately.
+	kubeSystem string
+	archivedIn func() []string
 }
 
 // openArchive opens store and index. The index is left out for commands that can do without, so that they work while it does not.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,7 +34,12 @@ hour. Without --dry-run=false it shows what would be deleted, and deletes nothin
 				if err != nil {
 					return err
 				}
-				o.Namespaces = namespacesOf(kube)
+				o.Deleted = func(ctx context.Context) (map[string]time.Time, error) {
+					if a.kubeSystem, err = kubeSystemOf(ctx, kube); err != nil {
+						return nil, err
+					}
+					return a.deletedNamespaces(ctx, kube, true)
+				}
 			}
 			o.Report = func(out retention.Outcome) {
 				cmd.Printf("%s\t%s\t%s/%s\t%s\t%s%s\n", out.Action, out.Run.Kind, out.Run.Namespace, out.Run.Name, out.Run.UID, out.Policy, out.Reason)

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
+	"github.com/indelible-ci/indelible/pkg/archive/identity"
 	"github.com/indelible-ci/indelible/pkg/config"
 	"github.com/indelible-ci/indelible/pkg/daemon"
 )
@@ -219,7 +220,7 @@ func (r *replica) awaitChange(ctx context.Context, from config.Archive) {
 
 // workWith archives with one configuration. A store or index that cannot be opened is tried again: until then all runs stay.
 func (r *replica) workWith(ctx context.Context, with config.Archive) error {
-	a, err := openArchive(ctx, with, true)
+	a, err := r.open(ctx, with)
 	if err != nil {
 		r.notReady(err)
 		r.log.Error(err, "The archive cannot be opened: nothing is archived, and no run leaves the cluster; trying again", "after", tryOpening.String())
@@ -240,10 +241,27 @@ func (r *replica) workWith(ctx context.Context, with config.Archive) error {
 	if err != nil {
 		return err
 	}
+	a.archivedIn = worker.Namespaces
 	controller := archiver.NewController(worker)
 	r.notReady(nil)
 	var parts errgroup.Group
 	parts.Go(func() error { return controller.Run(ctx) })
 	parts.Go(func() error { r.maintain(ctx, a); return nil })
 	return parts.Wait()
+}
+
+// open opens an archive, if it is this cluster's.
+func (r *replica) open(ctx context.Context, with config.Archive) (*archive, error) {
+	a, err := openArchive(ctx, with, true)
+	if err != nil {
+		return nil, err
+	}
+	if a.kubeSystem, err = kubeSystemOf(ctx, r.kube); err == nil {
+		err = identity.Bind(ctx, a.store, a.cluster, a.kubeSystem, r.identity, time.Now())
+	}
+	if err != nil {
+		a.close()
+		return nil, err
+	}
+	return a, nil
 }

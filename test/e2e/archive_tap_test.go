@@ -184,6 +184,9 @@ func storeWrite(r *http.Request) string {
 	}
 	_, key, _ := strings.Cut(r.URL.Path, "/clusters/")
 	key = "clusters/" + key
+	if strings.Contains(key, "/identities/") || strings.Contains(key, "/namespaces/") {
+		return "" // of no run
+	}
 	object := key
 	if _, _, _, part, err := layout.ParsePart(key); err == nil {
 		object = part

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,7 +24,9 @@ import (
 type observer struct {
 	*place
 	injected bool
-	fields   map[string]string
+	// unordered compares a log's lines without their order: the kubelet has stdout and stderr in one, in the order in which they come.
+	unordered bool
+	fields    map[string]string
 }
 
 func (o *observer) run(r run) map[string]string {
@@ -138,6 +141,9 @@ func (o *observer) pod(name string, s *pipelinev1.TaskRunStatus) {
 	for _, container := range pod.Status.ContainerStatuses {
 		if step, ok := strings.CutPrefix(container.Name, "step-"); ok {
 			own, around := apart(normal(o.log(s.PodName, container)))
+			if o.unordered {
+				own = strings.Join(slices.Sorted(strings.SplitSeq(own, "\n")), "\n")
+			}
 			o.note(name+"/step "+step+"/log", own)
 			o.note(name+"/step "+step+"/log of what runs it", around)
 		}

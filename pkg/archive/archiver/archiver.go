@@ -67,7 +67,9 @@ type Archiver struct {
 	// looked at twice.
 	indexed  sync.Map
 	patience patience
-	refusals refusals
+	// namespaces has those of runs that this process has archived.
+	namespaces sync.Map
+	refusals   refusals
 	// onCommit is told of each run that this archiver commits.
 	onCommit func(Reference)
 }
@@ -241,9 +243,20 @@ func (a *Archiver) store(ctx context.Context, r *run) (*manifest.Commit, error) 
 	if err == nil {
 		a.Metrics.phase("commit", began)
 		a.Metrics.committed(c)
+		a.namespaces.Store(r.Namespace, struct{}{})
 		a.onCommit(r.reference())
 	}
 	return c, phase("commit", err)
+}
+
+// Namespaces returns those of runs that this process has archived.
+func (a *Archiver) Namespaces() []string {
+	var names []string
+	a.namespaces.Range(func(name, _ any) bool {
+		names = append(names, name.(string))
+		return true
+	})
+	return names
 }
 
 // forget drops what was kept for a run that needs it no more.

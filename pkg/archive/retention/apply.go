@@ -20,9 +20,9 @@ type Options struct {
 	Policies []Policy
 	// Now is the time by which runs are old.
 	Now time.Time
-	// Namespaces lists those that the cluster has. It is asked once, and only if a policy has DeletedNamespaces. If it fails, or there are
-	// none, such policies delete nothing.
-	Namespaces func(context.Context) ([]string, error)
+	// Deleted returns the namespaces that were deleted, and since when (DeletedNamespaces). It is asked once, and only if a policy has
+	// DeletedNamespaces. If it fails, such policies delete nothing.
+	Deleted func(context.Context) (map[string]time.Time, error)
 	// DryRun reports what would be deleted, and deletes nothing.
 	DryRun bool
 	// Report is told what becomes of each run that the index proposes. It may be nil.
@@ -70,7 +70,7 @@ func Apply(ctx context.Context, o Options) (Totals, error) {
 			return Totals{}, err
 		}
 	}
-	unlisted := a.listNamespaces(ctx)
+	unlisted := a.listDeleted(ctx)
 	err := a.run(ctx)
 	return a.totals, errors.Join(err, unlisted)
 }
@@ -83,8 +83,8 @@ type application struct {
 	totals Totals
 }
 
-// listNamespaces asks the cluster. Where it does not say, no namespace counts as deleted.
-func (a *application) listNamespaces(ctx context.Context) error {
+// listDeleted asks which namespaces were deleted. Where nobody says, none was.
+func (a *application) listDeleted(ctx context.Context) error {
 	asked := false
 	for i := range a.Policies {
 		asked = asked || a.Policies[i].DeletedNamespaces
@@ -92,21 +92,14 @@ func (a *application) listNamespaces(ctx context.Context) error {
 	if !asked {
 		return nil
 	}
-	if a.Namespaces == nil {
-		return errors.New("list namespaces: nobody to ask; nothing is deleted because its namespace is gone")
+	if a.Deleted == nil {
+		return errors.New("list deleted namespaces: nobody to ask; nothing is deleted because its namespace is gone")
 	}
-	names, err := a.Namespaces(ctx)
-	if err == nil && len(names) == 0 {
-		err = errors.New("there are none, which no cluster says that works")
-	}
+	deleted, err := a.Deleted(ctx)
 	if err != nil {
-		return fmt.Errorf("list namespaces: %w; nothing is deleted because its namespace is gone", err)
+		return fmt.Errorf("list deleted namespaces: %w; nothing is deleted because its namespace is gone", err)
 	}
-	there := map[string]bool{}
-	for _, name := range names {
-		there[name] = true
-	}
-	a.gone = func(namespace string) bool { return !there[namespace] }
+	a.gone = func(namespace string) bool { _, gone := deleted[namespace]; return gone }
 	return nil
 }
 

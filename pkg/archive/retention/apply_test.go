@@ -127,9 +127,14 @@ func TestApply(t *testing.T) {
 		t.Fatal(err)
 	}
 	down := errors.New("the API server is down")
-	namespaces := func(names ...string) func(context.Context) ([]string, error) {
-		return func(context.Context) ([]string, error) { return names, nil }
+	deleted := func(names ...string) func(context.Context) (map[string]time.Time, error) {
+		gone := map[string]time.Time{}
+		for _, name := range names {
+			gone[name] = time.Now()
+		}
+		return func(context.Context) (map[string]time.Time, error) { return gone, nil }
 	}
+	nobodyKnows := func(context.Context) (map[string]time.Time, error) { return nil, down }
 	label := func(n int, row *index.Row) {
 		if n%2 == 1 {
 			row.Record = []byte(strings.Replace(string(row.Record), `"labels":{`, `"labels":{"build":"yes",`, 1))
@@ -148,24 +153,20 @@ func TestApply(t *testing.T) {
 		left     string
 		err      error
 	}{
-		"delete nothing without policies":    {left: "0 1 2 3 4 5"},
-		"delete all that is old":             {policies: everything, report: "deleted 0, deleted 1, deleted 2, deleted 3, deleted 4, deleted 5"},
-		"keep what is young":                 {policies: []retention.Policy{{Name: "p", After: 11 * 24 * time.Hour}}, left: "0 1 2 3 4 5"},
-		"delete in one namespace":            {policies: []retention.Policy{{Name: "p", Namespaces: []string{"team-3"}}}, report: "deleted 3", left: "0 1 2 4 5"},
-		"delete by label":                    {policies: []retention.Policy{{Name: "p", Selector: build}}, change: label, report: "deleted 1, deleted 3, deleted 5", left: "0 2 4"},
-		"keep what an annotation holds":      {policies: everything, change: annotate, report: "deleted 0, deleted 1, deleted 2, deleted 3, deleted 5, kept 4", left: "4"},
-		"say what would be deleted":          {policies: everything, options: func(o *retention.Options) { o.DryRun = true }, report: "deleted 0, deleted 1, deleted 2, deleted 3, deleted 4, deleted 5", left: "0 1 2 3 4 5"},
-		"delete where the namespace is gone": {policies: []retention.Policy{{Name: "p", DeletedNamespaces: true}}, options: func(o *retention.Options) { o.Namespaces = namespaces("team-0", "team-1", "team-4", "default") }, report: "deleted 2, deleted 3, deleted 5", left: "0 1 4"},
-		"keep where nobody says what is there": {policies: []retention.Policy{{Name: "p", DeletedNamespaces: true}}, options: func(o *retention.Options) {
-			o.Namespaces = func(context.Context) ([]string, error) { return nil, down }
-		}, left: "0 1 2 3 4 5", err: down},
-		"keep where a cluster has no namespace": {policies: []retention.Policy{{Name: "p", DeletedNamespaces: true}}, options: func(o *retention.Options) { o.Namespaces = namespaces() }, left: "0 1 2 3 4 5", err: errAny},
-		"keep where nobody can be asked":        {policies: []retention.Policy{{Name: "p", DeletedNamespaces: true}}, left: "0 1 2 3 4 5", err: errAny},
+		"delete nothing without policies":        {left: "0 1 2 3 4 5"},
+		"delete all that is old":                 {policies: everything, report: "deleted 0, deleted 1, deleted 2, deleted 3, deleted 4, deleted 5"},
+		"keep what is young":                     {policies: []retention.Policy{{Name: "p", After: 11 * 24 * time.Hour}}, left: "0 1 2 3 4 5"},
+		"delete in one namespace":                {policies: []retention.Policy{{Name: "p", Namespaces: []string{"team-3"}}}, report: "deleted 3", left: "0 1 2 4 5"},
+		"delete by label":                        {policies: []retention.Policy{{Name: "p", Selector: build}}, change: label, report: "deleted 1, deleted 3, deleted 5", left: "0 2 4"},
+		"keep what an annotation holds":          {policies: everything, change: annotate, report: "deleted 0, deleted 1, deleted 2, deleted 3, deleted 5, kept 4", left: "4"},
+		"say what would be deleted":              {policies: everything, options: func(o *retention.Options) { o.DryRun = true }, report: "deleted 0, deleted 1, deleted 2, deleted 3, deleted 4, deleted 5", left: "0 1 2 3 4 5"},
+		"delete where the namespace is gone":     {policies: []retention.Policy{{Name: "p", DeletedNamespaces: true}}, options: func(o *retention.Options) { o.Deleted = deleted("team-2", "team-3", "team-5") }, report: "deleted 2, deleted 3, deleted 5", left: "0 1 4"},
+		"keep where nobody says what is gone":    {policies: []retention.Policy{{Name: "p", DeletedNamespaces: true}}, options: func(o *retention.Options) { o.Deleted = nobodyKnows }, left: "0 1 2 3 4 5", err: down},
+		"keep where nothing is known to be gone": {policies: []retention.Policy{{Name: "p", DeletedNamespaces: true}}, options: func(o *retention.Options) { o.Deleted = deleted() }, left: "0 1 2 3 4 5"},
+		"keep where nobody can be asked":         {policies: []retention.Policy{{Name: "p", DeletedNamespaces: true}}, left: "0 1 2 3 4 5", err: errAny},
 		"delete by the other policies all the same": {
 			policies: []retention.Policy{{Name: "p", DeletedNamespaces: true}, {Name: "q", Namespaces: []string{"team-1"}}},
-			options: func(o *retention.Options) {
-				o.Namespaces = func(context.Context) ([]string, error) { return nil, down }
-			}, report: "deleted 1", left: "0 2 3 4 5", err: down,
+			options:  func(o *retention.Options) { o.Deleted = nobodyKnows }, report: "deleted 1", left: "0 2 3 4 5", err: down,
 		},
 		"refuse a policy that is true of everything": {policies: []retention.Policy{{Name: "p"}}, left: "0 1 2 3 4 5", err: errAny},
 	} {

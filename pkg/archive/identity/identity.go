@@ -1,0 +1,81 @@
+// Package identity binds what an archive has of a cluster to that cluster. Two clusters with one name on one bucket, or a cluster that
+// was built anew, would otherwise take each other's runs for their own: retention would delete what only the other one has.
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/indelible-ci/indelible/pkg/archive/layout"
+	"github.com/indelible-ci/indelible/pkg/archive/numbered"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
+)
+
+// Identity says which cluster writes. A cluster is known by the UID of its namespace kube-system, which is there from its beginning and
+// cannot be deleted.
+type Identity struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	// KubeSystem is metadata.uid of the namespace kube-system.
+	KubeSystem string `json:"kubeSystem"`
+	// By says who wrote it, At when.
+	By string    `json:"by"`
+	At time.Time `json:"at"`
+}
+
+// ErrForeign is the error of Bind where the archive is another cluster's.
+var ErrForeign = errors.New("it is the archive of another cluster")
+
+// Bind makes the archive that of a cluster if it is nobody's, and returns ErrForeign if it is another one's.
+func Bind(ctx context.Context, s store.Store, cluster layout.Cluster, kubeSystem, by string, now time.Time) error {
+	there, n, err := Read(ctx, s, cluster)
+	if err == nil && n == 0 {
+		if err = write(ctx, s, cluster, 0, kubeSystem, by, now); errors.Is(err, numbered.ErrConflict) {
+			there, n, err = Read(ctx, s, cluster)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("find out whose archive %q is: %w", cluster, err)
+	}
+	if n > 0 && there.KubeSystem != kubeSystem {
+		return fmt.Errorf("archive.cluster %q: %w: its kube-system has the UID %s, this one's has %s (since %s, by %s). Give this cluster another name in archive.cluster; "+
+			"or, if it takes the other one's place and that writes no more, run: archiver adopt --from=%s",
+			cluster, ErrForeign, there.KubeSystem, kubeSystem, there.At.UTC().Format(time.RFC3339), there.By, there.KubeSystem)
+	}
+	return nil
+}
+
+// Adopt makes the archive of the cluster from that of the cluster kubeSystem. The first is named so that nobody takes what he has not
+// looked at.
+func Adopt(ctx context.Context, s store.Store, cluster layout.Cluster, from, kubeSystem, by string, now time.Time) error {
+	there, n, err := Read(ctx, s, cluster)
+	switch {
+	case err != nil:
+		return fmt.Errorf("find out whose archive %q is: %w", cluster, err)
+	case n == 0:
+		return fmt.Errorf("archive %q is nobody's: there is nothing to adopt", cluster)
+	case there.KubeSystem != from:
+		return fmt.Errorf("archive %q is not that of %s, but of %s", cluster, from, there.KubeSystem)
+	case from == kubeSystem:
+		return nil
+	}
+	return write(ctx, s, cluster, n, kubeSystem, by, now)
+}
+
+// Read returns whose archive it is, and a number that is 0 if it is nobody's.
+func Read(ctx context.Context, s store.Store, cluster layout.Cluster) (Identity, int, error) {
+	var there Identity
+	n, err := numbered.Read(ctx, s, cluster.Identities(), &there)
+	if err == nil && n > 0 && there.KubeSystem == "" {
+		err = errors.New("its identity does not say so")
+	}
+	return there, n, err
+}
+
+func write(ctx context.Context, s store.Store, cluster layout.Cluster, n int, kubeSystem, by string, now time.Time) error {
+	return numbered.Write(ctx, s, cluster.Identities(), n, Identity{
+		APIVersion: "archive.indelible.dev/v1", Kind: "Identity", KubeSystem: kubeSystem, By: by, At: now.UTC().Truncate(time.Second),
+	})
+}

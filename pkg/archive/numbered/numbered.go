@@ -1,0 +1,77 @@
+// Package numbered keeps small documents that change now and then in a store whose objects never do: each state is an object of the
+// next number, created if nobody else has, and the highest number counts.
+package numbered
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/indelible-ci/indelible/pkg/archive/layout"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
+)
+
+// maxDocument bounds what is read, in bytes.
+const maxDocument = 16 << 20
+
+// ErrConflict is the error of Write where somebody else was faster.
+var ErrConflict = errors.New("somebody else has written it meanwhile: try again")
+
+// Read decodes the last document below a prefix of layout's into v, and returns its number, 0 if there is none. One that cannot be
+// read is an error: what was true before it is not true any more.
+func Read(ctx context.Context, from store.Store, below string, v any) (int, error) {
+	last, key := 0, ""
+	for info, err := range from.List(ctx, below, "") {
+		if err != nil {
+			return 0, fmt.Errorf("list %s: %w", below, err)
+		}
+		if n, err := layout.ParseNumber(below, info.Key); err == nil {
+			last, key = n, info.Key
+		}
+	}
+	if last == 0 {
+		return 0, nil
+	}
+	object, err := from.Open(ctx, key)
+	if err != nil {
+		return 0, fmt.Errorf("read %s: %w", key, err)
+	}
+	data, err := io.ReadAll(io.LimitReader(object, maxDocument))
+	if err = errors.Join(err, object.Close()); err == nil {
+		err = json.Unmarshal(data, v)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read %s: %w", key, err)
+	}
+	return last, nil
+}
+
+// Write stores the document that comes after the one of number n, which Read has returned, and then removes those before that one.
+// The error is ErrConflict if there is one of the next number.
+func Write(ctx context.Context, to store.Store, below string, n int, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	key := layout.Number(below, n+1)
+	if err := to.Create(ctx, key, bytes.NewReader(append(data, '\n'))); err != nil {
+		if errors.Is(err, store.ErrExists) {
+			err = ErrConflict
+		}
+		return fmt.Errorf("write %s: %w", key, err)
+	}
+	for info, err := range to.List(ctx, below, "") {
+		if err != nil {
+			return fmt.Errorf("list %s: %w", below, err)
+		}
+		if old, err := layout.ParseNumber(below, info.Key); err == nil && old < n {
+			if err := to.Delete(ctx, info.Key); err != nil {
+				return fmt.Errorf("delete %s: %w", info.Key, err)
+			}
+		}
+	}
+	return nil
+}
