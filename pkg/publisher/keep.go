@@ -51,6 +51,34 @@ func writeReport(path string, content []byte) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
+// Tekton's entrypoint lets the next step begin by a file that it writes when its command has ended, with .err behind its name if
+// that failed. It then reads the results. A step that is wrapped has it write that file under another name, so that the next step
+// begins when the report is kept: not a moment earlier, in which it could change the results, or, as the last one, publish without them.
+const (
+	unkeptSuffix = ".unkept"
+	failedSuffix = ".err"
+)
+
+// Unkept is the name under which a wrapped step's entrypoint writes the file for which the next step waits.
+func Unkept(post string) string { return post + unkeptSuffix }
+
+// handOn lets the next step begin, as the entrypoint meant to. There is nothing to hand on if that was killed: then the next step is
+// not to begin.
+func handOn(post string) error {
+	if post == "" {
+		return nil
+	}
+	for _, suffix := range []string{"", failedSuffix} {
+		if err := os.Rename(Unkept(post)+suffix, post+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return &problem{
+				what:   "the next step cannot be let begin: " + err.Error(),
+				advice: "Check that the step leaves " + filepath.Dir(post) + " alone.",
+			}
+		}
+	}
+	return nil
+}
+
 // gather returns the reports of all steps, those that were kept and this one's, as far as they can be read: a step whose
 // results cannot be reports none, in Tekton as well, and fails. The error is the first of these steps'.
 func gather(o Options) ([]stepReport, error) {

@@ -253,3 +253,66 @@ func FuzzReport(f *testing.F) {
 		}
 	})
 }
+
+// Tekton's entrypoint is a shell here, which writes the file for which the next step waits as that does.
+func TestTheNextStepBeginsWhenTheReportIsKept(t *testing.T) {
+	for name, tt := range map[string]struct {
+		script string
+		noRoom bool // for the report
+		code   int
+		begins string // which file of the two there is at the end
+	}{
+		"after a step that ended well":             {script: "printf 1 > RESULT; : > POST.unkept", begins: "POST"},
+		"as failed after a step that failed":       {script: "printf 1 > RESULT; : > POST.unkept.err; exit 3", code: 3, begins: "POST.err"},
+		"though the report cannot be kept":         {script: "printf 1 > RESULT; : > POST.unkept", noRoom: true, code: 74, begins: "POST"},
+		"not after an entrypoint that was killed":  {script: "printf 1 > RESULT; kill -9 $$", code: 137},
+		"not after one that has not let it either": {script: "exit 1", code: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, dir := testOptions(t), t.TempDir()
+			o.Results, o.Post, o.KeepIn = []string{"a"}, filepath.Join(dir, "out"), filepath.Join(dir, "report")
+			if tt.noRoom {
+				o.KeepIn = filepath.Join(dir, "missing", "report")
+			}
+			replace := strings.NewReplacer("RESULT", filepath.Join(o.ResultsDir, "a"), "POST", o.Post)
+			o.Command = []string{"sh", "-c", replace.Replace(tt.script)}
+			ended, early := make(chan struct{}), make(chan bool, 1)
+			go func() {
+				for {
+					_, errWell := os.Stat(o.Post)
+					_, errFailed := os.Stat(o.Post + ".err")
+					if errWell == nil || errFailed == nil {
+						_, err := os.Stat(o.KeepIn)
+						early <- err != nil && !tt.noRoom
+						return
+					}
+					select {
+					case <-ended:
+						early <- false
+						return
+					default:
+					}
+				}
+			}()
+			cmd := publisherCommand(t, rolePublisher, o)
+			if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+				t.Fatal(err)
+			}
+			code := cmd.ProcessState.ExitCode()
+			close(ended)
+			if <-early {
+				t.Error("the next step may begin before the report is there")
+			}
+			if code != tt.code {
+				t.Errorf("exit code %d, want %d", code, tt.code)
+			}
+			left, err := filepath.Glob(o.Post + "*")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Join(left, " "); got != replace.Replace(tt.begins) {
+				t.Errorf("left %q, want %q", got, replace.Replace(tt.begins))
+			}
+		})
+	}
+}

@@ -53,6 +53,9 @@ type Options struct {
 	Own StepResults
 	// KeepIn is, for all steps but the last, the file to keep the step's report in. Nothing is published then.
 	KeepIn string
+	// Post is, for a step that keeps its report, the file for which the next step waits. COMMAND writes it under the name of Unkept
+	// instead, and it gets its own when the report is kept.
+	Post string
 	// Kept are the earlier steps, in the order they run in, each with the file of its report.
 	Kept []StepResults
 	// Credentials is a folder with the files "token" and "ca.crt".
@@ -71,7 +74,7 @@ type Options struct {
 // Args returns the command line that ParseOptions reads back.
 func (o Options) Args() []string {
 	args := []string{"-namespace", o.Namespace, "-taskrun", o.TaskRun}
-	for _, f := range []struct{ name, value string }{{"-uid", o.UID}, {"-server", o.Server}, {"-keep", o.KeepIn}} {
+	for _, f := range []struct{ name, value string }{{"-uid", o.UID}, {"-server", o.Server}, {"-keep", o.KeepIn}, {"-post", o.Post}} {
 		if f.value != "" {
 			args = append(args, f.name, f.value)
 		}
@@ -129,6 +132,7 @@ func (o *Options) define(fs *flag.FlagSet) {
 	fs.StringVar(&o.UID, "uid", "", "UID that the TaskRun must have")
 	fs.StringVar(&o.Server, "server", "", "HOST:PORT of the API server; without it, as KUBERNETES_SERVICE_HOST and _PORT say")
 	fs.StringVar(&o.KeepIn, "keep", "", "keep in this file what COMMAND reports, for the last step to publish, and publish nothing")
+	fs.StringVar(&o.Post, "post", "", "with -keep: the file for which the next step waits, which COMMAND writes with "+unkeptSuffix+" behind its name")
 	fs.Func("results", "comma-separated names of Task results", func(v string) error {
 		o.Results = splitNames(v)
 		return nil
@@ -157,6 +161,8 @@ func (o *Options) check() error {
 	switch {
 	case o.Namespace == "" || o.TaskRun == "":
 		return errors.New("publisher: -namespace and -taskrun are required")
+	case o.Post != "" && o.KeepIn == "":
+		return errors.New("publisher: -post goes with -keep only")
 	case o.UID == "" && o.KeepIn == "":
 		return errors.New("publisher: -uid is required to publish")
 	case o.Timeout <= 0:

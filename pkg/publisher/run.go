@@ -32,6 +32,9 @@ func run(o Options, stderr io.Writer, c clock) int {
 	}
 	code := exitCode(<-p.ended)
 	if code != 0 && b.stopping() {
+		if err := handOn(o.Post); err != nil {
+			logf("%v", err)
+		}
 		logf("the pod was asked to stop and the step did not end well: its results are not published, as Tekton may run it again")
 		return code
 	}
@@ -60,6 +63,7 @@ func finish(o Options, b *bound, c clock, logf func(string, ...any)) string {
 	var err error
 	if o.KeepIn != "" {
 		err = keep(o)
+		err = cmp.Or(err, handOn(o.Post))
 	} else {
 		results, err = publish(o, s)
 	}

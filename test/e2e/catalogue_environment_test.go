@@ -123,18 +123,15 @@ func hidingEntries() []entry {
 		{"the cluster's address is hidden", `{name: KUBERNETES_SERVICE_HOST, value: ""}, {name: KUBERNETES_SERVICE_PORT, value: ""}`},
 		{"another cluster's address is given", `{name: KUBERNETES_SERVICE_HOST, value: "192.0.2.1"}`},
 		{"the address is no address", `{name: KUBERNETES_SERVICE_HOST, value: "x y"}, {name: KUBERNETES_SERVICE_PORT, value: "-1"}`},
-		{"there is nowhere to look for programs", `{name: PATH, value: ""}`},
-		{"home and temporary folder do not exist", `{name: HOME, value: /nonexistent}, {name: TMPDIR, value: /nonexistent}`},
-		{"no certificate is trusted", `{name: SSL_CERT_FILE, value: /dev/null}, {name: SSL_CERT_DIR, value: /nonexistent}`},
+		{"nothing is where programs look for it", `{name: PATH, value: ""}, {name: HOME, value: /nonexistent}, {name: TMPDIR, value: /nonexistent},
+    {name: SSL_CERT_FILE, value: /dev/null}, {name: SSL_CERT_DIR, value: /nonexistent}, {name: LD_PRELOAD, value: /nonexistent/lib.so}, {name: LD_LIBRARY_PATH, value: /nonexistent},
+    {name: HOSTNAME, value: elsewhere}, {name: RES_OPTIONS, value: "timeout:1"}, {name: LOCALDOMAIN, value: test}, {name: TZ, value: /nonexistent}, {name: ZONEINFO, value: /dev/zero}`},
 		{"a proxy that nobody is is set", `{name: HTTPS_PROXY, value: "http://192.0.2.1:1"}, {name: HTTP_PROXY, value: "http://192.0.2.1:1"}, {name: NO_PROXY, value: ""},
     {name: https_proxy, value: "http://192.0.2.1:1"}, {name: ALL_PROXY, value: "socks5://192.0.2.1:1"}`},
 		{"Go programs print what they do in HTTP", `{name: GODEBUG, value: "http2debug=2,netdns=9"}`},
 		{"Go programs print how they start", `{name: GODEBUG, value: "inittrace=1"}`},
-		{"Go programs speak old protocols", `{name: GODEBUG, value: "tls10server=1,http2client=0,netdns=cgo,x509sha1=1,panicnil=1"}`},
-		{"Go programs have no memory", `{name: GOMEMLIMIT, value: "1"}, {name: GOGC, value: "1"}, {name: GOMAXPROCS, value: "1"}`},
-		{"Go programs crash with a core", `{name: GOTRACEBACK, value: crash}, {name: GOCOVERDIR, value: /nonexistent}`},
-		{"a library is put before all others", `{name: LD_PRELOAD, value: /nonexistent/lib.so}, {name: LD_LIBRARY_PATH, value: /nonexistent}`},
-		{"the variables of the publisher's own programs are set", `{name: HOSTNAME, value: elsewhere}, {name: RES_OPTIONS, value: "timeout:1"}, {name: LOCALDOMAIN, value: test}, {name: TZ, value: /nonexistent}, {name: ZONEINFO, value: /dev/zero}`},
+		{"Go programs speak old protocols, have no memory, and crash with a core", `{name: GODEBUG, value: "tls10server=1,http2client=0,netdns=cgo,x509sha1=1,panicnil=1"},
+    {name: GOMEMLIMIT, value: "1"}, {name: GOGC, value: "1"}, {name: GOMAXPROCS, value: "1"}, {name: GOTRACEBACK, value: crash}, {name: GOCOVERDIR, value: /nonexistent}`},
 	} {
 		all = append(all, entry{name: e.name, yaml: oneTask(fmt.Sprintf(`
 results: [{name: url}]

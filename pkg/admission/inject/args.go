@@ -3,6 +3,7 @@ package inject
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -34,6 +35,17 @@ type entrypointArgs struct {
 	results, stepResults []string
 	// values holds the last value of every other flag; a boolean's is "true" or "false".
 	values map[string]string
+}
+
+// with returns the arguments that are kept, with another value of a flag: of a flag that is given twice the last counts.
+func (a entrypointArgs) with(flag, value string) []string {
+	end := slices.Index(a.kept, "--")
+	return slices.Insert(slices.Clone(a.kept), end, "-"+flag, value)
+}
+
+// breaks says whether the step may stop at a breakpoint, where scripts of Tekton's write beside the file for which the next step waits.
+func (a entrypointArgs) breaks() bool {
+	return a.values["breakpoint_on_failure"] == "true" || a.values["debug_before_step"] == "true"
 }
 
 // parseEntrypointArgs reads the arguments of Tekton's entrypoint. It fails on what that entrypoint would refuse and

@@ -170,3 +170,24 @@ func isResultFlag(arg string) bool {
 func takesNext(arg string) bool {
 	return !strings.Contains(arg, "=") && entrypointValue[strings.TrimLeft(arg, "-")]
 }
+
+func TestArgumentsWithAnotherValue(t *testing.T) {
+	for args, want := range map[string]string{
+		"-wait_file w -post_file p -entrypoint sh -- -post_file q": "-wait_file w -post_file p -entrypoint sh -post_file new -- -post_file q",
+		"--":        "-post_file new --",
+		"-- -- a b": "-post_file new -- -- a b",
+	} {
+		parsed, err := parseEntrypointArgs(strings.Fields(args))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := parsed.with("post_file", "new")
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q: got %q, want %q", args, got, want)
+		}
+		again, err := parseEntrypointArgs(got)
+		if err != nil || again.values["post_file"] != "new" {
+			t.Errorf("%q: the entrypoint would read %q, %v", args, again.values["post_file"], err)
+		}
+	}
+}

@@ -72,11 +72,15 @@ type wrapper struct {
 	settings  Settings
 }
 
-// keeping wraps a step that is not the last: it keeps what its command reports in a folder that no other step can write.
-// It gets no token.
+// keeping wraps a step that is not the last: it keeps what its command reports in a folder that no other step can write, and
+// only then lets the next step begin. It gets no token.
 func (w wrapper) keeping(s step) wrap {
 	o := w.options(s)
 	o.KeepIn = path.Join(keptDir, keptReport)
+	if post := s.args.values["post_file"]; post != "" && !s.args.breaks() {
+		o.Post = post
+		o.Command = slices.Concat(w.pod.Spec.Containers[s.container].Command, s.args.with("post_file", publisher.Unkept(post)))
+	}
 	return w.wrap(s, o, corev1.VolumeMount{Name: keptVolume, MountPath: keptDir, SubPath: folderOf(s)})
 }
 

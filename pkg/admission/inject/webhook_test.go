@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -219,7 +220,9 @@ func TestPublisherCommand(t *testing.T) {
 					Command: append([]string{"/tekton/bin/entrypoint"}, argv(step.command)...),
 				}
 				if i < len(tc.keeping) {
-					want.KeepIn = "/indelible/kept/report"
+					want.KeepIn, want.Post = "/indelible/kept/report", fmt.Sprintf("/tekton/run/%d/out", i)
+					letsBegin := fmt.Sprintf(" -post_file /tekton/run/%d/out.unkept --", i)
+					want.Command = append([]string{"/tekton/bin/entrypoint"}, argv(strings.Replace(step.command, " --", letsBegin, 1))...)
 				} else {
 					want.UID, want.Server, want.Timeout, want.Kept = "6a1f1c5e-0f5b-4f5e-9a0e-0d2f5e0b7c11", "10.96.0.1:443", 90*time.Second, tc.kept
 				}
