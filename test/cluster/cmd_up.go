@@ -62,7 +62,7 @@ func (c *cli) up(ctx context.Context, options upOptions) error {
 		return err
 	}
 	if !cache.Has(kubernetesBuild) {
-		c.log("the first start builds Kubernetes, containerd and Tekton: 12 to 20 minutes on two cores, once; they are kept in %s", cache.Dir)
+		c.log("the first start builds Kubernetes, containerd and Tekton: 12 to 30 minutes on two cores, once; they are kept in %s", cache.Dir)
 	}
 	programs, err := buildNode(ctx, cache, options.source)
 	if err != nil {
