@@ -56,7 +56,7 @@ var attacksByImpersonation = []attack{
 	{name: "forbid an impersonated service account with a pod's name and an empty UID", who: "the service account, impersonated with a name and no UID", run: "published",
 		change: forged, guard: byGuard(403, "not bound to a pod"), policy: byPolicy("not bound to a pod")},
 	{name: "forbid an impersonated service account with the own pod's name and another UID", who: "the service account, impersonated with a name and another's UID",
-		run: "published", change: forged, guard: byGuard(403, "no longer exists with the UID"),
+		run: "fresh", change: firstForged, in: []encoding{mergePatch, jsonPatch, serverSideApply, put}, guard: byGuard(403, "no longer exists with the UID"),
 		policy: passes("a policy cannot look up a Pod; whoever may impersonate with extra values may give the right UID as well")},
 	{name: "allow an impersonated service account with the own pod's name and UID", who: "the service account, impersonated with a pod's name and UID",
 		run: "fresh", change: firstForged, in: []encoding{mergePatch, jsonPatch, serverSideApply, put},

@@ -83,7 +83,7 @@ func (s *stage) impersonators(run, fresh *pipelinev1.TaskRun) {
 		"the service account, impersonated with a pod's name":             {name: own},
 		"the service account, impersonated with two pods' names":          {name: {pod.Name, "forger"}, uid: ownUID},
 		"the service account, impersonated with a name and no UID":        {name: own, uid: {""}},
-		"the service account, impersonated with a name and another's UID": {name: own, uid: {"00000000-0000-0000-0000-000000000000"}},
+		"the service account, impersonated with a name and another's UID": {name: {freshPod.Name}, uid: {"00000000-0000-0000-0000-000000000000"}},
 		"the service account, impersonated with a pod's name and UID":     {name: {freshPod.Name}, uid: {string(freshPod.UID)}},
 	} {
 		s.impersonate(who, "system:serviceaccount:"+s.namespace+":default", extra)
