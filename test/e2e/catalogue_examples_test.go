@@ -29,8 +29,8 @@ const (
 	needsSize     = "has results that Tekton alone cannot have"
 )
 
-// exampleEntries are Tekton's own examples, of the module that this repository builds with, in the long form of the test. Each that is
-// not run has a reason. The pods of those that have no results are left alone.
+// exampleEntries are Tekton's own examples, of the module that this repository builds with. Each that is not run has a reason. The
+// pods of those that have no results are left alone.
 func exampleEntries(t *testing.T) []entry {
 	t.Helper()
 	root := examplesFolder(t)
