@@ -15,7 +15,8 @@
 //	prune     after its time in the cluster a released run is deleted, if it is still the one that was archived
 //
 // Archiver has the order. Controller watches the cluster (watch, sighting), decides who is next, and says what waits and why
-// (waiting). follower and tail read logs while steps run; recent holds events; deleted, runs that went before they were protected.
+// (waiting); patience bounds what a run waits for. marks tells a run's own annotations from a copy's. refused is about runs that admission
+// lets nobody change, and bypass and releaserefused about how an administrator helps. follower and tail read logs while steps run; recent holds events; deleted, runs that went before they were protected.
 //
 // A phase that fails ends the attempt, and the next attempt begins at the beginning: parts are never continued, so nothing has to be
 // remembered. What may have been left behind are parts without a commit (fsck finds them) or a commit without release (the next
