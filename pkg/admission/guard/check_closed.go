@@ -41,7 +41,7 @@ const statusAnnotations = "annotations"
 func annotationsOf(stored status) fields {
 	marks := fields{}
 	s := &scanner{data: stored.fields[statusAnnotations]}
-	if s.peek() != '{' || s.fieldsInto(marks) != nil {
+	if s.fieldsInto(marks) != nil {
 		return fields{}
 	}
 	return marks
