@@ -1,7 +1,5 @@
 package result
 
-import "slices"
-
 // Annotations that say of a run that it is in the archive, and where: ArchivedAnnotation when it was committed, the others as
 // Tekton Results has them (https://github.com/tektoncd/results, pkg/watcher/reconciler/annotation).
 const (
@@ -22,5 +20,5 @@ func Marks(annotations map[string]string) []string {
 			marks = append(marks, key)
 		}
 	}
-	return slices.Clip(marks)
+	return marks
 }

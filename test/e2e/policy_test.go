@@ -266,7 +266,7 @@ func newPolicyFixture(t *testing.T) *policyFixture {
 	f.makeTaskRun("step", `"steps":[{"name":"build","container":"step-build","results":[`+digest+`]}]`)
 	f.makeTaskRun("noted", `"annotations":{"note":"a","indelible.dev/published":"an-earlier-pod"}`)
 	f.makeTaskRun("silent", ``)
-	f.patchAsController("silent", `{"annotations":{"indelible.dev/published":"`+f.uidOf("silent-pod")+`"}}`)
+	f.patchAsController("silent", `{"annotations":{"indelible.dev/published":"`+string(f.pod("silent-pod").UID)+`"}}`)
 	f.makeTaskRun("large", `"results":[{"name":"text","type":"string","value":"`+strings.Repeat("v", 1<<20)+`"}]`)
 	f.writers["other-pod"] = f.podWriter(f.sleeper("other-pod"))
 	f.writers["unbound"] = f.podWriter("")
@@ -372,18 +372,11 @@ func (f *policyFixture) install() {
 	}
 }
 
-func (f *policyFixture) uidOf(pod string) string {
-	f.t.Helper()
-	live, err := cluster.Kube.CoreV1().Pods(f.namespace).Get(f.ctx, pod, metav1.GetOptions{})
-	f.must(err)
-	return string(live.UID)
-}
-
 // write tries a write as a dry run and returns the denial, nil if it is allowed.
 func (f *policyFixture) write(who, run string, patch types.PatchType, body string) *metav1.Status {
 	f.t.Helper()
 	if strings.Contains(body, "POD_UID") {
-		body = strings.ReplaceAll(body, "POD_UID", f.uidOf(who))
+		body = strings.ReplaceAll(body, "POD_UID", string(f.pod(who).UID))
 	}
 	_, err := f.writers[who].Tekton.TektonV1().TaskRuns(f.namespace).Patch(f.ctx, run, patch, []byte(body),
 		metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}, "status")
