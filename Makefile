@@ -9,11 +9,13 @@ VERSION ?= dev
 TEKTON_VERSION ?=
 TEKTON_LTS     ?= 1.9.2
 GOLANGCI_LINT_VERSION := v2.15.0
+GOTESTSUM_VERSION     := v1.13.0
 
 # Built tools and the cluster's binaries outlive the tree: they take long to build and depend on pinned versions only.
 export INDELIBLE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/indelible
 TOOLS := $(INDELIBLE_CACHE)/bin
 LINT  := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+GOTESTSUM := $(TOOLS)/gotestsum-$(GOTESTSUM_VERSION)
 LOCAL := $(TOOLS)/cluster
 
 # With KUBECONFIG the cluster is the user's: it is never started or stopped, and its nodes pull images from
@@ -44,7 +46,9 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false -trimpath
 export CGO_ENABLED := 0
 
 GOBUILD  := go build -ldflags "-s -w -X main.version=$(VERSION)"
-GOTEST    = go test -timeout $(if $(INDELIBLE_LONG),180m,60m)
+# What was tested is kept under the target's name, for `make failures`.
+RESULTS  := $(CURDIR)/dist/tests
+GOTEST    = mkdir -p $(RESULTS) && $(GOTESTSUM) --jsonfile $(RESULTS)/$@.json --hide-summary=skipped --format $(1) -- -timeout $(if $(INDELIBLE_LONG),180m,60m)
 comma     := ,
 pushes    = $(foreach i,$(IMAGES),$(LOCAL) push $(i) $(PREFIX)$(basename $(notdir $(i))):$(VERSION) &&) true
 IMAGES   := dist/indelible-webhook.tar dist/indelible-publisher.tar dist/indelible-archiver.tar
@@ -59,7 +63,7 @@ demo: cluster-up install ## Start a cluster, install Indelible, pass large resul
 # Every part runs, whatever became of those before, and has a line at the end. A cluster on which flows failed stays, to be looked at.
 .PHONY: test
 test: ## All tests (cold about 90 min, warm about 50 min on two cores)
-	@verdicts=; failed=; \
+	@rm -rf $(RESULTS); verdicts=; failed=; \
 	part() { \
 	  if $(MAKE) --no-print-directory "$$@"; then verdict=passed; else verdict=FAILED failed=yes; fi; \
 	  verdicts+="$$verdict  make $$*"$$'\n'; [ $$verdict = passed ]; }; \
@@ -71,8 +75,8 @@ test: ## All tests (cold about 90 min, warm about 50 min on two cores)
 ##@ Tests
 
 .PHONY: test-unit
-test-unit: compiler postgres ## Unit tests under the race detector (cold 15 min, warm 4 min)
-	CGO_ENABLED=1 $(GOTEST) -race $(UNCHECKED) ./...
+test-unit: compiler postgres $(GOTESTSUM) ## Unit tests under the race detector (cold 15 min, warm 4 min)
+	CGO_ENABLED=1; export CGO_ENABLED; $(call GOTEST,standard-quiet) -race $(UNCHECKED) ./...
 
 # SQLite and its C library are translated from C, with no goroutines of their own: under the race detector they took most of the
 # index's time, and found nothing that is ours. Their Go driver, which our goroutines call, is checked.
@@ -95,23 +99,23 @@ postgres: ## Install the Postgres server that tests need, if root; INDELIBLE_NO_
 	  { apt-get install -y -q postgresql || { apt-get update -q && apt-get install -y -q postgresql; }; } >/dev/null; }
 
 .PHONY: test-cluster-tool
-test-cluster-tool: ## Unit tests of test/cluster, a module of its own
-	go -C test/cluster test ./...
+test-cluster-tool: $(GOTESTSUM) ## Unit tests of test/cluster, a module of its own
+	cd test/cluster; $(call GOTEST,standard-quiet) ./...
 
 # What test-storage does is wait for faults: the processors are for the others meanwhile.
 .PHONY: test-modules
-test-modules: storage-emulators ## The tests that are modules of their own, two at a time: test-storage, test-oracle, test-cluster-tool (warm under 3 min)
+test-modules: storage-emulators $(GOTESTSUM) ## The tests that are modules of their own, two at a time: test-storage, test-oracle, test-cluster-tool (warm under 3 min)
 	$(MAKE) --no-print-directory -k -j 2 --output-sync=target test-storage test-oracle test-cluster-tool
 
 # Neither the policy nor the publisher that it builds are seen by go's cache of test results.
 .PHONY: test-oracle
-test-oracle: ## Compare with Tekton's and the API server's own code, a module of its own (cold 5 min, warm 70 s)
-	go -C test/oracle test -vet all -count 1 ./...
+test-oracle: $(GOTESTSUM) ## Compare with Tekton's and the API server's own code, a module of its own (cold 5 min, warm 70 s)
+	cd test/oracle; $(call GOTEST,standard-quiet) -vet all -count 1 ./...
 
 # Its tests wait for faults to be noticed, not for a processor: many at a time.
 .PHONY: test-storage
-test-storage: storage-emulators ## The archive's stores against a real S3 server, its faults, and emulators, a module of its own (cold 6 min, warm 75 s)
-	go -C test/storage test -count 1 -parallel 16 ./...
+test-storage: storage-emulators $(GOTESTSUM) ## The archive's stores against a real S3 server, its faults, and emulators, a module of its own (cold 6 min, warm 75 s)
+	cd test/storage; $(call GOTEST,standard-quiet) -count 1 -parallel 16 ./...
 
 # GCS's emulator is a Go module. Azure's is of Node.js: without npm its test is left out, and says so.
 AZURITE_VERSION := 3.35.0
@@ -122,6 +126,12 @@ storage-emulators: ## Install the Azure emulator into the cache folder, if there
 	  command -v npm >/dev/null || { echo "no npm: the store of Azure is not tested"; exit 0; }; \
 	  echo "installing the Azure emulator"; mkdir -p $(AZURITE); \
 	  npm install --silent --no-audit --no-fund --prefix $(AZURITE) azurite@$(AZURITE_VERSION) >/dev/null || echo "the Azure emulator cannot be had: the store of Azure is not tested"; }
+
+.PHONY: failures
+failures: $(GOTESTSUM) ## What failed in the last run of tests, with all it said, and the names once more at the end
+	@cd $(RESULTS) 2>/dev/null || { echo "no tests were run here yet"; exit 0; }; \
+	$(GOTESTSUM) --raw-command --format dots --hide-summary=skipped -- cat *.json || true; \
+	echo; sed -n '/"Action":"fail"/s/.*"Package":"\([^"]*\)"\(,"Test":"\([^"]*\)"\)\?.*/FAILED  \1 \3/p' *.json
 
 FUZZTIME ?= 30s
 .PHONY: fuzz
@@ -145,8 +155,8 @@ test-long: test ## All tests in their long form, and the local cluster's own lif
 	$(if $(EXISTING),@echo "no local cluster to test",go -C test/cluster test -tags cluster -run TestLifecycle -count 1 -timeout 45m -v .)
 
 .PHONY: test-e2e
-test-e2e: ## Flows on the cluster at hand; Indelible must be installed
-	$(GOTEST) -tags e2e -count 1 -parallel 4 $(if $(RUN),-run '$(RUN)') -v ./test/e2e
+test-e2e: $(GOTESTSUM) ## Flows on the cluster at hand; Indelible must be installed
+	$(call GOTEST,standard-verbose) -tags e2e -count 1 -parallel 4 $(if $(RUN),-run '$(RUN)') ./test/e2e
 
 .PHONY: test-lts
 test-lts: cluster-down ## The flows on the oldest supported Tekton instead; TEKTON_LTS=… chooses another (cold 5 min more)
@@ -275,6 +285,10 @@ $(LINT):
 	@echo "building golangci-lint $(GOLANGCI_LINT_VERSION) (about 4 minutes, once)"
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	mv $(TOOLS)/golangci-lint $@
+
+$(GOTESTSUM):
+	GOBIN=$(TOOLS) go install gotest.tools/gotestsum@$(GOTESTSUM_VERSION)
+	mv $(TOOLS)/gotestsum $@
 
 .PHONY: fmt
 fmt: ## Format

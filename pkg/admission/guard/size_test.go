@@ -32,6 +32,8 @@ func TestSizes(t *testing.T) {
 			patch: `{"results":[{"name":"text","value":"\n\n\u0001\""}]}`},
 		{name: "count a list as its JSON, and not as it came", limits: result.Limits{Result: 100, TaskRun: 5, Object: 10000},
 			patch: `{"results":[{"name":"list","value":"[ \"a\" ]"}]}`},
+		{name: "count a stored list as its JSON, brackets and all", stored: `{"results":[{"name":"list","type":"array","value":["a"]}]}`, limits: result.Limits{Result: 100, TaskRun: 10, Object: 10000},
+			patch: `{"results":[{"name":"list","type":"array","value":["a"]},{"name":"text","value":` + value(6) + `}]}`, text: `results are 11 bytes together, the limit is 10 bytes`},
 		{name: "forbid a step result over the limit", limits: result.Limits{Result: 100, TaskRun: 1000, Object: 10000},
 			patch: `{"steps":[{"name":"sign","results":[{"name":"sig","value":` + value(101) + `}]}]}`, text: `result "sig" of step "sign" is 101 bytes`},
 		{name: "forbid results that exceed the TaskRun's limit together", limits: result.Limits{Result: 100, TaskRun: 150, Object: 10000},
