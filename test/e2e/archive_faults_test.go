@@ -134,7 +134,12 @@ func TestArchiveThroughARestartOfTheAPIServer(t *testing.T) {
 	}
 	for _, name := range names {
 		c := a.commit(p, "TaskRun", name)
-		if diff := cmp.Diff([]string{"step-write 0 complete: started done"}, a.logsOf(p, c)); diff != "" {
+		logs := a.logsOf(p, c)
+		for i := range logs {
+			// An API server that is back is not yet an endpoint of its service: a step may end with the publisher's words about that.
+			logs[i], _, _ = strings.Cut(logs[i], " indelible: cannot publish results yet: ")
+		}
+		if diff := cmp.Diff([]string{"step-write 0 complete: started done"}, logs); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
