@@ -22,10 +22,11 @@ const (
 	needsAlpha    = "needs alpha features, which are off by default"
 	needsFlag     = "needs a feature flag that is off by default"
 	needsNetwork  = "fetches from elsewhere"
-	needsRegistry = "pulls from or pushes to a registry"
+	needsRegistry = "pulls from a registry, pushes to one, or asks it for an image's command"
 	needsProgram  = "needs a program that the image with a shell does not have"
 	needsBash     = "has a script that only bash understands"
 	needsCluster  = "needs what the local cluster does not have"
+	printsChance  = "prints what no two runs have alike"
 	needsSize     = "has results that Tekton alone cannot have"
 )
 

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -83,6 +84,9 @@ func (o *observer) taskRun(name string) {
 func (o *observer) attempt(name string, s *pipelinev1.TaskRunStatus) {
 	o.t.Helper()
 	o.condition(name, s.GetCondition(apis.ConditionSucceeded))
+	if s.TaskSpec != nil { // workspaces that are propagated into it come out of a map
+		slices.SortFunc(s.TaskSpec.Workspaces, func(a, b pipelinev1.WorkspaceDeclaration) int { return cmp.Compare(a.Name, b.Name) })
+	}
 	o.note(name+"/spec", o.json(s.TaskSpec))
 	var names []string
 	for _, r := range s.Results {
