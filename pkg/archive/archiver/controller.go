@@ -174,10 +174,8 @@ func (c *Controller) saw(s *sighting, priority int) {
 		c.add(ref, priority, atOnce)
 	}
 	if c.follower != nil && !s.finished && !s.optedOut && s.DeletionTimestamp.IsZero() {
-		for _, step := range s.attempt.Steps {
-			if step.started() {
-				c.follower.follow(s.Namespace, tailKey{s.UID, s.attempt.PodName, step.Container})
-			}
+		for _, container := range s.attempt.toFollow() {
+			c.follower.follow(s.Namespace, tailKey{s.UID, s.attempt.PodName, container})
 		}
 	}
 }

@@ -37,19 +37,20 @@ type status struct {
 
 // attempt is one pod's work for a TaskRun.
 type attempt struct {
-	PodName string `json:"podName"`
-	Steps   []step `json:"steps"`
+	PodName  string  `json:"podName"`
+	Steps    []share `json:"steps"`
+	Sidecars []share `json:"sidecars"`
 }
 
-// step is one container's part of it.
-type step struct {
+// share is one container's part of it: a step's, or a sidecar's.
+type share struct {
 	Name       string           `json:"name"`
 	Container  string           `json:"container"`
 	Running    *json.RawMessage `json:"running"`
 	Terminated *json.RawMessage `json:"terminated"`
 }
 
-func (s *step) started() bool { return s.Running != nil || s.Terminated != nil }
+func (s *share) started() bool { return s.Running != nil || s.Terminated != nil }
 
 // child is a run that a PipelineRun made.
 type child struct {

@@ -3,6 +3,7 @@ package archiver
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
@@ -42,14 +43,14 @@ func (s *sighting) read(text []byte) error {
 	var finalizers []string
 	var owners []metav1.OwnerReference
 	var conditions []struct{ Type, Status string }
-	var steps json.RawMessage
+	var steps, sidecars json.RawMessage
 	err := wanted{
 		"apiVersion": &s.APIVersion, "kind": &s.Kind,
 		"metadata": wanted{
 			"name": &m.Name, "namespace": &m.Namespace, "uid": &m.UID, "resourceVersion": &m.ResourceVersion, "deletionTimestamp": &m.DeletionTimestamp,
 			"annotations": &annotations, "labels": &labels, "finalizers": &finalizers, "ownerReferences": &owners,
 		},
-		"status": wanted{"conditions": &conditions, "podName": &s.attempt.PodName, "steps": &steps},
+		"status": wanted{"conditions": &conditions, "podName": &s.attempt.PodName, "steps": &steps, "sidecars": &sidecars},
 	}.read(text)
 	if err != nil {
 		return err
@@ -69,8 +70,12 @@ func (s *sighting) read(text []byte) error {
 	}
 	if s.size, s.object = len(text), text; s.finished {
 		s.attempt = attempt{}
-	} else if steps != nil {
-		err = json.Unmarshal(steps, &s.attempt.Steps)
+		return nil
+	}
+	for text, shares := range map[*json.RawMessage]*[]share{&steps: &s.attempt.Steps, &sidecars: &s.attempt.Sidecars} {
+		if *text != nil {
+			err = errors.Join(err, json.Unmarshal(*text, shares))
+		}
 	}
 	return err
 }
