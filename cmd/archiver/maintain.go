@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
@@ -85,14 +86,38 @@ func applyRetention(ctx context.Context, r *replica, a *archive) error {
 	if err != nil || len(policies) == 0 {
 		return errors.Join(unknown, err)
 	}
+	now, err := earliest(ctx, r.kube)
+	if err != nil {
+		return errors.Join(unknown, err)
+	}
+	if ahead := time.Since(now); ahead > clockTolerance {
+		r.log.Info("This machine's clock is ahead of the API server's, which counts for the archive's retention", "ahead", ahead.Round(time.Second).String())
+	}
 	known := func(context.Context) (map[string]time.Time, error) { return deleted, unknown }
 	totals, err := retention.Apply(ctx, retention.Options{
-		Store: a.store, Index: a.index, Cluster: a.cluster, Policies: policies, Now: time.Now(), Deleted: known,
+		Store: a.store, Index: a.index, Cluster: a.cluster, Policies: policies, Now: now, Deleted: known,
 	})
 	if totals.Deleted+totals.Damaged > 0 {
 		r.log.Info("Runs were deleted from the archive, as its retention says", "deleted", totals.Deleted, "kept", totals.Kept, "damaged", totals.Damaged, "bytes", totals.Bytes)
 	}
 	return err
+}
+
+// clockTolerance is by how much clocks may differ without anybody being told.
+const clockTolerance = time.Minute
+
+// earliest returns what the time is by the clock that is behind, of this machine's and the API server's: what one says that is ahead must
+// not make runs old.
+func earliest(ctx context.Context, kube kubernetes.Interface) (time.Time, error) {
+	review, err := kube.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	if err != nil {
+		return time.Time{}, fmt.Errorf("ask the API server what time it is: %w; nothing is deleted from the archive", err)
+	}
+	now, there := time.Now(), review.CreationTimestamp.Time
+	if there.IsZero() || there.After(now) { // no API server of a version that is supported leaves it out
+		return now, nil
+	}
+	return there, nil
 }
 
 func compactCatalogue(ctx context.Context, r *replica, a *archive) error {

@@ -252,7 +252,7 @@ func (r *replica) workWith(ctx context.Context, with config.Archive) error {
 
 // open opens an archive, if it is this cluster's.
 func (r *replica) open(ctx context.Context, with config.Archive) (*archive, error) {
-	a, err := openArchive(ctx, with, true)
+	a, err := openArchive(ctx, with, makeIndex)
 	if err != nil {
 		return nil, err
 	}

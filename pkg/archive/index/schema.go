@@ -62,7 +62,9 @@ var drops = []string{
 }
 
 // ErrVersion is the error of an index that this program cannot use as it is: another version's, or none.
-var ErrVersion = errors.New("the index is of another version")
+var ErrVersion = errors.New("the index cannot be used as it is")
+
+var errNone = fmt.Errorf("%w: there is none yet: the archiver makes it when it starts, or archiver index sync does", ErrVersion)
 
 // versionOf returns the version of the tables, 0 where there are none or making them broke off.
 func versionOf(ctx context.Context, db interface {
@@ -116,7 +118,7 @@ func usable(ctx context.Context, d dialect, db *sql.DB) error {
 	}
 	switch {
 	case version == 0:
-		return fmt.Errorf("%w: there is none yet: the archiver makes it, or archiver index sync", ErrVersion)
+		return errNone
 	case version < schemaVersion:
 		return fmt.Errorf("%w: it is of %d, and this Indelible needs %d: the archiver of this version changes it when it starts, or archiver index sync", ErrVersion, version, schemaVersion)
 	case version > schemaVersion:

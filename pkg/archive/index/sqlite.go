@@ -37,7 +37,7 @@ func openSQLite(ctx context.Context, u *url.URL, reader bool) (*database, error)
 		return nil, errors.New("an SQLite index is sqlite:// and an absolute path, such as sqlite:///var/lib/indelible/index.db")
 	}
 	if _, err := os.Stat(u.Path); reader && errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: there is no file %s", ErrVersion, u.Path)
+		return nil, fmt.Errorf("%s: %w", u.Path, errNone)
 	}
 	if err := os.MkdirAll(filepath.Dir(u.Path), 0o750); err != nil {
 		return nil, err

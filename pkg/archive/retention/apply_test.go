@@ -31,9 +31,18 @@ var everything = []retention.Policy{{Name: "all", After: time.Hour}}
 
 type place struct {
 	*indextest.Archive
-	index index.Index
-	rows  []index.Row
-	keys  []string
+	// behind is by how much the store's clock is.
+	behind time.Duration
+	index  index.Index
+	rows   []index.Row
+	keys   []string
+}
+
+// Stat has the test's clock.
+func (p *place) Stat(ctx context.Context, key string) (store.Info, error) {
+	info, err := p.Archive.Stat(ctx, key)
+	info.Modified = now.Add(-p.behind)
+	return info, err
 }
 
 // newPlace is an archive of six runs, with segments and an index.
@@ -58,6 +67,9 @@ func newPlace(t *testing.T, change func(n int, row *index.Row)) *place {
 		p.rows, p.keys = append(p.rows, row), append(p.keys, key)
 	}
 	if err := p.index.Put(t.Context(), p.rows...); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.index.SetComplete(t.Context(), string(indextest.Cluster), true); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := catalogue.Compact(t.Context(), catalogue.Options{Store: p, Cluster: indextest.Cluster, Now: now}); err != nil {
@@ -282,35 +294,6 @@ func (h *hooked) Delete(ctx context.Context, key string) error {
 	return err
 }
 
-// A hold that is placed between the last look and the deletion: its caller was told that the run stays, and it does.
-func TestHoldWhileDeleting(t *testing.T) {
-	p := newPlace(t, nil)
-	var report []string
-	o := p.options(everything, &report)
-	racing := &hooked{Store: p}
-	racing.before = func(key string) error {
-		if key == p.keys[3] {
-			return retention.Hold(t.Context(), p, indextest.Cluster, p.rows[3].Commit.ID(), retention.HoldText{Reason: "late", At: now})
-		}
-		return nil
-	}
-	o.Store = racing
-	before, err := os.ReadFile(p.Path(p.keys[3]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := retention.Apply(t.Context(), o); err != nil {
-		t.Fatal(err)
-	}
-	after, err := os.ReadFile(p.Path(p.keys[3]))
-	if err != nil || string(after) != string(before) {
-		t.Errorf("the commit that was brought back is another: %v", err)
-	}
-	if got := p.left(t); !slices.Equal(got, []string{"3"}) || !slices.Contains(report, "kept 3") {
-		t.Errorf("left %q, reported %q; want 3 kept", got, report)
-	}
-}
-
 // Retention that dies at any of its deletions leaves only what harms nobody, and what it and Sweep clear away when they run again.
 func TestApplyDiesAnywhere(t *testing.T) {
 	died := errors.New("killed")
@@ -337,6 +320,14 @@ func TestApplyDiesAnywhere(t *testing.T) {
 			}
 			if got := strings.Join(p.left(t), " "); got != "0 2 3 5" {
 				t.Errorf("persists %v, boundary %d: left %q", persists, boundary, got)
+			}
+			later := p.options(o.Policies, &report)
+			later.Now = time.Now().Add(25 * time.Hour)
+			if _, err := retention.Apply(t.Context(), later); err != nil {
+				t.Fatal(err)
+			}
+			if left := p.Keys(t, indextest.Cluster.Deletions()); len(left) > 0 {
+				t.Errorf("persists %v, boundary %d: left %q", persists, boundary, left)
 			}
 			if err == nil {
 				if boundary < 6 {
