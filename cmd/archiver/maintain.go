@@ -14,6 +14,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/catalogue"
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/retention"
+	"github.com/indelible-ci/indelible/pkg/archive/stay"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 	"github.com/indelible-ci/indelible/pkg/config"
 )
@@ -151,6 +152,20 @@ func retentionOf(configured []config.Retention) ([]retention.Policy, error) {
 		var err error
 		if p.Selector, err = labels.Parse(c.Selector); err != nil {
 			return nil, fmt.Errorf("retention %s: selector: %w", c.Name, err)
+		}
+		policies = append(policies, p)
+	}
+	return policies, nil
+}
+
+// keepOf makes policies of a configuration.
+func keepOf(configured []config.Keep) (stay.Policies, error) {
+	policies := make(stay.Policies, 0, len(configured))
+	for _, c := range configured {
+		p := stay.Policy{Name: c.Name, For: c.For, Forever: c.Forever, Last: c.Last, Namespaces: c.Namespaces, Status: c.Status}
+		var err error
+		if p.Selector, err = labels.Parse(c.Selector); err != nil {
+			return nil, fmt.Errorf("keep %s: selector: %w", c.Name, err)
 		}
 		policies = append(policies, p)
 	}

@@ -19,6 +19,7 @@ type run struct {
 	record []byte
 	metav1.TypeMeta
 	metav1.ObjectMeta
+	spec   references
 	status status
 	// deleted says that the API server has forgotten the run already: this is the last that was seen of it.
 	deleted bool
@@ -68,8 +69,9 @@ func parse(object []byte) (*run, error) {
 	known := struct {
 		metav1.TypeMeta `json:",inline"`
 		Metadata        *metav1.ObjectMeta `json:"metadata"`
+		Spec            *references        `json:"spec"`
 		Status          *status            `json:"status"`
-	}{Metadata: &r.ObjectMeta, Status: &r.status}
+	}{Metadata: &r.ObjectMeta, Spec: &r.spec, Status: &r.status}
 	if err := json.Unmarshal(r.record, &known); err != nil {
 		return nil, fmt.Errorf("read %s/%s: %w", r.Namespace, r.Name, err)
 	}

@@ -38,9 +38,9 @@ type Policy struct {
 
 // Outcomes of runs. One that was deleted before it had one has none of them.
 const (
-	Succeeded = "Succeeded"
-	Failed    = "Failed"
-	Cancelled = "Cancelled"
+	Succeeded = manifest.Succeeded
+	Failed    = manifest.Failed
+	Cancelled = manifest.Cancelled
 )
 
 // Check says why a policy makes no sense. One that asks for nothing would delete everything.
@@ -128,21 +128,8 @@ func (p *Policy) matches(now time.Time, s subject) bool {
 		return false
 	case p.DeletedNamespaces && !s.namespaceGone:
 		return false
-	case len(p.Status) > 0 && !slices.Contains(p.Status, outcome(run)):
+	case len(p.Status) > 0 && !slices.Contains(p.Status, manifest.Outcome(run.Status, run.Reason)):
 		return false
 	}
 	return s.metadata == nil || p.selector().Matches(labels.Set(s.metadata.Labels))
-}
-
-// outcome is "" for a run that had none when it was archived. Reasons are Tekton's (pkg/apis/pipeline/v1 and v1beta1).
-func outcome(run *manifest.Run) string {
-	switch {
-	case run.Status == "True":
-		return Succeeded
-	case run.Status != "False":
-		return ""
-	case slices.Contains([]string{"TaskRunCancelled", "Cancelled", "CustomRunCancelled", "PipelineRunCancelled"}, run.Reason):
-		return Cancelled
-	}
-	return Failed
 }
