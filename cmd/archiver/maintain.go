@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,16 +26,22 @@ const (
 	maintenance, sweeping = time.Hour, 24 * time.Hour
 	// abandoned is how old what a writer has left must be to be deleted: more than any attempt to archive a run takes.
 	abandoned = 24 * time.Hour
+	// choreAgain is how long after it failed something is tried again.
+	choreAgain = time.Minute
 	// compactBack is how far back hours are looked for whose runs are not in a segment: runs may be archived late.
 	compactBack = 7 * 24 * time.Hour
 )
 
-// chore is something that is done for the archive now and then. Nothing of it is urgent: what fails is tried again at its next time.
+// chore is something that is done for the archive now and then; what fails is tried again a minute later.
 type chore struct {
-	name  string
+	name string
+	// every is 0 for what is done once.
 	every time.Duration
 	do    func(ctx context.Context, r *replica, a *archive) error
 }
+
+// never is later than any process lives.
+const never = 100 * 365 * 24 * time.Hour
 
 // chores are done in this order, at the start and then each at its time.
 var chores = []chore{
@@ -47,18 +54,20 @@ var chores = []chore{
 // maintain looks after the archive, until ctx ends.
 func (r *replica) maintain(ctx context.Context, a *archive) {
 	due := make([]time.Time, len(chores))
-	for every := time.NewTicker(maintenance / 60); ; {
+	for every := time.NewTicker(choreAgain / 2); ; {
 		for i, c := range chores {
-			if due[i].IsZero() || c.every > 0 && time.Now().After(due[i]) {
-				due[i] = time.Now().Add(c.every)
-				err := c.do(ctx, r, a)
-				if ctx.Err() != nil {
-					break
-				}
-				r.metrics.Chore(c.name, err)
-				if err != nil {
-					r.log.Error(err, "The archive was not looked after", "chore", c.name)
-				}
+			if time.Now().Before(due[i]) {
+				continue
+			}
+			err := c.do(ctx, r, a)
+			if ctx.Err() != nil {
+				break
+			}
+			r.metrics.Chore(c.name, err)
+			due[i] = time.Now().Add(cmp.Or(c.every, never))
+			if err != nil {
+				due[i] = time.Now().Add(choreAgain)
+				r.log.Error(err, "The archive was not looked after: it is tried again", "chore", c.name, "after", choreAgain.String())
 			}
 		}
 		select {

@@ -32,6 +32,8 @@ var (
 	noIndex   indexUse
 	readIndex indexUse = index.OpenReader
 	makeIndex indexUse = index.Open
+	// Runs are archived also while a database does not answer, and stay in the cluster until it does.
+	awaitIndex indexUse = index.OpenLater
 )
 
 // openArchive opens store and index.

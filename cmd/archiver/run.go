@@ -256,7 +256,7 @@ func (r *replica) workWith(ctx context.Context, with config.Archive) error {
 
 // open opens an archive, if it is this cluster's.
 func (r *replica) open(ctx context.Context, with config.Archive) (*archive, error) {
-	a, err := openArchive(ctx, with, makeIndex)
+	a, err := openArchive(ctx, with, awaitIndex)
 	if err != nil {
 		return nil, err
 	}

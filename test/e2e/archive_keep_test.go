@@ -4,15 +4,21 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
+	"github.com/indelible-ci/indelible/pkg/archive/fsck"
+	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/stay"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
 // Of each Pipeline and Task the last runs stay in the cluster, with what they made, failed ones for themselves; also of those that an archiver
@@ -98,5 +104,50 @@ spec: {tasks: [{name: build, taskRef: {name: build}}]}
 	slices.Sort(leaving)
 	if want := []string{"PipelineRun p2", "TaskRun t3"}; len(all) != 5 || !slices.Equal(leaving, want) {
 		t.Errorf("of %d runs %q would leave, want %q of 5", len(all), leaving, want)
+	}
+}
+
+// While its index cannot be opened the archiver archives, and lets go of no run; then it goes on by itself. Its configuration says what
+// stays in the cluster.
+func TestArchiveWithoutItsIndex(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	a := newTestArchive(t)
+	x := newArchiverProcess(t, a.class, `{cluster: e2e, store: "file://FOLDER/archive", index: "sqlite://FOLDER/database/index.db", keep: [{name: last, last: 1}]}`)
+	database := filepath.Join(x.dir, "database")
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.WriteFile(database, nil, 0o600)) // where its folder ought to be
+	must(os.Mkdir(filepath.Join(x.dir, "archive"), 0o700))
+	var err error
+	a.store, err = store.NewDirectory(filepath.Join(x.dir, "archive"))
+	must(err)
+	x.start(t, "spool")
+	run := func(name string) {
+		p.create(renamed(a.mine(taskRunOf("- {name: text}", "printf true > $(results.text.path)")), name))
+	}
+	run("one")
+	a.commit(p, "TaskRun", "one")
+	if tr := p.taskRun("one"); !slices.Contains(tr.Finalizers, archiver.Finalizer) {
+		t.Error("a run that is not in the index is released")
+	}
+	must(os.Remove(database))
+	p.archived("one")
+	run("two")
+	p.eventually("the run before the last to leave", func() (bool, error) {
+		_, err := cluster.Tekton.TektonV1().TaskRuns(p.namespace).Get(p.ctx, "one", metav1.GetOptions{})
+		return apierrors.IsNotFound(err), nil
+	})
+	p.archived("two")
+	opened, err := index.OpenReader(p.ctx, "sqlite://"+filepath.Join(database, "index.db"))
+	must(err)
+	defer opened.Close()
+	p.eventually("the index to be complete", func() (bool, error) { return opened.Complete(p.ctx, "e2e") })
+	if totals := a.check(p, fsck.Options{Index: opened}); totals.Commits != 2 || totals.Rows != 2 {
+		t.Errorf("%+v, want 2 runs and rows", totals)
 	}
 }

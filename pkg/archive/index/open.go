@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 )
@@ -20,10 +21,12 @@ func OpenReader(ctx context.Context, rawURL string) (Index, error) {
 	return open(ctx, rawURL, true)
 }
 
+var errURL = errors.New("index: not a URL such as sqlite:///absolute/path.db or postgres://host/database")
+
 func open(ctx context.Context, rawURL string, reader bool) (Index, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil { // it is not wrapped: it has the URL in it, and a URL may have a password
-		return nil, fmt.Errorf("index: not a URL such as sqlite:///absolute/path.db or postgres://host/database")
+		return nil, errURL
 	}
 	var d *database
 	switch u.Scheme {
@@ -32,7 +35,7 @@ func open(ctx context.Context, rawURL string, reader bool) (Index, error) {
 	case "postgres", "postgresql":
 		d, err = openPostgres(ctx, rawURL, reader)
 	default:
-		err = fmt.Errorf("scheme %q is not one of sqlite, postgres, postgresql", u.Scheme)
+		err = fmt.Errorf("%w: scheme %q is not one of sqlite, postgres, postgresql", errURL, u.Scheme)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open index: %w", err)
