@@ -17,6 +17,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/pkg/archive/fsck"
 	"github.com/indelible-ci/indelible/pkg/archive/index"
+	"github.com/indelible-ci/indelible/pkg/archive/retention"
 	"github.com/indelible-ci/indelible/pkg/archive/stay"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
@@ -150,4 +151,40 @@ func TestArchiveWithoutItsIndex(t *testing.T) {
 	if totals := a.check(p, fsck.Options{Index: opened}); totals.Commits != 2 || totals.Rows != 2 {
 		t.Errorf("%+v, want 2 runs and rows", totals)
 	}
+}
+
+// Retention takes a PipelineRun and what it made for one, as real runs have it in their records.
+func TestRetentionOfAPipelineRun(t *testing.T) {
+	t.Parallel()
+	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Collect)
+	p.create(a.mine(`
+apiVersion: tekton.dev/v1
+kind: PipelineRun
+metadata: {name: run}
+spec:
+  pipelineSpec:
+    tasks:
+    - {name: good, taskSpec: {steps: [{name: a, image: IMAGE, script: "echo good"}]}}
+    - {name: bad, runAfter: [good], taskSpec: {steps: [{name: a, image: IMAGE, script: "exit 3"}]}}
+`))
+	a.commit(p, "PipelineRun", "run")
+	good := a.commit(p, "TaskRun", "run-good")
+	_, err := index.Sync(p.ctx, index.SyncOptions{Store: a.store, Index: a.index, Cluster: "e2e"})
+	p.must(err)
+	left := func(status string, want int) {
+		t.Helper()
+		_, err := retention.Apply(p.ctx, retention.Options{
+			Store: a.store, Index: a.index, Cluster: "e2e", Policies: []retention.Policy{{Name: "p", Status: []string{status}}}, Now: time.Now(),
+		})
+		p.must(err)
+		if got := len(a.commits(p)); got != want {
+			t.Errorf("runs that are %s: %d are left, want %d", status, got, want)
+		}
+	}
+	left(retention.Succeeded, 3) // run-good is, but the PipelineRun is not
+	p.must(retention.Hold(p.ctx, a.store, "e2e", good.ID(), retention.HoldText{Reason: "case 12", At: time.Now()}))
+	left(retention.Failed, 3)
+	a.fsck(p, 3)
+	p.must(retention.Unhold(p.ctx, a.store, "e2e", good.ID()))
+	left(retention.Failed, 0)
 }
