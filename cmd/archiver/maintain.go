@@ -21,9 +21,10 @@ import (
 )
 
 const (
-	// maintenance is how often the archive is looked after; sweeping, which lists all of it, how often parts are looked for that
-	// no commit names.
+	// maintenance is how often the archive is looked after; sweeping, how often all its parts are listed, sweepAtOnce of them an hour, to find
+	// those that no commit names.
 	maintenance, sweeping = time.Hour, 24 * time.Hour
+	sweepAtOnce           = 100_000
 	// abandoned is how old what a writer has left must be to be deleted: more than any attempt to archive a run takes.
 	abandoned = 24 * time.Hour
 	// choreAgain is how long after it failed something is tried again.
@@ -48,7 +49,7 @@ var chores = []chore{
 	{"index", 0, syncIndex},
 	{"retention", maintenance, applyRetention},
 	{"catalogue", maintenance, compactCatalogue},
-	{"sweep", sweeping, sweepArchive},
+	{"sweep", maintenance, sweepArchive},
 }
 
 // maintain looks after the archive, until ctx ends.
@@ -138,7 +139,11 @@ func compactCatalogue(ctx context.Context, r *replica, a *archive) error {
 	return err
 }
 
+// sweepArchive goes on where it stopped an hour ago, and begins anew a day after it was at the end.
 func sweepArchive(ctx context.Context, r *replica, a *archive) error {
+	if time.Since(a.swept) < sweeping {
+		return nil
+	}
 	if directory, ok := a.store.(*store.Directory); ok {
 		if n, err := directory.Sweep(ctx, abandoned, time.Now()); err != nil {
 			return err
@@ -146,9 +151,14 @@ func sweepArchive(ctx context.Context, r *replica, a *archive) error {
 			r.log.Info("Half-written files were removed from the archive's directory", "files", n)
 		}
 	}
-	totals, err := retention.Sweep(ctx, retention.SweepOptions{Store: a.store, Cluster: a.cluster, Now: time.Now(), Grace: abandoned})
-	if totals.Parts+totals.Segments > 0 {
-		r.log.Info("What no commit names was deleted from the archive", "parts", totals.Parts, "segments", totals.Segments, "bytes", totals.Bytes)
+	totals, err := retention.Sweep(ctx, retention.SweepOptions{
+		Store: a.store, Index: a.index, Cluster: a.cluster, Now: time.Now(), Grace: abandoned, After: a.sweptTo, Limit: sweepAtOnce,
+	})
+	if a.sweptTo = totals.Next; err == nil && a.sweptTo == "" {
+		a.swept = time.Now()
+	}
+	if totals.Parts > 0 {
+		r.log.Info("What no commit names was deleted from the archive", "parts", totals.Parts, "bytes", totals.Bytes)
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"k8s.io/client-go/rest"
 
@@ -23,6 +24,9 @@ type archive struct {
 	// kubeSystem is the cluster that writes. archivedIn are namespaces of runs that were archived lately.
 	kubeSystem string
 	archivedIn func() []string
+	// sweptTo is where the sweep stopped, swept when it was at the end.
+	sweptTo string
+	swept   time.Time
 }
 
 // indexUse is what a command wants of the index. Commands that can do without work while it does not; those that read it make none.

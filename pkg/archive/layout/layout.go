@@ -150,6 +150,16 @@ func ParsePart(key string) (cluster Cluster, uid, writer, part string, err error
 	return cluster, uid, writer, part, nil
 }
 
+// PartHour returns the hour in which a part's run was created.
+func PartHour(key string) (time.Time, error) {
+	if _, _, _, _, err := ParsePart(key); err != nil {
+		return time.Time{}, err
+	}
+	_, rest, _ := split(key, "parts")
+	folder, _ := cutLast(rest, "/")
+	return time.Parse(hour, folder)
+}
+
 func split(key, class string) (Cluster, string, error) {
 	segments := strings.SplitN(key, "/", 4)
 	if len(segments) != 4 || segments[0]+"/" != root || segments[2] != class {

@@ -125,7 +125,9 @@ func (a *application) tree(ctx context.Context, t *tree) error {
 		case m.outcome.Action == Damaged:
 			stays = fmt.Sprintf("%s %s is damaged", m.row.Run.Kind, m.row.Run.Name)
 		case m.outcome.Action == Cleared:
-			m.gone = !a.DryRun
+			if err := a.clear(ctx, m); err != nil {
+				return err
+			}
 		case s.metadata.Annotations[HoldAnnotation] != "":
 			stays = heldBy(m, s.metadata.Annotations[HoldAnnotation])
 		case i > 0 && !t.has(m.parent):
@@ -158,6 +160,27 @@ func (a *application) tree(ctx context.Context, t *tree) error {
 		}
 	}
 	return err
+}
+
+// clear deletes what is left of a run whose commit is gone: of a deletion that broke off. What is young may be an archiver's, who has it again.
+func (a *application) clear(ctx context.Context, m *member) error {
+	if a.DryRun {
+		return nil
+	}
+	prefix, err := a.Cluster.PartsOf(m.id)
+	if err != nil {
+		return err
+	}
+	for info, err := range a.Store.List(ctx, prefix, "") {
+		if err == nil && a.Now.Sub(info.Modified) >= MinGrace {
+			err = a.Store.Delete(ctx, info.Key)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	m.gone = true
+	return nil
 }
 
 func (t *tree) has(uid string) bool {
