@@ -30,7 +30,7 @@ deleted namespaces counts from what this cluster sees.`,
 			if from == "" {
 				return &usageError{errors.New("--from is required: the UID of kube-system of the cluster that the archive is of; the archiver's message has it")}
 			}
-			a, err := c.openArchive(cmd.Context(), false)
+			a, err := c.openArchive(cmd.Context(), noIndex)
 			if err != nil {
 				return err
 			}

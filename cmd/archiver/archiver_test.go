@@ -21,6 +21,7 @@ type madeArchive struct {
 	root, config string
 	commit       string
 	log          string
+	database     string
 }
 
 const record = `{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"build","namespace":"team","uid":"u1"}}`
@@ -55,7 +56,9 @@ func makeArchive(t *testing.T) *madeArchive {
 	x, err := index.Open(t.Context(), "sqlite://"+database)
 	must(t, err)
 	must(t, x.Put(t.Context(), index.Row{Commit: c, Record: []byte(record)}))
+	must(t, x.SetComplete(t.Context(), string(cluster), true))
 	must(t, x.Close())
+	a.database = database
 	a.config = filepath.Join(t.TempDir(), "config.yaml")
 	must(t, os.WriteFile(a.config, fmt.Appendf(nil, `{apiVersion: config.indelible.dev/v1alpha1, kind: Configuration, publisher: {image: none},
 archive: {cluster: prod, store: "file://%s", index: "sqlite://%s", retention: [{name: old, after: 24h, status: [Succeeded]}]}}`, a.root, database), 0o600))
@@ -134,7 +137,7 @@ func (a *madeArchive) add(t *testing.T, kind, name, uid, owner string, created t
 	t.Helper()
 	s, err := store.NewDirectory(a.root)
 	must(t, err)
-	record := fmt.Appendf(nil, `{"kind":%q,"metadata":{"name":%q,"ownerReferences":[{"kind":"PipelineRun","uid":%q}]}}`, kind, name, owner)
+	record := fmt.Appendf(nil, `{"kind":%q,"metadata":{"name":%q,"ownerReferences":[{"kind":"PipelineRun","uid":%q,"controller":true}]}}`, kind, name, owner)
 	c := &manifest.Commit{
 		Cluster: "prod", CommittedAt: created,
 		Run:   manifest.Run{Kind: kind, Namespace: "team", Name: name, UID: uid, Created: created, Status: "True", Result: "r1"},
@@ -154,6 +157,30 @@ func (a *madeArchive) add(t *testing.T, kind, name, uid, owner string, created t
 	must(t, s.Create(t.Context(), commit, bytes.NewReader(data)))
 	if code, _, stderr := a.run(t, "index", "sync"); code != 0 {
 		t.Fatal(stderr)
+	}
+}
+
+// What reads the index makes none, and does not take one that is being made for all there is.
+func TestIndexThatIsNotThere(t *testing.T) {
+	a := makeArchive(t)
+	must(t, os.Remove(a.database))
+	for _, args := range [][]string{{"get", "team/build"}, {"hold", "team/build", "--reason", "audit"}, {"retention"}} {
+		code, _, stderr := a.run(t, args...)
+		if _, err := os.Stat(a.database); code != exitFailed || !strings.Contains(stderr, "archiver index sync") || err == nil {
+			t.Errorf("%s: code %d, %s, the index is there: %v", args[0], code, stderr, err == nil)
+		}
+	}
+	x, err := index.Open(t.Context(), "sqlite://"+a.database)
+	must(t, err)
+	must(t, x.Close())
+	for _, args := range [][]string{{"get", "team/build"}, {"retention", "--dry-run=false"}} {
+		if code, _, stderr := a.run(t, args...); code != exitFailed || !strings.Contains(stderr, "archiver index sync") {
+			t.Errorf("%s: code %d, %s", args[0], code, stderr)
+		}
+	}
+	a.run(t, "index", "sync")
+	if code, _, stderr := a.run(t, "get", "team/build"); code != 0 {
+		t.Errorf("get: code %d, %s", code, stderr)
 	}
 }
 

@@ -32,7 +32,11 @@ Exit codes: 0 no damage, 1 the archive could not be read to the end, 3 damage wa
 }
 
 func runFsck(ctx context.Context, c *common, cmd *cobra.Command, grace time.Duration, local bool, class string) error {
-	a, err := c.openArchive(ctx, !local)
+	use := readIndex
+	if local {
+		use = noIndex
+	}
+	a, err := c.openArchive(ctx, use)
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func (o *getOptions) name(arg string) error {
 }
 
 func (o *getOptions) get(ctx context.Context, out io.Writer) error {
-	a, err := o.openArchive(ctx, true)
+	a, err := o.openArchive(ctx, readIndex)
 	if err != nil {
 		return err
 	}
@@ -100,6 +100,9 @@ func (o *getOptions) find(ctx context.Context, a *archive) (*manifest.Commit, er
 			return nil, err
 		}
 		return manifest.Read(ctx, a.store, key)
+	}
+	if complete, err := a.index.Complete(ctx, string(a.cluster)); err != nil || !complete {
+		return nil, errors.Join(err, errIncomplete)
 	}
 	return nil, fmt.Errorf("%w: %s %s/%s", errNoSuchRun, strings.TrimSpace(o.kind+" "+o.uid), o.namespace, o.run)
 }
@@ -151,6 +154,9 @@ func (o *getOptions) writeLogs(ctx context.Context, from store.Store, c *manifes
 	}
 	return nil
 }
+
+// errIncomplete is why it is not known whether the archive has a run.
+var errIncomplete = errors.New("the index does not have the run, nor all of the archive yet: try again when archiver index sync has ended, which the archiver does when it starts")
 
 var errNoLog = errors.New("the run has no such log in the archive")
 

@@ -20,7 +20,7 @@ func newHold(c *common) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "hold NAMESPACE/NAME",
 		Short: "Keep an archived run from being deleted, whatever the retention says",
-		Long: `Put a hold on an archived run, so that no retention deletes it, until the hold is taken off with --release. A run that has the
+		Long: `Put a hold on an archived run, so that no retention deletes it, nor the PipelineRun that made it, nor what that or this one made, until the hold is taken off with --release. A run that has the
 annotation ` + retention.HoldAnnotation + ` when it is archived is held as well, and stays so.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -46,7 +46,7 @@ annotation ` + retention.HoldAnnotation + ` when it is archived is held as well,
 }
 
 func holdRun(ctx context.Context, cmd *cobra.Command, o *getOptions, text retention.HoldText, release bool) error {
-	a, err := o.openArchive(ctx, true)
+	a, err := o.openArchive(ctx, readIndex)
 	if err != nil {
 		return err
 	}

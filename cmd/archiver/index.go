@@ -20,7 +20,7 @@ func newIndexMake(c *common, name, short string, do func(ctx context.Context, o 
 		Use: name, Short: short, Args: usage(cobra.NoArgs),
 		Long: short + ". The archiver may go on meanwhile.\n\nExit codes: 0 done, 1 not done to the end, 3 damaged commits were left out: archiver fsck says more.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := c.openArchive(cmd.Context(), true)
+			a, err := c.openArchive(cmd.Context(), makeIndex)
 			if err != nil {
 				return err
 			}

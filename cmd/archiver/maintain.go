@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
@@ -13,50 +15,60 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/catalogue"
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/retention"
+	"github.com/indelible-ci/indelible/pkg/archive/stay"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 	"github.com/indelible-ci/indelible/pkg/config"
 )
 
 const (
-	// maintenance is how often the archive is looked after; sweeping, which lists all of it, how often parts are looked for that
-	// no commit names.
+	// maintenance is how often the archive is looked after; sweeping, how often all its parts are listed, sweepAtOnce of them an hour, to find
+	// those that no commit names.
 	maintenance, sweeping = time.Hour, 24 * time.Hour
+	sweepAtOnce           = 100_000
 	// abandoned is how old what a writer has left must be to be deleted: more than any attempt to archive a run takes.
 	abandoned = 24 * time.Hour
+	// choreAgain is how long after it failed something is tried again.
+	choreAgain = time.Minute
 	// compactBack is how far back hours are looked for whose runs are not in a segment: runs may be archived late.
 	compactBack = 7 * 24 * time.Hour
 )
 
-// chore is something that is done for the archive now and then. Nothing of it is urgent: what fails is tried again at its next time.
+// chore is something that is done for the archive now and then; what fails is tried again a minute later.
 type chore struct {
-	name  string
+	name string
+	// every is 0 for what is done once.
 	every time.Duration
 	do    func(ctx context.Context, r *replica, a *archive) error
 }
+
+// never is later than any process lives.
+const never = 100 * 365 * 24 * time.Hour
 
 // chores are done in this order, at the start and then each at its time.
 var chores = []chore{
 	{"index", 0, syncIndex},
 	{"retention", maintenance, applyRetention},
 	{"catalogue", maintenance, compactCatalogue},
-	{"sweep", sweeping, sweepArchive},
+	{"sweep", maintenance, sweepArchive},
 }
 
 // maintain looks after the archive, until ctx ends.
 func (r *replica) maintain(ctx context.Context, a *archive) {
 	due := make([]time.Time, len(chores))
-	for every := time.NewTicker(maintenance / 60); ; {
+	for every := time.NewTicker(choreAgain / 2); ; {
 		for i, c := range chores {
-			if due[i].IsZero() || c.every > 0 && time.Now().After(due[i]) {
-				due[i] = time.Now().Add(c.every)
-				err := c.do(ctx, r, a)
-				if ctx.Err() != nil {
-					break
-				}
-				r.metrics.Chore(c.name, err)
-				if err != nil {
-					r.log.Error(err, "The archive was not looked after", "chore", c.name)
-				}
+			if time.Now().Before(due[i]) {
+				continue
+			}
+			err := c.do(ctx, r, a)
+			if ctx.Err() != nil {
+				break
+			}
+			r.metrics.Chore(c.name, err)
+			due[i] = time.Now().Add(cmp.Or(c.every, never))
+			if err != nil {
+				due[i] = time.Now().Add(choreAgain)
+				r.log.Error(err, "The archive was not looked after: it is tried again", "chore", c.name, "after", choreAgain.String())
 			}
 		}
 		select {
@@ -85,14 +97,38 @@ func applyRetention(ctx context.Context, r *replica, a *archive) error {
 	if err != nil || len(policies) == 0 {
 		return errors.Join(unknown, err)
 	}
+	now, err := earliest(ctx, r.kube)
+	if err != nil {
+		return errors.Join(unknown, err)
+	}
+	if ahead := time.Since(now); ahead > clockTolerance {
+		r.log.Info("This machine's clock is ahead of the API server's, which counts for the archive's retention", "ahead", ahead.Round(time.Second).String())
+	}
 	known := func(context.Context) (map[string]time.Time, error) { return deleted, unknown }
 	totals, err := retention.Apply(ctx, retention.Options{
-		Store: a.store, Index: a.index, Cluster: a.cluster, Policies: policies, Now: time.Now(), Deleted: known,
+		Store: a.store, Index: a.index, Cluster: a.cluster, Policies: policies, Now: now, Deleted: known,
 	})
 	if totals.Deleted+totals.Damaged > 0 {
 		r.log.Info("Runs were deleted from the archive, as its retention says", "deleted", totals.Deleted, "kept", totals.Kept, "damaged", totals.Damaged, "bytes", totals.Bytes)
 	}
 	return err
+}
+
+// clockTolerance is by how much clocks may differ without anybody being told.
+const clockTolerance = time.Minute
+
+// earliest returns what the time is by the clock that is behind, of this machine's and the API server's: what one says that is ahead must
+// not make runs old.
+func earliest(ctx context.Context, kube kubernetes.Interface) (time.Time, error) {
+	review, err := kube.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	if err != nil {
+		return time.Time{}, fmt.Errorf("ask the API server what time it is: %w; nothing is deleted from the archive", err)
+	}
+	now, there := time.Now(), review.CreationTimestamp.Time
+	if there.IsZero() || there.After(now) { // no API server of a version that is supported leaves it out
+		return now, nil
+	}
+	return there, nil
 }
 
 func compactCatalogue(ctx context.Context, r *replica, a *archive) error {
@@ -103,7 +139,11 @@ func compactCatalogue(ctx context.Context, r *replica, a *archive) error {
 	return err
 }
 
+// sweepArchive goes on where it stopped an hour ago, and begins anew a day after it was at the end.
 func sweepArchive(ctx context.Context, r *replica, a *archive) error {
+	if time.Since(a.swept) < sweeping {
+		return nil
+	}
 	if directory, ok := a.store.(*store.Directory); ok {
 		if n, err := directory.Sweep(ctx, abandoned, time.Now()); err != nil {
 			return err
@@ -111,9 +151,14 @@ func sweepArchive(ctx context.Context, r *replica, a *archive) error {
 			r.log.Info("Half-written files were removed from the archive's directory", "files", n)
 		}
 	}
-	totals, err := retention.Sweep(ctx, retention.SweepOptions{Store: a.store, Cluster: a.cluster, Now: time.Now(), Grace: abandoned})
-	if totals.Parts+totals.Segments > 0 {
-		r.log.Info("What no commit names was deleted from the archive", "parts", totals.Parts, "segments", totals.Segments, "bytes", totals.Bytes)
+	totals, err := retention.Sweep(ctx, retention.SweepOptions{
+		Store: a.store, Index: a.index, Cluster: a.cluster, Now: time.Now(), Grace: abandoned, After: a.sweptTo, Limit: sweepAtOnce,
+	})
+	if a.sweptTo = totals.Next; err == nil && a.sweptTo == "" {
+		a.swept = time.Now()
+	}
+	if totals.Parts > 0 {
+		r.log.Info("What no commit names was deleted from the archive", "parts", totals.Parts, "bytes", totals.Bytes)
 	}
 	return err
 }
@@ -126,6 +171,20 @@ func retentionOf(configured []config.Retention) ([]retention.Policy, error) {
 		var err error
 		if p.Selector, err = labels.Parse(c.Selector); err != nil {
 			return nil, fmt.Errorf("retention %s: selector: %w", c.Name, err)
+		}
+		policies = append(policies, p)
+	}
+	return policies, nil
+}
+
+// keepOf makes policies of a configuration.
+func keepOf(configured []config.Keep) (stay.Policies, error) {
+	policies := make(stay.Policies, 0, len(configured))
+	for _, c := range configured {
+		p := stay.Policy{Name: c.Name, For: c.For, Forever: c.Forever, Last: c.Last, Namespaces: c.Namespaces, Status: c.Status}
+		var err error
+		if p.Selector, err = labels.Parse(c.Selector); err != nil {
+			return nil, fmt.Errorf("keep %s: selector: %w", c.Name, err)
 		}
 		policies = append(policies, p)
 	}

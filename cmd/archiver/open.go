@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"k8s.io/client-go/rest"
 
@@ -23,10 +24,24 @@ type archive struct {
 	// kubeSystem is the cluster that writes. archivedIn are namespaces of runs that were archived lately.
 	kubeSystem string
 	archivedIn func() []string
+	// sweptTo is where the sweep stopped, swept when it was at the end.
+	sweptTo string
+	swept   time.Time
 }
 
-// openArchive opens store and index. The index is left out for commands that can do without, so that they work while it does not.
-func openArchive(ctx context.Context, c config.Archive, withIndex bool) (*archive, error) {
+// indexUse is what a command wants of the index. Commands that can do without work while it does not; those that read it make none.
+type indexUse func(ctx context.Context, rawURL string) (index.Index, error)
+
+var (
+	noIndex   indexUse
+	readIndex indexUse = index.OpenReader
+	makeIndex indexUse = index.Open
+	// Runs are archived also while a database does not answer, and stay in the cluster until it does.
+	awaitIndex indexUse = index.OpenLater
+)
+
+// openArchive opens store and index.
+func openArchive(ctx context.Context, c config.Archive, use indexUse) (*archive, error) {
 	cluster, err := layout.ParseCluster(c.Cluster)
 	if err != nil {
 		return nil, fmt.Errorf("archive.cluster: %w", err)
@@ -35,22 +50,22 @@ func openArchive(ctx context.Context, c config.Archive, withIndex bool) (*archiv
 	if a.store, err = cloud.Open(ctx, c.Store); err != nil {
 		return nil, fmt.Errorf("archive.store: %w", err)
 	}
-	if !withIndex {
+	if use == nil {
 		return a, nil
 	}
-	if a.index, err = index.Open(ctx, c.Index); err != nil {
+	if a.index, err = use(ctx, c.Index); err != nil {
 		_ = a.store.Close()
 		return nil, fmt.Errorf("archive.index: %w", err)
 	}
 	return a, nil
 }
 
-func (c *common) openArchive(ctx context.Context, withIndex bool) (*archive, error) {
+func (c *common) openArchive(ctx context.Context, use indexUse) (*archive, error) {
 	file, err := config.Load(c.config)
 	if err != nil {
 		return nil, err
 	}
-	return openArchive(ctx, file.Archive, withIndex)
+	return openArchive(ctx, file.Archive, use)
 }
 
 func (a *archive) close() {

@@ -3,13 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
@@ -35,23 +32,14 @@ func (o *getOptions) pipelineLogs(ctx context.Context, a *archive, pipelineRun *
 	return nil
 }
 
-// childrenOf returns the TaskRuns that a PipelineRun controls. They are in its Result, with others of the same event perhaps.
+// childrenOf returns the TaskRuns that a PipelineRun made.
 func childrenOf(ctx context.Context, a *archive, pipelineRun *manifest.Commit) ([]*manifest.Commit, error) {
-	q := index.Query{Cluster: pipelineRun.Cluster, Namespace: pipelineRun.Run.Namespace, Result: pipelineRun.Run.Result, Kind: "TaskRun", Records: true}
 	var children []*manifest.Commit
-	for row, err := range a.index.Find(ctx, q) {
+	for row, err := range a.index.Find(ctx, index.Query{Cluster: pipelineRun.Cluster, Parent: pipelineRun.Run.UID, Kind: "TaskRun"}) {
 		if err != nil {
 			return nil, err
 		}
-		var record metav1.PartialObjectMetadata
-		if err := json.Unmarshal(row.Record, &record); err != nil {
-			return nil, fmt.Errorf("record of run %s: %w", row.Commit.Run.UID, err)
-		}
-		for _, owner := range record.OwnerReferences {
-			if string(owner.UID) == pipelineRun.Run.UID {
-				children = append(children, row.Commit)
-			}
-		}
+		children = append(children, row.Commit)
 	}
 	slices.SortFunc(children, func(one, two *manifest.Commit) int {
 		return cmp.Or(one.Run.Created.Compare(two.Run.Created), cmp.Compare(one.Run.Name, two.Run.Name))

@@ -16,10 +16,11 @@ func newRetention(c *common) *cobra.Command {
 		Use:   "retention",
 		Short: "Delete from the archive what its retention says, or show what it would delete",
 		Long: `Delete from the archive the runs that a policy of archive.retention in the configuration matches, as the archiver does every
-hour. Without --dry-run=false it shows what would be deleted, and deletes nothing. Runs with a hold are never deleted.`,
+hour, and all that they made. Without --dry-run=false it shows what would be deleted, and deletes nothing. A PipelineRun of which
+any run has a hold is never deleted.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			a, err := c.openArchive(cmd.Context(), true)
+			a, err := c.openArchive(cmd.Context(), readIndex)
 			if err != nil {
 				return err
 			}
@@ -32,6 +33,9 @@ hour. Without --dry-run=false it shows what would be deleted, and deletes nothin
 			if rest, err := c.restConfig(); err == nil { // else policies about deleted namespaces say that nobody could be asked
 				kube, err := kubernetes.NewForConfig(rest)
 				if err != nil {
+					return err
+				}
+				if o.Now, err = earliest(cmd.Context(), kube); err != nil {
 					return err
 				}
 				o.Deleted = func(ctx context.Context) (map[string]time.Time, error) {

@@ -231,11 +231,15 @@ func (r *replica) workWith(ctx context.Context, with config.Archive) error {
 		return nil
 	}
 	defer a.close()
+	keep, err := keepOf(with.Keep)
+	if err != nil {
+		return err
+	}
 	events, stopEvents := r.recordEvents()
 	defer stopEvents()
 	worker, err := archiver.New(archiver.Options{
 		Cluster: a.cluster, Class: r.class, Store: a.store, Index: a.index, Config: r.rest, Version: version, Kubernetes: r.kubernetes,
-		Keep: with.Keep, Logs: archiver.LogMode(with.Logs), Spool: r.spool, Streams: with.Streams,
+		Keep: keep, Logs: archiver.LogMode(with.Logs), Spool: r.spool, Streams: with.Streams,
 		Metrics: r.metrics, Events: events, Now: time.Now, Log: r.log,
 	})
 	if err != nil {
@@ -252,7 +256,7 @@ func (r *replica) workWith(ctx context.Context, with config.Archive) error {
 
 // open opens an archive, if it is this cluster's.
 func (r *replica) open(ctx context.Context, with config.Archive) (*archive, error) {
-	a, err := openArchive(ctx, with, true)
+	a, err := openArchive(ctx, with, awaitIndex)
 	if err != nil {
 		return nil, err
 	}

@@ -44,8 +44,9 @@ type Archive struct {
 	Logs string
 	// Streams bounds how many logs are followed at a time.
 	Streams int
-	// Keep is how long a run stays in the cluster after it was archived; nil is for ever.
-	Keep *time.Duration
+	// Keep says how long runs stay in the cluster after they were archived. Of several policies the first one counts that is about a run;
+	// what none is about stays for ever.
+	Keep []Keep
 	// Retention says what is deleted from the archive; what no policy matches stays for ever.
 	Retention []Retention
 }
@@ -62,7 +63,7 @@ func (r *reader) archive(to *Archive, v any) {
 	r.url(&to.Index, "archive.index", fields["index"], indexProblem)
 	r.oneOf(&to.Logs, "archive.logs", fields["logs"], LogsFollow, LogsCollect, LogsNone)
 	r.whole(&to.Streams, "archive.streams", fields["streams"], 0, MaxStreams)
-	r.keep(&to.Keep, "archive.keep", fields["keep"])
+	to.Keep = r.keep("archive.keep", fields["keep"])
 	r.retention(&to.Retention, "archive.retention", fields["retention"])
 }
 
@@ -143,18 +144,6 @@ func pathProblem(u *url.URL, example string) string {
 		return "must have three slashes and an absolute path, such as " + u.Scheme + ":///var/lib/indelible/" + example
 	}
 	return ""
-}
-
-func (r *reader) keep(to **time.Duration, path string, v any) {
-	if v == nil || v == forever {
-		return
-	}
-	d, ok := parseAge(v)
-	if !ok {
-		r.problem(path, "must be %s or a duration such as 0s, 12h or 30d, at most %dd", forever, MaxAge/day)
-		return
-	}
-	*to = &d
 }
 
 // parseAge reads a duration from 0 to MaxAge as Go writes it, or a whole number of days: nobody counts in hours how long

@@ -13,7 +13,6 @@ import (
 const withImage = head + "publisher: {image: p}\n"
 
 func TestParseAllowsOfTheArchive(t *testing.T) {
-	ago := func(d time.Duration) *time.Duration { return &d }
 	defaults := Default().Archive
 	changed := func(change func(*Archive)) Archive {
 		a := defaults
@@ -48,7 +47,7 @@ archive:
   - {name: old, after: 2160h30m}
 `, Archive{
 				Cluster: "eu-1", Store: "s3://bucket?region=eu-central-1&prefix=tekton/",
-				Index: "postgres://user@host:5432/db?sslmode=verify-full", Logs: "collect", Streams: 10000, Keep: ago(720 * time.Hour),
+				Index: "postgres://user@host:5432/db?sslmode=verify-full", Logs: "collect", Streams: 10000, Keep: kept(720 * time.Hour),
 				Retention: []Retention{
 					{
 						Name: "trials", After: 2160 * time.Hour, Namespaces: []string{"trial-*", "t[ab]?"}, DeletedNamespaces: true,
@@ -58,10 +57,25 @@ archive:
 				},
 			},
 		},
-		"allow to keep for ever":         {"archive: {keep: forever}\n", defaults},
-		"allow to keep not at all":       {"archive: {keep: 0s}\n", changed(func(a *Archive) { a.Keep = ago(0) })},
-		"allow to keep for days":         {"archive: {keep: 30d}\n", changed(func(a *Archive) { a.Keep = ago(720 * time.Hour) })},
-		"allow to keep a hundred years":  {"archive: {keep: 36500d}\n", changed(func(a *Archive) { a.Keep = ago(876000 * time.Hour) })},
+		"allow to keep for ever":        {"archive: {keep: forever}\n", defaults},
+		"allow to keep not at all":      {"archive: {keep: 0s}\n", changed(func(a *Archive) { a.Keep = kept(0) })},
+		"allow to keep for days":        {"archive: {keep: 30d}\n", changed(func(a *Archive) { a.Keep = kept(720 * time.Hour) })},
+		"allow to keep a hundred years": {"archive: {keep: 36500d}\n", changed(func(a *Archive) { a.Keep = kept(876000 * time.Hour) })},
+		"allow to keep by policies": {
+			`
+archive:
+  keep:
+  - {name: pinned, selector: pin=yes, for: forever}
+  - {name: failures, status: [Failed, Cancelled], for: 30d, last: 1}
+  - {name: trials, namespaces: ["trial-*"], for: 0s}
+  - {name: rest, last: 10000}
+`, changed(func(a *Archive) {
+				a.Keep = []Keep{
+					{Name: "pinned", Selector: "pin=yes", Forever: true}, {Name: "failures", Status: []string{"Failed", "Cancelled"}, For: 720 * time.Hour, Last: 1},
+					{Name: "trials", Namespaces: []string{"trial-*"}}, {Name: "rest", Last: 10000},
+				}
+			}),
+		},
 		"allow no followed logs":         {"archive: {streams: 0, logs: none}\n", changed(func(a *Archive) { a.Streams, a.Logs = 0, "none" })},
 		"allow a cluster of 63 letters":  {"archive: {cluster: " + strings.Repeat("a", 63) + "}\n", changed(func(a *Archive) { a.Cluster = strings.Repeat("a", 63) })},
 		"allow Google's store":           {"archive: {store: 'gs://bucket'}\n", changed(func(a *Archive) { a.Store = "gs://bucket" })},
@@ -98,7 +112,7 @@ func TestParseForbidsOfTheArchive(t *testing.T) {
 		bucket  = "archive.store must name the bucket, such as s3://bucket?region=eu-central-1"
 		folder  = "archive.store must give a folder in the bucket as prefix, such as s3://bucket?prefix=tekton/"
 		label   = "must be 1 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit"
-		keep    = "archive.keep must be forever or a duration such as 0s, 12h or 30d, at most 36500d"
+		keep    = "archive.keep must be forever, a duration such as 0s, 12h or 30d, at most 36500d, or a list of policies"
 		after   = "archive.retention[0].after must be a duration such as 12h or 90d, more than 0 and at most 36500d"
 		all     = "archive.retention[0] would delete every run as soon as it is archived: say after which time, or which runs"
 		glob    = "must be the name of a namespace, in which * stands for any characters, ? for one and [ab] for one of some"
@@ -149,6 +163,15 @@ func TestParseForbidsOfTheArchive(t *testing.T) {
 		"forbid a keep below 0":       {"{keep: -1h}", keep},
 		"forbid a keep over a bound":  {"{keep: 36501d}", keep},
 		"forbid a keep that is never": {"{keep: never}", keep},
+		"forbid a keep of no policy":  {"{keep: []}", "archive.keep must not be an empty list: say forever if all runs are to stay"},
+		"forbid a keep of nothing":    {"{keep: [{name: a}]}", "archive.keep[0] must say for how long runs stay, or how many of the last"},
+		"forbid a keep of no name":    {"{keep: [{last: 1}]}", "archive.keep[0].name is required: logs name the policy by which a run leaves"},
+		"forbid to keep the last 0":   {"{keep: [{name: a, last: 0}]}", "archive.keep[0].last must be a whole number from 1 to 10000"},
+		"forbid a keep of bad policies, and tell all": {
+			"{keep: [{name: a, for: x, status: [lost]}, {name: a, after: 1h}]}", "archive.keep[0].for must be forever or a duration such as 0s, 12h or 30d, at most 36500d\n" +
+				"archive.keep[0].status[0] must be one of Succeeded, Failed, Cancelled\n" +
+				"archive.keep[1].after is not a field; allowed are name, for, last, namespaces, selector, status\narchive.keep[1].name is the name of another policy already",
+		},
 
 		"forbid a policy alone":        {"{retention: {name: a}}", "archive.retention must be a list"},
 		"forbid a policy of no name":   {"{retention: [{after: 1h}]}", "archive.retention[0].name is required: logs and metrics name the policy that deletes"},
@@ -209,3 +232,6 @@ func TestClusterNamesAreThoseOfTheArchive(t *testing.T) {
 		}
 	}
 }
+
+// kept is the short form's policy.
+func kept(d time.Duration) []Keep { return []Keep{{Name: "keep", For: d}} }

@@ -187,6 +187,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("a: &a [*a]")
 	f.Add("---\n---\n{}")
 	f.Add(withImage + "archive: {cluster: a, store: 's3://b', keep: 1h, streams: 3, retention: [{name: a, after: 1d, namespaces: ['*'], selector: a}]}\n")
+	f.Add(withImage + "archive: {keep: [{name: a, for: 1d, last: 3, namespaces: ['*'], status: [Failed]}]}\n")
 	f.Fuzz(func(t *testing.T, file string) {
 		c, err := Parse([]byte(file))
 		if err != nil {
@@ -202,8 +203,13 @@ func FuzzParse(f *testing.F) {
 		if p.Image == "" || p.Timeout <= 0 || p.Timeout > 30*time.Minute || len(c.Controllers) == 0 {
 			t.Errorf("configuration %+v", c)
 		}
-		if a := c.Archive; a.Cluster == "" || a.Store == "" || a.Index == "" || a.Streams < 0 || a.Streams > 10000 || a.Keep != nil && *a.Keep < 0 {
+		if a := c.Archive; a.Cluster == "" || a.Store == "" || a.Index == "" || a.Streams < 0 || a.Streams > 10000 {
 			t.Errorf("archive %+v", a)
+		}
+		for _, p := range c.Archive.Keep {
+			if p.Name == "" || p.For < 0 || p.Last < 0 || p.Last > 10000 {
+				t.Errorf("keep policy %+v", p)
+			}
 		}
 		for _, p := range c.Archive.Retention {
 			if p.Name == "" || p.After < 0 || p.After == 0 && p.Namespaces == nil && !p.DeletedNamespaces && p.Selector == "" && p.Status == nil {

@@ -54,5 +54,8 @@ const (
 // PublisherPath is where a step finds the publisher.
 const PublisherPath = "/indelible/bin/publisher"
 
+// InstallContainer is the init container that puts it there, in pods that are not given it as an image volume.
+const InstallContainer = "indelible-install"
+
 // FieldManager is the field manager the publisher writes with.
 const FieldManager = "indelible-publisher"

@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
+	"github.com/indelible-ci/indelible/pkg/archive/stay"
 )
 
 // However soon runs leave the cluster, Tekton makes none of them again: a child leaves with its owner, or after it.
@@ -36,7 +37,7 @@ func TestChildrenLeaveWithTheirOwner(t *testing.T) {
 	for _, keep := range []time.Duration{0, 5 * time.Second} {
 		t.Run(fmt.Sprintf("kept for %s", keep), func(t *testing.T) {
 			t.Parallel()
-			p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow, func(o *archiver.Options) { o.Keep = &keep })
+			p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow, func(o *archiver.Options) { o.Keep = stay.Policies{{Name: "keep", For: keep}} })
 			made := p.everMade()
 			p.create(a.mine(`
 apiVersion: tekton.dev/v1

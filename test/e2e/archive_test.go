@@ -21,6 +21,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/pkg/archive/fsck"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/stay"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
@@ -150,9 +151,8 @@ func newTestArchiveIn(t *testing.T, root string) *testArchive {
 // with is an archiver that stores into s.
 func (a *testArchive) with(t *testing.T, s store.Store) *archiver.Archiver {
 	t.Helper()
-	stays := keep
 	made, err := archiver.New(archiver.Options{
-		Cluster: "e2e", Class: a.class, Store: s, Config: cluster.Config, Version: "e2e", Logs: archiver.Collect, Keep: &stays,
+		Cluster: "e2e", Class: a.class, Store: s, Config: cluster.Config, Version: "e2e", Logs: archiver.Collect, Keep: stay.Policies{{Name: "keep", For: keep}},
 		Now: func() time.Time { return a.now() }, Log: testr.New(t),
 	})
 	if err == nil {

@@ -28,7 +28,7 @@ const (
 	binDir           = "/indelible/bin"
 	publisherBinary  = result.PublisherPath
 	imagePublisher   = "/publisher"
-	installContainer = "indelible-install"
+	installContainer = result.InstallContainer
 	// installUser is "nonroot" of the distroless images; any number but 0 would do.
 	installUser int64 = 65532
 )

@@ -16,6 +16,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/stay"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
@@ -33,8 +34,8 @@ type Options struct {
 	Config *rest.Config
 	// Version is the archiver's, Kubernetes the API server's: they are in commits.
 	Version, Kubernetes string
-	// Keep is how long a run stays in the cluster after it was committed; nil is for ever.
-	Keep *time.Duration
+	// Keep says how long runs stay in the cluster after they were committed.
+	Keep stay.Policies
 	// ChildPatience is how long a finished PipelineRun waits for the runs that it made, from when this process met the first that it
 	// waits for; 0 means an hour.
 	ChildPatience time.Duration
@@ -67,6 +68,8 @@ type Archiver struct {
 	// looked at twice.
 	indexed  sync.Map
 	patience patience
+	// ranking knows the runs of which only the last stay.
+	ranking *stay.Ranking
 	// namespaces has those of runs that this process has archived.
 	namespaces sync.Map
 	refusals   refusals
@@ -93,7 +96,7 @@ func New(o Options) (*Archiver, error) {
 	if o.ChildPatience == 0 {
 		o.ChildPatience = defaultChildPatience
 	}
-	a := &Archiver{Options: o, client: runs, kube: kube, recent: newRecentEvents(o.Metrics), onCommit: func(Reference) {}}
+	a := &Archiver{Options: o, client: runs, kube: kube, recent: newRecentEvents(o.Metrics), ranking: stay.NewRanking(o.Keep), onCommit: func(Reference) {}}
 	if o.Logs == Follow {
 		if a.follower, err = newFollower(kube, o.Spool, o.Streams, o.Metrics, o.Log); err != nil {
 			return nil, err
@@ -261,7 +264,7 @@ func (a *Archiver) Namespaces() []string {
 
 // forget drops what was kept for a run that needs it no more.
 func (a *Archiver) forget(r *run) {
-	a.recent.forget(r.Namespace, r.UID)
+	a.recent.forget(r.Namespace, append(a.podsOf(r), r.UID)...)
 	a.indexed.Delete(r.UID)
 	a.patience.forget(r.UID)
 	a.refusals.forget(r.UID)

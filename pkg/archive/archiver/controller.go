@@ -132,15 +132,21 @@ func (c *Controller) watchers() ([]*watcher, error) {
 			return s
 		}
 		w.strip = func(object any) (any, error) {
-			object.(*sighting).object = nil
-			return object, nil
+			s := sighted(object)
+			s.object = nil
+			c.judge(s)
+			return s, nil
 		}
 		w.first = func(objects []any) {
 			for _, o := range objects {
 				c.saw(sighted(o), backlog)
 			}
 		}
-		w.seen = func(o any) { c.saw(sighted(o), urgent) }
+		w.seen = func(o any) {
+			s := sighted(o)
+			c.judge(s)
+			c.saw(s, urgent)
+		}
 		w.gone = func(o any) { c.gone(sighted(o)) }
 		all = append(all, w)
 	}
@@ -161,9 +167,7 @@ func (c *Controller) saw(s *sighting, priority int) {
 	case s.released:
 		c.waiting.done(ref)
 		c.tellParents(s)
-		if c.Keep != nil && s.DeletionTimestamp.IsZero() && !s.owned {
-			c.add(ref, whenIdle, max(s.archivedAt.Add(*c.Keep).Sub(c.Now()), time.Millisecond))
-		}
+		c.leaves(s)
 	case s.finished || !s.DeletionTimestamp.IsZero():
 		if !s.DeletionTimestamp.IsZero() {
 			priority = urgent // somebody waits for it
@@ -174,10 +178,8 @@ func (c *Controller) saw(s *sighting, priority int) {
 		c.add(ref, priority, atOnce)
 	}
 	if c.follower != nil && !s.finished && !s.optedOut && s.DeletionTimestamp.IsZero() {
-		for _, step := range s.attempt.Steps {
-			if step.started() {
-				c.follower.follow(s.Namespace, tailKey{s.UID, s.attempt.PodName, step.Container})
-			}
+		for _, container := range s.attempt.toFollow() {
+			c.follower.follow(s.Namespace, tailKey{s.UID, s.attempt.PodName, container})
 		}
 	}
 }
@@ -185,6 +187,7 @@ func (c *Controller) saw(s *sighting, priority int) {
 // gone decides about a run that is not there any more. One that nobody protected may not be in the archive.
 func (c *Controller) gone(s *sighting) {
 	c.waiting.done(s.reference())
+	c.ranking.Remove(s.UID)
 	c.tellParents(s)
 	if !s.released && !s.optedOut && s.class == c.Class {
 		c.deleted.keep(s)

@@ -19,6 +19,8 @@ const (
 	lastEvent = 250 * time.Millisecond
 	// justFinished is how old a run may be for that.
 	justFinished = 3 * time.Second
+	// clockSkew is how far the clocks of a cluster's API servers may be apart.
+	clockSkew = 10 * time.Second
 )
 
 var errEventsUnknown = errors.New("the watch of events has not begun yet")
@@ -26,7 +28,7 @@ var errEventsUnknown = errors.New("the watch of events has not begun yet")
 // events stores the events about the run, and about its pods, in the order of their first times, as a v1.EventList. A run without
 // any has no part.
 func (u *upload) events(ctx context.Context) error {
-	found, err := u.eventsAbout(ctx, append(u.podUIDs, u.run.UID))
+	found, err := u.eventsAbout(ctx)
 	if err != nil || len(found) == 0 {
 		return err
 	}
@@ -44,12 +46,22 @@ func (u *upload) events(ctx context.Context) error {
 	return u.json(ctx, manifest.Events, "events.json", list.Bytes())
 }
 
+// podsOf returns the UIDs of a run's pods. The run has their names only, and a pod that never started, or was deleted with its run, is not there to be
+// asked: what events say of it is as good.
+func (a *Archiver) podsOf(r *run) (uids []types.UID) {
+	for _, attempt := range r.attempts() {
+		name := types.NamespacedName{Namespace: r.Namespace, Name: attempt.PodName}
+		uids = append(uids, a.recent.podsNamed(name, r.CreationTimestamp.Add(-clockSkew))...)
+	}
+	return uids
+}
+
 // eventsAbout waits a moment for the event that ends a run. Whether a CustomRun's controller sends one is not known.
-func (u *upload) eventsAbout(ctx context.Context, uids []types.UID) ([]*eventSighting, error) {
+func (u *upload) eventsAbout(ctx context.Context) ([]*eventSighting, error) {
 	timeout := time.NewTimer(lastEvent)
 	defer timeout.Stop()
 	for {
-		found, changed, synced := u.recent.about(u.run.Namespace, uids...)
+		found, changed, synced := u.recent.about(u.run.Namespace, append(u.podsOf(u.run), u.run.UID)...)
 		if !synced {
 			return nil, errEventsUnknown
 		}

@@ -37,7 +37,7 @@ const (
 	rotationCheck = 10 * time.Second
 )
 
-// logs stores the output of each step of each attempt. What cannot be had any more is noted as missing, with the reason. A kubelet that
+// logs stores the output of each container of each attempt (containersOf). What cannot be had any more is noted as missing, with the reason. A kubelet that
 // does not answer is an error, and the run stays until it does, or for logPatience: then what there is is archived. An API server
 // that does not answer keeps the run in any case.
 func (u *upload) logs(ctx context.Context) error {
@@ -46,10 +46,10 @@ func (u *upload) logs(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, step := range attempt.Steps {
-			p := manifest.Part{Type: manifest.Log, State: manifest.Complete, Container: step.Container, Attempt: i}
+		for _, name := range containersOf(&attempt, pod) {
+			p := manifest.Part{Type: manifest.Log, State: manifest.Complete, Container: name, Attempt: i}
 			if err := u.log(ctx, pod, attempt.PodName, p); err != nil {
-				return fmt.Errorf("%s in pod %s: %w", step.Container, attempt.PodName, err)
+				return fmt.Errorf("%s in pod %s: %w", name, attempt.PodName, err)
 			}
 		}
 	}
@@ -70,7 +70,6 @@ func (u *upload) pod(ctx context.Context, name string) (*corev1.Pod, error) {
 	case !metav1.IsControlledBy(pod, u.run):
 		return nil, nil
 	}
-	u.podUIDs = append(u.podUIDs, pod.UID)
 	return pod, nil
 }
 
@@ -83,19 +82,19 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, podName string, p man
 	if t := u.tail(podName, p.Container); t != nil && !t.unusable() {
 		return u.followed(ctx, t, pod, p)
 	}
-	state := containerState(pod, p.Container)
+	state := stateOf(pod, p.Container)
 	switch {
 	case pod == nil:
 		u.missing(p, "the pod "+podName+" was gone")
 	case state == nil || state.Terminated == nil && state.Running == nil:
 		u.missing(p, "the container did not start")
-	case state.Terminated != nil:
-		return u.collected(ctx, pod, p, startOf(state))
-	case u.mayGoOn() && u.followNow(pod, p.Container):
+	case state.final:
+		return u.collected(ctx, pod, p, state)
+	case u.mayGoOn() && (state.Terminated != nil || u.followNow(pod, p.Container)):
 		return &wait{reason: waitLogs, detail: p.Container + " still runs", again: time.Second}
 	default:
 		p.State, p.Reason = manifest.Truncated, "the container still ran"
-		return u.collected(ctx, pod, p, startOf(state))
+		return u.collected(ctx, pod, p, state)
 	}
 	return nil
 }
@@ -105,8 +104,9 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, podName string, p man
 func (u *upload) mayGoOn() bool { return u.run.finished() && u.run.since(u.Now()) < logPatience }
 
 // collected stores what the kubelet has.
-func (u *upload) collected(ctx context.Context, pod *corev1.Pod, p manifest.Part, started time.Time) error {
-	stream, err := u.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: p.Container, Timestamps: true}).Stream(ctx)
+func (u *upload) collected(ctx context.Context, pod *corev1.Pod, p manifest.Part, state *containerState) error {
+	options := &corev1.PodLogOptions{Container: p.Container, Timestamps: true, Previous: state.replaced}
+	stream, err := u.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, options).Stream(ctx)
 	switch {
 	case apierrors.IsNotFound(err):
 		u.missing(p, "the pod "+pod.Name+" was gone")
@@ -131,7 +131,7 @@ func (u *upload) collected(ctx context.Context, pod *corev1.Pod, p manifest.Part
 		u.missing(p, "the kubelet had no log")
 		return nil
 	}
-	if err == nil && !started.IsZero() {
+	if started := startOf(state); err == nil && !started.IsZero() {
 		u.maybeRotated(lines.first, started)
 	}
 	return err
@@ -139,9 +139,9 @@ func (u *upload) collected(ctx context.Context, pod *corev1.Pod, p manifest.Part
 
 // followed stores what was read while the container ran, and the rest.
 func (u *upload) followed(ctx context.Context, t *tail, pod *corev1.Pod, p manifest.Part) error {
-	state := containerState(pod, p.Container)
+	state := stateOf(pod, p.Container)
 	switch {
-	case state != nil && state.Terminated != nil:
+	case state != nil && state.final:
 		if !pod.DeletionTimestamp.IsZero() {
 			t.settle(ctx, rotationCheck) // the pod may be gone before a stream of our own has begun; the kubelet ends this one
 		}
@@ -214,7 +214,7 @@ func (u *upload) maybeRotated(first, started time.Time) {
 }
 
 // startOf returns when a container began to run, zero if that is not known.
-func startOf(state *corev1.ContainerState) time.Time {
+func startOf(state *containerState) time.Time {
 	switch {
 	case state == nil:
 		return time.Time{}
@@ -237,17 +237,4 @@ func (u *upload) tail(podName, container string) *tail {
 // followNow begins to follow a container that goes on after its run is finished. It says whether it does.
 func (u *upload) followNow(pod *corev1.Pod, container string) bool {
 	return u.follower != nil && u.follower.follow(u.run.Namespace, tailKey{u.run.UID, pod.Name, container})
-}
-
-// containerState returns the state of a container, nil if the pod is gone or has none.
-func containerState(pod *corev1.Pod, name string) *corev1.ContainerState {
-	if pod == nil {
-		return nil
-	}
-	for i := range pod.Status.ContainerStatuses {
-		if pod.Status.ContainerStatuses[i].Name == name {
-			return &pod.Status.ContainerStatuses[i].State
-		}
-	}
-	return nil
 }

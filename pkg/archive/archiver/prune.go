@@ -16,12 +16,16 @@ import (
 // Tekton makes a run again that its PipelineRun has and the cluster has not. So a run that has an owner leaves with it, by garbage
 // collection, and an owner leaves when all that it made is released.
 func (a *Archiver) prune(ctx context.Context, r *run) (Result, error) {
-	at := r.archivedAt()
-	if a.Keep == nil || at.IsZero() || !r.DeletionTimestamp.IsZero() || r.owned() {
+	if r.archivedAt().IsZero() || !r.DeletionTimestamp.IsZero() || r.owned() {
 		return Result{Outcome: Archived}, nil
 	}
-	if left := at.Add(*a.Keep).Sub(a.Now()); left > 0 {
-		return Result{Outcome: Archived, Again: min(left, maxSleep)}, nil
+	asked := r.stays()
+	verdict := a.ranking.Decide(a.ranking.About(asked), asked, a.Now())
+	switch {
+	case verdict.Forever, verdict.Last:
+		return Result{Outcome: Archived}, nil // who pushes it out of the last says so
+	case verdict.Left > 0:
+		return Result{Outcome: Archived, Again: min(verdict.Left, maxSleep)}, nil
 	}
 	commit, err := a.committed(ctx, r)
 	if err != nil || commit == nil {
@@ -42,6 +46,7 @@ func (a *Archiver) prune(ctx context.Context, r *run) (Result, error) {
 	if !deleted {
 		return Result{Outcome: Archived, Again: time.Second}, nil
 	}
+	a.Log.V(1).Info("A run that is archived has left the cluster", "run", r.reference().String(), "policy", verdict.Policy.Name)
 	return Result{Outcome: Pruned}, nil
 }
 

@@ -25,6 +25,11 @@ type recentEvents struct {
 	mu sync.Mutex
 	// byObject has the events by what they are about, and name in there.
 	byObject map[eventObject]map[string]*eventSighting
+	// pods has the UIDs of the pods that events are about, by their names.
+	pods map[types.NamespacedName]map[types.UID]struct{}
+	// archived and archivedBefore are what events came for that nobody will ask for again, of the last forgetAfter and of the same before.
+	archived, archivedBefore map[types.UID]struct{}
+	turned                   time.Time
 	// queues has the events by namespace, elements their places in there by the events' names.
 	queues   map[string]*eventQueue
 	elements map[types.NamespacedName]*list.Element
@@ -59,7 +64,11 @@ const (
 	maxEvents = 32 << 20
 	// eventOverhead is about what an event costs beside its text.
 	eventOverhead = 768
+	// forgetAfter is how long API servers keep events by default.
+	forgetAfter = time.Hour
 )
+
+const podKind = "Pod"
 
 // Why an event is not kept.
 const (
@@ -75,6 +84,7 @@ func newRecentEvents(m *Metrics) *recentEvents {
 
 func (e *recentEvents) reset() {
 	e.byObject = map[eventObject]map[string]*eventSighting{}
+	e.pods = map[types.NamespacedName]map[types.UID]struct{}{}
 	e.elements = map[types.NamespacedName]*list.Element{}
 	e.queues = map[string]*eventQueue{}
 	e.bytes, e.listed = 0, nil
@@ -87,10 +97,14 @@ type eventSighting struct {
 	metav1.ObjectMeta
 	about types.UID
 	// in is the namespace that the event gives for what it is about.
-	in     string
-	kind   string
+	in   string
+	kind string
+	// name is the object's.
+	name   string
 	reason string
 	first  time.Time
+	// created is when the API server got it.
+	created time.Time
 	// raw is nil for an event that is not kept. If that is for its size, large is true.
 	raw   json.RawMessage
 	large bool
@@ -114,19 +128,20 @@ func (s *eventSighting) read(text []byte) error {
 			"name": &m.Name, "namespace": &m.Namespace, "uid": &m.UID, "resourceVersion": &m.ResourceVersion,
 			"annotations": &annotations, "creationTimestamp": &created,
 		},
-		"involvedObject": wanted{"kind": &s.kind, "uid": &s.about, "namespace": &s.in},
+		"involvedObject": wanted{"kind": &s.kind, "name": &s.name, "uid": &s.about, "namespace": &s.in},
 		"reason":         &s.reason, "firstTimestamp": &first, "eventTime": &at,
 	}.read(text)
 	if err != nil {
 		return err
 	}
 	m.Annotations = initialEventsEnd(annotations)
+	s.created = created.Time
 	for _, t := range []time.Time{first.Time, at.Time, created.Time} {
 		if s.first = t; !t.IsZero() {
 			break
 		}
 	}
-	if s.kind != "Pod" && !slices.Contains(kinds, s.kind) {
+	if s.kind != podKind && !slices.Contains(kinds, s.kind) {
 		s.leaveOut()
 		return nil
 	}
@@ -140,13 +155,20 @@ func (s *eventSighting) read(text []byte) error {
 }
 
 // leaveOut drops all but the metadata: the first list is collected before anybody looks at it.
-func (s *eventSighting) leaveOut() { s.raw, s.kind, s.about, s.in, s.reason = nil, "", "", "", "" }
+func (s *eventSighting) leaveOut() {
+	s.raw, s.kind, s.name, s.about, s.in, s.reason = nil, "", "", "", "", ""
+}
 
 // relevant says whether the event can be of a run that is archived. The API server takes an event with eventTime in any namespace,
 // whatever namespace its object has; the controllers send it in the object's.
 func (s *eventSighting) relevant() bool { return s.raw != nil && s.about != "" && s.in == s.Namespace }
 
 func (s *eventSighting) object() eventObject { return eventObject{s.Namespace, s.about} }
+
+// pod is the one it is about, if it is about a pod.
+func (s *eventSighting) pod() types.NamespacedName {
+	return types.NamespacedName{Namespace: s.Namespace, Name: s.name}
+}
 
 func (s *eventSighting) bytes() int { return len(s.raw) + eventOverhead }
 
@@ -173,12 +195,21 @@ func (e *recentEvents) wants(s *eventSighting) bool {
 func (e *recentEvents) put(s *eventSighting) (gone []*eventSighting) {
 	name := types.NamespacedName{Namespace: s.Namespace, Name: s.Name}
 	e.remove(name)
+	if e.isArchived(s.about) {
+		return nil
+	}
 	of := e.byObject[s.object()]
 	if of == nil {
 		of = map[string]*eventSighting{}
 		e.byObject[s.object()] = of
 	}
 	of[s.Name] = s
+	if s.kind == podKind {
+		if e.pods[s.pod()] == nil {
+			e.pods[s.pod()] = map[types.UID]struct{}{}
+		}
+		e.pods[s.pod()][s.about] = struct{}{}
+	}
 	queue := e.queues[s.Namespace]
 	if queue == nil {
 		queue = &eventQueue{}
@@ -246,8 +277,14 @@ func (e *recentEvents) remove(name types.NamespacedName) {
 	delete(e.elements, name)
 	of := e.byObject[s.object()]
 	delete(of, name.Name)
-	if len(of) == 0 {
-		delete(e.byObject, s.object())
+	if len(of) > 0 {
+		return
+	}
+	delete(e.byObject, s.object())
+	if uids := e.pods[s.pod()]; s.kind == podKind {
+		if delete(uids, s.about); len(uids) == 0 {
+			delete(e.pods, s.pod())
+		}
 	}
 }
 
@@ -289,11 +326,40 @@ func (e *recentEvents) about(namespace string, uids ...types.UID) (events []*eve
 	return events, e.changed, e.synced
 }
 
-// forget drops what an archived run does not need any more.
-func (e *recentEvents) forget(namespace string, uid types.UID) {
+// podsNamed returns the UIDs of pods of that name of which nothing is older than since: one before was another run's. All times are API servers'.
+func (e *recentEvents) podsNamed(name types.NamespacedName, since time.Time) (uids []types.UID) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for name := range e.byObject[eventObject{namespace, uid}] {
-		e.remove(types.NamespacedName{Namespace: namespace, Name: name})
+	for uid := range e.pods[name] {
+		older := false
+		for _, s := range e.byObject[eventObject{name.Namespace, uid}] {
+			older = older || s.created.Before(since)
+		}
+		if !older {
+			uids = append(uids, uid)
+		}
 	}
+	return uids
+}
+
+// forget drops what an archived run does not need any more, and what will still come.
+func (e *recentEvents) forget(namespace string, uids ...types.UID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if now := time.Now(); now.Sub(e.turned) > forgetAfter {
+		e.archived, e.archivedBefore, e.turned = map[types.UID]struct{}{}, e.archived, now
+	}
+	for _, uid := range uids {
+		for name := range e.byObject[eventObject{namespace, uid}] {
+			e.remove(types.NamespacedName{Namespace: namespace, Name: name})
+		}
+		e.archived[uid] = struct{}{}
+	}
+}
+
+// isArchived is called with mu held.
+func (e *recentEvents) isArchived(uid types.UID) bool {
+	_, now := e.archived[uid]
+	_, before := e.archivedBefore[uid]
+	return now || before
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -147,5 +148,43 @@ func TestRecentEventsThatAreGone(t *testing.T) {
 	e.forget("team", "run")
 	if e.bytes != 0 || len(e.byObject)+len(e.elements)+len(e.queues) != 0 {
 		t.Errorf("left: %d bytes, %v, %v, %v", e.bytes, e.byObject, e.elements, e.queues)
+	}
+}
+
+// Of a pod that may be gone the run knows the name. Another may have had that before, and events still come when nobody needs them.
+func TestRecentEventsOfPods(t *testing.T) {
+	const name = "build-pod"
+	pod := func(event, uid, created string) *eventSighting {
+		s := &eventSighting{}
+		text := fmt.Sprintf(`{"metadata":{"namespace":"team","name":%q,"creationTimestamp":%q},"involvedObject":{"kind":"Pod","namespace":"team","name":%q,"uid":%q}}`,
+			event, created, name, uid)
+		if err := s.read([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	since := time.Date(2026, 11, 20, 10, 42, 11, 0, time.UTC)
+	e := newRecentEvents(NewMetrics(nil))
+	e.add(pod("a", "old", "2026-11-20T10:42:10Z"))
+	e.add(pod("b", "old", "2026-11-20T10:42:12Z"))
+	e.add(pod("c", "new", "2026-11-20T10:42:11Z"))
+	e.add(pod("d", "new", "2026-11-20T10:42:13Z"))
+	want := func(when string, uids ...types.UID) {
+		t.Helper()
+		if got := e.podsNamed(types.NamespacedName{Namespace: "team", Name: name}, since); !slices.Equal(got, uids) {
+			t.Errorf("%s: %q, want %q", when, got, uids)
+		}
+	}
+	want("an older one was another run's", "new")
+	if got := e.podsNamed(types.NamespacedName{Namespace: "other", Name: name}, since); len(got) > 0 {
+		t.Errorf("another namespace's: %q", got)
+	}
+	e.forget("team", "new")
+	want("after the run is archived")
+	e.add(pod("e", "new", "2026-11-20T10:42:14Z"))
+	want("after a late event")
+	e.forget("team", "old")
+	if e.bytes != 0 || len(e.byObject)+len(e.pods)+len(e.elements)+len(e.queues) != 0 {
+		t.Errorf("left: %d bytes, %v, %v", e.bytes, e.byObject, e.pods)
 	}
 }

@@ -19,6 +19,7 @@ type run struct {
 	record []byte
 	metav1.TypeMeta
 	metav1.ObjectMeta
+	spec   references
 	status status
 	// deleted says that the API server has forgotten the run already: this is the last that was seen of it.
 	deleted bool
@@ -37,19 +38,20 @@ type status struct {
 
 // attempt is one pod's work for a TaskRun.
 type attempt struct {
-	PodName string `json:"podName"`
-	Steps   []step `json:"steps"`
+	PodName  string  `json:"podName"`
+	Steps    []share `json:"steps"`
+	Sidecars []share `json:"sidecars"`
 }
 
-// step is one container's part of it.
-type step struct {
+// share is one container's part of it: a step's, or a sidecar's.
+type share struct {
 	Name       string           `json:"name"`
 	Container  string           `json:"container"`
 	Running    *json.RawMessage `json:"running"`
 	Terminated *json.RawMessage `json:"terminated"`
 }
 
-func (s *step) started() bool { return s.Running != nil || s.Terminated != nil }
+func (s *share) started() bool { return s.Running != nil || s.Terminated != nil }
 
 // child is a run that a PipelineRun made.
 type child struct {
@@ -67,8 +69,9 @@ func parse(object []byte) (*run, error) {
 	known := struct {
 		metav1.TypeMeta `json:",inline"`
 		Metadata        *metav1.ObjectMeta `json:"metadata"`
+		Spec            *references        `json:"spec"`
 		Status          *status            `json:"status"`
-	}{Metadata: &r.ObjectMeta, Status: &r.status}
+	}{Metadata: &r.ObjectMeta, Spec: &r.spec, Status: &r.status}
 	if err := json.Unmarshal(r.record, &known); err != nil {
 		return nil, fmt.Errorf("read %s/%s: %w", r.Namespace, r.Name, err)
 	}

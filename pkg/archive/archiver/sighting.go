@@ -3,11 +3,14 @@ package archiver
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/stay"
 )
 
 // sighting is what the watch shows of a run, reduced to what decides whether something is to be done: a hundred thousand of them are
@@ -19,8 +22,10 @@ type sighting struct {
 	// foreign says that it carries another run's marks, owned that it leaves the cluster with its owner.
 	foreign, owned bool
 	class          string
-	// archivedAt is when a released run was committed.
-	archivedAt time.Time
+	// stays is what decides how long a released run stays in the cluster, if it does not leave with another one, and policy decides
+	// (judge). Where nothing does it is nil.
+	stays  *stay.Run
+	policy *stay.Policy
 	// parents are the owners' UIDs, for those who wait for this run.
 	parents []Reference
 	attempt attempt
@@ -41,15 +46,20 @@ func (s *sighting) read(text []byte) error {
 	var annotations, labels map[string]string
 	var finalizers []string
 	var owners []metav1.OwnerReference
-	var conditions []struct{ Type, Status string }
-	var steps json.RawMessage
+	var conditions []struct{ Type, Status, Reason string }
+	var generateName string
+	var created metav1.Time
+	var spec references
+	var steps, sidecars json.RawMessage
 	err := wanted{
 		"apiVersion": &s.APIVersion, "kind": &s.Kind,
 		"metadata": wanted{
 			"name": &m.Name, "namespace": &m.Namespace, "uid": &m.UID, "resourceVersion": &m.ResourceVersion, "deletionTimestamp": &m.DeletionTimestamp,
 			"annotations": &annotations, "labels": &labels, "finalizers": &finalizers, "ownerReferences": &owners,
+			"generateName": &generateName, "creationTimestamp": &created,
 		},
-		"status": wanted{"conditions": &conditions, "podName": &s.attempt.PodName, "steps": &steps},
+		"spec":   wanted{"pipelineRef": &spec.PipelineRef, "taskRef": &spec.TaskRef, "customRef": &spec.CustomRef},
+		"status": wanted{"conditions": &conditions, "podName": &s.attempt.PodName, "steps": &steps, "sidecars": &sidecars},
 	}.read(text)
 	if err != nil {
 		return err
@@ -61,7 +71,18 @@ func (s *sighting) read(text []byte) error {
 	whole := run{ObjectMeta: metav1.ObjectMeta{UID: m.UID, Annotations: annotations, Finalizers: finalizers, OwnerReferences: owners}}
 	s.protected, s.released, s.optedOut = whole.protected(), released(&whole), whole.optedOut()
 	s.foreign, s.owned = len(whole.foreignMarks()) > 0, whole.owned()
-	s.archivedAt, s.class = whole.archivedAt(), labels[ClassLabel]
+	s.class = labels[ClassLabel]
+	if s.released && !s.owned && m.DeletionTimestamp.IsZero() {
+		s.stays = &stay.Run{
+			Namespace: m.Namespace, Name: m.Name, UID: m.UID, Created: created.Time, Archived: whole.archivedAt(), Labels: labels,
+			Of: stay.Of(spec.name(labels), generateName),
+		}
+		for _, c := range conditions {
+			if c.Type == "Succeeded" {
+				s.stays.Outcome = manifest.Outcome(c.Status, c.Reason)
+			}
+		}
+	}
 	for _, owner := range owners {
 		if owner.Kind == pipelineRunKind && strings.HasPrefix(owner.APIVersion, Resources[0].Group+"/") {
 			s.parents = append(s.parents, Reference{Kind: pipelineRunKind, Namespace: m.Namespace, Name: owner.Name})
@@ -69,8 +90,12 @@ func (s *sighting) read(text []byte) error {
 	}
 	if s.size, s.object = len(text), text; s.finished {
 		s.attempt = attempt{}
-	} else if steps != nil {
-		err = json.Unmarshal(steps, &s.attempt.Steps)
+		return nil
+	}
+	for text, shares := range map[*json.RawMessage]*[]share{&steps: &s.attempt.Steps, &sidecars: &s.attempt.Sidecars} {
+		if *text != nil {
+			err = errors.Join(err, json.Unmarshal(*text, shares))
+		}
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,11 +17,11 @@ import (
 )
 
 // streamPauses are how long a stream is left alone that broke, and one that ended while the container, as far as the API server
-// knows, goes on; stall is after how long without a line a stream is opened anew that has given much: a kubelet that still reads from the
+// knows, goes on; replacement, how long a sidecar that ended is given to have the other image that ended it; stall is after how long without a line a stream is opened anew that has given much: a kubelet that still reads from the
 // beginning when it rotates the log goes on with the file that it has, and never comes to the next one.
-type streamPauses struct{ broken, ended, stall time.Duration }
+type streamPauses struct{ broken, ended, replacement, stall time.Duration }
 
-var defaultPauses = streamPauses{broken: time.Second, ended: 300 * time.Millisecond, stall: 1500 * time.Millisecond}
+var defaultPauses = streamPauses{broken: time.Second, ended: 300 * time.Millisecond, replacement: 5 * time.Second, stall: 1500 * time.Millisecond}
 
 // rotatable is what a stream has to give for that, in bytes: the kubelet rotates after ten times as much by default.
 const rotatable = 1 << 20
@@ -129,15 +130,37 @@ func (t *tail) gone() {
 	t.failure = podGone
 }
 
-// containerEnded asks for the container's state: a stream that ends may have been cut off.
+// containerEnded asks for the container's state: a stream that ends may have been cut off. A sidecar's ends before the kubelet has put what
+// follows in its place, and to read on would be to read that one's log.
 func (t *tail) containerEnded() bool {
-	pod, err := t.kube.CoreV1().Pods(t.namespace).Get(t.ctx, t.key.pod, metav1.GetOptions{})
-	if err != nil {
-		return false
+	for began := time.Now(); ; {
+		state, err := t.state(t.ctx)
+		switch {
+		case err != nil, state == nil:
+			return false
+		case state.final:
+			return true
+		case t.isStep() || time.Since(began) > t.pauses.replacement:
+			return false
+		}
+		select {
+		case <-time.After(t.pauses.ended):
+		case <-t.ctx.Done():
+			return false
+		}
 	}
-	state := containerState(pod, t.key.container)
-	return state != nil && state.Terminated != nil
 }
+
+// state returns the container's as the API server knows it.
+func (t *tail) state(ctx context.Context) (*containerState, error) {
+	pod, err := t.kube.CoreV1().Pods(t.namespace).Get(ctx, t.key.pod, metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return stateOf(pod, t.key.container), nil
+}
+
+func (t *tail) isStep() bool { return strings.HasPrefix(t.key.container, stepPrefix) }
 
 // finish reads what the kubelet has beyond the file, of a container that has ended.
 func (t *tail) finish(ctx context.Context) error {
@@ -229,6 +252,15 @@ func (t *tail) read(ctx context.Context, follow bool) error {
 	if last := t.whole().last; !last.IsZero() {
 		since := metav1.NewTime(last) // whole seconds: what is in the file already is left out below
 		options.SinceTime = &since
+	}
+	if !t.isStep() {
+		state, err := t.state(ctx)
+		if err != nil {
+			return err
+		}
+		if state != nil && state.replaced {
+			options.Previous, options.Follow = true, false
+		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -84,7 +84,7 @@ func newTestFollower(t *testing.T, k http.Handler, spool string) *follower {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.pauses = streamPauses{time.Millisecond, time.Millisecond, time.Minute}
+	f.pauses = streamPauses{time.Millisecond, time.Millisecond, time.Minute, time.Minute}
 	t.Cleanup(f.close)
 	return f
 }

@@ -10,8 +10,6 @@ import (
 	"io"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
@@ -26,8 +24,6 @@ type upload struct {
 	keys []string
 	// texts is how many bytes logs take in the commit.
 	texts int
-	// podUIDs are those of the run's pods that are still there: events are about them, too.
-	podUIDs []types.UID
 }
 
 func newUpload(a *Archiver, r *run) *upload {

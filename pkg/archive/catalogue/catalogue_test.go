@@ -155,7 +155,7 @@ func TestCompact(t *testing.T) {
 				}
 			}, now: late, want: catalogue.Totals{Segments: 1, Commits: 6}, left: 6,
 		},
-		"write again what was forgotten, without the run that is gone": {
+		"have nothing to write where runs were forgotten: the segment is without them already": {
 			do: func(t *testing.T, a *indextest.Archive) {
 				compact(t, a, late)
 				key := a.Keys(t, indextest.Cluster.Commits())[2]
@@ -166,10 +166,39 @@ func TestCompact(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got := segments(t, a); len(got) != 0 {
-					t.Errorf("left %q", got)
+				if got := entries(t, a); len(got) != 5 || got[key].Commit != nil {
+					t.Errorf("left %d runs, %+v", len(got), got[key])
+				}
+			}, now: late, left: 5,
+		},
+		"write again what a damaged segment had in which a run was to be forgotten": {
+			do: func(t *testing.T, a *indextest.Archive) {
+				compact(t, a, late)
+				key := a.Keys(t, indextest.Cluster.Commits())[2]
+				a.Damage(t, segments(t, a)[0])
+				_, run, err := layout.ParseCommit(key)
+				if err == nil {
+					err = errors.Join(a.Delete(t.Context(), key), catalogue.Forget(t.Context(), a, indextest.Cluster, run))
+				}
+				if err != nil || len(segments(t, a)) > 0 {
+					t.Errorf("left %q, %v", segments(t, a), err)
 				}
 			}, now: late, want: catalogue.Totals{Segments: 1, Commits: 5}, left: 5,
+		},
+		"leave no segment where all its runs were forgotten": {
+			do: func(t *testing.T, a *indextest.Archive) {
+				compact(t, a, late)
+				var runs []layout.Run
+				for _, key := range a.Keys(t, indextest.Cluster.Commits()) {
+					_, run, err := layout.ParseCommit(key)
+					if runs = append(runs, run); err != nil || a.Delete(t.Context(), key) != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := catalogue.Forget(t.Context(), a, indextest.Cluster, runs...); err != nil || len(segments(t, a)) > 0 {
+					t.Errorf("left %q, %v", segments(t, a), err)
+				}
+			}, now: late,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

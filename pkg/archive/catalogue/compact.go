@@ -261,25 +261,3 @@ func Stale(ctx context.Context, from store.Store, key string, there func(commit 
 	}
 	return slices.ContainsFunc(keys, func(key string) bool { return !there(key) }), err
 }
-
-// Forget deletes the segments that may have data of runs: all of the hours in which they were created. What other runs they have,
-// the next Compact writes again. It is called after the runs' commits were deleted.
-func Forget(ctx context.Context, to store.Store, cluster layout.Cluster, runs ...layout.Run) error {
-	done := map[time.Time]bool{}
-	for _, run := range runs {
-		at := layout.HourOf(run)
-		if done[at] {
-			continue
-		}
-		done[at] = true
-		for info, err := range to.List(ctx, cluster.SegmentsIn(at), "") {
-			if err == nil {
-				err = to.Delete(ctx, info.Key)
-			}
-			if err != nil {
-				return fmt.Errorf("forget runs of %s: %w", at.Format("2006-01-02 15h"), err)
-			}
-		}
-	}
-	return nil
-}

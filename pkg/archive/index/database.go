@@ -23,8 +23,8 @@ type statements struct {
 
 const (
 	putRun = `INSERT INTO indelible_runs
-		(cluster, namespace, name, uid, api_version, kind, result, status, reason, created, completed, committed, manifest)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id`
+		(cluster, namespace, name, uid, api_version, kind, result, status, reason, created, completed, committed, manifest, parent)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id`
 	putRecord    = `INSERT INTO indelible_records (id, spec, data) VALUES ($1, $2, $3)`
 	findSpec     = `SELECT id FROM indelible_specs WHERE digest = $1`
 	putSpec      = `INSERT INTO indelible_specs (digest, data) VALUES ($1, $2) RETURNING id`
@@ -37,9 +37,14 @@ const (
 	getRun     = selectRun + `, d.data, d.spec, s.data FROM indelible_runs r` + joinRecord + ` WHERE r.uid = $1 AND r.cluster = $2`
 )
 
-func newDatabase(ctx context.Context, d dialect, read, write *sql.DB) (*database, error) {
+func newDatabase(ctx context.Context, d dialect, read, write *sql.DB, reader bool) (*database, error) {
 	db := &database{read: read, write: write, writer: newWriter(write, d.lock)}
-	err := migrate(ctx, d, write)
+	var err error
+	if reader {
+		err = usable(ctx, d, read)
+	} else {
+		err = migrate(ctx, d, write)
+	}
 	for _, p := range []struct {
 		to   **sql.Stmt
 		on   *sql.DB
@@ -148,6 +153,31 @@ func (d *database) Get(ctx context.Context, cluster, uid string) (Row, error) {
 		return Row{}, fmt.Errorf("index: get run %s: %w", uid, err)
 	}
 	return s.row(true)
+}
+
+// Complete implements Index.
+func (d *database) Complete(ctx context.Context, cluster string) (complete bool, err error) {
+	err = d.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM indelible_complete WHERE cluster = $1)`, cluster).Scan(&complete)
+	if err != nil {
+		return false, fmt.Errorf("index: is it complete: %w", err)
+	}
+	return complete, nil
+}
+
+// SetComplete implements Index.
+func (d *database) SetComplete(ctx context.Context, cluster string, complete bool) error {
+	statement := `DELETE FROM indelible_complete WHERE cluster = $1`
+	if complete {
+		statement = `INSERT INTO indelible_complete (cluster) VALUES ($1) ON CONFLICT DO NOTHING`
+	}
+	err := d.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, statement, cluster)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("index: note whether it is complete: %w", err)
+	}
+	return nil
 }
 
 // Close implements Index.

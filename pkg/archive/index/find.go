@@ -78,6 +78,14 @@ func (q Query) statement() (text string, args []any) {
 	where.equal("r.name", q.Name)
 	where.equal("r.result", q.Result)
 	where.equal("r.kind", q.Kind)
+	if q.Parent != "" {
+		where.add("(r.parent = '!' AND r.result = ", q.Parent)
+		where.or("r.parent > '!' AND r.parent = ", q.Parent) // the first half is for the database's index
+	}
+	if q.Roots {
+		where.always(`(r.parent = '' OR NOT EXISTS (SELECT 1 FROM indelible_runs p
+			WHERE p.uid = CASE r.parent WHEN '!' THEN r.result ELSE r.parent END AND p.cluster = r.cluster))`)
+	}
 	if !q.ArchivedBefore.IsZero() {
 		where.add("r.committed < ", q.ArchivedBefore.UnixMicro())
 	}
@@ -110,12 +118,17 @@ func (c *conditions) equal(column, value string) {
 }
 
 func (c *conditions) add(condition string, value any) {
+	c.args = append(c.args, value)
+	c.always(fmt.Sprintf("%s$%d", condition, len(c.args)))
+}
+
+// always adds a condition without an argument.
+func (c *conditions) always(condition string) {
 	word := " WHERE "
-	if len(c.args) > 0 {
+	if c.text.Len() > 0 {
 		word = " AND "
 	}
-	c.args = append(c.args, value)
-	fmt.Fprintf(&c.text, "%s%s$%d", word, condition, len(c.args))
+	c.text.WriteString(word + condition)
 }
 
 // or adds to the condition before, which has an open parenthesis.

@@ -40,6 +40,10 @@ type Index interface {
 	Find(ctx context.Context, q Query) iter.Seq2[Row, error]
 	// Keys yields the keys of all commits of a cluster that come after the key after, in byte order, as the bucket lists them.
 	Keys(ctx context.Context, cluster, after string) iter.Seq2[string, error]
+	// Complete says whether the index has had all of a cluster's runs, by SetComplete: Sync calls that. One that is being made has some
+	// of them, and that a run is not in it says nothing.
+	Complete(ctx context.Context, cluster string) (bool, error)
+	SetComplete(ctx context.Context, cluster string, complete bool) error
 	Close() error
 }
 
@@ -50,6 +54,10 @@ type Query struct {
 	Result string
 	// Kind is the run's, such as TaskRun.
 	Kind string
+	// Parent is the UID of the PipelineRun that made the run.
+	Parent string
+	// Roots matches runs that no PipelineRun of the index made.
+	Roots bool
 	// ArchivedBefore matches runs that were committed before that time.
 	ArchivedBefore time.Time
 	// After continues behind a row that was yielded before; nil begins with the newest.

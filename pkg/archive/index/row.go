@@ -38,14 +38,14 @@ func packRow(row Row) (packedRow, error) {
 		completed = sql.NullInt64{Int64: c.Run.Completed.Unix(), Valid: true}
 	}
 	known := knownOf(c.Cluster, c.Run.UID, clean(c.Run.Result), clean(c.Run.Name), clean(c.Run.Namespace), c.Run.Created.Unix(), completed)
+	rest, spec, parent := split(row.Record)
 	columns := []any{c.Cluster, c.Run.Namespace, c.Run.Name, c.Run.UID, c.Run.APIVersion, c.Run.Kind, c.Run.Result, c.Run.Status, c.Run.Reason,
-		c.Run.Created.Unix(), completed, c.CommittedAt.UnixMicro(), pack.Pack(text, known...)}
+		c.Run.Created.Unix(), completed, c.CommittedAt.UnixMicro(), pack.Pack(text, known...), parentColumn(parent, c.Run.Result)}
 	for i := range columns {
 		if text, ok := columns[i].(string); ok {
 			columns[i] = clean(text)
 		}
 	}
-	rest, spec := splitSpec(row.Record)
 	packed := packedRow{columns: columns, record: pack.Pack(rest, known...), cluster: c.Cluster, uid: c.Run.UID}
 	if spec != nil {
 		packed.spec, packed.digest = spec, digestOf(spec)

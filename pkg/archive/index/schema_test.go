@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 
@@ -33,16 +34,22 @@ func execute(t *testing.T, db *sql.DB, text string) {
 	}
 }
 
+// version2 makes an index what Indelible made before it had parents.
+const version2 = `DROP INDEX indelible_runs_parent; ALTER TABLE indelible_runs DROP COLUMN parent; DROP TABLE indelible_complete; UPDATE indelible_schema SET version = 2`
+
 func testOpen(t *testing.T, empty newURL) {
 	row := indextest.NewRow(1)
 	for name, test := range map[string]struct {
-		do   func(t *testing.T, db *sql.DB)
-		kept bool
+		do string
+		// kept says that the row is there when the archiver has opened it, reader and writer that it can be opened so.
+		kept, reader, writer bool
 	}{
-		"keep an index of this version":                  {do: func(*testing.T, *sql.DB) {}, kept: true},
-		"empty one of another version":                   {do: func(t *testing.T, db *sql.DB) { execute(t, db, `UPDATE indelible_schema SET version = version + 1`) }},
-		"empty one of which making broke off":            {do: func(t *testing.T, db *sql.DB) { execute(t, db, `DELETE FROM indelible_schema`) }},
-		"leave alone what others have in their database": {do: func(t *testing.T, db *sql.DB) { execute(t, db, `CREATE TABLE runs (id INTEGER)`) }, kept: true},
+		"keep an index of this version":                  {kept: true, reader: true, writer: true},
+		"bring one of the version before up to this one": {do: version2, kept: true, writer: true},
+		"empty one of a version that nobody has":         {do: `UPDATE indelible_schema SET version = 1`, writer: true},
+		"leave one of a later version alone":             {do: `UPDATE indelible_schema SET version = version + 1`, kept: true},
+		"empty one of which making broke off":            {do: `DELETE FROM indelible_schema`, writer: true},
+		"leave alone what others have in their database": {do: `CREATE TABLE runs (id INTEGER)`, kept: true, reader: true, writer: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rawURL := empty(t)
@@ -50,16 +57,55 @@ func testOpen(t *testing.T, empty newURL) {
 			if err := x.Put(t.Context(), row); err != nil {
 				t.Fatal(err)
 			}
-			test.do(t, database(t, rawURL))
-			y := open(t, rawURL)
-			_, err := y.Get(t.Context(), string(indextest.Cluster), row.Commit.Run.UID)
+			db := database(t, rawURL)
+			for statement := range strings.SplitSeq(test.do, ";") {
+				execute(t, db, statement)
+			}
+			rows := func(when string) {
+				t.Helper()
+				var n int
+				if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM indelible_runs`).Scan(&n); err != nil || n != 1 {
+					t.Errorf("%s has left %d rows, %v", when, n, err)
+				}
+			}
+			reader, err := index.OpenReader(t.Context(), rawURL)
+			if test.reader != (err == nil) || err != nil && !errors.Is(err, index.ErrVersion) {
+				t.Errorf("a reader: got %v, want usable %v", err, test.reader)
+			}
+			if err == nil {
+				_ = reader.Close()
+			}
+			rows("a reader")
+			y, err := index.Open(t.Context(), rawURL)
+			if test.writer != (err == nil) || err != nil && !errors.Is(err, index.ErrVersion) {
+				t.Fatalf("got %v, want usable %v", err, test.writer)
+			}
+			if err != nil {
+				rows("a program of an earlier version")
+				return
+			}
+			defer y.Close()
+			_, err = y.Get(t.Context(), string(indextest.Cluster), row.Commit.Run.UID)
 			if test.kept != (err == nil) || err != nil && !errors.Is(err, index.ErrNotFound) {
 				t.Errorf("got %v, want kept %v", err, test.kept)
+			}
+			for found, err := range y.Find(t.Context(), index.Query{Parent: row.Commit.Run.Result}) {
+				if err != nil || found.Commit.Run.UID != row.Commit.Run.UID || !test.kept {
+					t.Errorf("by its parent: %+v, %v", found.Commit, err)
+				}
+				test.kept = false
+			}
+			if test.kept {
+				t.Error("it is not found by its parent")
 			}
 			if err := y.Put(t.Context(), row); err != nil {
 				t.Error(err)
 			}
 		})
+	}
+	reader, err := index.OpenReader(t.Context(), empty(t))
+	if !errors.Is(err, index.ErrVersion) {
+		t.Errorf("a reader where there is nothing: %v, %v", reader, err)
 	}
 }
 

@@ -18,16 +18,23 @@ const specMark = '\x05'
 // minSpec is how long a copy must be, in bytes, to be worth a row of its own and the reference to it.
 const minSpec = 256
 
-// splitSpec takes the copy out of a record, or nothing where it finds none: the two together are the record again.
-func splitSpec(record []byte) (rest, spec []byte) {
+// split takes the copy out of a record, or nothing where it finds none: the two together are the record again. It says who made the run, too.
+func split(record []byte) (rest, spec []byte, parent string) {
 	var run struct {
+		Metadata struct {
+			OwnerReferences owners `json:"ownerReferences"`
+		} `json:"metadata"`
 		Status struct {
 			TaskSpec     json.RawMessage `json:"taskSpec"`
 			PipelineSpec json.RawMessage `json:"pipelineSpec"`
 		} `json:"status"`
 	}
-	if bytes.IndexByte(record, specMark) >= 0 || json.Unmarshal(record, &run) != nil {
-		return record, nil
+	if json.Unmarshal(record, &run) != nil {
+		return record, nil, ""
+	}
+	parent = run.Metadata.OwnerReferences.parent()
+	if bytes.IndexByte(record, specMark) >= 0 {
+		return record, nil, parent
 	}
 	for name, text := range map[string][]byte{`"taskSpec":`: run.Status.TaskSpec, `"pipelineSpec":`: run.Status.PipelineSpec} {
 		// The spec of a run that has its Task written out is the same text, and comes first: either will do.
@@ -37,12 +44,12 @@ func splitSpec(record []byte) (rest, spec []byte) {
 		}
 		at += len(name)
 		rest = append(append(bytes.Clone(record[:at]), specMark), record[at+len(text):]...)
-		return rest, text
+		return rest, text, parent
 	}
-	return record, nil
+	return record, nil, parent
 }
 
-// joinSpec is the reverse of splitSpec.
+// joinSpec is the reverse of split.
 func joinSpec(rest, spec []byte) ([]byte, error) {
 	switch marks := bytes.Count(rest, []byte{specMark}); {
 	case spec == nil:

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -18,7 +19,8 @@ import (
 var sqliteDialect = dialect{
 	types: strings.NewReplacer("{id}", "INTEGER PRIMARY KEY", "{key}", "INTEGER PRIMARY KEY", "{text}", "TEXT", "{bytes}", "BLOB"),
 	// The write lock is taken when the transaction begins (_txlock).
-	lock: `SELECT 1`,
+	lock:   `SELECT 1`,
+	exists: `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'indelible_schema')`,
 }
 
 const (
@@ -30,15 +32,18 @@ const (
 
 // openSQLite opens a file. Programs that do so at the same moment, and make it, meet while it becomes one with a write-ahead log: SQLite
 // tells all but one that it is busy, and does not wait.
-func openSQLite(ctx context.Context, u *url.URL) (*database, error) {
+func openSQLite(ctx context.Context, u *url.URL, reader bool) (*database, error) {
 	if u.Host != "" || u.RawQuery != "" || !filepath.IsAbs(u.Path) {
 		return nil, errors.New("an SQLite index is sqlite:// and an absolute path, such as sqlite:///var/lib/indelible/index.db")
+	}
+	if _, err := os.Stat(u.Path); reader && errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", u.Path, errNone)
 	}
 	if err := os.MkdirAll(filepath.Dir(u.Path), 0o750); err != nil {
 		return nil, err
 	}
 	for until := time.Now().Add(sqlitePatience); ; {
-		d, err := openSQLiteFile(ctx, u.Path)
+		d, err := openSQLiteFile(ctx, u.Path, reader)
 		var busy *sqlite.Error
 		if err == nil || !errors.As(err, &busy) || busy.Code()&0xff != sqliteBusy || time.Now().After(until) {
 			return d, err
@@ -53,7 +58,7 @@ func openSQLite(ctx context.Context, u *url.URL) (*database, error) {
 
 // openSQLiteFile makes the connections. One writes, as SQLite has one writer at a time and a second one would only wait; readers have
 // their own, which the write-ahead log lets read on meanwhile.
-func openSQLiteFile(ctx context.Context, path string) (*database, error) {
+func openSQLiteFile(ctx context.Context, path string, reader bool) (*database, error) {
 	write, err := sql.Open("sqlite", sqliteSource(path, "immediate"))
 	if err != nil {
 		return nil, err
@@ -64,7 +69,7 @@ func openSQLiteFile(ctx context.Context, path string) (*database, error) {
 		return nil, errors.Join(err, write.Close())
 	}
 	read.SetMaxOpenConns(8)
-	d, err := newDatabase(ctx, sqliteDialect, read, write)
+	d, err := newDatabase(ctx, sqliteDialect, read, write, reader)
 	if err != nil {
 		return nil, fmt.Errorf("%s (if the file is damaged, delete it and rebuild the index): %w", path, err)
 	}

@@ -57,6 +57,9 @@ func Sync(ctx context.Context, o SyncOptions) (SyncTotals, error) {
 	if err == nil {
 		err = s.delete(ctx)
 	}
+	if err == nil {
+		err = o.Index.SetComplete(ctx, string(o.Cluster), true)
+	}
 	o.Progress(s.totals)
 	if err != nil {
 		return s.totals, fmt.Errorf("bring the index up to date: %w", err)
@@ -66,6 +69,9 @@ func Sync(ctx context.Context, o SyncOptions) (SyncTotals, error) {
 
 // Rebuild is Sync of an index that is emptied first, of the one cluster.
 func Rebuild(ctx context.Context, o SyncOptions) (SyncTotals, error) {
+	if err := o.Index.SetComplete(ctx, string(o.Cluster), false); err != nil {
+		return SyncTotals{}, err
+	}
 	var uids []string
 	flush := func() error {
 		err := o.Index.Delete(ctx, string(o.Cluster), uids...)

@@ -5,11 +5,12 @@
 //	clusters/<cluster>/parts/2026/11/20/10/<uid>.<writer>.<part>.gz               what a commit refers to
 //	clusters/<cluster>/segments/2026/11/20/10/<writer>.<commits>.jsonl.gz         copies of many commits and records, a cache
 //	clusters/<cluster>/holds/2026/11/20/10/20261120T104211Z.<uid>.json            while it is there, the run is not deleted
+//	clusters/<cluster>/deletions/2026/11/20/10/20261120T104211Z.<uid>.<writer>    while it is there, the run is being deleted
 //
 // Objects are of four classes. A commit's key follows from the run alone, so that of two archivers, or of one that was killed and
 // its successor, one commits. A part's key has a random writer in it, so that parts never collide: an archiver that
 // died leaves parts that no commit names, which a later fsck finds. Segments (pkg/archive/catalogue) have one, too. Holds have a
-// key like their run's commit. None is ever changed.
+// key like their run's commit, marks of deletions as well, with a writer. None is ever changed.
 //
 // The time is the run's creation, in UTC, because everybody who has the run knows it and it never changes. Keys sort
 // by it, and a day or an hour can be listed by prefix.
@@ -147,6 +148,16 @@ func ParsePart(key string) (cluster Cluster, uid, writer, part string, err error
 		return "", "", "", "", errors.Join(fmt.Errorf("key %s is not that of a part", key), err)
 	}
 	return cluster, uid, writer, part, nil
+}
+
+// PartHour returns the hour in which a part's run was created.
+func PartHour(key string) (time.Time, error) {
+	if _, _, _, _, err := ParsePart(key); err != nil {
+		return time.Time{}, err
+	}
+	_, rest, _ := split(key, "parts")
+	folder, _ := cutLast(rest, "/")
+	return time.Parse(hour, folder)
 }
 
 func split(key, class string) (Cluster, string, error) {

@@ -28,6 +28,8 @@ func TestKeys(t *testing.T) {
 		"a run's parts": {func() (string, error) { return Cluster("c").PartsOf(run) }, "clusters/c/parts/2026/11/20/10/" + uid + "."},
 		"a segment":     {func() (string, error) { return Cluster("c").Segment(run.Created, writer, 812) }, "clusters/c/segments/2026/11/20/10/" + writer + ".812.jsonl.gz"},
 		"a hold":        {func() (string, error) { return Cluster("c").Hold(run) }, "clusters/c/holds/2026/11/20/10/20261120T104211Z." + uid + ".json"},
+		"a deletion":    {func() (string, error) { return Cluster("c").Deletion(run, writer) }, "clusters/c/deletions/2026/11/20/10/20261120T104211Z." + uid + "." + writer},
+		"its deletions": {func() (string, error) { return Cluster("c").DeletionsOf(run) }, "clusters/c/deletions/2026/11/20/10/20261120T104211Z." + uid + "."},
 		"an hour":       {func() (string, error) { return Cluster("c").CommitsIn(run.Created), nil }, "clusters/c/commits/2026/11/20/10/"},
 		"its segments":  {func() (string, error) { return Cluster("c").SegmentsIn(HourOf(run)), nil }, "clusters/c/segments/2026/11/20/10/"},
 		"a day":         {func() (string, error) { return Cluster("c").CommitsOn(run.Created), nil }, "clusters/c/commits/2026/11/20/"},
@@ -109,6 +111,9 @@ func TestForbidden(t *testing.T) {
 	}
 	if _, err := Cluster("c").Part(run, "SHORT", "record.json"); err == nil {
 		t.Error("writer SHORT allowed")
+	}
+	if key, err := Cluster("c").Deletion(run, "SHORT"); err == nil {
+		t.Errorf("writer SHORT has the key %s", key)
 	}
 	for _, n := range []int{-1, 0, 1_000_000_000} {
 		if key, err := Cluster("c").Segment(run.Created, writer, n); err == nil {

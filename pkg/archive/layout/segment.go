@@ -87,3 +87,24 @@ func ParseHold(key string) (Cluster, Run, error) {
 	}
 	return cluster, run, nil
 }
+
+// Deletions returns what all marks of deletions of the cluster begin with.
+func (c Cluster) Deletions() string { return root + string(c) + "/deletions/" }
+
+// DeletionsOf returns what the marks begin with that say that a run is being deleted.
+func (c Cluster) DeletionsOf(r Run) (string, error) {
+	key, err := c.Commit(r)
+	if err != nil {
+		return "", err
+	}
+	return c.Deletions() + strings.TrimPrefix(strings.TrimSuffix(key, extension), c.Commits()) + ".", nil
+}
+
+// Deletion returns the key of such a mark. writer is random, as that of parts is: of two that delete a run each takes away its own.
+func (c Cluster) Deletion(r Run, writer string) (string, error) {
+	if !writerText.MatchString(writer) {
+		return "", fmt.Errorf("writer %q: must be 8 to 32 lower-case letters and digits", writer)
+	}
+	prefix, err := c.DeletionsOf(r)
+	return prefix + writer, err
+}

@@ -18,7 +18,7 @@ type Options struct {
 	Index    index.Index
 	Cluster  layout.Cluster
 	Policies []Policy
-	// Now is the time by which runs are old.
+	// Now is the time by which runs are old. Where the store's clock says less, that counts.
 	Now time.Time
 	// Deleted returns the namespaces that were deleted, and since when (DeletedNamespaces). It is asked once, and only if a policy has
 	// DeletedNamespaces. If it fails, such policies delete nothing.
@@ -61,8 +61,9 @@ type Totals struct {
 	Bytes int64
 }
 
-// Apply deletes what policies say. Of each run that the index proposes, commit and record are read from the archive and decided about
-// again. The commit goes first: a crash at any later point leaves parts, which Sweep deletes, and a row, which the next Apply does.
+// Apply deletes what policies say, tree by tree. Of each run that the index proposes, and of all that it made, commits and records are read
+// from the archive and decided about again. A commit goes before its parts: a crash at any later point leaves parts, which Sweep
+// deletes, and a row, which the next Apply does.
 func Apply(ctx context.Context, o Options) (Totals, error) {
 	a := &application{Options: o, gone: func(string) bool { return false }}
 	for i := range o.Policies {
@@ -107,10 +108,22 @@ func (a *application) run(ctx context.Context) error {
 	if len(a.Policies) == 0 {
 		return nil
 	}
+	complete, err := a.Index.Complete(ctx, string(a.Cluster))
+	if err != nil {
+		return err
+	}
+	if !complete {
+		return ErrIncomplete
+	}
 	if err := a.listHolds(ctx); err != nil {
 		return err
 	}
-	var candidates []*candidate
+	if !a.DryRun {
+		if err := a.clearMarks(ctx); err != nil {
+			return err
+		}
+	}
+	var trees []*tree
 	for row, err := range a.Index.Find(ctx, a.query()) {
 		if err != nil {
 			return err
@@ -119,15 +132,22 @@ func (a *application) run(ctx context.Context) error {
 		if err != nil || decide(a.Now, a.Policies, s) == nil || a.held[row.Commit.Run.UID] {
 			continue // a record that cannot be read is fsck's to report
 		}
-		if candidates = append(candidates, &candidate{row: row.Commit}); len(candidates) == batch {
-			if err := a.batch(ctx, candidates); err != nil {
+		t, err := a.newTree(ctx, row.Commit)
+		if err != nil {
+			return err
+		}
+		if trees = append(trees, t); len(trees) == batch {
+			if err := a.batch(ctx, trees); err != nil {
 				return err
 			}
-			candidates = candidates[:0]
+			trees = trees[:0]
 		}
 	}
-	return a.batch(ctx, candidates)
+	return a.batch(ctx, trees)
 }
+
+// ErrIncomplete is the error where the index does not have all runs: what belongs to a run nobody knows then.
+var ErrIncomplete = errors.New("the index is being made, and does not have all runs yet: nothing is deleted until it has (archiver index sync)")
 
 func (a *application) listHolds(ctx context.Context) error {
 	a.held = map[string]bool{}
@@ -144,7 +164,7 @@ func (a *application) listHolds(ctx context.Context) error {
 
 // query asks for runs that are old enough to be matched: a run is created before it is completed. Records are asked for if labels are.
 func (a *application) query() index.Query {
-	q := index.Query{Cluster: string(a.Cluster)}
+	q := index.Query{Cluster: string(a.Cluster), Roots: true}
 	after := a.Policies[0].After
 	for i := range a.Policies {
 		after = min(after, a.Policies[i].After)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,9 +32,20 @@ var everything = []retention.Policy{{Name: "all", After: time.Hour}}
 
 type place struct {
 	*indextest.Archive
+	// behind is by how much the store's clock is.
+	behind time.Duration
+	// stale says that the index does not know yet what the test did.
+	stale bool
 	index index.Index
 	rows  []index.Row
 	keys  []string
+}
+
+// Stat has the test's clock.
+func (p *place) Stat(ctx context.Context, key string) (store.Info, error) {
+	info, err := p.Archive.Stat(ctx, key)
+	info.Modified = now.Add(-p.behind)
+	return info, err
 }
 
 // newPlace is an archive of six runs, with segments and an index.
@@ -58,6 +70,9 @@ func newPlace(t *testing.T, change func(n int, row *index.Row)) *place {
 		p.rows, p.keys = append(p.rows, row), append(p.keys, key)
 	}
 	if err := p.index.Put(t.Context(), p.rows...); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.index.SetComplete(t.Context(), string(indextest.Cluster), true); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := catalogue.Compact(t.Context(), catalogue.Options{Store: p, Cluster: indextest.Cluster, Now: now}); err != nil {
@@ -282,35 +297,6 @@ func (h *hooked) Delete(ctx context.Context, key string) error {
 	return err
 }
 
-// A hold that is placed between the last look and the deletion: its caller was told that the run stays, and it does.
-func TestHoldWhileDeleting(t *testing.T) {
-	p := newPlace(t, nil)
-	var report []string
-	o := p.options(everything, &report)
-	racing := &hooked{Store: p}
-	racing.before = func(key string) error {
-		if key == p.keys[3] {
-			return retention.Hold(t.Context(), p, indextest.Cluster, p.rows[3].Commit.ID(), retention.HoldText{Reason: "late", At: now})
-		}
-		return nil
-	}
-	o.Store = racing
-	before, err := os.ReadFile(p.Path(p.keys[3]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := retention.Apply(t.Context(), o); err != nil {
-		t.Fatal(err)
-	}
-	after, err := os.ReadFile(p.Path(p.keys[3]))
-	if err != nil || string(after) != string(before) {
-		t.Errorf("the commit that was brought back is another: %v", err)
-	}
-	if got := p.left(t); !slices.Equal(got, []string{"3"}) || !slices.Contains(report, "kept 3") {
-		t.Errorf("left %q, reported %q; want 3 kept", got, report)
-	}
-}
-
 // Retention that dies at any of its deletions leaves only what harms nobody, and what it and Sweep clear away when they run again.
 func TestApplyDiesAnywhere(t *testing.T) {
 	died := errors.New("killed")
@@ -337,6 +323,14 @@ func TestApplyDiesAnywhere(t *testing.T) {
 			}
 			if got := strings.Join(p.left(t), " "); got != "0 2 3 5" {
 				t.Errorf("persists %v, boundary %d: left %q", persists, boundary, got)
+			}
+			later := p.options(o.Policies, &report)
+			later.Now = time.Now().Add(25 * time.Hour)
+			if _, err := retention.Apply(t.Context(), later); err != nil {
+				t.Fatal(err)
+			}
+			if left := p.Keys(t, indextest.Cluster.Deletions()); len(left) > 0 {
+				t.Errorf("persists %v, boundary %d: left %q", persists, boundary, left)
 			}
 			if err == nil {
 				if boundary < 6 {
@@ -371,10 +365,13 @@ func TestSweep(t *testing.T) {
 		want  retention.SweepTotals
 	}{
 		"leave a whole archive alone":                       {after: 99 * grace},
-		"delete parts that no commit names":                 {do: func(t *testing.T, p *place) { p.uncommit(t, 3) }, after: grace + time.Minute, want: retention.SweepTotals{Parts: 2, Segments: 1}},
-		"leave parts that may be an archiver's at work":     {do: func(t *testing.T, p *place) { p.uncommit(t, 3) }, after: grace - time.Minute, want: retention.SweepTotals{Segments: 1}},
+		"delete parts that no commit names":                 {do: func(t *testing.T, p *place) { p.uncommit(t, 3) }, after: grace + time.Minute, want: retention.SweepTotals{Parts: 2}},
+		"leave parts that may be an archiver's at work":     {do: func(t *testing.T, p *place) { p.uncommit(t, 3) }, after: grace - time.Minute},
 		"leave what a commit may name that nobody can read": {do: func(t *testing.T, p *place) { p.Cut(t, p.keys[2]) }, after: 99 * grace},
-		"delete a damaged segment":                          {do: func(t *testing.T, p *place) { p.Damage(t, p.Keys(t, indextest.Cluster.Segments())[0]) }, want: retention.SweepTotals{Segments: 1}},
+		"delete those of a run that the index has not heard is gone only when it has": {do: func(t *testing.T, p *place) {
+			p.uncommit(t, 3)
+			p.stale = true
+		}, after: grace + time.Minute, want: retention.SweepTotals{Parts: 2}},
 		"delete parts of another attempt than the one that committed": {do: func(t *testing.T, p *place) {
 			other, err := indextest.Cluster.Part(p.rows[0].Commit.ID(), "anotherwriter", "record.json")
 			if err == nil {
@@ -390,12 +387,23 @@ func TestSweep(t *testing.T) {
 			if test.do != nil {
 				test.do(t, p)
 			}
+			o := retention.SweepOptions{Store: p, Index: p.index, Cluster: indextest.Cluster, Now: time.Now().Add(test.after), Grace: grace}
+			if p.stale {
+				if got, err := retention.Sweep(t.Context(), o); err != nil || got.Parts != 0 {
+					t.Errorf("by an index that is behind: %+v, %v", got, err)
+				}
+			}
+			if _, err := index.Sync(t.Context(), index.SyncOptions{Store: p, Index: p.index, Cluster: indextest.Cluster}); err != nil {
+				t.Fatal(err)
+			}
 			for _, dry := range []bool{true, false} {
+				if !dry && test.after > 2*grace {
+					o.Index = nil // it is what makes it cheap, not what makes it right
+				}
 				reported := 0
-				got, err := retention.Sweep(t.Context(), retention.SweepOptions{
-					Store: p, Cluster: indextest.Cluster, Now: time.Now().Add(test.after), Grace: grace, DryRun: dry, Report: func(string) { reported++ },
-				})
-				if (got.Bytes > 0) != (reported > 0) || reported != got.Parts+got.Segments {
+				o.DryRun, o.Report = dry, func(string) { reported++ }
+				got, err := retention.Sweep(t.Context(), o)
+				if (got.Bytes > 0) != (reported > 0) || reported != got.Parts {
 					t.Errorf("%d bytes of %d objects", got.Bytes, reported)
 				}
 				if got.Bytes = 0; err != nil || got != test.want {
@@ -404,9 +412,38 @@ func TestSweep(t *testing.T) {
 			}
 		})
 	}
+	t.Run("hour by hour, with nothing to read", func(t *testing.T) {
+		p := newPlace(t, nil)
+		for hour := 1; hour < 6; hour++ {
+			row, _ := p.Add(t, hour*2*3600, indextest.Apart) // two are created in a second
+			if err := p.index.Put(t.Context(), row); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o := retention.SweepOptions{Store: nothingToRead{p}, Index: p.index, Cluster: indextest.Cluster, Now: time.Now().Add(99 * grace), Grace: grace, Limit: 1}
+		for hours := 1; ; hours++ {
+			got, err := retention.Sweep(t.Context(), o)
+			if err != nil || got.Parts != 0 {
+				t.Fatalf("%+v, %v", got, err)
+			}
+			if o.After = got.Next; o.After == "" {
+				if hours != 6 {
+					t.Errorf("in %d parts, want 6", hours)
+				}
+				return
+			}
+		}
+	})
 	if _, err := retention.Sweep(t.Context(), retention.SweepOptions{Grace: 23 * time.Hour}); err == nil {
 		t.Error("a grace of 23 hours is taken")
 	}
+}
+
+// nothingToRead fails whoever reads an object.
+type nothingToRead struct{ *place }
+
+func (nothingToRead) Open(_ context.Context, key string) (io.ReadCloser, error) {
+	return nil, fmt.Errorf("%s is read", key)
 }
 
 func (p *place) uncommit(t *testing.T, n int) {

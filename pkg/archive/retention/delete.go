@@ -1,179 +1,128 @@
 package retention
 
 import (
-	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
+	"strings"
+	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/indelible-ci/indelible/pkg/archive/catalogue"
-	"github.com/indelible-ci/indelible/pkg/archive/layout"
-	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
+// deletion deletes the runs of a tree.
+//
+// Who holds a run writes the hold, and then looks for marks; who deletes it writes marks, and then looks for holds. So one of the two sees
+// the other, whatever comes first, and in doubt both give way: a hold that was placed without an error is never overrun. Nothing
+// has to be brought back, and whoever is killed leaves marks, which Apply takes away after abandoned.
+type deletion struct {
+	*application
+	members []*member
+	writer  string
+	marks   []string
+}
+
 const (
-	// workers is how many runs are deleted at a time, batch after how many the index and the segments follow.
-	workers = 16
-	batch   = 256
+	// abandoned is how old a mark is whose writer is not there any more.
+	abandoned = 24 * time.Hour
+	// maxDeletion is how long its marks are good for: far less than that.
+	maxDeletion = time.Hour
 )
 
-// candidate is a run that the index proposes, and then what became of it.
-type candidate struct {
-	row     *manifest.Commit
-	outcome Outcome
-	bytes   int64
-}
+// errTooSlow leaves what is left of a tree to the next Apply.
+var errTooSlow = errors.New("the store is too slow: what is left is deleted the next time")
 
-// batch deletes some runs, and then what other places have of them. Rows go last: they are what a next Apply knows the runs by.
-func (a *application) batch(ctx context.Context, candidates []*candidate) error {
-	group, groupContext := errgroup.WithContext(ctx)
-	group.SetLimit(workers)
-	for _, c := range candidates {
-		group.Go(func() error { return a.candidate(groupContext, c) })
-	}
-	err := group.Wait()
-	var runs []layout.Run
-	var uids []string
-	for _, c := range candidates {
-		a.count(c)
-		if !a.DryRun && (c.outcome.Action == Deleted || c.outcome.Action == Cleared) {
-			runs, uids = append(runs, c.row.ID()), append(uids, c.row.Run.UID)
-		}
-	}
-	if len(uids) == 0 {
-		return err
-	}
-	if forget := catalogue.Forget(ctx, a.Store, a.Cluster, runs...); forget != nil {
-		return errors.Join(err, forget)
-	}
-	return errors.Join(err, a.Index.Delete(ctx, string(a.Cluster), uids...))
-}
-
-func (a *application) count(c *candidate) {
-	switch c.outcome.Action {
-	case Deleted:
-		a.totals.Deleted++
-		a.totals.Bytes += c.bytes
-	case Kept:
-		a.totals.Kept++
-	case Damaged:
-		a.totals.Damaged++
-	case Cleared:
-		a.totals.Cleared++
-	default: // it was not come to
-		return
-	}
-	c.outcome.Run = c.row.Run
-	if a.Report != nil {
-		a.Report(c.outcome)
-	}
-}
-
-// candidate reads a run and decides again.
-func (a *application) candidate(ctx context.Context, c *candidate) error {
-	key, err := a.Cluster.Commit(c.row.ID())
-	if err != nil {
-		return err
-	}
-	e, err := catalogue.Load(ctx, a.Store, key)
-	if err != nil {
-		return a.unreadable(ctx, c, key, err)
-	}
-	s, err := a.subject(e.Commit, e.Record)
-	if err != nil {
-		c.outcome = Outcome{Action: Damaged, Reason: err.Error()}
-		return nil
-	}
-	policy := decide(a.Now, a.Policies, s)
-	if policy == nil {
-		c.outcome = Outcome{Action: Kept, Reason: "the archive does not say what the index does, or an annotation holds it"}
-		return nil
-	}
-	return a.delete(ctx, c, e, policy)
-}
-
-// unreadable deals with a run that Load could not read. Only one without a commit is cleared: one without a record is damaged.
-func (a *application) unreadable(ctx context.Context, c *candidate, key string, err error) error {
-	if !catalogue.Unreadable(err) {
-		return err
-	}
-	c.outcome = Outcome{Action: Damaged, Reason: err.Error()}
-	if !errors.Is(err, store.ErrNotExist) {
-		return nil
-	}
-	switch _, err := a.Store.Stat(ctx, key); {
-	case errors.Is(err, store.ErrNotExist):
-		c.outcome = Outcome{Action: Cleared, Reason: "it has no commit anymore"}
-	case err != nil:
-		return err
-	}
-	return nil
-}
-
-// delete deletes a run's commit and then its parts. A hold is looked for right before, and right after: whoever placed it meanwhile
-// has seen the commit, and has been told that the run stays. So the commit is brought back.
-func (a *application) delete(ctx context.Context, c *candidate, e catalogue.Entry, policy *Policy) error {
-	held, err := Held(ctx, a.Store, a.Cluster, e.Commit.ID())
-	if err != nil {
-		return err
-	}
-	if held != nil {
-		c.outcome = Outcome{Action: Kept, Reason: "held: " + held.Reason}
-		return nil
-	}
-	c.outcome = Outcome{Action: Deleted, Policy: policy.Name}
-	for i := range e.Commit.Parts {
-		if stored := e.Commit.Parts[i].Stored; stored != nil {
-			c.bytes += stored.Bytes
-		}
-	}
-	if a.DryRun {
-		return nil
-	}
-	text, err := a.object(ctx, e.Key)
-	if err != nil {
-		c.outcome = Outcome{}
-		return err
-	}
-	// From here on a context that ends must not keep the commit from being brought back.
+// delete deletes a tree, or says why it stays.
+func (a *application) delete(ctx context.Context, policy *Policy, root subject, members []*member) (stays string, err error) {
+	d := &deletion{application: a, members: members, writer: strings.ToLower(rand.Text())}
+	// Marks are taken away, and a tree that was begun is deleted to its end, also where ctx ends meanwhile.
 	ctx = context.WithoutCancel(ctx)
-	if err := a.Store.Delete(ctx, e.Key); err != nil {
-		c.outcome = Outcome{}
-		return err
+	defer func() { err = errors.Join(err, d.unmark(ctx)) }()
+	began := time.Now()
+	at, err := d.mark(ctx)
+	if err != nil {
+		return "", err
 	}
-	if held, err = Held(ctx, a.Store, a.Cluster, e.Commit.ID()); err != nil || held != nil {
-		c.outcome = Outcome{Action: Kept, Reason: "held meanwhile"}
-		return errors.Join(err, a.restore(ctx, e.Key, text))
+	if held, err := a.heldMember(ctx, members); err != nil || held != "" {
+		return held, err
 	}
-	for i := range e.Commit.Parts {
-		if part := &e.Commit.Parts[i]; part.Key != "" {
-			if err := a.Store.Delete(ctx, part.Key); err != nil {
-				c.outcome = Outcome{} // the row stays for the next Apply, the parts for Sweep
-				return err
-			}
+	if at.Before(a.Now) && !policy.matches(at, root) {
+		return fmt.Sprintf("by the store's clock, which says %s, it is too young", at.UTC().Format(time.RFC3339)), nil
+	}
+	// What a run made goes before it: as long as any of a tree is there, so is its root, by which the rest is found.
+	for i := len(members) - 1; i >= 0; i-- {
+		if time.Since(began) > maxDeletion {
+			return "", errTooSlow
+		}
+		if err := members[i].delete(ctx, a.Store); err != nil {
+			return "", err
+		}
+		members[i].gone = true
+	}
+	return "", nil
+}
+
+// mark says of all runs that they are being deleted. It returns the store's time.
+func (d *deletion) mark(ctx context.Context) (time.Time, error) {
+	for _, m := range d.members {
+		key, err := d.Cluster.Deletion(m.id, d.writer)
+		if err != nil {
+			return time.Time{}, err
+		}
+		d.marks = append(d.marks, key) // it may be there also if what follows fails
+		if err := d.Store.Create(ctx, key, strings.NewReader("")); err != nil {
+			return time.Time{}, fmt.Errorf("mark run %s as being deleted: %w", m.id.UID, err)
+		}
+	}
+	info, err := d.Store.Stat(ctx, d.marks[0])
+	return info.Modified, err
+}
+
+func (d *deletion) unmark(ctx context.Context) (err error) {
+	for _, key := range d.marks {
+		err = errors.Join(err, d.Store.Delete(ctx, key))
+	}
+	return err
+}
+
+// delete deletes the commit first: parts that no commit names are deleted by Sweep.
+func (m *member) delete(ctx context.Context, from store.Store) error {
+	for _, key := range append([]string{m.key}, m.parts...) {
+		if err := from.Delete(ctx, key); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// object returns what the store has under a key.
-func (a *application) object(ctx context.Context, key string) ([]byte, error) {
-	object, err := a.Store.Open(ctx, key)
-	if err != nil {
-		return nil, err
+// heldMember says which hold keeps a tree, empty if none does.
+func (a *application) heldMember(ctx context.Context, members []*member) (string, error) {
+	for _, m := range members {
+		text, err := Held(ctx, a.Store, a.Cluster, m.id)
+		if err != nil {
+			return "", err
+		}
+		if text != nil {
+			return heldBy(m, text.Reason), nil
+		}
 	}
-	text, err := io.ReadAll(io.LimitReader(object, manifest.MaxCommit))
-	return text, errors.Join(err, object.Close())
+	return "", nil
 }
 
-// restore writes a commit again, the same bytes.
-func (a *application) restore(ctx context.Context, key string, text []byte) error {
-	if err := a.Store.Create(ctx, key, bytes.NewReader(text)); err != nil && !errors.Is(err, store.ErrExists) {
-		return fmt.Errorf("bring back the commit of a run that was held meanwhile: %w", err)
+func heldBy(m *member, reason string) string {
+	return fmt.Sprintf("%s %s is held: %s", m.row.Run.Kind, m.row.Run.Name, reason)
+}
+
+// clearMarks takes away those of who was killed.
+func (a *application) clearMarks(ctx context.Context) error {
+	for info, err := range a.Store.List(ctx, a.Cluster.Deletions(), "") {
+		if err == nil && a.Now.Sub(info.Modified) > abandoned {
+			err = a.Store.Delete(ctx, info.Key)
+		}
+		if err != nil {
+			return fmt.Errorf("take away marks of deletions that broke off: %w", err)
+		}
 	}
 	return nil
 }

@@ -22,9 +22,12 @@ type HoldText struct {
 
 const maxHold = 64 << 10
 
-// Hold keeps a run from being deleted, until Unhold. When it returns without an error the run is in the archive and stays: if
-// retention has just deleted its commit, that is an error, or retention sees the hold and brings the commit back. The error is
-// store.ErrExists if it is held already, store.ErrNotExist if it is not in the archive.
+// ErrDeleting is the error of a hold that comes too late.
+var ErrDeleting = errors.New("retention is deleting it just now, or was killed while it did so: try again in some minutes, and after a day at the latest")
+
+// Hold keeps a run from being deleted, until Unhold, and with it all of its tree: what it made, and what made it. When it returns without
+// an error the run is in the archive and stays (see deletion). The error is store.ErrExists if it is held already,
+// store.ErrNotExist if it is not in the archive, ErrDeleting if it may not stay there.
 func Hold(ctx context.Context, to store.Store, cluster layout.Cluster, run layout.Run, text HoldText) error {
 	key, err := cluster.Hold(run)
 	if err != nil {
@@ -40,17 +43,32 @@ func Hold(ctx context.Context, to store.Store, cluster layout.Cluster, run layou
 	if err := to.Create(ctx, key, bytes.NewReader(append(data, '\n'))); err != nil {
 		return fmt.Errorf("hold: %w", err)
 	}
-	commit, err := cluster.Commit(run)
-	if err == nil {
-		_, err = to.Stat(ctx, commit)
-	}
-	if errors.Is(err, store.ErrNotExist) {
-		err = errors.Join(err, to.Delete(ctx, key))
+	if err = stays(ctx, to, cluster, run); errors.Is(err, store.ErrNotExist) || errors.Is(err, ErrDeleting) {
+		err = errors.Join(err, to.Delete(context.WithoutCancel(ctx), key))
 	}
 	if err != nil {
 		return fmt.Errorf("hold run %s: %w", run.UID, err)
 	}
 	return nil
+}
+
+// stays says why a run that has a hold by now may be deleted all the same.
+func stays(ctx context.Context, from store.Store, cluster layout.Cluster, run layout.Run) error {
+	marks, err := cluster.DeletionsOf(run)
+	if err != nil {
+		return err
+	}
+	for _, err := range from.List(ctx, marks, "") {
+		if err != nil {
+			return err
+		}
+		return ErrDeleting
+	}
+	commit, err := cluster.Commit(run)
+	if err == nil {
+		_, err = from.Stat(ctx, commit)
+	}
+	return err
 }
 
 // Unhold ends a hold. That there is none is no error.

@@ -1,5 +1,6 @@
 // Package retention deletes runs from the archive: what policies say may go, and what archivers left that were killed. A run goes
-// whole, its record, logs and events together, and only after its commit was read and found to be what the policy means.
+// whole, its record, logs and events together, with all that it made, and only after all their commits were read, and its own was found
+// to be what the policy means.
 package retention
 
 import (
@@ -19,7 +20,8 @@ import (
 // the run was archived; for runs that are archived already there is Hold.
 const HoldAnnotation = "indelible.dev/hold"
 
-// Policy says which runs may be deleted: those of which all that it says is true. What it leaves empty it does not ask for.
+// Policy says which runs may be deleted: those of which all that it says is true, with all that they made. What it leaves empty it does
+// not ask for. A run that a PipelineRun made is asked about with that one only.
 type Policy struct {
 	Name string
 	// After is how long ago the run was completed, or committed where it has no completion time.
@@ -36,9 +38,9 @@ type Policy struct {
 
 // Outcomes of runs. One that was deleted before it had one has none of them.
 const (
-	Succeeded = "Succeeded"
-	Failed    = "Failed"
-	Cancelled = "Cancelled"
+	Succeeded = manifest.Succeeded
+	Failed    = manifest.Failed
+	Cancelled = manifest.Cancelled
 )
 
 // Check says why a policy makes no sense. One that asks for nothing would delete everything.
@@ -76,6 +78,8 @@ type subject struct {
 	commit *manifest.Commit
 	// metadata is of the record; nil where only the index was asked, and labels are not known.
 	metadata *metadata
+	// extra is how much longer than policies say it is kept.
+	extra time.Duration
 	// namespaceGone says that the cluster does not have the run's namespace. False also if nobody knows.
 	namespaceGone bool
 }
@@ -118,27 +122,14 @@ func (p *Policy) matches(now time.Time, s subject) bool {
 		since = *run.Completed
 	}
 	switch {
-	case now.Sub(since) < p.After || since.After(now):
+	case now.Sub(since) < p.After+s.extra || since.After(now):
 		return false
 	case len(p.Namespaces) > 0 && !slices.ContainsFunc(p.Namespaces, func(pattern string) bool { ok, _ := path.Match(pattern, run.Namespace); return ok }):
 		return false
 	case p.DeletedNamespaces && !s.namespaceGone:
 		return false
-	case len(p.Status) > 0 && !slices.Contains(p.Status, outcome(run)):
+	case len(p.Status) > 0 && !slices.Contains(p.Status, manifest.Outcome(run.Status, run.Reason)):
 		return false
 	}
 	return s.metadata == nil || p.selector().Matches(labels.Set(s.metadata.Labels))
-}
-
-// outcome is "" for a run that had none when it was archived. Reasons are Tekton's (pkg/apis/pipeline/v1 and v1beta1).
-func outcome(run *manifest.Run) string {
-	switch {
-	case run.Status == "True":
-		return Succeeded
-	case run.Status != "False":
-		return ""
-	case slices.Contains([]string{"TaskRunCancelled", "Cancelled", "CustomRunCancelled", "PipelineRunCancelled"}, run.Reason):
-		return Cancelled
-	}
-	return Failed
 }

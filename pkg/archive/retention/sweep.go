@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
-	"github.com/indelible-ci/indelible/pkg/archive/catalogue"
+	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
@@ -21,9 +21,16 @@ const MinGrace = 24 * time.Hour
 type SweepOptions struct {
 	Store   store.Store
 	Cluster layout.Cluster
+	// Index says which parts commits name, so that no commit has to be read of runs of which nothing is left over. What it does not say is
+	// looked up in the archive. It may be nil.
+	Index index.Index
 	// Now is the time by the store's clock, Grace how long ago an object must have been stored that is deleted.
 	Now   time.Time
 	Grace time.Duration
+	// After is where to begin, SweepTotals.Next of the time before, and Limit after how many parts to stop, at the end of an hour: who has
+	// millions need not list them all at once. Empty and 0 are the beginning and the end.
+	After string
+	Limit int
 	// DryRun reports, and deletes nothing.
 	DryRun bool
 	// Report is told the key of each object that is deleted. It may be nil.
@@ -32,13 +39,15 @@ type SweepOptions struct {
 
 // SweepTotals count what was deleted.
 type SweepTotals struct {
-	Parts, Segments int
-	Bytes           int64
+	Parts int
+	Bytes int64
+	// Next is where to go on, empty at the end.
+	Next string
 }
 
-// Sweep deletes parts that no commit names, of archivers and retention that were killed, and segments with runs that have no commit. It
-// never touches a part of a run that has a commit which cannot be read: what that says nobody knows. It holds the keys of
-// one hour in memory.
+// Sweep deletes parts that no commit names, of archivers that were killed. It never touches a part of a run that has a commit which cannot
+// be read: what that says nobody knows. It holds the keys of one hour in memory. While nothing is left over it costs the store a list
+// of the parts.
 func Sweep(ctx context.Context, o SweepOptions) (SweepTotals, error) {
 	if o.Grace < MinGrace {
 		return SweepTotals{}, fmt.Errorf("sweep: the grace must be at least %s", MinGrace)
@@ -47,11 +56,7 @@ func Sweep(ctx context.Context, o SweepOptions) (SweepTotals, error) {
 		o.Report = func(string) {}
 	}
 	s := &sweep{SweepOptions: o}
-	err := hours(ctx, o.Store, o.Cluster.Parts(), s.parts)
-	if err == nil {
-		err = hours(ctx, o.Store, o.Cluster.Segments(), s.segments)
-	}
-	if err != nil {
+	if err := s.hours(ctx); err != nil {
 		return s.totals, fmt.Errorf("sweep: %w", err)
 	}
 	return s.totals, nil
@@ -62,119 +67,117 @@ type sweep struct {
 	totals SweepTotals
 }
 
-// hours calls do with the objects of each folder below a prefix, and the folder's part of their keys, such as 2026/11/20/10/.
-func hours(ctx context.Context, from store.Store, prefix string, do func(ctx context.Context, hour string, objects []store.Info) error) error {
+// hours goes through the parts, hour by hour.
+func (s *sweep) hours(ctx context.Context) error {
 	var objects []store.Info
-	var hour string
-	for info, err := range from.List(ctx, prefix, "") {
+	var hour time.Time
+	listed := 0
+	for info, err := range s.Store.List(ctx, s.Cluster.Parts(), s.After) {
 		if err != nil {
 			return err
 		}
-		rest := strings.TrimPrefix(info.Key, prefix)
-		folder := rest[:strings.LastIndexByte(rest, '/')+1]
-		if folder != hour && len(objects) > 0 {
-			if err := do(ctx, hour, objects); err != nil {
+		at, err := layout.PartHour(info.Key)
+		if err != nil {
+			continue // fsck names it
+		}
+		if !at.Equal(hour) {
+			if err := s.parts(ctx, hour, objects); err != nil {
 				return err
+			}
+			if s.Limit > 0 && listed >= s.Limit {
+				s.totals.Next = objects[len(objects)-1].Key
+				return nil
 			}
 			objects = objects[:0]
 		}
-		hour, objects = folder, append(objects, info)
+		hour, objects, listed = at, append(objects, info), listed+1
 	}
-	if len(objects) == 0 {
-		return nil
-	}
-	return do(ctx, hour, objects)
+	return s.parts(ctx, hour, objects)
 }
 
 func (s *sweep) old(info store.Info) bool { return s.Now.Sub(info.Modified) >= s.Grace }
 
 // parts deletes those of an hour that are nobody's. The commits are read after the parts were listed, so that a part that has
 // been committed until then is named by one; and they are listed again before anything is deleted.
-func (s *sweep) parts(ctx context.Context, hour string, objects []store.Info) error {
-	named, unreadable, err := s.commits(ctx, hour)
+func (s *sweep) parts(ctx context.Context, hour time.Time, objects []store.Info) error {
+	candidates := map[string][]store.Info{} // by UID
+	for _, info := range objects {
+		if _, uid, _, _, err := layout.ParsePart(info.Key); err == nil && s.old(info) {
+			candidates[uid] = append(candidates[uid], info)
+		}
+	}
+	err := s.indexed(ctx, hour, candidates)
+	for range 2 {
+		if err == nil && len(candidates) > 0 {
+			err = s.committed(ctx, hour, candidates)
+		}
+	}
 	if err != nil {
 		return err
 	}
-	var candidates []store.Info
-	for _, info := range objects {
-		_, uid, _, _, err := layout.ParsePart(info.Key)
-		if err == nil && s.old(info) && !named[info.Key] && !unreadable[uid] {
-			candidates = append(candidates, info)
+	for _, left := range candidates {
+		for _, info := range left {
+			if err := s.delete(ctx, info); err != nil {
+				return err
+			}
+			s.totals.Parts++
 		}
-	}
-	if len(candidates) == 0 {
-		return nil
-	}
-	if named, unreadable, err = s.commits(ctx, hour); err != nil {
-		return err
-	}
-	for _, info := range candidates {
-		_, uid, _, _, _ := layout.ParsePart(info.Key)
-		if named[info.Key] || unreadable[uid] {
-			continue
-		}
-		if err := s.delete(ctx, info); err != nil {
-			return err
-		}
-		s.totals.Parts++
 	}
 	return nil
 }
 
-// commits returns the keys that the commits of an hour name, and the UIDs of runs whose commit cannot be read.
-func (s *sweep) commits(ctx context.Context, hour string) (named, unreadable map[string]bool, err error) {
-	named, unreadable = map[string]bool{}, map[string]bool{}
-	for info, err := range s.Store.List(ctx, s.Cluster.Commits()+hour, "") {
+// indexed takes out of the candidates what the index says that commits name.
+func (s *sweep) indexed(ctx context.Context, hour time.Time, candidates map[string][]store.Info) error {
+	if s.Index == nil || len(candidates) == 0 {
+		return nil
+	}
+	behind := layout.Run{Created: hour.Add(time.Hour), UID: ""}
+	for row, err := range s.Index.Find(ctx, index.Query{Cluster: string(s.Cluster), After: &behind}) {
 		if err != nil {
-			return nil, nil, err
+			return err
+		}
+		if row.Commit.Run.Created.Before(hour) {
+			return nil
+		}
+		takeOut(candidates, row.Commit)
+	}
+	return nil
+}
+
+// committed takes out of the candidates what the commits of their runs name, and all of runs whose commit cannot be read.
+func (s *sweep) committed(ctx context.Context, hour time.Time, candidates map[string][]store.Info) error {
+	for info, err := range s.Store.List(ctx, s.Cluster.CommitsIn(hour), "") {
+		if err != nil {
+			return err
 		}
 		_, run, err := layout.ParseCommit(info.Key)
-		if err != nil {
+		if err != nil || candidates[run.UID] == nil {
 			continue
 		}
 		commit, err := manifest.Read(ctx, s.Store, info.Key)
 		switch {
 		case errors.Is(err, manifest.ErrDamaged) || errors.Is(err, manifest.ErrVersion):
-			unreadable[run.UID] = true
-			continue
+			delete(candidates, run.UID)
 		case errors.Is(err, store.ErrNotExist):
-			continue
 		case err != nil:
-			return nil, nil, err
-		}
-		for i := range commit.Parts {
-			named[commit.Parts[i].Key] = true
-		}
-	}
-	return named, unreadable, nil
-}
-
-// segments deletes those of an hour that have a run without a commit: data of a run that retention deleted and was killed.
-func (s *sweep) segments(ctx context.Context, hour string, objects []store.Info) error {
-	there := map[string]bool{}
-	for info, err := range s.Store.List(ctx, s.Cluster.Commits()+hour, "") {
-		if err != nil {
 			return err
+		default:
+			takeOut(candidates, commit)
 		}
-		there[info.Key] = true
-	}
-	for _, info := range objects {
-		if _, _, _, _, err := layout.ParseSegment(info.Key); err != nil {
-			continue
-		}
-		stale, err := catalogue.Stale(ctx, s.Store, info.Key, func(commit string) bool { return there[commit] })
-		if err != nil {
-			return err
-		}
-		if !stale {
-			continue
-		}
-		if err := s.delete(ctx, info); err != nil {
-			return err
-		}
-		s.totals.Segments++
 	}
 	return nil
+}
+
+// takeOut leaves the candidates that a commit does not name.
+func takeOut(candidates map[string][]store.Info, commit *manifest.Commit) {
+	left := slices.DeleteFunc(candidates[commit.Run.UID], func(info store.Info) bool {
+		return slices.ContainsFunc(commit.Parts, func(p manifest.Part) bool { return p.Key == info.Key })
+	})
+	if len(left) == 0 {
+		delete(candidates, commit.Run.UID)
+		return
+	}
+	candidates[commit.Run.UID] = left
 }
 
 func (s *sweep) delete(ctx context.Context, info store.Info) error {

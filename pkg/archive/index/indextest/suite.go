@@ -24,6 +24,8 @@ func Run(t *testing.T, open func(t *testing.T) (another func() index.Index)) {
 		"delete rows, also such that are not there":                    testDelete,
 		"find by what is asked for, newest first":                      testFind,
 		"find page by page":                                            testPages,
+		"find what a run made, and what none of the index made":        testParents,
+		"remember of each cluster whether all of it is there":          testComplete,
 		"list keys as the bucket does":                                 testKeys,
 		"take text that SQL or Postgres would stumble over":            testText,
 		"keep a record of a megabyte":                                  testLarge,
@@ -180,6 +182,50 @@ func rename(row index.Row, uid string, created time.Time) index.Row {
 	c.Run.UID, c.Run.Created = uid, created
 	c.Parts = slices.Clone(c.Parts[:1])
 	return index.Row{Commit: &c, Record: row.Record}
+}
+
+// Rows are of TaskRuns whose PipelineRun is called as their Result is.
+func testParents(t *testing.T, open func() index.Index) {
+	x := open()
+	child, other := NewRow(1), NewRow(2)
+	parent := rename(NewRow(3), child.Commit.Run.Result, Created)
+	must(t, x.Put(t.Context(), child, other))
+	wantFound(t, x, index.Query{Roots: true}, sorted(child, other)...)
+	must(t, x.Put(t.Context(), parent))
+	wantFound(t, x, index.Query{Roots: true}, sorted(parent, other)...)
+	wantFound(t, x, index.Query{Parent: parent.Commit.Run.UID}, child)
+	wantFound(t, x, index.Query{Parent: child.Commit.Run.UID})
+	wantFound(t, x, index.Query{Cluster: "another", Parent: parent.Commit.Run.UID})
+	elsewhere := rename(child, "made-by-the-same-in-another-result", Created)
+	elsewhere.Commit.Run.Result = "nightly"
+	must(t, x.Put(t.Context(), elsewhere))
+	wantFound(t, x, index.Query{Parent: parent.Commit.Run.UID}, sorted(child, elsewhere)...)
+	wantFound(t, x, index.Query{Roots: true}, sorted(parent, other)...)
+	wantFound(t, x, index.Query{Parent: "!"})
+	wantFound(t, x, index.Query{Parent: "nightly"})
+}
+
+func sorted(rows ...index.Row) []index.Row {
+	sortRows(rows)
+	return rows
+}
+
+func testComplete(t *testing.T, open func() index.Index) {
+	x := open()
+	want := func(cluster string, want bool) {
+		t.Helper()
+		if got, err := open().Complete(t.Context(), cluster); got != want || err != nil {
+			t.Errorf("%s: complete %v, %v; want %v", cluster, got, err, want)
+		}
+	}
+	want("a", false)
+	for range 2 {
+		must(t, x.SetComplete(t.Context(), "a", true))
+		want("a", true)
+		want("b", false)
+	}
+	must(t, x.SetComplete(t.Context(), "a", false))
+	want("a", false)
 }
 
 func testKeys(t *testing.T, open func() index.Index) {

@@ -1,0 +1,114 @@
+package archiver
+
+import (
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/indelible-ci/indelible/pkg/result"
+)
+
+// stepPrefix is what the names of steps' containers begin with (https://github.com/tektoncd/pipeline, pkg/pod/entrypoint.go).
+const stepPrefix = "step-"
+
+// setUp are the init containers that prepare a pod for its steps: what they say is of interest only if they failed.
+var setUp = []string{"prepare", "place-scripts", "working-dir-initializer", result.InstallContainer}
+
+// containersOf returns the names of an attempt's containers that have logs to archive, in the order they run in. Of a pod that is gone,
+// nil, only those are known that the run's status names.
+func containersOf(a *attempt, pod *corev1.Pod) []string {
+	var names []string
+	add := func(name string) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	var others []string
+	if pod != nil {
+		for i := range pod.Status.InitContainerStatuses {
+			s := &pod.Status.InitContainerStatuses[i]
+			ended := s.State.Terminated
+			if !slices.Contains(setUp, s.Name) || ended != nil && ended.ExitCode != 0 {
+				add(s.Name)
+			}
+		}
+		for i := range pod.Status.ContainerStatuses {
+			others = append(others, pod.Status.ContainerStatuses[i].Name) // one of a webhook's may be in no status of Tekton's
+		}
+	}
+	for _, step := range a.Steps {
+		add(step.Container)
+	}
+	for _, sidecar := range a.Sidecars {
+		add(sidecar.Container)
+	}
+	for _, name := range others {
+		add(name)
+	}
+	return names
+}
+
+// toFollow returns the names of containers whose logs grow now, or may not be there long. All containers of a pod start at once, and a
+// step waits in its own for the one before: until that has ended there is nothing to read.
+func (a *attempt) toFollow() []string {
+	var names []string
+	for i := range a.Steps {
+		if a.Steps[i].started() {
+			names = append(names, a.Steps[i].Container)
+		}
+		if a.Steps[i].Terminated == nil {
+			break
+		}
+	}
+	for i := range a.Sidecars {
+		if a.Sidecars[i].started() {
+			names = append(names, a.Sidecars[i].Container)
+		}
+	}
+	return names
+}
+
+// containerState is how a container of a run is. Tekton ends the sidecars of a TaskRun that is finished by another image, which the kubelet then
+// starts under the same name: then it is how the one before ended, and its log is the previous one.
+type containerState struct {
+	corev1.ContainerState
+	replaced bool
+	// final says that it has ended, and nothing will be started in its place.
+	final bool
+}
+
+// stateOf returns the state of a container, nil if the pod is gone or has none.
+func stateOf(pod *corev1.Pod, name string) *containerState {
+	if pod == nil {
+		return nil
+	}
+	status := statusOf(pod.Status.ContainerStatuses, name)
+	if status == nil {
+		if status = statusOf(pod.Status.InitContainerStatuses, name); status == nil {
+			return nil
+		}
+		return &containerState{ContainerState: status.State, final: status.State.Terminated != nil}
+	}
+	if !strings.HasPrefix(name, stepPrefix) && status.RestartCount > 0 {
+		before := status.LastTerminationState
+		if before.Terminated == nil {
+			before.Terminated = &corev1.ContainerStateTerminated{} // forgotten
+		}
+		return &containerState{ContainerState: before, replaced: true, final: true}
+	}
+	over := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed || !pod.DeletionTimestamp.IsZero()
+	return &containerState{
+		ContainerState: status.State,
+		final:          status.State.Terminated != nil && (strings.HasPrefix(name, stepPrefix) || over),
+	}
+}
+
+func statusOf(all []corev1.ContainerStatus, name string) *corev1.ContainerStatus {
+	for i := range all {
+		if all[i].Name == name {
+			return &all[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+package archiver
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/rest"
+
+	"github.com/indelible-ci/indelible/pkg/archive/stay"
+)
+
+// Staying is an archived run in the cluster, and what policies say of it.
+type Staying struct {
+	Reference
+	stay.Verdict
+}
+
+// WhoStays says of all runs of a class that are archived, and that no other run made, whether policies keep them in the cluster. It asks the
+// API server, and changes nothing.
+func WhoStays(ctx context.Context, config *rest.Config, class string, policies stay.Policies, now time.Time) ([]Staying, error) {
+	c, err := newClient(config)
+	if err != nil {
+		return nil, err
+	}
+	judges := Controller{Archiver: &Archiver{ranking: stay.NewRanking(policies)}}
+	var all []*sighting
+	for i, resource := range Resources {
+		path := "/apis/" + resource.Group + "/" + resource.Version + "/" + resource.Resource
+		for next, more := "", true; more; more = next != "" {
+			page, err := c.page(ctx, path, next)
+			if apierrors.IsNotFound(err) {
+				break // there is no Tekton
+			}
+			if err != nil {
+				return nil, fmt.Errorf("list %s: %w", resource.Resource, err)
+			}
+			for j := range page.Items {
+				s := page.Items[j]
+				if s.class != class || s.stays == nil {
+					continue
+				}
+				s.Kind = kinds[i]
+				asked := s.stays
+				judges.judge(&s)
+				s.stays = asked // also of one that no policy is about
+				judges.ranking.Put(s.policy, s.stays)
+				all = append(all, &s)
+			}
+			next = page.Continue
+		}
+	}
+	found := make([]Staying, 0, len(all))
+	for _, s := range all {
+		found = append(found, Staying{s.reference(), judges.ranking.Decide(s.policy, s.stays, now)})
+	}
+	return found, nil
+}
+
+// page lists some runs, whole: what they are of is not in their metadata.
+func (c *client) page(ctx context.Context, path, next string) (*sightings, error) {
+	data, err := c.rest.Get().AbsPath(path).Param("limit", strconv.Itoa(pageSize)).Param("continue", next).Do(ctx).Raw()
+	if err != nil {
+		return nil, err
+	}
+	page := &sightings{}
+	return page, json.Unmarshal(data, page)
+}

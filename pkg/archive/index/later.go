@@ -1,0 +1,134 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+)
+
+// ErrUnavailable is the error of an index that cannot be opened for now.
+var ErrUnavailable = errors.New("the index cannot be opened")
+
+// reopenAfter is how long after it failed an index is opened again, if somebody wants it.
+const reopenAfter = 10 * time.Second
+
+// OpenLater opens an index as Open does, but for a database that does not answer: then all that the Index does fails with
+// ErrUnavailable, and the database is tried again every now and then. Who archives does not have to wait for it.
+func OpenLater(ctx context.Context, rawURL string) (Index, error) {
+	return openLater(ctx, func(ctx context.Context) (Index, error) { return Open(ctx, rawURL) }, time.Now)
+}
+
+func openLater(ctx context.Context, open func(context.Context) (Index, error), now func() time.Time) (Index, error) {
+	opened, err := open(ctx)
+	if err == nil || errors.Is(err, ErrVersion) || errors.Is(err, errURL) {
+		return opened, err
+	}
+	return &later{open: open, now: now, failed: err, at: now()}, nil
+}
+
+// later is an index that may not be open yet.
+type later struct {
+	open func(context.Context) (Index, error)
+	now  func() time.Time
+
+	mu     sync.Mutex
+	index  Index
+	failed error
+	// at is when it was tried last.
+	at     time.Time
+	closed bool
+}
+
+// get returns the index. Others wait for who opens it.
+func (l *later) get(ctx context.Context) (Index, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil, errClosed
+	}
+	if l.index == nil && l.now().Sub(l.at) >= reopenAfter {
+		l.index, l.failed = l.open(ctx)
+		l.at = l.now()
+	}
+	if l.index == nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, l.failed)
+	}
+	return l.index, nil
+}
+
+// Put implements Index.
+func (l *later) Put(ctx context.Context, rows ...Row) error {
+	x, err := l.get(ctx)
+	if err != nil {
+		return err
+	}
+	return x.Put(ctx, rows...)
+}
+
+// Get implements Index.
+func (l *later) Get(ctx context.Context, cluster, uid string) (Row, error) {
+	x, err := l.get(ctx)
+	if err != nil {
+		return Row{}, err
+	}
+	return x.Get(ctx, cluster, uid)
+}
+
+// Delete implements Index.
+func (l *later) Delete(ctx context.Context, cluster string, uids ...string) error {
+	x, err := l.get(ctx)
+	if err != nil {
+		return err
+	}
+	return x.Delete(ctx, cluster, uids...)
+}
+
+// Find implements Index.
+func (l *later) Find(ctx context.Context, q Query) iter.Seq2[Row, error] {
+	x, err := l.get(ctx)
+	if err != nil {
+		return func(yield func(Row, error) bool) { yield(Row{}, err) }
+	}
+	return x.Find(ctx, q)
+}
+
+// Keys implements Index.
+func (l *later) Keys(ctx context.Context, cluster, after string) iter.Seq2[string, error] {
+	x, err := l.get(ctx)
+	if err != nil {
+		return func(yield func(string, error) bool) { yield("", err) }
+	}
+	return x.Keys(ctx, cluster, after)
+}
+
+// Complete implements Index.
+func (l *later) Complete(ctx context.Context, cluster string) (bool, error) {
+	x, err := l.get(ctx)
+	if err != nil {
+		return false, err
+	}
+	return x.Complete(ctx, cluster)
+}
+
+// SetComplete implements Index.
+func (l *later) SetComplete(ctx context.Context, cluster string, complete bool) error {
+	x, err := l.get(ctx)
+	if err != nil {
+		return err
+	}
+	return x.SetComplete(ctx, cluster, complete)
+}
+
+// Close implements Index.
+func (l *later) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	if l.index == nil {
+		return nil
+	}
+	return l.index.Close()
+}

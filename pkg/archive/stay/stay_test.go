@@ -1,0 +1,144 @@
+package stay
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+var now = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+
+func selector(t *testing.T, text string) labels.Selector {
+	t.Helper()
+	s, err := labels.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// run is one that was archived some hours ago.
+func run(hours int, change func(*Run)) *Run {
+	at := now.Add(-time.Duration(hours) * time.Hour)
+	r := &Run{Kind: "PipelineRun", Namespace: "team", Name: fmt.Sprint("run-", hours), UID: types.UID(fmt.Sprint(hours)), Created: at, Archived: at, Outcome: "Succeeded", Of: Of("build", "")}
+	if change != nil {
+		change(r)
+	}
+	return r
+}
+
+func TestFirstPolicyAboutARunCounts(t *testing.T) {
+	all := Policies{
+		{Name: "pinned", Selector: selector(t, "pin=yes"), Forever: true},
+		{Name: "failures", Status: []string{"Failed", "Cancelled"}, For: 30 * 24 * time.Hour},
+		{Name: "trials", Namespaces: []string{"trial-*", "play"}, For: time.Hour},
+		{Name: "shop", Namespaces: []string{"team"}, Selector: selector(t, "app=shop"), For: 2 * time.Hour},
+	}
+	for name, tt := range map[string]struct {
+		change func(*Run)
+		want   string
+	}{
+		"none of another namespace, with no label": {nil, ""},
+		"by a label":                            {func(r *Run) { r.Labels = map[string]string{"app": "shop"} }, "shop"},
+		"by another label":                      {func(r *Run) { r.Labels = map[string]string{"app": "shop2"} }, ""},
+		"by a pattern":                          {func(r *Run) { r.Namespace = "trial-7" }, "trials"},
+		"by how it ended, before its namespace": {func(r *Run) { r.Namespace, r.Outcome = "trial-7", "Failed" }, "failures"},
+		"by the first, though others are about it, too":      {func(r *Run) { r.Labels, r.Outcome = map[string]string{"pin": "yes", "app": "shop"}, "Failed" }, "pinned"},
+		"not by a label alone, where a namespace is named":   {func(r *Run) { r.Namespace, r.Labels = "other", map[string]string{"app": "shop"} }, ""},
+		"of a namespace whose name a pattern is a part of":   {func(r *Run) { r.Namespace = "play-ground" }, ""},
+		"of a namespace that is called as a pattern says it": {func(r *Run) { r.Namespace = "play" }, "trials"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := ""
+			if p := all.About(run(1, tt.change)); p != nil {
+				got = p.Name
+			}
+			if got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// Ages and counts both keep: a run leaves when neither does.
+func TestWhoLeaves(t *testing.T) {
+	other := func(r *Run) { r.Of = Of("test", "") }
+	task := func(r *Run) { r.Kind = "TaskRun" }
+	elsewhere := func(r *Run) { r.Namespace = "other" }
+	failed := func(r *Run) { r.Outcome = "Failed" }
+	for name, tt := range map[string]struct {
+		policies Policies
+		runs     []*Run
+		want     string // who leaves
+	}{
+		"nobody without policies":                               {nil, []*Run{run(1, nil), run(999, nil)}, ""},
+		"who is older":                                          {Policies{{For: 3 * time.Hour}}, []*Run{run(1, nil), run(2, nil), run(3, nil), run(4, nil)}, "run-3 run-4"},
+		"all at once where nothing keeps them":                  {Policies{{}}, []*Run{run(0, nil), run(1, nil)}, "run-0 run-1"},
+		"nobody of those who stay for ever":                     {Policies{{Forever: true}}, []*Run{run(1, nil), run(999, nil)}, ""},
+		"all but the last":                                      {Policies{{Last: 2}}, []*Run{run(4, nil), run(1, nil), run(3, nil), run(2, nil)}, "run-3 run-4"},
+		"not the last, nor who is young":                        {Policies{{Last: 2, For: 3 * time.Hour}}, []*Run{run(1, nil), run(2, nil), run(3, nil), run(4, nil)}, "run-3 run-4"},
+		"who is young stays beside the last":                    {Policies{{Last: 1, For: 3 * time.Hour}}, []*Run{run(1, nil), run(2, nil), run(3, nil)}, "run-3"},
+		"the last of each Pipeline stays":                       {Policies{{Last: 1}}, []*Run{run(1, nil), run(2, other), run(3, nil), run(4, other)}, "run-3 run-4"},
+		"the last in each namespace stays":                      {Policies{{Last: 1}}, []*Run{run(1, nil), run(2, elsewhere), run(3, nil), run(4, elsewhere)}, "run-3 run-4"},
+		"the last of a Task of that name stays":                 {Policies{{Last: 1}}, []*Run{run(1, nil), run(2, task), run(3, nil), run(4, task)}, "run-3 run-4"},
+		"the last of each policy stays":                         {Policies{{Status: []string{"Failed"}, Last: 1}, {Last: 1}}, []*Run{run(1, nil), run(2, nil), run(3, failed), run(4, failed)}, "run-2 run-4"},
+		"of those who were created at once the order is theirs": {Policies{{Last: 1}}, []*Run{run(1, func(r *Run) { r.UID = "a" }), run(1, func(r *Run) { r.UID, r.Name = "b", "b" })}, "run-1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ranking := NewRanking(tt.policies)
+			for range 2 { // a watch says things again
+				for _, r := range tt.runs {
+					ranking.Put(ranking.About(r), r)
+				}
+			}
+			var leave []string
+			for _, r := range tt.runs {
+				if ranking.Decide(ranking.About(r), r, now).Leaves() {
+					leave = append(leave, r.Name)
+				}
+			}
+			slices.Sort(leave)
+			if got := strings.Join(leave, " "); got != tt.want {
+				t.Errorf("%q leave, want %q", got, tt.want)
+			}
+			for _, r := range tt.runs {
+				ranking.Remove(r.UID)
+			}
+			if len(ranking.groups)+len(ranking.places) > 0 {
+				t.Errorf("left: %v, %v", ranking.groups, ranking.places)
+			}
+		})
+	}
+}
+
+// Who is not among the last any more is named, so that somebody looks at it.
+func TestPushedOut(t *testing.T) {
+	ranking := NewRanking(Policies{{Last: 2}})
+	put := func(r *Run, want string) {
+		t.Helper()
+		if got := ranking.Put(ranking.About(r), r); got != want {
+			t.Errorf("%s pushes %q out, want %q", r.Name, got, want)
+		}
+	}
+	put(run(9, nil), "")
+	put(run(5, nil), "")
+	put(run(7, nil), "run-9")
+	put(run(8, nil), "") // it is not among them itself
+	put(run(1, nil), "run-7")
+	if v := ranking.Decide(ranking.About(run(2, nil)), run(2, nil), now); v.Leaves() || !v.Last {
+		t.Errorf("one that was not counted: %+v", v)
+	}
+}
+
+func TestWhatARunIsOf(t *testing.T) {
+	for _, tt := range [][3]string{{"build", "build-", "of build"}, {"", "nightly-", "named nightly"}, {"", "", "named "}} {
+		if got := Of(tt[0], tt[1]); got != tt[2] {
+			t.Errorf("Of(%q, %q) = %q, want %q", tt[0], tt[1], got, tt[2])
+		}
+	}
+}
