@@ -50,9 +50,8 @@ func TestArchiveOfContainersBesideTheSteps(t *testing.T) {
 		},
 		{
 			name: "an init container that failed", mode: []archiver.LogMode{archiver.Follow, archiver.Collect},
-			spec: `{workspaces: [{name: w, configMap: {name: kube-root-ca.crt}}], taskSpec: {workspaces: [{name: w}],
-				steps: [{name: a, image: IMAGE, workingDir: /workspace/w/below, script: "echo done"}]}}`,
-			logs: []string{"working-dir-initializer 0 complete: .*read-only file system.*", "step-a 0 missing: the container did not start"},
+			spec: `{taskSpec: {steps: [{name: a, image: IMAGE, workingDir: /workspace/` + strings.Repeat("long", 100) + `, script: "echo done"}]}}`,
+			logs: []string{"working-dir-initializer 0 complete: .*file name too long", "step-a 0 missing: the container did not start"},
 		},
 		{
 			name: "the events of a pod that never started", mode: []archiver.LogMode{archiver.Follow, archiver.Collect, archiver.None},

@@ -12,6 +12,8 @@ import (
 // stepPrefix is what the names of steps' containers begin with (https://github.com/tektoncd/pipeline, pkg/pod/entrypoint.go).
 const stepPrefix = "step-"
 
+func isStep(container string) bool { return strings.HasPrefix(container, stepPrefix) }
+
 // setUp are the init containers that prepare a pod for its steps: what they say is of interest only if they failed.
 var setUp = []string{"prepare", "place-scripts", "working-dir-initializer", result.InstallContainer}
 
@@ -90,7 +92,7 @@ func stateOf(pod *corev1.Pod, name string) *containerState {
 		}
 		return &containerState{ContainerState: status.State, final: status.State.Terminated != nil}
 	}
-	if !strings.HasPrefix(name, stepPrefix) && status.RestartCount > 0 {
+	if !isStep(name) && status.RestartCount > 0 {
 		before := status.LastTerminationState
 		if before.Terminated == nil {
 			before.Terminated = &corev1.ContainerStateTerminated{} // forgotten
@@ -100,7 +102,7 @@ func stateOf(pod *corev1.Pod, name string) *containerState {
 	over := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed || !pod.DeletionTimestamp.IsZero()
 	return &containerState{
 		ContainerState: status.State,
-		final:          status.State.Terminated != nil && (strings.HasPrefix(name, stepPrefix) || over),
+		final:          status.State.Terminated != nil && (isStep(name) || over),
 	}
 }
 

@@ -90,7 +90,7 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, podName string, p man
 		u.missing(p, "the container did not start")
 	case state.final:
 		return u.collected(ctx, pod, p, state)
-	case u.mayGoOn() && (state.Terminated != nil || u.followNow(pod, p.Container)):
+	case u.mayGoOn() && (u.followNow(pod, p.Container) || !isStep(p.Container) && pod.DeletionTimestamp.IsZero()):
 		return &wait{reason: waitLogs, detail: p.Container + " still runs", again: time.Second}
 	default:
 		p.State, p.Reason = manifest.Truncated, "the container still ran"

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -140,7 +139,7 @@ func (t *tail) containerEnded() bool {
 			return false
 		case state.final:
 			return true
-		case t.isStep() || time.Since(began) > t.pauses.replacement:
+		case isStep(t.key.container) || time.Since(began) > t.pauses.replacement:
 			return false
 		}
 		select {
@@ -159,8 +158,6 @@ func (t *tail) state(ctx context.Context) (*containerState, error) {
 	}
 	return stateOf(pod, t.key.container), nil
 }
-
-func (t *tail) isStep() bool { return strings.HasPrefix(t.key.container, stepPrefix) }
 
 // finish reads what the kubelet has beyond the file, of a container that has ended.
 func (t *tail) finish(ctx context.Context) error {
@@ -253,7 +250,7 @@ func (t *tail) read(ctx context.Context, follow bool) error {
 		since := metav1.NewTime(last) // whole seconds: what is in the file already is left out below
 		options.SinceTime = &since
 	}
-	if !t.isStep() {
+	if !isStep(t.key.container) {
 		state, err := t.state(ctx)
 		if err != nil {
 			return err
