@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -132,7 +133,17 @@ func earliest(ctx context.Context, kube kubernetes.Interface) (time.Time, error)
 }
 
 func compactCatalogue(ctx context.Context, r *replica, a *archive) error {
-	totals, err := catalogue.Compact(ctx, catalogue.Options{Store: a.store, Cluster: a.cluster, Now: time.Now(), From: time.Now().Add(-compactBack)})
+	o := catalogue.Options{Store: a.store, Cluster: a.cluster, Now: time.Now(), From: time.Now().Add(-compactBack)}
+	complete, err := a.index.Complete(ctx, string(a.cluster))
+	if err != nil {
+		return err
+	}
+	if complete {
+		o.Keys = func(ctx context.Context, after string) iter.Seq2[string, error] {
+			return a.index.Keys(ctx, string(a.cluster), after)
+		}
+	}
+	totals, err := catalogue.Compact(ctx, o)
 	if totals.Segments > 0 {
 		r.log.Info("Catalogue segments were written", "segments", totals.Segments, "runs", totals.Commits)
 	}

@@ -32,7 +32,9 @@ type bench struct {
 	idle int
 	// pairs is how many TaskRuns of each kind are measured for overhead.
 	pairs int
-	out   io.Writer
+	// runs is how many runs are in the archive for upkeep.
+	runs int
+	out  io.Writer
 }
 
 // measurement is one of the things that can be measured by itself.
@@ -51,6 +53,7 @@ var measurements = []measurement{
 	{name: "memory", do: (*bench).memory},
 	{name: "start", do: (*bench).start},
 	{name: "logs", do: (*bench).logs},
+	{name: "upkeep", do: (*bench).upkeep},
 	{name: "peer", do: (*bench).peer},
 	{name: "overhead", do: (*bench).overhead, results: true},
 }
@@ -77,6 +80,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	archiver := flags.String("archiver", "", "the archiver to measure; by default it is built")
 	idle := flags.Int("idle", 50, "runs of Tekton for latency, with logs and without")
 	pairs := flags.Int("pairs", 40, "TaskRuns of each kind for overhead")
+	runs := flags.Int("runs", 1_000_000, "runs in the archive for upkeep")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -85,7 +89,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	b.idle, b.pairs = *idle, *pairs
+	b.idle, b.pairs, b.runs = *idle, *pairs, *runs
 	defer os.RemoveAll(b.folder)
 	if needsPrograms(measure) {
 		if err := b.buildPrograms(ctx, *archiver); err != nil {

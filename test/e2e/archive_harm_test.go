@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,12 +35,16 @@ import (
 // However soon runs leave the cluster, Tekton makes none of them again: a child leaves with its owner, or after it.
 func TestChildrenLeaveWithTheirOwner(t *testing.T) {
 	t.Parallel()
-	for _, keep := range []time.Duration{0, 5 * time.Second} {
+	works := map[time.Duration]int{0: 15, 5 * time.Second: 15} // for how many seconds the Pipeline works
+	if long {
+		works[0], works[20*time.Second] = 180, 180
+	}
+	for keep, seconds := range works {
 		t.Run(fmt.Sprintf("kept for %s", keep), func(t *testing.T) {
 			t.Parallel()
-			p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow, func(o *archiver.Options) { o.Keep = stay.Policies{{Name: "keep", For: keep}} })
+			p, a := newLongPlace(t, bound+time.Duration(2*seconds)*time.Second), newArchivist(t, directory(t), archiver.Follow, func(o *archiver.Options) { o.Keep = stay.Policies{{Name: "keep", For: keep}} })
 			made := p.everMade()
-			p.create(a.mine(`
+			p.create(a.mine(strings.Replace(`
 apiVersion: tekton.dev/v1
 kind: PipelineRun
 metadata: {name: run}
@@ -52,14 +57,14 @@ spec:
         results: [{name: stamp}]
         steps: [{name: stamp, image: IMAGE, script: "tr -d '\\n' < /proc/sys/kernel/random/uuid > $(results.stamp.path); echo made $(cat $(results.stamp.path))"}]
     - name: slow
-      taskSpec: {steps: [{name: wait, image: IMAGE, script: "sleep 15"}]}
+      taskSpec: {steps: [{name: wait, image: IMAGE, script: "sleep SECONDS"}]}
     - name: last
       runAfter: [slow]
       params: [{name: stamp, value: $(tasks.first.results.stamp)}]
       taskSpec:
         params: [{name: stamp}]
         steps: [{name: say, image: IMAGE, script: "echo made $(params.stamp)"}]
-`))
+`, "SECONDS", strconv.Itoa(seconds), 1)))
 			pr := a.commit(p, "PipelineRun", "run")
 			if pr.Run.Reason != "Succeeded" && pr.Run.Reason != "Completed" {
 				t.Errorf("the PipelineRun ended with %s", pr.Run.Reason)

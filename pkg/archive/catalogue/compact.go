@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,9 @@ type Options struct {
 	Now time.Time
 	// From is the first hour that is looked at: zero for all there are. Who compacts every hour need not list years each time.
 	From time.Time
+	// Keys yields the keys of the commits that come after one, in their order, as an index has them: then they are not listed in the
+	// store, which would cost a request for each thousand. nil lists them.
+	Keys func(ctx context.Context, after string) iter.Seq2[string, error]
 	// Passed is told of what does not go into segments: a commit or record that is damaged, a segment that is. It may be nil.
 	Passed func(key string, err error)
 }
@@ -48,17 +52,17 @@ func Compact(ctx context.Context, o Options) (Totals, error) {
 		o.Passed = func(string, error) {}
 	}
 	c := &compaction{Options: o}
-	after := ""
-	if !o.From.IsZero() {
-		after = o.Cluster.CommitsIn(o.From)
+	var err error
+	if c.segments, err = listSegments(ctx, o.Store, o.Cluster, o.From); err != nil {
+		return c.totals, fmt.Errorf("compact: %w", err)
 	}
 	var hour []string
 	var at time.Time
-	for info, err := range o.Store.List(ctx, o.Cluster.Commits(), after) {
+	for key, err := range c.commits(ctx) {
 		if err != nil {
 			return c.totals, fmt.Errorf("compact: %w", err)
 		}
-		_, run, err := layout.ParseCommit(info.Key)
+		_, run, err := layout.ParseCommit(key)
 		if err != nil {
 			continue // fsck names it
 		}
@@ -68,7 +72,7 @@ func Compact(ctx context.Context, o Options) (Totals, error) {
 			}
 			at, hour = h, hour[:0]
 		}
-		hour = append(hour, info.Key)
+		hour = append(hour, key)
 	}
 	return c.totals, c.hour(ctx, at, hour)
 }
@@ -76,6 +80,41 @@ func Compact(ctx context.Context, o Options) (Totals, error) {
 type compaction struct {
 	Options
 	totals Totals
+	// segments are those that there were at the beginning, by their hours.
+	segments map[time.Time]segments
+}
+
+// segments are those of an hour, and how many commits they say they have.
+type segments struct {
+	keys    []string
+	commits int
+}
+
+// commits yields the keys of commits from the first hour on.
+func (c *compaction) commits(ctx context.Context) iter.Seq2[string, error] {
+	if c.Keys != nil {
+		after := ""
+		if !c.From.IsZero() {
+			// The last key of the hour before: no UID sorts behind that.
+			before := layout.Run{Created: c.From.Truncate(time.Hour).Add(-time.Second), UID: strings.Repeat("z", 64)}
+			var err error
+			if after, err = c.Cluster.Commit(before); err != nil {
+				return func(yield func(string, error) bool) { yield("", err) }
+			}
+		}
+		return c.Keys(ctx, after)
+	}
+	return func(yield func(string, error) bool) {
+		after := ""
+		if !c.From.IsZero() {
+			after = c.Cluster.CommitsIn(c.From)
+		}
+		for info, err := range c.Store.List(ctx, c.Cluster.Commits(), after) {
+			if !yield(info.Key, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // hour makes what segments an hour needs, where it is over. keys are all its commits.
@@ -83,14 +122,13 @@ func (c *compaction) hour(ctx context.Context, at time.Time, keys []string) erro
 	if len(keys) == 0 || c.Now.Before(at.Add(time.Hour+Settled)) {
 		return nil
 	}
-	segments, held, err := list(ctx, c.Store, c.Cluster, at)
-	if err != nil {
-		return err
+	there := c.segments[at]
+	if there.commits == len(keys) { // they are those, or retention would have taken them out
+		return nil
 	}
-	if held != len(keys) { // else they are those, or retention would have deleted the segments
-		if keys, err = c.missing(ctx, segments, keys); err == nil {
-			err = c.write(ctx, at, keys)
-		}
+	keys, err := c.missing(ctx, there.keys, keys)
+	if err == nil {
+		err = c.write(ctx, at, keys)
 	}
 	if err != nil {
 		return fmt.Errorf("compact %s: %w", at.Format("2006-01-02 15h"), err)
@@ -98,19 +136,24 @@ func (c *compaction) hour(ctx context.Context, at time.Time, keys []string) erro
 	return nil
 }
 
-// list returns the keys of an hour's segments, and how many commits they say they have.
-func list(ctx context.Context, from store.Store, cluster layout.Cluster, at time.Time) (keys []string, commits int, err error) {
-	for info, err := range from.List(ctx, cluster.SegmentsIn(at), "") {
+// listSegments returns those of an hour and later, by their hours; of all hours if it is zero.
+func listSegments(ctx context.Context, from store.Store, cluster layout.Cluster, first time.Time) (map[time.Time]segments, error) {
+	all, after := map[time.Time]segments{}, ""
+	if !first.IsZero() {
+		after = cluster.SegmentsIn(first)
+	}
+	for info, err := range from.List(ctx, cluster.Segments(), after) {
 		if err != nil {
-			return nil, 0, fmt.Errorf("list segments: %w", err)
+			return nil, fmt.Errorf("list segments: %w", err)
 		}
-		_, _, _, n, err := layout.ParseSegment(info.Key)
+		_, at, _, n, err := layout.ParseSegment(info.Key)
 		if err != nil {
 			continue // fsck names it
 		}
-		keys, commits = append(keys, info.Key), commits+n
+		s := all[at]
+		all[at] = segments{append(s.keys, info.Key), s.commits + n}
 	}
-	return keys, commits, nil
+	return all, nil
 }
 
 // missing returns those keys that no whole segment has.

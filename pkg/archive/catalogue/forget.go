@@ -37,11 +37,16 @@ func Forget(ctx context.Context, to store.Store, cluster layout.Cluster, runs ..
 
 // forget writes those segments of an hour anew that have a commit which is to be forgotten.
 func (c *compaction) forget(ctx context.Context, at time.Time, forgotten map[string]bool) error {
-	segments, _, err := list(ctx, c.Store, c.Cluster, at)
-	if err != nil {
-		return err
+	var there []string
+	for info, err := range c.Store.List(ctx, c.Cluster.SegmentsIn(at), "") {
+		if err != nil {
+			return fmt.Errorf("list segments: %w", err)
+		}
+		if _, _, _, _, err := layout.ParseSegment(info.Key); err == nil {
+			there = append(there, info.Key)
+		}
 	}
-	for _, key := range segments {
+	for _, key := range there {
 		rest, affected, err := c.without(ctx, key, forgotten)
 		if errors.Is(err, store.ErrNotExist) {
 			continue
