@@ -26,6 +26,11 @@ func (b *bench) start(ctx context.Context) (rows []row, err error) {
 			return err
 		}
 		rows, err = b.started(ctx)
+		if err == nil {
+			var paged row
+			paged, err = b.startedByPages(ctx)
+			rows = append(rows, paged)
+		}
 		return errors.Join(err, b.removeRuns(context.WithoutCancel(ctx)))
 	})
 	return rows, err
@@ -68,6 +73,17 @@ func (b *bench) started(ctx context.Context) (rows []row, err error) {
 		says("old runs that were not committed when the last of these was", "%.0f of %d", left, openRuns))
 	took, err := b.outcome(ctx, p, "committed", openRuns+freshRuns, began)
 	return append(rows, says("all of them committed and verified after", "%.0f s", took.Seconds())), err
+}
+
+// startedByPages measures the start where the API server cannot stream lists (WatchList, KEP-3157).
+func (b *bench) startedByPages(ctx context.Context) (row, error) {
+	p, err := b.startArchiver(ctx, "start-by-pages", setting{logs: "follow", environment: []string{"KUBE_FEATURE_WatchListClient=false"}})
+	if err != nil {
+		return row{}, err
+	}
+	err = b.ready(ctx, p)
+	peak, stopErr := p.stop()
+	return atMost(fmt.Sprintf("the same with a list in pages, until %d runs are known", manyRuns), float64(peak)/mib, 300, "MiB"), errors.Join(err, stopErr)
 }
 
 // fresh writes a run that has just finished, and waits until it is committed. It returns how long that took by the archiver's own

@@ -85,6 +85,46 @@ spec:
 	}
 }
 
+// So do runs that PipelineRuns in a PipelineRun made: what is at the top goes last, and takes all with it.
+func TestPipelinesInPipelinesLeaveTogether(t *testing.T) {
+	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow, func(o *archiver.Options) { o.Keep = stay.Policies{{Name: "keep"}} })
+	p.fields("alpha", alphaTaskRun)
+	made := p.everMade()
+	p.create(a.mine(`
+apiVersion: tekton.dev/v1
+kind: PipelineRun
+metadata: {name: run}
+spec:
+  pipelineSpec:
+    tasks:
+    - name: outer
+      pipelineSpec:
+        tasks:
+        - name: inner
+          pipelineSpec: {tasks: [{name: quick, taskSpec: {steps: [{name: a, image: IMAGE, script: "echo quick"}]}}]}
+        - {name: beside, taskSpec: {steps: [{name: a, image: IMAGE, script: "sleep 10"}]}}
+    - {name: slow, taskSpec: {steps: [{name: a, image: IMAGE, script: "sleep 25"}]}}
+`))
+	pr := a.commit(p, "PipelineRun", "run")
+	if pr.Run.Status != "True" {
+		t.Errorf("the PipelineRun ended with %s", pr.Run.Reason)
+	}
+	p.eventually("that all runs are gone", func() (bool, error) {
+		list, err := cluster.Tekton.TektonV1().PipelineRuns(p.namespace).List(p.ctx, metav1.ListOptions{})
+		return err == nil && len(list.Items)+len(p.taskRuns()) == 0, err
+	})
+	counts := made()
+	if len(counts) != 3 {
+		t.Errorf("TaskRuns that ever were: %v, want 3", counts)
+	}
+	for name, n := range counts {
+		if n != 1 {
+			t.Errorf("TaskRun %s was made %d times", name, n)
+		}
+	}
+	a.fsck(p, 6)
+}
+
 // everMade watches the place's TaskRuns. The function it returns says how many there ever were of each name.
 func (p *place) everMade() func() map[string]int {
 	p.t.Helper()
@@ -303,14 +343,8 @@ func (e *saidEvents) Event(_ runtime.Object, _, reason, _ string) {
 	e.said = append(e.said, reason)
 }
 
-// Tekton's admission looks at the whole spec at every write: of a run whose feature was switched off it refuses even that a finalizer
-// goes. The archiver says so, and an administrator's command leads past it, and leaves all as it was. It changes a flag of the whole
-// cluster, so it runs alone.
-func TestRunsThatTektonRefusesToLetGo(t *testing.T) {
-	p, said := newPlace(t), &saidEvents{}
-	a := newArchivist(t, directory(t), archiver.Follow, func(o *archiver.Options) { o.Events = said })
-	a.stop()
-	const flagged = `
+// alphaTaskRun needs a feature that Tekton does not take unless enable-api-fields is alpha.
+const alphaTaskRun = `
 apiVersion: tekton.dev/v1
 kind: TaskRun
 metadata: {name: run, finalizers: [indelible.dev/archive]}
@@ -319,12 +353,20 @@ spec:
     results: [{name: out}]
     steps: [{name: print, image: IMAGE, stdoutConfig: {path: $(results.out.path)}, command: [sh, -c], args: ["printf 'by stdout'"]}]
 `
-	p.fields("alpha", flagged)
-	p.create(a.mine(flagged))
-	p.create(strings.Replace(a.mine(flagged), "name: run", "name: other", 1))
+
+// Tekton's admission looks at the whole spec at every write: of a run whose feature was switched off it refuses even that a finalizer
+// goes. The archiver says so, and an administrator's command leads past it, and leaves all as it was. It changes a flag of the whole
+// cluster, so it runs alone.
+func TestRunsThatTektonRefusesToLetGo(t *testing.T) {
+	p, said := newPlace(t), &saidEvents{}
+	a := newArchivist(t, directory(t), archiver.Follow, func(o *archiver.Options) { o.Events = said })
+	a.stop()
+	p.fields("alpha", alphaTaskRun)
+	p.create(a.mine(alphaTaskRun))
+	p.create(strings.Replace(a.mine(alphaTaskRun), "name: run", "name: other", 1))
 	taskRunSucceeded(t, p.taskRun("run"))
 	taskRunSucceeded(t, p.taskRun("other"))
-	p.fields("beta", flagged)
+	p.fields("beta", alphaTaskRun)
 
 	a.start(t, archiver.Follow)
 	p.kubectl("delete", "taskrun", "run", "-n", p.namespace, "--wait=false")

@@ -137,6 +137,12 @@ func (c *Controller) watchers() ([]*watcher, error) {
 			c.judge(s)
 			return s, nil
 		}
+		w.page = func(page runtime.Object) {
+			list := page.(*sightings)
+			for j := range list.Items {
+				_, _ = w.strip(&list.Items[j])
+			}
+		}
 		w.first = func(objects []any) {
 			for _, o := range objects {
 				c.saw(sighted(o), backlog)

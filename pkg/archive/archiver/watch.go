@@ -27,8 +27,10 @@ type watcher struct {
 	// decode makes an object of its text, which is nobody else's.
 	decode func(object []byte) (runtime.Object, error)
 	client rest.Interface
-	// strip takes from an object of the first list what is not needed.
+	// strip takes from an object of the first list what is not needed. page does so with some at once, where an API server cannot stream
+	// the list; it may be nil.
 	strip cache.TransformFunc
+	page  func(runtime.Object)
 	// first is told all objects that there are, when the watch begins and whenever it has to begin anew; seen, one that was
 	// added or has changed; gone, one that was deleted, in its last state.
 	first      func([]any)
@@ -66,7 +68,14 @@ func newWatcher(config *rest.Config, resource schema.GroupVersionResource, kind 
 func (w *watcher) run(ctx context.Context) {
 	source := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			return w.client.Get().Resource(w.resource.Resource).VersionedParams(&options, metav1.ParameterCodec).Do(ctx).Get()
+			if options.Limit > 0 && options.ResourceVersion == "0" {
+				options.ResourceVersion = "" // from its cache an API server gives all at once, whatever the limit
+			}
+			page, err := w.client.Get().Resource(w.resource.Resource).VersionedParams(&options, metav1.ParameterCodec).Do(ctx).Get()
+			if err == nil && w.page != nil {
+				w.page(page)
+			}
+			return page, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 			options.Watch = true
