@@ -127,7 +127,7 @@ func (b *bench) upkeep(ctx context.Context) (rows []row, err error) {
 	}
 	rows = append(rows, atMost(fmt.Sprintf("requests of an hour's chores with %d runs in the archive, and none new", b.runs), float64(requests), 200, ""),
 		says("their time", "%.1f s", took.Seconds()))
-	peak, took, err := b.fsck(ctx, root, database)
+	peak, took, err := b.fsckMemory(ctx, root, database)
 	if err != nil {
 		return rows, err
 	}
@@ -240,8 +240,8 @@ func write(root, key string, text []byte) error {
 	return os.WriteFile(path, text, 0o600)
 }
 
-// fsck runs the archiver's, with the memory that its Deployment gives it.
-func (b *bench) fsck(ctx context.Context, root, database string) (peak int64, took time.Duration, err error) {
+// fsckMemory runs the archiver's, with the memory that its Deployment gives it.
+func (b *bench) fsckMemory(ctx context.Context, root, database string) (peak int64, took time.Duration, err error) {
 	note("fsck")
 	file := filepath.Join(b.folder, "fsck.yaml")
 	text := fmt.Sprintf("apiVersion: config.indelible.dev/v1alpha1\nkind: Configuration\npublisher: {image: none}\narchive: {cluster: %s, store: %q, index: %q}\n",

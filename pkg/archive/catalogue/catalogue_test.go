@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"slices"
 	"strings"
@@ -358,4 +359,48 @@ func pack(t *testing.T, text []byte) []byte {
 		t.Fatal(err)
 	}
 	return b.Bytes()
+}
+
+// notListed fails whoever lists all commits.
+type notListed struct{ store.Store }
+
+func (s notListed) List(ctx context.Context, prefix, after string) iter.Seq2[store.Info, error] {
+	if prefix == indextest.Cluster.Commits() {
+		return func(yield func(store.Info, error) bool) { yield(store.Info{}, errors.New("all commits are listed")) }
+	}
+	return s.Store.List(ctx, prefix, after)
+}
+
+// With keys from elsewhere the same segments are written, and the commits are not listed.
+func TestCompactByKeys(t *testing.T) {
+	a := indextest.NewArchive(t)
+	for n := range 20 {
+		a.Add(t, n, func(row *index.Row) { inHour(row, n%4) })
+	}
+	keys := func(_ context.Context, after string) iter.Seq2[string, error] {
+		return func(yield func(string, error) bool) {
+			for _, key := range a.Keys(t, indextest.Cluster.Commits()) {
+				if key > after && !yield(key, nil) {
+					return
+				}
+			}
+		}
+	}
+	o := catalogue.Options{Store: notListed{a}, Cluster: indextest.Cluster, Now: late.Add(4 * time.Hour), Keys: keys}
+	for _, tt := range []struct {
+		from time.Time
+		want catalogue.Totals
+	}{
+		{indextest.Created.Add(2 * time.Hour), catalogue.Totals{Segments: 2, Commits: 10}}, // the hours 2 and 3, from within the first
+		{time.Time{}, catalogue.Totals{Segments: 2, Commits: 10}},
+		{time.Time{}, catalogue.Totals{}},
+	} {
+		o.From = tt.from
+		if got, err := catalogue.Compact(t.Context(), o); err != nil || got != tt.want {
+			t.Errorf("from %s: got %+v, %v; want %+v", tt.from, got, err, tt.want)
+		}
+	}
+	if got := len(entries(t, a)); got != 20 {
+		t.Errorf("%d runs in segments, want 20", got)
+	}
 }
