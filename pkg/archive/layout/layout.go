@@ -91,7 +91,7 @@ func ParseCommit(key string) (Cluster, Run, error) {
 	if err != nil {
 		return "", Run{}, err
 	}
-	folder, name := cutLast(rest, "/")
+	folder, name := cutLast(rest)
 	at, uid, _ := strings.Cut(strings.TrimSuffix(name, extension), ".")
 	created, err := time.Parse(stamp, at)
 	if err != nil {
@@ -136,7 +136,7 @@ func ParsePart(key string) (cluster Cluster, uid, writer, part string, err error
 	if err != nil {
 		return "", "", "", "", err
 	}
-	folder, name := cutLast(rest, "/")
+	folder, name := cutLast(rest)
 	uid, name, _ = strings.Cut(name, ".")
 	writer, name, _ = strings.Cut(name, ".")
 	part = strings.TrimSuffix(name, ".gz")
@@ -156,7 +156,7 @@ func PartHour(key string) (time.Time, error) {
 		return time.Time{}, err
 	}
 	_, rest, _ := split(key, "parts")
-	folder, _ := cutLast(rest, "/")
+	folder, _ := cutLast(rest)
 	return time.Parse(hour, folder)
 }
 
@@ -172,9 +172,10 @@ func split(key, class string) (Cluster, string, error) {
 	return cluster, segments[3], nil
 }
 
-func cutLast(text, separator string) (before, after string) {
-	if i := strings.LastIndex(text, separator); i >= 0 {
-		return text[:i], text[i+len(separator):]
+// cutLast cuts a key around its last slash.
+func cutLast(key string) (before, after string) {
+	if i := strings.LastIndexByte(key, '/'); i >= 0 {
+		return key[:i], key[i+1:]
 	}
-	return "", text
+	return "", key
 }

@@ -47,7 +47,7 @@ func ParseSegment(key string) (cluster Cluster, at time.Time, writer string, com
 	if err != nil {
 		return "", time.Time{}, "", 0, err
 	}
-	folder, name := cutLast(rest, "/")
+	folder, name := cutLast(rest)
 	match := segmentName.FindStringSubmatch(name)
 	at, err = time.Parse(hour, folder)
 	if err != nil || match == nil {

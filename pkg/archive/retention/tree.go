@@ -145,10 +145,16 @@ func (a *application) tree(ctx context.Context, t *tree) error {
 	if len(members) == 0 {
 		return nil
 	}
-	policy, err := a.decideTree(t, root, &stays)
-	if err == nil && stays == "" && a.DryRun {
+	policy, why := a.decideTree(t, root)
+	if stays == "" {
+		stays = why
+	}
+	var err error
+	switch {
+	case stays != "":
+	case a.DryRun:
 		stays, err = a.heldMember(ctx, members)
-	} else if err == nil && stays == "" {
+	default:
 		stays, err = a.delete(ctx, policy, root, members)
 	}
 	for _, m := range members {
@@ -193,26 +199,22 @@ func (t *tree) has(uid string) bool {
 }
 
 // decideTree names the policy by which a tree may go, or says why it stays.
-func (a *application) decideTree(t *tree, root subject, stays *string) (*Policy, error) {
-	if *stays != "" {
-		return nil, nil
-	}
+func (a *application) decideTree(t *tree, root subject) (policy *Policy, stays string) {
 	if root.commit == nil {
-		// The root was deleted, and what did it was killed before it had removed its row: it had decided about all of the tree.
-		*stays = "its root is not there any more"
-		return nil, nil
+		// It was deleted, or is damaged. What it made has no root any more when its row is gone.
+		return nil, "its root is not there any more"
 	}
 	if t.members[0].parent != "" {
 		root.extra = orphanAfter
 	}
-	policy := decide(a.Now, a.Policies, root)
+	policy = decide(a.Now, a.Policies, root)
 	switch {
 	case policy == nil && root.extra > 0:
-		*stays = "the PipelineRun that made it is not in the archive: it is kept a week longer"
+		return nil, "the PipelineRun that made it is not in the archive: it is kept a week longer"
 	case policy == nil:
-		*stays = "the archive does not say what the index does"
+		return nil, "the archive does not say what the index does"
 	}
-	return policy, nil
+	return policy, ""
 }
 
 // read reads a run of a tree as the archive has it. Only one without a commit is cleared: one without a record is damaged.
