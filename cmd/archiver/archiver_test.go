@@ -22,6 +22,8 @@ type madeArchive struct {
 	commit       string
 	log          string
 	database     string
+	// inCommit is where add puts logs.
+	inCommit bool
 }
 
 const record = `{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"build","namespace":"team","uid":"u1"}}`
@@ -92,6 +94,9 @@ func TestCommands(t *testing.T) {
 		"get gives the run":              {[]string{"get", "team/build", "-o", "json"}, 0, record + "\n", ""},
 		"get gives the log":              {[]string{"get", "team/build", "--log"}, 0, "hello\n", "step-b, attempt 1, is missing: the pod was gone"},
 		"get gives a step's log":         {[]string{"get", "team/build", "--log", "--step", "a"}, 0, "hello\n", ""},
+		"get gives a container's log":    {[]string{"get", "team/build", "--log", "--container", "step-a"}, 0, "hello\n", ""},
+		"get names the containers":       {[]string{"get", "team/build", "--log", "--container", "sidecar-x"}, 1, "", "step-a, step-b"},
+		"get wants --log with a step":    {[]string{"get", "team/build", "--step", "a"}, 2, "", "go with --log"},
 		"get gives events":               {[]string{"get", "team/build", "--events"}, 0, `{"kind":"EventList","items":[]}`, ""},
 		"get knows no other run":         {[]string{"get", "team/other"}, 1, "", "no such run in the archive"},
 		"get knows no other kind":        {[]string{"get", "team/build", "--kind", "PipelineRun"}, 1, "", "no such run in the archive"},
@@ -99,13 +104,16 @@ func TestCommands(t *testing.T) {
 		"get wants a namespace":          {[]string{"get", "build"}, 2, "", "NAMESPACE/NAME"},
 		"get wants one run":              {[]string{"get"}, 2, "", "--help"},
 		"get wants a form that it knows": {[]string{"get", "team/build", "-o", "yaml"}, 2, "", "must be summary or json"},
+		"get wants a kind that it knows": {[]string{"get", "team/build", "--kind", "taskrun"}, 2, "", "must be TaskRun"},
+		"list names runs":                {[]string{"list", "team"}, 0, "team/build", ""},
+		"list knows other namespaces":    {[]string{"list", "other"}, 0, "CREATED", ""},
 		"fsck finds nothing wrong":       {[]string{"fsck", "--archive-only"}, 0, "1 runs, 1 parts", ""},
 		"fsck wants to ask the cluster":  {[]string{"fsck"}, 1, "", "--archive-only"},
 		"index sync has nothing to do":   {[]string{"index", "sync"}, 0, "0 rows added", ""},
 		"index rebuild makes it anew":    {[]string{"index", "rebuild"}, 0, "1 rows added", ""},
 		"hold wants a reason":            {[]string{"hold", "team/build"}, 2, "", "--reason"},
 		"hold holds":                     {[]string{"hold", "team/build", "--reason", "audit"}, 0, "is held: audit", ""},
-		"an unknown command is refused":  {[]string{"frobnicate"}, 2, "", "frobnicate"},
+		"an unknown command is refused":  {[]string{"frobnicate"}, 2, "", "see archiver --help"},
 		"an unknown flag is refused":     {[]string{"fsck", "--frobnicate"}, 2, "", "frobnicate"},
 		"help is given":                  {[]string{"get", "--help"}, 0, "Of several runs that had the name", ""},
 		"completion is given":            {[]string{"completion", "bash"}, 0, "complete", ""},
@@ -127,7 +135,9 @@ func TestLogOfAPipelineRun(t *testing.T) {
 	a.add(t, "TaskRun", "release-two", "t2", "p1", created.Add(2*time.Second), "two\n")
 	a.add(t, "TaskRun", "release-one", "t1", "p1", created.Add(time.Second), "one\n")
 	a.add(t, "TaskRun", "other", "t3", "p2", created.Add(time.Second), "other\n")
-	if code, stdout, stderr := a.run(t, "get", "team/release", "--log"); code != 0 || stdout != "==> release-one\none\n==> release-two\ntwo\n" {
+	a.inCommit = true // as small logs are
+	a.add(t, "TaskRun", "release-three", "t4", "p1", created.Add(3*time.Second), "three\n")
+	if code, stdout, stderr := a.run(t, "get", "team/release", "--log"); code != 0 || stdout != "==> release-one\none\n==> release-two\ntwo\n==> release-three\nthree\n" {
 		t.Errorf("code %d: %s%s", code, stdout, stderr)
 	}
 }
@@ -143,7 +153,11 @@ func (a *madeArchive) add(t *testing.T, kind, name, uid, owner string, created t
 		Run:   manifest.Run{Kind: kind, Namespace: "team", Name: name, UID: uid, Created: created, Status: "True", Result: "r1"},
 		Parts: []manifest.Part{manifest.InlinePart(manifest.Record, record)},
 	}
-	if log != "" {
+	if a.inCommit {
+		p := manifest.Part{Type: manifest.Log, State: manifest.Complete, Container: "step-a"}
+		p.SetText([]byte(log), manifest.MaxTexts)
+		c.Parts = append(c.Parts, p)
+	} else if log != "" {
 		key, err := layout.Cluster("prod").Part(c.ID(), "k3v9x2m4q8", "log-0-step-a.txt")
 		must(t, err)
 		raw, stored, err := manifest.Store(t.Context(), s, key, strings.NewReader(log))
@@ -163,6 +177,17 @@ func (a *madeArchive) add(t *testing.T, kind, name, uid, owner string, created t
 // What reads the index makes none, and does not take one that is being made for all there is.
 func TestIndexThatIsNotThere(t *testing.T) {
 	a := makeArchive(t)
+	elsewhere := filepath.Join(t.TempDir(), "config.yaml")
+	text, err := os.ReadFile(a.config)
+	must(t, err)
+	must(t, os.WriteFile(elsewhere, bytes.ReplaceAll(text, []byte(a.root), []byte(a.root+"-typo")), 0o600))
+	var out, errs bytes.Buffer
+	if code := execute(t.Context(), []string{"get", "team/build", "--config", elsewhere}, &out, &errs); code != exitFailed || !strings.Contains(errs.String(), "there is no archive") {
+		t.Errorf("of an archive that is not there: code %d, %s", code, errs.String())
+	}
+	if _, err := os.Stat(a.root + "-typo"); err == nil {
+		t.Error("who only reads has made an archive")
+	}
 	must(t, os.Remove(a.database))
 	for _, args := range [][]string{{"get", "team/build"}, {"hold", "team/build", "--reason", "audit"}, {"retention"}} {
 		code, _, stderr := a.run(t, args...)
@@ -206,11 +231,19 @@ func TestRetentionCommand(t *testing.T) {
 	if _, stdout, _ := a.run(t, "retention"); !strings.Contains(stdout, "1 runs would be deleted") || !there() {
 		t.Errorf("dry run: %s", stdout)
 	}
+	if code, _, stderr := a.run(t, "hold", "team/build", "--release"); code != exitFailed || !strings.Contains(stderr, "no hold that could be taken off") {
+		t.Errorf("a hold that is not there is taken off: code %d, %s", code, stderr)
+	}
 	a.run(t, "hold", "team/build", "--reason", "audit")
-	if _, stdout, _ := a.run(t, "retention", "--dry-run=false"); !strings.Contains(stdout, "0 runs deleted") || !there() {
+	if _, stdout, _ := a.run(t, "get", "team/build"); !strings.Contains(stdout, "audit, by") {
+		t.Errorf("get does not say that it is held: %s", stdout)
+	}
+	if _, stdout, _ := a.run(t, "retention", "--dry-run=false"); !strings.Contains(stdout, "0 runs deleted") || !strings.Contains(stdout, "1 kept") || !there() {
 		t.Errorf("held: %s", stdout)
 	}
-	a.run(t, "hold", "team/build", "--release")
+	if code, stdout, stderr := a.run(t, "hold", "team/build", "--release"); code != 0 || !strings.Contains(stdout, "is taken off: audit") {
+		t.Errorf("code %d, %s%s", code, stdout, stderr)
+	}
 	if code, stdout, stderr := a.run(t, "retention", "--dry-run=false"); code != 0 || !strings.Contains(stdout, "1 runs deleted") || there() {
 		t.Errorf("code %d: %s%s", code, stdout, stderr)
 	}

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -13,13 +15,15 @@ import (
 
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/retention"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
 type getOptions struct {
 	*common
 	namespace, run  string
-	kind, uid, step string
+	kind, uid       string
+	step, container string
 	output          string
 	log, events     bool
 }
@@ -37,6 +41,9 @@ object that is damaged is an error.`,
 			if err := o.name(args[0]); err != nil {
 				return err
 			}
+			if (o.step != "" || o.container != "") && !o.log {
+				return &usageError{errors.New("--step and --container go with --log")}
+			}
 			if o.output != "summary" && o.output != "json" {
 				return &usageError{fmt.Errorf("--output %q: must be summary or json", o.output)}
 			}
@@ -44,18 +51,33 @@ object that is damaged is an error.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.kind, "kind", "", "TaskRun, PipelineRun or CustomRun; empty: any")
+	flags.StringVar(&o.kind, "kind", "", kindHelp)
 	flags.StringVar(&o.uid, "uid", "", "the run's UID, where several had the name")
 	flags.StringVarP(&o.output, "output", "o", "summary", "summary or json")
-	flags.BoolVar(&o.log, "log", false, "write the log instead: of all steps in order, or of --step; of a PipelineRun, of all its TaskRuns")
-	flags.StringVar(&o.step, "step", "", "with --log: only this step's log, of the last attempt")
+	flags.BoolVar(&o.log, "log", false, "write the logs instead: of all containers in order, or of --step or --container; of a PipelineRun, of all its TaskRuns")
+	flags.StringVar(&o.step, "step", "", "with --log: only the log of the step of this name, of the last attempt")
+	flags.StringVar(&o.container, "container", "", "with --log: only that of this container, such as sidecar-proxy or prepare, of the last attempt")
 	flags.BoolVar(&o.events, "events", false, "write the events instead, as JSON")
 	cmd.MarkFlagsMutuallyExclusive("log", "events", "output")
+	cmd.MarkFlagsMutuallyExclusive("step", "container")
 	return cmd
 }
 
-// name reads the argument.
+const kindHelp = "TaskRun, PipelineRun or CustomRun; empty: any"
+
+// checkKind refuses what no run has.
+func checkKind(kind string) error {
+	if kind != "" && !slices.Contains([]string{"TaskRun", "PipelineRun", "CustomRun"}, kind) {
+		return &usageError{fmt.Errorf("--kind %q: must be TaskRun, PipelineRun or CustomRun", kind)}
+	}
+	return nil
+}
+
+// name reads the argument, and looks at --kind.
 func (o *getOptions) name(arg string) error {
+	if err := checkKind(o.kind); err != nil {
+		return err
+	}
 	var ok bool
 	if o.namespace, o.run, ok = strings.Cut(arg, "/"); !ok || o.namespace == "" || o.run == "" {
 		return &usageError{fmt.Errorf("%q is not NAMESPACE/NAME", arg)}
@@ -83,7 +105,11 @@ func (o *getOptions) get(ctx context.Context, out io.Writer) error {
 	case o.output == "json":
 		return write(ctx, a.store, c, out, manifest.Record)
 	}
-	return o.summary(c, out)
+	held, err := retention.Held(ctx, a.store, a.cluster, c.ID())
+	if err != nil {
+		return err
+	}
+	return o.summary(c, held, out)
 }
 
 // find returns the commit of the newest run of that name: where it is says the index, what it is the archive.
@@ -104,7 +130,7 @@ func (o *getOptions) find(ctx context.Context, a *archive) (*manifest.Commit, er
 	if complete, err := a.index.Complete(ctx, string(a.cluster)); err != nil || !complete {
 		return nil, errors.Join(err, errIncomplete)
 	}
-	return nil, fmt.Errorf("%w: %s %s/%s", errNoSuchRun, strings.TrimSpace(o.kind+" "+o.uid), o.namespace, o.run)
+	return nil, fmt.Errorf("%w: %s", errNoSuchRun, strings.Join(strings.Fields(o.kind+" "+o.namespace+"/"+o.run+" "+o.uid), " "))
 }
 
 // write writes a part of the run, and a line end.
@@ -130,33 +156,56 @@ func copyPart(ctx context.Context, from store.Store, p *manifest.Part, out io.Wr
 	return errors.Join(err, content.Close())
 }
 
-// writeLogs writes logs one after the other. What is not complete says so on standard error.
+// writeLogs writes logs one after the other, each under a line that names it if there are several. What is not complete says so on
+// standard error.
 func (o *getOptions) writeLogs(ctx context.Context, from store.Store, c *manifest.Commit, out io.Writer) error {
-	written := false
+	var logs []*manifest.Part
+	var there []string
 	for i := range c.Parts {
 		p := &c.Parts[i]
-		if p.Type != manifest.Log || o.step != "" && (p.Container != "step-"+o.step || p.Attempt != lastAttempt(c)) {
+		if p.Type != manifest.Log {
 			continue
 		}
-		written = true
+		there = append(there, p.Container)
+		if o.wants(p, lastAttempt(c)) {
+			logs = append(logs, p)
+		}
+	}
+	if len(logs) == 0 {
+		return fmt.Errorf("%w; it has those of the containers: %s", errNoLog, cmp.Or(strings.Join(slices.Compact(there), ", "), "none"))
+	}
+	for _, p := range logs {
 		if p.State != manifest.Complete {
 			_, _ = fmt.Fprintf(o.stderr, "the log of %s, attempt %d, is %s: %s\n", p.Container, p.Attempt+1, p.State, p.Reason)
 		}
 		if p.State == manifest.Missing {
 			continue
 		}
+		if len(logs) > 1 {
+			if _, err := fmt.Fprintf(out, "--> %s, attempt %d\n", p.Container, p.Attempt+1); err != nil {
+				return err
+			}
+		}
 		if err := copyPart(ctx, from, p, out); err != nil {
 			return err
 		}
 	}
-	if !written {
-		return errNoLog
-	}
 	return nil
 }
 
+// wants says whether a log is asked for.
+func (o *getOptions) wants(p *manifest.Part, last int) bool {
+	switch {
+	case o.step != "":
+		return p.Container == "step-"+o.step && p.Attempt == last
+	case o.container != "":
+		return p.Container == o.container && p.Attempt == last
+	}
+	return true
+}
+
 // errIncomplete is why it is not known whether the archive has a run.
-var errIncomplete = errors.New("the index does not have the run, nor all of the archive yet: try again when archiver index sync has ended, which the archiver does when it starts")
+var errIncomplete = errors.New("the index does not have the run, nor all of the archive yet: try again when archiver index sync has ended, which the archiver does when it starts, or look whether archive.cluster is the name of the cluster in the archive")
 
 var errNoLog = errors.New("the run has no such log in the archive")
 
@@ -168,7 +217,7 @@ func lastAttempt(c *manifest.Commit) int {
 	return last
 }
 
-func (o *getOptions) summary(c *manifest.Commit, out io.Writer) error {
+func (o *getOptions) summary(c *manifest.Commit, held *retention.HoldText, out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	line := func(name, value string) { _, _ = fmt.Fprintf(w, "%s:\t%s\n", name, value) }
 	line(c.Run.Kind, c.Run.Namespace+"/"+c.Run.Name)
@@ -180,6 +229,9 @@ func (o *getOptions) summary(c *manifest.Commit, out io.Writer) error {
 		line("Completed", c.Run.Completed.Format(time.RFC3339))
 	}
 	line("Archived", fmt.Sprintf("%s by archiver %s, cluster %s", c.CommittedAt.Format(time.RFC3339), c.Versions.Archiver, c.Cluster))
+	if held != nil {
+		line("Held", fmt.Sprintf("%s, by %s at %s", held.Reason, held.By, held.At.Format(time.RFC3339)))
+	}
 	for i := range c.Parts {
 		line(describe(&c.Parts[i]))
 	}

@@ -37,7 +37,7 @@ annotation ` + retention.HoldAnnotation + ` when it is archived is held as well,
 		text.By = u.Username
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.kind, "kind", "", "TaskRun, PipelineRun or CustomRun; empty: any")
+	flags.StringVar(&o.kind, "kind", "", kindHelp)
 	flags.StringVar(&o.uid, "uid", "", "the run's UID, where several had the name")
 	flags.StringVar(&text.Reason, "reason", "", "why the run is held, for people")
 	flags.StringVar(&text.By, "by", text.By, "who holds it")
@@ -56,11 +56,7 @@ func holdRun(ctx context.Context, cmd *cobra.Command, o *getOptions, text retent
 		return err
 	}
 	if release {
-		if err := retention.Unhold(ctx, a.store, a.cluster, run.ID()); err != nil {
-			return err
-		}
-		cmd.Printf("%s %s/%s is no longer held\n", run.Run.Kind, run.Run.Namespace, run.Run.Name)
-		return nil
+		return unhold(ctx, cmd, a, run)
 	}
 	text.At = time.Now().UTC()
 	err = retention.Hold(ctx, a.store, a.cluster, run.ID(), text)
@@ -71,6 +67,22 @@ func holdRun(ctx context.Context, cmd *cobra.Command, o *getOptions, text retent
 		cmd.Printf("%s is held: %s\n", named(run), text.Reason)
 	}
 	return err
+}
+
+// unhold takes a hold off, if there is one, and says what holds the run besides.
+func unhold(ctx context.Context, cmd *cobra.Command, a *archive, run *manifest.Commit) error {
+	held, err := retention.Held(ctx, a.store, a.cluster, run.ID())
+	if err != nil {
+		return err
+	}
+	if held == nil {
+		return fmt.Errorf("%s has no hold that could be taken off; a hold by the annotation %s, or of the PipelineRun that made the run or of one that it made, stays", named(run), retention.HoldAnnotation)
+	}
+	if err := retention.Unhold(ctx, a.store, a.cluster, run.ID()); err != nil {
+		return err
+	}
+	cmd.Printf("the hold on %s is taken off: %s\n", named(run), held.Reason)
+	return nil
 }
 
 func named(c *manifest.Commit) string {

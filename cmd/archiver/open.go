@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -60,10 +62,16 @@ func openArchive(ctx context.Context, c config.Archive, use indexUse) (*archive,
 	return a, nil
 }
 
+// openArchive opens the archive that there is: only the archiver itself makes one.
 func (c *common) openArchive(ctx context.Context, use indexUse) (*archive, error) {
 	file, err := config.Load(c.config)
 	if err != nil {
 		return nil, err
+	}
+	if folder, ok := strings.CutPrefix(file.Archive.Store, "file://"); ok {
+		if _, err := os.Stat(folder); err != nil {
+			return nil, fmt.Errorf("archive.store: there is no archive: %w; is this the configuration of the archiver, and does it run on this machine?", err)
+		}
 	}
 	return openArchive(ctx, file.Archive, use)
 }

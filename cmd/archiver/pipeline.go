@@ -21,12 +21,20 @@ func (o *getOptions) pipelineLogs(ctx context.Context, a *archive, pipelineRun *
 	if len(taskRuns) == 0 {
 		return errors.New("the archive has no TaskRun of this PipelineRun")
 	}
-	for _, c := range taskRuns {
-		if _, err := fmt.Fprintf(out, "==> %s\n", c.Run.Name); err != nil {
+	for _, row := range taskRuns {
+		if _, err := fmt.Fprintf(out, "==> %s\n", row.Run.Name); err != nil {
 			return err
 		}
-		if err := o.writeLogs(ctx, a.store, c, out); err != nil && !errors.Is(err, errNoLog) {
-			return fmt.Errorf("TaskRun %s: %w", c.Run.Name, err)
+		key, err := row.Key()
+		if err != nil {
+			return err
+		}
+		c, err := manifest.Read(ctx, a.store, key) // small logs are in the commit, and not in the index
+		if err == nil {
+			err = o.writeLogs(ctx, a.store, c, out)
+		}
+		if err != nil && !errors.Is(err, errNoLog) {
+			return fmt.Errorf("TaskRun %s: %w", row.Run.Name, err)
 		}
 	}
 	return nil

@@ -53,7 +53,7 @@ type usageError struct{ error }
 func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
-			return &usageError{fmt.Errorf("%w; see archiver %s --help", err, cmd.Name())}
+			return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 		}
 		return nil
 	}
@@ -88,12 +88,12 @@ Exit codes: 0 done, 1 could not be done, 2 wrong command line, 3 fsck has found 
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{fmt.Errorf("%w; see archiver %s --help", err, cmd.Name())}
+		return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.config, "config", "/etc/indelible/config.yaml", "configuration file; run reads it again when it changes")
-	flags.StringVar(&c.kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "file to reach the cluster by; empty: as the pod it runs in")
+	flags.StringVar(&c.kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "file to reach the cluster by; empty: what KUBECONFIG names, and else as the pod it runs in")
 	flags.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "least level logged: debug, info, warn, error")
-	root.AddCommand(newRun(c), newGet(c), newFsck(c), newIndex(c), newKeep(c), newRetention(c), newHold(c), newRelease(c), newAdopt(c))
+	root.AddCommand(newRun(c), newList(c), newGet(c), newFsck(c), newIndex(c), newKeep(c), newRetention(c), newHold(c), newRelease(c), newAdopt(c))
 	return root
 }

@@ -166,6 +166,7 @@ func TestParseForbidsOfTheArchive(t *testing.T) {
 		"forbid a keep of no policy":  {"{keep: []}", "archive.keep must not be an empty list: say forever if all runs are to stay"},
 		"forbid a keep of nothing":    {"{keep: [{name: a}]}", "archive.keep[0] must say for how long runs stay, or how many of the last"},
 		"forbid a keep of no name":    {"{keep: [{last: 1}]}", "archive.keep[0].name is required: logs name the policy by which a run leaves"},
+		"forbid a last of all":        {"{keep: [{name: a, for: forever, last: 3}]}", "archive.keep[0].last says nothing beside for: forever"},
 		"forbid to keep the last 0":   {"{keep: [{name: a, last: 0}]}", "archive.keep[0].last must be a whole number from 1 to 10000"},
 		"forbid a keep of bad policies, and tell all": {
 			"{keep: [{name: a, for: x, status: [lost]}, {name: a, after: 1h}]}", "archive.keep[0].for must be forever or a duration such as 0s, 12h or 30d, at most 36500d\n" +

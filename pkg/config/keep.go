@@ -68,6 +68,9 @@ func (r *reader) keepPolicy(at string, v any) Keep {
 		}
 	}
 	r.whole(&p.Last, at+".last", fields["last"], 1, MaxLast)
+	if p.Forever && fields["last"] != nil {
+		r.problem(at+".last", "says nothing beside for: %s", forever)
+	}
 	r.namespaces(&p.Namespaces, at+".namespaces", fields["namespaces"])
 	r.selector(&p.Selector, at+".selector", fields["selector"])
 	r.status(&p.Status, at+".status", fields["status"])

@@ -129,7 +129,7 @@ func (a *application) run(ctx context.Context) error {
 			return err
 		}
 		s, err := a.subject(row.Commit, row.Record)
-		if err != nil || decide(a.Now, a.Policies, s) == nil || a.held[row.Commit.Run.UID] {
+		if err != nil || decide(a.Now, a.Policies, s) == nil {
 			continue // a record that cannot be read is fsck's to report
 		}
 		t, err := a.newTree(ctx, row.Commit)

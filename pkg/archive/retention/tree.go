@@ -115,6 +115,7 @@ func (a *application) tree(ctx context.Context, t *tree) error {
 	var stays string
 	for i, m := range t.members {
 		if a.held[m.id.UID] {
+			t.keep("held: archiver get says by whom")
 			return nil
 		}
 		s, err := a.read(ctx, m)
@@ -187,6 +188,13 @@ func (a *application) clear(ctx context.Context, m *member) error {
 	}
 	m.gone = true
 	return nil
+}
+
+// keep says of all members that they stay.
+func (t *tree) keep(reason string) {
+	for _, m := range t.members {
+		m.outcome = Outcome{Action: Kept, Reason: reason}
+	}
 }
 
 func (t *tree) has(uid string) bool {
