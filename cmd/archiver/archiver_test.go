@@ -147,7 +147,7 @@ func (a *madeArchive) add(t *testing.T, kind, name, uid, owner string, created t
 	t.Helper()
 	s, err := store.NewDirectory(a.root)
 	must(t, err)
-	record := fmt.Appendf(nil, `{"kind":%q,"metadata":{"name":%q,"ownerReferences":[{"kind":"PipelineRun","uid":%q,"controller":true}]}}`, kind, name, owner)
+	record := fmt.Appendf(nil, `{"kind":%q,"metadata":{"name":%q,"ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"PipelineRun","uid":%q,"controller":true}]}}`, kind, name, owner)
 	c := &manifest.Commit{
 		Cluster: "prod", CommittedAt: created,
 		Run:   manifest.Run{Kind: kind, Namespace: "team", Name: name, UID: uid, Created: created, Status: "True", Result: "r1"},

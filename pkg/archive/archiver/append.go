@@ -42,7 +42,9 @@ func (t *tail) copy(stream io.Reader, adjacent bool) error {
 		}
 		inLine = len(line) > 0 && line[len(line)-1] != '\n'
 		if !skipping {
-			if err := t.append(to, line, inLine); err != nil {
+			if err := t.append(to, line, inLine); errors.Is(err, errSpoolFull) {
+				return errors.Join(err, to.Flush())
+			} else if err != nil {
 				return t.spoolFailed(err)
 			}
 		}
@@ -61,6 +63,15 @@ func (t *tail) copy(stream io.Reader, adjacent bool) error {
 	}
 }
 
+// errSpoolFull ends a tail: what it has stays, and of what is not in the file the kubelet is asked when the run is finished.
+var errSpoolFull = errors.New("too many bytes of logs wait in the spool")
+
+// takes counts bytes in the spool.
+func (t *tail) takes(n int64) {
+	t.spooled.Add(n)
+	t.share.spooled.Add(n)
+}
+
 // mark is a place between lines: the time of the line before it, and how many lines in a row have that.
 type mark struct {
 	last time.Time
@@ -77,12 +88,13 @@ func (t *tail) began(at time.Time) {
 }
 
 func (t *tail) append(to io.Writer, line []byte, inLine bool) error {
-	if t.spooled.Load() > MaxSpool {
-		return fmt.Errorf("more than %d bytes of logs wait in the spool", int64(MaxSpool))
+	if t.spooled.Load() > MaxSpool || t.share.spooled.Load() > MaxSpool/2 {
+		t.full = true
+		return errSpoolFull
 	}
 	n, err := to.Write(line)
 	t.size += int64(n)
-	t.spooled.Add(int64(n))
+	t.takes(int64(n))
 	if !inLine {
 		t.lineEnd = t.size
 	}
@@ -126,7 +138,7 @@ func (t *tail) begin() error {
 		return nil
 	}
 	t.last, t.same = t.before.last, t.before.same
-	t.spooled.Add(t.lineEnd - t.size)
+	t.takes(t.lineEnd - t.size)
 	t.size = t.lineEnd
 	return errors.Join(t.file.Truncate(t.size), seekEnd(t.file))
 }

@@ -264,7 +264,7 @@ func (a *Archiver) Namespaces() []string {
 
 // forget drops what was kept for a run that needs it no more.
 func (a *Archiver) forget(r *run) {
-	a.recent.forget(r.Namespace, append(a.podsOf(r), r.UID)...)
+	a.recent.forget(r.Namespace, a.objectsOf(r)...)
 	a.indexed.Delete(r.UID)
 	a.patience.forget(r.UID)
 	a.refusals.forget(r.UID)

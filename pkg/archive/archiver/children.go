@@ -26,7 +26,7 @@ func (a *Archiver) awaitChildren(ctx context.Context, r *run) error {
 			return fmt.Errorf("%s: %w", ref, err)
 		}
 		switch {
-		case child == nil || released(child) || child.optedOut() || !isOwnedBy(child, r) || child.Labels[ClassLabel] != a.Class:
+		case child == nil || child.UID == r.UID || released(child) || child.optedOut() || !isOwnedBy(child, r) || child.Labels[ClassLabel] != a.Class:
 			continue
 		case !child.finished() && !r.DeletionTimestamp.IsZero():
 			continue

@@ -12,6 +12,9 @@ import (
 // stepPrefix is what the names of steps' containers begin with (https://github.com/tektoncd/pipeline, pkg/pod/entrypoint.go).
 const stepPrefix = "step-"
 
+// maxContainers is more than any pod has of which the API server takes the object; what a status says may be more.
+const maxContainers = 1000
+
 func isStep(container string) bool { return strings.HasPrefix(container, stepPrefix) }
 
 // setUp are the init containers that prepare a pod for its steps: what they say is of interest only if they failed.
@@ -22,7 +25,7 @@ var setUp = []string{"prepare", "place-scripts", "working-dir-initializer", resu
 func containersOf(a *attempt, pod *corev1.Pod) []string {
 	var names []string
 	add := func(name string) {
-		if !slices.Contains(names, name) {
+		if isContainer(name) && !slices.Contains(names, name) && len(names) < maxContainers {
 			names = append(names, name)
 		}
 	}
@@ -55,9 +58,17 @@ func containersOf(a *attempt, pod *corev1.Pod) []string {
 // step waits in its own for the one before: until that has ended there is nothing to read.
 func (a *attempt) toFollow() []string {
 	var names []string
+	if !a.hasPod() {
+		return nil
+	}
+	add := func(name string) {
+		if isContainer(name) {
+			names = append(names, name)
+		}
+	}
 	for i := range a.Steps {
 		if a.Steps[i].started() {
-			names = append(names, a.Steps[i].Container)
+			add(a.Steps[i].Container)
 		}
 		if a.Steps[i].Terminated == nil {
 			break
@@ -65,7 +76,7 @@ func (a *attempt) toFollow() []string {
 	}
 	for i := range a.Sidecars {
 		if a.Sidecars[i].started() {
-			names = append(names, a.Sidecars[i].Container)
+			add(a.Sidecars[i].Container)
 		}
 	}
 	return names

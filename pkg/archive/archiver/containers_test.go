@@ -19,7 +19,7 @@ func podOf(t *testing.T, text string) *corev1.Pod {
 }
 
 func TestContainersWithLogs(t *testing.T) {
-	a := &attempt{Steps: []share{{Container: "step-a"}, {Container: "step-b"}}, Sidecars: []share{{Container: "sidecar-s"}, {Container: "sidecar-native"}}}
+	a := &attempt{Steps: []part{{Container: "step-a"}, {Container: "step-b"}}, Sidecars: []part{{Container: "sidecar-s"}, {Container: "sidecar-native"}}}
 	for name, tt := range map[string]struct{ pod, want string }{
 		"all that the run names, if the pod is gone": {"", "step-a step-b sidecar-s sidecar-native"},
 		"what Tekton sets a pod up with says nothing of interest": {

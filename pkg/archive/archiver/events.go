@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -17,6 +18,8 @@ const (
 	// lastEvent is for how long a run that has just finished is given time for Tekton's event about that: Tekton
 	// sends events apart from the status, and a few milliseconds later.
 	lastEvent = 250 * time.Millisecond
+	// maxRunEvents is how many bytes of events are archived with a run: honest ones have some ten thousand.
+	maxRunEvents = 1 << 20
 	// justFinished is how old a run may be for that.
 	justFinished = 3 * time.Second
 	// clockSkew is how far the clocks of a cluster's API servers may be apart.
@@ -36,24 +39,37 @@ func (u *upload) events(ctx context.Context) error {
 		return cmp.Or(a.first.Compare(b.first), cmp.Compare(a.Name, b.Name))
 	})
 	list := bytes.NewBufferString(`{"kind":"EventList","apiVersion":"v1","metadata":{},"items":[`)
+	left := 0
 	for i, s := range found {
+		if list.Len()+len(s.raw) > maxRunEvents {
+			left = len(found) - i
+			break
+		}
 		if i > 0 {
 			list.WriteByte(',')
 		}
 		list.Write(s.raw)
 	}
 	list.WriteString(`]}`)
-	return u.json(ctx, manifest.Events, "events.json", list.Bytes())
+	if err := u.json(ctx, manifest.Events, "events.json", list.Bytes()); err != nil {
+		return err
+	}
+	if left > 0 {
+		u.lastPart().State, u.lastPart().Reason = manifest.Truncated, fmt.Sprintf("there are more than %d bytes of events: the last %d are left out", maxRunEvents, left)
+	}
+	return nil
 }
 
-// podsOf returns the UIDs of a run's pods. The run has their names only, and a pod that never started, or was deleted with its run, is not there to be
-// asked: what events say of it is as good.
-func (a *Archiver) podsOf(r *run) (uids []types.UID) {
+// objectsOf returns the UIDs of a run and of its pods, each once. The run has the pods' names only, and one that never started, or was
+// deleted with its run, is not there to be asked: what events say of it is as good.
+func (a *Archiver) objectsOf(r *run) []types.UID {
+	uids := []types.UID{r.UID}
 	for _, attempt := range r.attempts() {
 		name := types.NamespacedName{Namespace: r.Namespace, Name: attempt.PodName}
 		uids = append(uids, a.recent.podsNamed(name, r.CreationTimestamp.Add(-clockSkew))...)
 	}
-	return uids
+	slices.Sort(uids)
+	return slices.Compact(uids)
 }
 
 // eventsAbout waits a moment for the event that ends a run. Whether a CustomRun's controller sends one is not known.
@@ -61,7 +77,7 @@ func (u *upload) eventsAbout(ctx context.Context) ([]*eventSighting, error) {
 	timeout := time.NewTimer(lastEvent)
 	defer timeout.Stop()
 	for {
-		found, changed, synced := u.recent.about(u.run.Namespace, append(u.podsOf(u.run), u.run.UID)...)
+		found, changed, synced := u.recent.about(u.run.Namespace, u.objectsOf(u.run)...)
 		if !synced {
 			return nil, errEventsUnknown
 		}

@@ -2,11 +2,15 @@ package archiver
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,8 +21,12 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// MaxSpool is how many bytes of logs wait in the spool at most. What does not fit is read when its run is finished.
+// MaxSpool is how many bytes of logs wait in the spool at most, half of them of one namespace. What does not fit is read when its run is
+// finished.
 const MaxSpool = 4 << 30
+
+// maxOfRun is how many streams one run has at most. A step and its sidecars are few; what a status says may be many.
+const maxOfRun = 16
 
 // abandoned is how old a file of the spool must be that nobody has asked for since the archiver started.
 const abandoned = 24 * time.Hour
@@ -38,8 +46,9 @@ type follower struct {
 	ctx  context.Context //nolint:containedctx // streams outlive the call that starts them
 	stop context.CancelFunc
 
-	mu    sync.Mutex
-	tails map[tailKey]*tail
+	mu     sync.Mutex
+	tails  map[tailKey]*tail
+	shares map[string]*share
 }
 
 // tailKey names one container's log.
@@ -48,14 +57,24 @@ type tailKey struct {
 	pod, container string
 }
 
-func (k tailKey) file() string { return string(k.run) + "." + k.pod + "." + k.container + ".log" }
+// file is a digest: who may write a run's status decides what its containers are called.
+func (k tailKey) file() string {
+	sum := sha256.Sum256([]byte(string(k.run) + "\x00" + k.pod + "\x00" + k.container))
+	return hex.EncodeToString(sum[:16]) + ".log"
+}
+
+// share is what one namespace has of the follower, so that it leaves the others theirs.
+type share struct {
+	streams int // with mu held
+	spooled atomic.Int64
+}
 
 func newFollower(kube kubernetes.Interface, spool string, streams int, metrics *Metrics, log logr.Logger) (*follower, error) {
 	if err := os.MkdirAll(spool, 0o700); err != nil {
 		return nil, fmt.Errorf("make the spool of followed logs: %w", err)
 	}
 	f := &follower{
-		kube: kube, spool: spool, metrics: metrics, log: log.WithName("follow"), pauses: defaultPauses, slots: make(chan struct{}, streams), tails: map[tailKey]*tail{},
+		kube: kube, spool: spool, metrics: metrics, log: log.WithName("follow"), pauses: defaultPauses, slots: make(chan struct{}, streams), tails: map[tailKey]*tail{}, shares: map[string]*share{},
 	}
 	f.ctx, f.stop = context.WithCancel(context.Background())
 	return f, f.sweep(time.Now())
@@ -87,8 +106,9 @@ func (f *follower) sweep(now time.Time) error {
 func (f *follower) close() {
 	f.stop()
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, t := range f.tails {
+	tails := slices.Collect(maps.Values(f.tails)) // who ends needs the lock
+	f.mu.Unlock()
+	for _, t := range tails {
 		<-t.done
 		t.close()
 	}
@@ -101,7 +121,12 @@ func (f *follower) follow(namespace string, key tailKey) bool {
 	if f.tails[key] != nil {
 		return true
 	}
-	if f.ctx.Err() != nil || f.spooled.Load() >= MaxSpool {
+	mine := f.share(namespace)
+	if f.ctx.Err() != nil || f.spooled.Load() >= MaxSpool || mine.spooled.Load() >= MaxSpool/2 {
+		return false
+	}
+	if mine.streams >= max(cap(f.slots)/2, 1) || f.ofRun(key.run) >= maxOfRun {
+		f.metrics.unfollowed.Inc()
 		return false
 	}
 	select {
@@ -113,15 +138,37 @@ func (f *follower) follow(namespace string, key tailKey) bool {
 	t := newTail(f, namespace, key)
 	f.tails[key] = t
 	f.metrics.streams.Inc()
+	mine.streams++
 	go func() {
 		defer func() {
 			<-f.slots
 			f.metrics.streams.Dec()
+			f.mu.Lock()
+			mine.streams--
+			f.mu.Unlock()
 			close(t.done)
 		}()
 		t.run()
 	}()
 	return true
+}
+
+// share returns a namespace's. It is called with mu held.
+func (f *follower) share(namespace string) *share {
+	if f.shares[namespace] == nil {
+		f.shares[namespace] = &share{}
+	}
+	return f.shares[namespace]
+}
+
+// ofRun counts the logs of a run. It is called with mu held.
+func (f *follower) ofRun(run types.UID) (n int) {
+	for key := range f.tails {
+		if key.run == run {
+			n++
+		}
+	}
+	return n
 }
 
 // tail returns what follows a log, or what an earlier process has read of it.
@@ -165,5 +212,5 @@ func (t *tail) remove() {
 		t.log.Error(err, "A followed log stays in the spool", "file", filepath.Base(t.path))
 		return
 	}
-	t.spooled.Add(-t.size)
+	t.takes(-t.size)
 }

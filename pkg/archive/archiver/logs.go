@@ -79,10 +79,10 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, podName string, p man
 		u.missing(p, "the archiver was told to store no logs")
 		return nil
 	}
-	if t := u.tail(podName, p.Container); t != nil && !t.unusable() {
+	state := stateOf(pod, p.Container)
+	if t := u.tail(podName, p.Container); t != nil && !t.unusable() && !(t.ended() && t.full && state != nil && state.final) {
 		return u.followed(ctx, t, pod, p)
 	}
-	state := stateOf(pod, p.Container)
 	switch {
 	case pod == nil:
 		u.missing(p, "the pod "+podName+" was gone")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // prune deletes a released run from the cluster when it has stayed there for its time, if it is the one that is in the archive and
@@ -31,7 +32,7 @@ func (a *Archiver) prune(ctx context.Context, r *run) (Result, error) {
 	if err != nil || commit == nil {
 		return Result{Outcome: Archived}, err
 	}
-	held, err := a.heldBy(ctx, r)
+	held, err := a.heldBy(ctx, r, map[types.UID]bool{})
 	if err != nil {
 		return Result{}, fmt.Errorf("look at its children: %w", err)
 	}
@@ -60,18 +61,20 @@ func (r *run) owned() bool {
 
 // heldBy returns a run that a PipelineRun made, directly or by others that it made, and that the archive is not done with; empty if
 // there is none.
-func (a *Archiver) heldBy(ctx context.Context, r *run) (string, error) {
+// seen are runs that were looked at: a status may say that runs made each other.
+func (a *Archiver) heldBy(ctx context.Context, r *run, seen map[types.UID]bool) (string, error) {
+	seen[r.UID] = true
 	for _, ref := range r.children() {
 		child, err := a.snapshot(ctx, ref)
 		switch {
 		case err != nil:
 			return "", fmt.Errorf("%s: %w", ref, err)
-		case child == nil || child.optedOut() || !isOwnedBy(child, r):
+		case child == nil || seen[child.UID] || child.optedOut() || !isOwnedBy(child, r):
 			continue
 		case !released(child):
 			return ref.String(), nil
 		}
-		if held, err := a.heldBy(ctx, child); err != nil || held != "" {
+		if held, err := a.heldBy(ctx, child, seen); err != nil || held != "" {
 			return held, err
 		}
 	}

@@ -28,7 +28,7 @@ type recentEvents struct {
 	// pods has the UIDs of the pods that events are about, by their names.
 	pods map[types.NamespacedName]map[types.UID]struct{}
 	// archived and archivedBefore are what events came for that nobody will ask for again, of the last forgetAfter and of the same before.
-	archived, archivedBefore map[types.UID]struct{}
+	archived, archivedBefore map[eventObject]struct{}
 	turned                   time.Time
 	// queues has the events by namespace, elements their places in there by the events' names.
 	queues   map[string]*eventQueue
@@ -64,6 +64,8 @@ const (
 	maxEvents = 32 << 20
 	// eventOverhead is about what an event costs beside its text.
 	eventOverhead = 768
+	// maxUID is more than any UID of the API server's has; an event may say anything.
+	maxUID = 64
 	// forgetAfter is how long API servers keep events by default.
 	forgetAfter = time.Hour
 )
@@ -161,7 +163,9 @@ func (s *eventSighting) leaveOut() {
 
 // relevant says whether the event can be of a run that is archived. The API server takes an event with eventTime in any namespace,
 // whatever namespace its object has; the controllers send it in the object's.
-func (s *eventSighting) relevant() bool { return s.raw != nil && s.about != "" && s.in == s.Namespace }
+func (s *eventSighting) relevant() bool {
+	return s.raw != nil && s.about != "" && len(s.about) <= maxUID && s.in == s.Namespace
+}
 
 func (s *eventSighting) object() eventObject { return eventObject{s.Namespace, s.about} }
 
@@ -195,7 +199,7 @@ func (e *recentEvents) wants(s *eventSighting) bool {
 func (e *recentEvents) put(s *eventSighting) (gone []*eventSighting) {
 	name := types.NamespacedName{Namespace: s.Namespace, Name: s.Name}
 	e.remove(name)
-	if e.isArchived(s.about) {
+	if e.isArchived(s.object()) {
 		return nil
 	}
 	of := e.byObject[s.object()]
@@ -347,19 +351,19 @@ func (e *recentEvents) forget(namespace string, uids ...types.UID) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if now := time.Now(); now.Sub(e.turned) > forgetAfter {
-		e.archived, e.archivedBefore, e.turned = map[types.UID]struct{}{}, e.archived, now
+		e.archived, e.archivedBefore, e.turned = map[eventObject]struct{}{}, e.archived, now
 	}
 	for _, uid := range uids {
 		for name := range e.byObject[eventObject{namespace, uid}] {
 			e.remove(types.NamespacedName{Namespace: namespace, Name: name})
 		}
-		e.archived[uid] = struct{}{}
+		e.archived[eventObject{namespace, uid}] = struct{}{}
 	}
 }
 
 // isArchived is called with mu held.
-func (e *recentEvents) isArchived(uid types.UID) bool {
-	_, now := e.archived[uid]
-	_, before := e.archivedBefore[uid]
+func (e *recentEvents) isArchived(object eventObject) bool {
+	_, now := e.archived[object]
+	_, before := e.archivedBefore[object]
 	return now || before
 }

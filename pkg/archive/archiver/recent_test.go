@@ -183,6 +183,14 @@ func TestRecentEventsOfPods(t *testing.T) {
 	want("after the run is archived")
 	e.add(pod("e", "new", "2026-11-20T10:42:14Z"))
 	want("after a late event")
+	other := pod("f", "new", "2026-11-20T10:42:15Z")
+	other.Namespace, other.in = "other", "other"
+	e.add(other)
+	if found, _, _ := e.about("other", "new"); len(found) != 1 {
+		t.Error("what one namespace has archived keeps another's events away")
+	}
+	e.forget("other", "new")
+	e.add(pod("g", strings.Repeat("u", 65), "2026-11-20T10:42:15Z"))
 	e.forget("team", "old")
 	if e.bytes != 0 || len(e.byObject)+len(e.pods)+len(e.elements)+len(e.queues) != 0 {
 		t.Errorf("left: %d bytes, %v, %v", e.bytes, e.byObject, e.pods)

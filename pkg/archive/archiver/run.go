@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"knative.dev/pkg/apis"
 	duckv1 "knative.dev/pkg/apis/duck/v1"
 
@@ -38,20 +39,26 @@ type status struct {
 
 // attempt is one pod's work for a TaskRun.
 type attempt struct {
-	PodName  string  `json:"podName"`
-	Steps    []share `json:"steps"`
-	Sidecars []share `json:"sidecars"`
+	PodName  string `json:"podName"`
+	Steps    []part `json:"steps"`
+	Sidecars []part `json:"sidecars"`
 }
 
-// share is one container's part of it: a step's, or a sidecar's.
-type share struct {
+// hasPod says whether the attempt came so far. What can be no pod's name is none: somebody may have written it into the status.
+func (a *attempt) hasPod() bool { return len(validation.IsDNS1123Subdomain(a.PodName)) == 0 }
+
+// isContainer says whether a container can have that name.
+func isContainer(name string) bool { return len(validation.IsDNS1123Label(name)) == 0 }
+
+// part is one container's part of it: a step's, or a sidecar's.
+type part struct {
 	Name       string           `json:"name"`
 	Container  string           `json:"container"`
 	Running    *json.RawMessage `json:"running"`
 	Terminated *json.RawMessage `json:"terminated"`
 }
 
-func (s *share) started() bool { return s.Running != nil || s.Terminated != nil }
+func (s *part) started() bool { return s.Running != nil || s.Terminated != nil }
 
 // child is a run that a PipelineRun made.
 type child struct {
@@ -131,8 +138,10 @@ func (r *run) since(now time.Time) time.Duration {
 func (r *run) attempts() []attempt {
 	all := append(append([]attempt(nil), r.status.RetriesStatus...), r.status.attempt)
 	var withPod []attempt
+	seen := map[string]bool{} // a pod has one attempt
 	for _, a := range all {
-		if a.PodName != "" {
+		if a.hasPod() && !seen[a.PodName] {
+			seen[a.PodName] = true
 			withPod = append(withPod, a)
 		}
 	}

@@ -92,7 +92,7 @@ func (s *sighting) read(text []byte) error {
 		s.attempt = attempt{}
 		return nil
 	}
-	for text, shares := range map[*json.RawMessage]*[]share{&steps: &s.attempt.Steps, &sidecars: &s.attempt.Sidecars} {
+	for text, shares := range map[*json.RawMessage]*[]part{&steps: &s.attempt.Steps, &sidecars: &s.attempt.Sidecars} {
 		if *text != nil {
 			err = errors.Join(err, json.Unmarshal(*text, shares))
 		}

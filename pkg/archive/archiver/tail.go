@@ -25,7 +25,10 @@ var defaultPauses = streamPauses{broken: time.Second, ended: 300 * time.Millisec
 // rotatable is what a stream has to give for that, in bytes: the kubelet rotates after ten times as much by default.
 const rotatable = 1 << 20
 
-// podGone is why a log may lack its end.
+// spoolFull is why a log may lack its end.
+const spoolFull = "too many logs waited to be archived when it was written"
+
+// podGone is another reason.
 const podGone = "the pod was gone before the end of its log was read"
 
 // tail is one container's log, read as it grows, with timestamps, into a file. run owns all fields until done is closed; after
@@ -62,12 +65,19 @@ type tail struct {
 	// complete says that the container has ended and all of its log is in the file. failure says why it is not, for people.
 	complete bool
 	failure  string
-	// broken says that the spool failed: what is in the file is of no use.
-	broken bool
+	// broken says that the spool failed: what is in the file is of no use. full, that there was no room for more: it may lack its end.
+	broken, full bool
+	share        *share
+	// refused counts the readings in a row that the kubelet has refused.
+	refused int
 }
 
+// maxRefused is after how many refusals in a row nobody asks again: there is no such container, or never was.
+const maxRefused = 20
+
+// newTail is called with the follower's lock held.
 func newTail(f *follower, namespace string, key tailKey) *tail {
-	t := &tail{follower: f, namespace: namespace, key: key, path: filepath.Join(f.spool, key.file()), done: make(chan struct{})}
+	t := &tail{follower: f, namespace: namespace, key: key, path: filepath.Join(f.spool, key.file()), done: make(chan struct{}), share: f.share(namespace)}
 	t.ctx, t.stop = context.WithCancel(f.ctx)
 	return t
 }
@@ -81,12 +91,21 @@ func (t *tail) run() {
 	for t.ctx.Err() == nil && !t.broken {
 		err := t.read(t.ctx, true)
 		pause := t.pauses.ended
+		if t.refused++; !apierrors.IsBadRequest(err) {
+			t.refused = 0
+		}
 		switch {
 		case errors.Is(err, errStalled):
 			t.drained, t.failure = true, ""
 			continue
+		case errors.Is(err, errSpoolFull):
+			t.failure = spoolFull
+			return
 		case apierrors.IsNotFound(err):
 			t.gone()
+			return
+		case apierrors.IsBadRequest(err) && t.refused >= maxRefused:
+			t.failure = podGone
 			return
 		case err == nil && t.containerEnded():
 			t.end()
@@ -137,7 +156,7 @@ func (t *tail) containerEnded() bool {
 		switch {
 		case err != nil, state == nil:
 			return false
-		case state.final:
+		case state.Terminated != nil: // by itself, if it is not final: what has ended is not replaced
 			return true
 		case isStep(t.key.container) || time.Since(began) > t.pauses.replacement:
 			return false
@@ -172,6 +191,8 @@ func (t *tail) finish(ctx context.Context) error {
 	switch err := t.read(ctx, false); {
 	case apierrors.IsNotFound(err), errors.Is(err, errRemoved):
 		t.gone()
+	case errors.Is(err, errSpoolFull):
+		t.failure = spoolFull
 	case err != nil:
 		return err
 	default:
@@ -319,7 +340,7 @@ func (t *tail) load() error {
 		return err
 	}
 	if t.size < info.Size() { // what is cut off within its timestamp is no part of a line
-		t.spooled.Add(t.size - info.Size())
+		t.takes(t.size - info.Size())
 		if err := file.Truncate(t.size); err != nil {
 			return err
 		}

@@ -84,7 +84,8 @@ func (q Query) statement() (text string, args []any) {
 	}
 	if q.Roots {
 		where.always(`(r.parent = '' OR NOT EXISTS (SELECT 1 FROM indelible_runs p
-			WHERE p.uid = CASE r.parent WHEN '!' THEN r.result ELSE r.parent END AND p.cluster = r.cluster))`)
+			WHERE p.uid = CASE r.parent WHEN '!' THEN r.result ELSE r.parent END AND p.cluster = r.cluster
+			AND p.namespace = r.namespace AND p.kind = 'PipelineRun' AND p.uid <> r.uid))`)
 	}
 	if !q.ArchivedBefore.IsZero() {
 		where.add("r.committed < ", q.ArchivedBefore.UnixMicro())

@@ -56,7 +56,8 @@ type Query struct {
 	Kind string
 	// Parent is the UID of the PipelineRun that made the run.
 	Parent string
-	// Roots matches runs that no PipelineRun of the index made.
+	// Roots matches runs that no PipelineRun of the index made: none of their namespace. Anybody may write a run that names any other for
+	// its owner, so who asks for what one made should give its namespace as well.
 	Roots bool
 	// ArchivedBefore matches runs that were committed before that time.
 	ArchivedBefore time.Time

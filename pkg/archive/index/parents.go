@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // pipelineRun is the kind of runs that make others.
@@ -15,6 +16,7 @@ const sameAsResult = "!"
 
 // owners are what of a record tells who made the run.
 type owners []struct {
+	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	UID        string `json:"uid"`
 	Controller bool   `json:"controller"`
@@ -23,7 +25,7 @@ type owners []struct {
 // parent returns the UID of the PipelineRun that made the run, empty if none did.
 func (o owners) parent() string {
 	for _, owner := range o {
-		if owner.Kind == pipelineRun && owner.Controller {
+		if owner.Kind == pipelineRun && owner.Controller && strings.HasPrefix(owner.APIVersion, "tekton.dev/") {
 			return owner.UID
 		}
 	}

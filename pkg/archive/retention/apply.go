@@ -149,14 +149,42 @@ func (a *application) run(ctx context.Context) error {
 // ErrIncomplete is the error where the index does not have all runs: what belongs to a run nobody knows then.
 var ErrIncomplete = errors.New("the index is being made, and does not have all runs yet: nothing is deleted until it has (archiver index sync)")
 
+// knows fails if the archive has a run that the index has not.
+func (a *application) knows(ctx context.Context, run layout.Run) error {
+	_, err := a.Index.Get(ctx, string(a.Cluster), run.UID)
+	if !errors.Is(err, index.ErrNotFound) {
+		return err
+	}
+	key, err := a.Cluster.Commit(run)
+	if err == nil {
+		_, err = a.Store.Stat(ctx, key)
+	}
+	switch {
+	case errors.Is(err, store.ErrNotExist):
+		return nil // a hold that came too late, of who was killed before he took it back
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("run %s: %w", run.UID, ErrHoldUnknown)
+}
+
+// ErrHoldUnknown is the error where a run is held that the index does not have, as its commit is damaged or of a later version: what belongs to
+// it nobody knows then.
+var ErrHoldUnknown = errors.New("it is held, and the index does not have it: nothing is deleted until it does, or the hold is taken off (archiver fsck says what is wrong with it)")
+
 func (a *application) listHolds(ctx context.Context) error {
 	a.held = map[string]bool{}
 	for info, err := range a.Store.List(ctx, a.Cluster.Holds(), "") {
 		if err != nil {
 			return fmt.Errorf("list holds: %w", err)
 		}
-		if _, run, err := layout.ParseHold(info.Key); err == nil {
-			a.held[run.UID] = true
+		_, run, err := layout.ParseHold(info.Key)
+		if err != nil {
+			continue // fsck names it
+		}
+		a.held[run.UID] = true
+		if err := a.knows(ctx, run); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -48,7 +48,11 @@ func (a *application) newTree(ctx context.Context, root *manifest.Commit) (*tree
 	t := &tree{members: []*member{{row: root, id: root.ID()}}}
 	there := map[string]bool{root.Run.UID: true}
 	for i := 0; i < len(t.members); i++ {
-		for row, err := range a.Index.Find(ctx, index.Query{Cluster: string(a.Cluster), Parent: t.members[i].row.Run.UID}) {
+		parent := &t.members[i].row.Run
+		if parent.Kind != "PipelineRun" {
+			continue
+		}
+		for row, err := range a.Index.Find(ctx, index.Query{Cluster: string(a.Cluster), Namespace: root.Run.Namespace, Parent: parent.UID}) {
 			if err != nil {
 				return nil, err
 			}

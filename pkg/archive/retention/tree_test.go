@@ -30,6 +30,7 @@ func newTree(t *testing.T, change func(n int, row *index.Row)) *place {
 		if n == 0 || n == 3 {
 			row.Commit.Run.Kind = "PipelineRun"
 		}
+		row.Commit.Run.Namespace = "team"
 		if parent, ok := madeBy[n]; ok {
 			makeChild(row, parent)
 		} else if n == 0 {
@@ -108,6 +109,12 @@ func TestApplyToTrees(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
+		"a hold on who says from another namespace that it made him holds nothing": {policies: everything, left: "2", change: func(n int, row *index.Row) {
+			if n == 2 {
+				row.Commit.Run.Namespace = "elsewhere"
+				edit(2, `"annotations":{`, `"annotations":{"indelible.dev/hold":"audit",`)(n, row)
+			}
+		}},
 		"what the index alone counts to it keeps all": {policies: everything, left: "0 1 2 3 4 5", do: func(t *testing.T, p *place) {
 			t.Helper()
 			lie := p.rows[5]
@@ -153,6 +160,29 @@ func TestApplyToTrees(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A hold on a run that the index does not have holds whatever it may belong to.
+func TestHoldOnARunThatIsNotIndexed(t *testing.T) {
+	p := newTree(t, nil)
+	id := p.rows[2].Commit.ID()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(retention.Hold(t.Context(), p, indextest.Cluster, id, retention.HoldText{Reason: "case 12", At: now}))
+	must(p.index.Delete(t.Context(), string(indextest.Cluster), id.UID))
+	var report []string
+	if _, err := retention.Apply(t.Context(), p.options(everything, &report)); !errors.Is(err, retention.ErrHoldUnknown) || len(p.Keys(t, indextest.Cluster.Commits())) != 6 {
+		t.Errorf("got %v, %q", err, report)
+	}
+	// But not one on a run that is nowhere.
+	must(p.Delete(t.Context(), p.keys[2]))
+	if _, err := retention.Apply(t.Context(), p.options(everything, &report)); err != nil || len(p.Keys(t, indextest.Cluster.Commits())) != 0 {
+		t.Errorf("got %v, %q", err, report)
 	}
 }
 

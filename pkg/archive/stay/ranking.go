@@ -31,7 +31,7 @@ type Ranking struct {
 	places   map[types.UID]group
 }
 
-// group is what is counted together.
+// group is what is counted together. Only the last are kept of it: a group may have any number of runs.
 type group struct {
 	policy              *Policy
 	kind, namespace, of string
@@ -69,13 +69,20 @@ func (r *Ranking) Put(policy *Policy, run *Run) (pushedOut string) {
 	}
 	g := groupOf(policy, run)
 	c := counted{run.Created, run.UID, run.Name}
-	at, _ := slices.BinarySearchFunc(r.groups[g], c, counted.compare)
-	r.groups[g] = slices.Insert(r.groups[g], at, c)
-	r.places[run.UID] = g
-	if at < policy.Last && len(r.groups[g]) > policy.Last {
-		return r.groups[g][policy.Last].name
+	all := r.groups[g]
+	at, _ := slices.BinarySearchFunc(all, c, counted.compare)
+	if at >= policy.Last {
+		return ""
 	}
-	return ""
+	all = slices.Insert(all, at, c)
+	r.places[run.UID] = g
+	if len(all) > policy.Last {
+		last := all[policy.Last]
+		delete(r.places, last.uid)
+		all, pushedOut = all[:policy.Last], last.name
+	}
+	r.groups[g] = all
+	return pushedOut
 }
 
 // Remove forgets a run that is gone.
@@ -91,7 +98,7 @@ func (r *Ranking) remove(uid types.UID) {
 		return
 	}
 	delete(r.places, uid)
-	rest := slices.DeleteFunc(r.groups[g], func(c counted) bool { return c.uid == uid })
+	rest := slices.DeleteFunc(r.groups[g], func(c counted) bool { return c.uid == uid }) // at most as many as stay
 	if len(rest) == 0 {
 		delete(r.groups, g)
 		return
@@ -99,8 +106,8 @@ func (r *Ranking) remove(uid types.UID) {
 	r.groups[g] = rest
 }
 
-// Decide says what becomes of a run, of which policy is the one about it (About). One that is to be counted and was not Put yet is among
-// the last: in doubt it stays.
+// Decide says what becomes of a run, of which policy is the one about it (About). One that is to be counted is among the last as
+// long as fewer newer ones were Put: in doubt it stays.
 func (r *Ranking) Decide(policy *Policy, run *Run, now time.Time) Verdict {
 	if policy == nil {
 		return Verdict{Forever: true}
@@ -112,7 +119,7 @@ func (r *Ranking) Decide(policy *Policy, run *Run, now time.Time) Verdict {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := r.groups[groupOf(policy, run)]
-	at := slices.IndexFunc(all, func(c counted) bool { return c.uid == run.UID })
-	v.Last = at < policy.Last // also if it is not there
+	at, _ := slices.BinarySearchFunc(all, counted{run.Created, run.UID, run.Name}, counted.compare)
+	v.Last = at < policy.Last
 	return v
 }

@@ -189,6 +189,7 @@ func testParents(t *testing.T, open func() index.Index) {
 	x := open()
 	child, other := NewRow(1), NewRow(2)
 	parent := rename(NewRow(3), child.Commit.Run.Result, Created)
+	parent.Commit.Run.Kind, parent.Commit.Run.Namespace = "PipelineRun", child.Commit.Run.Namespace
 	must(t, x.Put(t.Context(), child, other))
 	wantFound(t, x, index.Query{Roots: true}, sorted(child, other)...)
 	must(t, x.Put(t.Context(), parent))
@@ -202,6 +203,21 @@ func testParents(t *testing.T, open func() index.Index) {
 	wantFound(t, x, index.Query{Parent: parent.Commit.Run.UID}, sorted(child, elsewhere)...)
 	wantFound(t, x, index.Query{Roots: true}, sorted(parent, other)...)
 	wantFound(t, x, index.Query{Parent: "!"})
+	// One that only says so is a root of its own.
+	for name, change := range map[string]func(r *manifest.Run){
+		"of another namespace":   func(r *manifest.Run) { r.Namespace = "elsewhere" },
+		"that is no PipelineRun": func(r *manifest.Run) { r.Kind = "TaskRun" },
+		"that says it of itself": func(r *manifest.Run) { r.UID = r.Result },
+	} {
+		forged := parent
+		c := *parent.Commit
+		forged.Commit = &c
+		change(&c.Run)
+		must(t, x.Delete(t.Context(), string(Cluster), parent.Commit.Run.UID, child.Commit.Run.UID, elsewhere.Commit.Run.UID))
+		must(t, x.Put(t.Context(), child, forged))
+		t.Log(name)
+		wantFound(t, x, index.Query{Roots: true}, sorted(child, forged, other)...)
+	}
 	wantFound(t, x, index.Query{Parent: "nightly"})
 }
 
