@@ -80,8 +80,11 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, podName string, p man
 		return nil
 	}
 	state := stateOf(pod, p.Container)
-	if t := u.tail(podName, p.Container); t != nil && !t.unusable() && !(t.ended() && t.full && state != nil && state.final) {
-		return u.followed(ctx, t, pod, p)
+	if t := u.tail(podName, p.Container); t != nil && !t.unusable() {
+		// Of a log for which there was no room the kubelet has more, as a rule, as long as it has any.
+		if ended := state != nil && state.final; !ended || !t.ended() || !t.full {
+			return u.followed(ctx, t, pod, p)
+		}
 	}
 	switch {
 	case pod == nil:
