@@ -21,6 +21,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/yaml"
+
+	"github.com/indelible-ci/indelible/pkg/result"
 )
 
 // The ValidatingAdmissionPolicy alone, without the guard: what it denies, and what it must let pass. Each row is one
@@ -197,6 +199,16 @@ func TestPolicyRules(t *testing.T) {
 			}
 		})
 	}
+	t.Run("forbid the own pod when its namespace opts out", func(t *testing.T) { // last: the label is the namespace's
+		f.kubectl("label", "namespace", f.namespace, result.EnabledKey+"-")
+		f.eventually("the API server to have heard of it", func() (bool, error) {
+			status := f.write("fresh-pod", "fresh", merge, text("v"))
+			if status != nil && !strings.Contains(status.Message, "has not opted in") {
+				return false, errors.New(status.Message)
+			}
+			return status != nil, nil
+		})
+	})
 }
 
 // A write in v1beta1 passes Tekton's conversion, which loses fields that neither the guard nor the policy then sees.
