@@ -57,7 +57,7 @@ SOURCES  := $(shell find cmd pkg certs -name '*.go' -not -name '*_test.go' 2>/de
 ##@ Two commands
 
 .PHONY: demo
-demo: cluster-up install ## Start a cluster, install Indelible, pass large results, try to forge one, read a deleted run back (cold 30 to 40 min, warm 1 min)
+demo: cluster-up install ## Start a cluster, install Indelible, pass large results, try to forge one, read a deleted run back (cold 12 to 40 min, warm 1 min)
 	go run ./test/demo
 
 # Every part runs, whatever became of those before, and has a line at the end. A cluster on which flows failed stays, to be looked at.
@@ -207,7 +207,7 @@ uninstall: bin/archiver ## Remove it, but for the archive: no finalizer stays on
 	else echo "the archive is left in $$claim of namespace indelible-system; make uninstall ARCHIVE=delete deletes both"; fi
 
 .PHONY: cluster-up
-cluster-up: $(if $(EXISTING),,$(LOCAL)) ## Start the local cluster with Tekton (cold 20 to 30 min, warm 1 min)
+cluster-up: $(if $(EXISTING),,$(LOCAL)) ## Start the local cluster with Tekton (cold 12 to 30 min, warm 1 min)
 	$(if $(EXISTING),@echo "using the cluster of $(KUBECONFIG)",$(LOCAL) up $(if $(TEKTON_VERSION),--tekton-version $(TEKTON_VERSION)))
 
 .PHONY: cluster-down
