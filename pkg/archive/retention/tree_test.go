@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -189,6 +190,7 @@ func TestHoldOnARunThatIsNotIndexed(t *testing.T) {
 // interrupted is a store that calls before ahead of its nth call, and fails all from there on if dies is set.
 type interrupted struct {
 	store.Store
+	mu       sync.Mutex
 	n, calls int
 	before   func()
 	dies     bool
@@ -197,6 +199,8 @@ type interrupted struct {
 var errKilled = errors.New("killed")
 
 func (s *interrupted) call() error {
+	s.mu.Lock() // held while before is called: its moment is one
+	defer s.mu.Unlock()
 	s.calls++
 	if s.calls == s.n && s.before != nil {
 		s.before()

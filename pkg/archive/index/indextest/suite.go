@@ -217,6 +217,7 @@ func testParents(t *testing.T, open func() index.Index) {
 		must(t, x.Put(t.Context(), child, forged))
 		t.Log(name)
 		wantFound(t, x, index.Query{Roots: true}, sorted(child, forged, other)...)
+		must(t, x.Delete(t.Context(), string(Cluster), c.Run.UID))
 	}
 	wantFound(t, x, index.Query{Parent: "nightly"})
 }
