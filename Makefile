@@ -48,7 +48,7 @@ export CGO_ENABLED := 0
 GOBUILD  := go build -ldflags "-s -w -X main.version=$(VERSION)"
 # What was tested is kept under the target's name, for `make failures`.
 RESULTS  := $(CURDIR)/dist/tests
-GOTEST    = mkdir -p $(RESULTS) && $(GOTESTSUM) --jsonfile $(RESULTS)/$@.json --hide-summary=skipped --format $(1) -- -timeout $(if $(INDELIBLE_LONG),180m,60m)
+GOTEST    = mkdir -p $(RESULTS) && $(GOTESTSUM) --jsonfile $(RESULTS)/$@.json --hide-summary=skipped --format $(1) -- -timeout $(if $(INDELIBLE_LONG),180m,75m)
 comma     := ,
 pushes    = $(foreach i,$(IMAGES),$(LOCAL) push $(i) $(PREFIX)$(basename $(notdir $(i))):$(VERSION) &&) true
 IMAGES   := dist/indelible-webhook.tar dist/indelible-publisher.tar dist/indelible-archiver.tar
