@@ -49,6 +49,11 @@ func TestArchiveOfContainersBesideTheSteps(t *testing.T) {
 			logs: []string{"step-a 0 complete: started", "sidecar-s 0 complete: up down"},
 		},
 		{
+			name: "a step that waited for its turn longer than the kubelet needs to rotate a log", mode: []archiver.LogMode{archiver.Follow, archiver.Collect},
+			spec: `{taskSpec: {steps: [{name: a, image: IMAGE, script: "sleep 14; echo done"}, {name: b, image: IMAGE, script: "echo then"}]}}`,
+			logs: []string{done, "step-b 0 complete: then"},
+		},
+		{
 			name: "an init container that failed", mode: []archiver.LogMode{archiver.Follow, archiver.Collect},
 			spec: `{taskSpec: {steps: [{name: a, image: IMAGE, workingDir: /workspace/` + strings.Repeat("long", 100) + `, script: "echo done"}]}}`,
 			logs: []string{"working-dir-initializer 0 complete: .*file name too long", "step-a 0 missing: the container did not start"},

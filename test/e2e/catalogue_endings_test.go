@@ -52,7 +52,7 @@ results: [{name: attempt}, {name: first}]
 steps:
 - {name: first, image: IMAGE, script: "test $(context.task.retry-count) = 1 || printf first > $(results.first.path)"}
 - {name: write, image: IMAGE, results: [{name: own}], script: "printf $(context.task.retry-count) | tee $(results.attempt.path) > $(step.results.own.path); test $(context.task.retry-count) = 1"}`)},
-	{name: "an attempt is out of its time, and the next is not", yaml: oneTaskWith("retries: 1\ntimeout: 75s", `
+	{name: "an attempt is out of its time, and the next is not", yaml: oneTaskWith("retries: 1\ntimeout: 150s", `
 results: [{name: attempt}]
 steps:
 - {name: write, image: IMAGE, script: "printf $(context.task.retry-count) > $(results.attempt.path); test $(context.task.retry-count) = 1 || exec sleep 3600"}`)},

@@ -1,8 +1,10 @@
 package archiver
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -80,6 +82,22 @@ func (a *attempt) toFollow() []string {
 		}
 	}
 	return names
+}
+
+// began returns when a container had something to say at the earliest. A step's container starts with its pod, and waits there for its turn:
+// when that came says Tekton's entrypoint, in the status of a step that has ended (pkg/entrypoint, StartedAt).
+func (a *attempt) began(container string, started time.Time) time.Time {
+	for i := range a.Steps {
+		s := &a.Steps[i]
+		if s.Container != container || s.Terminated == nil {
+			continue
+		}
+		var ended corev1.ContainerStateTerminated
+		if json.Unmarshal(*s.Terminated, &ended) == nil && ended.StartedAt.After(started) {
+			return ended.StartedAt.Time
+		}
+	}
+	return started
 }
 
 // containerState is how a container of a run is. Tekton ends the sidecars of a TaskRun that is finished by another image, which the kubelet then

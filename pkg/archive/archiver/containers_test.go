@@ -1,8 +1,10 @@
 package archiver
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -113,5 +115,27 @@ func TestStateOfAContainer(t *testing.T) {
 	}
 	if stateOf(nil, "x") != nil || stateOf(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p"}}, "x") != nil {
 		t.Error("a container that is not there has a state")
+	}
+}
+
+// A step that waited for its turn longer than a log may be rotated in has lost nothing of its log.
+func TestWhenAContainerBegan(t *testing.T) {
+	started := time.Date(2026, 11, 20, 10, 42, 11, 0, time.UTC)
+	raw := func(text string) *json.RawMessage { m := json.RawMessage(text); return &m }
+	a := &attempt{Steps: []part{
+		{Container: "step-first", Terminated: raw(`{"startedAt":"2026-11-20T10:42:11Z"}`)},
+		{Container: "step-waited", Terminated: raw(`{"startedAt":"2026-11-20T10:43:36Z"}`)},
+		{Container: "step-older", Terminated: raw(`{"startedAt":"2026-11-20T10:40:00Z"}`)},
+		{Container: "step-silent", Terminated: raw(`{"exitCode":1}`)},
+		{Container: "step-forged", Terminated: raw(`{"startedAt":7}`)},
+		{Container: "step-running", Running: raw(`{"startedAt":"2026-11-20T10:43:36Z"}`)},
+	}}
+	for container, want := range map[string]time.Time{
+		"step-first": started, "step-waited": started.Add(85 * time.Second), "step-older": started, "step-silent": started, "step-forged": started,
+		"step-running": started, "sidecar-x": started,
+	} {
+		if got := a.began(container, started); !got.Equal(want) {
+			t.Errorf("%s: %s, want %s", container, got, want)
+		}
 	}
 }

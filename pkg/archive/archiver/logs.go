@@ -48,7 +48,7 @@ func (u *upload) logs(ctx context.Context) error {
 		}
 		for _, name := range containersOf(&attempt, pod) {
 			p := manifest.Part{Type: manifest.Log, State: manifest.Complete, Container: name, Attempt: i}
-			if err := u.log(ctx, pod, attempt.PodName, p); err != nil {
+			if err := u.log(ctx, pod, &attempt, p); err != nil {
 				return fmt.Errorf("%s in pod %s: %w", name, attempt.PodName, err)
 			}
 		}
@@ -74,30 +74,30 @@ func (u *upload) pod(ctx context.Context, name string) (*corev1.Pod, error) {
 }
 
 // log stores the output of one container.
-func (u *upload) log(ctx context.Context, pod *corev1.Pod, podName string, p manifest.Part) error {
+func (u *upload) log(ctx context.Context, pod *corev1.Pod, a *attempt, p manifest.Part) error {
 	if u.Logs == None {
 		u.missing(p, "the archiver was told to store no logs")
 		return nil
 	}
 	state := stateOf(pod, p.Container)
-	if t := u.tail(podName, p.Container); t != nil && !t.unusable() {
+	if t := u.tail(a.PodName, p.Container); t != nil && !t.unusable() {
 		// Of a log for which there was no room the kubelet has more, as a rule, as long as it has any.
 		if ended := state != nil && state.final; !ended || !t.ended() || !t.full {
-			return u.followed(ctx, t, pod, p)
+			return u.followed(ctx, t, pod, a, p)
 		}
 	}
 	switch {
 	case pod == nil:
-		u.missing(p, "the pod "+podName+" was gone")
+		u.missing(p, "the pod "+a.PodName+" was gone")
 	case state == nil || state.Terminated == nil && state.Running == nil:
 		u.missing(p, "the container did not start")
 	case state.final:
-		return u.collected(ctx, pod, p, state)
+		return u.collected(ctx, pod, a, p, state)
 	case u.mayGoOn() && (u.followNow(pod, p.Container) || !isStep(p.Container) && pod.DeletionTimestamp.IsZero()):
 		return &wait{reason: waitLogs, detail: p.Container + " still runs", again: time.Second}
 	default:
 		p.State, p.Reason = manifest.Truncated, "the container still ran"
-		return u.collected(ctx, pod, p, state)
+		return u.collected(ctx, pod, a, p, state)
 	}
 	return nil
 }
@@ -107,7 +107,7 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, podName string, p man
 func (u *upload) mayGoOn() bool { return u.run.finished() && u.run.since(u.Now()) < logPatience }
 
 // collected stores what the kubelet has.
-func (u *upload) collected(ctx context.Context, pod *corev1.Pod, p manifest.Part, state *containerState) error {
+func (u *upload) collected(ctx context.Context, pod *corev1.Pod, a *attempt, p manifest.Part, state *containerState) error {
 	options := &corev1.PodLogOptions{Container: p.Container, Timestamps: true, Previous: state.replaced}
 	stream, err := u.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, options).Stream(ctx)
 	switch {
@@ -134,14 +134,14 @@ func (u *upload) collected(ctx context.Context, pod *corev1.Pod, p manifest.Part
 		u.missing(p, "the kubelet had no log")
 		return nil
 	}
-	if started := startOf(state); err == nil && !started.IsZero() {
+	if started := a.began(p.Container, startOf(state)); err == nil && !started.IsZero() {
 		u.maybeRotated(lines.first, started)
 	}
 	return err
 }
 
 // followed stores what was read while the container ran, and the rest.
-func (u *upload) followed(ctx context.Context, t *tail, pod *corev1.Pod, p manifest.Part) error {
+func (u *upload) followed(ctx context.Context, t *tail, pod *corev1.Pod, a *attempt, p manifest.Part) error {
 	state := stateOf(pod, p.Container)
 	switch {
 	case state != nil && state.final:
@@ -172,7 +172,7 @@ func (u *upload) followed(ctx context.Context, t *tail, pod *corev1.Pod, p manif
 	}
 	lines := newUnstamped(content)
 	err = u.text(ctx, p, lines)
-	if started := startOf(state); err == nil && t.late(started) {
+	if started := a.began(p.Container, startOf(state)); err == nil && t.late(started) {
 		u.maybeRotated(lines.first, started)
 	}
 	return err
