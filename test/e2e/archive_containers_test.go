@@ -50,7 +50,7 @@ func TestArchiveOfContainersBesideTheSteps(t *testing.T) {
 		},
 		{
 			name: "a step that waited for its turn longer than the kubelet needs to rotate a log", mode: []archiver.LogMode{archiver.Follow, archiver.Collect},
-			spec: `{taskSpec: {steps: [{name: a, image: IMAGE, script: "sleep 14; echo done"}, {name: b, image: IMAGE, script: "echo then"}]}}`,
+			spec: `{taskSpec: {steps: [{name: a, image: IMAGE, script: "echo done; sleep 14"}, {name: b, image: IMAGE, script: "echo then"}]}}`,
 			logs: []string{done, "step-b 0 complete: then"},
 		},
 		{

@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/indelible-ci/indelible/pkg/result"
+	"github.com/indelible-ci/indelible/test/harness"
 )
 
 // The ValidatingAdmissionPolicy alone, without the guard: what it denies, and what it must let pass. Each row is one
@@ -201,13 +202,15 @@ func TestPolicyRules(t *testing.T) {
 	}
 	t.Run("forbid the own pod when its namespace opts out", func(t *testing.T) { // last: the label is the namespace's
 		f.kubectl("label", "namespace", f.namespace, result.EnabledKey+"-")
-		f.eventually("the API server to have heard of it", func() (bool, error) {
+		within, cancel := context.WithTimeout(f.ctx, 30*time.Second)
+		defer cancel()
+		f.must(harness.Eventually(within, "the API server to have heard of it", func() (bool, error) {
 			status := f.write("fresh-pod", "fresh", merge, text("v"))
 			if status != nil && !strings.Contains(status.Message, "has not opted in") {
 				return false, errors.New(status.Message)
 			}
 			return status != nil, nil
-		})
+		}))
 	})
 }
 
