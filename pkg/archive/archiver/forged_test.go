@@ -64,7 +64,7 @@ func TestObjectsThatEventsAreAbout(t *testing.T) {
 
 // One namespace, or one run, leaves the others theirs.
 func TestFollowerIsShared(t *testing.T) {
-	k := &fakeKubelet{state: "running", breaks: make([]int, 1000)}
+	k := &fakeKubelet{state: "running", breaks: make([]int, 1_000_000)} // more than are read
 	f := newTestFollower(t, k, t.TempDir())
 	f.slots = make(chan struct{}, 40)
 	followed := 0
