@@ -188,6 +188,13 @@ func TestIndexThatIsNotThere(t *testing.T) {
 	if _, err := os.Stat(a.root + "-typo"); err == nil {
 		t.Error("who only reads has made an archive")
 	}
+	spaced := filepath.Join(t.TempDir(), "a b") // of which the URL has a%20b
+	must(t, os.Rename(a.root, spaced))
+	must(t, os.WriteFile(elsewhere, bytes.ReplaceAll(text, []byte("file://"+a.root), []byte("file://"+strings.ReplaceAll(spaced, " ", "%20"))), 0o600))
+	if code := execute(t.Context(), []string{"get", "team/build", "--config", elsewhere}, &out, &errs); code != 0 {
+		t.Errorf("of an archive whose URL has an escape: code %d, %s", code, errs.String())
+	}
+	must(t, os.Rename(spaced, a.root))
 	must(t, os.Remove(a.database))
 	for _, args := range [][]string{{"get", "team/build"}, {"hold", "team/build", "--reason", "audit"}, {"retention"}} {
 		code, _, stderr := a.run(t, args...)

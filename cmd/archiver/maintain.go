@@ -155,7 +155,7 @@ func sweepArchive(ctx context.Context, r *replica, a *archive) error {
 	if time.Since(a.swept) < sweeping {
 		return nil
 	}
-	if directory, ok := a.store.(*store.Directory); ok {
+	if directory, ok := a.store.(*store.Directory); ok && a.sweptTo == "" { // it goes through all of it
 		if n, err := directory.Sweep(ctx, abandoned, time.Now()); err != nil {
 			return err
 		} else if n > 0 {

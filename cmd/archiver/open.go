@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
-	"strings"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -68,8 +68,8 @@ func (c *common) openArchive(ctx context.Context, use indexUse) (*archive, error
 	if err != nil {
 		return nil, err
 	}
-	if folder, ok := strings.CutPrefix(file.Archive.Store, "file://"); ok {
-		if _, err := os.Stat(folder); err != nil {
+	if u, err := url.Parse(file.Archive.Store); err == nil && u.Scheme == "file" {
+		if _, err := os.Stat(u.Path); err != nil {
 			return nil, fmt.Errorf("archive.store: there is no archive: %w; is this the configuration of the archiver, and does it run on this machine?", err)
 		}
 	}

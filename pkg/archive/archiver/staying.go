@@ -26,7 +26,7 @@ func WhoStays(ctx context.Context, config *rest.Config, class string, policies s
 	if err != nil {
 		return nil, err
 	}
-	judges := Controller{Archiver: &Archiver{ranking: stay.NewRanking(policies)}}
+	ranking := stay.NewRanking(policies)
 	var all []*sighting
 	for i, resource := range Resources {
 		path := "/apis/" + resource.Group + "/" + resource.Version + "/" + resource.Resource
@@ -43,11 +43,10 @@ func WhoStays(ctx context.Context, config *rest.Config, class string, policies s
 				if s.class != class || s.stays == nil {
 					continue
 				}
-				s.Kind = kinds[i]
-				asked := s.stays
-				judges.judge(&s)
-				s.stays = asked // also of one that no policy is about
-				judges.ranking.Put(s.policy, s.stays)
+				s.Kind, s.stays.Kind = kinds[i], kinds[i]
+				s.policy = ranking.About(s.stays)
+				s.stays.Labels = nil // there may be very many
+				ranking.Put(s.policy, s.stays)
 				all = append(all, &s)
 			}
 			next = page.Continue
@@ -55,7 +54,7 @@ func WhoStays(ctx context.Context, config *rest.Config, class string, policies s
 	}
 	found := make([]Staying, 0, len(all))
 	for _, s := range all {
-		found = append(found, Staying{s.reference(), judges.ranking.Decide(s.policy, s.stays, now)})
+		found = append(found, Staying{s.reference(), ranking.Decide(s.policy, s.stays, now)})
 	}
 	return found, nil
 }
