@@ -161,10 +161,10 @@ func (f *follower) share(namespace string) *share {
 	return f.shares[namespace]
 }
 
-// ofRun counts the logs of a run. It is called with mu held.
+// ofRun counts the streams of a run: those of steps that have ended are none any more. It is called with mu held.
 func (f *follower) ofRun(run types.UID) (n int) {
-	for key := range f.tails {
-		if key.run == run {
+	for key, t := range f.tails {
+		if key.run == run && !t.ended() {
 			n++
 		}
 	}
@@ -213,4 +213,9 @@ func (t *tail) remove() {
 		return
 	}
 	t.takes(-t.size)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.share.streams == 0 && t.share.spooled.Load() == 0 {
+		delete(t.shares, t.namespace) // namespaces come and go
+	}
 }

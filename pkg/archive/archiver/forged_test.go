@@ -86,3 +86,15 @@ func TestFollowerIsShared(t *testing.T) {
 		t.Errorf("one run has %d streams, want %d", followed, maxOfRun)
 	}
 }
+
+// A run of many steps is followed to its last one: steps that have ended have no stream.
+func TestFollowerOfManySteps(t *testing.T) {
+	f := newTestFollower(t, &fakeKubelet{gone: true}, t.TempDir())
+	for i := range 2 * maxOfRun {
+		key := tailKey{"one", "p", fmt.Sprint("step-", i)}
+		if !f.follow("team", key) {
+			t.Fatalf("step %d is not followed", i)
+		}
+		<-f.tail("team", key).done
+	}
+}
