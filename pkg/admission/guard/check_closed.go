@@ -40,7 +40,7 @@ const statusAnnotations = "annotations"
 // annotationsOf reads status.annotations. What is no object is none.
 func annotationsOf(stored status) fields {
 	marks := fields{}
-	s := &scanner{data: stored.fields[statusAnnotations]}
+	s := scan(stored.fields[statusAnnotations])
 	if s.fieldsInto(marks) != nil {
 		return fields{}
 	}

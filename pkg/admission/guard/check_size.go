@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/indelible-ci/indelible/pkg/jsonscan"
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
@@ -118,41 +119,9 @@ func valueSize(raw json.RawMessage) int64 {
 	text := raw[1 : len(raw)-1]
 	size := len(text)
 	for i := bytes.IndexByte(text, '\\'); i >= 0; i = bytes.IndexByte(text, '\\') {
-		written, decoded := escapeSize(text[i:])
+		written, decoded := jsonscan.EscapeSize(text[i:])
 		size += decoded - written
 		text = text[i+written:]
 	}
 	return int64(size)
-}
-
-// escapeSize returns the length of the escape that text begins with, and that of the UTF-8 it stands for.
-func escapeSize(text []byte) (written, decoded int) {
-	if text[1] != 'u' {
-		return 2, 1
-	}
-	switch r := codeUnit(text); {
-	case r < 0x80:
-		return 6, 1
-	case r < 0x800:
-		return 6, 2
-	case r >= 0xD800 && r < 0xDC00 && len(text) >= 12 && text[6] == '\\' && text[7] == 'u':
-		if low := codeUnit(text[6:]); low >= 0xDC00 && low < 0xE000 {
-			return 12, 4
-		}
-	}
-	return 6, 3 // also half a surrogate pair, which decodes to U+FFFD
-}
-
-// codeUnit reads the four hexadecimal digits of \uXXXX.
-func codeUnit(text []byte) rune {
-	n := rune(0)
-	for _, c := range text[2:6] {
-		switch {
-		case isDigit(c):
-			n = n<<4 | rune(c-'0')
-		default:
-			n = n<<4 | rune(c|0x20-'a'+10)
-		}
-	}
-	return n
 }

@@ -42,25 +42,25 @@ func declarationsOf(stored status) (declarations, error) {
 // decodeDeclarations scans past scripts and parameters, which may be as large as the results they were made of.
 func decodeDeclarations(raw json.RawMessage) (declarations, error) {
 	d := declarations{results: resultTypes{}, computed: map[string]bool{}, steps: map[string]resultTypes{}}
-	s := &scanner{data: raw}
-	if s.null() {
+	s := scan(raw)
+	if s.Null() {
 		return d, nil
 	}
 	var results []pipelinev1.TaskResult
 	index := 0
-	err := s.object(func(key string) error {
+	err := s.Object(func(key string) error {
 		switch key {
 		case "results":
 			return s.unmarshal(&results)
 		case "steps":
-			return s.array(func() error {
+			return s.Array(func() error {
 				name, declared, err := s.declaredStep(index)
 				d.steps[name] = declared
 				index++
 				return err
 			})
 		}
-		return s.skip()
+		return s.Skip()
 	})
 	for _, r := range results {
 		d.results[r.Name] = r.Type
@@ -73,14 +73,14 @@ func decodeDeclarations(raw json.RawMessage) (declarations, error) {
 // declaredStep consumes a step of a taskSpec and returns its name in status.steps and its results.
 func (s *scanner) declaredStep(index int) (name string, declared resultTypes, err error) {
 	var results []pipelinev1.StepResult
-	err = s.object(func(key string) error {
+	err = s.Object(func(key string) error {
 		switch key {
 		case "name":
 			return s.unmarshal(&name)
 		case "results":
 			return s.unmarshal(&results)
 		}
-		return s.skip()
+		return s.Skip()
 	})
 	declared = resultTypes{}
 	for _, r := range results {
@@ -98,7 +98,7 @@ func (s *scanner) declaredStep(index int) (name string, declared resultTypes, er
 }
 
 func (s *scanner) unmarshal(into any) error {
-	raw, err := s.value()
+	raw, err := s.Value()
 	if err != nil {
 		return err
 	}

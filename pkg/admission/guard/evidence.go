@@ -8,6 +8,7 @@ import (
 	"hash"
 	"strings"
 
+	"github.com/indelible-ci/indelible/pkg/jsonscan"
 	admissionv1 "k8s.io/api/admission/v1"
 )
 
@@ -58,7 +59,7 @@ func hashText(sum hash.Hash, text []byte) {
 		}
 		decoded, text = append(decoded, text[:n]...), text[n:]
 		if len(text) > 0 && text[0] == '\\' {
-			decoded, n = appendEscape(decoded, text)
+			decoded, n = jsonscan.AppendEscape(decoded, text)
 			text = text[n:]
 		}
 		if len(decoded) >= hashAtOnce {

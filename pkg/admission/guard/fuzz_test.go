@@ -1,7 +1,6 @@
 package guard
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -13,51 +12,9 @@ import (
 	"unicode/utf8"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
+	"github.com/indelible-ci/indelible/pkg/jsonscan"
 	authenticationv1 "k8s.io/api/authentication/v1"
 )
-
-// The scanner accepts what encoding/json accepts, but for what nests too deeply, and returns the whole of it.
-func FuzzScanner(f *testing.F) {
-	for _, seed := range []string{
-		running, `null`, `-0.1e+5`, `"\u00e9\\\""`, `[1,[2,{"a":[]}]]`, ` {"a" : 1 , "a" : 2 } `, `01`, `"\x"`, `[1,]`, `{"a"}`, `tru`,
-		"\"\x00\"", "\"\xff\"", "\x00", `1 2`, `-`, `.5`, `1.`, `"\ud800"`,
-		`[{"a":[{}]},[]]`, `[1}`, `{"a":1]`, `{"a":}`, `{"a" 1}`, `{"a":1 "b":2}`, `[1 2]`, `{,}`, `[[],]`, "\"12345678\x0112345678\"", "\"1234567\xe9 !\\\"#\x7f\"",
-		strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth), strings.Repeat("[", maxDepth+1) + strings.Repeat("]", maxDepth+1), strings.Repeat("[", 10001),
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		s := &scanner{data: data}
-		raw, err := s.value()
-		if err == nil {
-			err = s.end()
-		}
-		if want := json.Valid(data) && depthOf(data) <= maxDepth; (err == nil) != want {
-			t.Fatalf("scanner says %v, encoding/json says %v, and finds it nested %d deep", err, json.Valid(data), depthOf(data))
-		}
-		if err == nil && strings.TrimSpace(string(data)) != string(raw) && strings.Trim(string(data), " \t\r\n") != string(raw) {
-			t.Fatalf("returned %q of %q", raw, data)
-		}
-	})
-}
-
-// depthOf returns how deeply encoding/json finds valid JSON to nest.
-func depthOf(data []byte) (deepest int) {
-	depth, decoder := 0, json.NewDecoder(bytes.NewReader(data))
-	for {
-		token, err := decoder.Token()
-		if err != nil {
-			return deepest
-		}
-		switch token {
-		case json.Delim('['), json.Delim('{'):
-			depth++
-		case json.Delim(']'), json.Delim('}'):
-			depth--
-		}
-		deepest = max(deepest, depth)
-	}
-}
 
 // A string decodes to what encoding/json decodes; its size and its digest are those of that.
 func FuzzText(f *testing.F) {
@@ -69,8 +26,8 @@ func FuzzText(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s := &scanner{data: data}
-		raw, err := s.value()
+		s := scan(data)
+		raw, err := s.Value()
 		if err != nil || raw[0] != '"' {
 			return
 		}
@@ -78,7 +35,7 @@ func FuzzText(f *testing.F) {
 		if err := json.Unmarshal(raw, &text); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := decodeText(raw); err != nil || got != text {
+		if got, err := jsonscan.DecodeText(raw); err != nil || got != text {
 			t.Fatalf("%q: decoded to %q, %v, want %q", data, got, err, text)
 		}
 		if !utf8.Valid(raw) {
@@ -87,7 +44,7 @@ func FuzzText(f *testing.F) {
 		if got, want := digestOf(raw), fmt.Sprintf("%x", sha256.Sum256([]byte(text))); got != want {
 			t.Fatalf("%q: digest %s, want %s", data, got, want)
 		}
-		if got, noted := valueSize(raw), len(raw)-2-s.escaped; got != int64(len(text)) || noted != len(text) {
+		if got, noted := valueSize(raw), len(raw)-2-s.Escaped(); got != int64(len(text)) || noted != len(text) {
 			t.Fatalf("%q: got %d bytes, noted %d, want %d", data, got, noted, len(text))
 		}
 	})

@@ -3,7 +3,19 @@ package guard
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
+
+// maxDepth is how deeply arrays and objects may nest. The types of a TaskRun of Tekton 1.15 nest 15 deep at most, in
+// status.retriesStatus[].taskSpec.volumes[].projected.sources[].clusterTrustBundle.labelSelector.matchExpressions[].values
+// (TestDepthOfTaskRuns); managedFields name each field, and so nest 5 deeper. encoding/json draws the line at 10,000.
+const maxDepth = 200
+
+// scanner reads what an admission review has of a TaskRun.
+type scanner struct{ jsonscan.Scanner }
+
+func scan(data []byte) *scanner { return &scanner{jsonscan.New(data, maxDepth)} }
 
 // taskRun is a TaskRun as far as the guard looks into it. All raw values are parts of the request's own bytes.
 type taskRun struct {
@@ -105,7 +117,7 @@ func (f fields) text(key string) string {
 	if len(raw) == 0 || raw[0] != '"' {
 		return ""
 	}
-	text, err := decodeText(raw)
+	text, err := jsonscan.DecodeText(raw)
 	if err != nil {
 		return ""
 	}
@@ -115,8 +127,8 @@ func (f fields) text(key string) string {
 // decodeTaskRun reads a TaskRun. Its errors name fields, never values.
 func decodeTaskRun(raw []byte) (taskRun, error) {
 	tr := taskRun{size: len(raw), fields: fields{}, metadata: fields{}}
-	s := &scanner{data: raw}
-	err := s.object(func(key string) error {
+	s := scan(raw)
+	err := s.Object(func(key string) error {
 		switch key {
 		case "metadata":
 			return in(key, s.fieldsInto(tr.metadata))
@@ -126,7 +138,7 @@ func decodeTaskRun(raw []byte) (taskRun, error) {
 		return in(key, s.fieldInto(tr.fields, key))
 	})
 	if err == nil {
-		err = s.end()
+		err = s.End()
 	}
 	if err != nil {
 		return taskRun{}, fmt.Errorf("read the TaskRun: %w", err)
@@ -143,7 +155,7 @@ func in(field string, err error) error {
 }
 
 func (s *scanner) fieldInto(f fields, key string) error {
-	raw, err := s.value()
+	raw, err := s.Value()
 	if err != nil {
 		return err
 	}
@@ -152,16 +164,16 @@ func (s *scanner) fieldInto(f fields, key string) error {
 }
 
 func (s *scanner) fieldsInto(f fields) error {
-	return s.object(func(key string) error { return s.fieldInto(f, key) })
+	return s.Object(func(key string) error { return s.fieldInto(f, key) })
 }
 
 func (s *scanner) status(st *status) error {
 	st.fields = fields{}
-	if s.null() {
+	if s.Null() {
 		return nil
 	}
 	st.present = true
-	return s.object(func(key string) error {
+	return s.Object(func(key string) error {
 		switch key {
 		case "results":
 			return in(key, s.results(&st.results))
@@ -174,13 +186,13 @@ func (s *scanner) status(st *status) error {
 
 // objects consumes an array of objects, or a null, which stands for an empty one, and returns its text.
 func (s *scanner) objects(object func() error) (json.RawMessage, error) {
-	s.peek()
-	start := s.pos
-	if s.null() {
-		return s.data[start:s.pos:s.pos], nil
+	s.Peek()
+	start := s.Pos()
+	if s.Null() {
+		return s.From(start), nil
 	}
-	err := s.array(object)
-	return s.data[start:s.pos:s.pos], err
+	err := s.Array(object)
+	return s.From(start), err
 }
 
 func (s *scanner) results(r *results) error {
@@ -196,15 +208,15 @@ func (s *scanner) results(r *results) error {
 }
 
 func (s *scanner) entry(e *entry) error {
-	return s.object(func(key string) (err error) {
+	return s.Object(func(key string) (err error) {
 		switch key {
 		case "name":
-			e.name, err = s.text()
+			e.name, err = s.Text()
 		case "type":
-			e.typ, err = s.text()
+			e.typ, err = s.Text()
 		case "value":
-			if e.value, err = s.value(); err == nil && e.value[0] == '"' {
-				e.size = int64(len(e.value) - len(`""`) - s.escaped)
+			if e.value, err = s.Value(); err == nil && e.value[0] == '"' {
+				e.size = int64(len(e.value) - len(`""`) - s.Escaped())
 			}
 		default:
 			if e.extra == nil {
@@ -220,7 +232,7 @@ func (s *scanner) steps(st *steps) error {
 	st.present = true
 	raw, err := s.objects(func() error {
 		one := step{fields: fields{}}
-		err := s.object(func(key string) error {
+		err := s.Object(func(key string) error {
 			if key == "results" {
 				return in(key, s.results(&one.results))
 			}

@@ -58,9 +58,9 @@ func putBack(stored, incoming []entry) ([]entry, int) {
 
 // keepAttempt puts stored results back into the last entry of retriesStatus, which is the attempt that has ended.
 func keepAttempt(stored, incoming status) (ops []operation, restored int) {
-	s := &scanner{data: incoming.fields["retriesStatus"]}
+	s := scan(incoming.fields["retriesStatus"])
 	var attempts []status
-	if err := s.array(func() error {
+	if err := s.Array(func() error {
 		var st status
 		err := s.status(&st)
 		attempts = append(attempts, st)

@@ -16,14 +16,14 @@ func isRetry(stored, incoming status) bool {
 
 // countElements returns the length of a list; an absent one is empty.
 func countElements(raw json.RawMessage) (int, bool) {
-	s := &scanner{data: raw}
-	if len(raw) == 0 || s.null() {
+	s := scan(raw)
+	if len(raw) == 0 || s.Null() {
 		return 0, true
 	}
 	n := 0
-	err := s.array(func() error {
+	err := s.Array(func() error {
 		n++
-		return s.skip()
+		return s.Skip()
 	})
 	return n, err == nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/indelible-ci/indelible/pkg/jsonscan"
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 )
 
@@ -39,7 +40,7 @@ func typed(e entry, declared pipelinev1.ResultsType) (entry, error) {
 }
 
 func interpret(raw json.RawMessage) (pipelinev1.ResultValue, error) {
-	text, err := decodeText(raw)
+	text, err := jsonscan.DecodeText(raw)
 	if err != nil {
 		return pipelinev1.ResultValue{}, err
 	}

@@ -75,8 +75,8 @@ func (m manager) sameAs(other manager) bool {
 // readManagers reads metadata.managedFields. An API server writes nothing there but a list of objects, or nothing.
 func readManagers(raw []byte) []manager {
 	var list []manager
-	s := &scanner{data: raw}
-	if err := s.array(func() error {
+	s := scan(raw)
+	if err := s.Array(func() error {
 		m := manager{fields{}}
 		err := s.fieldsInto(m.fields)
 		list = append(list, m)

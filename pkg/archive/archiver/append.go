@@ -68,7 +68,7 @@ var errSpoolFull = errors.New("too many bytes of logs wait in the spool")
 
 // takes counts bytes in the spool.
 func (t *tail) takes(n int64) {
-	t.spooled.Add(n)
+	t.follower.spooled.Add(n)
 	t.share.spooled.Add(n)
 }
 
@@ -88,7 +88,7 @@ func (t *tail) began(at time.Time) {
 }
 
 func (t *tail) append(to io.Writer, line []byte, inLine bool) error {
-	if t.spooled.Load() > MaxSpool || t.share.spooled.Load() > MaxSpool/2 {
+	if t.follower.spooled.Load() > MaxSpool || t.share.spooled.Load() > MaxSpool/2 {
 		t.full = true
 		return errSpoolFull
 	}

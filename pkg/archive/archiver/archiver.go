@@ -96,9 +96,9 @@ func New(o Options) (*Archiver, error) {
 	if o.ChildPatience == 0 {
 		o.ChildPatience = defaultChildPatience
 	}
-	a := &Archiver{Options: o, client: runs, kube: kube, recent: newRecentEvents(o.Metrics), ranking: stay.NewRanking(o.Keep), onCommit: func(Reference) {}}
+	a := &Archiver{Options: o, client: runs, kube: kube, recent: newRecentEvents(o.Metrics.eventDropped), ranking: stay.NewRanking(o.Keep), onCommit: func(Reference) {}}
 	if o.Logs == Follow {
-		if a.follower, err = newFollower(kube, o.Spool, o.Streams, o.Metrics, o.Log); err != nil {
+		if a.follower, err = newFollower(kube, o.Spool, o.Streams, followerMetrics{Streams: o.Metrics.streams, Unfollowed: o.Metrics.unfollowed}, o.Log); err != nil {
 			return nil, err
 		}
 	}
@@ -167,7 +167,7 @@ func (a *Archiver) archive(ctx context.Context, ref Reference, release bool) (Re
 		return Result{Outcome: Ignored}, nil
 	case r.optedOut():
 		return Result{Outcome: Ignored}, phase("release", a.refused(r, a.client.unprotect(ctx, r)))
-	case released(r):
+	case r.released():
 		result, err := a.prune(ctx, r)
 		return result, phase("prune", err)
 	case !r.finished() && r.DeletionTimestamp.IsZero():
@@ -194,7 +194,7 @@ func (a *Archiver) ArchiveDeleted(ctx context.Context, object []byte) error {
 	if err != nil {
 		return &phaseError{"snapshot", err}
 	}
-	if r.optedOut() || released(r) || r.Labels[ClassLabel] != a.Class {
+	if r.optedOut() || r.released() || r.Labels[ClassLabel] != a.Class {
 		return nil
 	}
 	r.deleted = true

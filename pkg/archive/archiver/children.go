@@ -3,7 +3,6 @@ package archiver
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -26,7 +25,7 @@ func (a *Archiver) awaitChildren(ctx context.Context, r *run) error {
 			return fmt.Errorf("%s: %w", ref, err)
 		}
 		switch {
-		case child == nil || child.UID == r.UID || released(child) || child.optedOut() || !isOwnedBy(child, r) || child.Labels[ClassLabel] != a.Class:
+		case child == nil || child.UID == r.UID || child.released() || child.optedOut() || !isOwnedBy(child, r) || child.Labels[ClassLabel] != a.Class:
 			continue
 		case !child.finished() && !r.DeletionTimestamp.IsZero():
 			continue
@@ -44,25 +43,4 @@ func (a *Archiver) awaitChildren(ctx context.Context, r *run) error {
 		return &wait{reason: waitChildren, detail: ref.String() + " is not in the archive yet", again: childrenAgain}
 	}
 	return nil
-}
-
-// children are the runs that a PipelineRun made.
-func (r *run) children() []Reference {
-	var refs []Reference
-	for _, c := range r.status.ChildReferences {
-		if slices.Contains(kinds, c.Kind) {
-			refs = append(refs, Reference{Kind: c.Kind, Namespace: r.Namespace, Name: c.Name})
-		}
-	}
-	return refs
-}
-
-// isOwnedBy says whether one run was made by another: a later one may have the name of the one that was.
-func isOwnedBy(child, parent *run) bool {
-	for _, owner := range child.OwnerReferences {
-		if owner.UID == parent.UID {
-			return true
-		}
-	}
-	return false
 }

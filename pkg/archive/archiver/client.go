@@ -2,6 +2,7 @@ package archiver
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -89,4 +90,29 @@ func (c *client) delete(ctx context.Context, ref Reference, uid types.UID, resou
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// unprotect takes the finalizer away, without a word about an archive.
+func (c *client) unprotect(ctx context.Context, r *run) error {
+	if !r.protected() {
+		return nil
+	}
+	return c.change(ctx, r, map[string]any{"finalizers": r.otherFinalizers()})
+}
+
+// change changes fields of a run's metadata, if the run is still the one that was read and nobody has changed it since: a list of
+// finalizers is written as a whole, and must not bring back one that another has removed.
+func (c *client) change(ctx context.Context, r *run, metadata map[string]any) error {
+	metadata["uid"], metadata["resourceVersion"] = r.UID, r.ResourceVersion
+	body, err := json.Marshal(map[string]any{"metadata": metadata})
+	if err != nil {
+		return err
+	}
+	return c.patch(ctx, r.reference(), body)
+}
+
+// rehearse changes a run's metadata without effect, to see whether admission lets it.
+func (c *client) rehearse(ctx context.Context, ref Reference) error {
+	return c.rest.Patch(types.MergePatchType).AbsPath(ref.path()).Param("dryRun", metav1.DryRunAll).SetHeader("Accept", onlyMetadata).
+		Body([]byte(`{"metadata":{"annotations":{"indelible.dev/rehearsal":"true"}}}`)).Do(ctx).Error()
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 )
@@ -36,7 +37,7 @@ const abandoned = 24 * time.Hour
 type follower struct {
 	kube    kubernetes.Interface
 	spool   string
-	metrics *Metrics
+	metrics followerMetrics
 	log     logr.Logger
 	pauses  streamPauses
 	// slots bounds the streams; spooled is the number of bytes in files.
@@ -49,6 +50,12 @@ type follower struct {
 	mu     sync.Mutex
 	tails  map[tailKey]*tail
 	shares map[string]*share
+}
+
+// followerMetrics are the number of streams, and how often a log was not followed because there was none left.
+type followerMetrics struct {
+	Streams    prometheus.Gauge
+	Unfollowed prometheus.Counter
 }
 
 // tailKey names one container's log.
@@ -69,7 +76,7 @@ type share struct {
 	spooled atomic.Int64
 }
 
-func newFollower(kube kubernetes.Interface, spool string, streams int, metrics *Metrics, log logr.Logger) (*follower, error) {
+func newFollower(kube kubernetes.Interface, spool string, streams int, metrics followerMetrics, log logr.Logger) (*follower, error) {
 	if err := os.MkdirAll(spool, 0o700); err != nil {
 		return nil, fmt.Errorf("make the spool of followed logs: %w", err)
 	}
@@ -126,23 +133,23 @@ func (f *follower) follow(namespace string, key tailKey) bool {
 		return false
 	}
 	if mine.streams >= max(cap(f.slots)/2, 1) || f.ofRun(key.run) >= maxOfRun {
-		f.metrics.unfollowed.Inc()
+		f.metrics.Unfollowed.Inc()
 		return false
 	}
 	select {
 	case f.slots <- struct{}{}:
 	default:
-		f.metrics.unfollowed.Inc()
+		f.metrics.Unfollowed.Inc()
 		return false
 	}
 	t := newTail(f, namespace, key)
 	f.tails[key] = t
-	f.metrics.streams.Inc()
+	f.metrics.Streams.Inc()
 	mine.streams++
 	go func() {
 		defer func() {
 			<-f.slots
-			f.metrics.streams.Dec()
+			f.metrics.Streams.Dec()
 			f.mu.Lock()
 			mine.streams--
 			f.mu.Unlock()
@@ -209,13 +216,19 @@ func (t *tail) remove() {
 	<-t.done
 	t.close()
 	if err := os.Remove(t.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.log.Error(err, "A followed log stays in the spool", "file", filepath.Base(t.path))
+		t.follower.log.Error(err, "A followed log stays in the spool", "file", filepath.Base(t.path))
 		return
 	}
 	t.takes(-t.size)
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.follower.mu.Lock()
+	defer t.follower.mu.Unlock()
 	if t.share.streams == 0 && t.share.spooled.Load() == 0 {
-		delete(t.shares, t.namespace) // namespaces come and go
+		delete(t.follower.shares, t.namespace) // namespaces come and go
 	}
 }
+
+const (
+	// rotationCheck is how often the kubelet looks whether a log is to be rotated (containerLogMonitorInterval): a line
+	// of a container's first seconds was certainly not rotated away.
+	rotationCheck = 10 * time.Second
+)

@@ -32,9 +32,6 @@ const (
 const (
 	// logPatience is how long a finished run's containers may go on: the grace period of a pod is 30 s, and may be more.
 	logPatience = 10 * time.Minute
-	// rotationCheck is how often the kubelet looks whether a log is to be rotated (containerLogMonitorInterval): a line
-	// of a container's first seconds was certainly not rotated away.
-	rotationCheck = 10 * time.Second
 )
 
 // logs stores the output of each container of each attempt (containersOf). What cannot be had any more is noted as missing, with the reason. A kubelet that

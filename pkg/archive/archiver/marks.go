@@ -1,7 +1,9 @@
 package archiver
 
 import (
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/indelible-ci/indelible/pkg/result"
 )
@@ -26,4 +28,38 @@ func (r *run) foreignMarks() []string {
 		return nil
 	}
 	return result.Marks(r.Annotations)
+}
+
+// Finalizer keeps a run in the cluster until it is in the archive. The webhook adds it to a run that is created
+// (pkg/admission/protect).
+const Finalizer = result.ArchiveKey
+
+// archiveAnnotation on a run, with the value disabled, leaves it alone.
+const (
+	archiveAnnotation = result.ArchiveKey
+	disabled          = result.Disabled
+)
+
+// ClassLabel on a run names the archiver that is to archive it, where there are several: to try another version, say. Runs of a
+// PipelineRun inherit it. Runs without it belong to the archiver without a class.
+const ClassLabel = "indelible.dev/archiver"
+
+func (r *run) protected() bool { return slices.Contains(r.Finalizers, Finalizer) }
+
+// optedOut says whether the run's author wants it neither kept nor archived.
+func (r *run) optedOut() bool { return r.Annotations[archiveAnnotation] == disabled }
+
+func (r *run) otherFinalizers() []string {
+	return slices.DeleteFunc(slices.Clone(r.Finalizers), func(f string) bool { return f == Finalizer })
+}
+
+func (r *run) released() bool { return r.marked() && !r.protected() }
+
+// archivedAt is when a released run was committed, zero if the annotation was written by somebody else.
+func (r *run) archivedAt() time.Time {
+	t, err := time.Parse(time.RFC3339, r.Annotations[archivedAnnotation])
+	if err != nil {
+		return time.Time{}
+	}
+	return t
 }

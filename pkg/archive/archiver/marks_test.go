@@ -30,7 +30,7 @@ func TestMarksCountOnTheRunThatTheyName(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &run{ObjectMeta: metav1.ObjectMeta{UID: "uid", Namespace: "n", Annotations: tt.annotations, Finalizers: tt.finalizers}}
-			if released(r) != tt.released {
+			if r.released() != tt.released {
 				t.Errorf("released is %v", !tt.released)
 			}
 			if diff := cmp.Diff(tt.foreign, r.foreignMarks()); diff != "" {

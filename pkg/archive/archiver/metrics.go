@@ -70,7 +70,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	for _, chore := range Chores {
 		m.choreFailures.WithLabelValues(chore)
 	}
-	for _, reason := range []string{eventTooLarge, eventsFull} {
+	for _, reason := range DropReasons {
 		m.eventsDropped.WithLabelValues(reason)
 	}
 	m.queued.WithLabelValues()
@@ -92,6 +92,8 @@ func (m *Metrics) committed(c *manifest.Commit) {
 		}
 	}
 }
+
+func (m *Metrics) eventDropped(reason string) { m.eventsDropped.WithLabelValues(reason).Inc() }
 
 func (m *Metrics) phase(name string, began time.Time) {
 	m.phases.WithLabelValues(name).Observe(time.Since(began).Seconds())

@@ -3,10 +3,8 @@ package archiver
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -51,14 +49,6 @@ func (a *Archiver) prune(ctx context.Context, r *run) (Result, error) {
 	return Result{Outcome: Pruned}, nil
 }
 
-// owned says whether the run leaves the cluster with what made it: a PipelineRun, a CustomRun, or somebody else's controller, which
-// may want it just as much. An owner that is gone is no reference any more: the garbage collector sees to that.
-func (r *run) owned() bool {
-	return slices.ContainsFunc(r.OwnerReferences, func(o metav1.OwnerReference) bool {
-		return o.Controller != nil && *o.Controller || slices.Contains(kinds, o.Kind)
-	})
-}
-
 // heldBy returns a run that a PipelineRun made, directly or by others that it made, and that the archive is not done with; empty if
 // there is none.
 // seen are runs that were looked at: a status may say that runs made each other.
@@ -71,7 +61,7 @@ func (a *Archiver) heldBy(ctx context.Context, r *run, seen map[types.UID]bool) 
 			return "", fmt.Errorf("%s: %w", ref, err)
 		case child == nil || seen[child.UID] || child.optedOut() || !isOwnedBy(child, r):
 			continue
-		case !released(child):
+		case !child.released():
 			return ref.String(), nil
 		}
 		if held, err := a.heldBy(ctx, child, seen); err != nil || held != "" {

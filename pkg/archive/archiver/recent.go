@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/indelible-ci/indelible/pkg/jsonscan"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -78,8 +79,12 @@ const (
 	eventsFull    = "memory"
 )
 
-func newRecentEvents(m *Metrics) *recentEvents {
-	e := &recentEvents{limit: maxEvents, known: make(chan struct{}), dropped: func(reason string) { m.eventsDropped.WithLabelValues(reason).Inc() }}
+// DropReasons are all reasons for which events are not kept.
+var DropReasons = []string{eventTooLarge, eventsFull}
+
+// newRecentEvents begins without any. dropped is told why an event is not kept, one of DropReasons.
+func newRecentEvents(dropped func(reason string)) *recentEvents {
+	e := &recentEvents{limit: maxEvents, known: make(chan struct{}), dropped: dropped}
 	e.reset()
 	return e
 }
@@ -124,15 +129,15 @@ func (s *eventSighting) read(text []byte) error {
 	var annotations map[string]string
 	var created, first metav1.Time
 	var at metav1.MicroTime
-	err := wanted{
+	err := jsonscan.Wanted{
 		"apiVersion": &s.APIVersion, "kind": &s.Kind,
-		"metadata": wanted{
+		"metadata": jsonscan.Wanted{
 			"name": &m.Name, "namespace": &m.Namespace, "uid": &m.UID, "resourceVersion": &m.ResourceVersion,
 			"annotations": &annotations, "creationTimestamp": &created,
 		},
-		"involvedObject": wanted{"kind": &s.kind, "name": &s.name, "uid": &s.about, "namespace": &s.in},
+		"involvedObject": jsonscan.Wanted{"kind": &s.kind, "name": &s.name, "uid": &s.about, "namespace": &s.in},
 		"reason":         &s.reason, "firstTimestamp": &first, "eventTime": &at,
-	}.read(text)
+	}.Read(text)
 	if err != nil {
 		return err
 	}

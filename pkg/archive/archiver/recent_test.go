@@ -112,7 +112,7 @@ func TestRecentEvents(t *testing.T) {
 		} {
 			t.Run(name+", "+how, func(t *testing.T) {
 				var dropped []string
-				e := newRecentEvents(NewMetrics(nil))
+				e := newRecentEvents(func(string) {})
 				e.limit = roomFor * event(t, "other", "a", "other", "run", 0).bytes()
 				e.limit += e.limit / roomFor / 2 // names differ in length
 				e.dropped = func(reason string) { dropped = append(dropped, reason) }
@@ -136,7 +136,7 @@ func TestRecentEvents(t *testing.T) {
 
 // Nothing is left of an event that is gone.
 func TestRecentEventsThatAreGone(t *testing.T) {
-	e := newRecentEvents(NewMetrics(nil))
+	e := newRecentEvents(func(string) {})
 	e.add(event(t, "team", "a", "team", "run", 100))
 	e.add(event(t, "team", "b", "team", "run", 100))
 	e.add(event(t, "team", "c", "team", "pod", 100))
@@ -164,7 +164,7 @@ func TestRecentEventsOfPods(t *testing.T) {
 		return s
 	}
 	since := time.Date(2026, 11, 20, 10, 42, 11, 0, time.UTC)
-	e := newRecentEvents(NewMetrics(nil))
+	e := newRecentEvents(func(string) {})
 	e.add(pod("a", "old", "2026-11-20T10:42:10Z"))
 	e.add(pod("b", "old", "2026-11-20T10:42:12Z"))
 	e.add(pod("c", "new", "2026-11-20T10:42:11Z"))
@@ -194,5 +194,16 @@ func TestRecentEventsOfPods(t *testing.T) {
 	e.forget("team", "old")
 	if e.bytes != 0 || len(e.byObject)+len(e.pods)+len(e.elements)+len(e.queues) != 0 {
 		t.Errorf("left: %d bytes, %v, %v", e.bytes, e.byObject, e.pods)
+	}
+}
+
+// An event goes into a list of the archive as it came.
+func TestEventThatIsNoJSON(t *testing.T) {
+	const event = `{"metadata":{"managedFields":[]},"involvedObject":{"kind":"Pod"},"x":VALUE}`
+	for value, fine := range map[string]bool{`1`: true, `[}`: false, `1x`: false} {
+		s := &eventSighting{}
+		if err := s.read([]byte(strings.ReplaceAll(event, "VALUE", value))); (err == nil) != fine || err == nil && s.raw == nil {
+			t.Errorf("with %s: %q, %v", value, s.raw, err)
+		}
 	}
 }

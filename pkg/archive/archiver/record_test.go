@@ -40,17 +40,6 @@ func TestRecordOf(t *testing.T) {
 	}
 }
 
-// An event goes into a list of the archive as it came.
-func TestEventThatIsNoJSON(t *testing.T) {
-	const event = `{"metadata":{"managedFields":[]},"involvedObject":{"kind":"Pod"},"x":VALUE}`
-	for value, fine := range map[string]bool{`1`: true, `[}`: false, `1x`: false} {
-		s := &eventSighting{}
-		if err := s.read([]byte(strings.ReplaceAll(event, "VALUE", value))); (err == nil) != fine || err == nil && s.raw == nil {
-			t.Errorf("with %s: %q, %v", value, s.raw, err)
-		}
-	}
-}
-
 func compact(t *testing.T, data []byte) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -107,4 +96,12 @@ func BenchmarkRecordOf(b *testing.B) {
 			})
 		}
 	}
+}
+
+// finishedTaskRun is one as an API server sends it, whose result is that many bytes long.
+func finishedTaskRun(size int) []byte {
+	return []byte(`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"a","namespace":"b","uid":"c","creationTimestamp":"2026-11-20T10:42:11Z",` +
+		`"labels":{"app":"x"},"managedFields":[` + strings.Repeat(`{"fieldsV1":{"f:status":{"f:steps":{}}}},`, 60) + `{}]},"spec":{"params":["` +
+		strings.Repeat("parameter ", 300) + `"]},"status":{"conditions":[{"type":"Succeeded","status":"True"}],"results":[{"value":"` +
+		strings.Repeat("r", size) + `"}]}}`)
 }

@@ -7,17 +7,6 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 )
 
-func released(r *run) bool { return r.marked() && !r.protected() }
-
-// archivedAt is when a released run was committed, zero if the annotation was written by somebody else.
-func (r *run) archivedAt() time.Time {
-	t, err := time.Parse(time.RFC3339, r.Annotations[archivedAnnotation])
-	if err != nil {
-		return time.Time{}
-	}
-	return t
-}
-
 // release says on the run where it is in the archive, and takes the finalizer away, in one write: no crash leaves the one without
 // the other. A run that is being deleted is gone with it.
 func (a *Archiver) release(ctx context.Context, r *run, c *manifest.Commit) error {

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	poll "k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 )
@@ -27,7 +25,7 @@ func ReleaseRefused(ctx context.Context, config *rest.Config, namespace string, 
 	if err != nil {
 		return 0, err
 	}
-	refused, err := c.refusedRuns(ctx, namespace)
+	refused, err := refusedRuns(ctx, c, namespace)
 	if err != nil {
 		return 0, err
 	}
@@ -46,7 +44,7 @@ func ReleaseRefused(ctx context.Context, config *rest.Config, namespace string, 
 	defer cancel()
 	var failed error
 	for _, r := range refused {
-		if err := c.awaitReleased(ctx, r); err != nil {
+		if err := awaitReleased(ctx, c, r); err != nil {
 			failed = errors.Join(failed, err)
 			continue
 		}
@@ -57,7 +55,7 @@ func ReleaseRefused(ctx context.Context, config *rest.Config, namespace string, 
 }
 
 // refusedRuns are the protected runs, finished or to be deleted, that admission lets nobody change.
-func (c *client) refusedRuns(ctx context.Context, namespace string) ([]*run, error) {
+func refusedRuns(ctx context.Context, c *client, namespace string) ([]*run, error) {
 	var refused []*run
 	for m, err := range c.all(ctx) {
 		if err != nil {
@@ -88,14 +86,8 @@ func (c *client) refusedRuns(ctx context.Context, namespace string) ([]*run, err
 	return refused, nil
 }
 
-// rehearse changes a run's metadata without effect, to see whether admission lets it.
-func (c *client) rehearse(ctx context.Context, ref Reference) error {
-	return c.rest.Patch(types.MergePatchType).AbsPath(ref.path()).Param("dryRun", metav1.DryRunAll).SetHeader("Accept", onlyMetadata).
-		Body([]byte(`{"metadata":{"annotations":{"indelible.dev/rehearsal":"true"}}}`)).Do(ctx).Error()
-}
-
 // awaitReleased waits until the archiver is done with a run, or it is gone.
-func (c *client) awaitReleased(ctx context.Context, r *run) error {
+func awaitReleased(ctx context.Context, c *client, r *run) error {
 	err := poll.PollUntilContextCancel(ctx, pollReleased, true, func(ctx context.Context) (bool, error) {
 		object, err := c.get(ctx, r.reference())
 		if err != nil || object == nil {

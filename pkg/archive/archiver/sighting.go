@@ -11,6 +11,7 @@ import (
 
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/stay"
+	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
 // sighting is what the watch shows of a run, reduced to what decides whether something is to be done: a hundred thousand of them are
@@ -51,16 +52,16 @@ func (s *sighting) read(text []byte) error {
 	var created metav1.Time
 	var spec references
 	var steps, sidecars json.RawMessage
-	err := wanted{
+	err := jsonscan.Wanted{
 		"apiVersion": &s.APIVersion, "kind": &s.Kind,
-		"metadata": wanted{
+		"metadata": jsonscan.Wanted{
 			"name": &m.Name, "namespace": &m.Namespace, "uid": &m.UID, "resourceVersion": &m.ResourceVersion, "deletionTimestamp": &m.DeletionTimestamp,
 			"annotations": &annotations, "labels": &labels, "finalizers": &finalizers, "ownerReferences": &owners,
 			"generateName": &generateName, "creationTimestamp": &created,
 		},
-		"spec":   wanted{"pipelineRef": &spec.PipelineRef, "taskRef": &spec.TaskRef, "customRef": &spec.CustomRef},
-		"status": wanted{"conditions": &conditions, "podName": &s.attempt.PodName, "steps": &steps, "sidecars": &sidecars},
-	}.read(text)
+		"spec":   jsonscan.Wanted{"pipelineRef": &spec.PipelineRef, "taskRef": &spec.TaskRef, "customRef": &spec.CustomRef},
+		"status": jsonscan.Wanted{"conditions": &conditions, "podName": &s.attempt.PodName, "steps": &steps, "sidecars": &sidecars},
+	}.Read(text)
 	if err != nil {
 		return err
 	}
@@ -69,7 +70,7 @@ func (s *sighting) read(text []byte) error {
 		s.finished = s.finished || c.Type == "Succeeded" && c.Status != "Unknown"
 	}
 	whole := run{ObjectMeta: metav1.ObjectMeta{UID: m.UID, Annotations: annotations, Finalizers: finalizers, OwnerReferences: owners}}
-	s.protected, s.released, s.optedOut = whole.protected(), released(&whole), whole.optedOut()
+	s.protected, s.released, s.optedOut = whole.protected(), whole.released(), whole.optedOut()
 	s.foreign, s.owned = len(whole.foreignMarks()) > 0, whole.owned()
 	s.class = labels[ClassLabel]
 	if s.released && !s.owned && m.DeletionTimestamp.IsZero() {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -31,15 +30,15 @@ func WhoStays(ctx context.Context, config *rest.Config, class string, policies s
 	for i, resource := range Resources {
 		path := "/apis/" + resource.Group + "/" + resource.Version + "/" + resource.Resource
 		for next, more := "", true; more; more = next != "" {
-			page, err := c.page(ctx, path, next)
+			some, err := page(ctx, c, path, next)
 			if apierrors.IsNotFound(err) {
 				break // there is no Tekton
 			}
 			if err != nil {
 				return nil, fmt.Errorf("list %s: %w", resource.Resource, err)
 			}
-			for j := range page.Items {
-				s := page.Items[j]
+			for j := range some.Items {
+				s := some.Items[j]
 				if s.class != class || s.stays == nil {
 					continue
 				}
@@ -49,7 +48,7 @@ func WhoStays(ctx context.Context, config *rest.Config, class string, policies s
 				ranking.Put(s.policy, s.stays)
 				all = append(all, &s)
 			}
-			next = page.Continue
+			next = some.Continue
 		}
 	}
 	found := make([]Staying, 0, len(all))
@@ -60,8 +59,8 @@ func WhoStays(ctx context.Context, config *rest.Config, class string, policies s
 }
 
 // page lists some runs, whole: what they are of is not in their metadata.
-func (c *client) page(ctx context.Context, path, next string) (*sightings, error) {
-	data, err := c.rest.Get().AbsPath(path).Param("limit", strconv.Itoa(pageSize)).Param("continue", next).Do(ctx).Raw()
+func page(ctx context.Context, c *client, path, next string) (*sightings, error) {
+	data, err := c.list(ctx, path, pageSize, next)
 	if err != nil {
 		return nil, err
 	}

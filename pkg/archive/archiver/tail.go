@@ -34,7 +34,7 @@ const podGone = "the pod was gone before the end of its log was read"
 // tail is one container's log, read as it grows, with timestamps, into a file. run owns all fields until done is closed; after
 // that, whoever archives the run does.
 type tail struct {
-	*follower
+	follower  *follower
 	namespace string
 	key       tailKey
 	path      string
@@ -90,7 +90,7 @@ func (t *tail) run() {
 	}
 	for t.ctx.Err() == nil && !t.broken {
 		err := t.read(t.ctx, true)
-		pause := t.pauses.ended
+		pause := t.follower.pauses.ended
 		if t.refused++; !apierrors.IsBadRequest(err) {
 			t.refused = 0
 		}
@@ -111,10 +111,10 @@ func (t *tail) run() {
 			t.end()
 			return
 		case errors.Is(err, errRemoved), err != nil && !t.begun && t.ctx.Err() != nil:
-			pause = t.pauses.broken // how the stream before ended says whether that is all
+			pause = t.follower.pauses.broken // how the stream before ended says whether that is all
 		case err != nil:
 			t.failure = "the connection to the kubelet broke"
-			pause = t.pauses.broken
+			pause = t.follower.pauses.broken
 		default:
 			t.failure = ""
 		}
@@ -158,11 +158,11 @@ func (t *tail) containerEnded() bool {
 			return false
 		case state.Terminated != nil: // by itself, if it is not final: what has ended is not replaced
 			return true
-		case isStep(t.key.container) || time.Since(began) > t.pauses.replacement:
+		case isStep(t.key.container) || time.Since(began) > t.follower.pauses.replacement:
 			return false
 		}
 		select {
-		case <-time.After(t.pauses.ended):
+		case <-time.After(t.follower.pauses.ended):
 		case <-t.ctx.Done():
 			return false
 		}
@@ -171,7 +171,7 @@ func (t *tail) containerEnded() bool {
 
 // state returns the container's as the API server knows it.
 func (t *tail) state(ctx context.Context) (*containerState, error) {
-	pod, err := t.kube.CoreV1().Pods(t.namespace).Get(ctx, t.key.pod, metav1.GetOptions{})
+	pod, err := t.follower.kube.CoreV1().Pods(t.namespace).Get(ctx, t.key.pod, metav1.GetOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -283,7 +283,7 @@ func (t *tail) read(ctx context.Context, follow bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	t.asked, t.begun = time.Now(), false
-	stream, err := t.kube.CoreV1().Pods(t.namespace).GetLogs(t.key.pod, options).Stream(ctx)
+	stream, err := t.follower.kube.CoreV1().Pods(t.namespace).GetLogs(t.key.pod, options).Stream(ctx)
 	if err != nil {
 		return err
 	}
@@ -294,7 +294,7 @@ func (t *tail) read(ctx context.Context, follow bool) error {
 	// The kubelet has rotated the log at most once since the file with the last line was the newest, if that is not too long ago.
 	adjacent := t.drained && min(time.Since(t.whole().last), time.Since(t.newest)) < rotationCheck-time.Second
 	t.drained = false
-	watched := newStallReader(stream, t.pauses.stall, cancel)
+	watched := newStallReader(stream, t.follower.pauses.stall, cancel)
 	err = t.copy(watched, adjacent)
 	if err == nil || t.begun {
 		t.given = watched.given
@@ -350,7 +350,7 @@ func (t *tail) load() error {
 
 func (t *tail) spoolFailed(err error) error {
 	t.broken = true
-	t.log.Error(err, "A log cannot be followed: it will be read when its run is finished", "pod", t.key.pod, "container", t.key.container)
+	t.follower.log.Error(err, "A log cannot be followed: it will be read when its run is finished", "pod", t.key.pod, "container", t.key.container)
 	return fmt.Errorf("spool: %w", err)
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
@@ -80,7 +81,7 @@ func newTestFollower(t *testing.T, k http.Handler, spool string) *follower {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := newFollower(kube, spool, 2, NewMetrics(nil), logr.Discard())
+	f, err := newFollower(kube, spool, 2, testMetrics(), logr.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -361,4 +362,8 @@ func contentOf(t *testing.T, tail *tail) (content, reason string) {
 		t.Fatal(err)
 	}
 	return string(text), reason
+}
+
+func testMetrics() followerMetrics {
+	return followerMetrics{Streams: prometheus.NewGauge(prometheus.GaugeOpts{}), Unfollowed: prometheus.NewCounter(prometheus.CounterOpts{})}
 }

@@ -1,4 +1,5 @@
-package guard
+// Package jsonscan reads JSON in one pass, without copying it, for those who carry large values and look into few.
+package jsonscan
 
 import (
 	"bytes"
@@ -11,35 +12,45 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deeply arrays and objects may nest. The types of a TaskRun of Tekton 1.15 nest 15 deep at most, in
-// status.retriesStatus[].taskSpec.volumes[].projected.sources[].clusterTrustBundle.labelSelector.matchExpressions[].values
-// (TestDepthOfTaskRuns); managedFields name each field, and so nest 5 deeper. encoding/json draws the line at 10,000.
-const maxDepth = 200
+// MaxDepth is how deeply encoding/json, and with it an API server, lets arrays and objects nest.
+const MaxDepth = 10_000
 
-// scanner reads JSON (RFC 8259) in one pass and copies nothing. The guard carries and compares values of up to a
-// mebibyte but seldom looks into them; encoding/json would scan and copy them again at each level of the object.
+// Scanner reads JSON (RFC 8259) in one pass and copies nothing: encoding/json would scan and copy a value again at each level of the
+// objects that it is in.
 //
 // It accepts what encoding/json accepts (FuzzScanner holds it to that), but for what nests more than maxDepth deep, and
-// besides refuses an object that repeats a field, wherever the guard looks into one.
-type scanner struct {
-	data  []byte
-	pos   int
-	depth int
-	// escaped is by how much the last string that was consumed is longer than what it decodes to, in bytes.
-	escaped int
+// besides refuses an object that repeats a field, wherever Object looks into one.
+type Scanner struct {
+	data            []byte
+	pos             int
+	depth, maxDepth int
+	escaped         int
 }
 
+// New makes a Scanner of a text, in which arrays and objects may nest maxDepth deep.
+func New(data []byte, maxDepth int) Scanner { return Scanner{data: data, maxDepth: maxDepth} }
+
+// Errors of a Scanner. What is wrapped around them says where, and quotes nothing.
 var (
-	errSyntax = errors.New("malformed JSON")
-	errDepth  = fmt.Errorf("nested more than %d deep", maxDepth)
+	ErrSyntax = errors.New("malformed JSON")
+	ErrDepth  = errors.New("too deep")
 )
 
-func (s *scanner) fail(what string) error {
-	return fmt.Errorf("%w at byte %d: %s", errSyntax, s.pos, what)
+// Pos is how many bytes have been consumed.
+func (s *Scanner) Pos() int { return s.pos }
+
+// From returns what was consumed since Pos was start.
+func (s *Scanner) From(start int) json.RawMessage { return s.data[start:s.pos:s.pos] }
+
+// Escaped is by how much the last string that was consumed is longer than what it decodes to, in bytes.
+func (s *Scanner) Escaped() int { return s.escaped }
+
+func (s *Scanner) fail(what string) error {
+	return fmt.Errorf("%w at byte %d: %s", ErrSyntax, s.pos, what)
 }
 
-// peek skips white space and returns the next byte, 0 at the end.
-func (s *scanner) peek() byte {
+// Peek skips white space and returns the next byte, 0 at the end.
+func (s *Scanner) Peek() byte {
 	for s.pos < len(s.data) {
 		switch c := s.data[s.pos]; c {
 		case ' ', '\t', '\n', '\r':
@@ -51,36 +62,36 @@ func (s *scanner) peek() byte {
 	return 0
 }
 
-// end reports whether nothing but white space is left.
-func (s *scanner) end() error {
-	if s.peek(); s.pos < len(s.data) {
+// End reports whether nothing but white space is left.
+func (s *Scanner) End() error {
+	if s.Peek(); s.pos < len(s.data) {
 		return s.fail("unexpected text after the value")
 	}
 	return nil
 }
 
-// null consumes a null if one is next.
-func (s *scanner) null() bool {
-	if s.peek() == 'n' && bytes.HasPrefix(s.data[s.pos:], []byte("null")) {
+// Null consumes a null if one is next.
+func (s *Scanner) Null() bool {
+	if s.Peek() == 'n' && bytes.HasPrefix(s.data[s.pos:], []byte("null")) {
 		s.pos += len("null")
 		return true
 	}
 	return false
 }
 
-// value consumes any value and returns its text.
-func (s *scanner) value() (json.RawMessage, error) {
-	s.peek()
+// Value consumes any value and returns its text.
+func (s *Scanner) Value() (json.RawMessage, error) {
+	s.Peek()
 	start := s.pos
-	if err := s.skip(); err != nil {
+	if err := s.Skip(); err != nil {
 		return nil, err
 	}
 	return s.data[start:s.pos:s.pos], nil
 }
 
-// skip consumes any value.
-func (s *scanner) skip() error {
-	switch s.peek() {
+// Skip consumes any value.
+func (s *Scanner) Skip() error {
+	switch s.Peek() {
 	case '{', '[':
 		return s.skipNested()
 	}
@@ -89,23 +100,22 @@ func (s *scanner) skip() error {
 
 // skipNested consumes an object or a list. It remembers in a list of its own which brackets are open, instead of calling
 // itself: what an attacker nests takes no stack.
-func (s *scanner) skipNested() error {
-	var closing [maxDepth]byte
-	open := 0
+func (s *Scanner) skipNested() error {
+	var few [64]byte
+	closing := few[:0]
 	for {
-		switch c := s.peek(); c {
+		switch c := s.Peek(); c {
 		case '{', '[':
-			if s.depth+open == maxDepth {
-				return fmt.Errorf("%w at byte %d", errDepth, s.pos)
+			if s.depth+len(closing) == s.maxDepth {
+				return fmt.Errorf("%w: nested more than %d deep at byte %d", ErrDepth, s.maxDepth, s.pos)
 			}
-			closing[open] = c + 2 // '}', ']'
-			open++
+			closing = append(closing, c+2) // '}', ']'
 			s.pos++
-			if s.peek() == c+2 {
+			if s.Peek() == c+2 {
 				break
 			}
 			if c == '{' {
-				if _, err := s.key(); err != nil {
+				if _, err := s.Key(); err != nil {
 					return err
 				}
 			}
@@ -115,18 +125,18 @@ func (s *scanner) skipNested() error {
 				return err
 			}
 		}
-		for s.peek() == closing[open-1] {
+		for s.Peek() == closing[len(closing)-1] {
 			s.pos++
-			if open--; open == 0 {
+			if closing = closing[:len(closing)-1]; len(closing) == 0 {
 				return nil
 			}
 		}
-		if s.peek() != ',' {
+		if s.Peek() != ',' {
 			return s.fail("want a comma or the end of the list")
 		}
 		s.pos++
-		if closing[open-1] == '}' {
-			if _, err := s.key(); err != nil {
+		if closing[len(closing)-1] == '}' {
+			if _, err := s.Key(); err != nil {
 				return err
 			}
 		}
@@ -134,8 +144,8 @@ func (s *scanner) skipNested() error {
 }
 
 // skipScalar consumes a string, a number or a literal, of which the first byte is next.
-func (s *scanner) skipScalar() error {
-	switch s.peek() {
+func (s *Scanner) skipScalar() error {
+	switch s.Peek() {
 	case '"':
 		return s.skipString()
 	case 't':
@@ -148,26 +158,26 @@ func (s *scanner) skipScalar() error {
 	return s.number()
 }
 
-// text consumes a string and returns it decoded.
-func (s *scanner) text() (string, error) {
-	if s.peek() != '"' {
+// Text consumes a string and returns it decoded.
+func (s *Scanner) Text() (string, error) {
+	if s.Peek() != '"' {
 		return "", s.fail("want a string")
 	}
 	start := s.pos
 	if err := s.skipString(); err != nil {
 		return "", err
 	}
-	return decodeText(s.data[start:s.pos])
+	return DecodeText(s.data[start:s.pos])
 }
 
-// object consumes an object. For each field it calls field, which must consume the value.
-func (s *scanner) object(field func(key string) error) error {
-	if s.peek() != '{' {
+// Object consumes an object. For each field it calls field, which must consume the value.
+func (s *Scanner) Object(field func(key string) error) error {
+	if s.Peek() != '{' {
 		return s.fail("want an object")
 	}
 	seen := make(map[string]bool)
-	return s.members(func(raw []byte) error {
-		key, err := decodeText(raw)
+	return s.Members(func(raw []byte) error {
+		key, err := DecodeText(raw)
 		if err != nil {
 			return err
 		}
@@ -179,10 +189,10 @@ func (s *scanner) object(field func(key string) error) error {
 	})
 }
 
-// members consumes an object, calling member with each key as it is written.
-func (s *scanner) members(member func(rawKey []byte) error) error {
+// Members consumes an object, calling member with each key as it is written.
+func (s *Scanner) Members(member func(rawKey []byte) error) error {
 	return s.list('}', func() error {
-		key, err := s.key()
+		key, err := s.Key()
 		if err != nil {
 			return err
 		}
@@ -190,9 +200,9 @@ func (s *scanner) members(member func(rawKey []byte) error) error {
 	})
 }
 
-// key consumes a field's name and the colon, and returns the name as it is written.
-func (s *scanner) key() ([]byte, error) {
-	if s.peek() != '"' {
+// Key consumes a field's name and the colon, and returns the name as it is written.
+func (s *Scanner) Key() ([]byte, error) {
+	if s.Peek() != '"' {
 		return nil, s.fail("want a field name")
 	}
 	start := s.pos
@@ -200,28 +210,28 @@ func (s *scanner) key() ([]byte, error) {
 		return nil, err
 	}
 	key := s.data[start:s.pos]
-	if s.peek() != ':' {
+	if s.Peek() != ':' {
 		return nil, s.fail("want a colon")
 	}
 	s.pos++
 	return key, nil
 }
 
-// array consumes an array, calling element, which must consume a value, for each.
-func (s *scanner) array(element func() error) error {
-	if s.peek() != '[' {
+// Array consumes an array, calling element, which must consume a value, for each.
+func (s *Scanner) Array(element func() error) error {
+	if s.Peek() != '[' {
 		return s.fail("want a list")
 	}
 	return s.list(']', element)
 }
 
-// list consumes an opening bracket, items with commas between them, and the closing bracket. Only what the guard looks into
+// list consumes an opening bracket, items with commas between them, and the closing bracket. Only what its caller looks into
 // is read by it, and by that its depth is bounded.
-func (s *scanner) list(closing byte, item func() error) error {
+func (s *Scanner) list(closing byte, item func() error) error {
 	s.depth++
 	defer func() { s.depth-- }()
 	s.pos++
-	if s.peek() == closing {
+	if s.Peek() == closing {
 		s.pos++
 		return nil
 	}
@@ -229,7 +239,7 @@ func (s *scanner) list(closing byte, item func() error) error {
 		if err := item(); err != nil {
 			return err
 		}
-		switch s.peek() {
+		switch s.Peek() {
 		case closing:
 			s.pos++
 			return nil
@@ -241,7 +251,7 @@ func (s *scanner) list(closing byte, item func() error) error {
 	}
 }
 
-func (s *scanner) literal(word string) error {
+func (s *Scanner) literal(word string) error {
 	if !bytes.HasPrefix(s.data[s.pos:], []byte(word)) {
 		return s.fail("unknown word")
 	}
@@ -249,7 +259,7 @@ func (s *scanner) literal(word string) error {
 	return nil
 }
 
-func (s *scanner) skipString() error {
+func (s *Scanner) skipString() error {
 	s.escaped = 0
 	for i := s.pos + 1; ; {
 		i += plainLen(s.data[i:])
@@ -267,7 +277,7 @@ func (s *scanner) skipString() error {
 				s.pos = i
 				return s.fail("unknown escape in a string")
 			}
-			written, decoded := escapeSize(s.data[i:])
+			written, decoded := EscapeSize(s.data[i:])
 			if written > n && escapeLen(s.data[i+n:]) != n { // half of what looked like a surrogate pair
 				s.pos = i + n
 				return s.fail("unknown escape in a string")
@@ -342,7 +352,7 @@ func isHex(c byte) bool {
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 // number consumes an optional minus, an integer without leading zeros, and optional fraction and exponent.
-func (s *scanner) number() error {
+func (s *Scanner) number() error {
 	s.accept('-')
 	if !s.accept('0') && !s.digits() {
 		return s.fail("want a value")
@@ -359,7 +369,7 @@ func (s *scanner) number() error {
 	return nil
 }
 
-func (s *scanner) accept(any ...byte) bool {
+func (s *Scanner) accept(any ...byte) bool {
 	if s.pos < len(s.data) && bytes.IndexByte(any, s.data[s.pos]) >= 0 {
 		s.pos++
 		return true
@@ -367,7 +377,7 @@ func (s *scanner) accept(any ...byte) bool {
 	return false
 }
 
-func (s *scanner) digits() bool {
+func (s *Scanner) digits() bool {
 	start := s.pos
 	for s.pos < len(s.data) && isDigit(s.data[s.pos]) {
 		s.pos++
@@ -375,8 +385,8 @@ func (s *scanner) digits() bool {
 	return s.pos > start
 }
 
-// decodeText decodes a JSON string that the scanner has accepted.
-func decodeText(raw []byte) (string, error) {
+// DecodeText decodes a JSON string that the scanner has accepted.
+func DecodeText(raw []byte) (string, error) {
 	if utf8.Valid(raw) {
 		return string(appendText(make([]byte, 0, len(raw)), raw[1:len(raw)-1])), nil
 	}
@@ -393,16 +403,16 @@ func appendText(decoded, text []byte) []byte {
 		n := plainLen(text)
 		decoded, text = append(decoded, text[:n]...), text[n:]
 		if len(text) > 0 {
-			decoded, n = appendEscape(decoded, text)
+			decoded, n = AppendEscape(decoded, text)
 			text = text[n:]
 		}
 	}
 	return decoded
 }
 
-// appendEscape appends what the escape that text begins with decodes to, and returns the escape's length. Half a surrogate pair
+// AppendEscape appends what the escape that text begins with decodes to, and returns the escape's length. Half a surrogate pair
 // decodes to U+FFFD, as by encoding/json.
-func appendEscape(decoded, text []byte) ([]byte, int) {
+func AppendEscape(decoded, text []byte) ([]byte, int) {
 	switch c := text[1]; c {
 	case 'b':
 		return append(decoded, '\b'), 2
@@ -425,4 +435,36 @@ func appendEscape(decoded, text []byte) ([]byte, int) {
 	default:
 		return append(decoded, c), 2
 	}
+}
+
+// EscapeSize returns the length of the escape that text begins with, and that of the UTF-8 it stands for.
+func EscapeSize(text []byte) (written, decoded int) {
+	if text[1] != 'u' {
+		return 2, 1
+	}
+	switch r := codeUnit(text); {
+	case r < 0x80:
+		return 6, 1
+	case r < 0x800:
+		return 6, 2
+	case r >= 0xD800 && r < 0xDC00 && len(text) >= 12 && text[6] == '\\' && text[7] == 'u':
+		if low := codeUnit(text[6:]); low >= 0xDC00 && low < 0xE000 {
+			return 12, 4
+		}
+	}
+	return 6, 3 // also half a surrogate pair, which decodes to U+FFFD
+}
+
+// codeUnit reads the four hexadecimal digits of \uXXXX.
+func codeUnit(text []byte) rune {
+	n := rune(0)
+	for _, c := range text[2:6] {
+		switch {
+		case isDigit(c):
+			n = n<<4 | rune(c-'0')
+		default:
+			n = n<<4 | rune(c|0x20-'a'+10)
+		}
+	}
+	return n
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/indelible-ci/indelible/pkg/jsonscan"
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 )
 
@@ -76,7 +77,7 @@ func TestDepthIsBounded(t *testing.T) {
 					t.Errorf("%d deep by %q: %v", maxDepth, kind[0], err)
 				}
 				for _, depth := range []int{maxDepth + 2, 10_000} {
-					if err := nests(depth); !errors.Is(err, errDepth) || !strings.Contains(err.Error(), "nested more than 200 deep") {
+					if err := nests(depth); !errors.Is(err, jsonscan.ErrDepth) || !strings.Contains(err.Error(), "nested more than 200 deep") {
 						t.Errorf("%d deep by %q: %v, want that it is too deep", depth, kind[0], err)
 					}
 				}

@@ -1,0 +1,32 @@
+package archiver
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestSettled(t *testing.T) {
+	now := time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
+	finished := func(ago time.Duration, finalizers ...string) *run {
+		at := metav1.NewTime(now.Add(-ago))
+		return &run{ObjectMeta: metav1.ObjectMeta{Finalizers: finalizers}, status: status{CompletionTime: &at}}
+	}
+	for name, test := range map[string]struct {
+		run   *run
+		waits bool
+	}{
+		"archive a run that nobody adds to":                 {finished(0, Finalizer), false},
+		"wait for Chains":                                   {finished(time.Minute, "chains.tekton.dev"), true},
+		"wait for Chains by the name of a kind":             {finished(time.Minute, "chains.tekton.dev/pipelinerun"), true},
+		"archive a run that Chains does not come to":        {finished(11*time.Minute, "chains.tekton.dev"), false},
+		"archive a run with a finalizer of somebody else's": {finished(0, "example.dev/x"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := settled(test.run, now); (err != nil) != test.waits {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}

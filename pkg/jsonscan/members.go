@@ -1,0 +1,81 @@
+package jsonscan
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Span is a part of a text.
+type Span struct{ From, To int }
+
+// Of returns the part.
+func (s Span) Of(text []byte) []byte { return text[s.From:s.To] }
+
+// Members calls found with the name, as it is written, without quotes, and the place of the value of each member of a JSON object.
+// Nothing but white space may follow the object. What it skips is checked to be JSON, as far as objects and arrays nest.
+func Members(object []byte, found func(key []byte, value Span) error) error {
+	s := New(object, MaxDepth)
+	if s.Peek() != '{' {
+		return s.fail("want an object")
+	}
+	err := s.Members(func(rawKey []byte) error {
+		s.Peek()
+		start := s.pos
+		if err := s.Skip(); err != nil {
+			return err
+		}
+		return found(rawKey[1:len(rawKey)-1], Span{start, s.pos})
+	})
+	if err != nil {
+		return err
+	}
+	return s.End()
+}
+
+// Wanted are fields of a JSON object, and where their values go: a pointer for json.Unmarshal, or wanted fields of an object.
+type Wanted map[string]any
+
+// Read reads an object, or null. It finds the fields without decoding the rest: a watch shows every change of every object, each with
+// all of its text, of which a few fields decide whether there is anything to do.
+func (w Wanted) Read(object []byte) error {
+	if s := New(object, MaxDepth); s.Null() {
+		return s.End()
+	}
+	return Members(object, func(key []byte, value Span) error {
+		switch to := w[string(key)].(type) {
+		case nil:
+			return nil
+		case Wanted:
+			return to.Read(value.Of(object))
+		default:
+			if err := json.Unmarshal(value.Of(object), to); err != nil {
+				return fmt.Errorf("%s: %w", key, err)
+			}
+			return nil
+		}
+	})
+}
+
+// Locate finds a member of an object, and its value: nothing if there is none. The member is from the end of the one before, with
+// the comma between; the first one of several takes the comma behind it.
+func Locate(object []byte, name string) (member, value Span, err error) {
+	s := New(object, MaxDepth)
+	s.Peek()
+	first := s.pos + 1
+	before := first
+	err = Members(object, func(key []byte, at Span) error {
+		if string(key) == name {
+			member, value = Span{before, at.To}, at
+		}
+		before = at.To
+		return nil
+	})
+	if err != nil {
+		return Span{}, Span{}, err
+	}
+	s.pos = member.To
+	if member.From == first && s.Peek() == ',' {
+		member.To = s.pos + 1
+	}
+	return member, value, nil
+}
