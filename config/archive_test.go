@@ -7,16 +7,20 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	admissionv1 "k8s.io/api/admissionregistration/v1"
-	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 
-	"github.com/indelible-ci/indelible/pkg/archive/archiver"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+
+	appsv1 "k8s.io/api/apps/v1"
+
+	corev1 "k8s.io/api/core/v1"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/config"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 )
 
 // What the archiver archives is what is protected when it is created, in whatever version that is done.
@@ -31,7 +35,7 @@ func TestProtectedIsWhatIsArchived(t *testing.T) {
 			protected = append(protected, rule.APIGroups[0]+"/"+rule.APIVersions[0]+" "+resource)
 		}
 	}
-	for _, resource := range archiver.Resources {
+	for _, resource := range run.Resources {
 		archived = append(archived, resource.GroupVersion().String()+" "+resource.Resource)
 	}
 	slices.Sort(protected)
@@ -45,7 +49,7 @@ func TestProtectedIsWhatIsArchived(t *testing.T) {
 	if protect.NamespaceSelector != nil || protect.MatchConditions != nil {
 		t.Error("some runs are passed over")
 	}
-	others := metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: archiver.ClassLabel, Operator: metav1.LabelSelectorOpDoesNotExist}}}
+	others := metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: run.ClassLabel, Operator: metav1.LabelSelectorOpDoesNotExist}}}
 	if diff := cmp.Diff(&others, protect.ObjectSelector); diff != "" {
 		t.Errorf("runs of archivers that may not exist: %s", diff)
 	}

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/pkg/archive/fsck"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+	"github.com/spf13/cobra"
 )
 
 func newFsck(c *common) *cobra.Command {
@@ -27,7 +27,7 @@ Exit codes: 0 no damage, 1 the archive could not be read to the end, 3 damage wa
 	}
 	cmd.Flags().DurationVar(&grace, "grace", grace, "age from which on a part without a commit counts as abandoned, not as under way")
 	cmd.Flags().BoolVar(&local, "archive-only", false, "look at the archive alone: not at the index, and not at the cluster")
-	cmd.Flags().StringVar(&class, "class", "", "compare with the runs whose label "+archiver.ClassLabel+" has this value; empty: those without the label")
+	cmd.Flags().StringVar(&class, "class", "", "compare with the runs whose label "+run.ClassLabel+" has this value; empty: those without the label")
 	return cmd
 }
 

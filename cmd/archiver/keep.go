@@ -7,10 +7,10 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 	"github.com/indelible-ci/indelible/pkg/config"
+	"github.com/spf13/cobra"
 )
 
 func newKeep(c *common) *cobra.Command {
@@ -58,7 +58,7 @@ would do. The archiver deletes runs as their time comes.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&class, "class", "", "only runs whose label "+archiver.ClassLabel+" has this value; empty: those without, which an archiver without --class archives")
+	cmd.Flags().StringVar(&class, "class", "", "only runs whose label "+run.ClassLabel+" has this value; empty: those without, which an archiver without --class archives")
 	return cmd
 }
 

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+	"github.com/spf13/cobra"
 )
 
 func newRelease(c *common) *cobra.Command {
@@ -16,7 +16,7 @@ func newRelease(c *common) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "release",
 		Short: "Take the archive's finalizer off all runs of the cluster, before Indelible is removed",
-		Long: `Take the finalizer ` + archiver.Finalizer + ` off all runs of the cluster, whether they are archived or not, so that none of them is held by a
+		Long: `Take the finalizer ` + run.Finalizer + ` off all runs of the cluster, whether they are archived or not, so that none of them is held by a
 program that is not there any more. Stop the archiver and delete the webhook configuration indelible-protect before, or the
 finalizer comes back.
 

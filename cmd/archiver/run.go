@@ -10,18 +10,20 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/indelible-ci/indelible/pkg/archive/controller"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/leaderelection"
-	"k8s.io/client-go/tools/leaderelection/resourcelock"
 
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/pkg/archive/identity"
 	"github.com/indelible-ci/indelible/pkg/config"
 	"github.com/indelible-ci/indelible/pkg/daemon"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
 const (
@@ -58,7 +60,7 @@ func newRun(c *common) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&o.namespace, "namespace", daemon.Namespace(), "namespace of the Lease; default from POD_NAMESPACE")
 	flags.StringVar(&o.identity, "identity", identity, "name of this replica in the Lease; default from POD_NAME")
-	flags.StringVar(&o.class, "class", "", "archive the runs whose label "+archiver.ClassLabel+" has this value; empty: those without the label")
+	flags.StringVar(&o.class, "class", "", "archive the runs whose label "+run.ClassLabel+" has this value; empty: those without the label")
 	flags.StringVar(&o.spool, "spool", "/var/cache/indelible", "folder for logs that are being followed")
 	flags.BoolVar(&o.leaderElect, "leader-elect", true, "work only while holding the Lease indelible-archiver, as one of several replicas must")
 	flags.StringVar(&o.metricsAddress, "metrics-address", ":8080", "address of /metrics")
@@ -246,7 +248,7 @@ func (r *replica) workWith(ctx context.Context, with config.Archive) error {
 		return err
 	}
 	a.archivedIn = worker.Namespaces
-	controller := archiver.NewController(worker)
+	controller := controller.New(worker)
 	r.notReady(nil)
 	var parts errgroup.Group
 	parts.Go(func() error { return controller.Run(ctx) })

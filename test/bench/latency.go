@@ -8,10 +8,10 @@ import (
 	"strings"
 	"time"
 
-	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 
-	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/test/harness"
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 )
 
 const latencyMetric = "indelible_archive_commit_latency_seconds"
@@ -97,7 +97,7 @@ func (b *bench) latencies(ctx context.Context, name, logs string) (committed, re
 // oneRun makes a TaskRun, and returns how long after its end it was released.
 func (b *bench) oneRun(ctx context.Context, name, task string) (time.Duration, error) {
 	return b.oneRunUntil(ctx, name, task, func(t *pipelinev1.TaskRun) bool {
-		return t.Annotations["indelible.dev/archived"] != "" && !has(t.Finalizers, archiver.Finalizer)
+		return t.Annotations["indelible.dev/archived"] != "" && !has(t.Finalizers, run.Finalizer)
 	})
 }
 

@@ -8,10 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/uuid"
-
-	"github.com/indelible-ci/indelible/pkg/archive/archiver"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 	"github.com/indelible-ci/indelible/test/harness"
+	"k8s.io/apimachinery/pkg/util/uuid"
 )
 
 // made is a TaskRun as the API server stores it after Tekton was done with it. It never had a pod.
@@ -32,7 +31,7 @@ func (m made) object() ([]byte, error) {
 	metadata := map[string]any{
 		"name": m.name, "namespace": m.namespace, "uid": uid, "creationTimestamp": at(0), "generation": 1, "annotations": annotations,
 		"labels": map[string]string{
-			archiver.ClassLabel: m.class, "app.kubernetes.io/managed-by": "tekton-pipelines", "tekton.dev/task": "build-image", "app": "shop",
+			run.ClassLabel: m.class, "app.kubernetes.io/managed-by": "tekton-pipelines", "tekton.dev/task": "build-image", "app": "shop",
 		},
 		"managedFields": managedFields(at(0), at(21*time.Second)),
 	}
@@ -42,7 +41,7 @@ func (m made) object() ([]byte, error) {
 		annotations["results.tekton.dev/result"] = m.namespace + "/results/" + uid
 		annotations["results.tekton.dev/record"] = m.namespace + "/results/" + uid + "/records/" + uid
 	} else {
-		metadata["finalizers"] = []string{archiver.Finalizer}
+		metadata["finalizers"] = []string{run.Finalizer}
 	}
 	status := map[string]any{
 		"startTime": at(time.Second), "taskSpec": taskSpec(), "conditions": []any{condition("Unknown", "Running", at(time.Second))},
@@ -123,7 +122,7 @@ func managedFields(created, done string) []any {
 	}
 	return []any{
 		entry("kubectl-create", created, "", `{"f:metadata":{"f:labels":{".":{},"f:app":{},"f:tekton.dev/task":{}}},"f:spec":{".":{},"f:params":{".":{},"k:{\"name\":\"url\"}":{".":{},"f:name":{},"f:value":{}}},"f:serviceAccountName":{},"f:taskRef":{".":{},"f:kind":{},"f:name":{}},"f:timeout":{}}}`),
-		entry("controller", done, "", `{"f:metadata":{"f:annotations":{".":{},"f:pipeline.tekton.dev/release":{}},"f:finalizers":{".":{},"v:\"`+archiver.Finalizer+`\"":{}},"f:labels":{"f:app.kubernetes.io/managed-by":{}}}}`),
+		entry("controller", done, "", `{"f:metadata":{"f:annotations":{".":{},"f:pipeline.tekton.dev/release":{}},"f:finalizers":{".":{},"v:\"`+run.Finalizer+`\"":{}},"f:labels":{"f:app.kubernetes.io/managed-by":{}}}}`),
 		entry("controller", done, "status", `{"f:status":{".":{},"f:completionTime":{},"f:conditions":{},"f:provenance":{".":{},"f:featureFlags":{".":{},"f:awaitSidecarReadiness":{},"f:coschedule":{},"f:enableAPIFields":{},"f:enableProvenanceInStatus":{},"f:maxResultSize":{},"f:resultExtractionMethod":{},"f:runningInEnvWithInjectedSidecars":{}}},"f:results":{},"f:startTime":{},"f:taskSpec":{".":{},"f:params":{},"f:results":{},"f:steps":{}}}}`),
 	}
 }

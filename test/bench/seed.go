@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"time"
 
-	autoscalingv1 "k8s.io/api/autoscaling/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 
-	"github.com/indelible-ci/indelible/pkg/archive/archiver"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // errNeedsEtcd is why some things are not measured elsewhere than on the local cluster.
@@ -57,7 +58,7 @@ func (b *bench) removeRuns(ctx context.Context) error {
 		})
 	}
 	var resources []string
-	for _, r := range archiver.Resources {
+	for _, r := range run.Resources {
 		resources = append(resources, r.Resource+"."+r.Group)
 	}
 	for _, resource := range resources {

@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
@@ -82,7 +82,7 @@ func TestArchiveWithDamagedObjects(t *testing.T) {
 	p, a := newPlace(t), newTestArchiveIn(t, root)
 	p.create(a.mine(taskRunOf("- {name: text}", "echo hello; printf true > $(results.text.path)")))
 	tr := p.taskRun("run")
-	ref := archiver.Reference{Kind: "TaskRun", Namespace: p.namespace, Name: "run"}
+	ref := run.Reference{Kind: "TaskRun", Namespace: p.namespace, Name: "run"}
 	key, err := layout.Cluster("e2e").Commit(layout.Run{Created: tr.CreationTimestamp.Time, UID: string(tr.UID)})
 	if err != nil {
 		t.Fatal(err)

@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // archiveFlow is a TaskRun's life, and what the archive has of it at the end. The TaskRun is called run.
@@ -246,7 +248,7 @@ func TestArchiveOptOut(t *testing.T) {
 	p.create(renamed(a.mine(taskRunOf("- {name: text}", "printf true > $(results.text.path)")), "run-wanted"))
 	tr := p.taskRun("run")
 	p.archived("run-wanted")
-	if slices.Contains(tr.Finalizers, archiver.Finalizer) || tr.Annotations[archivedAt] != "" {
+	if slices.Contains(tr.Finalizers, run.Finalizer) || tr.Annotations[archivedAt] != "" {
 		t.Errorf("finalizers %v, annotations %v", tr.Finalizers, tr.Annotations)
 	}
 	a.fsck(p, 1)
@@ -262,7 +264,7 @@ func TestArchiveWaitsForChains(t *testing.T) {
 		return a.metric(t, "indelible_archive_waiting_runs", "chains") == 1, nil
 	})
 	p.kubectl("patch", "taskrun", "run", "-n", p.namespace, "--type=merge", "-p",
-		`{"metadata":{"finalizers":["`+archiver.Finalizer+`"],"annotations":{"chains.tekton.dev/signed":"true"}}}`)
+		`{"metadata":{"finalizers":["`+run.Finalizer+`"],"annotations":{"chains.tekton.dev/signed":"true"}}}`)
 	c := a.commit(p, "TaskRun", "run")
 	if record := a.content(p, c.Parts[0]); !strings.Contains(record, `"chains.tekton.dev/signed":"true"`) {
 		t.Error("the record has no signature")

@@ -11,8 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/pkg/archive/fsck"
@@ -20,6 +21,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/retention"
 	"github.com/indelible-ci/indelible/pkg/archive/stay"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Of each Pipeline and Task the last runs stay in the cluster, with what they made, failed ones for themselves; also of those that an archiver
@@ -44,7 +46,7 @@ metadata: {name: release}
 spec: {tasks: [{name: build, taskRef: {name: build}}]}
 `)
 	run := func(kind, name, spec string) {
-		p.create(fmt.Sprintf("\napiVersion: tekton.dev/v1\nkind: %s\nmetadata: {name: %s, labels: {%s: %s}}\nspec: %s\n", kind, name, archiver.ClassLabel, a.class, spec))
+		p.create(fmt.Sprintf("\napiVersion: tekton.dev/v1\nkind: %s\nmetadata: {name: %s, labels: {%s: %s}}\nspec: %s\n", kind, name, run.ClassLabel, a.class, spec))
 		a.commit(p, kind, name)
 	}
 	task := func(name string) { run("TaskRun", name, "{taskRef: {name: build}}") }
@@ -133,7 +135,7 @@ func TestArchiveWithoutItsIndex(t *testing.T) {
 	}
 	run("one")
 	a.commit(p, "TaskRun", "one")
-	if tr := p.taskRun("one"); !slices.Contains(tr.Finalizers, archiver.Finalizer) {
+	if tr := p.taskRun("one"); !slices.Contains(tr.Finalizers, run.Finalizer) {
 		t.Error("a run that is not in the index is released")
 	}
 	must(os.Remove(database))

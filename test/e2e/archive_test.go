@@ -15,14 +15,16 @@ import (
 
 	"github.com/go-logr/logr/testr"
 	"github.com/google/go-cmp/cmp"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/pkg/archive/fsck"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/stay"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // A TaskRun's way from its first step to the archive, and out of the cluster. The archiver runs in the test.
@@ -40,7 +42,7 @@ spec:
     - {name: build, image: IMAGE, script: "echo building; until [ -e /tekton/home/go ]; do sleep 0.2; done; printf done > $(results.text.path)"}
     - {name: test, image: IMAGE, script: "seq 1 20000; printf 'no newline at the end'"}
 `), "PLACE", p.namespace, 1))
-	ref := archiver.Reference{Kind: "TaskRun", Namespace: p.namespace, Name: "run"}
+	ref := run.Reference{Kind: "TaskRun", Namespace: p.namespace, Name: "run"}
 	pod := p.running("run", "step-build")
 	a.want(p, ref, archiver.Waiting)
 	p.release(pod, "step-build")
@@ -90,7 +92,7 @@ spec:
 			t.Errorf("annotation %s is %q, want %q", key, got, want)
 		}
 	}
-	if slices.Contains(tr.Finalizers, archiver.Finalizer) {
+	if slices.Contains(tr.Finalizers, run.Finalizer) {
 		t.Error("not released")
 	}
 	a.want(p, ref, archiver.Archived) // it stays for its time
@@ -107,7 +109,7 @@ func TestArchiveOfADeletedTaskRun(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newTestArchive(t)
 	p.create(a.mine(taskRunOf("- {name: text}", "echo started; until [ -e /tekton/home/go ]; do sleep 0.2; done")))
-	ref := archiver.Reference{Kind: "TaskRun", Namespace: p.namespace, Name: "run"}
+	ref := run.Reference{Kind: "TaskRun", Namespace: p.namespace, Name: "run"}
 	pod := p.running("run", "step-write")
 	waitForLog(p, pod, "step-write", "started") // Tekton's entrypoint runs before the script does
 	a.want(p, ref, archiver.Waiting)
@@ -166,10 +168,10 @@ func (a *testArchive) with(t *testing.T, s store.Store) *archiver.Archiver {
 
 // mine makes a run's YAML one of a run that this archive's archiver handles.
 func (a *testArchive) mine(yaml string) string {
-	return strings.Replace(yaml, "metadata: {name: run", "metadata: {labels: {"+archiver.ClassLabel+": "+a.class+"}, name: run", 1)
+	return strings.Replace(yaml, "metadata: {name: run", "metadata: {labels: {"+run.ClassLabel+": "+a.class+"}, name: run", 1)
 }
 
-func (a *testArchive) want(p *place, ref archiver.Reference, want archiver.Outcome) {
+func (a *testArchive) want(p *place, ref run.Reference, want archiver.Outcome) {
 	p.t.Helper()
 	if got, err := a.archiver.Archive(p.ctx, ref, true); err != nil || got.Outcome != want {
 		p.t.Fatalf("archive: %+v, %v; want %s", got, err, want)

@@ -15,15 +15,15 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/apimachinery/pkg/util/wait"
-
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
+	"github.com/indelible-ci/indelible/pkg/archive/controller"
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 	"github.com/indelible-ci/indelible/test/harness"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // archivist is an archiver at work on the cluster, in the test's process, with an archive of its own. It handles the runs that
@@ -66,7 +66,7 @@ func (a *archivist) start(t *testing.T, mode archiver.LogMode) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	controller := archiver.NewController(made)
+	controller := controller.New(made)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- controller.Run(ctx) }()

@@ -8,16 +8,19 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
+	"github.com/indelible-ci/indelible/pkg/archive/observed"
+	"github.com/indelible-ci/indelible/pkg/archive/podlog"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/stay"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 )
 
 // Options are what an Archiver works with.
@@ -60,26 +63,26 @@ type EventSink interface {
 // in one run all the same costs time and nothing else.
 type Archiver struct {
 	Options
-	client   *client
+	client   *run.Client
 	kube     kubernetes.Interface
-	follower *follower
-	recent   *recentEvents
+	Follower *podlog.Follower
+	Recent   *observed.Events
 	// indexed has the UIDs of runs that this process has put into the index and not released yet: those of a backlog are
 	// looked at twice.
 	indexed  sync.Map
 	patience patience
-	// ranking knows the runs of which only the last stay.
-	ranking *stay.Ranking
+	// Ranking knows the runs of which only the last stay.
+	Ranking *stay.Ranking
 	// namespaces has those of runs that this process has archived.
 	namespaces sync.Map
 	refusals   refusals
-	// onCommit is told of each run that this archiver commits.
-	onCommit func(Reference)
+	// OnCommit is told of each run that this archiver commits.
+	OnCommit func(run.Reference)
 }
 
 // New makes an Archiver.
 func New(o Options) (*Archiver, error) {
-	runs, err := newClient(o.Config)
+	runs, err := run.NewClient(o.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -96,9 +99,9 @@ func New(o Options) (*Archiver, error) {
 	if o.ChildPatience == 0 {
 		o.ChildPatience = defaultChildPatience
 	}
-	a := &Archiver{Options: o, client: runs, kube: kube, recent: newRecentEvents(o.Metrics.eventDropped), ranking: stay.NewRanking(o.Keep), onCommit: func(Reference) {}}
+	a := &Archiver{Options: o, client: runs, kube: kube, Recent: observed.NewEvents(o.Metrics.eventDropped), Ranking: stay.NewRanking(o.Keep), OnCommit: func(run.Reference) {}}
 	if o.Logs == Follow {
-		if a.follower, err = newFollower(kube, o.Spool, o.Streams, followerMetrics{Streams: o.Metrics.streams, Unfollowed: o.Metrics.unfollowed}, o.Log); err != nil {
+		if a.Follower, err = podlog.NewFollower(kube, o.Spool, o.Streams, podlog.Metrics{Streams: o.Metrics.streams, Unfollowed: o.Metrics.unfollowed}, o.Log); err != nil {
 			return nil, err
 		}
 	}
@@ -139,7 +142,7 @@ const conflictTries = 5
 // Archive brings a run as far as it can go now. With an error the run is still in the cluster, protected if it was, and Archive may be
 // called again. Without release it stops when the run is committed: of many that wait, all are safe before the first is
 // released, which costs the API server more than all before it.
-func (a *Archiver) Archive(ctx context.Context, ref Reference, release bool) (Result, error) {
+func (a *Archiver) Archive(ctx context.Context, ref run.Reference, release bool) (Result, error) {
 	result, err := a.archive(ctx, ref, release)
 	// Tekton writes a run several times a second while it works; what was read a moment ago is often old.
 	for try := 1; apierrors.IsConflict(err) && try < conflictTries; try++ {
@@ -155,7 +158,7 @@ func (a *Archiver) Archive(ctx context.Context, ref Reference, release bool) (Re
 	return result, nil
 }
 
-func (a *Archiver) archive(ctx context.Context, ref Reference, release bool) (Result, error) {
+func (a *Archiver) archive(ctx context.Context, ref run.Reference, release bool) (Result, error) {
 	r, err := a.snapshot(ctx, ref)
 	if err != nil {
 		return Result{}, &phaseError{"snapshot", err}
@@ -163,14 +166,14 @@ func (a *Archiver) archive(ctx context.Context, ref Reference, release bool) (Re
 	switch {
 	case r == nil:
 		return Result{Outcome: Gone}, nil
-	case r.Labels[ClassLabel] != a.Class:
+	case r.Labels[run.ClassLabel] != a.Class:
 		return Result{Outcome: Ignored}, nil
-	case r.optedOut():
-		return Result{Outcome: Ignored}, phase("release", a.refused(r, a.client.unprotect(ctx, r)))
-	case r.released():
+	case r.OptedOut():
+		return Result{Outcome: Ignored}, phase("release", a.refused(r, a.client.Unprotect(ctx, r)))
+	case r.Released():
 		result, err := a.prune(ctx, r)
 		return result, phase("prune", err)
-	case !r.finished() && r.DeletionTimestamp.IsZero():
+	case !r.Finished() && r.DeletionTimestamp.IsZero():
 		return Result{Outcome: Waiting}, phase("protect", a.refused(r, a.protect(ctx, r)))
 	}
 	commit, err := a.commitRun(ctx, r)
@@ -190,40 +193,23 @@ func (a *Archiver) archive(ctx context.Context, ref Reference, release bool) (Re
 // ArchiveDeleted archives a run that has gone from the cluster without having been archived: nothing protected it. object is the
 // last that the API server said of it. Pods and logs are gone with it, as a rule.
 func (a *Archiver) ArchiveDeleted(ctx context.Context, object []byte) error {
-	r, err := parse(object)
+	r, err := run.Parse(object)
 	if err != nil {
 		return &phaseError{"snapshot", err}
 	}
-	if r.optedOut() || r.released() || r.Labels[ClassLabel] != a.Class {
+	if r.OptedOut() || r.Released() || r.Labels[run.ClassLabel] != a.Class {
 		return nil
 	}
-	r.deleted = true
+	r.Deleted = true
 	if _, err := a.commitRun(ctx, r); err != nil {
-		return fmt.Errorf("archive %s, which was deleted: %w", r.reference(), err)
+		return fmt.Errorf("archive %s, which was deleted: %w", r.Reference(), err)
 	}
 	a.forget(r)
 	return nil
 }
 
-// commitRun returns a run's commit: the one that is there, or its own. The index has it then.
-func (a *Archiver) commitRun(ctx context.Context, r *run) (*manifest.Commit, error) {
-	commit, err := a.committed(ctx, r)
-	if err != nil {
-		return nil, &phaseError{"commit", err}
-	}
-	if commit == nil {
-		if commit, err = a.store(ctx, r); err != nil {
-			return nil, err
-		}
-	}
-	if err := a.index(ctx, commit); err != nil {
-		return nil, &phaseError{"index", err}
-	}
-	return commit, nil
-}
-
-// store uploads all parts and commits.
-func (a *Archiver) store(ctx context.Context, r *run) (*manifest.Commit, error) {
+// uploadAndCommit uploads all parts and commits.
+func (a *Archiver) uploadAndCommit(ctx context.Context, r *run.Run) (*manifest.Commit, error) {
 	u := newUpload(a, r)
 	for _, p := range []struct {
 		name string
@@ -245,9 +231,9 @@ func (a *Archiver) store(ctx context.Context, r *run) (*manifest.Commit, error) 
 	c, err := u.commit(ctx)
 	if err == nil {
 		a.Metrics.phase("commit", began)
-		a.Metrics.committed(c)
+		a.Metrics.countCommit(c)
 		a.namespaces.Store(r.Namespace, struct{}{})
-		a.onCommit(r.reference())
+		a.OnCommit(r.Reference())
 	}
 	return c, phase("commit", err)
 }
@@ -263,13 +249,13 @@ func (a *Archiver) Namespaces() []string {
 }
 
 // forget drops what was kept for a run that needs it no more.
-func (a *Archiver) forget(r *run) {
-	a.recent.forget(r.Namespace, a.objectsOf(r)...)
+func (a *Archiver) forget(r *run.Run) {
+	a.Recent.Forget(r.Namespace, a.objectsOf(r)...)
 	a.indexed.Delete(r.UID)
 	a.patience.forget(r.UID)
 	a.refusals.forget(r.UID)
-	if a.follower != nil {
-		a.follower.forget(r.UID)
+	if a.Follower != nil {
+		a.Follower.Forget(r.UID)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
 const (
@@ -18,29 +20,29 @@ const (
 // collector deletes it, which waits for the PipelineRun; it is archived by itself.
 //
 // So does a child that is not there in time: a CustomRun, say, of a kind that nobody handles, whose PipelineRun was cancelled.
-func (a *Archiver) awaitChildren(ctx context.Context, r *run) error {
-	for _, ref := range r.children() {
+func (a *Archiver) awaitChildren(ctx context.Context, r *run.Run) error {
+	for _, ref := range r.Children() {
 		child, err := a.snapshot(ctx, ref)
 		if err != nil {
 			return fmt.Errorf("%s: %w", ref, err)
 		}
 		switch {
-		case child == nil || child.UID == r.UID || child.released() || child.optedOut() || !isOwnedBy(child, r) || child.Labels[ClassLabel] != a.Class:
+		case child == nil || child.UID == r.UID || child.Released() || child.OptedOut() || !run.IsOwnedBy(child, r) || child.Labels[run.ClassLabel] != a.Class:
 			continue
-		case !child.finished() && !r.DeletionTimestamp.IsZero():
+		case !child.Finished() && !r.DeletionTimestamp.IsZero():
 			continue
 		}
-		if commit, err := a.committed(ctx, child); err != nil || commit != nil {
+		if commit, err := a.findCommit(ctx, child); err != nil || commit != nil {
 			if err != nil {
 				return fmt.Errorf("%s: %w", ref, err)
 			}
 			continue
 		}
-		if a.patience.over(r.UID, waitChildren, a.Now(), a.ChildPatience) {
-			a.Log.Info("A run is archived before a run that it made, which did not come in time", "run", r.reference().String(), "child", ref.String())
+		if a.patience.over(r.UID, WaitChildren, a.Now(), a.ChildPatience) {
+			a.Log.Info("A run is archived before a run that it made, which did not come in time", "run", r.Reference().String(), "child", ref.String())
 			continue
 		}
-		return &wait{reason: waitChildren, detail: ref.String() + " is not in the archive yet", again: childrenAgain}
+		return &wait{reason: WaitChildren, detail: ref.String() + " is not in the archive yet", again: childrenAgain}
 	}
 	return nil
 }

@@ -14,12 +14,11 @@
 //	release   annotations say where it is, and the finalizer goes
 //	prune     after its time in the cluster a released run is deleted, if it is still the one that was archived
 //
-// Archiver has the order. Controller watches the cluster (watch, sighting), decides who is next, and says what waits and why
-// (waiting); patience bounds what a run waits for. marks tells a run's own annotations from a copy's. refused is about runs that admission
-// lets nobody change, and bypass and releaserefused about how an administrator helps. follower and tail read logs while steps run; recent holds events; deleted, runs that went before they were protected.
+// Archiver has the order, wait what a run waits for without anything being wrong, and patience how long. recovery has what the next archiver
+// does with what one that died has left. refused is about runs that admission lets nobody change, and bypass, releaserefused and releaseall
+// about how an administrator helps. A run as it was read is in package run, what the cluster shows in observed, following logs in
+// podlog, and what is next in controller.
 //
 // A phase that fails ends the attempt, and the next attempt begins at the beginning: parts are never continued, so nothing has to be
-// remembered. What may have been left behind are parts without a commit (fsck finds them) or a commit without release (the next
-// attempt meets it, and goes on from there). See the conditions under which each state can be left in the files themselves;
-// TestArchiveKilledAtEachWrite in test/e2e kills an archiver before and after each of its writes.
+// remembered. TestArchiveKilledAtEachWrite in test/e2e kills an archiver before and after each of its writes.
 package archiver

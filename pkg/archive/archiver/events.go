@@ -9,9 +9,10 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/observed"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 const (
@@ -35,20 +36,20 @@ func (u *upload) events(ctx context.Context) error {
 	if err != nil || len(found) == 0 {
 		return err
 	}
-	slices.SortFunc(found, func(a, b *eventSighting) int {
-		return cmp.Or(a.first.Compare(b.first), cmp.Compare(a.Name, b.Name))
+	slices.SortFunc(found, func(a, b *observed.Event) int {
+		return cmp.Or(a.First.Compare(b.First), cmp.Compare(a.Name, b.Name))
 	})
 	list := bytes.NewBufferString(`{"kind":"EventList","apiVersion":"v1","metadata":{},"items":[`)
 	left := 0
 	for i, s := range found {
-		if list.Len()+len(s.raw) > maxRunEvents {
+		if list.Len()+len(s.Raw) > maxRunEvents {
 			left = len(found) - i
 			break
 		}
 		if i > 0 {
 			list.WriteByte(',')
 		}
-		list.Write(s.raw)
+		list.Write(s.Raw)
 	}
 	list.WriteString(`]}`)
 	if err := u.json(ctx, manifest.Events, "events.json", list.Bytes()); err != nil {
@@ -62,26 +63,26 @@ func (u *upload) events(ctx context.Context) error {
 
 // objectsOf returns the UIDs of a run and of its pods, each once. The run has the pods' names only, and one that never started, or was
 // deleted with its run, is not there to be asked: what events say of it is as good.
-func (a *Archiver) objectsOf(r *run) []types.UID {
+func (a *Archiver) objectsOf(r *run.Run) []types.UID {
 	uids := []types.UID{r.UID}
-	for _, attempt := range r.attempts() {
+	for _, attempt := range r.Attempts() {
 		name := types.NamespacedName{Namespace: r.Namespace, Name: attempt.PodName}
-		uids = append(uids, a.recent.podsNamed(name, r.CreationTimestamp.Add(-clockSkew))...)
+		uids = append(uids, a.Recent.PodsNamed(name, r.CreationTimestamp.Add(-clockSkew))...)
 	}
 	slices.Sort(uids)
 	return slices.Compact(uids)
 }
 
 // eventsAbout waits a moment for the event that ends a run. Whether a CustomRun's controller sends one is not known.
-func (u *upload) eventsAbout(ctx context.Context) ([]*eventSighting, error) {
+func (u *upload) eventsAbout(ctx context.Context) ([]*observed.Event, error) {
 	timeout := time.NewTimer(lastEvent)
 	defer timeout.Stop()
 	for {
-		found, changed, synced := u.recent.about(u.run.Namespace, u.objectsOf(u.run)...)
+		found, changed, synced := u.Recent.About(u.run.Namespace, u.objectsOf(u.run)...)
 		if !synced {
 			return nil, errEventsUnknown
 		}
-		if !u.run.finished() || u.run.deleted || u.run.Kind == customRunKind || u.run.since(u.Now()) > justFinished || slices.ContainsFunc(found, u.ends) {
+		if !u.run.Finished() || u.run.Deleted || u.run.Kind == run.CustomRunKind || u.run.Since(u.Now()) > justFinished || slices.ContainsFunc(found, u.ends) {
 			return found, nil
 		}
 		select {
@@ -95,7 +96,7 @@ func (u *upload) eventsAbout(ctx context.Context) ([]*eventSighting, error) {
 }
 
 // ends says whether an event is Tekton's last word about the run: its reasons for that are those of the condition, or Failed.
-func (u *upload) ends(s *eventSighting) bool {
-	_, reason := u.run.outcome()
-	return s.about == u.run.UID && (s.reason == reason || s.reason == "Succeeded" || s.reason == "Failed" || s.reason == "Cancelled")
+func (u *upload) ends(s *observed.Event) bool {
+	_, reason := u.run.Outcome()
+	return s.About == u.run.UID && (s.Reason == reason || s.Reason == "Succeeded" || s.Reason == "Failed" || s.Reason == "Cancelled")
 }

@@ -7,11 +7,15 @@ import (
 	"io"
 	"time"
 
+	"github.com/indelible-ci/indelible/pkg/archive/podlog"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+
 	corev1 "k8s.io/api/core/v1"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // LogMode says how logs are read.
@@ -38,12 +42,12 @@ const (
 // does not answer is an error, and the run stays until it does, or for logPatience: then what there is is archived. An API server
 // that does not answer keeps the run in any case.
 func (u *upload) logs(ctx context.Context) error {
-	for i, attempt := range u.run.attempts() {
+	for i, attempt := range u.run.Attempts() {
 		pod, err := u.pod(ctx, attempt.PodName)
 		if err != nil {
 			return err
 		}
-		for _, name := range containersOf(&attempt, pod) {
+		for _, name := range run.ContainersOf(&attempt, pod) {
 			p := manifest.Part{Type: manifest.Log, State: manifest.Complete, Container: name, Attempt: i}
 			if err := u.log(ctx, pod, &attempt, p); err != nil {
 				return fmt.Errorf("%s in pod %s: %w", name, attempt.PodName, err)
@@ -71,15 +75,15 @@ func (u *upload) pod(ctx context.Context, name string) (*corev1.Pod, error) {
 }
 
 // log stores the output of one container.
-func (u *upload) log(ctx context.Context, pod *corev1.Pod, a *attempt, p manifest.Part) error {
+func (u *upload) log(ctx context.Context, pod *corev1.Pod, a *run.Attempt, p manifest.Part) error {
 	if u.Logs == None {
 		u.missing(p, "the archiver was told to store no logs")
 		return nil
 	}
-	state := stateOf(pod, p.Container)
-	if t := u.tail(a.PodName, p.Container); t != nil && !t.unusable() {
+	state := run.StateOf(pod, p.Container)
+	if t := u.tail(a.PodName, p.Container); t != nil && !t.Unusable() {
 		// Of a log for which there was no room the kubelet has more, as a rule, as long as it has any.
-		if ended := state != nil && state.final; !ended || !t.ended() || !t.full {
+		if ended := state != nil && state.Final; !ended || !t.Ended() || !t.Full() {
 			return u.followed(ctx, t, pod, a, p)
 		}
 	}
@@ -88,9 +92,9 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, a *attempt, p manifes
 		u.missing(p, "the pod "+a.PodName+" was gone")
 	case state == nil || state.Terminated == nil && state.Running == nil:
 		u.missing(p, "the container did not start")
-	case state.final:
+	case state.Final:
 		return u.collected(ctx, pod, a, p, state)
-	case u.mayGoOn() && (u.followNow(pod, p.Container) || !isStep(p.Container) && pod.DeletionTimestamp.IsZero()):
+	case u.mayGoOn() && (u.followNow(pod, p.Container) || !run.IsStep(p.Container) && pod.DeletionTimestamp.IsZero()):
 		return &wait{reason: waitLogs, detail: p.Container + " still runs", again: time.Second}
 	default:
 		p.State, p.Reason = manifest.Truncated, "the container still ran"
@@ -101,11 +105,11 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, a *attempt, p manifes
 
 // mayGoOn says whether it is worth while to wait for containers of a run that is finished. A run that is deleted while it
 // works is archived as it is: who deleted it waits for that.
-func (u *upload) mayGoOn() bool { return u.run.finished() && u.run.since(u.Now()) < logPatience }
+func (u *upload) mayGoOn() bool { return u.run.Finished() && u.run.Since(u.Now()) < logPatience }
 
 // collected stores what the kubelet has.
-func (u *upload) collected(ctx context.Context, pod *corev1.Pod, a *attempt, p manifest.Part, state *containerState) error {
-	options := &corev1.PodLogOptions{Container: p.Container, Timestamps: true, Previous: state.replaced}
+func (u *upload) collected(ctx context.Context, pod *corev1.Pod, a *run.Attempt, p manifest.Part, state *run.State) error {
+	options := &corev1.PodLogOptions{Container: p.Container, Timestamps: true, Previous: state.Replaced}
 	stream, err := u.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, options).Stream(ctx)
 	switch {
 	case apierrors.IsNotFound(err):
@@ -122,44 +126,44 @@ func (u *upload) collected(ctx context.Context, pod *corev1.Pod, a *attempt, p m
 	}
 	defer stream.Close()
 	tolerant := &tolerantReader{from: stream, tolerates: func(err error) bool { return u.gaveUp(p, err) }}
-	lines := newUnstamped(tolerant)
+	lines := podlog.NewUnstamped(tolerant)
 	err = u.text(ctx, p, lines)
 	if err == nil && tolerant.broke {
 		u.lastPart().State, u.lastPart().Reason = manifest.Truncated, silentKubelet
 	}
-	if errors.Is(err, errNoStamp) {
+	if errors.Is(err, podlog.ErrNoStamp) {
 		u.missing(p, "the kubelet had no log")
 		return nil
 	}
-	if started := a.began(p.Container, startOf(state)); err == nil && !started.IsZero() {
-		u.maybeRotated(lines.first, started)
+	if started := a.Began(p.Container, startOf(state)); err == nil && !started.IsZero() {
+		u.maybeRotated(lines.First, started)
 	}
 	return err
 }
 
 // followed stores what was read while the container ran, and the rest.
-func (u *upload) followed(ctx context.Context, t *tail, pod *corev1.Pod, a *attempt, p manifest.Part) error {
-	state := stateOf(pod, p.Container)
+func (u *upload) followed(ctx context.Context, t *podlog.Tail, pod *corev1.Pod, a *run.Attempt, p manifest.Part) error {
+	state := run.StateOf(pod, p.Container)
 	switch {
-	case state != nil && state.final:
+	case state != nil && state.Final:
 		if !pod.DeletionTimestamp.IsZero() {
-			t.settle(ctx, rotationCheck) // the pod may be gone before a stream of our own has begun; the kubelet ends this one
+			t.Settle(ctx, podlog.RotationCheck) // the pod may be gone before a stream of our own has begun; the kubelet ends this one
 		}
-		if err := t.finish(ctx); err != nil {
+		if err := t.Finish(ctx); err != nil {
 			if !u.gaveUp(p, err) {
 				return fmt.Errorf("read the rest of the log: %w", err)
 			}
-			t.failure = silentKubelet
+			t.GiveUp(silentKubelet)
 		}
 	case pod == nil:
-		t.await(ctx, rotationCheck)
-	case u.mayGoOn() && !t.ended():
+		t.Await(ctx, podlog.RotationCheck)
+	case u.mayGoOn() && !t.Ended():
 		return &wait{reason: waitLogs, detail: p.Container + " still runs", again: time.Second}
 	}
-	if err := t.prepare(); err != nil {
+	if err := t.Prepare(); err != nil {
 		return fmt.Errorf("read what was followed: %w", err)
 	}
-	content, reason, err := t.open()
+	content, reason, err := t.Open()
 	if err != nil {
 		return fmt.Errorf("read what was followed: %w", err)
 	}
@@ -167,10 +171,10 @@ func (u *upload) followed(ctx context.Context, t *tail, pod *corev1.Pod, a *atte
 	if reason != "" {
 		p.State, p.Reason = manifest.Truncated, reason
 	}
-	lines := newUnstamped(content)
+	lines := podlog.NewUnstamped(content)
 	err = u.text(ctx, p, lines)
-	if started := a.began(p.Container, startOf(state)); err == nil && t.late(started) {
-		u.maybeRotated(lines.first, started)
+	if started := a.Began(p.Container, startOf(state)); err == nil && t.Late(started) {
+		u.maybeRotated(lines.First, started)
 	}
 	return err
 }
@@ -183,7 +187,7 @@ func (u *upload) gaveUp(p manifest.Part, err error) bool {
 	over := u.patience.over(u.run.UID, waitLogs, u.Now(), logPatience)
 	if over {
 		u.Log.Info("A run is archived without the rest of a log, because the kubelet does not answer",
-			"run", u.run.reference().String(), "container", p.Container, "error", err.Error())
+			"run", u.run.Reference().String(), "container", p.Container, "error", err.Error())
 	}
 	return over
 }
@@ -208,13 +212,13 @@ func (t *tolerantReader) Read(p []byte) (int, error) {
 // maybeRotated marks the log that was stored last as truncated if its first line came so late that others may have been before it.
 func (u *upload) maybeRotated(first, started time.Time) {
 	late := first.Sub(started)
-	if p := u.lastPart(); p.State == manifest.Complete && late > rotationCheck {
+	if p := u.lastPart(); p.State == manifest.Complete && late > podlog.RotationCheck {
 		p.State, p.Reason = manifest.Truncated, "the beginning may have been rotated away: the first line came "+late.Round(time.Second).String()+" after the container"
 	}
 }
 
 // startOf returns when a container began to run, zero if that is not known.
-func startOf(state *containerState) time.Time {
+func startOf(state *run.State) time.Time {
 	switch {
 	case state == nil:
 		return time.Time{}
@@ -227,14 +231,14 @@ func startOf(state *containerState) time.Time {
 }
 
 // tail returns what follows a container's log, nil if nothing does.
-func (u *upload) tail(podName, container string) *tail {
-	if u.follower == nil {
+func (u *upload) tail(podName, container string) *podlog.Tail {
+	if u.Follower == nil {
 		return nil
 	}
-	return u.follower.tail(u.run.Namespace, tailKey{u.run.UID, podName, container})
+	return u.Follower.Tail(u.run.Namespace, podlog.Key{Run: u.run.UID, Pod: podName, Container: container})
 }
 
 // followNow begins to follow a container that goes on after its run is finished. It says whether it does.
 func (u *upload) followNow(pod *corev1.Pod, container string) bool {
-	return u.follower != nil && u.follower.follow(u.run.Namespace, tailKey{u.run.UID, pod.Name, container})
+	return u.Follower != nil && u.Follower.Follow(u.run.Namespace, podlog.Key{Run: u.run.UID, Pod: pod.Name, Container: container})
 }

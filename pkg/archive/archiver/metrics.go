@@ -3,22 +3,23 @@ package archiver
 import (
 	"time"
 
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/observed"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-
-	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 )
 
 // Metrics are the archiver's. Labels have few values: kinds, phases, reasons and states, never names.
 type Metrics struct {
-	runs, failures, parts, bytes *prometheus.CounterVec
-	latency, phases              *prometheus.HistogramVec
-	waiting, oldest              *prometheus.GaugeVec
-	queued                       *prometheus.GaugeVec
-	lost, unfollowed             prometheus.Counter
+	Runs, Failures, parts, bytes *prometheus.CounterVec
+	Latency, phases              *prometheus.HistogramVec
+	Waiting, Oldest              *prometheus.GaugeVec
+	Queued                       *prometheus.GaugeVec
+	Lost, unfollowed             prometheus.Counter
 	eventsDropped                *prometheus.CounterVec
 	streams, lastSuccess         prometheus.Gauge
-	synced                       *prometheus.GaugeVec
+	Synced                       *prometheus.GaugeVec
 	choreDone                    *prometheus.GaugeVec
 	choreFailures                *prometheus.CounterVec
 }
@@ -36,22 +37,22 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		return with.NewGaugeVec(prometheus.GaugeOpts{Namespace: "indelible", Subsystem: "archive", Name: name, Help: help}, labels)
 	}
 	m := &Metrics{
-		runs:     counter("runs_total", "Runs by what became of them: committed, archived (that is, released), pruned, ignored.", "kind", "outcome"),
-		failures: counter("failures_total", "Attempts that failed, by the phase that did. The run stays, and is tried again.", "phase"),
+		Runs:     counter("runs_total", "Runs by what became of them: committed, archived (that is, released), pruned, ignored.", "kind", "outcome"),
+		Failures: counter("failures_total", "Attempts that failed, by the phase that did. The run stays, and is tried again.", "phase"),
 		parts:    counter("parts_total", "Parts of committed runs, by type and whether all of it is stored: complete, truncated, missing.", "type", "state"),
 		bytes:    counter("bytes_total", "Bytes of committed runs' parts: content, and stored, that is, compressed and outside of the commit.", "type", "of"),
-		latency: with.NewHistogramVec(prometheus.HistogramOpts{
+		Latency: with.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "indelible", Subsystem: "archive", Name: "commit_latency_seconds",
 			Help:    "From when the archiver first saw that a run is finished to when it was committed and verified, of runs that finished while it watched.",
 			Buckets: []float64{.005, .01, .02, .03, .04, .06, .08, .1, .15, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800},
 		}, []string{"kind"}),
-		waiting:       gauge("waiting_runs", "Finished or deleted runs that are not in the archive yet, by why the last attempt ended: queued if there was none, what it waits for, or the phase that failed.", "reason"),
-		oldest:        gauge("oldest_waiting_seconds", "How long the oldest of them has been waiting since the archiver first saw it.", "reason"),
-		queued:        gauge("queue_length", "Runs that wait for a worker."),
+		Waiting:       gauge("waiting_runs", "Finished or deleted runs that are not in the archive yet, by why the last attempt ended: queued if there was none, what it waits for, or the phase that failed.", "reason"),
+		Oldest:        gauge("oldest_waiting_seconds", "How long the oldest of them has been waiting since the archiver first saw it.", "reason"),
+		Queued:        gauge("queue_length", "Runs that wait for a worker."),
 		choreDone:     gauge("chore_timestamp_seconds", "When a chore was last done to its end: index, retention, catalogue, sweep.", "chore"),
 		choreFailures: counter("chore_failures_total", "Times that a chore was not done to its end. It is done again at its next time.", "chore"),
-		synced:        gauge("watch_synced", "1 for each resource whose state the archiver has read, 0 before.", "resource"),
-		lost:          counter("lost_total", "Runs that were deleted before they could be protected, and whose last state could not be kept. Anything but 0 means that the webhook or the archiver was down.").WithLabelValues(),
+		Synced:        gauge("watch_synced", "1 for each resource whose state the archiver has read, 0 before.", "resource"),
+		Lost:          counter("lost_total", "Runs that were deleted before they could be protected, and whose last state could not be kept. Anything but 0 means that the webhook or the archiver was down.").WithLabelValues(),
 		unfollowed:    counter("unfollowed_total", "Times that a log was not followed because all streams were taken. It is read at the end, if its pod is still there.").WithLabelValues(),
 		eventsDropped: counter("events_dropped_total", "Events about runs and pods that are not archived, by why: their own size, or the memory for all.", "reason"),
 		streams:       gauge("streams", "Logs that are being followed.").WithLabelValues(),
@@ -62,24 +63,24 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Buckets: prometheus.ExponentialBuckets(.0005, 2.5, 14),
 		}, []string{"phase"}),
 	}
-	for _, kind := range kinds {
+	for _, kind := range run.Kinds {
 		for _, outcome := range []Outcome{Committed, Archived, Pruned, Ignored} {
-			m.runs.WithLabelValues(kind, string(outcome))
+			m.Runs.WithLabelValues(kind, string(outcome))
 		}
 	}
 	for _, chore := range Chores {
 		m.choreFailures.WithLabelValues(chore)
 	}
-	for _, reason := range DropReasons {
+	for _, reason := range observed.DropReasons {
 		m.eventsDropped.WithLabelValues(reason)
 	}
-	m.queued.WithLabelValues()
+	m.Queued.WithLabelValues()
 	return m
 }
 
-// committed counts a commit.
-func (m *Metrics) committed(c *manifest.Commit) {
-	m.runs.WithLabelValues(c.Run.Kind, string(Committed)).Inc()
+// countCommit counts a commit.
+func (m *Metrics) countCommit(c *manifest.Commit) {
+	m.Runs.WithLabelValues(c.Run.Kind, string(Committed)).Inc()
 	m.lastSuccess.SetToCurrentTime()
 	for i := range c.Parts {
 		p := &c.Parts[i]

@@ -6,25 +6,28 @@ import (
 	"testing"
 	"time"
 
+	"github.com/indelible-ci/indelible/pkg/archive/observed"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
 // However often a status names a pod, and whatever events say of it, each object is asked about once.
 func TestObjectsThatEventsAreAbout(t *testing.T) {
-	a := &Archiver{recent: newRecentEvents(func(string) {})}
+	a := &Archiver{Recent: observed.NewEvents(func(string) {})}
 	created := time.Date(2026, 11, 20, 10, 42, 11, 0, time.UTC)
 	for i, uid := range []string{"run", "pod", "pod", "another"} {
-		s := &eventSighting{}
-		if err := s.read(fmt.Appendf(nil, `{"metadata":{"namespace":"team","name":"e%d","creationTimestamp":"2026-11-20T10:42:12Z"},"involvedObject":{"kind":"Pod","namespace":"team","name":"p","uid":%q}}`, i, uid)); err != nil {
+		s := &observed.Event{}
+		if err := s.Read(fmt.Appendf(nil, `{"metadata":{"namespace":"team","name":"e%d","creationTimestamp":"2026-11-20T10:42:12Z"},"involvedObject":{"kind":"Pod","namespace":"team","name":"p","uid":%q}}`, i, uid)); err != nil {
 			t.Fatal(err)
 		}
-		a.recent.add(s)
+		a.Recent.Add(s)
 	}
-	r := &run{ObjectMeta: metav1.ObjectMeta{Namespace: "team", UID: "run", CreationTimestamp: metav1.NewTime(created)}}
-	r.status.PodName = "p"
+	r := &run.Run{ObjectMeta: metav1.ObjectMeta{Namespace: "team", UID: "run", CreationTimestamp: metav1.NewTime(created)}}
+	r.Status.PodName = "p"
 	for range 400 {
-		r.status.RetriesStatus = append(r.status.RetriesStatus, attempt{PodName: "p"})
+		r.Status.RetriesStatus = append(r.Status.RetriesStatus, run.Attempt{PodName: "p"})
 	}
 	if got, want := a.objectsOf(r), []types.UID{"another", "pod", "run"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

@@ -23,7 +23,7 @@ func (p *patience) over(run types.UID, reason string, now time.Time, bound time.
 }
 
 func (p *patience) forget(run types.UID) {
-	for _, reason := range []string{waitChildren, waitLogs} {
+	for _, reason := range []string{WaitChildren, waitLogs} {
 		p.began.Delete(waitFor{run, reason})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -14,19 +15,19 @@ import (
 //
 // Tekton makes a run again that its PipelineRun has and the cluster has not. So a run that has an owner leaves with it, by garbage
 // collection, and an owner leaves when all that it made is released.
-func (a *Archiver) prune(ctx context.Context, r *run) (Result, error) {
-	if r.archivedAt().IsZero() || !r.DeletionTimestamp.IsZero() || r.owned() {
+func (a *Archiver) prune(ctx context.Context, r *run.Run) (Result, error) {
+	if r.ArchivedAt().IsZero() || !r.DeletionTimestamp.IsZero() || r.Owned() {
 		return Result{Outcome: Archived}, nil
 	}
-	asked := r.stays()
-	verdict := a.ranking.Decide(a.ranking.About(asked), asked, a.Now())
+	asked := r.Stays()
+	verdict := a.Ranking.Decide(a.Ranking.About(asked), asked, a.Now())
 	switch {
 	case verdict.Forever, verdict.Last:
 		return Result{Outcome: Archived}, nil // who pushes it out of the last says so
 	case verdict.Left > 0:
 		return Result{Outcome: Archived, Again: min(verdict.Left, maxSleep)}, nil
 	}
-	commit, err := a.committed(ctx, r)
+	commit, err := a.findCommit(ctx, r)
 	if err != nil || commit == nil {
 		return Result{Outcome: Archived}, err
 	}
@@ -35,33 +36,33 @@ func (a *Archiver) prune(ctx context.Context, r *run) (Result, error) {
 		return Result{}, fmt.Errorf("look at its children: %w", err)
 	}
 	if held != "" {
-		a.Log.V(1).Info("A run stays in the cluster after its time, for a run that it made", "run", r.reference().String(), "child", held)
+		a.Log.V(1).Info("A run stays in the cluster after its time, for a run that it made", "run", r.Reference().String(), "child", held)
 		return Result{Outcome: Archived, Again: childrenAgain}, nil
 	}
-	deleted, err := a.client.delete(ctx, r.reference(), r.UID, r.ResourceVersion)
+	deleted, err := a.client.Delete(ctx, r.Reference(), r.UID, r.ResourceVersion)
 	if err != nil {
 		return Result{}, fmt.Errorf("delete: %w", err)
 	}
 	if !deleted {
 		return Result{Outcome: Archived, Again: time.Second}, nil
 	}
-	a.Log.V(1).Info("A run that is archived has left the cluster", "run", r.reference().String(), "policy", verdict.Policy.Name)
+	a.Log.V(1).Info("A run that is archived has left the cluster", "run", r.Reference().String(), "policy", verdict.Policy.Name)
 	return Result{Outcome: Pruned}, nil
 }
 
 // heldBy returns a run that a PipelineRun made, directly or by others that it made, and that the archive is not done with; empty if
 // there is none.
 // seen are runs that were looked at: a status may say that runs made each other.
-func (a *Archiver) heldBy(ctx context.Context, r *run, seen map[types.UID]bool) (string, error) {
+func (a *Archiver) heldBy(ctx context.Context, r *run.Run, seen map[types.UID]bool) (string, error) {
 	seen[r.UID] = true
-	for _, ref := range r.children() {
+	for _, ref := range r.Children() {
 		child, err := a.snapshot(ctx, ref)
 		switch {
 		case err != nil:
 			return "", fmt.Errorf("%s: %w", ref, err)
-		case child == nil || seen[child.UID] || child.optedOut() || !isOwnedBy(child, r):
+		case child == nil || seen[child.UID] || child.OptedOut() || !run.IsOwnedBy(child, r):
 			continue
-		case !child.released():
+		case !child.Released():
 			return ref.String(), nil
 		}
 		if held, err := a.heldBy(ctx, child, seen); err != nil || held != "" {

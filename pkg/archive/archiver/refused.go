@@ -7,7 +7,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+
 	corev1 "k8s.io/api/core/v1"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -37,7 +40,7 @@ func isRefusal(err error) bool {
 }
 
 // refused makes a wait of a refusal, and says so on the run, once.
-func (a *Archiver) refused(r *run, err error) error {
+func (a *Archiver) refused(r *run.Run, err error) error {
 	if err == nil || !isRefusal(err) {
 		return err
 	}
@@ -45,7 +48,7 @@ func (a *Archiver) refused(r *run, err error) error {
 	if first && a.Events != nil {
 		a.Events.Event(&corev1.ObjectReference{
 			APIVersion: r.APIVersion, Kind: r.Kind, Namespace: r.Namespace, Name: r.Name, UID: r.UID, ResourceVersion: r.ResourceVersion,
-		}, corev1.EventTypeWarning, refusedEvent, "admission refuses every change of this run, so that the finalizer "+Finalizer+
+		}, corev1.EventTypeWarning, refusedEvent, "admission refuses every change of this run, so that the finalizer "+run.Finalizer+
 			" stays on it: a cluster administrator can run `archiver release --refused`")
 	}
 	return &wait{reason: waitRefused, detail: err.Error(), again: refusedAgain + time.Duration(others)*refusedEach}

@@ -7,18 +7,20 @@ import (
 	"iter"
 	"time"
 
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 
 	"github.com/indelible-ci/indelible/pkg/archive/fsck"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 )
 
 // ReleaseAll takes the finalizer off all runs of the cluster, archived or not, for the day on which Indelible is removed. It returns
 // how many there were, and tells progress after each. What fails does not keep it from the others. Where Tekton's admission refuses to
 // let go of a run, it is kept away from the run's namespace meanwhile.
 func ReleaseAll(ctx context.Context, config *rest.Config, progress func(done int)) (done int, err error) {
-	c, err := newClient(config)
+	c, err := run.NewClient(config)
 	if err != nil {
 		return 0, err
 	}
@@ -28,7 +30,7 @@ func ReleaseAll(ctx context.Context, config *rest.Config, progress func(done int
 	}
 	defer func() { err = errors.Join(err, past.close(ctx)) }()
 	failed := error(nil)
-	for m, err := range c.all(ctx) {
+	for m, err := range c.All(ctx) {
 		if err != nil {
 			return done, errors.Join(failed, err)
 		}
@@ -47,18 +49,18 @@ func ReleaseAll(ctx context.Context, config *rest.Config, progress func(done int
 // Marked yields the runs of a class that say they are in the archive, for fsck. An error is the last that is yielded.
 func Marked(ctx context.Context, config *rest.Config, class string) iter.Seq2[fsck.Marked, error] {
 	return func(yield func(fsck.Marked, error) bool) {
-		c, err := newClient(config)
+		c, err := run.NewClient(config)
 		if err != nil {
 			yield(fsck.Marked{}, err)
 			return
 		}
-		for m, err := range c.all(ctx) {
+		for m, err := range c.All(ctx) {
 			if err != nil {
 				yield(fsck.Marked{}, err)
 				return
 			}
-			r := run{ObjectMeta: m.ObjectMeta}
-			if r.released() && r.Labels[ClassLabel] == class && !yield(fsck.Marked{Namespace: r.Namespace, Name: r.Name, Run: r.id()}, nil) {
+			r := run.Run{ObjectMeta: m.ObjectMeta}
+			if r.Released() && r.Labels[run.ClassLabel] == class && !yield(fsck.Marked{Namespace: r.Namespace, Name: r.Name, Run: r.ID()}, nil) {
 				return
 			}
 		}
@@ -69,7 +71,7 @@ func Marked(ctx context.Context, config *rest.Config, class string) iter.Seq2[fs
 const bypassPatience = 30 * time.Second
 
 // releasePast takes the finalizer off a run that admission refuses to let go of.
-func releasePast(ctx context.Context, c *client, past *bypass, m *metav1.PartialObjectMetadata) (released bool, err error) {
+func releasePast(ctx context.Context, c *run.Client, past *bypass, m *metav1.PartialObjectMetadata) (released bool, err error) {
 	if err := past.open(ctx, m.Namespace); err != nil {
 		return false, err
 	}
@@ -88,25 +90,25 @@ func releasePast(ctx context.Context, c *client, past *bypass, m *metav1.Partial
 }
 
 // releaseOne takes the finalizer off a run, reading it again where somebody has changed it meanwhile.
-func releaseOne(ctx context.Context, c *client, kind string, m *metav1.PartialObjectMetadata) (bool, error) {
-	ref := Reference{Kind: kind, Namespace: m.Namespace, Name: m.Name}
-	r := &run{TypeMeta: metav1.TypeMeta{Kind: kind}, ObjectMeta: m.ObjectMeta}
+func releaseOne(ctx context.Context, c *run.Client, kind string, m *metav1.PartialObjectMetadata) (bool, error) {
+	ref := run.Reference{Kind: kind, Namespace: m.Namespace, Name: m.Name}
+	r := &run.Run{TypeMeta: metav1.TypeMeta{Kind: kind}, ObjectMeta: m.ObjectMeta}
 	for range conflictTries {
-		if !r.protected() {
+		if !r.Protected() {
 			return false, nil
 		}
-		err := c.unprotect(ctx, r)
+		err := c.Unprotect(ctx, r)
 		if err == nil {
 			return true, nil
 		}
 		if !apierrors.IsConflict(err) {
 			return false, fmt.Errorf("release %s: %w", ref, err)
 		}
-		object, err := c.get(ctx, ref)
+		object, err := c.Get(ctx, ref)
 		if err != nil || object == nil {
 			return false, err
 		}
-		if r, err = parse(object); err != nil {
+		if r, err = run.Parse(object); err != nil {
 			return false, fmt.Errorf("release %s: %w", ref, err)
 		}
 	}

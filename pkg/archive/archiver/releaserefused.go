@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+
 	poll "k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 )
@@ -21,7 +23,7 @@ var ErrNotReleased = errors.New("not released in time: is the archiver running? 
 // each such namespace, or the given one, it is kept away until the archiver has released them, timeout at the most. It needs the
 // right to change namespaces, which the archiver does not have. It returns how many runs there were.
 func ReleaseRefused(ctx context.Context, config *rest.Config, namespace string, timeout time.Duration, progress func(string)) (n int, err error) {
-	c, err := newClient(config)
+	c, err := run.NewClient(config)
 	if err != nil {
 		return 0, err
 	}
@@ -35,7 +37,7 @@ func ReleaseRefused(ctx context.Context, config *rest.Config, namespace string, 
 	}
 	defer func() { err = errors.Join(err, b.close(ctx)) }()
 	for _, r := range refused {
-		progress(fmt.Sprintf("%s is refused by admission", r.reference()))
+		progress(fmt.Sprintf("%s is refused by admission", r.Reference()))
 		if err := b.open(ctx, r.Namespace); err != nil {
 			return n, err
 		}
@@ -49,37 +51,37 @@ func ReleaseRefused(ctx context.Context, config *rest.Config, namespace string, 
 			continue
 		}
 		n++
-		progress(fmt.Sprintf("%s is released", r.reference()))
+		progress(fmt.Sprintf("%s is released", r.Reference()))
 	}
 	return n, failed
 }
 
 // refusedRuns are the protected runs, finished or to be deleted, that admission lets nobody change.
-func refusedRuns(ctx context.Context, c *client, namespace string) ([]*run, error) {
-	var refused []*run
-	for m, err := range c.all(ctx) {
+func refusedRuns(ctx context.Context, c *run.Client, namespace string) ([]*run.Run, error) {
+	var refused []*run.Run
+	for m, err := range c.All(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		if !slices.Contains(m.Finalizers, Finalizer) || namespace != "" && m.Namespace != namespace {
+		if !slices.Contains(m.Finalizers, run.Finalizer) || namespace != "" && m.Namespace != namespace {
 			continue
 		}
-		ref := Reference{Kind: m.Kind, Namespace: m.Namespace, Name: m.Name}
-		if err := c.rehearse(ctx, ref); err == nil || !isRefusal(err) {
+		ref := run.Reference{Kind: m.Kind, Namespace: m.Namespace, Name: m.Name}
+		if err := c.Rehearse(ctx, ref); err == nil || !isRefusal(err) {
 			continue
 		}
-		object, err := c.get(ctx, ref)
+		object, err := c.Get(ctx, ref)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", ref, err)
 		}
 		if object == nil {
 			continue
 		}
-		r, err := parse(object)
+		r, err := run.Parse(object)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", ref, err)
 		}
-		if r.finished() || !r.DeletionTimestamp.IsZero() {
+		if r.Finished() || !r.DeletionTimestamp.IsZero() {
 			refused = append(refused, r)
 		}
 	}
@@ -87,17 +89,17 @@ func refusedRuns(ctx context.Context, c *client, namespace string) ([]*run, erro
 }
 
 // awaitReleased waits until the archiver is done with a run, or it is gone.
-func awaitReleased(ctx context.Context, c *client, r *run) error {
+func awaitReleased(ctx context.Context, c *run.Client, r *run.Run) error {
 	err := poll.PollUntilContextCancel(ctx, pollReleased, true, func(ctx context.Context) (bool, error) {
-		object, err := c.get(ctx, r.reference())
+		object, err := c.Get(ctx, r.Reference())
 		if err != nil || object == nil {
 			return err == nil, err
 		}
-		now, err := parse(object)
-		return err == nil && (now.UID != r.UID || !now.protected()), err
+		now, err := run.Parse(object)
+		return err == nil && (now.UID != r.UID || !now.Protected()), err
 	})
 	if ctx.Err() != nil {
-		return fmt.Errorf("%s: %w", r.reference(), ErrNotReleased)
+		return fmt.Errorf("%s: %w", r.Reference(), ErrNotReleased)
 	}
 	return err
 }

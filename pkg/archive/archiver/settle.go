@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
 // Others add to a run after Tekton is done with it: Tekton Chains signs it and says so in annotations. While it does, its
@@ -15,9 +17,9 @@ const (
 )
 
 // settled holds a run back that others still add to.
-func settled(r *run, now time.Time) error {
+func settled(r *run.Run, now time.Time) error {
 	signing := slices.ContainsFunc(r.Finalizers, func(f string) bool { return strings.HasPrefix(f, chainsFinalizer) })
-	if signing && r.since(now) < chainsPatience {
+	if signing && r.Since(now) < chainsPatience {
 		return &wait{reason: waitChains, detail: "Tekton Chains has not signed it yet", again: chainsPatience / 10}
 	}
 	return nil

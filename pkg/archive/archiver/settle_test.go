@@ -4,20 +4,22 @@ import (
 	"testing"
 	"time"
 
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 func TestSettled(t *testing.T) {
 	now := time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
-	finished := func(ago time.Duration, finalizers ...string) *run {
+	finished := func(ago time.Duration, finalizers ...string) *run.Run {
 		at := metav1.NewTime(now.Add(-ago))
-		return &run{ObjectMeta: metav1.ObjectMeta{Finalizers: finalizers}, status: status{CompletionTime: &at}}
+		return &run.Run{ObjectMeta: metav1.ObjectMeta{Finalizers: finalizers}, Status: run.Status{CompletionTime: &at}}
 	}
 	for name, test := range map[string]struct {
-		run   *run
+		run   *run.Run
 		waits bool
 	}{
-		"archive a run that nobody adds to":                 {finished(0, Finalizer), false},
+		"archive a run that nobody adds to":                 {finished(0, run.Finalizer), false},
 		"wait for Chains":                                   {finished(time.Minute, "chains.tekton.dev"), true},
 		"wait for Chains by the name of a kind":             {finished(time.Minute, "chains.tekton.dev/pipelinerun"), true},
 		"archive a run that Chains does not come to":        {finished(11*time.Minute, "chains.tekton.dev"), false},

@@ -3,16 +3,18 @@ package archiver
 import (
 	"context"
 	"fmt"
+
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
 // snapshot reads a run from the API server, nil if it is gone.
-func (a *Archiver) snapshot(ctx context.Context, ref Reference) (*run, error) {
-	object, err := a.client.get(ctx, ref)
+func (a *Archiver) snapshot(ctx context.Context, ref run.Reference) (*run.Run, error) {
+	object, err := a.client.Get(ctx, ref)
 	if err != nil {
 		return nil, fmt.Errorf("read: %w", err)
 	}
 	if object == nil {
 		return nil, nil
 	}
-	return parse(object)
+	return run.Parse(object)
 }

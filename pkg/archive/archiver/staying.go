@@ -6,28 +6,30 @@ import (
 	"fmt"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/client-go/rest"
+	"github.com/indelible-ci/indelible/pkg/archive/observed"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 
 	"github.com/indelible-ci/indelible/pkg/archive/stay"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/rest"
 )
 
 // Staying is an archived run in the cluster, and what policies say of it.
 type Staying struct {
-	Reference
+	run.Reference
 	stay.Verdict
 }
 
 // WhoStays says of all runs of a class that are archived, and that no other run made, whether policies keep them in the cluster. It asks the
 // API server, and changes nothing.
 func WhoStays(ctx context.Context, config *rest.Config, class string, policies stay.Policies, now time.Time) ([]Staying, error) {
-	c, err := newClient(config)
+	c, err := run.NewClient(config)
 	if err != nil {
 		return nil, err
 	}
 	ranking := stay.NewRanking(policies)
-	var all []*sighting
-	for i, resource := range Resources {
+	var all []*observed.Run
+	for i, resource := range run.Resources {
 		path := "/apis/" + resource.Group + "/" + resource.Version + "/" + resource.Resource
 		for next, more := "", true; more; more = next != "" {
 			some, err := page(ctx, c, path, next)
@@ -39,13 +41,13 @@ func WhoStays(ctx context.Context, config *rest.Config, class string, policies s
 			}
 			for j := range some.Items {
 				s := some.Items[j]
-				if s.class != class || s.stays == nil {
+				if s.Class != class || s.Stays == nil {
 					continue
 				}
-				s.Kind, s.stays.Kind = kinds[i], kinds[i]
-				s.policy = ranking.About(s.stays)
-				s.stays.Labels = nil // there may be very many
-				ranking.Put(s.policy, s.stays)
+				s.Kind, s.Stays.Kind = run.Kinds[i], run.Kinds[i]
+				s.Policy = ranking.About(s.Stays)
+				s.Stays.Labels = nil // there may be very many
+				ranking.Put(s.Policy, s.Stays)
 				all = append(all, &s)
 			}
 			next = some.Continue
@@ -53,17 +55,17 @@ func WhoStays(ctx context.Context, config *rest.Config, class string, policies s
 	}
 	found := make([]Staying, 0, len(all))
 	for _, s := range all {
-		found = append(found, Staying{s.reference(), ranking.Decide(s.policy, s.stays, now)})
+		found = append(found, Staying{s.Reference(), ranking.Decide(s.Policy, s.Stays, now)})
 	}
 	return found, nil
 }
 
 // page lists some runs, whole: what they are of is not in their metadata.
-func page(ctx context.Context, c *client, path, next string) (*sightings, error) {
-	data, err := c.list(ctx, path, pageSize, next)
+func page(ctx context.Context, c *run.Client, path, next string) (*observed.RunList, error) {
+	data, err := c.List(ctx, path, observed.PageSize, next)
 	if err != nil {
 		return nil, err
 	}
-	page := &sightings{}
+	page := &observed.RunList{}
 	return page, json.Unmarshal(data, page)
 }

@@ -11,13 +11,14 @@ import (
 	"strings"
 
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
 // upload is one attempt to store a run. Its parts have keys of their own, so that it never meets another attempt's but in the commit.
 type upload struct {
 	*Archiver
-	run    *run
+	run    *run.Run
 	writer string
 	parts  []manifest.Part
 	// keys are those that something may have been stored under.
@@ -26,13 +27,13 @@ type upload struct {
 	texts int
 }
 
-func newUpload(a *Archiver, r *run) *upload {
+func newUpload(a *Archiver, r *run.Run) *upload {
 	return &upload{Archiver: a, run: r, writer: strings.ToLower(rand.Text())}
 }
 
 // record stores the run itself.
 func (u *upload) record(ctx context.Context) error {
-	return u.json(ctx, manifest.Record, "record.json", u.run.record)
+	return u.json(ctx, manifest.Record, "record.json", u.run.Record)
 }
 
 // json stores a part that is in memory: in the commit if it is small, with which it is then verified.
@@ -65,7 +66,7 @@ func (u *upload) text(ctx context.Context, p manifest.Part, content io.Reader) e
 
 // part stores one part, reads it back and compares. A crash leaves it without a commit, as an error does where discard fails.
 func (u *upload) part(ctx context.Context, p manifest.Part, name string, content io.Reader) error {
-	key, err := u.Cluster.Part(u.run.id(), u.writer, name)
+	key, err := u.Cluster.Part(u.run.ID(), u.writer, name)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 
 // Reasons for which a run waits without anything being wrong. They are values of a metric's label.
 const (
-	waitChildren = "children"
+	WaitChildren = "children"
 	waitChains   = "chains"
 	waitLogs     = "logs"
 )
@@ -32,8 +32,8 @@ func (e *phaseError) Error() string { return fmt.Sprintf("%s: %v", e.phase, e.er
 
 func (e *phaseError) Unwrap() error { return e.err }
 
-// phaseOf returns the phase that failed, for metrics.
-func phaseOf(err error) string {
+// PhaseOf returns the phase that failed, for metrics.
+func PhaseOf(err error) string {
 	var e *phaseError
 	if errors.As(err, &e) {
 		return e.phase

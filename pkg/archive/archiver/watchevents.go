@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/indelible-ci/indelible/pkg/archive/observed"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -11,13 +12,13 @@ import (
 
 // WatchEvents watches the cluster's events until ctx ends, for archiving without a Controller. It returns when they are known.
 func (a *Archiver) WatchEvents(ctx context.Context) error {
-	w, err := a.watchEvents()
+	w, err := a.EventReflector()
 	if err != nil {
 		return err
 	}
 	known := make(chan struct{})
-	w.synced = sync.OnceFunc(func() { close(known) })
-	go w.run(ctx)
+	w.Synced = sync.OnceFunc(func() { close(known) })
+	go w.Run(ctx)
 	select {
 	case <-known:
 		return nil
@@ -26,32 +27,32 @@ func (a *Archiver) WatchEvents(ctx context.Context) error {
 	}
 }
 
-// watchEvents makes the watcher of events.
-func (a *Archiver) watchEvents() (*watcher, error) {
-	w, err := newWatcher(a.Config, schema.GroupVersionResource{Version: "v1", Resource: "events"}, "Event", &eventSighting{}, &eventSightings{}, func(object []byte) (runtime.Object, error) {
-		s := &eventSighting{}
-		return s, s.read(object)
+// EventReflector makes the watcher of events.
+func (a *Archiver) EventReflector() (*observed.Reflector, error) {
+	w, err := observed.NewReflector(a.Config, schema.GroupVersionResource{Version: "v1", Resource: "events"}, "Event", &observed.Event{}, &observed.EventList{}, func(object []byte) (runtime.Object, error) {
+		s := &observed.Event{}
+		return s, s.Read(object)
 	})
 	if err != nil {
 		return nil, err
 	}
-	w.first = func(objects []any) {
-		all := make([]*eventSighting, 0, len(objects))
+	w.First = func(objects []any) {
+		all := make([]*observed.Event, 0, len(objects))
 		for _, o := range objects {
-			all = append(all, o.(*eventSighting))
+			all = append(all, o.(*observed.Event))
 		}
-		a.recent.replace(all)
+		a.Recent.Replace(all)
 	}
-	w.strip = func(object any) (any, error) {
-		if s, ok := object.(*eventSighting); ok {
-			a.recent.list(s)
+	w.Strip = func(object any) (any, error) {
+		if s, ok := object.(*observed.Event); ok {
+			a.Recent.List(s)
 		}
 		return object, nil
 	}
-	w.seen = func(object any) { a.recent.add(object.(*eventSighting)) }
-	w.gone = func(object any) {
-		s := object.(*eventSighting)
-		a.recent.delete(types.NamespacedName{Namespace: s.Namespace, Name: s.Name})
+	w.Seen = func(object any) { a.Recent.Add(object.(*observed.Event)) }
+	w.Gone = func(object any) {
+		s := object.(*observed.Event)
+		a.Recent.Delete(types.NamespacedName{Namespace: s.Namespace, Name: s.Name})
 	}
 	return w, nil
 }

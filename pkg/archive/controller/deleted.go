@@ -1,0 +1,100 @@
+package controller
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/indelible-ci/indelible/pkg/archive/archiver"
+	"github.com/indelible-ci/indelible/pkg/archive/observed"
+)
+
+// maxDeleted is how many bytes of runs that are gone from the cluster wait to be archived.
+const maxDeleted = 24 << 20
+
+// deletedRuns are runs that were deleted before anything protected them, in their last state, as the watch brought it. They are
+// nowhere else any more, but in this process. It is the webhook that makes that rare.
+type deletedRuns struct {
+	controller *Controller
+	mu         sync.Mutex
+	objects    [][]byte
+	bytes      int
+	more       chan struct{}
+}
+
+func newDeletedRuns(c *Controller) *deletedRuns {
+	return &deletedRuns{controller: c, more: make(chan struct{}, 1)}
+}
+
+// keep takes a run, as long as there is room.
+func (d *deletedRuns) keep(s *observed.Run) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s.Object == nil || d.bytes+len(s.Object) > maxDeleted {
+		d.controller.Metrics.Lost.Inc()
+		d.controller.Log.Info("A run was deleted before it could be protected, and is lost to the archive", "run", s.Reference().String())
+		return
+	}
+	d.objects, d.bytes = append(d.objects, s.Object), d.bytes+len(s.Object)
+	select {
+	case d.more <- struct{}{}:
+	default:
+	}
+}
+
+func (d *deletedRuns) next() []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.objects) == 0 {
+		return nil
+	}
+	return d.objects[0]
+}
+
+func (d *deletedRuns) drop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.bytes -= len(d.objects[0])
+	d.objects = d.objects[1:]
+}
+
+// later puts the first behind the others.
+func (d *deletedRuns) later() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.objects = append(d.objects[1:], d.objects[0])
+}
+
+// run archives them, one after the other, until ctx ends.
+func (d *deletedRuns) run(ctx context.Context) {
+	for {
+		object := d.next()
+		if object == nil {
+			select {
+			case <-d.more:
+				continue
+			case <-ctx.Done():
+				return
+			}
+		}
+		err := d.controller.ArchiveDeleted(ctx, object)
+		switch {
+		case err == nil:
+			d.drop()
+			continue
+		case archiver.PhaseOf(err) == "snapshot":
+			d.drop()
+			d.controller.Metrics.Lost.Inc()
+			d.controller.Log.Error(err, "A deleted run cannot be read, and is lost to the archive")
+			continue
+		}
+		d.later() // the others need not wait for what this one waits for
+		d.controller.Metrics.Failures.WithLabelValues(archiver.PhaseOf(err)).Inc()
+		d.controller.Log.Error(err, "A deleted run is kept in memory, and tried again")
+		select {
+		case <-time.After(lastRetry / 10):
+		case <-ctx.Done():
+			return
+		}
+	}
+}

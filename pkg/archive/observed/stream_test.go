@@ -1,0 +1,85 @@
+package observed
+
+import (
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+func TestStream(t *testing.T) {
+	large := strings.Repeat("x", 1<<20)
+	lines := []string{
+		`{"type":"ADDED","object":{"kind":"TaskRun","metadata":{"name":"first"},"spec":{"a":"` + large + `"}}}`,
+		`{ "object": {"metadata":{"name":"turned round"}}, "type": "MODIFIED" }`,
+		`{"type":"BOOKMARK","object":{"kind":"TaskRun","metadata":{"resourceVersion":"7","annotations":{"k8s.io/initial-events-end":"true"}}}}`,
+		`{"type":"ERROR","object":{"kind":"Status","reason":"Expired","code":410}}`,
+		`{"type":"DELETED","object":{"metadata":{"name":1}}}`,
+		`{"type":"ADDED","object":{"metadata":{"name":"cut off"`,
+	}
+	connection := &closed{Reader: strings.NewReader(strings.Join(lines, "\n"))}
+	s := newStream(connection, func(object []byte) (runtime.Object, error) {
+		s := &Run{}
+		return s, s.Read(object)
+	})
+	var got []string
+	for event := range s.ResultChan() {
+		switch o := event.Object.(type) {
+		case *Run:
+			got = append(got, string(event.Type)+" "+o.Name+o.ResourceVersion+o.Annotations["k8s.io/initial-events-end"])
+		default:
+			text, _ := json.Marshal(o)
+			var status struct{ Reason string }
+			_ = json.Unmarshal(text, &status)
+			got = append(got, string(event.Type)+" "+status.Reason)
+		}
+	}
+	want := []string{"ADDED first", "MODIFIED turned round", "BOOKMARK 7true", "ERROR Expired", "ERROR InternalError"}
+	if strings.Join(got, "; ") != strings.Join(want, "; ") {
+		t.Errorf("events %q, want %q", got, want)
+	}
+	if !connection.yes {
+		t.Error("the connection is left open")
+	}
+}
+
+// closed is a connection that notes its end.
+type closed struct {
+	io.Reader
+	yes bool
+}
+
+func (c *closed) Close() error { c.yes = true; return nil }
+
+// A watch that nobody reads from any more ends its connection.
+func TestStreamThatIsStopped(t *testing.T) {
+	from, to := io.Pipe()
+	s := newStream(from, func([]byte) (runtime.Object, error) { return &Run{}, nil })
+	if _, err := to.Write([]byte(`{"type":"ADDED","object":{"a":{}}}` + "\n")); err != nil {
+		t.Fatal(err)
+	}
+	s.Stop()
+	if _, err := to.Write([]byte("\n")); err == nil {
+		t.Error("the connection is still read")
+	}
+	for range s.ResultChan() { // until it is closed
+	}
+	var _ watch.Interface = s
+}
+
+func BenchmarkSighting(b *testing.B) {
+	text := []byte(`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"a","namespace":"b","uid":"c","creationTimestamp":"2026-11-20T10:42:11Z",` +
+		`"labels":{"app":"x"},"managedFields":[` + strings.Repeat(`{"fieldsV1":{"f:status":{"f:steps":{}}}},`, 60) + `{}]},"spec":{"params":["` +
+		strings.Repeat("parameter ", 300) + `"]},"status":{"conditions":[{"type":"Succeeded","status":"True"}],"results":[{"value":"` +
+		strings.Repeat("r", 2100) + `"}]}}`)
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := new(Run).Read(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

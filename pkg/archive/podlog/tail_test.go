@@ -1,0 +1,369 @@
+package podlog
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+// fakeKubelet answers for pod "p" with container "step-a", as a real one would that is interrupted at given places. A real kubelet, whose
+// streams end where they like, is under the flows of test/e2e.
+type fakeKubelet struct {
+	mu sync.Mutex
+	// lines are the log's; a stream gives those from sinceTime on, and breaks off after so many bytes of a reading.
+	lines  []string
+	breaks []int
+	// state is the container's; gone says that there is no pod.
+	state string
+	gone  bool
+	// readings counts the streams.
+	readings int
+}
+
+func (k *fakeKubelet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	switch {
+	case k.gone:
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`)
+	case !strings.HasSuffix(r.URL.Path, "/log"):
+		fmt.Fprintf(w, `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p"},"status":{"containerStatuses":[{"name":"step-a","state":{%q:{}}}]}}`, k.state)
+	default:
+		w.Header().Set("Content-Type", "text/plain")
+		k.log(w, r.URL.Query().Get("sinceTime"))
+	}
+}
+
+func (k *fakeKubelet) log(w http.ResponseWriter, since string) {
+	var text strings.Builder
+	for _, line := range k.lines {
+		if since == "" || line[:19] >= since[:19] { // whole seconds, as sinceTime has them
+			text.WriteString(line)
+		}
+	}
+	answer := text.String()
+	k.readings++
+	if len(k.breaks) > 0 {
+		end := min(k.breaks[0], len(answer))
+		k.breaks = k.breaks[1:]
+		_, _ = io.WriteString(w, answer[:end])
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	_, _ = io.WriteString(w, answer)
+	if len(k.breaks) == 0 {
+		k.state = "terminated"
+	}
+}
+
+func newTestFollower(t *testing.T, k http.Handler, spool string) *Follower {
+	t.Helper()
+	server := httptest.NewServer(k)
+	t.Cleanup(server.Close)
+	kube, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL, QPS: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := NewFollower(kube, spool, 2, testMetrics(), logr.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.pauses = streamPauses{time.Millisecond, time.Millisecond, time.Minute, time.Minute}
+	t.Cleanup(f.Close)
+	return f
+}
+
+var testKey = Key{"uid", "p", "step-a"}
+
+// testLines has several lines in a second, several at the same time, and one without an end.
+func testLines() (stamped []string, log string) {
+	for i, text := range []string{"one\n", "two\n", "two\n", "\n", strings.Repeat("long", 20_000) + "\n", "six\n", "no end"} {
+		at := time.Date(2026, 11, 20, 10, 42, 11+i/3, i/2*1000, time.UTC)
+		stamped = append(stamped, at.Format("2006-01-02T15:04:05.000000000Z07:00")+" "+text)
+		log += text
+	}
+	return stamped, log
+}
+
+// Wherever a stream breaks off, once or twice, nothing is there twice and nothing is lost.
+func TestTailGoesOnWhereItBrokeOff(t *testing.T) {
+	lines, want := testLines()
+	whole := len(strings.Join(lines, ""))
+	for _, first := range []int{0, 10, 31, 34, 35, 36, 70, 75, 100, 140, 141, 145, 200, 40_000, whole - 40, whole - 5, whole} {
+		t.Run(fmt.Sprintf("after %d bytes", first), func(t *testing.T) {
+			t.Parallel()
+			k := &fakeKubelet{lines: lines, breaks: []int{first, 40}, state: "running"}
+			f := newTestFollower(t, k, t.TempDir())
+			if !f.Follow("ns", testKey) {
+				t.Fatal("not followed")
+			}
+			tail := f.Tail("ns", testKey)
+			<-tail.done
+			if got, reason := contentOf(t, tail); got != want || reason != "" || !tail.complete {
+				t.Errorf("got %d bytes %.80q, %q, complete %v; want %d", len(got), got, reason, tail.complete, len(want))
+			}
+			if k.readings != 3 {
+				t.Errorf("%d readings", k.readings)
+			}
+		})
+	}
+}
+
+// A process that was killed leaves a file that ends anywhere; the next one goes on.
+func TestTailGoesOnAfterARestart(t *testing.T) {
+	lines, want := testLines()
+	whole := strings.Join(lines, "")
+	for end := 0; end <= len(whole); end += 1 + end/7 {
+		spool := t.TempDir()
+		k := &fakeKubelet{lines: lines, state: "terminated"}
+		f := newTestFollower(t, k, spool)
+		if err := os.WriteFile(spool+"/"+testKey.file(), []byte(whole[:end]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		tail := f.Tail("ns", testKey)
+		if err := tail.Finish(t.Context()); err != nil {
+			t.Fatalf("after %d bytes: %v", end, err)
+		}
+		if got, reason := contentOf(t, tail); got != want || reason != "" {
+			t.Errorf("after %d bytes: got %d %.80q, %q; want %d", end, len(got), got, reason, len(want))
+		}
+	}
+}
+
+// What an earlier process had read is not lost with the pod, wherever that process was ended.
+func TestTailOfAnEarlierProcessWhosePodIsGone(t *testing.T) {
+	lines, _ := testLines()
+	whole := strings.Join(lines, "")
+	for end := 1; end <= len(whole); end += 1 + end/7 {
+		spool := t.TempDir()
+		f := newTestFollower(t, &fakeKubelet{gone: true}, spool)
+		if err := os.WriteFile(spool+"/"+testKey.file(), []byte(whole[:end]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		tail := f.Tail("ns", testKey)
+		if tail.Unusable() {
+			t.Fatalf("after %d bytes: what there is is not used", end)
+		}
+		if err := tail.Prepare(); err != nil {
+			t.Fatal(err)
+		}
+		want, left := "", end
+		for _, line := range lines {
+			_, text, _ := strings.Cut(line, " ")
+			stamp := len(line) - len(text)
+			if left >= stamp {
+				want += text[:min(len(text), left-stamp)]
+			}
+			left = max(left-len(line), 0)
+		}
+		if got, reason := contentOf(t, tail); got != want || !strings.Contains(reason, "restarted") {
+			t.Errorf("after %d bytes: got %d %.80q, %q; want %d %.80q", end, len(got), got, reason, len(want), want)
+		}
+	}
+}
+
+func TestTailOfAPodThatIsGone(t *testing.T) {
+	lines, _ := testLines()
+	k := &fakeKubelet{lines: lines, breaks: []int{40, 40, 40, 40, 40}, state: "running"}
+	f := newTestFollower(t, k, t.TempDir())
+	f.Follow("ns", testKey)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		k.mu.Lock()
+		if k.gone = k.readings > 0; k.gone || time.Now().After(deadline) {
+			break
+		}
+		k.mu.Unlock()
+	}
+	k.mu.Unlock()
+	tail := f.Tail("ns", testKey)
+	<-tail.done
+	got, reason := contentOf(t, tail)
+	if got != "one\n" || !strings.Contains(reason, "gone before the end") {
+		t.Errorf("got %q, %q", got, reason)
+	}
+}
+
+// A log that was rotated between two streams has lines that nobody has read: it does not pass for whole.
+func TestTailFindsGaps(t *testing.T) {
+	lines, _ := testLines()
+	spool := t.TempDir()
+	k := &fakeKubelet{lines: lines[4:], state: "terminated"}
+	f := newTestFollower(t, k, spool)
+	if err := os.WriteFile(spool+"/"+testKey.file(), []byte(strings.Join(lines[:2], "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tail := f.Tail("ns", testKey)
+	if err := tail.Finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, reason := contentOf(t, tail); !strings.Contains(reason, "missing in the middle") {
+		t.Errorf("reason %q", reason)
+	}
+}
+
+// Under load kubelets remove a container some time before its pod is gone, and say so in place of its log. A stream that ended in order before has
+// all of it; one that broke off has not.
+func TestTailOfARemovedContainer(t *testing.T) {
+	const words = "unable to retrieve container logs for containerd://abc"
+	lines, want := testLines()
+	for name, test := range map[string]struct {
+		breaks     bool
+		finish     bool
+		wantReason string
+	}{
+		"whole after a stream that ended":                {},
+		"whole, when somebody asks for the rest":         {finish: true},
+		"cut off after a stream that broke":              {breaks: true, wantReason: "before the end of its log"},
+		"cut off, when somebody asks for the rest of it": {breaks: true, finish: true, wantReason: "before the end of its log"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var streams atomic.Int64
+			removed := make(chan struct{})
+			mux := http.NewServeMux()
+			mux.HandleFunc("/api/v1/namespaces/ns/pods/p", func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				fmt.Fprint(w, `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p"},"status":{"containerStatuses":[{"name":"step-a","state":{"running":{}}}]}}`)
+			})
+			mux.HandleFunc("/api/v1/namespaces/ns/pods/p/log", func(w http.ResponseWriter, _ *http.Request) {
+				switch n := streams.Add(1); {
+				case n == 1:
+					_, _ = io.WriteString(w, strings.Join(lines, ""))
+					if test.breaks {
+						_ = http.NewResponseController(w).Flush()
+						panic(http.ErrAbortHandler)
+					}
+				case n == 3:
+					close(removed)
+					fallthrough
+				case n < 6 || test.finish:
+					_, _ = io.WriteString(w, words)
+				default:
+					w.Header().Set("Content-Type", "application/json")
+					w.WriteHeader(http.StatusNotFound)
+					fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`)
+				}
+			})
+			f := newTestFollower(t, mux, t.TempDir())
+			f.Follow("ns", testKey)
+			tail := f.Tail("ns", testKey)
+			if test.finish {
+				<-removed
+				if err := tail.Finish(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			<-tail.done
+			got, reason := contentOf(t, tail)
+			if got != want || (reason == "") != (test.wantReason == "") || !strings.Contains(reason, test.wantReason) {
+				t.Errorf("got %d bytes, %q, want %q", len(got), reason, test.wantReason)
+			}
+		})
+	}
+}
+
+// A log that is silent for long and then rotated is whole, as long as it was looked at often enough: the file that follows is the next one.
+func TestTailAcrossARotation(t *testing.T) {
+	line := func(second int, text string) string {
+		return time.Date(2026, 11, 20, 10, 42, second, 0, time.UTC).Format("2006-01-02T15:04:05.000000000Z07:00") + " " + text + "\n"
+	}
+	much := line(1, strings.Repeat("x", rotatable))
+	streams := []string{line(0, "one") + much, much, much, line(40, "two")}
+	state := "running"
+	mux := http.NewServeMux()
+	mux.HandleFunc("/api/v1/namespaces/ns/pods/p", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p"},"status":{"containerStatuses":[{"name":"step-a","state":{%q:{}}}]}}`, state)
+	})
+	mux.HandleFunc("/api/v1/namespaces/ns/pods/p/log", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, streams[0])
+		if streams = streams[1:]; len(streams) == 0 {
+			state = "terminated"
+			return
+		}
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	f := newTestFollower(t, mux, t.TempDir())
+	f.pauses.stall = 100 * time.Millisecond
+	f.Follow("ns", testKey)
+	tail := f.Tail("ns", testKey)
+	<-tail.done
+	if got, reason := contentOf(t, tail); got != "one\n"+much[31:]+"two\n" || reason != "" {
+		t.Errorf("got %d bytes, %q", len(got), reason)
+	}
+}
+
+func TestStallReader(t *testing.T) {
+	stream, writer := io.Pipe()
+	stalled := newStallReader(stream, time.Millisecond, func() { _ = writer.CloseWithError(io.ErrClosedPipe) })
+	go func() {
+		for range 17 {
+			_, _ = writer.Write(make([]byte, 64<<10))
+		}
+	}()
+	if n, err := io.Copy(io.Discard, stalled); n < rotatable || !errors.Is(err, io.ErrClosedPipe) || !stalled.stalled.Load() {
+		t.Errorf("%d bytes, %v, stalled %v", n, err, stalled.stalled.Load())
+	}
+}
+
+func TestFollowerIsBounded(t *testing.T) {
+	k := &fakeKubelet{gone: true}
+	f := newTestFollower(t, k, t.TempDir())
+	f.slots <- struct{}{}
+	f.slots <- struct{}{}
+	if f.Follow("ns", testKey) {
+		t.Error("a third stream")
+	}
+	<-f.slots
+	for range 2 {
+		if !f.Follow("ns", testKey) {
+			t.Error("no second stream, or the same log needs another")
+		}
+	}
+	<-f.Tail("ns", testKey).done
+	f.Forget("uid")
+	for { // a goroutine removes the file
+		if _, err := os.Stat(filepath.Join(f.spool, testKey.file())); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if f.Tail("ns", testKey) != nil {
+		t.Error("not forgotten")
+	}
+}
+
+func contentOf(t *testing.T, tail *Tail) (content, reason string) {
+	t.Helper()
+	file, reason, err := tail.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	text, err := io.ReadAll(NewUnstamped(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text), reason
+}
+
+func testMetrics() Metrics {
+	return Metrics{Streams: prometheus.NewGauge(prometheus.GaugeOpts{}), Unfollowed: prometheus.NewCounter(prometheus.CounterOpts{})}
+}

@@ -1,0 +1,120 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+)
+
+// Resources are what is archived, in the version that is read and stored.
+var Resources = []schema.GroupVersionResource{
+	{Group: "tekton.dev", Version: "v1", Resource: "taskruns"},
+	{Group: "tekton.dev", Version: "v1", Resource: "pipelineruns"},
+	{Group: "tekton.dev", Version: "v1beta1", Resource: "customruns"},
+}
+
+// Kinds are the kinds of Resources, in the same order.
+var Kinds = []string{"TaskRun", "PipelineRun", "CustomRun"}
+
+// Reference names a run in the cluster.
+type Reference struct {
+	// Kind is TaskRun, PipelineRun or CustomRun.
+	Kind            string
+	Namespace, Name string
+}
+
+// String is for logs and errors.
+func (r Reference) String() string { return r.Kind + " " + r.Namespace + "/" + r.Name }
+
+func (r Reference) path() string {
+	for i, kind := range Kinds {
+		if kind == r.Kind {
+			of := Resources[i]
+			return "/apis/" + of.Group + "/" + of.Version + "/namespaces/" + r.Namespace + "/" + of.Resource + "/" + r.Name
+		}
+	}
+	return "/kind-that-is-not-archived/" + r.Kind
+}
+
+// Client reads runs as they are: nothing is decoded on the way, so that nothing can get lost.
+type Client struct{ rest rest.Interface }
+
+// NewClient makes a Client.
+func NewClient(config *rest.Config) (*Client, error) {
+	config = rest.CopyConfig(config)
+	config.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
+	config.ContentType, config.AcceptContentTypes = "application/json", "application/json"
+	c, err := rest.UnversionedRESTClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("make a client of runs: %w", err)
+	}
+	return &Client{c}, nil
+}
+
+// Get returns nil for a run that does not exist.
+func (c *Client) Get(ctx context.Context, ref Reference) ([]byte, error) {
+	data, err := c.rest.Get().AbsPath(ref.path()).Do(ctx).Raw()
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	return data, err
+}
+
+// onlyMetadata asks the API server to answer with an object's metadata: results of a mebibyte need not come back with each patch.
+const onlyMetadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+
+// patch sends a merge patch. That the run is gone by now is no error.
+func (c *Client) patch(ctx context.Context, ref Reference, body []byte) error {
+	err := c.rest.Patch(types.MergePatchType).AbsPath(ref.path()).Param("fieldManager", "indelible-archiver").
+		SetHeader("Accept", onlyMetadata).Body(body).Do(ctx).Error()
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// Delete deletes a run if it is the one given, unchanged. It says whether it did: that somebody was faster, or has changed
+// the run, is no error.
+func (c *Client) Delete(ctx context.Context, ref Reference, uid types.UID, resourceVersion string) (bool, error) {
+	background := metav1.DeletePropagationBackground
+	err := c.rest.Delete().AbsPath(ref.path()).Body(&metav1.DeleteOptions{
+		Preconditions:     &metav1.Preconditions{UID: &uid, ResourceVersion: &resourceVersion},
+		PropagationPolicy: &background,
+	}).Do(ctx).Error()
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Unprotect takes the finalizer away, without a word about an archive.
+func (c *Client) Unprotect(ctx context.Context, r *Run) error {
+	if !r.Protected() {
+		return nil
+	}
+	return c.Change(ctx, r, map[string]any{"finalizers": r.OtherFinalizers()})
+}
+
+// Change changes fields of a run's metadata, if the run is still the one that was read and nobody has changed it since: a list of
+// finalizers is written as a whole, and must not bring back one that another has removed.
+func (c *Client) Change(ctx context.Context, r *Run, metadata map[string]any) error {
+	metadata["uid"], metadata["resourceVersion"] = r.UID, r.ResourceVersion
+	body, err := json.Marshal(map[string]any{"metadata": metadata})
+	if err != nil {
+		return err
+	}
+	return c.patch(ctx, r.Reference(), body)
+}
+
+// Rehearse changes a run's metadata without effect, to see whether admission lets it.
+func (c *Client) Rehearse(ctx context.Context, ref Reference) error {
+	return c.rest.Patch(types.MergePatchType).AbsPath(ref.path()).Param("dryRun", metav1.DryRunAll).SetHeader("Accept", onlyMetadata).
+		Body([]byte(`{"metadata":{"annotations":{"indelible.dev/rehearsal":"true"}}}`)).Do(ctx).Error()
+}

@@ -1,0 +1,146 @@
+package run
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/indelible-ci/indelible/pkg/result"
+)
+
+// stepPrefix is what the names of steps' containers begin with (https://github.com/tektoncd/pipeline, pkg/pod/entrypoint.go).
+const stepPrefix = "step-"
+
+// maxContainers is more than any pod has of which the API server takes the object; what a status says may be more.
+const maxContainers = 1000
+
+// IsStep says whether a container is a step's.
+func IsStep(container string) bool { return strings.HasPrefix(container, stepPrefix) }
+
+// setUp are the init containers that prepare a pod for its steps: what they say is of interest only if they failed.
+var setUp = []string{"prepare", "place-scripts", "working-dir-initializer", result.InstallContainer}
+
+// ContainersOf returns the names of an attempt's containers that have logs to archive, in the order they run in. Of a pod that is gone,
+// nil, only those are known that the run's status names.
+func ContainersOf(a *Attempt, pod *corev1.Pod) []string {
+	var names []string
+	add := func(name string) {
+		if isContainer(name) && !slices.Contains(names, name) && len(names) < maxContainers {
+			names = append(names, name)
+		}
+	}
+	var others []string
+	if pod != nil {
+		for i := range pod.Status.InitContainerStatuses {
+			s := &pod.Status.InitContainerStatuses[i]
+			ended := s.State.Terminated
+			if !slices.Contains(setUp, s.Name) || ended != nil && ended.ExitCode != 0 {
+				add(s.Name)
+			}
+		}
+		for i := range pod.Status.ContainerStatuses {
+			others = append(others, pod.Status.ContainerStatuses[i].Name) // one of a webhook's may be in no status of Tekton's
+		}
+	}
+	for _, step := range a.Steps {
+		add(step.Container)
+	}
+	for _, sidecar := range a.Sidecars {
+		add(sidecar.Container)
+	}
+	for _, name := range others {
+		add(name)
+	}
+	return names
+}
+
+// ToFollow returns the names of containers whose logs grow now, or may not be there long. All containers of a pod start at once, and a
+// step waits in its own for the one before: until that has ended there is nothing to read.
+func (a *Attempt) ToFollow() []string {
+	var names []string
+	if !a.hasPod() {
+		return nil
+	}
+	add := func(name string) {
+		if isContainer(name) {
+			names = append(names, name)
+		}
+	}
+	for i := range a.Steps {
+		if a.Steps[i].started() {
+			add(a.Steps[i].Container)
+		}
+		if a.Steps[i].Terminated == nil {
+			break
+		}
+	}
+	for i := range a.Sidecars {
+		if a.Sidecars[i].started() {
+			add(a.Sidecars[i].Container)
+		}
+	}
+	return names
+}
+
+// Began returns when a container had something to say at the earliest. A step's container starts with its pod, and waits there for its turn:
+// when that came says Tekton's entrypoint, in the status of a step that has ended (pkg/entrypoint, StartedAt).
+func (a *Attempt) Began(container string, started time.Time) time.Time {
+	for i := range a.Steps {
+		s := &a.Steps[i]
+		if s.Container != container || s.Terminated == nil {
+			continue
+		}
+		var ended corev1.ContainerStateTerminated
+		if json.Unmarshal(*s.Terminated, &ended) == nil && ended.StartedAt.After(started) {
+			return ended.StartedAt.Time
+		}
+	}
+	return started
+}
+
+// State is how a container of a run is. Tekton ends the sidecars of a TaskRun that is finished by another image, which the kubelet then
+// starts under the same name: then it is how the one before ended, and its log is the previous one.
+type State struct {
+	corev1.ContainerState
+	Replaced bool
+	// Final says that it has ended, and nothing will be started in its place.
+	Final bool
+}
+
+// StateOf returns the state of a container, nil if the pod is gone or has none.
+func StateOf(pod *corev1.Pod, name string) *State {
+	if pod == nil {
+		return nil
+	}
+	status := statusOf(pod.Status.ContainerStatuses, name)
+	if status == nil {
+		if status = statusOf(pod.Status.InitContainerStatuses, name); status == nil {
+			return nil
+		}
+		return &State{ContainerState: status.State, Final: status.State.Terminated != nil}
+	}
+	if !IsStep(name) && status.RestartCount > 0 {
+		before := status.LastTerminationState
+		if before.Terminated == nil {
+			before.Terminated = &corev1.ContainerStateTerminated{} // forgotten
+		}
+		return &State{ContainerState: before, Replaced: true, Final: true}
+	}
+	over := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed || !pod.DeletionTimestamp.IsZero()
+	return &State{
+		ContainerState: status.State,
+		Final:          status.State.Terminated != nil && (IsStep(name) || over),
+	}
+}
+
+func statusOf(all []corev1.ContainerStatus, name string) *corev1.ContainerStatus {
+	for i := range all {
+		if all[i].Name == name {
+			return &all[i]
+		}
+	}
+	return nil
+}
