@@ -7,20 +7,16 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/indelible-ci/indelible/pkg/archive/run"
-
 	admissionv1 "k8s.io/api/admissionregistration/v1"
-
 	appsv1 "k8s.io/api/apps/v1"
-
 	corev1 "k8s.io/api/core/v1"
-
 	rbacv1 "k8s.io/api/rbac/v1"
-
-	"github.com/indelible-ci/indelible/pkg/archive/layout"
-	"github.com/indelible-ci/indelible/pkg/config"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/indelible-ci/indelible/pkg/archive/layout"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+	"github.com/indelible-ci/indelible/pkg/config"
 )
 
 // What the archiver archives is what is protected when it is created, in whatever version that is done.

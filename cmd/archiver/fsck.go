@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/pkg/archive/fsck"
 	"github.com/indelible-ci/indelible/pkg/archive/run"
-	"github.com/spf13/cobra"
 )
 
 func newFsck(c *common) *cobra.Command {

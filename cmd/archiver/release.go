@@ -4,9 +4,10 @@ import (
 	"errors"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/pkg/archive/run"
-	"github.com/spf13/cobra"
 )
 
 func newRelease(c *common) *cobra.Command {

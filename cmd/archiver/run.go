@@ -10,20 +10,20 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/indelible-ci/indelible/pkg/archive/controller"
-	"github.com/indelible-ci/indelible/pkg/archive/run"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/indelible-ci/indelible/pkg/archive/archiver"
-	"github.com/indelible-ci/indelible/pkg/archive/identity"
-	"github.com/indelible-ci/indelible/pkg/config"
-	"github.com/indelible-ci/indelible/pkg/daemon"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
+
+	"github.com/indelible-ci/indelible/pkg/archive/archiver"
+	"github.com/indelible-ci/indelible/pkg/archive/controller"
+	"github.com/indelible-ci/indelible/pkg/archive/identity"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+	"github.com/indelible-ci/indelible/pkg/config"
+	"github.com/indelible-ci/indelible/pkg/daemon"
 )
 
 const (

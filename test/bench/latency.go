@@ -8,10 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/indelible-ci/indelible/pkg/archive/run"
-
-	"github.com/indelible-ci/indelible/test/harness"
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+	"github.com/indelible-ci/indelible/test/harness"
 )
 
 const latencyMetric = "indelible_archive_commit_latency_seconds"

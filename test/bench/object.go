@@ -8,9 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/uuid"
+
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 	"github.com/indelible-ci/indelible/test/harness"
-	"k8s.io/apimachinery/pkg/util/uuid"
 )
 
 // made is a TaskRun as the API server stores it after Tekton was done with it. It never had a pod.
@@ -21,11 +22,13 @@ type made struct {
 	results int
 	// released is what the archiver leaves behind; running is before its end.
 	released, running bool
+	// of is the PipelineRun that made it, nil if none did.
+	of *madePipelineRun
 }
 
 // object returns it as JSON: about 3 KB, its results, and managedFields as its three writers leave them.
 func (m made) object() ([]byte, error) {
-	uid := string(uuid.NewUUID())
+	uid, revision := string(uuid.NewUUID()), digest(20)
 	at := func(after time.Duration) string { return m.created.Add(after).UTC().Format(time.RFC3339) }
 	annotations := map[string]string{"pipeline.tekton.dev/release": "v1.15.0", "build.example.test/commit": digest(20)}
 	metadata := map[string]any{
@@ -34,6 +37,11 @@ func (m made) object() ([]byte, error) {
 			run.ClassLabel: m.class, "app.kubernetes.io/managed-by": "tekton-pipelines", "tekton.dev/task": "build-image", "app": "shop",
 		},
 		"managedFields": managedFields(at(0), at(21*time.Second)),
+	}
+	if m.of != nil {
+		metadata["ownerReferences"] = []any{map[string]any{
+			"apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "name": m.of.name, "uid": m.of.uid, "controller": true, "blockOwnerDeletion": true,
+		}}
 	}
 	if m.released {
 		annotations["indelible.dev/archived"] = at(22 * time.Second)
@@ -44,7 +52,7 @@ func (m made) object() ([]byte, error) {
 		metadata["finalizers"] = []string{run.Finalizer}
 	}
 	status := map[string]any{
-		"startTime": at(time.Second), "taskSpec": taskSpec(), "conditions": []any{condition("Unknown", "Running", at(time.Second))},
+		"startTime": at(time.Second), "taskSpec": taskSpec(revision), "conditions": []any{condition("Unknown", "Running", at(time.Second))},
 		"provenance": map[string]any{"featureFlags": map[string]any{
 			"awaitSidecarReadiness": true, "coschedule": "workspaces", "enableAPIFields": "beta", "enableProvenanceInStatus": true,
 			"maxResultSize": 4096, "resultExtractionMethod": "termination-message", "runningInEnvWithInjectedSidecars": true,
@@ -61,7 +69,7 @@ func (m made) object() ([]byte, error) {
 			"serviceAccountName": "default", "taskRef": map[string]string{"kind": "Task", "name": "build-image"}, "timeout": "1h0m0s",
 			"params": []any{
 				map[string]string{"name": "url", "value": "https://git.example.test/shop/checkout.git"},
-				map[string]string{"name": "revision", "value": digest(20)},
+				map[string]string{"name": "revision", "value": revision},
 			},
 		},
 	})
@@ -91,10 +99,11 @@ func results(size int) []any {
 	}
 }
 
-func taskSpec() map[string]any {
-	const script = "#!/bin/sh\nset -eu\ngit -C /workspace/source fetch --depth 1 origin $(params.revision)\n" +
+// taskSpec is as Tekton leaves it in a status: what it has substituted is in the scripts.
+func taskSpec(revision string) map[string]any {
+	script := "#!/bin/sh\nset -eu\ngit -C /workspace/source fetch --depth 1 origin " + revision + "\n" +
 		"buildctl build --frontend dockerfile.v0 --local context=/workspace/source --output type=image,push=true\n" +
-		"go test -cover ./... | tee $(results.report.path)\nprintf '%s' \"$(cat /tmp/digest)\" > $(results.digest.path)\n"
+		"go test -cover ./... | tee /tekton/results/report\nprintf '%s' \"$(cat /tmp/digest)\" > /tekton/results/digest\n"
 	declared := func(names ...string) (all []any) {
 		for _, name := range names {
 			all = append(all, map[string]string{"name": name, "type": "string"})

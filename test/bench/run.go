@@ -32,9 +32,9 @@ type bench struct {
 	idle int
 	// pairs is how many TaskRuns of each kind are measured for overhead.
 	pairs int
-	// runs is how many runs are in the archive for upkeep.
-	runs int
-	out  io.Writer
+	// runs is how many runs are in the archive for upkeep, pipelines how many PipelineRuns in a backlog.
+	runs, pipelines int
+	out             io.Writer
 }
 
 // measurement is one of the things that can be measured by itself.
@@ -50,6 +50,7 @@ var measurements = []measurement{
 	{name: "bytes", do: (*bench).bytes},
 	{name: "backlog", do: (*bench).backlogDirectory},
 	{name: "backlog-s3", do: (*bench).backlogS3},
+	{name: "backlog-pipelines", do: (*bench).backlogPipelines},
 	{name: "memory", do: (*bench).memory},
 	{name: "start", do: (*bench).start},
 	{name: "logs", do: (*bench).logs},
@@ -73,7 +74,7 @@ func needsPrograms(chosen []measurement) bool {
 	return slices.ContainsFunc(chosen, func(m measurement) bool { return !m.results })
 }
 
-func run(ctx context.Context, args []string, out io.Writer) error {
+func runBench(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	only := flags.String("only", "", "measurements to make, with commas between; by default all of the archive: "+names())
 	folder := flags.String("directory", "", "where archives are made, on the disk to be measured; by default a directory that is removed at the end")
@@ -81,6 +82,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	idle := flags.Int("idle", 50, "runs of Tekton for latency, with logs and without")
 	pairs := flags.Int("pairs", 40, "TaskRuns of each kind for overhead")
 	runs := flags.Int("runs", 1_000_000, "runs in the archive for upkeep")
+	pipelines := flags.Int("pipelines", 20_000, "PipelineRuns in a backlog")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -89,7 +91,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	b.idle, b.pairs, b.runs = *idle, *pairs, *runs
+	b.idle, b.pairs, b.runs, b.pipelines = *idle, *pairs, *runs, *pipelines
 	defer os.RemoveAll(b.folder)
 	if needsPrograms(measure) {
 		if err := b.buildPrograms(ctx, *archiver); err != nil {

@@ -6,17 +6,18 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/indelible-ci/indelible/pkg/archive/run"
-
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
 // errNeedsEtcd is why some things are not measured elsewhere than on the local cluster.
 var errNeedsEtcd = errors.New("this many runs can only be made on the local cluster of test/cluster")
 
-func (b *bench) prefix() string { return "/registry/tekton.dev/taskruns/" + b.namespace + "/" }
+func (b *bench) prefix(resource string) string {
+	return "/registry/tekton.dev/" + resource + "/" + b.namespace + "/"
+}
 
 // seed writes n TaskRuns into etcd, and waits until the API server knows them.
 func (b *bench) seed(ctx context.Context, n int, each func(i int) made) error {
@@ -28,7 +29,7 @@ func (b *bench) seed(ctx context.Context, n int, each func(i int) made) error {
 			m := each(begin + i)
 			m.namespace, m.class = b.namespace, b.class
 			object, err := m.object()
-			return b.prefix() + m.name, object, err
+			return b.prefix("taskruns") + m.name, object, err
 		})
 		if err != nil {
 			return fmt.Errorf("writing %d runs: %w", end-begin, err)
@@ -49,7 +50,7 @@ func (b *bench) seed(ctx context.Context, n int, each func(i int) made) error {
 // removeRuns takes all runs of the bench away, whatever finalizer they have.
 func (b *bench) removeRuns(ctx context.Context) error {
 	if b.etcd != nil {
-		if err := b.etcd.deleteBelow(ctx, b.prefix()); err != nil {
+		if err := errors.Join(b.etcd.deleteBelow(ctx, b.prefix("pipelineruns")), b.etcd.deleteBelow(ctx, b.prefix("taskruns"))); err != nil {
 			return err
 		}
 		return b.until(ctx, "the API server has forgotten the runs", func() (bool, error) {

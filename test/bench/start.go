@@ -99,7 +99,7 @@ func (b *bench) fresh(ctx context.Context, p *process, i int) (own, whole time.D
 		return 0, 0, err
 	}
 	began := time.Now()
-	if err := b.etcd.write(ctx, 1, func(int) (string, []byte, error) { return b.prefix() + m.name, object, nil }); err != nil {
+	if err := b.etcd.write(ctx, 1, func(int) (string, []byte, error) { return b.prefix("taskruns") + m.name, object, nil }); err != nil {
 		return 0, 0, err
 	}
 	err = b.until(ctx, m.name+" is committed", func() (bool, error) {

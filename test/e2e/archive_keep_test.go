@@ -11,17 +11,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/indelible-ci/indelible/pkg/archive/run"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/pkg/archive/fsck"
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/retention"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 	"github.com/indelible-ci/indelible/pkg/archive/stay"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Of each Pipeline and Task the last runs stay in the cluster, with what they made, failed ones for themselves; also of those that an archiver
@@ -130,17 +129,17 @@ func TestArchiveWithoutItsIndex(t *testing.T) {
 	a.store, err = store.NewDirectory(filepath.Join(x.dir, "archive"))
 	must(err)
 	x.start(t, "spool")
-	run := func(name string) {
+	create := func(name string) {
 		p.create(renamed(a.mine(taskRunOf("- {name: text}", "printf true > $(results.text.path)")), name))
 	}
-	run("one")
+	create("one")
 	a.commit(p, "TaskRun", "one")
 	if tr := p.taskRun("one"); !slices.Contains(tr.Finalizers, run.Finalizer) {
 		t.Error("a run that is not in the index is released")
 	}
 	must(os.Remove(database))
 	p.archived("one")
-	run("two")
+	create("two")
 	p.eventually("the run before the last to leave", func() (bool, error) {
 		_, err := cluster.Tekton.TektonV1().TaskRuns(p.namespace).Get(p.ctx, "one", metav1.GetOptions{})
 		return apierrors.IsNotFound(err), nil

@@ -15,6 +15,9 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/util/wait"
+
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/pkg/archive/controller"
 	"github.com/indelible-ci/indelible/pkg/archive/index"
@@ -22,8 +25,6 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 	"github.com/indelible-ci/indelible/test/harness"
-	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // archivist is an archiver at work on the cluster, in the test's process, with an archive of its own. It handles the runs that

@@ -7,8 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/indelible-ci/indelible/pkg/jsonscan"
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+
+	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
 // What the comment at maxDepth says of a TaskRun's depth is true of the version of Tekton in go.mod.

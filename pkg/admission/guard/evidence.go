@@ -8,8 +8,9 @@ import (
 	"hash"
 	"strings"
 
-	"github.com/indelible-ci/indelible/pkg/jsonscan"
 	admissionv1 "k8s.io/api/admission/v1"
+
+	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
 // The keys of the audit annotations that an allowed publication gets. In the API server's audit log each begins with

@@ -12,8 +12,9 @@ import (
 	"unicode/utf8"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
-	"github.com/indelible-ci/indelible/pkg/jsonscan"
 	authenticationv1 "k8s.io/api/authentication/v1"
+
+	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
 // A string decodes to what encoding/json decodes; its size and its digest are those of that.

@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/indelible-ci/indelible/pkg/jsonscan"
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+
+	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
 // typed makes of a published result what Tekton makes of a result file's text (filterResults in its

@@ -5,19 +5,17 @@ import (
 	"encoding/json"
 	"testing"
 
-	"github.com/indelible-ci/indelible/pkg/archive/run"
-
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
-
 	admissionv1 "k8s.io/api/admission/v1"
-
-	"github.com/indelible-ci/indelible/pkg/result"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+	"github.com/indelible-ci/indelible/pkg/result"
 )
 
 func creation(resource, object string) admission.Request {

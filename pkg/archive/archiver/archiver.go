@@ -8,19 +8,19 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/indelible-ci/indelible/pkg/archive/observed"
-	"github.com/indelible-ci/indelible/pkg/archive/podlog"
-	"github.com/indelible-ci/indelible/pkg/archive/run"
-
-	"github.com/indelible-ci/indelible/pkg/archive/index"
-	"github.com/indelible-ci/indelible/pkg/archive/layout"
-	"github.com/indelible-ci/indelible/pkg/archive/manifest"
-	"github.com/indelible-ci/indelible/pkg/archive/stay"
-	"github.com/indelible-ci/indelible/pkg/archive/store"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"github.com/indelible-ci/indelible/pkg/archive/index"
+	"github.com/indelible-ci/indelible/pkg/archive/layout"
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/observed"
+	"github.com/indelible-ci/indelible/pkg/archive/podlog"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+	"github.com/indelible-ci/indelible/pkg/archive/stay"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
 // Options are what an Archiver works with.

@@ -7,15 +7,13 @@ import (
 	"io"
 	"time"
 
-	"github.com/indelible-ci/indelible/pkg/archive/podlog"
-	"github.com/indelible-ci/indelible/pkg/archive/run"
-
 	corev1 "k8s.io/api/core/v1"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"github.com/indelible-ci/indelible/pkg/archive/podlog"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
 // LogMode says how logs are read.

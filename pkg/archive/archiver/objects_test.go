@@ -6,11 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/indelible-ci/indelible/pkg/archive/observed"
-	"github.com/indelible-ci/indelible/pkg/archive/run"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/indelible-ci/indelible/pkg/archive/observed"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
 // However often a status names a pod, and whatever events say of it, each object is asked about once.

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/indelible-ci/indelible/pkg/archive/run"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
 // prune deletes a released run from the cluster when it has stayed there for its time, if it is the one that is in the archive and

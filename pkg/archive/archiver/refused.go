@@ -7,12 +7,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/indelible-ci/indelible/pkg/archive/run"
-
 	corev1 "k8s.io/api/core/v1"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
 const (

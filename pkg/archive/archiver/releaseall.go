@@ -7,13 +7,12 @@ import (
 	"iter"
 	"time"
 
-	"github.com/indelible-ci/indelible/pkg/archive/run"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
-	"github.com/indelible-ci/indelible/pkg/archive/fsck"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+
+	"github.com/indelible-ci/indelible/pkg/archive/fsck"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
 // ReleaseAll takes the finalizer off all runs of the cluster, archived or not, for the day on which Indelible is removed. It returns

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/indelible-ci/indelible/pkg/archive/run"
-
 	poll "k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
+
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
 // pollReleased is how often it is looked whether the archiver has released a run.

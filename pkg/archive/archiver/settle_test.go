@@ -4,9 +4,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/indelible-ci/indelible/pkg/archive/run"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
 func TestSettled(t *testing.T) {

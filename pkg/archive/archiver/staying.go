@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/indelible-ci/indelible/pkg/archive/observed"
-	"github.com/indelible-ci/indelible/pkg/archive/run"
-
-	"github.com/indelible-ci/indelible/pkg/archive/stay"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
+
+	"github.com/indelible-ci/indelible/pkg/archive/observed"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+	"github.com/indelible-ci/indelible/pkg/archive/stay"
 )
 
 // Staying is an archived run in the cluster, and what policies say of it.

@@ -4,10 +4,11 @@ import (
 	"context"
 	"sync"
 
-	"github.com/indelible-ci/indelible/pkg/archive/observed"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/indelible-ci/indelible/pkg/archive/observed"
 )
 
 // WatchEvents watches the cluster's events until ctx ends, for archiving without a Controller. It returns when they are known.

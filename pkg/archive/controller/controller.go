@@ -6,14 +6,15 @@ import (
 	"sync"
 	"time"
 
-	"github.com/indelible-ci/indelible/pkg/archive/archiver"
-	"github.com/indelible-ci/indelible/pkg/archive/observed"
-	"github.com/indelible-ci/indelible/pkg/archive/podlog"
-	"github.com/indelible-ci/indelible/pkg/archive/run"
 	"golang.org/x/sync/semaphore"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+
+	"github.com/indelible-ci/indelible/pkg/archive/archiver"
+	"github.com/indelible-ci/indelible/pkg/archive/observed"
+	"github.com/indelible-ci/indelible/pkg/archive/podlog"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
 // Priorities of runs in the queue. What has just happened comes before what was found at the start, and that all is safe before

@@ -5,17 +5,16 @@ import (
 	"container/list"
 	"context"
 	"encoding/json"
-	"errors"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/indelible-ci/indelible/pkg/archive/run"
-	"github.com/indelible-ci/indelible/pkg/jsonscan"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
 // Events are the events about runs and pods that the API server has, an hour's by default, as a watch brings them: the API
@@ -74,6 +73,10 @@ const (
 )
 
 const podKind = "Pod"
+
+// eventBookkeeping are fields of an event's metadata that tell nothing about it once the API server has forgotten it, and of which no two are
+// alike: in an archived run with its events they would be a fifth of all bytes.
+var eventBookkeeping = []string{"uid", "resourceVersion"}
 
 // Why an event is not kept.
 const (
@@ -154,9 +157,7 @@ func (s *Event) Read(text []byte) error {
 		s.leaveOut()
 		return nil
 	}
-	if s.Raw, err = run.RecordOf(text); err == nil && !json.Valid(s.Raw) {
-		err = errors.New("no JSON")
-	}
+	s.Raw, err = run.RecordOf(text, eventBookkeeping...)
 	if s.large = len(s.Raw) > maxEvent; s.large {
 		s.leaveOut()
 	}

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/indelible-ci/indelible/pkg/archive/run"
-
-	"github.com/indelible-ci/indelible/pkg/archive/manifest"
-	"github.com/indelible-ci/indelible/pkg/archive/stay"
-	"github.com/indelible-ci/indelible/pkg/jsonscan"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+	"github.com/indelible-ci/indelible/pkg/archive/stay"
+	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
 // Run is what the watch shows of a run, reduced to what decides whether something is to be done: a hundred thousand of them are

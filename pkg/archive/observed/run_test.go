@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 

@@ -10,13 +10,11 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/indelible-ci/indelible/pkg/archive/run"
-
 	corev1 "k8s.io/api/core/v1"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
 // streamPauses are how long a stream is left alone that broke, and one that ended while the container, as far as the API server

@@ -7,9 +7,8 @@ import (
 	"iter"
 	"strconv"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // All yields the metadata of all runs, with their kind. An error is the last that is yielded.

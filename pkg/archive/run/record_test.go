@@ -27,6 +27,11 @@ func TestRecordOf(t *testing.T) {
 			}
 		})
 	}
+	const event = `{"metadata":{"name":"n","uid":"u","resourceVersion":"1","managedFields":[],"namespace":"m"},"involvedObject":{"uid":"v","resourceVersion":"2"}}`
+	want := `{"metadata":{"name":"n","namespace":"m"},"involvedObject":{"uid":"v","resourceVersion":"2"}}`
+	if got, err := RecordOf([]byte(event), "uid", "resourceVersion"); err != nil || string(got) != want {
+		t.Errorf("got %s, %v; want %s", got, err, want)
+	}
 	for _, in := range []string{"", "[]", `{"metadata":[]}`, `{"metadata":{"managedFields":`, `{"metadata":{"managedFields":[}}}`, `"x"`} {
 		if got, err := RecordOf([]byte(in)); err == nil {
 			t.Errorf("%q gives %q", in, got)
