@@ -79,3 +79,19 @@ func Locate(object []byte, name string) (member, value Span, err error) {
 	}
 	return member, value, nil
 }
+
+// Elements calls found with the text of each element of a JSON array.
+func Elements(array []byte, found func(element []byte) error) error {
+	s := New(array, MaxDepth)
+	err := s.Array(func() error {
+		value, err := s.Value()
+		if err != nil {
+			return err
+		}
+		return found(value)
+	})
+	if err != nil {
+		return err
+	}
+	return s.End()
+}

@@ -79,7 +79,7 @@ func (b *bench) bytes(ctx context.Context) (rows []row, err error) {
 	}
 	defer func() {
 		_, stopErr := p.stop()
-		err = errors.Join(err, stopErr)
+		err = errors.Join(err, stopErr, b.removeRuns(context.WithoutCancel(ctx))) // fsck of another archive would look for them there
 	}()
 	if err := b.ready(ctx, p); err != nil {
 		return nil, err

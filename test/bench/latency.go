@@ -63,7 +63,7 @@ func (b *bench) latencies(ctx context.Context, name, logs string) (committed, re
 	}
 	defer func() {
 		_, stopErr := p.stop()
-		err = errors.Join(err, stopErr)
+		err = errors.Join(err, stopErr, b.removeRuns(context.WithoutCancel(ctx))) // fsck of another archive would look for them there
 	}()
 	if err := b.ready(ctx, p); err != nil {
 		return nil, nil, err

@@ -25,7 +25,7 @@ import (
 type observer struct {
 	*place
 	injected bool
-	// unordered compares a log's lines without their order: the kubelet has stdout and stderr in one, in the order in which they come.
+	// unordered compares a log without its order: the kubelet has stdout and stderr in one, in the order in which they come.
 	unordered bool
 	fields    map[string]string
 }
@@ -146,12 +146,22 @@ func (o *observer) pod(name string, s *pipelinev1.TaskRunStatus) {
 		if step, ok := strings.CutPrefix(container.Name, "step-"); ok {
 			own, around := apart(normal(o.log(s.PodName, container)))
 			if o.unordered {
-				own = strings.Join(slices.Sorted(strings.SplitSeq(own, "\n")), "\n")
+				own = withoutOrder(own)
 			}
 			o.note(name+"/step "+step+"/log", own)
 			o.note(name+"/step "+step+"/log of what runs it", around)
 		}
 	}
+}
+
+// withoutOrder returns the lines of a log in an order that does not depend on that in which they came. Where a shell traces its commands, the
+// processes of a pipeline write into each other's lines: then it is the bytes.
+func withoutOrder(log string) string {
+	lines := slices.Sorted(strings.SplitSeq(log, "\n"))
+	if slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, "+ ") }) {
+		return string(slices.Sorted(slices.Values([]byte(strings.ReplaceAll(log, "\n", "")))))
+	}
+	return strings.Join(lines, "\n")
 }
 
 func (o *observer) log(pod string, container corev1.ContainerStatus) string {

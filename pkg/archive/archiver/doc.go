@@ -3,7 +3,7 @@
 // The life of a run, a phase a file:
 //
 //	protect   a finalizer keeps the run in the cluster, whoever deletes it
-//	snapshot  a live read: the record is what the API server has now, not what a cache had
+//	snapshot  a live read: the record is what the API server has now; many that wait are read by pages of a list
 //	settle    while others still add to the run, it waits
 //	children  a PipelineRun waits for the runs it made
 //	logs      the output of each step of each attempt, as far as it can still be had

@@ -20,7 +20,7 @@ func (a *Archiver) protect(ctx context.Context, r *run.Run) error {
 	if len(change) == 0 {
 		return nil
 	}
-	return a.client.Change(ctx, r, change)
+	return a.Client.Change(ctx, r, change)
 }
 
 // without is the part of a merge patch (RFC 7396) that removes fields.

@@ -40,7 +40,7 @@ func (a *Archiver) prune(ctx context.Context, r *run.Run) (Result, error) {
 		a.Log.V(1).Info("A run stays in the cluster after its time, for a run that it made", "run", r.Reference().String(), "child", held)
 		return Result{Outcome: Archived, Again: childrenAgain}, nil
 	}
-	deleted, err := a.client.Delete(ctx, r.Reference(), r.UID, r.ResourceVersion)
+	deleted, err := a.Client.Delete(ctx, r.Reference(), r.UID, r.ResourceVersion)
 	if err != nil {
 		return Result{}, fmt.Errorf("delete: %w", err)
 	}

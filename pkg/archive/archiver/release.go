@@ -12,7 +12,7 @@ import (
 // the other. A run that is being deleted is gone with it.
 func (a *Archiver) release(ctx context.Context, r *run.Run, c *manifest.Commit) error {
 	parent := r.Namespace + "/results/" + c.Run.Result
-	return a.client.Change(ctx, r, map[string]any{
+	return a.Client.Change(ctx, r, map[string]any{
 		"annotations": map[string]string{
 			run.ResultAnnotation:    parent,
 			run.RecordAnnotation:    parent + "/records/" + c.Run.UID,

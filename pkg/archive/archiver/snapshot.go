@@ -9,7 +9,7 @@ import (
 
 // snapshot reads a run from the API server, nil if it is gone.
 func (a *Archiver) snapshot(ctx context.Context, ref run.Reference) (*run.Run, error) {
-	object, err := a.client.Get(ctx, ref)
+	object, err := a.Client.Get(ctx, ref)
 	if err != nil {
 		return nil, fmt.Errorf("read: %w", err)
 	}

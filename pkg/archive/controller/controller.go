@@ -1,8 +1,10 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -50,8 +52,10 @@ type Controller struct {
 	waiting *waiting
 	deleted *deletedRuns
 	pause   pause
-	synced  sync.WaitGroup
-	ready   chan struct{}
+	// pages has those of the kinds of which many wait.
+	pages  sync.Map
+	synced sync.WaitGroup
+	ready  chan struct{}
 }
 
 // New makes a Controller, which runs once.
@@ -89,14 +93,14 @@ func (c *Controller) Run(ctx context.Context) error {
 	if c.Follower != nil {
 		defer c.Follower.Close()
 	}
-	watchers, err := c.watchers()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	watchers, err := c.watchers(ctx)
 	if err != nil {
 		return err
 	}
 	var running sync.WaitGroup
 	defer running.Wait()
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
 	for _, w := range watchers {
 		running.Go(func() { w.Run(ctx) })
 	}
@@ -117,7 +121,7 @@ func (c *Controller) Run(ctx context.Context) error {
 }
 
 // watchers are one for each resource, and one for events.
-func (c *Controller) watchers() ([]*observed.Reflector, error) {
+func (c *Controller) watchers(ctx context.Context) ([]*observed.Reflector, error) {
 	events, err := c.EventReflector()
 	if err != nil {
 		return nil, err
@@ -149,13 +153,18 @@ func (c *Controller) watchers() ([]*observed.Reflector, error) {
 			}
 		}
 		w.First = func(objects []any) {
+			runs := make([]*observed.Run, 0, len(objects))
 			for _, o := range objects {
-				c.saw(sighted(o), backlog)
+				runs = append(runs, sighted(o))
 			}
+			c.first(ctx, run.Kinds[i], runs)
 		}
 		w.Seen = func(o any) {
 			s := sighted(o)
 			c.judge(s)
+			if p := c.pagesOf(s.Kind); p != nil {
+				p.saw(s.Reference())
+			}
 			c.saw(s, urgent)
 		}
 		w.Gone = func(o any) { c.gone(sighted(o)) }
@@ -167,6 +176,52 @@ func (c *Controller) watchers() ([]*observed.Reflector, error) {
 		w.Synced = sync.OnceFunc(func() { known.Set(1); c.synced.Done() })
 	}
 	return all, nil
+}
+
+// first is told all runs of a kind that there are.
+func (c *Controller) first(ctx context.Context, kind string, all []*observed.Run) {
+	c.dropPages(kind)
+	if pays(all, func(s *observed.Run) bool { return s.Class == c.Class && !s.OptedOut && !s.Released && s.Finished }) {
+		c.pages.Store(kind, newPages(ctx, func(ctx context.Context, limit int, next string) ([]run.Listed, string, error) {
+			return c.Client.Page(ctx, kind, limit, next, pageBytes)
+		}))
+	}
+	// A list that was streamed comes in the order of a map.
+	slices.SortFunc(all, func(a, b *observed.Run) int {
+		return cmp.Compare(keyOf(a.Namespace, a.Name), keyOf(b.Namespace, b.Name))
+	})
+	for _, s := range all {
+		c.saw(s, backlog)
+	}
+}
+
+// archive takes a run of a backlog from pages, where there are any.
+func (c *Controller) archive(ctx context.Context, ref run.Reference, priority int) (archiver.Result, error) {
+	if priority != backlog {
+		if p := c.pagesOf(ref.Kind); p != nil && priority == later && p.listed.Load() {
+			c.dropPages(ref.Kind) // they were for those that came before
+		}
+		return c.Archive(ctx, ref, true)
+	}
+	if p := c.pagesOf(ref.Kind); p != nil {
+		if object := p.take(ref); object != nil {
+			return c.ArchiveListed(ctx, ref, object)
+		}
+	}
+	return c.Archive(ctx, ref, false)
+}
+
+func (c *Controller) pagesOf(kind string) *pages {
+	if p, ok := c.pages.Load(kind); ok {
+		return p.(*pages)
+	}
+	return nil
+}
+
+func (c *Controller) dropPages(kind string) {
+	if p, ok := c.pages.LoadAndDelete(kind); ok {
+		p.(*pages).stop()
+	}
 }
 
 // saw decides whether there is something to do for a run.
@@ -240,7 +295,7 @@ func (c *Controller) handle(ctx context.Context, ref run.Reference, priority int
 	if c.memory.Acquire(ctx, weight) != nil {
 		return // the end
 	}
-	result, err := c.Archive(ctx, ref, priority != backlog)
+	result, err := c.archive(ctx, ref, priority)
 	c.memory.Release(weight)
 	if err != nil {
 		c.failed(ctx, ref, priority, err)

@@ -40,8 +40,21 @@ func (r Reference) path() string {
 			return "/apis/" + of.Group + "/" + of.Version + "/namespaces/" + r.Namespace + "/" + of.Resource + "/" + r.Name
 		}
 	}
-	return "/kind-that-is-not-archived/" + r.Kind
+	return notArchived + r.Kind
 }
+
+// pathOf is where all runs of a kind are.
+func pathOf(kind string) string {
+	for i, of := range Resources {
+		if Kinds[i] == kind {
+			return "/apis/" + of.Group + "/" + of.Version + "/" + of.Resource
+		}
+	}
+	return notArchived + kind
+}
+
+// notArchived begins paths at which an API server has nothing.
+const notArchived = "/kind-that-is-not-archived/"
 
 // Client reads runs as they are: nothing is decoded on the way, so that nothing can get lost.
 type Client struct{ rest rest.Interface }

@@ -3,10 +3,13 @@ package run
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"strconv"
 
+	"github.com/indelible-ci/indelible/pkg/jsonscan"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -53,4 +56,48 @@ const metadataPage = 500
 // List gives a page of objects, as the API server sends it.
 func (c *Client) List(ctx context.Context, path string, limit int, next string) ([]byte, error) {
 	return c.rest.Get().AbsPath(path).Param("limit", strconv.Itoa(limit)).Param("continue", next).Do(ctx).Raw()
+}
+
+// Listed is a run in a page, as the API server sends it. Its text is a part of the page's.
+type Listed struct {
+	Namespace, Name string
+	Object          []byte
+}
+
+// ErrPageTooLarge is the error of a page that is larger than was allowed.
+var ErrPageTooLarge = errors.New("the page is too large")
+
+// Page lists at most limit runs of a kind whole, as they are now when next is empty, else as they were at the first page. It returns what
+// gets the page after, empty if it is the last. The API server gives them in the order of namespaces and names. A page of more than
+// maxBytes is not read to its end, and the error is ErrPageTooLarge.
+func (c *Client) Page(ctx context.Context, kind string, limit int, next string, maxBytes int64) (page []Listed, after string, err error) {
+	body, err := c.rest.Get().AbsPath(pathOf(kind)).Param("limit", strconv.Itoa(limit)).Param("continue", next).Stream(ctx)
+	if err != nil {
+		return nil, "", fmt.Errorf("list %ss: %w", kind, err)
+	}
+	text, err := io.ReadAll(io.LimitReader(body, maxBytes+1))
+	if err = errors.Join(err, body.Close()); err != nil {
+		return nil, "", fmt.Errorf("list %ss: %w", kind, err)
+	}
+	if int64(len(text)) > maxBytes {
+		return nil, "", ErrPageTooLarge
+	}
+	err = jsonscan.Members(text, func(key []byte, value jsonscan.Span) error {
+		switch string(key) {
+		case "metadata":
+			return jsonscan.Wanted{"continue": &after}.Read(value.Of(text))
+		case "items":
+			return jsonscan.Elements(value.Of(text), func(object []byte) error {
+				l := Listed{Object: object}
+				err := jsonscan.Wanted{"metadata": jsonscan.Wanted{"name": &l.Name, "namespace": &l.Namespace}}.Read(object)
+				page = append(page, l)
+				return err
+			})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("list %ss: %w", kind, err)
+	}
+	return page, after, nil
 }
