@@ -220,7 +220,7 @@ type packedLog struct {
 }
 
 func packLog(ctx context.Context, root string) (l packedLog, err error) {
-	const key = "log.txt.gz"
+	const key = "log.txt.zst"
 	beside := root + ".log"
 	to, err := newDirectory(beside)
 	if err != nil {

@@ -16,9 +16,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 )
 
-// What docs/archive-format.md says people can do with nothing but gunzip and jq, done with them.
+// What docs/archive-format.md says people can do with nothing but gunzip, zstd and jq, done with them.
 func TestFormatDocument(t *testing.T) {
-	for _, program := range []string{"bash", "gunzip", "jq", "sha256sum"} {
+	for _, program := range []string{"bash", "gunzip", "zstd", "jq", "sha256sum"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("the document's commands need %s", program)
 		}

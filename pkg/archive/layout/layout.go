@@ -2,7 +2,7 @@
 // paths; what is in the objects is pkg/archive/manifest's, and docs/archive-format.md describes both for people.
 //
 //	clusters/<cluster>/commits/2026/11/20/10/20261120T104211Z.<uid>.json.gz     one for each archived run, written last
-//	clusters/<cluster>/parts/2026/11/20/10/<uid>.<writer>.<part>.gz               what a commit refers to
+//	clusters/<cluster>/parts/2026/11/20/10/<uid>.<writer>.<part>.zst              what a commit refers to
 //	clusters/<cluster>/segments/2026/11/20/10/<writer>.<commits>.jsonl.gz         copies of many commits and records, a cache
 //	clusters/<cluster>/holds/2026/11/20/10/20261120T104211Z.<uid>.json            while it is there, the run is not deleted
 //	clusters/<cluster>/deletions/2026/11/20/10/20261120T104211Z.<uid>.<writer>    while it is there, the run is being deleted
@@ -40,6 +40,8 @@ const (
 	hour      = "2006/01/02/15"
 	stamp     = "20060102T150405Z"
 	extension = ".json.gz"
+	// partExtension is of parts; those of archivers before 2026-12 have gzipExtension.
+	partExtension, gzipExtension = ".zst", ".gz"
 )
 
 // ParseCluster checks the name of a cluster.
@@ -104,7 +106,7 @@ func ParseCommit(key string) (Cluster, Run, error) {
 	return cluster, run, nil
 }
 
-// Part returns the key of a part of a run: a name such as record.json or log-0-step-build.txt, stored with gzip. writer is
+// Part returns the key of a part of a run: a name such as record.json or log-0-step-build.txt, stored with Zstandard. writer is
 // random, 8 to 32 lower-case letters and digits, and the same for all parts of one attempt to archive a run.
 func (c Cluster) Part(r Run, writer, part string) (string, error) {
 	if err := r.check(); err != nil {
@@ -116,7 +118,7 @@ func (c Cluster) Part(r Run, writer, part string) (string, error) {
 	if !partText.MatchString(part) {
 		return "", fmt.Errorf("part %q: must be a name of letters, digits, - and _, with an extension", part)
 	}
-	return c.Parts() + r.Created.UTC().Format(hour) + "/" + r.UID + "." + writer + "." + part + ".gz", nil
+	return c.Parts() + r.Created.UTC().Format(hour) + "/" + r.UID + "." + writer + "." + part + partExtension, nil
 }
 
 // Parts returns what all parts of the cluster begin with.
@@ -139,7 +141,11 @@ func ParsePart(key string) (cluster Cluster, uid, writer, part string, err error
 	folder, name := cutLast(rest)
 	uid, name, _ = strings.Cut(name, ".")
 	writer, name, _ = strings.Cut(name, ".")
-	part = strings.TrimSuffix(name, ".gz")
+	part, own := strings.CutSuffix(name, partExtension)
+	if !own { // of the first archivers
+		part = strings.TrimSuffix(name, gzipExtension)
+		key = strings.TrimSuffix(key, gzipExtension) + partExtension
+	}
 	at, err := time.Parse(hour, folder)
 	if err != nil {
 		return "", "", "", "", fmt.Errorf("key %s: %q is not an hour like %s", key, folder, hour)

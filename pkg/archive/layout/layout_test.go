@@ -23,8 +23,8 @@ func TestKeys(t *testing.T) {
 		want string
 	}{
 		"a commit":      {func() (string, error) { return Cluster("prod-1").Commit(run) }, "clusters/prod-1/commits/2026/11/20/10/20261120T104211Z." + uid + ".json.gz"},
-		"a record":      {func() (string, error) { return Cluster("prod-1").Part(run, writer, "record.json") }, "clusters/prod-1/parts/2026/11/20/10/" + uid + "." + writer + ".record.json.gz"},
-		"a step's log":  {func() (string, error) { return Cluster("c").Part(run, writer, "log-0-step-build.txt") }, "clusters/c/parts/2026/11/20/10/" + uid + "." + writer + ".log-0-step-build.txt.gz"},
+		"a record":      {func() (string, error) { return Cluster("prod-1").Part(run, writer, "record.json") }, "clusters/prod-1/parts/2026/11/20/10/" + uid + "." + writer + ".record.json.zst"},
+		"a step's log":  {func() (string, error) { return Cluster("c").Part(run, writer, "log-0-step-build.txt") }, "clusters/c/parts/2026/11/20/10/" + uid + "." + writer + ".log-0-step-build.txt.zst"},
 		"a run's parts": {func() (string, error) { return Cluster("c").PartsOf(run) }, "clusters/c/parts/2026/11/20/10/" + uid + "."},
 		"a segment":     {func() (string, error) { return Cluster("c").Segment(run.Created, writer, 812) }, "clusters/c/segments/2026/11/20/10/" + writer + ".812.jsonl.gz"},
 		"a hold":        {func() (string, error) { return Cluster("c").Hold(run) }, "clusters/c/holds/2026/11/20/10/20261120T104211Z." + uid + ".json"},
@@ -158,4 +158,16 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%q parses and no store takes it", key)
 		}
 	})
+}
+
+// Parts of the first archivers are found, as whose they are.
+func TestPartsInGzip(t *testing.T) {
+	key := "clusters/c/parts/2026/11/20/10/" + uid + ".k3v9x2m4q8.log-0-step-build.txt.gz"
+	cluster, of, writer, part, err := ParsePart(key)
+	if err != nil || cluster != "c" || of != uid || writer != "k3v9x2m4q8" || part != "log-0-step-build.txt" {
+		t.Errorf("got %s, %s, %s, %s, %v", cluster, of, writer, part, err)
+	}
+	if _, _, _, _, err := ParsePart(strings.Replace(key, "log-0-step-build.txt", "../x", 1)); err == nil {
+		t.Error("any name will do")
+	}
 }

@@ -11,60 +11,36 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// A part is stored as a sequence of gzip members (RFC 1952, section 2.2), which every gunzip takes for one stream. Each holds up to
-// memberBytes of the content, and its header has an extra field (section 2.3.1.1) "IN" with the size of the whole member, 4
-// bytes, low byte first. So members can be found without unpacking them, and packed and unpacked on several cores.
+// Commits are gzip, so that everybody's tools read them. So are the parts that the first archivers wrote: a sequence of members (RFC 1952,
+// section 2.2), each with up to memberBytes of the content, whose header has an extra field (section 2.3.1.1) "IN" with the size of the
+// whole member, 4 bytes, low byte first.
 const (
-	memberBytes = 256 << 10
 	// extraAt is where the extra field's data begins: after the fixed header, the field's length and the subfield's head.
-	extraAt    = 10 + 2 + 4
-	headerSize = extraAt + 4
-	// maxMember is what a member of incompressible content takes, with room to spare.
-	maxMember = memberBytes + memberBytes/8 + 1024
-	// fast is for what has many members: a log of gigabytes, in which the better levels find little more, takes a tenth of their time.
-	fast = gzip.BestSpeed
-	// small is for what has one member, as commits and most logs: a hundred thousand of them are what a bucket consists of.
-	small = gzip.BestCompression
+	extraAt        = 10 + 2 + 4
+	gzipHeaderSize = extraAt + 4
 )
 
-var extra = []byte{'I', 'N', 4, 0, 0, 0, 0, 0}
+var (
+	gzipMagic = []byte{0x1f, 0x8b}
+	gzipExtra = []byte{'I', 'N', 4, 0}
+)
 
-// packers are writers of one level, for one member after the other.
-type packers struct{ sync.Pool }
+var commitPackers = sync.Pool{New: func() any {
+	z, err := gzip.NewWriterLevel(nil, gzip.BestCompression) // a hundred thousand of them are what a bucket consists of
+	if err != nil {
+		panic(err) // the level is a constant
+	}
+	return z
+}}
 
-var fastPackers, smallPackers = newPackers(fast), newPackers(small)
-
-func newPackers(level int) *packers {
-	return &packers{sync.Pool{New: func() any {
-		z, err := gzip.NewWriterLevel(nil, level)
-		if err != nil {
-			panic(err) // the level is a constant
-		}
-		return z
-	}}}
-}
-
-// member appends one member of a part to a buffer.
-func (p *packers) member(to *bytes.Buffer, content []byte) {
-	start := to.Len()
-	p.pack(to, content, extra)
-	member := to.Bytes()[start:]
-	binary.LittleEndian.PutUint32(member[extraAt:], uint32(len(member))) //nolint:gosec // G115: at most maxMember
-}
-
-func (p *packers) pack(to *bytes.Buffer, content, extra []byte) {
-	z := p.Get().(*gzip.Writer)
-	defer p.Put(z)
-	z.Reset(to)
-	z.Extra = extra
-	_, _ = z.Write(content) // a buffer takes everything
-	_ = z.Close()
-}
-
-// pack returns content of whatever size in gzip, without what members of parts have beside it.
+// pack returns content of whatever size in gzip.
 func pack(content []byte) []byte {
 	var packed bytes.Buffer
-	smallPackers.pack(&packed, content, nil)
+	z := commitPackers.Get().(*gzip.Writer)
+	defer commitPackers.Put(z)
+	z.Reset(&packed)
+	_, _ = z.Write(content) // a buffer takes everything
+	_ = z.Close()
 	return packed.Bytes()
 }
 
@@ -102,13 +78,13 @@ func atEnd(err error) error {
 	return err
 }
 
-// memberSize returns the size that a member's header gives, 0 if the header is not one of ours.
-func memberSize(header []byte) int {
-	if len(header) < headerSize || header[0] != 0x1f || header[1] != 0x8b || header[3] != 4 || !bytes.Equal(header[10:extraAt], append([]byte{8, 0}, extra[:4]...)) {
+// gzipMemberSize returns the size that a member's header gives, 0 if the header is not one of ours.
+func gzipMemberSize(header []byte) int {
+	if len(header) < gzipHeaderSize || !bytes.HasPrefix(header, gzipMagic) || header[3] != 4 || !bytes.Equal(header[10:extraAt], append([]byte{8, 0}, gzipExtra...)) {
 		return 0
 	}
 	size := int(binary.LittleEndian.Uint32(header[extraAt:]))
-	if size <= headerSize || size > maxMember {
+	if size <= gzipHeaderSize || size > maxMember {
 		return 0
 	}
 	return size

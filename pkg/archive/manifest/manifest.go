@@ -1,7 +1,7 @@
 // Package manifest is what a commit says: of which run, in which Result and Record, and what the parts of its archive are, each with
 // size, digests and whether it is complete. It also writes parts, and compares what a store holds with what a commit says.
 //
-// A commit is one line of JSON in gzip, so that the bucket, gunzip and jq are enough to read a run. What is small, a record as
+// A commit is one line of JSON in gzip, so that the bucket, gunzip and jq are enough to read a run, with zstd for its large parts. What is small, a record as
 // good as always and most logs, is in the commit itself: such a run costs one object, which is there whole or not at all. Fields are
 // only ever added. A reader that meets an apiVersion it does not know leaves the run alone.
 package manifest
@@ -109,7 +109,7 @@ type Part struct {
 	Key string `json:"key,omitempty"`
 	// Content is what was archived. For an inline part it has a digest.
 	Content *Sum `json:"content,omitempty"`
-	// Stored is what is in the object: the content, compressed. Its digest vouches for the content as well, which gzip gives
+	// Stored is what is in the object: the content, compressed. Its digest vouches for the content as well, which Zstandard gives
 	// back with a checksum of its own: a second digest of gigabytes would cost as much as all the rest.
 	Stored *Sum `json:"stored,omitempty"`
 	// Inline is the content of a small part that is JSON, without insignificant space: it is in the commit.

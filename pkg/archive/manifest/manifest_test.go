@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
@@ -25,7 +27,7 @@ const (
 	inlineDigest = "6c9c16dcfa514da0d29bfa265370019e7db3cd144e181e3fd69797ad552437d2" // printf '{"a":"<é>"}' | sha256sum
 	text         = "ok\t<é>\n"
 	textDigest   = "e4a07d22ac5335f16a1d179a8ba353cd3bdd5600fc7f4c6f827e57cfb95ee07d" // printf 'ok\t<é>\n' | sha256sum
-	recordKey    = "clusters/prod/parts/2026/11/20/10/" + uid + ".k3v9x2m4q8.record.json.gz"
+	recordKey    = "clusters/prod/parts/2026/11/20/10/" + uid + ".k3v9x2m4q8.record.json.zst"
 	commitKey    = "clusters/prod/commits/2026/11/20/10/20261120T104211Z." + uid + ".json.gz"
 )
 
@@ -182,7 +184,7 @@ func TestForbiddenObjects(t *testing.T) {
 	}
 }
 
-// What is stored is gzip, by the standard library's reader, and the digests are sha256sum's.
+// What is stored is one stream of Zstandard to whoever reads it so, and the digests are sha256sum's.
 func TestStoreAndOpen(t *testing.T) {
 	root := t.TempDir()
 	s := directory(t, root)
@@ -203,8 +205,13 @@ func TestStoreAndOpen(t *testing.T) {
 			if want := (Sum{int64(len(object)), digest(object)}); stored != want {
 				t.Errorf("stored: got %+v, want %+v", stored, want)
 			}
-			if got := gunzip(t, object); got != content {
-				t.Errorf("the standard library reads %d bytes", len(got))
+			stream, err := zstd.NewReader(bytes.NewReader(object))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stream.Close()
+			if got, err := io.ReadAll(stream); err != nil || string(got) != content {
+				t.Errorf("a reader of Zstandard reads %d bytes, %v", len(got), err)
 			}
 			part := &Part{Type: Record, State: Complete, Key: key, Content: &raw, Stored: &stored}
 			if err := errors.Join(Verify(t.Context(), s, part), VerifyStored(t.Context(), s, part)); err != nil {
@@ -214,6 +221,50 @@ func TestStoreAndOpen(t *testing.T) {
 	}
 }
 
+// Parts as the first archivers wrote them, made here by the standard library.
+func TestOpenGzip(t *testing.T) {
+	root := t.TempDir()
+	for name, content := range map[string]string{"short": "hello\n", "long": strings.Repeat("a line of a log\n", 1<<16)} {
+		t.Run(name, func(t *testing.T) {
+			var object bytes.Buffer
+			for rest := content; rest != ""; {
+				n := min(len(rest), memberBytes)
+				member := gzipMember(t, rest[:n])
+				object.Write(member)
+				rest = rest[n:]
+			}
+			key := strings.TrimSuffix(strings.Replace(recordKey, "record", name, 1), ".zst") + ".gz"
+			path := filepath.Join(root, key)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o750), os.WriteFile(path, object.Bytes(), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			part := &Part{Type: Record, State: Complete, Key: key, Content: &Sum{Bytes: int64(len(content))}, Stored: &Sum{int64(object.Len()), digest(object.Bytes())}}
+			from, err := Open(t.Context(), directory(t, root), part)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer from.Close()
+			if got, err := io.ReadAll(from); err != nil || string(got) != content {
+				t.Errorf("read %d bytes of %d, %v", len(got), len(content), err)
+			}
+		})
+	}
+}
+
+// gzipMember is one with its size in the extra field IN.
+func gzipMember(t *testing.T, content string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	z.Extra = []byte{'I', 'N', 4, 0, 0, 0, 0, 0}
+	_, err := io.WriteString(z, content)
+	if err = errors.Join(err, z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	binary.LittleEndian.PutUint32(b.Bytes()[16:], uint32(b.Len()))
+	return b.Bytes()
+}
+
 func TestVerifyFindsDamage(t *testing.T) {
 	content := strings.Repeat("0123456789abcdef", 4096)
 	for name, damage := range map[string]func(object []byte) []byte{
@@ -221,7 +272,7 @@ func TestVerifyFindsDamage(t *testing.T) {
 		"a lost end":            func(o []byte) []byte { return o[:len(o)-9] },
 		"an empty object":       func([]byte) []byte { return nil },
 		"something after it":    func(o []byte) []byte { return append(o, 0) },
-		"a second gzip member":  func(o []byte) []byte { return append(o, o...) },
+		"a second member":       func(o []byte) []byte { return append(o, o...) },
 		"other content, packed": func([]byte) []byte { return []byte(packed(t, strings.Repeat("x", len(content)))) },
 		"the same, packed anew": func([]byte) []byte { return []byte(packed(t, content)) },
 	} {

@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"bytes"
 	"runtime"
 	"sync"
 )
@@ -97,12 +96,10 @@ func (p *pipeline) close() { p.stop.Do(func() { close(p.stopped) }) }
 func packBlock(b *block) { b.pack(fastPackers) }
 
 func (b *block) pack(with *packers) {
-	packed := bytes.NewBuffer(b.out[:0])
-	with.member(packed, b.in)
-	b.out = packed.Bytes()
+	b.out = with.member(b.out[:0], b.in)
 }
 
 // unpackBlock makes content of a block that is one member.
 func unpackBlock(b *block) {
-	b.out, b.err = appendUnpacked(b.out[:0], b.in, memberBytes)
+	b.out, b.err = appendMember(b.out[:0], b.in)
 }
