@@ -70,15 +70,17 @@ type Archiver struct {
 	Recent   *observed.Events
 	// indexed has the UIDs of runs that this process has put into the index and not released yet: those of a backlog are
 	// looked at twice.
-	indexed  sync.Map
-	patience patience
+	indexed sync.Map
+	// committed has the same runs by their references, and the UID of the PipelineRun that made each.
+	committed sync.Map
+	patience  patience
 	// Ranking knows the runs of which only the last stay.
 	Ranking *stay.Ranking
 	// namespaces has those of runs that this process has archived.
 	namespaces sync.Map
 	refusals   refusals
 	// OnCommit is told of each run that this archiver commits.
-	OnCommit func(run.Reference)
+	OnCommit func(*run.Run)
 }
 
 // New makes an Archiver.
@@ -100,7 +102,7 @@ func New(o Options) (*Archiver, error) {
 	if o.ChildPatience == 0 {
 		o.ChildPatience = defaultChildPatience
 	}
-	a := &Archiver{Options: o, Client: runs, kube: kube, Recent: observed.NewEvents(o.Metrics.eventDropped), Ranking: stay.NewRanking(o.Keep), OnCommit: func(run.Reference) {}}
+	a := &Archiver{Options: o, Client: runs, kube: kube, Recent: observed.NewEvents(o.Metrics.eventDropped), Ranking: stay.NewRanking(o.Keep), OnCommit: func(*run.Run) {}}
 	if o.Logs == Follow {
 		if a.Follower, err = podlog.NewFollower(kube, o.Spool, o.Streams, podlog.Metrics{Streams: o.Metrics.streams, Unfollowed: o.Metrics.unfollowed}, o.Log); err != nil {
 			return nil, err
@@ -251,7 +253,7 @@ func (a *Archiver) uploadAndCommit(ctx context.Context, r *run.Run) (*manifest.C
 		a.Metrics.phase("commit", began)
 		a.Metrics.countCommit(c)
 		a.namespaces.Store(r.Namespace, struct{}{})
-		a.OnCommit(r.Reference())
+		a.OnCommit(r)
 	}
 	return c, phase("commit", err)
 }
@@ -270,6 +272,7 @@ func (a *Archiver) Namespaces() []string {
 func (a *Archiver) forget(r *run.Run) {
 	a.Recent.Forget(r.Namespace, a.objectsOf(r)...)
 	a.indexed.Delete(r.UID)
+	a.committed.Delete(r.Reference())
 	a.patience.forget(r.UID)
 	a.refusals.forget(r.UID)
 	if a.Follower != nil {

@@ -22,6 +22,9 @@ const (
 // So does a child that is not there in time: a CustomRun, say, of a kind that nobody handles, whose PipelineRun was cancelled.
 func (a *Archiver) awaitChildren(ctx context.Context, r *run.Run) error {
 	for _, ref := range r.Children() {
+		if owner, ok := a.committed.Load(ref); ok && owner == r.UID {
+			continue
+		}
 		child, err := a.snapshot(ctx, ref)
 		if err != nil {
 			return fmt.Errorf("%s: %w", ref, err)

@@ -27,6 +27,11 @@ func (a *Archiver) commitRun(ctx context.Context, r *run.Run) (*manifest.Commit,
 	if err := a.addToIndex(ctx, commit); err != nil {
 		return nil, &phaseError{"index", err}
 	}
+	for _, owner := range r.OwnerReferences {
+		if owner.Kind == run.PipelineRunKind {
+			a.committed.Store(r.Reference(), owner.UID) // who asks for it need not ask the API server
+		}
+	}
 	return commit, nil
 }
 

@@ -22,8 +22,10 @@ import (
 // Priorities of runs in the queue. What has just happened comes before what was found at the start, and that all is safe before
 // that the first of it is released.
 const (
-	urgent   = 10
-	backlog  = 0
+	urgent  = 10
+	backlog = 0
+	// parents are PipelineRuns of a backlog: they wait for what they made.
+	parents  = -5
 	later    = -10
 	whenIdle = -20
 )
@@ -64,10 +66,11 @@ func New(a *archiver.Archiver) *Controller {
 		Archiver: a, memory: semaphore.NewWeighted(memory), waiting: &waiting{runs: map[run.Reference]*waitingRun{}}, ready: make(chan struct{}),
 	}
 	c.deleted = newDeletedRuns(c)
-	a.OnCommit = func(ref run.Reference) {
-		if took, ok := c.waiting.latency(ref, time.Now()); ok {
-			a.Metrics.Latency.WithLabelValues(ref.Kind).Observe(took.Seconds())
+	a.OnCommit = func(r *run.Run) {
+		if took, ok := c.waiting.latency(r.Reference(), time.Now()); ok {
+			a.Metrics.Latency.WithLabelValues(r.Kind).Observe(took.Seconds())
 		}
+		c.tellParents(r.Parents(), parents)
 	}
 	return c
 }
@@ -181,23 +184,42 @@ func (c *Controller) watchers(ctx context.Context) ([]*observed.Reflector, error
 // first is told all runs of a kind that there are.
 func (c *Controller) first(ctx context.Context, kind string, all []*observed.Run) {
 	c.dropPages(kind)
-	if pays(all, func(s *observed.Run) bool { return s.Class == c.Class && !s.OptedOut && !s.Released && s.Finished }) {
-		c.pages.Store(kind, newPages(ctx, func(ctx context.Context, limit int, next string) ([]run.Listed, string, error) {
-			return c.Client.Page(ctx, kind, limit, next, pageBytes)
-		}))
+	priority := backlog
+	if kind == run.PipelineRunKind {
+		priority = parents
 	}
+	paged := pays(all, func(s *observed.Run) bool { return s.Class == c.Class && !s.OptedOut && !s.Released && s.Finished })
 	// A list that was streamed comes in the order of a map.
 	slices.SortFunc(all, func(a, b *observed.Run) int {
 		return cmp.Compare(keyOf(a.Namespace, a.Name), keyOf(b.Namespace, b.Name))
 	})
-	for _, s := range all {
-		c.saw(s, backlog)
+	begin := func() {
+		if paged {
+			c.pages.Store(kind, newPages(ctx, func(ctx context.Context, limit int, next string) ([]run.Listed, string, error) {
+				return c.Client.Page(ctx, kind, limit, next, pageBytes)
+			}))
+		}
+		for _, s := range all {
+			c.saw(s, priority)
+		}
 	}
+	if !paged || priority != parents {
+		begin()
+		return
+	}
+	// While what they made is not known yet, each would be looked at for nothing.
+	go func() {
+		select {
+		case <-c.ready:
+			begin()
+		case <-ctx.Done():
+		}
+	}()
 }
 
 // archive takes a run of a backlog from pages, where there are any.
 func (c *Controller) archive(ctx context.Context, ref run.Reference, priority int) (archiver.Result, error) {
-	if priority != backlog {
+	if priority != backlog && priority != parents {
 		if p := c.pagesOf(ref.Kind); p != nil && priority == later && p.listed.Load() {
 			c.dropPages(ref.Kind) // they were for those that came before
 		}
@@ -232,7 +254,7 @@ func (c *Controller) saw(s *observed.Run, priority int) {
 		return
 	case s.Released:
 		c.waiting.done(ref)
-		c.tellParents(s)
+		c.tellParents(s.Parents, urgent)
 		c.leaves(s)
 	case s.Finished || !s.DeletionTimestamp.IsZero():
 		if !s.DeletionTimestamp.IsZero() {
@@ -254,17 +276,17 @@ func (c *Controller) saw(s *observed.Run, priority int) {
 func (c *Controller) gone(s *observed.Run) {
 	c.waiting.done(s.Reference())
 	c.Ranking.Remove(s.UID)
-	c.tellParents(s)
+	c.tellParents(s.Parents, urgent)
 	if !s.Released && !s.OptedOut && s.Class == c.Class {
 		c.deleted.keep(s)
 	}
 }
 
-// tellParents looks again at PipelineRuns that wait for this run.
-func (c *Controller) tellParents(s *observed.Run) {
-	for _, parent := range s.Parents {
+// tellParents looks again at those PipelineRuns that wait for what they made.
+func (c *Controller) tellParents(of []run.Reference, priority int) {
+	for _, parent := range of {
 		if c.waiting.has(parent, archiver.WaitChildren) {
-			c.add(parent, urgent, atOnce)
+			c.add(parent, priority, atOnce)
 		}
 	}
 }
@@ -317,7 +339,7 @@ func (c *Controller) handle(ctx context.Context, ref run.Reference, priority int
 		c.Metrics.Runs.WithLabelValues(ref.Kind, string(result.Outcome)).Inc()
 	}
 	if result.Again > 0 {
-		next := urgent
+		next := priority // many that wait are not to keep what they wait for from its turn
 		if result.Outcome == archiver.Archived {
 			next = whenIdle
 		}

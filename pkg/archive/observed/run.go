@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -70,7 +69,7 @@ func (s *Run) Read(text []byte) error {
 	for _, c := range conditions {
 		s.Finished = s.Finished || c.Type == "Succeeded" && c.Status != "Unknown"
 	}
-	whole := run.Run{ObjectMeta: metav1.ObjectMeta{UID: m.UID, Annotations: annotations, Finalizers: finalizers, OwnerReferences: owners}}
+	whole := run.Run{ObjectMeta: metav1.ObjectMeta{Namespace: m.Namespace, UID: m.UID, Annotations: annotations, Finalizers: finalizers, OwnerReferences: owners}}
 	s.Protected, s.Released, s.OptedOut = whole.Protected(), whole.Released(), whole.OptedOut()
 	s.Foreign, s.owned = len(whole.ForeignMarks()) > 0, whole.Owned()
 	s.Class = labels[run.ClassLabel]
@@ -85,11 +84,7 @@ func (s *Run) Read(text []byte) error {
 			}
 		}
 	}
-	for _, owner := range owners {
-		if owner.Kind == run.PipelineRunKind && strings.HasPrefix(owner.APIVersion, run.Resources[0].Group+"/") {
-			s.Parents = append(s.Parents, run.Reference{Kind: run.PipelineRunKind, Namespace: m.Namespace, Name: owner.Name})
-		}
-	}
+	s.Parents = whole.Parents()
 	if s.Size, s.Object = len(text), text; s.Finished {
 		s.Attempt = run.Attempt{}
 		return nil

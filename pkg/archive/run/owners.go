@@ -2,6 +2,7 @@ package run
 
 import (
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -15,6 +16,17 @@ func (r *Run) Children() []Reference {
 		}
 	}
 	return refs
+}
+
+// Parents are the PipelineRuns that made the run.
+func (r *Run) Parents() []Reference {
+	var all []Reference
+	for _, owner := range r.OwnerReferences {
+		if owner.Kind == PipelineRunKind && strings.HasPrefix(owner.APIVersion, Resources[0].Group+"/") {
+			all = append(all, Reference{Kind: PipelineRunKind, Namespace: r.Namespace, Name: owner.Name})
+		}
+	}
+	return all
 }
 
 // IsOwnedBy says whether one run was made by another: a later one may have the name of the one that was.
