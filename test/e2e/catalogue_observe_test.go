@@ -30,7 +30,7 @@ type observer struct {
 	fields    map[string]string
 }
 
-func (o *observer) run(r run) map[string]string {
+func (o *observer) run(r entryRun) map[string]string {
 	o.t.Helper()
 	o.fields = map[string]string{}
 	if r.kind == "TaskRun" {

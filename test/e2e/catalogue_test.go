@@ -57,7 +57,7 @@ func TestCatalogue(t *testing.T) {
 			})
 		}
 	})
-	if !whole || !long {
+	if !whole || !wholeCatalogue {
 		return // what an entry that failed, or was not run, would have shown is not known
 	}
 	for i := range listed {
@@ -77,10 +77,10 @@ func wasRun(seen *sync.Map, row *difference, all []entry) bool {
 	})
 }
 
-// catalogue is all entries, or, but for the long form, those about results: all together take a quarter of an hour.
+// catalogue is all entries, or, but for the wholeCatalogue form, those about results: all together take a quarter of an hour.
 func catalogue(t *testing.T) []entry {
 	parts := [][]entry{resultEntries}
-	if long {
+	if wholeCatalogue {
 		parts = append(parts, stepEntries, userEntries, environmentEntries, endingEntries, sidecarEntries, pipelineEntries, staticEntries, exampleEntries(t))
 	}
 	return slices.Concat(parts...)
@@ -115,13 +115,13 @@ func (e entry) compare(t *testing.T) []difference {
 	return differencesBetween(e.name, want, got)
 }
 
-// run is a TaskRun or PipelineRun of an entry.
-type run struct{ kind, name string }
+// entryRun is a TaskRun or PipelineRun of an entry.
+type entryRun struct{ kind, name string }
 
 // runsOf reads which runs a YAML text creates.
-func runsOf(t *testing.T, text string) []run {
+func runsOf(t *testing.T, text string) []entryRun {
 	t.Helper()
-	var runs []run
+	var runs []entryRun
 	for _, doc := range strings.Split("\n"+text, "\n---") {
 		var object struct {
 			Kind     string
@@ -131,7 +131,7 @@ func runsOf(t *testing.T, text string) []run {
 			t.Fatal(err)
 		}
 		if object.Kind == "TaskRun" || object.Kind == "PipelineRun" {
-			runs = append(runs, run{object.Kind, object.Metadata.Name})
+			runs = append(runs, entryRun{object.Kind, object.Metadata.Name})
 		}
 	}
 	if len(runs) == 0 {

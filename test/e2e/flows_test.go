@@ -55,7 +55,7 @@ func TestFlows(t *testing.T) {
 		{"a result nobody wrote is missing as in Tekton", missingResult},
 		{"an opted-out TaskRun is plain Tekton", optedOut},
 	}
-	if !isCatalogued(t) || !long {
+	if !isCatalogued(t) || !wholeCatalogue {
 		flows = append(flows, catalogued...)
 	}
 	for _, flow := range flows {

@@ -13,6 +13,9 @@ import (
 // INDELIBLE_LONG. The short forms make the same statements with fewer runs.
 var long = os.Getenv("INDELIBLE_LONG") != ""
 
+// wholeCatalogue says that TestCatalogue runs all of its entries, as in the long form or with the environment variable INDELIBLE_CATALOGUE.
+var wholeCatalogue = long || os.Getenv("INDELIBLE_CATALOGUE") != ""
+
 // often is how many times to do a thing: the first number in a long run, else the second.
 func often(inLong, inShort int) int {
 	if long {
