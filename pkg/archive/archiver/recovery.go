@@ -27,12 +27,17 @@ func (a *Archiver) commitRun(ctx context.Context, r *run.Run) (*manifest.Commit,
 	if err := a.addToIndex(ctx, commit); err != nil {
 		return nil, &phaseError{"index", err}
 	}
+	a.noteCommitted(r)
+	return commit, nil
+}
+
+// noteCommitted spares a PipelineRun that waits for the run a request.
+func (a *Archiver) noteCommitted(r *run.Run) {
 	for _, owner := range r.OwnerReferences {
 		if owner.Kind == run.PipelineRunKind {
-			a.committed.Store(r.Reference(), owner.UID) // who asks for it need not ask the API server
+			a.committed.Store(r.Reference(), owner.UID)
 		}
 	}
-	return commit, nil
 }
 
 // findCommit returns the commit of a run that is in the archive already, nil if there is none: this archiver's, of before it was
