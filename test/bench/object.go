@@ -22,13 +22,15 @@ type made struct {
 	results int
 	// released is what the archiver leaves behind; running is before its end.
 	released, running bool
+	// revision is what Tekton has substituted in its copy of the Task, by default what no other has.
+	revision string
 	// of is the PipelineRun that made it, nil if none did.
 	of *madePipelineRun
 }
 
 // object returns it as JSON: about 3 KB, its results, and managedFields as its three writers leave them.
 func (m made) object() ([]byte, error) {
-	uid, revision := string(uuid.NewUUID()), digest(20)
+	uid, revision := string(uuid.NewUUID()), orElse(m.revision, digest(20))
 	at := func(after time.Duration) string { return m.created.Add(after).UTC().Format(time.RFC3339) }
 	annotations := map[string]string{"pipeline.tekton.dev/release": "v1.15.0", "build.example.test/commit": digest(20)}
 	metadata := map[string]any{

@@ -48,6 +48,7 @@ type measurement struct {
 var measurements = []measurement{
 	{name: "latency", do: (*bench).latency},
 	{name: "bytes", do: (*bench).bytes},
+	{name: "index", do: (*bench).index},
 	{name: "backlog", do: (*bench).backlogDirectory},
 	{name: "backlog-s3", do: (*bench).backlogS3},
 	{name: "backlog-pipelines", do: (*bench).backlogPipelines},
