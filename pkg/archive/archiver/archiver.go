@@ -185,12 +185,14 @@ func (a *Archiver) archive(ctx context.Context, ref run.Reference, release bool,
 	}
 	switch {
 	case r == nil:
+		a.committed.Delete(ref)
 		return Result{Outcome: Gone}, nil
 	case r.Labels[run.ClassLabel] != a.Class:
 		return Result{Outcome: Ignored}, nil
 	case r.OptedOut():
 		return Result{Outcome: Ignored}, phase("release", a.refused(r, a.Client.Unprotect(ctx, r)))
 	case r.Released():
+		a.committed.Delete(ref)
 		result, err := a.prune(ctx, r)
 		return result, phase("prune", err)
 	case !r.Finished() && r.DeletionTimestamp.IsZero():

@@ -9,7 +9,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/indelible-ci/indelible/pkg/archive/observed"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
@@ -75,7 +76,7 @@ func TestPages(t *testing.T) {
 			if tt.order != nil {
 				order = tt.order(order)
 			}
-			p := newPages(t.Context(), list.page)
+			p := newPages(t.Context(), list.page, "team/run-99999")
 			defer p.stop()
 			ref := func(i int) run.Reference { return run.Reference{Kind: "TaskRun", Namespace: "team", Name: nameOf(i)} }
 			for _, i := range tt.changed {
@@ -104,7 +105,7 @@ func TestPagesConcurrently(t *testing.T) {
 	for i := range runs {
 		list.runs = append(list.runs, run.Listed{Namespace: "team", Name: fmt.Sprintf("run-%05d", i), Object: []byte("x")})
 	}
-	p := newPages(t.Context(), list.page)
+	p := newPages(t.Context(), list.page, "team/run-99999")
 	defer p.stop()
 	next := make(chan run.Reference)
 	var group sync.WaitGroup
@@ -133,25 +134,99 @@ func TestPagesConcurrently(t *testing.T) {
 
 func TestWhetherPagesPay(t *testing.T) {
 	for name, tt := range map[string]struct {
-		waiting, others int
-		want            bool
+		waiting, all int
+		want         bool
 	}{
-		"a few runs":                           {10, 0, false},
-		"many, and nothing else":               {pagesFrom, 0, true},
-		"many among as many that are archived": {pagesFrom, pagesFrom, true},
-		"many among a great many":              {pagesFrom, 10 * pagesFrom, false},
+		"a few runs":                           {10, 10, false},
+		"many, and nothing else":               {pagesFrom, pagesFrom, true},
+		"many among as many that are archived": {pagesFrom, 2 * pagesFrom, true},
+		"many among a great many":              {pagesFrom, 11 * pagesFrom, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var all []*observed.Run
-			for range tt.waiting {
-				all = append(all, &observed.Run{Finished: true})
-			}
-			for range tt.others {
-				all = append(all, &observed.Run{Finished: true, Released: true})
-			}
-			if got := pays(all, func(s *observed.Run) bool { return s.Finished && !s.Released }); got != tt.want {
+			if got := pays(tt.waiting, tt.all); got != tt.want {
 				t.Errorf("got %v", got)
 			}
 		})
+	}
+}
+
+// However many follow the last run that waits, they are not listed, and nothing of the pages is left waiting.
+func TestPagesEnd(t *testing.T) {
+	list := &fakeList{}
+	for i := range 10 * pageRuns {
+		list.runs = append(list.runs, run.Listed{Namespace: "team", Name: fmt.Sprintf("run-%05d", i), Object: []byte("x")})
+	}
+	last := list.runs[pageRuns+5]
+	p := newPages(t.Context(), list.page, keyOf(last.Namespace, last.Name))
+	if p.take(run.Reference{Namespace: last.Namespace, Name: last.Name}) == nil {
+		t.Error("the last one is not there")
+	}
+	for range p.ahead {
+		t.Error("there is another page")
+	}
+	if list.pages != 2 {
+		t.Errorf("%d pages, want 2", list.pages)
+	}
+}
+
+// What is too large for a page with others does not make all pages small.
+func TestPagesGrowAgain(t *testing.T) {
+	list := &fakeList{large: map[string]bool{"run-00010": true, "run-00011": true}}
+	const runs = 10 * pageRuns
+	for i := range runs {
+		list.runs = append(list.runs, run.Listed{Namespace: "team", Name: fmt.Sprintf("run-%05d", i), Object: []byte("x")})
+	}
+	p := newPages(t.Context(), list.page, "team/run-99999")
+	for i, l := range list.runs {
+		if p.take(run.Reference{Namespace: l.Namespace, Name: l.Name}) == nil {
+			t.Fatalf("run %d is not there", i)
+		}
+	}
+	if list.pages > 40 {
+		t.Errorf("%d pages for %d runs", list.pages, runs)
+	}
+}
+
+// Who has to read most of the runs by themselves gives the pages up.
+func TestPagesOfRunsThatChange(t *testing.T) {
+	list := &fakeList{}
+	for i := range 10 * pageRuns {
+		list.runs = append(list.runs, run.Listed{Namespace: "team", Name: fmt.Sprintf("run-%05d", i), Object: []byte("x")})
+	}
+	p := newPages(t.Context(), list.page, "team/run-99999")
+	for i := range maxChanged + 1 {
+		p.saw(run.Reference{Namespace: "other", Name: fmt.Sprint(i)})
+	}
+	if p.take(run.Reference{Namespace: "team", Name: "run-00000"}) != nil {
+		t.Error("it may have changed")
+	}
+	for range p.ahead { // ends only when the listing has
+	}
+}
+
+// A list that the API server has forgotten goes on as it offers.
+func TestPagesOfAListThatIsTooOld(t *testing.T) {
+	old := apierrors.NewResourceExpired("too old")
+	old.ErrStatus.Continue = "inconsistent"
+	asked := []string{}
+	p := newPages(t.Context(), func(_ context.Context, _ int, next string) ([]run.Listed, string, error) {
+		asked = append(asked, next)
+		switch next {
+		case "":
+			return []run.Listed{{Namespace: "team", Name: "a", Object: []byte("a")}}, "first", nil
+		case "first":
+			return nil, "", fmt.Errorf("list: %w", old)
+		}
+		return []run.Listed{{Namespace: "team", Name: "b", Object: []byte("b")}}, "", nil
+	}, "team/b")
+	for _, name := range []string{"a", "b"} {
+		if got := p.take(run.Reference{Namespace: "team", Name: name}); string(got) != name {
+			t.Errorf("got %q, want %s", got, name)
+		}
+	}
+	for range p.ahead {
+	}
+	if want := []string{"", "first", "inconsistent"}; !slices.Equal(asked, want) {
+		t.Errorf("asked %q, want %q", asked, want)
 	}
 }

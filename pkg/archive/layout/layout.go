@@ -142,15 +142,18 @@ func ParsePart(key string) (cluster Cluster, uid, writer, part string, err error
 	uid, name, _ = strings.Cut(name, ".")
 	writer, name, _ = strings.Cut(name, ".")
 	part, own := strings.CutSuffix(name, partExtension)
+	as := key
 	if !own { // of the first archivers
-		part = strings.TrimSuffix(name, gzipExtension)
-		key = strings.TrimSuffix(key, gzipExtension) + partExtension
+		if part, own = strings.CutSuffix(name, gzipExtension); !own {
+			return "", "", "", "", fmt.Errorf("key %s is not that of a part", key)
+		}
+		as = strings.TrimSuffix(key, gzipExtension) + partExtension
 	}
 	at, err := time.Parse(hour, folder)
 	if err != nil {
 		return "", "", "", "", fmt.Errorf("key %s: %q is not an hour like %s", key, folder, hour)
 	}
-	if again, err := cluster.Part(Run{Created: at, UID: uid}, writer, part); err != nil || again != key {
+	if again, err := cluster.Part(Run{Created: at, UID: uid}, writer, part); err != nil || again != as {
 		return "", "", "", "", errors.Join(fmt.Errorf("key %s is not that of a part", key), err)
 	}
 	return cluster, uid, writer, part, nil

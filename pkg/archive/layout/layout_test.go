@@ -167,7 +167,11 @@ func TestPartsInGzip(t *testing.T) {
 	if err != nil || cluster != "c" || of != uid || writer != "k3v9x2m4q8" || part != "log-0-step-build.txt" {
 		t.Errorf("got %s, %s, %s, %s, %v", cluster, of, writer, part, err)
 	}
-	if _, _, _, _, err := ParsePart(strings.Replace(key, "log-0-step-build.txt", "../x", 1)); err == nil {
-		t.Error("any name will do")
+	for _, other := range []string{
+		strings.Replace(key, "log-0-step-build.txt", "../x", 1), strings.TrimSuffix(key, ".gz"), strings.TrimSuffix(key, ".gz") + ".bak", key + ".tmp1",
+	} {
+		if _, _, _, _, err := ParsePart(other); err == nil {
+			t.Errorf("%s is taken for a part", other)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package manifest
 import (
 	"bytes"
 	"encoding/binary"
+	"runtime"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -25,34 +26,34 @@ const (
 	headerSize = gzipHeaderSize
 )
 
-// packers pack members, one after the other each.
-type packers struct{ sync.Pool }
+// packers pack members at one level. There are few encoders, for all that is archived at a time: each has megabytes of tables, and who finds none
+// free waits.
+type packers struct{ encoder func() *zstd.Encoder }
 
 var (
 	// fastPackers are for what has many members: a log of gigabytes, in which the better levels find little more, takes a tenth of their time.
 	fastPackers = newPackers(zstd.SpeedFastest)
-	// smallPackers are for what has one.
-	smallPackers = newPackers(zstd.SpeedBestCompression)
+	// smallPackers are for what has one. The best level has tables of 34 MiB.
+	smallPackers = newPackers(zstd.SpeedBetterCompression)
 )
 
 func newPackers(level zstd.EncoderLevel) *packers {
-	return &packers{sync.Pool{New: func() any {
-		z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(memberBytes), zstd.WithZeroFrames(true), zstd.WithLowerEncoderMem(true))
+	return &packers{sync.OnceValue(func() *zstd.Encoder {
+		z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(min(runtime.GOMAXPROCS(0), 4)),
+			zstd.WithWindowSize(memberBytes), zstd.WithZeroFrames(true), zstd.WithLowerEncoderMem(true))
 		if err != nil {
 			panic(err) // the options are constants
 		}
 		return z
-	}}}
+	})}
 }
 
 // member appends one member of a part to a slice.
 func (p *packers) member(to, content []byte) []byte {
-	z := p.Get().(*zstd.Encoder)
-	defer p.Put(z)
 	start := len(to)
 	to = binary.LittleEndian.AppendUint32(to, skippable)
 	to = binary.LittleEndian.AppendUint32(to, 4)
-	to = z.EncodeAll(content, append(to, 0, 0, 0, 0))
+	to = p.encoder().EncodeAll(content, append(to, 0, 0, 0, 0))
 	binary.LittleEndian.PutUint32(to[start+8:], uint32(len(to)-start)) //nolint:gosec // G115: at most maxMember
 	return to
 }

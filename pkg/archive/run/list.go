@@ -9,9 +9,10 @@ import (
 	"iter"
 	"strconv"
 
-	"github.com/indelible-ci/indelible/pkg/jsonscan"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
 // All yields the metadata of all runs, with their kind. An error is the last that is yielded.
