@@ -68,6 +68,7 @@ var examplesLeftOut = map[string]string{
 	"taskruns/configmap.yaml":                                                            needsBash,
 	"taskruns/stepaction-params.yaml":                                                    needsBash,
 	"pipelineruns/stepaction-params.yaml":                                                needsBash,
+	"pipelineruns/pipelinerun-array-results-substitution.yaml":                           needsBash,
 	"pipelineruns/pipelinerun-with-params.yaml":                                          needsBash,
 	"pipelineruns/pipelinerun-with-extra-params.yaml":                                    needsBash,
 	"taskruns/run-steps-as-non-root.yaml":                                                printsChance,

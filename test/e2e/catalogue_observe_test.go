@@ -154,14 +154,10 @@ func (o *observer) pod(name string, s *pipelinev1.TaskRunStatus) {
 	}
 }
 
-// withoutOrder returns the lines of a log in an order that does not depend on that in which they came. Where a shell traces its commands, the
-// processes of a pipeline write into each other's lines: then it is the bytes.
+// withoutOrder returns what does not depend on the order in which a log came: its bytes. The processes of a step write into each other's lines, as
+// those of a pipeline whose shell traces its commands do.
 func withoutOrder(log string) string {
-	lines := slices.Sorted(strings.SplitSeq(log, "\n"))
-	if slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, "+ ") }) {
-		return string(slices.Sorted(slices.Values([]byte(strings.ReplaceAll(log, "\n", "")))))
-	}
-	return strings.Join(lines, "\n")
+	return string(slices.Sorted(slices.Values([]byte(strings.ReplaceAll(log, "\n", "")))))
 }
 
 func (o *observer) log(pod string, container corev1.ContainerStatus) string {
