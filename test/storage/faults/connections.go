@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -39,6 +40,9 @@ type connection struct {
 	done           chan struct{}
 }
 
+// portPatience is how long an address may be somebody else's that was ours.
+const portPatience = 30 * time.Second
+
 // listen starts to forward what comes to an address. Port 0 becomes a port that stays the same while it is gone.
 func listen(address, target string) (*connections, error) {
 	c := &connections{address: address, target: target, fault: &strike{}, open: make(map[*connection]struct{})}
@@ -62,6 +66,11 @@ func (c *connections) set(kind Kind) error {
 		return nil
 	}
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", c.address)
+	// While nobody listens there, the kernel may give the port to a connection of somebody's, for a while.
+	for began := time.Now(); errors.Is(err, syscall.EADDRINUSE) && time.Since(began) < portPatience; {
+		time.Sleep(portPatience / 100)
+		listener, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", c.address)
+	}
 	if err != nil {
 		return err
 	}
