@@ -146,7 +146,7 @@ func (o *observer) pod(name string, s *pipelinev1.TaskRunStatus) {
 		if step, ok := strings.CutPrefix(container.Name, "step-"); ok {
 			own, around := apart(normal(o.log(s.PodName, container)))
 			if o.unordered {
-				own = withoutOrder(own)
+				own = withoutOrder(strings.ReplaceAll(own, o.namespace, "NAMESPACE"))
 			}
 			o.note(name+"/step "+step+"/log", own)
 			o.note(name+"/step "+step+"/log of what runs it", around)
