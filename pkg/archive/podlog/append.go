@@ -13,7 +13,7 @@ import (
 func (t *Tail) copy(stream io.Reader) error {
 	from, to := bufio.NewReaderSize(stream, 32<<10), bufio.NewWriterSize(t.file, 32<<10)
 	whole := t.whole()
-	skip := skipper{last: whole.last, same: whole.same}
+	skip := skipper(whole)
 	inLine, skipping := false, false
 	for {
 		line, err := from.ReadSlice('\n')
