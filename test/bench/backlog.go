@@ -25,7 +25,7 @@ type drained struct {
 }
 
 func (b *bench) backlogDirectory(ctx context.Context) ([]row, error) {
-	return b.backlog(ctx, "a directory", 170, "backlog", setting{logs: "follow"})
+	return b.backlog(ctx, "a directory", 400, "backlog", setting{logs: "follow"})
 }
 
 func (b *bench) backlogS3(ctx context.Context) (rows []row, err error) {
@@ -35,7 +35,7 @@ func (b *bench) backlogS3(ctx context.Context) (rows []row, err error) {
 	}
 	defer func() { err = errors.Join(err, s3.stop()) }()
 	s3.logs = "follow"
-	return b.backlog(ctx, "S3 (versitygw)", 80, "backlog-to-s3", s3.setting)
+	return b.backlog(ctx, "S3 (versitygw)", 250, "backlog-to-s3", s3.setting)
 }
 
 // backlog measures how fast finished runs get into a store.
