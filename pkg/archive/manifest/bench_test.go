@@ -1,9 +1,12 @@
 package manifest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/indelible-ci/indelible/pkg/archive/store"
@@ -84,4 +87,31 @@ func BenchmarkLog(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkManyParts is as many logs at once as an archiver has workers, each with an object of one member. What it has in its heap must not
+// grow with their number.
+func BenchmarkManyParts(b *testing.B) {
+	content := logOf(200 << 10)
+	dir, err := store.NewDirectory(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(24 * int64(len(content)))
+	n := 0
+	for b.Loop() {
+		n++
+		var all sync.WaitGroup
+		for i := range 24 {
+			all.Go(func() {
+				if _, _, err := Store(context.Background(), dir, fmt.Sprintf("part-%d-%d", n, i), bytes.NewReader(content)); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	b.ReportMetric(float64(m.HeapSys)/(1<<20), "MiB-heap")
 }
