@@ -12,7 +12,7 @@ type Span struct{ From, To int }
 func (s Span) Of(text []byte) []byte { return text[s.From:s.To] }
 
 // Members calls found with the name, as it is written, without quotes, and the place of the value of each member of a JSON object.
-// Nothing but white space may follow the object. What it skips is checked to be JSON, as far as objects and arrays nest.
+// Nothing but white space may follow the object. All of it is checked to be JSON.
 func Members(object []byte, found func(key []byte, value Span) error) error {
 	s := New(object, MaxDepth)
 	if s.Peek() != '{' {

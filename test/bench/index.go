@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -81,15 +79,12 @@ func indexRow(m made) (index.Row, error) {
 		return index.Row{}, err
 	}
 	status, reason := r.Outcome()
-	sum := sha256.Sum256(r.Record)
 	return index.Row{Record: r.Record, Commit: &manifest.Commit{
 		Cluster: "bench", CommittedAt: time.Now().UTC().Truncate(time.Millisecond), Versions: manifest.Versions{Archiver: "dev", Kubernetes: "v1.36.3", Tekton: "v1.15.0"},
 		Run: manifest.Run{
 			APIVersion: r.APIVersion, Kind: r.Kind, Namespace: r.Namespace, Name: r.Name, UID: string(r.UID), Created: r.CreationTimestamp.UTC(),
 			Completed: r.Completed(), Status: status, Reason: reason, Result: string(r.UID),
 		},
-		Parts: []manifest.Part{{
-			Type: manifest.Record, State: manifest.Complete, Content: &manifest.Sum{Bytes: int64(len(r.Record)), SHA256: hex.EncodeToString(sum[:])}, Inline: r.Record,
-		}},
+		Parts: []manifest.Part{manifest.InlinePart(manifest.Record, r.Record)},
 	}}, nil
 }

@@ -30,9 +30,8 @@ func WhoStays(ctx context.Context, config *rest.Config, class string, policies s
 	ranking := stay.NewRanking(policies)
 	var all []*observed.Run
 	for i, resource := range run.Resources {
-		path := "/apis/" + resource.Group + "/" + resource.Version + "/" + resource.Resource
 		for next, more := "", true; more; more = next != "" {
-			some, err := page(ctx, c, path, next)
+			some, err := page(ctx, c, run.Kinds[i], next)
 			if apierrors.IsNotFound(err) {
 				break // there is no Tekton
 			}
@@ -61,8 +60,8 @@ func WhoStays(ctx context.Context, config *rest.Config, class string, policies s
 }
 
 // page lists some runs, whole: what they are of is not in their metadata.
-func page(ctx context.Context, c *run.Client, path, next string) (*observed.RunList, error) {
-	data, err := c.List(ctx, path, observed.PageSize, next)
+func page(ctx context.Context, c *run.Client, kind, next string) (*observed.RunList, error) {
+	data, err := c.List(ctx, kind, observed.PageSize, next)
 	if err != nil {
 		return nil, err
 	}

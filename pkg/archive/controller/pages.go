@@ -25,7 +25,7 @@ const (
 
 type lister func(ctx context.Context, limit int, next string) (page []run.Listed, after string, err error)
 
-// pages gives the runs of a backlog, of one kind, from lists: to read one by itself costs an API server several times as much. The queue gives
+// pages gives the runs of a backlog, of one kind, from lists: to read one by itself costs an API server a look into etcd. The queue gives
 // a backlog's runs in the order of namespaces and names, as the pages have them. What is not in a page when it is
 // asked for, for whatever reason, is to be read by itself.
 type pages struct {

@@ -12,8 +12,7 @@ import (
 // copy appends the lines of a stream that the file has not.
 func (t *Tail) copy(stream io.Reader) error {
 	from, to := bufio.NewReaderSize(stream, 32<<10), bufio.NewWriterSize(t.file, 32<<10)
-	whole := t.whole()
-	skip := skipper(whole)
+	skip := skipper(t.whole())
 	inLine, skipping := false, false
 	for {
 		line, err := from.ReadSlice('\n')

@@ -33,28 +33,17 @@ type Reference struct {
 // String is for logs and errors.
 func (r Reference) String() string { return r.Kind + " " + r.Namespace + "/" + r.Name }
 
-func (r Reference) path() string {
-	for i, kind := range Kinds {
-		if kind == r.Kind {
-			of := Resources[i]
-			return "/apis/" + of.Group + "/" + of.Version + "/namespaces/" + r.Namespace + "/" + of.Resource + "/" + r.Name
-		}
-	}
-	return notArchived + r.Kind
-}
+func (r Reference) path() string { return pathOf(r.Kind, "namespaces/"+r.Namespace+"/", "/"+r.Name) }
 
-// pathOf is where all runs of a kind are.
-func pathOf(kind string) string {
+// pathOf is where an API server has the runs of a kind: all of them, or what before and after the resource's name say.
+func pathOf(kind, before, after string) string {
 	for i, of := range Resources {
 		if Kinds[i] == kind {
-			return "/apis/" + of.Group + "/" + of.Version + "/" + of.Resource
+			return "/apis/" + of.Group + "/" + of.Version + "/" + before + of.Resource + after
 		}
 	}
-	return notArchived + kind
+	return "/kind-that-is-not-archived/" + kind
 }
-
-// notArchived begins paths at which an API server has nothing.
-const notArchived = "/kind-that-is-not-archived/"
 
 // Client reads runs as they are: nothing is decoded on the way, so that nothing can get lost.
 type Client struct{ rest rest.Interface }

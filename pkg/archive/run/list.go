@@ -11,6 +11,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
@@ -20,7 +21,7 @@ func (c *Client) All(ctx context.Context) iter.Seq2[*metav1.PartialObjectMetadat
 	return func(yield func(*metav1.PartialObjectMetadata, error) bool) {
 		for i, resource := range Resources {
 			for next, more := "", true; more; more = next != "" {
-				page, err := c.metadata(ctx, "/apis/"+resource.Group+"/"+resource.Version+"/"+resource.Resource, next)
+				page, err := c.metadata(ctx, Kinds[i], next)
 				if apierrors.IsNotFound(err) {
 					break // Tekton is not there any more
 				}
@@ -41,8 +42,8 @@ func (c *Client) All(ctx context.Context) iter.Seq2[*metav1.PartialObjectMetadat
 }
 
 // metadata lists a page of objects.
-func (c *Client) metadata(ctx context.Context, path, next string) (*metav1.PartialObjectMetadataList, error) {
-	data, err := c.rest.Get().AbsPath(path).SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").
+func (c *Client) metadata(ctx context.Context, kind, next string) (*metav1.PartialObjectMetadataList, error) {
+	data, err := c.rest.Get().AbsPath(pathOf(kind, "", "")).SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").
 		Param("limit", fmt.Sprint(metadataPage)).Param("continue", next).Do(ctx).Raw()
 	if err != nil {
 		return nil, err
@@ -54,9 +55,13 @@ func (c *Client) metadata(ctx context.Context, path, next string) (*metav1.Parti
 // metadataPage is how many runs are listed at a time: only their metadata, so that their size does not matter.
 const metadataPage = 500
 
-// List gives a page of objects, as the API server sends it.
-func (c *Client) List(ctx context.Context, path string, limit int, next string) ([]byte, error) {
-	return c.rest.Get().AbsPath(path).Param("limit", strconv.Itoa(limit)).Param("continue", next).Do(ctx).Raw()
+// List gives a page of a kind's runs, as the API server sends it.
+func (c *Client) List(ctx context.Context, kind string, limit int, next string) ([]byte, error) {
+	return c.page(kind, limit, next).Do(ctx).Raw()
+}
+
+func (c *Client) page(kind string, limit int, next string) *rest.Request {
+	return c.rest.Get().AbsPath(pathOf(kind, "", "")).Param("limit", strconv.Itoa(limit)).Param("continue", next)
 }
 
 // Listed is a run in a page, as the API server sends it. Its text is a part of the page's.
@@ -72,7 +77,7 @@ var ErrPageTooLarge = errors.New("the page is too large")
 // gets the page after, empty if it is the last. The API server gives them in the order of namespaces and names. A page of more than
 // maxBytes is not read to its end, and the error is ErrPageTooLarge.
 func (c *Client) Page(ctx context.Context, kind string, limit int, next string, maxBytes int64) (page []Listed, after string, err error) {
-	body, err := c.rest.Get().AbsPath(pathOf(kind)).Param("limit", strconv.Itoa(limit)).Param("continue", next).Stream(ctx)
+	body, err := c.page(kind, limit, next).Stream(ctx)
 	if err != nil {
 		return nil, "", fmt.Errorf("list %ss: %w", kind, err)
 	}

@@ -16,18 +16,22 @@ const managedFields = "managedFields"
 // were. The error says that the object is no JSON.
 func RecordOf(object []byte, others ...string) ([]byte, error) {
 	object = bytes.TrimSpace(object)
+	_, at, err := jsonscan.Locate(object, "metadata")
+	if err != nil || at == (jsonscan.Span{}) {
+		return object, err
+	}
+	metadata := at.Of(object)
 	for _, field := range append(others, managedFields) {
-		_, metadata, err := jsonscan.Locate(object, "metadata")
-		if err != nil || metadata == (jsonscan.Span{}) {
-			return object, err
-		}
-		cut, _, err := jsonscan.Locate(metadata.Of(object), field)
+		cut, _, err := jsonscan.Locate(metadata, field)
 		if err != nil {
 			return nil, fmt.Errorf("metadata: %w", err)
 		}
 		if cut != (jsonscan.Span{}) {
-			object = slices.Concat(object[:metadata.From+cut.From], object[metadata.From+cut.To:])
+			metadata = slices.Concat(metadata[:cut.From], metadata[cut.To:])
 		}
 	}
-	return object, nil
+	if len(metadata) == at.To-at.From {
+		return object, nil
+	}
+	return slices.Concat(object[:at.From], metadata, object[at.To:]), nil
 }
