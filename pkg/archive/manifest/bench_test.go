@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/klauspost/compress/gzip"
+
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
@@ -114,4 +116,43 @@ func BenchmarkManyParts(b *testing.B) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	b.ReportMetric(float64(m.HeapSys)/(1<<20), "MiB-heap")
+}
+
+// BenchmarkMember compares the members of parts with those of the first archivers, on one core and without a store.
+func BenchmarkMember(b *testing.B) {
+	content := logOf(memberBytes)
+	var packed bytes.Buffer
+	old, err := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
+	if err != nil {
+		b.Fatal(err)
+	}
+	packGzip := func() []byte {
+		packed.Reset()
+		old.Reset(&packed)
+		_, _ = old.Write(content) // a buffer takes everything
+		_ = old.Close()
+		return packed.Bytes()
+	}
+	var buffer []byte
+	packZstd := func() []byte { buffer = fastPackers.member(buffer[:0], content); return buffer }
+	for name, pack := range map[string]func() []byte{"gzip": packGzip, "zstd": packZstd} {
+		b.Run(name+" in", func(b *testing.B) {
+			b.SetBytes(memberBytes)
+			for b.Loop() {
+				pack()
+			}
+			b.ReportMetric(100*float64(len(pack()))/memberBytes, "%")
+		})
+		member := bytes.Clone(pack())
+		b.Run(name+" out", func(b *testing.B) {
+			b.SetBytes(memberBytes)
+			var to []byte
+			for b.Loop() {
+				var err error
+				if to, err = appendMember(to[:0], member); err != nil || len(to) != memberBytes {
+					b.Fatal(len(to), err)
+				}
+			}
+		})
+	}
 }
