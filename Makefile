@@ -60,17 +60,19 @@ SOURCES  := $(shell find cmd pkg certs -name '*.go' -not -name '*_test.go' 2>/de
 demo: cluster-up install ## Start a cluster, install Indelible, pass large results, try to forge one, read a deleted run back (cold 12 to 40 min, warm 1 min)
 	go run ./test/demo
 
-# Every part runs, whatever became of those before, and has a line at the end. A cluster on which flows failed stays, to be looked at.
+# The parts and their budgets in minutes (.ci/parts). A cluster on which flows failed stays, to be looked at.
+PARTS := test-unit=14 test-modules=6 cluster-up,install=16 +test-e2e=25 +cluster-down=1
+
+# With RUN it is one package's directory, or the end-to-end tests whose names match, on a cluster that stays up.
 .PHONY: test
-test: ## All tests (cold about 90 min, warm about 50 min on two cores)
-	@rm -rf $(RESULTS); verdicts=; failed=; \
-	part() { \
-	  if $(MAKE) --no-print-directory "$$@"; then verdict=passed; else verdict=FAILED failed=yes; fi; \
-	  verdicts+="$$verdict  make $$*"$$'\n'; [ $$verdict = passed ]; }; \
-	part test-unit || true; \
-	part test-modules || true; \
-	if part cluster-up install test-e2e; then part cluster-down || true; fi; \
-	echo; printf '%s' "$$verdicts"; [ -z "$$failed" ]
+test: ## All tests (cold about 60 min, warm about 35 min on two cores); RUN=pkg/config or RUN=TestReasons for one part
+ifeq ($(RUN),)
+	@rm -rf $(RESULTS); .ci/parts $(CHECKS) $(PARTS)
+else ifneq ($(wildcard $(RUN)/.),)
+	cd $(RUN) && CGO_ENABLED=1 go test -race $(UNCHECKED) ./...
+else
+	@$(MAKE) --no-print-directory cluster-up install test-e2e RUN='$(RUN)'
+endif
 
 ##@ Tests
 
