@@ -104,7 +104,9 @@ func TestFormat(t *testing.T) {
 		if !strings.Contains(commit, `,"inline":`+inline) {
 			t.Fatalf("the commit has no %s", inline)
 		}
-		commit = strings.Replace(commit, `,"inline":`+inline, "", 1)
+		sum := sha256.Sum256([]byte(inline)) // the bucket's commit has none: the content is there
+		content := fmt.Sprintf(`,"content":{"bytes":%d,"sha256":"%x"}`, len(inline), sum)
+		commit = strings.Replace(commit, `,"inline":`+inline, content, 1)
 	}
 	line := `{"commit":` + strings.TrimSuffix(commit, "\n") + `,"record":` + string(row.Record) + "}\n"
 	sum := sha256.Sum256([]byte(line))

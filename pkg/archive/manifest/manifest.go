@@ -107,7 +107,8 @@ type Part struct {
 	Attempt   int    `json:"attempt,omitempty"`
 	// Key is the object's, empty for a part that is missing or inline.
 	Key string `json:"key,omitempty"`
-	// Content is what was archived. For an inline part it has a digest.
+	// Content is what was archived. Of a part that is in the commit it has a digest, which the bucket
+	// does not: it is computed from the content when the commit is read.
 	Content *Sum `json:"content,omitempty"`
 	// Stored is what is in the object: the content, compressed. Its digest vouches for the content as well, which Zstandard gives
 	// back with a checksum of its own: a second digest of gigabytes would cost as much as all the rest.
@@ -166,10 +167,37 @@ func Encode(c *Commit) ([]byte, error) {
 	return pack(text), nil
 }
 
+// withoutSums returns a commit without sums of what is in it: gzip's checksum is the object's, and
+// digests do not compress.
+func (c *Commit) withoutSums() *Commit {
+	small := *c
+	small.Parts = slices.Clone(c.Parts)
+	for i := range small.Parts {
+		if small.Parts[i].isHere() {
+			small.Parts[i].Content = nil
+		}
+	}
+	return &small
+}
+
+// addSums is the reverse of withoutSums. Archivers before 2026-12 wrote the sums: those stay, to be
+// compared.
+func (c *Commit) addSums() {
+	for i := range c.Parts {
+		if p := &c.Parts[i]; p.isHere() && p.Content == nil {
+			sum := sumOf(p.here())
+			p.Content = &sum
+		}
+	}
+}
+
 func encode(c *Commit, bare bool) ([]byte, error) {
 	c.APIVersion, c.Kind = APIVersion, Kind
 	if err := c.check(bare); err != nil {
 		return nil, fmt.Errorf("commit of run %s: %w", c.Run.UID, err)
+	}
+	if !bare {
+		c = c.withoutSums()
 	}
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
@@ -210,6 +238,9 @@ func decodeText(key string, text []byte, bare bool) (*Commit, error) {
 	}
 	if c.Kind == Kind && c.APIVersion != APIVersion {
 		return nil, fmt.Errorf("commit %s: %s: %w", key, c.APIVersion, ErrVersion)
+	}
+	if !bare {
+		c.addSums()
 	}
 	if err := c.check(bare); err != nil {
 		return nil, fmt.Errorf("commit %s: %w", key, err)

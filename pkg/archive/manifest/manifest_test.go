@@ -56,9 +56,9 @@ func TestEncode(t *testing.T) {
 		`"run":{"apiVersion":"tekton.dev/v1","kind":"TaskRun","namespace":"team","name":"build-x7","uid":"` + uid + `","created":"2026-11-20T10:42:11Z",` +
 		`"completed":"2026-11-20T10:43:00Z","status":"True","reason":"Succeeded","result":"` + uid + `"},"parts":[` +
 		`{"type":"record","state":"complete","key":"` + recordKey + `","content":{"bytes":5},"stored":{"bytes":6,"sha256":"bb"}},` +
-		`{"type":"events","state":"complete","content":{"bytes":12,"sha256":"` + inlineDigest + `"},"inline":{"a":"<é>"}},` +
+		`{"type":"events","state":"complete","inline":{"a":"<é>"}},` +
 		`{"type":"log","state":"missing","reason":"the pod is gone","container":"step-build","attempt":1},` +
-		`{"type":"log","state":"truncated","reason":"rotated","container":"step-test","content":{"bytes":8,"sha256":"` + textDigest + `"},"text":"ok\t<é>\n"}]}` + "\n"
+		`{"type":"log","state":"truncated","reason":"rotated","container":"step-test","text":"ok\t<é>\n"}]}` + "\n"
 	got, err := Encode(example())
 	if err != nil {
 		t.Fatal(err)
@@ -72,6 +72,29 @@ func TestEncode(t *testing.T) {
 	}
 	if diff := cmp.Diff(example(), back, cmp.Transformer("", func(c Commit) Commit { c.APIVersion, c.Kind = APIVersion, Kind; return c })); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Archivers before 2026-12 wrote a sum of what is in the commit.
+func TestDecodeSums(t *testing.T) {
+	object, err := Encode(example())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		digest string
+		want   error
+	}{
+		"read the sum of the content":  {inlineDigest, nil},
+		"refuse that of other content": {textDigest, ErrDamaged},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sum := `"content":{"bytes":12,"sha256":"` + test.digest + `"},"inline"`
+			old := strings.Replace(gunzip(t, object), `"inline"`, sum, 1)
+			if _, err := Decode(commitKey, pack([]byte(old))); !errors.Is(err, test.want) {
+				t.Errorf("got %v, want %v", err, test.want)
+			}
+		})
 	}
 }
 

@@ -197,6 +197,16 @@ func TestRecentEventsOfPods(t *testing.T) {
 	}
 }
 
+// What the API server keeps books with is not archived; all else is, as it came.
+func TestEventBookkeeping(t *testing.T) {
+	const event = `{"metadata":{"name":"n","uid":"a","resourceVersion":"1"},"involvedObject":{"kind":"Pod","uid":"b","resourceVersion":"2"},"count":1}`
+	const want = `{"metadata":{"name":"n"},"involvedObject":{"kind":"Pod","uid":"b"},"count":1}`
+	s := &Event{}
+	if err := s.Read([]byte(event)); err != nil || string(s.Raw) != want {
+		t.Errorf("got %s, %v; want %s", s.Raw, err, want)
+	}
+}
+
 // An event goes into a list of the archive as it came.
 func TestEventThatIsNoJSON(t *testing.T) {
 	const event = `{"metadata":{"managedFields":[]},"involvedObject":{"kind":"Pod"},"x":VALUE}`

@@ -32,6 +32,11 @@ func TestRecordOf(t *testing.T) {
 	if got, err := RecordOf([]byte(event), "uid", "resourceVersion"); err != nil || string(got) != want {
 		t.Errorf("got %s, %v; want %s", got, err, want)
 	}
+	const without = `{"metadata":{"name":"n"},"involvedObject":{"uid":"v"}}`
+	got, err := Without([]byte(`{"metadata":{"name":"n"},"involvedObject":{"uid":"v","resourceVersion":"2"}}`), "involvedObject", "resourceVersion")
+	if err != nil || string(got) != without {
+		t.Errorf("got %s, %v; want %s", got, err, without)
+	}
 	for _, in := range []string{"", "[]", `{"metadata":[]}`, `{"metadata":{"managedFields":`, `{"metadata":{"managedFields":[}}}`, `"x"`} {
 		if got, err := RecordOf([]byte(in)); err == nil {
 			t.Errorf("%q gives %q", in, got)
