@@ -14,9 +14,9 @@ const (
 	// NotInjectedAnnotation says on a Pod that has results but no publisher why it has none: "<reason>: <text>",
 	// the reason as in the metric indelible_inject_pods_total.
 	NotInjectedAnnotation = "indelible.dev/not-injected"
-	// ScriptsAnnotation marks a Pod whose scripts were too long for one string. Its value is Rechunked.
+	// ScriptsAnnotation marks a Pod whose scripts were too long for one string. Its value is ScriptsSplit.
 	ScriptsAnnotation = "indelible.dev/scripts"
-	Rechunked         = "rechunked"
+	ScriptsSplit      = "rechunked"
 	// ResultSizeAnnotation on a Task or TaskRun is the size its largest result may reach, such as "800Ki". A Pod that
 	// could not publish that much is refused before it runs.
 	ResultSizeAnnotation = "indelible.dev/result-size"

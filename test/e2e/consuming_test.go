@@ -25,8 +25,8 @@ func TestConsuming(t *testing.T) {
 		run  func(*place)
 	}{
 		{"64 KB are used in a script", func(p *place) { used(p, 64_000, byScript, "") }},
-		{"200 KB are used in a script", func(p *place) { used(p, 200_000, byScript, result.Rechunked) }},
-		{"500 KB are used in a script", func(p *place) { used(p, 500_000, byScript, result.Rechunked) }},
+		{"200 KB are used in a script", func(p *place) { used(p, 200_000, byScript, result.ScriptsSplit) }},
+		{"500 KB are used in a script", func(p *place) { used(p, 500_000, byScript, result.ScriptsSplit) }},
 		{"two values of 200 KB are used in one script", twoValues},
 		{"a sidecar's script beside a long one stays what it is", sidecarScript},
 		{"a pod that may not run as root uses 200 KB in a script", unprivileged},

@@ -27,7 +27,7 @@ func isPublished(stored status, podUID string) bool {
 // markPublished remembers that a pod has published nothing: Tekton's own webhook drops an empty list, and keeps
 // status.annotations. The mark names the pod, because it outlives the attempt. A finished TaskRun needs none.
 func markPublished(stored status, podUID string, adds bool) []operation {
-	if adds || isPublished(stored, podUID) || isFinished(stored) {
+	if adds || isPublished(stored, podUID) || isCompleted(stored) {
 		return nil
 	}
 	marks := annotationsOf(stored)

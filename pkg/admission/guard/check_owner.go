@@ -13,19 +13,19 @@ import (
 //
 // pod is nil if there is no such Pod. The answer is the same then: whether a Pod exists is nothing to tell to whoever
 // asks, and may have forged the question.
-func checkOwner(w writer, stored taskRun, pod *corev1.Pod) *denial {
-	if pod == nil || string(pod.UID) != w.podUID || pod.Namespace != stored.namespace {
-		return notTheOwned(w)
+func checkOwner(r requester, stored taskRun, pod *corev1.Pod) *denial {
+	if pod == nil || string(pod.UID) != r.podUID || pod.Namespace != stored.namespace {
+		return notTheOwned(r)
 	}
 	owner := metav1.GetControllerOf(pod)
 	if owner == nil || owner.Kind != "TaskRun" || !strings.HasPrefix(owner.APIVersion, "tekton.dev/") ||
 		owner.Name != stored.name || stored.uid == "" || string(owner.UID) != stored.uid {
-		return notTheOwned(w)
+		return notTheOwned(r)
 	}
 	return nil
 }
 
-func notTheOwned(w writer) *denial {
+func notTheOwned(r requester) *denial {
 	return forbidden(ruleIdentity, "Pod %.100q no longer exists with the UID that the token is bound to, or is not controlled by this TaskRun "+
-		"(metadata.ownerReferences)", w.podName)
+		"(metadata.ownerReferences)", r.podName)
 }

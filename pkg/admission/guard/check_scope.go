@@ -12,15 +12,15 @@ import (
 // A write made in v1beta1 arrives converted (matchPolicy Equivalent), with its taskResults as results, but it cannot be
 // judged: Tekton's conversion loses status.artifacts, status.spanContext and steps' terminationReason, with each write,
 // and the stored object that comes with it has lost them as well. It is denied to all but the trusted controller.
-func checkScope(w writer, req *admissionv1.AdmissionRequest) *denial {
+func checkScope(r requester, req *admissionv1.AdmissionRequest) *denial {
 	status := req.Resource.Group == "tekton.dev" && req.Resource.Resource == "taskruns" && req.SubResource == "status"
 	v1 := req.Resource.Version == "v1" && (req.RequestResource == nil || req.RequestResource.Version == "v1")
 	switch {
 	case status && v1 && req.Operation == admissionv1.Update:
 		return nil
-	case w.kind == writerController:
+	case r.kind == requesterController:
 		return nil
-	case w.kind == writerOther && !status:
+	case r.kind == requesterOther && !status:
 		return nil
 	}
 	return forbidden(ruleScope, "taskruns/status is written by updates in tekton.dev/v1 only, not by this request (operation, resource or version)")

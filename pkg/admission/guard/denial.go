@@ -18,7 +18,7 @@ const (
 	ruleDeclared  = "declared"
 	ruleOnce      = "once"
 	ruleClosed    = "closed"
-	ruleFrozen    = "frozen"
+	ruleCompleted = "frozen"
 	ruleType      = "type"
 	ruleSize      = "size"
 	ruleOthers    = "others"

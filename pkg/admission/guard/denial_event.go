@@ -30,8 +30,8 @@ type reporter struct{ guard }
 func (h *reporter) Handle(ctx context.Context, req admission.Request) admission.Response {
 	if h.Denials != nil && h.Authenticated(ctx) && !isDryRun(&req.AdmissionRequest) {
 		settings := h.Settings()
-		w := writerOf(req.UserInfo, settings.Controllers)
-		h.report(&req.AdmissionRequest, w, h.judge(ctx, settings, w, &req.AdmissionRequest))
+		r := requesterOf(req.UserInfo, settings.Controllers)
+		h.report(&req.AdmissionRequest, r, h.judge(ctx, settings, r, &req.AdmissionRequest))
 	}
 	return allowed(nil, nil)
 }
@@ -45,11 +45,11 @@ func (h *reporter) Handle(ctx context.Context, req admission.Request) admission.
 //     so with the same words: a user must find one reason and not two. Whatever else writes with the own pod's token
 //     is reported. The publisher is known by its field manager, which a step may claim as well: that step is then
 //     missed here, and is still in the metrics, the log and the audit log.
-func (h *reporter) report(req *admissionv1.AdmissionRequest, w writer, v verdict) {
+func (h *reporter) report(req *admissionv1.AdmissionRequest, r requester, v verdict) {
 	if v.denial == nil || v.denial.mayPassLater() || v.own && isPublisher(req) {
 		return
 	}
-	h.Denials.Event(referenceOf(req), corev1.EventTypeWarning, reasonWriteDenied, denialText(w, v.denial))
+	h.Denials.Event(referenceOf(req), corev1.EventTypeWarning, reasonWriteDenied, denialText(r, v.denial))
 }
 
 // mayPassLater reports whether the writer is told to try again.
@@ -66,10 +66,10 @@ func isPublisher(req *admissionv1.AdmissionRequest) bool {
 }
 
 // denialText names the rule and the writer. User names and pods' names may be anything.
-func denialText(w writer, d *denial) string {
-	who := fmt.Sprintf("user %.200q", w.username)
-	if w.podName != "" {
-		who += fmt.Sprintf(", Pod %.253q", w.podName)
+func denialText(r requester, d *denial) string {
+	who := fmt.Sprintf("user %.200q", r.username)
+	if r.podName != "" {
+		who += fmt.Sprintf(", Pod %.253q", r.podName)
 	}
 	return printable(fmt.Sprintf("denied a write to the status by %s (rule %q): %s", who, d.rule, d.message))
 }

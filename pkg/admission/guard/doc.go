@@ -2,7 +2,7 @@
 //
 // # The guard
 //
-// [NewGuard] decides updates of taskruns/status (failure policy Fail). There are four kinds of writers (writer.go):
+// [NewGuard] decides updates of taskruns/status (failure policy Fail). There are four kinds of writers (requester.go):
 //
 //   - A pod, by its bound token, publishes the results of its own TaskRun and changes nothing else. The rules are one
 //     file each, named check_<rule>.go, with the rule in prose on top: scope, opted-in, identity (of the token in

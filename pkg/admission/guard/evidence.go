@@ -27,8 +27,8 @@ const extraCredentialID = "authentication.kubernetes.io/credential-id"
 
 // evidence says who published what, for the audit log: the run, the pod and the token that it was, and the SHA-256 of
 // the text of each result that was added. It has no value.
-func evidence(req *admissionv1.AdmissionRequest, w writer, v verdict) map[string]string {
-	said := map[string]string{auditTaskRun: v.taskRunUID, auditPod: w.podUID}
+func evidence(req *admissionv1.AdmissionRequest, r requester, v verdict) map[string]string {
+	said := map[string]string{auditTaskRun: v.taskRunUID, auditPod: r.podUID}
 	if id := single(req.UserInfo.Extra[extraCredentialID]); id != "" {
 		said[auditCredential] = id
 	}

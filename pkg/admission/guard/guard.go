@@ -89,11 +89,11 @@ type guard struct {
 
 // verdict is what the guard decides about one write.
 type verdict struct {
-	denial   *denial
-	patch    []operation
-	warnings []string
-	added    []addition
-	restored int
+	denial    *denial
+	patch     []operation
+	warnings  []string
+	added     []addition
+	preserved int
 	// own is set when the writer is the TaskRun's own pod, by the rule "identity"; taskRunUID is then the stored UID.
 	own        bool
 	taskRunUID string
@@ -102,49 +102,49 @@ type verdict struct {
 func (g *guard) Handle(ctx context.Context, req admission.Request) admission.Response {
 	start := g.Now()
 	settings := g.Settings()
-	w := writerOf(req.UserInfo, settings.Controllers)
-	v := g.judge(ctx, settings, w, &req.AdmissionRequest)
-	g.Metrics.decided(w, v, g.Now().Sub(start), isDryRun(&req.AdmissionRequest))
-	if v.restored > 0 {
+	r := requesterOf(req.UserInfo, settings.Controllers)
+	v := g.judge(ctx, settings, r, &req.AdmissionRequest)
+	g.Metrics.decided(r, v, g.Now().Sub(start), isDryRun(&req.AdmissionRequest))
+	if v.preserved > 0 {
 		g.Log.Info("Put stored results back into a write of the controller",
-			"namespace", req.Namespace, "taskrun", req.Name, "results", v.restored)
+			"namespace", req.Namespace, "taskrun", req.Name, "results", v.preserved)
 	}
-	return respond(g.Log, &req.AdmissionRequest, w, v)
+	return respond(g.Log, &req.AdmissionRequest, r, v)
 }
 
-func (g *guard) judge(ctx context.Context, settings Settings, w writer, req *admissionv1.AdmissionRequest) verdict {
-	if d := checkScope(w, req); d != nil {
+func (g *guard) judge(ctx context.Context, settings Settings, r requester, req *admissionv1.AdmissionRequest) verdict {
+	if d := checkScope(r, req); d != nil {
 		return verdict{denial: d}
 	}
 	if !inScope(req) {
 		return verdict{}
 	}
-	if w.kind == writerPod || w.kind == writerServiceAccount {
-		return g.judgeAccount(ctx, settings.Limits, w, req)
+	if r.kind == requesterPod || r.kind == requesterServiceAccount {
+		return g.judgeAccount(ctx, settings.Limits, r, req)
 	}
 	stored, incoming, d := decodeRequest(req)
 	if d != nil {
 		return verdict{denial: d}
 	}
-	if w.kind == writerController {
-		patch, restored, d := restore(stored.status, incoming.status)
-		return verdict{patch: patch, restored: restored, denial: d}
+	if r.kind == requesterController {
+		patch, preserved, d := putBackResults(stored.status, incoming.status)
+		return verdict{patch: patch, preserved: preserved, denial: d}
 	}
 	return verdict{denial: checkOthers(stored.status, incoming.status)}
 }
 
 // judgeAccount decides a write of a service account. What it has sent is read last: whoever is not the TaskRun's own
 // pod costs the guard no more than a look at the request and at the stored object, which the API server has made.
-func (g *guard) judgeAccount(ctx context.Context, limits result.Limits, w writer, req *admissionv1.AdmissionRequest) verdict {
+func (g *guard) judgeAccount(ctx context.Context, limits result.Limits, r requester, req *admissionv1.AdmissionRequest) verdict {
 	if d := firstDenial(
-		func() *denial { return checkToken(w, req.Namespace) },
+		func() *denial { return checkToken(r, req.Namespace) },
 		func() *denial { return checkOptedIn(g.elsewhere) },
 	); d != nil {
 		return verdict{denial: d}
 	}
 	stored, d := decodeStored(req)
 	if d == nil {
-		d = g.identify(ctx, w, stored)
+		d = g.identify(ctx, r, stored)
 	}
 	if d != nil {
 		return verdict{denial: d}
@@ -153,7 +153,7 @@ func (g *guard) judgeAccount(ctx context.Context, limits result.Limits, w writer
 	if d != nil {
 		return verdict{denial: d, own: true}
 	}
-	v := judgePod(limits, w.podUID, stored, incoming)
+	v := judgePod(limits, r.podUID, stored, incoming)
 	v.own, v.taskRunUID = true, stored.uid
 	return v
 }
@@ -182,22 +182,22 @@ func decodeIncoming(req *admissionv1.AdmissionRequest) (taskRun, *denial) {
 }
 
 // identify applies the rule "identity". The live Pod is read last, for writers whose token fits.
-func (g *guard) identify(ctx context.Context, w writer, stored taskRun) *denial {
-	if d := checkIdentity(w, stored); d != nil {
+func (g *guard) identify(ctx context.Context, r requester, stored taskRun) *denial {
+	if d := checkIdentity(r, stored); d != nil {
 		return d
 	}
-	pod, err := g.Pods.GetPod(ctx, stored.namespace, w.podName)
+	pod, err := g.Pods.GetPod(ctx, stored.namespace, r.podName)
 	if apierrors.IsNotFound(err) {
-		return checkOwner(w, stored, nil)
+		return checkOwner(r, stored, nil)
 	}
 	if err != nil {
-		g.Log.Error(err, "Could not read the Pod of a writer", "namespace", stored.namespace, "pod", w.podName)
+		g.Log.Error(err, "Could not read the Pod of a writer", "namespace", stored.namespace, "pod", r.podName)
 		return deny(ruleIdentity, http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable,
-			"the guard could not read Pod %.100q: try again", w.podName)
+			"the guard could not read Pod %.100q: try again", r.podName)
 	}
 	return firstDenial(
-		func() *denial { return checkOwner(w, stored, pod) },
-		func() *denial { return checkPublisher(w, pod) },
+		func() *denial { return checkOwner(r, stored, pod) },
+		func() *denial { return checkPublisher(r, pod) },
 	)
 }
 
@@ -219,7 +219,7 @@ func judgePod(limits result.Limits, podUID string, stored, incoming taskRun) ver
 		return verdict{denial: d}
 	}
 	if d := firstDenial(
-		func() *denial { return checkFrozen(stored.status, final.adds()) },
+		func() *denial { return checkCompleted(stored.status, final.adds()) },
 		func() *denial { return checkSize(limits, final, finalSize(stored, final)) },
 		func() *denial { return checkClosed(stored.status, podUID, final.adds()) },
 	); d != nil {

@@ -157,28 +157,28 @@ func TestWriterOf(t *testing.T) {
 	controllers := []string{controllerName}
 	for name, tt := range map[string]struct {
 		user authenticationv1.UserInfo
-		want writer
+		want requester
 	}{
 		"keeps the controller, also with a pod": {
 			user: authenticationv1.UserInfo{Username: controllerName, Extra: ownPod.Extra},
-			want: writer{kind: writerController, username: controllerName},
+			want: requester{kind: requesterController, username: controllerName},
 		},
 		"keeps a pod's namespace, name and UID": {
 			user: ownPod,
-			want: writer{kind: writerPod, username: "system:serviceaccount:team:default", namespace: "team", podName: "build-pod", podUID: "pod-uid"},
+			want: requester{kind: requesterPod, username: "system:serviceaccount:team:default", namespace: "team", podName: "build-pod", podUID: "pod-uid"},
 		},
 		"takes a service account without a pod for what it is": {
 			user: unboundAccount,
-			want: writer{kind: writerServiceAccount, username: "system:serviceaccount:team:default", namespace: "team"},
+			want: requester{kind: requesterServiceAccount, username: "system:serviceaccount:team:default", namespace: "team"},
 		},
 		"takes a service account without a name for bound to nothing": {
 			user: authenticationv1.UserInfo{Username: "system:serviceaccount:team:", Extra: ownPod.Extra},
-			want: writer{kind: writerServiceAccount, username: "system:serviceaccount:team:"},
+			want: requester{kind: requesterServiceAccount, username: "system:serviceaccount:team:"},
 		},
-		"takes a person for other": {user: person, want: writer{kind: writerOther, username: "ada"}},
+		"takes a person for other": {user: person, want: requester{kind: requesterOther, username: "ada"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := writerOf(tt.user, controllers); got != tt.want {
+			if got := requesterOf(tt.user, controllers); got != tt.want {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 		})

@@ -45,7 +45,7 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	return m
 }
 
-func (m *Metrics) decided(w writer, v verdict, took time.Duration, dryRun bool) {
+func (m *Metrics) decided(r requester, v verdict, took time.Duration, dryRun bool) {
 	decision, rule := "allowed", ""
 	if v.denial != nil {
 		decision, rule = "denied", v.denial.rule
@@ -53,12 +53,12 @@ func (m *Metrics) decided(w writer, v verdict, took time.Duration, dryRun bool) 
 			decision = "deferred"
 		}
 	}
-	m.decisions.WithLabelValues(string(w.kind), rule, decision).Inc()
-	m.duration.WithLabelValues(string(w.kind)).Observe(took.Seconds())
+	m.decisions.WithLabelValues(string(r.kind), rule, decision).Inc()
+	m.duration.WithLabelValues(string(r.kind)).Observe(took.Seconds())
 	if v.denial != nil || dryRun {
 		return
 	}
-	m.restored.Add(float64(v.restored))
+	m.restored.Add(float64(v.preserved))
 	for _, a := range v.added {
 		m.resultBytes.Observe(float64(a.bytes))
 	}

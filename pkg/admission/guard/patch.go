@@ -14,19 +14,19 @@ type operation struct {
 
 // encodePatch writes a patch. The values are JSON already; encoding/json would read a mebibyte once more.
 func encodePatch(ops []operation) []byte {
-	var t text
+	var b buffer
 	for i, o := range ops {
-		t.addString([]string{"[", ","}[min(i, 1)])
-		t.addString(`{"op":"` + o.op + `","path":`)
-		t.add(quoteJSON(o.path))
+		b.addString([]string{"[", ","}[min(i, 1)])
+		b.addString(`{"op":"` + o.op + `","path":`)
+		b.add(quoteJSON(o.path))
 		if o.op != "remove" {
-			t.addString(`,"value":`)
-			t.add(o.value)
+			b.addString(`,"value":`)
+			b.add(o.value)
 		}
-		t.addString("}")
+		b.addString("}")
 	}
-	t.addString("]")
-	return t
+	b.addString("]")
+	return b
 }
 
 // item is an element of a list whose elements have names: a result or a step.

@@ -14,15 +14,15 @@ import (
 const auditDeniedBy = "denied-by"
 
 // respond builds the answer to a request from what was decided, and logs a denial.
-func respond(log logr.Logger, req *admissionv1.AdmissionRequest, w writer, v verdict) admission.Response {
+func respond(log logr.Logger, req *admissionv1.AdmissionRequest, r requester, v verdict) admission.Response {
 	if v.denial == nil {
 		response := allowed(v.patch, v.warnings)
 		if v.own {
-			response.AuditAnnotations = evidence(req, w, v)
+			response.AuditAnnotations = evidence(req, r, v)
 		}
 		return response
 	}
-	logDenial(log, req, w, v.denial)
+	logDenial(log, req, r, v.denial)
 	return admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{
 		AuditAnnotations: map[string]string{auditDeniedBy: v.denial.rule},
 		Result: &metav1.Status{
@@ -49,10 +49,10 @@ func allowed(patch []operation, warnings []string) admission.Response {
 }
 
 // logDenial writes the one line a denial gets. It has no value of any result: denials name fields only.
-func logDenial(log logr.Logger, req *admissionv1.AdmissionRequest, w writer, d *denial) {
+func logDenial(log logr.Logger, req *admissionv1.AdmissionRequest, r requester, d *denial) {
 	log.Info("Denied a status write",
 		"namespace", req.Namespace, "taskrun", req.Name, "rule", d.rule, "reason", d.message, "code", d.code,
-		"writer", w.kind, "user", w.username, "pod", w.podName, "dryRun", isDryRun(req))
+		"writer", r.kind, "user", r.username, "pod", r.podName, "dryRun", isDryRun(req))
 }
 
 func isDryRun(req *admissionv1.AdmissionRequest) bool { return req.DryRun != nil && *req.DryRun }

@@ -166,7 +166,7 @@ func TestAPodOfAnotherNamespaceIsNotTheRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	pod := taskRunPod("build-pod", "pod-uid", "run-uid")
-	w := writerOf(ownPod, nil)
+	w := requesterOf(ownPod, nil)
 	if d := checkOwner(w, stored, pod); d != nil {
 		t.Fatalf("the own pod: %s", d.message)
 	}

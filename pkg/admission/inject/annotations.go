@@ -24,8 +24,8 @@ func (d decision) marks() []mark {
 	case !d.skipped.is(reasonNoResults) && mayHaveResults(d.pod):
 		not = string(d.skipped.reason) + ": " + d.skipped.because
 	}
-	if d.scripts != nil || isRechunked(d.pod) {
-		scripts = result.Rechunked
+	if d.scripts != nil || hasSplitScripts(d.pod) {
+		scripts = result.ScriptsSplit
 	}
 	return []mark{{result.InjectedAnnotation, injected}, {result.NotInjectedAnnotation, not}, {result.ScriptsAnnotation, scripts}}
 }

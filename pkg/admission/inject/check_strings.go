@@ -16,7 +16,7 @@ import (
 // from valueFrom or envFrom is not known here.
 
 // checkStrings refuses a Pod with strings that are too long.
-func checkStrings(pod *corev1.Pod, scripts *rechunk) *refusal {
+func checkStrings(pod *corev1.Pod, scripts *scriptSplit) *refusal {
 	var found []overlong
 	for i := range pod.Spec.InitContainers {
 		c := pod.Spec.InitContainers[i]

@@ -12,7 +12,7 @@ import (
 
 // token is a part of a string that the kubelet takes as one: a reference $(…), an escape $$, a $ with the character
 // after it, or any other character.
-type token struct {
+type fragment struct {
 	// end is where it ends in the string.
 	end int
 	// least is how many bytes are left of it for certain.
@@ -20,13 +20,13 @@ type token struct {
 }
 
 // tokens goes through a string as the kubelet does, from left to right.
-func tokens(s string) iter.Seq[token] {
+func fragments(s string) iter.Seq[fragment] {
 	lastCloser := strings.LastIndexByte(s, ')')
-	return func(yield func(token) bool) {
+	return func(yield func(fragment) bool) {
 		for at := 0; at < len(s); {
-			width, least := readToken(s[at:], lastCloser-at)
+			width, least := readFragment(s[at:], lastCloser-at)
 			at += width
-			if !yield(token{end: at, least: least}) {
+			if !yield(fragment{end: at, least: least}) {
 				return
 			}
 		}
@@ -35,7 +35,7 @@ func tokens(s string) iter.Seq[token] {
 
 // readToken returns the width of the token that s begins with, and what is left of it for certain. The last
 // parenthesis that closes is given, because looking for it after each of a million "$(" would take minutes.
-func readToken(s string, lastCloser int) (width, least int) {
+func readFragment(s string, lastCloser int) (width, least int) {
 	if s[0] != '$' || len(s) == 1 {
 		return runeWidth(s), runeWidth(s)
 	}
@@ -71,8 +71,8 @@ func leastLength(s string) int {
 		return len(s)
 	}
 	length := 0
-	for t := range tokens(s) {
-		length += t.least
+	for f := range fragments(s) {
+		length += f.least
 	}
 	return length
 }
@@ -82,14 +82,14 @@ func leastLength(s string) int {
 func cut(s string, limit int) ([]string, bool) {
 	var pieces []string
 	start, end := 0, 0
-	for t := range tokens(s) {
-		if t.end-start > limit {
+	for f := range fragments(s) {
+		if f.end-start > limit {
 			pieces, start = append(pieces, s[start:end]), end
 		}
-		if t.end-start > limit {
+		if f.end-start > limit {
 			return nil, false
 		}
-		end = t.end
+		end = f.end
 	}
 	return append(pieces, s[start:]), true
 }

@@ -15,9 +15,9 @@ const (
 
 // Metrics counts what became of the Pods seen.
 type Metrics struct {
-	pods      *prometheus.CounterVec
-	rechunked prometheus.Counter
-	duration  prometheus.Histogram
+	pods     *prometheus.CounterVec
+	split    prometheus.Counter
+	duration prometheus.Histogram
 }
 
 // NewMetrics registers the package's metrics; a nil Registerer registers none.
@@ -27,7 +27,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "indelible_inject_pods_total",
 			Help: "Pods seen at their creation, by what was done about their results or, where they were refused, that, and why.",
 		}, []string{"outcome", "reason"}),
-		rechunked: promauto.With(r).NewCounter(prometheus.CounterOpts{
+		split: promauto.With(r).NewCounter(prometheus.CounterOpts{
 			Name: "indelible_inject_rechunked_total",
 			Help: "Pods whose scripts were too long for one string and are passed in pieces.",
 		}),
@@ -60,7 +60,7 @@ func (m *Metrics) count(d decision) {
 		m.pods.WithLabelValues(outcomeInjected, "").Inc()
 	}
 	if d.scripts != nil {
-		m.rechunked.Inc()
+		m.split.Inc()
 	}
 }
 

@@ -18,7 +18,7 @@ type decision struct {
 	publish *plan
 	skipped *skip
 	// scripts is set if they have to be passed in pieces.
-	scripts *rechunk
+	scripts *scriptSplit
 	// refused is set if the Pod may not be created; nothing else matters then.
 	refused *refusal
 }

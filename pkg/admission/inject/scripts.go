@@ -40,21 +40,21 @@ const (
 )
 
 // rechunk is the new form of one init container's arguments.
-type rechunk struct {
+type scriptSplit struct {
 	// container is its index in spec.initContainers.
 	container int
 	args      []string
 }
 
-// rechunkScripts returns how to pass the Pod's scripts, nil if they need nothing or cannot be helped.
-func rechunkScripts(pod *corev1.Pod) *rechunk {
+// splitScripts returns how to pass the Pod's scripts, nil if they need nothing or cannot be helped.
+func splitScripts(pod *corev1.Pod) *scriptSplit {
 	for i := range pod.Spec.InitContainers {
 		c := &pod.Spec.InitContainers[i]
 		if !placesScripts(c) || len(c.Args) != 2 || c.Args[0] != shellCommand || len(c.Args[1]) <= maxString {
 			continue
 		}
 		if pieces, ok := cut(c.Args[1], pieceLength); ok {
-			return &rechunk{container: i, args: joined(pieces)}
+			return &scriptSplit{container: i, args: joined(pieces)}
 		}
 	}
 	return nil
@@ -80,8 +80,8 @@ func loader(n int) string {
 	return b.String()
 }
 
-// isRechunked recognises what joined returns, after an earlier call of the webhook.
-func isRechunked(pod *corev1.Pod) bool {
+// hasSplitScripts recognises what joined returns, after an earlier call of the webhook.
+func hasSplitScripts(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Spec.InitContainers, func(c corev1.Container) bool {
 		return placesScripts(&c) && len(c.Args) > 3 && c.Args[0] == shellCommand &&
 			c.Args[1] == loader(len(c.Args)-3) && c.Args[2] == shell

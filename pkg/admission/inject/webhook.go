@@ -93,7 +93,7 @@ func (h *handler) decide(ctx context.Context, req admission.Request, log logr.Lo
 	}
 	d.refused = checkResultSize(pod, d.skipped, settings.Limits)
 	if d.refused == nil && !d.skipped.is(reasonOptedOut) && !d.skipped.is(reasonWindows) {
-		d.scripts = rechunkScripts(pod)
+		d.scripts = splitScripts(pod)
 		d.refused = checkStrings(pod, d.scripts)
 	}
 	return d

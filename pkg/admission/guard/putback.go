@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// restore puts stored results back into a write of the trusted controller that would lose or change them. On a
+// putBackResults puts stored results back into a write of the trusted controller that would lose or change them. On a
 // conflict the controller writes the status it had in mind over whatever is stored by then (updateStatus in Tekton's
 // generated reconciler), results that a pod wrote meanwhile included. It is no fault of the controller's, so the
 // write is mended and not refused. It returns how many results it put back.
@@ -13,10 +13,10 @@ import (
 // A retry starts without results. retryTaskRun clears status.results but leaves status.steps, with the results of
 // the attempt that failed; they are taken out, or the next attempt's pod would find them stored already. What the
 // controller has put into retriesStatus is that attempt as it knew it: its results are put back there.
-func restore(stored, incoming status) (ops []operation, restored int, d *denial) {
+func putBackResults(stored, incoming status) (ops []operation, preserved int, d *denial) {
 	if isRetry(stored, incoming) {
-		ops, restored := keepAttempt(stored, incoming)
-		return append(removeStepResults(incoming.steps), ops...), restored, nil
+		ops, preserved := keepAttempt(stored, incoming)
+		return append(removeStepResults(incoming.steps), ops...), preserved, nil
 	}
 	if len(stored.results.list) == 0 {
 		return nil, 0, nil
@@ -24,8 +24,8 @@ func restore(stored, incoming status) (ops []operation, restored int, d *denial)
 	if !incoming.present {
 		return nil, 0, invalid(ruleOnce, "status cannot be removed while it has results")
 	}
-	want, restored := putBack(stored.results.list, incoming.results.list)
-	return patchList("/status/results", incoming.results.present, incoming.results.list, want), restored, nil
+	want, preserved := putBack(stored.results.list, incoming.results.list)
+	return patchList("/status/results", incoming.results.present, incoming.results.list, want), preserved, nil
 }
 
 // putBack returns the stored results, in their order, and after them what a list has besides. Of two results with
@@ -47,17 +47,17 @@ func putBack(stored, incoming []entry) ([]entry, int) {
 			want[i] = e
 		}
 	}
-	restored := 0
+	preserved := 0
 	for _, ok := range given {
 		if !ok {
-			restored++
+			preserved++
 		}
 	}
-	return want, restored
+	return want, preserved
 }
 
 // keepAttempt puts stored results back into the last entry of retriesStatus, which is the attempt that has ended.
-func keepAttempt(stored, incoming status) (ops []operation, restored int) {
+func keepAttempt(stored, incoming status) (ops []operation, preserved int) {
 	s := scan(incoming.fields["retriesStatus"])
 	var attempts []status
 	if err := s.Array(func() error {
@@ -73,12 +73,12 @@ func keepAttempt(stored, incoming status) (ops []operation, restored int) {
 	if !attempt.present {
 		return nil, 0
 	}
-	ops, restored = putBackSteps(path+"/steps", stored.steps, attempt.steps)
+	ops, preserved = putBackSteps(path+"/steps", stored.steps, attempt.steps)
 	want, missing := putBack(stored.results.list, attempt.results.list)
 	if missing > 0 {
 		ops = append(ops, patchList(path+"/results", attempt.results.present, attempt.results.list, want)...)
 	}
-	return ops, restored + missing
+	return ops, preserved + missing
 }
 
 func removeStepResults(list steps) []operation {

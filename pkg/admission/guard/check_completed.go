@@ -9,14 +9,14 @@ import (
 // Rule "frozen": a finished TaskRun's results are final. It is finished when the stored status has a completion
 // time or a Succeeded condition that is decided; others have read its results by then, and may have signed them.
 // Publishing once more what is stored adds nothing, and passes: the answer to the first time may have been lost.
-func checkFrozen(stored status, adds bool) *denial {
-	if !adds || !isFinished(stored) {
+func checkCompleted(stored status, adds bool) *denial {
+	if !adds || !isCompleted(stored) {
 		return nil
 	}
-	return forbidden(ruleFrozen, "the TaskRun is finished (status.completionTime or its Succeeded condition): its results are final")
+	return forbidden(ruleCompleted, "the TaskRun is finished (status.completionTime or its Succeeded condition): its results are final")
 }
 
-func isFinished(stored status) bool {
+func isCompleted(stored status) bool {
 	if t, ok := stored.fields["completionTime"]; ok && string(t) != "null" {
 		return true
 	}
