@@ -46,9 +46,6 @@ func newBound(c clock, timeout, grace time.Duration) *bound {
 	return &bound{clock: c, timeout: timeout, grace: grace, moved: make(chan struct{})}
 }
 
-// margin is kept of the grace period to write the termination message and exit before the SIGKILL.
-func (b *bound) margin() time.Duration { return min(2*time.Second, b.grace/4) }
-
 // begin starts the time for publishing. The context ends with it.
 func (b *bound) begin() (context.Context, context.CancelFunc) {
 	b.mu.Lock()
@@ -64,50 +61,6 @@ func (b *bound) begin() (context.Context, context.CancelFunc) {
 		b.timer.Stop()
 		cancel()
 	}
-}
-
-// stop tells that the pod was asked to end. The first such signal counts. If we are still alive after the grace
-// period, that signal did not come from the kubelet (or the pod was deleted with a longer period): it no longer
-// says anything about when we will be killed, and the next one counts instead.
-func (b *bound) stop() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := b.clock.now()
-	if b.stopped.IsZero() || now.After(b.stopped.Add(b.grace)) {
-		b.stopped = now
-	}
-	if !b.begun.IsZero() {
-		b.shrink()
-	}
-}
-
-// stopping reports whether the pod is being ended, as far as signals tell.
-func (b *bound) stopping() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.stopCounts(b.clock.now())
-}
-
-// stopCounts reports whether a stop signal may still be the kubelet's. The caller holds mu.
-func (b *bound) stopCounts(now time.Time) bool {
-	return !b.stopped.IsZero() && !now.After(b.stopped.Add(b.grace))
-}
-
-// shrink brings the deadline nearer if a stop signal asks for it. The caller holds mu.
-func (b *bound) shrink() {
-	now := b.clock.now()
-	if !b.stopCounts(now) {
-		return
-	}
-	d := b.stopped.Add(b.grace - b.margin())
-	if !d.Before(b.deadline) {
-		return
-	}
-	b.deadline = d
-	b.why = fmt.Sprintf("the pod's grace period of %s", b.grace)
-	b.timer.Reset(max(0, d.Sub(now)))
-	close(b.moved)
-	b.moved = make(chan struct{})
 }
 
 // left is the time that remains; zero or less when it is over.
@@ -126,7 +79,7 @@ func (b *bound) spent() (time.Duration, string) {
 
 // pause waits for d, but leaves time for one more attempt before the deadline even if that moves meanwhile. It
 // returns false when there is no such time.
-func (b *bound) pause(d time.Duration) bool {
+func (b *bound) wait(d time.Duration) bool {
 	wake := b.clock.now().Add(d)
 	for {
 		b.mu.Lock()

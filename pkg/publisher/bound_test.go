@@ -108,8 +108,8 @@ func TestBoundPause(t *testing.T) {
 			b := newBound(f.clock(), tt.timeout, 0)
 			_, cancel := b.begin()
 			defer cancel()
-			if got := b.pause(tt.pause); got != tt.want {
-				t.Errorf("pause says %v, want %v", got, tt.want)
+			if got := b.wait(tt.pause); got != tt.want {
+				t.Errorf("wait says %v, want %v", got, tt.want)
 			}
 			if !slices.Equal(f.waited, tt.waited) {
 				t.Errorf("waited %v, want %v", f.waited, tt.waited)
@@ -126,7 +126,7 @@ func TestBoundPause(t *testing.T) {
 			f.t = f.t.Add(time.Minute)
 			b.stop()
 		}
-		if !b.pause(10 * time.Minute) {
+		if !b.wait(10 * time.Minute) {
 			t.Error("no last attempt")
 		}
 		// Grace period 30 s, less the margin of 2 s and one second for the attempt.

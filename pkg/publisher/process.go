@@ -134,9 +134,3 @@ func forwardable() []os.Signal {
 	}
 	return out
 }
-
-// isStop tells the signals with which a container runtime asks a container to end: SIGTERM, or what the image
-// names as its STOPSIGNAL, of which these two are the usual ones.
-func isStop(s os.Signal) bool {
-	return s == syscall.SIGTERM || s == syscall.SIGINT || s == syscall.SIGQUIT
-}
