@@ -9,7 +9,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// unreachable words an attempt that got no answer.
+// unreachable describes an attempt that got no answer.
 func (s *sender) unreachable(err error) *problem {
 	var permanent permanentError
 	if errors.As(err, &permanent) {
@@ -22,7 +22,7 @@ func (s *sender) unreachable(err error) *problem {
 	}
 }
 
-// refused words an answer other than success.
+// refused describes an answer other than success.
 func (s *sender) refused(a answer, bodySize int) *problem {
 	what := "the API server answered " + a.String()
 	if len(a.warnings) > 0 {
@@ -43,26 +43,26 @@ const (
 		"or have the installation's limits raised."
 )
 
-// advice is what a person can do about the code.
+// advice says what to do about an answer.
 func advice(a answer) string {
 	switch {
 	case a.code == http.StatusUnauthorized:
 		return "The pod's token was not accepted: check the token volume and the service account."
 	case a.code == http.StatusForbidden && strings.Contains(a.message, result.EnabledKey):
-		return "The label was taken off the namespace while the pod ran. Put it back and run the TaskRun again."
+		return "The label was removed from the namespace while the pod ran. Put it back and run the TaskRun again."
 	case a.code == http.StatusForbidden:
 		return "Check that the TaskRun was still running, and that Indelible's RBAC is installed: the pod's service " +
 			"account needs update on taskruns/status."
 	case a.code == http.StatusNotFound:
 		return "The TaskRun was deleted, or the pod runs against another cluster."
 	case a.anotherTaskRun():
-		return "The TaskRun was deleted and created again under its name; this pod is the first one's."
+		return "The TaskRun was deleted and recreated under the same name; this pod belongs to the first one."
 	case a.code == http.StatusConflict:
 		return "The TaskRun did not name this pod: check that Tekton's controller is running."
 	case a.code == http.StatusRequestEntityTooLarge, a.tooLargeForEtcd():
 		return adviceSize
 	case a.code == http.StatusUnprocessableEntity && strings.Contains(a.message, "cannot be changed"):
-		return "Another container of this pod has written the result first, with another value: look for what uses the pod's token."
+		return "Another container of this pod wrote the result first, with another value: find out what uses the pod's token."
 	case a.code == http.StatusUnprocessableEntity:
 		return "Change what the message names: results are declared in the Task and written once."
 	case a.code == http.StatusTooManyRequests:
@@ -70,7 +70,7 @@ func advice(a answer) string {
 	case a.code >= 500:
 		return "Check the API server and the webhooks on taskruns/status, first the pods of deployment indelible-webhook."
 	case a.code >= 300 && a.code < 400:
-		return "Redirects are not followed; check what stands between the pod and the API server."
+		return "Redirects are not followed; check the proxies between the pod and the API server."
 	}
 	return "See the message, and the API server's audit log."
 }

@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// maxResponse bounds an answer, in bytes. The TaskRun in it is at most 1.5 MiB in etcd, but the API server's
-	// JSON writes some single bytes as six.
+	// maxResponse bounds an answer, in bytes. A TaskRun has at most 1.5 MiB in etcd, but the API
+	// server's JSON may write one byte as six.
 	maxResponse = 10 << 20
-	// maxErrorResponse bounds what is read of an answer that is no TaskRun.
+	// maxErrorResponse bounds what is read of an answer that is not a TaskRun.
 	maxErrorResponse = 64 << 10
 )
 
-// answer is what the API server said to one attempt.
+// answer is the API server's response to one attempt.
 type answer struct {
 	code       int
 	reason     string   // of the Status object, else the HTTP status text
@@ -43,14 +43,14 @@ func readAnswer(resp *http.Response, now time.Time) (answer, error) {
 		if len(body) > maxResponse {
 			return answer{}, permanentError{
 				fmt.Errorf("the API server accepted the results, but its answer is over %s and was not read", result.Size(maxResponse)),
-				"Look for what stands between the pod and the API server.",
+				"Check the proxies between the pod and the API server.",
 			}
 		}
 		a.body = body
 		return a, nil
 	}
 	a.retryAfter = retryAfter(resp.Header.Get("Retry-After"), now)
-	// A refusal counts by its code; a body that breaks off only says less.
+	// Refusals are decided by their code; a truncated body only says less.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorResponse))
 	var status struct {
 		Kind    string `json:"kind"`
@@ -70,8 +70,9 @@ func readAnswer(resp *http.Response, now time.Time) (answer, error) {
 
 func (a answer) ok() bool { return a.code >= 200 && a.code < 300 }
 
-// retryable: what a later attempt may see differently. 409 is a TaskRun that does not know its pod yet or was written at
-// the same moment, 401 a token that was rotated meanwhile, 5xx an API server or webhook that is away.
+// retryable reports whether a later attempt may succeed. 409: the TaskRun does not name its pod
+// yet, or another write is in flight. 401: the token was rotated meanwhile. 5xx: an API server or a
+// webhook is unavailable.
 func (a answer) retryable() bool {
 	switch a.code {
 	case http.StatusUnauthorized, http.StatusTooManyRequests:
@@ -82,25 +83,26 @@ func (a answer) retryable() bool {
 	return a.code >= 500 && !a.tooLargeForEtcd()
 }
 
-// anotherTaskRun tells that the TaskRun of this name has another UID: it was deleted and created again. The words are
-// those of the API server's storage (k8s.io/apiserver/pkg/storage, Preconditions.Check).
+// anotherTaskRun reports that the TaskRun of this name has another UID: it was deleted and
+// recreated. The text is that of the API server's storage (k8s.io/apiserver/pkg/storage,
+// Preconditions.Check).
 func (a answer) anotherTaskRun() bool {
 	return a.code == http.StatusConflict && strings.Contains(a.message, "Precondition failed: UID")
 }
 
-// tooLargeForEtcd recognizes the one refusal the API server words as an internal error of its own.
+// tooLargeForEtcd recognizes etcd's size limit, which the API server reports as an internal error.
 func (a answer) tooLargeForEtcd() bool {
 	return strings.Contains(a.message, "etcdserver: request is too large") ||
 		strings.Contains(a.message, "trying to send message larger than max")
 }
 
-// tooLargeForRequest tells the API server's limit on request bodies (3 MiB), or a proxy's, from the guard's limits
-// on results: what admission denies says so.
+// tooLargeForRequest distinguishes a limit on request bodies, the API server's (3 MiB) or a
+// proxy's, from the guard's limits on results: admission denials name the webhook.
 func (a answer) tooLargeForRequest() bool {
 	return a.code == http.StatusRequestEntityTooLarge && !strings.Contains(a.message, "admission webhook")
 }
 
-// String is the answer in words, such as `403 Forbidden: …`.
+// String returns the answer as text, such as `403 Forbidden: …`.
 func (a answer) String() string {
 	s := strings.TrimSpace(strconv.Itoa(a.code) + " " + a.reason)
 	if a.message != "" {

@@ -18,9 +18,10 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// sparse is the object that is PUT: which TaskRun it is, and the results. All else is added by the guard, from what is
-// stored, and so is the resourceVersion: the pod may read nothing. The UID is a precondition that the API server checks
-// itself, so that a TaskRun that was deleted and created again under its name is not written to.
+// sparse is the object that is PUT: the TaskRun's identity and its results. The guard adds the
+// rest, including the resourceVersion, from the stored object, because the pod has no right to read
+// it. The API server checks the UID as a precondition, so a TaskRun that was deleted and recreated
+// under the same name is not written to.
 type sparse struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -38,7 +39,7 @@ func newSparse(o Options, c collected) sparse {
 	return s
 }
 
-// permanentError is an error of an attempt that no later attempt would mend.
+// permanentError is an attempt's error that no retry can fix.
 type permanentError struct {
 	err    error
 	advice string
@@ -54,8 +55,8 @@ type endpoint struct {
 	credentials string
 }
 
-// newEndpoint takes the API server's address from the options: a step may set the variables in which the kubelet tells
-// it to every container, or set them empty.
+// newEndpoint takes the API server's address from the options. KUBERNETES_SERVICE_HOST and _PORT
+// are only a fallback: a step's env may override them.
 func newEndpoint(o Options, getenv func(string) string) (endpoint, error) {
 	host, port, err := net.SplitHostPort(o.Server)
 	if o.Server == "" {
@@ -63,8 +64,8 @@ func newEndpoint(o Options, getenv func(string) string) (endpoint, error) {
 	}
 	if err != nil {
 		return endpoint{}, &problem{
-			what:   "the address of the API server, " + o.Server + ", is no HOST:PORT",
-			advice: "Look for what has changed the arguments of the pod's last step.",
+			what:   "the address of the API server, " + o.Server + ", is not HOST:PORT",
+			advice: "Find out what changed the arguments of the pod's last step.",
 		}
 	}
 	e := endpoint{
@@ -85,8 +86,8 @@ func newEndpoint(o Options, getenv func(string) string) (endpoint, error) {
 
 func (e endpoint) address() string { return net.JoinHostPort(strings.Trim(e.host, "[]"), e.port) }
 
-// send makes one attempt. The kubelet rotates token and CA, so both are read anew, and the connection is closed
-// afterwards, so that a retry may reach another API server.
+// send makes one attempt. Token and CA are read each time because the kubelet rotates them. The
+// connection is closed afterwards, so that a retry may reach another API server.
 func (e endpoint) send(ctx context.Context, body []byte, red *redactor) (answer, error) {
 	token, roots, err := e.readCredentials()
 	if err != nil {
@@ -135,7 +136,7 @@ func (e endpoint) readCredentials() (string, *x509.CertPool, error) {
 
 func newTransport(roots *x509.CertPool) *http.Transport {
 	return &http.Transport{
-		// Proxy variables are the step's own business: the API server is reached directly.
+		// The API server is reached directly; proxy variables are meant for the step.
 		Proxy:                  nil,
 		DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 		TLSHandshakeTimeout:    10 * time.Second,

@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	// attemptTimeout bounds one attempt: the API server's webhooks may take 10 s each, and a hanging one must
-	// leave time for another attempt at another API server.
+	// attemptTimeout bounds one attempt. The API server's webhooks may take 10 s each, and a
+	// hanging API server must leave time for an attempt at another one.
 	attemptTimeout = 30 * time.Second
-	// firstBackoff and maxBackoff frame the exponential backoff.
+	// firstBackoff and maxBackoff bound the exponential backoff.
 	firstBackoff = 100 * time.Millisecond
 	maxBackoff   = 5 * time.Second
 )
@@ -23,7 +23,8 @@ type sender struct {
 	endpoint endpoint
 	bound    *bound
 	clock    clock
-	// logf writes one line to the step's stderr. It is called when the state of the attempts changes, not for each.
+	// logf writes one line to the step's stderr, when the outcome of attempts changes, not for
+	// each.
 	logf func(format string, args ...any)
 
 	redactor *redactor
@@ -31,9 +32,9 @@ type sender struct {
 	state    string // of the last attempt, to notice a change
 }
 
-// publish sends the results in one PUT and repeats it until it was acknowledged, was refused for good, or the bound is
-// reached; then it compares what is stored. Repeating is safe: the guard takes the same values twice. What it returns
-// is a *problem.
+// publish sends the results in one PUT and retries it until it is acknowledged, refused for good,
+// or out of time; then it compares what is stored with what was sent. Retrying is safe: the guard
+// accepts the same values twice. Its error is a *problem.
 func (s *sender) publish(ctx context.Context, c collected) error {
 	s.redactor = newRedactor(c)
 	body := encodeJSON(newSparse(s.options, c))
@@ -89,24 +90,24 @@ func mayRetry(a answer, err error) bool {
 	return a.retryable()
 }
 
-// jitter spreads a pause over its upper half, so that the publishers a webhook's outage has lined up do not all
-// come back at once.
+// jitter randomizes the upper half of a backoff, so that publishers held up by the same outage do
+// not all return at once.
 func (s *sender) jitter(backoff time.Duration) time.Duration {
 	return backoff/2 + time.Duration(s.clock.random()*float64(backoff/2))
 }
 
-// note logs a change of what stands in the way.
+// note logs a change of the obstacle.
 func (s *sender) note(a answer, p *problem) {
 	state := fmt.Sprint("HTTP ", a.code) // 0: no answer
 	if state == s.state || s.bound.left() <= lastTry {
 		return
 	}
 	s.state = state
-	s.logf("cannot publish results yet: %s; trying for another %s", shorten(oneLine(p.what), maxExplanation/2),
+	s.logf("cannot publish results yet: %s; retrying for another %s", shorten(oneLine(p.what), maxExplanation/2),
 		s.bound.left().Round(time.Second))
 }
 
-// check compares, and tells the end of an outage that was logged.
+// check verifies what is stored, and logs the end of an outage that was logged.
 func (s *sender) check(c collected, a answer) error {
 	s.effort.took, _ = s.bound.spent()
 	if err := verify(s.options, c, a.body); err != nil {

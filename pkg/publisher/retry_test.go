@@ -113,9 +113,9 @@ func TestRequest(t *testing.T) {
 	})
 }
 
-// TestPatchAnswers: one row an answer. "again" rows answer so once, and must be tried a second time; "final" rows
+// TestPutAnswers: one row an answer. "again" rows answer so once, and must be tried a second time; "final" rows
 // must not.
-func TestPatchAnswers(t *testing.T) {
+func TestPutAnswers(t *testing.T) {
 	const guard = `admission webhook "guard.indelible.dev" denied the request: `
 	again := map[string]http.HandlerFunc{
 		"401, the token was rotated":             status(401, "Unauthorized", "Unauthorized"),
@@ -157,7 +157,7 @@ func TestPatchAnswers(t *testing.T) {
 		"404":                              {status(404, "NotFound", `taskruns.tekton.dev "build-1" not found`), []string{"answered 404 NotFound", "was deleted"}},
 		"405":                              {raw(405, ""), []string{"answered 405 Method Not Allowed. "}},
 		"409, another TaskRun has the name": {status(409, "Conflict", `Operation cannot be fulfilled on taskruns.tekton.dev "build-1": StorageError: invalid object, Code: 4, Key: /x, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: a, UID in object meta: b`),
-			[]string{"Precondition failed: UID", "deleted and created again under its name"}},
+			[]string{"Precondition failed: UID", "deleted and recreated under the same name"}},
 		"413 by the guard":       {status(413, "RequestEntityTooLarge", guard+`result "digest" is 9 bytes, limit 8`), []string{`413 RequestEntityTooLarge: ` + guard + `result "digest" is 9 bytes, limit 8`, "Write smaller results"}},
 		"415":                    {status(415, "UnsupportedMediaType", "no"), []string{"answered 415 UnsupportedMediaType"}},
 		"422":                    {status(422, "Invalid", guard+`result "digest" is not declared`), []string{`answered 422 Invalid: ` + guard + `result "digest" is not declared`, "Change what the message names"}},

@@ -7,18 +7,28 @@ import (
 	"time"
 )
 
-// isStop tells the signals with which a container runtime asks a container to end: SIGTERM, or what the image
-// names as its STOPSIGNAL, of which these two are the usual ones.
+// A container runtime asks a container to end by SIGTERM or the image's STOPSIGNAL, and kills it
+// after the pod's grace period. What happens depends on when the signal arrives:
+//
+//   - While the command runs: the signal is forwarded to it (process.go). If the command then
+//     fails, nothing is published, because Tekton may run the step again (run.go).
+//   - While publishing: the deadline moves to shortly before the end of the grace period (shrink).
+//   - A step whose command succeeds in spite of it publishes, within what is left of the grace
+//     period.
+
+// isStop reports whether a runtime ends containers with this signal: SIGTERM, or the usual
+// values of an image's STOPSIGNAL.
 func isStop(s os.Signal) bool {
 	return s == syscall.SIGTERM || s == syscall.SIGINT || s == syscall.SIGQUIT
 }
 
-// margin is kept of the grace period to write the termination message and exit before the SIGKILL.
+// margin is the part of the grace period reserved for writing the termination message and exiting
+// before the SIGKILL.
 func (b *bound) margin() time.Duration { return min(2*time.Second, b.grace/4) }
 
-// stop tells that the pod was asked to end. The first such signal counts. If we are still alive after the grace
-// period, that signal did not come from the kubelet (or the pod was deleted with a longer period): it no longer
-// says anything about when we will be killed, and the next one counts instead.
+// stop records that the pod was asked to end. The first such signal counts. If we are still alive
+// after the grace period, it did not come from the kubelet, or the pod was deleted with a longer
+// period: then it says nothing about when we will be killed, and the next signal counts.
 func (b *bound) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -31,7 +41,7 @@ func (b *bound) stop() {
 	}
 }
 
-// stopping reports whether the pod is being ended, as far as signals tell.
+// stopping reports whether the pod is being stopped, as far as signals tell.
 func (b *bound) stopping() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -43,7 +53,7 @@ func (b *bound) stopCounts(now time.Time) bool {
 	return !b.stopped.IsZero() && !now.After(b.stopped.Add(b.grace))
 }
 
-// shrink brings the deadline nearer if a stop signal asks for it. The caller holds mu.
+// shrink moves the deadline forward if a stop signal requires it. The caller holds mu.
 func (b *bound) shrink() {
 	now := b.clock.now()
 	if !b.stopCounts(now) {
