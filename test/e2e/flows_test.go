@@ -578,7 +578,7 @@ spec:
 `)
 	tr, err := cluster.WaitTaskRun(p.ctx, p.namespace, "run", func(tr *pipelinev1.TaskRun) bool { return tr.Status.Annotations[result.PublishedAnnotation] != "" })
 	p.must(err)
-	if err := p.writeAs(p.podWriter(tr.Status.PodName), `{"results":[{"name":"text","value":"x"}]}`); err == nil || !strings.Contains(err.Error(), "may add none") && !strings.Contains(err.Error(), "is finished") {
+	if err := p.writeAs(p.podWriter(tr.Status.PodName), `{"results":[{"name":"text","value":"x"}]}`); err == nil || !strings.Contains(err.Error(), "may not add any") && !strings.Contains(err.Error(), "is finished") {
 		p.t.Errorf("a late result: %v, want a denial", err)
 	}
 	tr = p.taskRun("run")

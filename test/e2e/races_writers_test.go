@@ -67,7 +67,7 @@ func (w *publish) next() (bool, error) {
 		w.r.tell("container %s publishes: %d, and tries again", w.who, code)
 		w.r.count(&w.r.conflicts)
 		return false, nil
-	case code == http.StatusUnprocessableEntity && strings.Contains(message, "may add none"):
+	case code == http.StatusUnprocessableEntity && strings.Contains(message, "may not add any"):
 		// Another container of the pod has published, or this one before.
 		w.r.tell("container %s publishes %v: refused, %.200s", w.who, placesOf(w.add), message)
 		w.r.count(&w.r.refused)

@@ -1,8 +1,8 @@
 package guard
 
-// Rule "identity", first part: the token. A pod may write to the TaskRun whose pod it is. The API server vouches for the
-// service account's namespace and the token's pod. A service account without a pod in its token is nobody's pod, and
-// one of another namespace is not the TaskRun's. Both are known before any object is read.
+// Rule "identity", part 1: the token. The API server vouches for the service account's namespace
+// and for the pod in the token. A token without a pod cannot publish, nor can one from another
+// namespace. Both are decided before any object is read.
 func checkToken(r requester, namespace string) *denial {
 	if r.kind != requesterPod {
 		return forbidden(ruleIdentity, "the service account's token is not bound to a pod: only a TaskRun's own pod may write its results")
@@ -13,10 +13,10 @@ func checkToken(r requester, namespace string) *denial {
 	return nil
 }
 
-// Rule "identity", second part: the stored status says which pod is the TaskRun's.
+// Rule "identity", part 2: the stored status names the TaskRun's pod.
 //
-// The stored status may be empty, or of a retry that has no pod yet: then the write may be allowed later, and the
-// denial says "try again". Names can be reused, so the third part (check_owner.go) compares UIDs.
+// podName may not be stored yet, for a new TaskRun or a retry; the write may succeed later, so the
+// answer is 409. Names are reused; part 3 (check_owner.go) compares UIDs.
 func checkIdentity(r requester, stored taskRun) *denial {
 	if d := checkToken(r, stored.namespace); d != nil {
 		return d

@@ -12,7 +12,7 @@ import (
 const (
 	tooMuch    = `{"status":{"results":[{"name":"undeclared","value":"secret"}]}}`
 	byStranger = `Warning ResultsWriteDenied: denied a write to the status by user "system:serviceaccount:team:default", Pod "other-pod" (rule "identity"): Pod "other-pod" is not the TaskRun's pod (status.podName)`
-	byOwnPod   = `Warning ResultsWriteDenied: denied a write to the status by user "system:serviceaccount:team:default", Pod "build-pod" (rule "declared"): status.results have result "undeclared", which the Task does not declare there without a value`
+	byOwnPod   = `Warning ResultsWriteDenied: denied a write to the status by user "system:serviceaccount:team:default", Pod "build-pod" (rule "declared"): status.results have result "undeclared", which the Task does not declare, or declares with a value:`
 )
 
 func TestDenialsAreReported(t *testing.T) {

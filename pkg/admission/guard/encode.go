@@ -6,13 +6,13 @@ import (
 	"slices"
 )
 
-// textWriter takes JSON piece by piece.
+// textWriter receives JSON piece by piece.
 type textWriter interface {
 	add(piece []byte)
 	addString(piece string)
 }
 
-// buffer keeps what it is given; counter counts its bytes.
+// buffer keeps the bytes; counter only counts them.
 type (
 	buffer  []byte
 	counter int
@@ -23,7 +23,7 @@ func (b *buffer) addString(piece string)  { *b = append(*b, piece...) }
 func (c *counter) add(piece []byte)       { *c += counter(len(piece)) }
 func (c *counter) addString(piece string) { *c += counter(len(piece)) }
 
-// encoder is what writes itself as JSON.
+// encoder writes itself as JSON.
 type encoder interface{ encode(textWriter) }
 
 func encodeItem[T encoder](one T) json.RawMessage {
@@ -97,7 +97,7 @@ func (f fields) keys() []string {
 	return keys
 }
 
-// open writes an object in the order of its fields' names, but for the closing brace.
+// open writes an object, fields sorted by name, without the closing brace.
 func (f fields) open(w textWriter) {
 	w.addString("{")
 	for i, key := range f.keys() {

@@ -26,32 +26,33 @@ type Settings struct {
 	Limits result.Limits
 }
 
-// PodGetter reads a Pod live, past any cache: a cache may still hold the pod that had the name before. A Pod that
-// does not exist is a NotFound error (k8s.io/apimachinery/pkg/api/errors).
+// PodGetter reads a live Pod, not a cached one: a cache may still hold the previous pod of that
+// name. A missing Pod is a NotFound error (k8s.io/apimachinery/pkg/api/errors).
 type PodGetter interface {
 	GetPod(ctx context.Context, namespace, name string) (*corev1.Pod, error)
 }
 
-// EventSink takes an event about an object. A record.EventRecorder of client-go is one. It must not block.
+// EventSink records an event about an object. record.EventRecorder of client-go is one. It must not
+// block.
 type EventSink interface {
 	Event(object runtime.Object, eventtype, reason, message string)
 }
 
-// Options are what the handlers work with.
+// Options configure the handlers.
 type Options struct {
-	// Settings is called once a request.
+	// Settings is called once per request.
 	Settings func() Settings
-	// Pods is needed by guard and report only, Denials by report, Events by the carry-over. Both can do without their events.
-	// Who is denied may be denied as often as he likes: Denials must have bounds of its own.
+	// Pods is needed by guard and report, Denials by report, Events by the carry-over; the last two
+	// may be nil. Denials must have limits of its own: an attacker can cause any number of denials.
 	Pods            PodGetter
 	Events, Denials EventSink
-	// Authenticated reports whether a request, whose context that is, comes from an API server that has proved it. Events are sent
-	// for those only; nil means for none. What is answered is the same.
+	// Authenticated reports whether the request with this context comes from a proven API server.
+	// Events are sent only for those; nil means none. It does not affect answers.
 	Authenticated func(context.Context) bool
-	// Metrics may be shared by both handlers; nil means unregistered ones.
+	// Metrics may be shared by all handlers; nil means unregistered ones.
 	Metrics *Metrics
 	Log     logr.Logger
-	// Now is the clock by which durations are measured; nil means time.Now.
+	// Now is the clock for measuring durations; nil means time.Now.
 	Now func() time.Time
 }
 
@@ -68,12 +69,13 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// NewGuard returns the handler of /guard, which decides who may write what into a TaskRun's status in a namespace that
-// has opted in.
+// NewGuard returns the handler of /guard, which decides who may write what into a TaskRun's status
+// in namespaces that have opted in.
 func NewGuard(o Options) admission.Handler { return &guard{Options: o.withDefaults()} }
 
-// NewGuardElsewhere returns the handler of /guard-elsewhere, which does the same in all other namespaces. There no pod
-// publishes; what is stored from before the namespace opted out is still guarded.
+// NewGuardElsewhere returns the handler of /guard-elsewhere, which does the same for all other
+// namespaces. No pod publishes there; results stored before a namespace opted out are still
+// guarded.
 func NewGuardElsewhere(o Options) admission.Handler {
 	return &guard{Options: o.withDefaults(), elsewhere: true}
 }
@@ -94,7 +96,8 @@ type verdict struct {
 	warnings  []string
 	added     []addition
 	preserved int
-	// own is set when the writer is the TaskRun's own pod, by the rule "identity"; taskRunUID is then the stored UID.
+	// own is set if the requester is the TaskRun's own pod (rule "identity"); taskRunUID is then
+	// the stored UID.
 	own        bool
 	taskRunUID string
 }
@@ -133,8 +136,8 @@ func (g *guard) judge(ctx context.Context, settings Settings, r requester, req *
 	return verdict{denial: checkOthers(stored.status, incoming.status)}
 }
 
-// judgeAccount decides a write of a service account. What it has sent is read last: whoever is not the TaskRun's own
-// pod costs the guard no more than a look at the request and at the stored object, which the API server has made.
+// judgeAccount decides a write of a service account. The incoming object is read last: a requester
+// that is not the TaskRun's own pod costs no more than a look at the request and the stored object.
 func (g *guard) judgeAccount(ctx context.Context, limits result.Limits, r requester, req *admissionv1.AdmissionRequest) verdict {
 	if d := firstDenial(
 		func() *denial { return checkToken(r, req.Namespace) },
@@ -181,7 +184,8 @@ func decodeIncoming(req *admissionv1.AdmissionRequest) (taskRun, *denial) {
 	return incoming, nil
 }
 
-// identify applies the rule "identity". The live Pod is read last, for writers whose token fits.
+// identify applies the rules "identity", parts 2 and 3, and "publisher". The live Pod is read only
+// if the token fits.
 func (g *guard) identify(ctx context.Context, r requester, stored taskRun) *denial {
 	if d := checkIdentity(r, stored); d != nil {
 		return d
@@ -191,7 +195,7 @@ func (g *guard) identify(ctx context.Context, r requester, stored taskRun) *deni
 		return checkOwner(r, stored, nil)
 	}
 	if err != nil {
-		g.Log.Error(err, "Could not read the Pod of a writer", "namespace", stored.namespace, "pod", r.podName)
+		g.Log.Error(err, "Could not read the Pod of a requester", "namespace", stored.namespace, "pod", r.podName)
 		return deny(ruleIdentity, http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable,
 			"the guard could not read Pod %.100q: try again", r.podName)
 	}

@@ -6,7 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics are the guard's. No label has a name of a namespace, run or pod: their number has no bound.
+// Metrics are the guard's metrics. No label is the name of a namespace, run or pod: their number is
+// unbounded.
 type Metrics struct {
 	decisions    *prometheus.CounterVec
 	duration     *prometheus.HistogramVec
@@ -15,7 +16,7 @@ type Metrics struct {
 	explanations prometheus.Counter
 }
 
-// NewMetrics registers the guard's metrics. One Metrics serves both handlers.
+// NewMetrics registers the guard's metrics. One Metrics serves all handlers.
 func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{

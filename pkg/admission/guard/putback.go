@@ -5,14 +5,16 @@ import (
 	"strconv"
 )
 
-// putBackResults puts stored results back into a write of the trusted controller that would lose or change them. On a
-// conflict the controller writes the status it had in mind over whatever is stored by then (updateStatus in Tekton's
-// generated reconciler), results that a pod wrote meanwhile included. It is no fault of the controller's, so the
-// write is mended and not refused. It returns how many results it put back.
+// putBackResults puts stored results back into a write of the trusted controller that would lose or
+// change them. On a conflict the controller writes its intended status over the stored one
+// (updateStatus in Tekton's generated reconciler), including results that a pod wrote meanwhile.
+// The controller is not at fault, so the write is repaired, not denied. It returns how many results
+// it put back.
 //
-// A retry starts without results. retryTaskRun clears status.results but leaves status.steps, with the results of
-// the attempt that failed; they are taken out, or the next attempt's pod would find them stored already. What the
-// controller has put into retriesStatus is that attempt as it knew it: its results are put back there.
+// A retry starts without results. retryTaskRun clears status.results but leaves status.steps with
+// the failed attempt's results. They are removed, or the next attempt's pod would find them already
+// stored. The entry the controller added to retriesStatus is the attempt as the controller knew it,
+// so its results are put back there.
 func putBackResults(stored, incoming status) (ops []operation, preserved int, d *denial) {
 	if isRetry(stored, incoming) {
 		ops, preserved := keepAttempt(stored, incoming)
@@ -28,9 +30,9 @@ func putBackResults(stored, incoming status) (ops []operation, preserved int, d 
 	return patchList("/status/results", incoming.results.present, incoming.results.list, want), preserved, nil
 }
 
-// putBack returns the stored results, in their order, and after them what a list has besides. Of two results with
-// one name the last counts, as in Tekton's removeDuplicateResults. It also returns how many stored ones the list
-// lacked or changed.
+// putBack returns the stored results in their order, followed by the list's other results. Of two
+// results with one name the last counts, as in Tekton's removeDuplicateResults. It also returns how
+// many stored results the list lacked or changed.
 func putBack(stored, incoming []entry) ([]entry, int) {
 	want := slices.Clone(stored)
 	index := indexOf(want)
@@ -56,7 +58,8 @@ func putBack(stored, incoming []entry) ([]entry, int) {
 	return want, preserved
 }
 
-// keepAttempt puts stored results back into the last entry of retriesStatus, which is the attempt that has ended.
+// keepAttempt puts stored results back into the last entry of retriesStatus, the attempt that has
+// ended.
 func keepAttempt(stored, incoming status) (ops []operation, preserved int) {
 	s := scan(incoming.fields["retriesStatus"])
 	var attempts []status
@@ -68,7 +71,7 @@ func keepAttempt(stored, incoming status) (ops []operation, preserved int) {
 	}); err != nil {
 		return nil, 0
 	}
-	last := len(attempts) - 1 // isRetry has seen that there is one
+	last := len(attempts) - 1 // isRetry: there is one
 	attempt, path := attempts[last], "/status/retriesStatus/"+strconv.Itoa(last)
 	if !attempt.present {
 		return nil, 0

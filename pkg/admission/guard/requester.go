@@ -7,7 +7,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 )
 
-// requesterKind says what may be expected of a writer. The values are those of the metrics' label "writer".
+// requesterKind classifies a requester. The values are those of the metrics' label "writer".
 type requesterKind string
 
 const (
@@ -15,15 +15,16 @@ const (
 	requesterController requesterKind = "controller"
 	// requesterPod is a service account whose token is bound to a pod.
 	requesterPod requesterKind = "pod"
-	// requesterServiceAccount is a service account whose token is bound to no pod. Indelible's ClusterRole grants
-	// all service accounts the patch of taskruns/status, so the guard must close to these what that opens.
+	// requesterServiceAccount is a service account whose token is not bound to a pod. Indelible's
+	// ClusterRole grants all service accounts update on taskruns/status, and the guard denies
+	// these.
 	requesterServiceAccount requesterKind = "service_account"
 	// requesterOther is anybody else: people, and components with certificates.
 	requesterOther requesterKind = "other"
 )
 
-// What the API server puts into a request made with a pod-bound token (KEP-1205). Only a holder of the right to
-// impersonate userextras can put it there otherwise.
+// Set by the API server for requests with a pod-bound token (KEP-1205). Otherwise only a holder of
+// the right to impersonate userextras can set them.
 const (
 	extraPodName = "authentication.kubernetes.io/pod-name"
 	extraPodUID  = "authentication.kubernetes.io/pod-uid"
@@ -42,8 +43,8 @@ type requester struct {
 	namespace, podName, podUID string
 }
 
-// requesterOf tells who makes a request from what the API server authenticated. Membership of the service accounts'
-// group makes a service account of any user name, because our grant is to that group.
+// requesterOf classifies who makes a request by what the API server authenticated. Membership in
+// the service accounts' group makes any user a service account, because our grant is to that group.
 func requesterOf(user authenticationv1.UserInfo, controllers []string) requester {
 	r := requester{kind: requesterOther, username: user.Username}
 	if slices.Contains(controllers, user.Username) {

@@ -9,11 +9,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
 
-// auditDeniedBy is the key of the audit annotation a denial gets. In the API server's audit log it is
-// guard.indelible.dev/denied-by, and its value the rule.
+// auditDeniedBy is the key of a denial's audit annotation: guard.indelible.dev/denied-by in the API
+// server's audit log. Its value is the rule.
 const auditDeniedBy = "denied-by"
 
-// respond builds the answer to a request from what was decided, and logs a denial.
+// respond builds the answer for a verdict, and logs a denial.
 func respond(log logr.Logger, req *admissionv1.AdmissionRequest, r requester, v verdict) admission.Response {
 	if v.denial == nil {
 		response := allowed(v.patch, v.warnings)
@@ -34,7 +34,7 @@ func respond(log logr.Logger, req *admissionv1.AdmissionRequest, r requester, v 
 	}}
 }
 
-// allowed builds an answer that lets a write pass, with a patch if there are operations.
+// allowed builds an answer that allows the write, with a patch if there are operations.
 func allowed(patch []operation, warnings []string) admission.Response {
 	response := admissionv1.AdmissionResponse{
 		Allowed:  true,
@@ -48,7 +48,7 @@ func allowed(patch []operation, warnings []string) admission.Response {
 	return admission.Response{AdmissionResponse: response}
 }
 
-// logDenial writes the one line a denial gets. It has no value of any result: denials name fields only.
+// logDenial writes one line per denial, without any value: denials name fields only.
 func logDenial(log logr.Logger, req *admissionv1.AdmissionRequest, r requester, d *denial) {
 	log.Info("Denied a status write",
 		"namespace", req.Namespace, "taskrun", req.Name, "rule", d.rule, "reason", d.message, "code", d.code,

@@ -86,7 +86,7 @@ func TestThatNothingWasPublishedIsRemembered(t *testing.T) {
 	}
 	b := newBench(t)
 	resp, _ := b.guard(ownPod, marked(t, running), sparse(publication))
-	b.wantDenied(resp, 422, "closed", "may add none")
+	b.wantDenied(resp, 422, "closed", "may not add any")
 }
 
 // Where results come from termination messages, nobody would compare what a container publishes.
