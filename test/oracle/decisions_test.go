@@ -49,7 +49,7 @@ func FuzzGuardNeverAllowsWhatThePolicyDenies(f *testing.F) {
 var laxities = []struct{ writer, message, why string }{
 	{"recycled", "no longer exists with the UID", "a policy cannot look up a Pod (docs/threat-model.md)"},
 	{"like team", "is not bound to a pod", "the policy looks at the beginning of a name that no API server makes: namespaces have no colon"},
-	{"", "does not declare there without a value", "the policy does not tell a Task result that takes its value from a step from others"},
+	{"", "which the Task does not declare, or declares with a value:", "the policy does not tell a Task result that takes its value from a step from others"},
 	{"", "the value must be a string, the text of the result's file", "the policy sees the form that is stored, which the guard makes of the text"},
 }
 
