@@ -95,34 +95,6 @@ func taskRunUIDOf(pod *corev1.Pod) string {
 	return ""
 }
 
-// skipPod is the part of the ladder that needs no reading of arguments.
-func skipPod(pod *corev1.Pod) *skip {
-	switch {
-	case taskRunOf(pod) == "":
-		return &skip{reason: reasonNotTaskRun}
-	case pod.Annotations[result.EnabledKey] == result.Disabled:
-		return &skip{reason: reasonOptedOut, because: "the annotation " + result.EnabledKey + " disables it"}
-	case alreadyInjected(pod):
-		return &skip{reason: reasonAlreadyInjected}
-	case isWindows(pod):
-		return &skip{reason: reasonWindows, because: "it runs on Windows"}
-	}
-	return nil
-}
-
-// skipSteps is the part of the ladder that looks at what the steps were told to do.
-func skipSteps(pod *corev1.Pod, steps []step) *skip {
-	switch {
-	case usesSidecarLogs(pod, steps):
-		return &skip{reason: reasonSidecarLogs, because: "Tekton is configured to read results from a sidecar's log"}
-	case usesSPIRE(pod, steps):
-		return &skip{reason: reasonSPIRE, because: "Tekton is configured to sign results with SPIRE"}
-	case !hasResults(steps):
-		return &skip{reason: reasonNoResults}
-	}
-	return nil
-}
-
 // alreadyInjected asks for the volume besides the annotation: annotations of a TaskRun are copied to its Pod, so
 // the annotation alone may be somebody's copy of an earlier Pod's.
 func alreadyInjected(pod *corev1.Pod) bool {
