@@ -80,10 +80,10 @@ func TestSupportsImageVolumes(t *testing.T) {
 		"forbid an older kubelet on one node":         {"v1.36.3", []corev1.Node{fit, node("b", "v1.33.2", "containerd://2.2.1")}, "node b has kubelet 1.33.2; image volumes need 1.35.0"},
 		"forbid an older containerd on the last page": {"v1.36.3", []corev1.Node{fit, fit, fit, fit, node("e", "v1.36.3", "containerd://1.7.28")}, "node e has containerd 1.7.28; image volumes need 2.1.0"},
 		"forbid CRI-O":                                {"v1.36.3", []corev1.Node{node("a", "v1.36.3", "cri-o://1.36.0")}, "node a runs CRI-O, which mounts the images of image volumes noexec"},
-		"forbid an unknown runtime":                   {"v1.36.3", []corev1.Node{node("a", "v1.36.3", "docker://27.0.0")}, `node a runs "docker", of which nothing is known here`},
+		"forbid an unknown runtime":                   {"v1.36.3", []corev1.Node{node("a", "v1.36.3", "docker://27.0.0")}, `node a runs "docker", an unknown container runtime`},
 		"forbid a node that has not said its runtime": {"v1.36.3", []corev1.Node{node("a", "v1.36.3", "")}, `node a runs ""`},
-		"forbid no nodes":                             {"v1.36.3", nil, "there are no Linux nodes to judge by"},
-		"forbid Windows nodes only":                   {"v1.36.3", []corev1.Node{windowsNode("w")}, "there are no Linux nodes to judge by"},
+		"forbid no nodes":                             {"v1.36.3", nil, "there are no Linux nodes"},
+		"forbid Windows nodes only":                   {"v1.36.3", []corev1.Node{windowsNode("w")}, "there are no Linux nodes"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 func TestResultSize(t *testing.T) {
 	const (
 		name      = "annotation indelible.dev/result-size "
-		overLimit = ", but this installation's limit is 1048576 bytes (1 MiB) (limits.result): write less, hand it over in a workspace, or have the limit raised"
-		wayOut    = ": set the annotation to that or less on the TaskRun to run it all the same"
+		overLimit = ", but this installation's limit is 1048576 bytes (1 MiB) (limits.result): write less, pass it in a workspace, or have the limit raised"
+		wayOut    = ": set the annotation to that or less on the TaskRun to run it anyway"
 		tekton    = "asks for results of 819200 bytes (800 KiB), but this Pod's results keep Tekton's own limit of 4096 bytes (4 KiB), because "
 	)
 	same := func(tree) {}

@@ -8,11 +8,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// word is one string that a container is started with, and what it is to the people who wrote the Task.
+// word is one string of a container's command line, and what the Task's author calls it.
 type word struct{ what, text string }
 
-// commandLine returns a container's command line as its author wrote it: behind Tekton's entrypoint, where there is one,
-// the step's command and args, counted together. Where one ends and the other begins, the Pod does not say.
+// commandLine returns a container's command line as its author wrote it: after Tekton's entrypoint,
+// if there is one, the step's command and args, numbered together. The Pod does not show where one
+// ends and the other begins.
 func commandLine(c *corev1.Container) []word {
 	argv := slices.Concat(c.Command, c.Args)
 	if len(c.Command) > 0 && c.Command[0] == publisherBinary {
@@ -24,8 +25,8 @@ func commandLine(c *corev1.Container) []word {
 	return behindEntrypoint(argv[1:])
 }
 
-// behindEntrypoint reads the arguments of Tekton's entrypoint. From the first it cannot read on, they are just
-// numbered.
+// behindEntrypoint parses the arguments of Tekton's entrypoint. From the first one it cannot parse,
+// they are only numbered.
 func behindEntrypoint(args []string) []word {
 	var found []word
 	for i := 0; i < len(args); {
@@ -48,9 +49,9 @@ func behindEntrypoint(args []string) []word {
 	return found
 }
 
-// numbered counts arguments from 1, after so many words that are the program itself.
+// numbered numbers arguments from 1; the first `program` words are the program itself.
 func numbered(argv []string, program int) []word {
-	found := make([]word, 0, len(argv)) // which may be as many as a request has room for
+	found := make([]word, 0, len(argv)) // there may be as many as fit into a request
 	for i, text := range argv {
 		what := "the program"
 		if i >= program {
@@ -61,7 +62,7 @@ func numbered(argv []string, program int) []word {
 	return found
 }
 
-// title names a container as the Task's author does.
+// title returns what the Task's author calls a container.
 func title(c *corev1.Container, isInit bool) string {
 	for prefix, kind := range map[string]string{stepPrefix: "step", "sidecar-": "sidecar"} {
 		if name, ok := strings.CutPrefix(c.Name, prefix); ok {
@@ -74,9 +75,9 @@ func title(c *corev1.Container, isInit bool) string {
 	return "container " + quoted(c.Name)
 }
 
-// quoted makes a name fit for a message: it comes from a Pod that nobody has checked yet.
+// quoted makes a name safe for a message: the Pod has not been validated yet.
 func quoted(name string) string {
-	const most = 63 // what a container's name may have
+	const most = 63 // longest name of a container
 	if len(name) > most {
 		name = name[:most] + "…"
 	}

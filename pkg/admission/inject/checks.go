@@ -14,8 +14,20 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// decide makes two plans that do not depend on each other: how the Pod's results are published, and how it is given
-// the large values it consumes, which every TaskRun's Pod may do, also one without results.
+// The order of checks. Everything here reads the request; nothing changes it.
+//
+//  1. Not the creation of a Pod, or undecodable: allowed.
+//  2. Publishing (planPublishing): the first reason that applies leaves the results to Tekton:
+//     not_taskrun, opted_out, already_injected, windows, not_entrypoint, arguments, sidecar_logs,
+//     spire, no_results, unguarded, error, collision.
+//  3. Not a TaskRun's Pod: allowed.
+//  4. indelible.dev/result-size (check_resultsize.go): refused if more is declared than can be
+//     published.
+//  5. Unless opted out or on Windows: scripts are split (scripts.go), then other strings that are
+//     too long refuse the Pod (check_strings.go).
+//
+// decide makes two independent plans: how the Pod's results are published, and how it receives the
+// large values it consumes, which applies to Pods without results, too.
 func (h *handler) decide(ctx context.Context, req admission.Request, log logr.Logger) decision {
 	if req.Operation != admissionv1.Create || req.Resource.Group != "" || req.Resource.Resource != "pods" || req.SubResource != "" {
 		return decision{skipped: &skip{reason: reasonNotTaskRun}}
@@ -38,7 +50,7 @@ func (h *handler) decide(ctx context.Context, req admission.Request, log logr.Lo
 	return d
 }
 
-// planPublishing goes down the ladder: each early return is one reason to leave the Pod's results to Tekton.
+// planPublishing returns a plan, or the first reason to leave the Pod's results to Tekton.
 func (h *handler) planPublishing(ctx context.Context, pod *corev1.Pod, namespace string, settings Settings, log logr.Logger) (*plan, *skip) {
 	if s := skipPod(pod); s != nil {
 		return nil, s
@@ -70,13 +82,13 @@ func (h *handler) planPublishing(ctx context.Context, pod *corev1.Pod, namespace
 	return p, nil
 }
 
-// failed is for what should not happen. A Pod is worth more than its injection.
+// failed reports an internal error. A Pod is worth more than its injection, so it is allowed.
 func failed(log logr.Logger, err error) *skip {
 	log.Error(err, "cannot inject pod")
 	return &skip{reasonError, "internal error: " + err.Error(), true}
 }
 
-// namespaceOf prefers the request's: a Pod being created may leave its own empty.
+// namespaceOf prefers the request's namespace: a Pod being created may not have its own yet.
 func namespaceOf(req admission.Request, pod *corev1.Pod) string {
 	if req.Namespace != "" {
 		return req.Namespace
@@ -84,7 +96,7 @@ func namespaceOf(req admission.Request, pod *corev1.Pod) string {
 	return pod.Namespace
 }
 
-// skipPod is the part of the ladder that needs no reading of arguments.
+// skipPod applies the checks that need no parsing of arguments.
 func skipPod(pod *corev1.Pod) *skip {
 	switch {
 	case taskRunOf(pod) == "":
@@ -99,7 +111,7 @@ func skipPod(pod *corev1.Pod) *skip {
 	return nil
 }
 
-// skipSteps is the part of the ladder that looks at what the steps were told to do.
+// skipSteps applies the checks on the parsed arguments.
 func skipSteps(pod *corev1.Pod, steps []step) *skip {
 	switch {
 	case usesSidecarLogs(pod, steps):

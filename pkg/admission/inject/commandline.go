@@ -12,7 +12,12 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// wrap is what becomes of one step's container.
+// wrap is the new command line of one step's container. A step's command becomes
+//
+//	/indelible/bin/publisher FLAGS -- /tekton/bin/entrypoint ARGS
+//
+// where ARGS are the entrypoint's arguments without -results and -step_results (args.go), and FLAGS
+// are publisher.Options.Args.
 type wrap struct {
 	container     int
 	command, args []string
@@ -32,8 +37,8 @@ type wrapper struct {
 	settings  Settings
 }
 
-// keeping wraps a step that is not the last: it keeps what its command reports in a folder that no other step can write, and
-// only then lets the next step begin. It gets no token.
+// keeping wraps a step other than the last: it keeps what its command reports in a folder that no
+// other step can write to, and only then starts the next step. It gets no token.
 func (w wrapper) keeping(s step) wrap {
 	o := w.options(s)
 	o.KeepIn = path.Join(keptDir, keptReport)
@@ -44,7 +49,7 @@ func (w wrapper) keeping(s step) wrap {
 	return w.wrap(s, o, corev1.VolumeMount{Name: keptVolume, MountPath: keptDir, SubPath: folderOf(s)})
 }
 
-// publishing wraps the last step, which publishes what all have reported.
+// publishing wraps the last step, which publishes the results of all steps.
 func (w wrapper) publishing(s step, kept []publisher.StepResults) wrap {
 	o := w.options(s)
 	o.UID, o.Server = taskRunUIDOf(w.pod), w.settings.Server
@@ -61,7 +66,7 @@ func (w wrapper) publishing(s step, kept []publisher.StepResults) wrap {
 	return w.wrap(s, o, mounts...)
 }
 
-// options are those that the publisher needs in every step.
+// options are the publisher's options common to all steps.
 func (w wrapper) options(s step) publisher.Options {
 	c := &w.pod.Spec.Containers[s.container]
 	o := publisher.Options{
@@ -93,11 +98,11 @@ func (w wrapper) wrap(s step, o publisher.Options, mounts ...corev1.VolumeMount)
 	}
 }
 
-// folderOf is the folder of a step's report.
+// folderOf returns the folder of a step's report.
 func folderOf(s step) string { return strconv.Itoa(s.order) }
 
-// gracePeriod is how long the Pod has after a SIGTERM. Zero means "at once" in a Pod but "the default" to the
-// publisher, so the shortest time that is not zero stands for it.
+// gracePeriod is the time between SIGTERM and SIGKILL. Zero means "at once" in a Pod but "the
+// default" to the publisher, so it is passed as one second.
 func gracePeriod(pod *corev1.Pod) time.Duration {
 	seconds := pod.Spec.TerminationGracePeriodSeconds
 	if seconds == nil {
@@ -106,7 +111,7 @@ func gracePeriod(pod *corev1.Pod) time.Duration {
 	return max(time.Duration(*seconds)*time.Second, time.Second)
 }
 
-// terminationMessage is the file the kubelet reads, to which Tekton's entrypoint writes.
+// terminationMessage is the file that Tekton's entrypoint writes and the kubelet reads.
 func terminationMessage(c *corev1.Container, s step) string {
 	if c.TerminationMessagePath != "" {
 		return c.TerminationMessagePath

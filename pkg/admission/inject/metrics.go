@@ -37,7 +37,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}),
 	}
-	// Series that are there from the start let a rate see the first event.
+	// Series that exist from the start let a rate see the first event.
 	m.pods.WithLabelValues(outcomeInjected, "")
 	for _, r := range skipReasons {
 		m.pods.WithLabelValues(outcomeSkipped, string(r))

@@ -12,15 +12,16 @@ import (
 // plan is what injection adds to a Pod and changes in it.
 type plan struct {
 	delivery Delivery
-	// steps are all steps in the order they run in.
+	// steps are all steps in their order.
 	steps []step
-	// wraps are the containers that get the publisher: those of steps that report results, and the last step's.
+	// wraps are the containers that get the publisher: those of steps that report results, and the
+	// last step's.
 	wraps     []wrap
 	volumes   []corev1.Volume
 	installer *corev1.Container
 }
 
-// newPlan decides everything about a Pod that is to be injected.
+// newPlan plans the injection of a Pod.
 func newPlan(pod *corev1.Pod, namespace string, steps []step, d Delivery, s Settings) *plan {
 	p := &plan{delivery: d, steps: steps, volumes: []corev1.Volume{publisherVolume(d, s)}}
 	if d == DeliveryInitContainer {
@@ -49,7 +50,7 @@ func newPlan(pod *corev1.Pod, namespace string, steps []step, d Delivery, s Sett
 	return p
 }
 
-// wrapOf returns what becomes of a container, nil if it gets no publisher.
+// wrapOf returns a container's wrap, nil if it gets no publisher.
 func (p *plan) wrapOf(container int) *wrap {
 	i := slices.IndexFunc(p.wraps, func(w wrap) bool { return w.container == container })
 	if i < 0 {

@@ -23,17 +23,19 @@ type Settings struct {
 	Timeout time.Duration
 	// Limits are given to the publisher, so that it can refuse early.
 	Limits result.Limits
-	// Server is the API server's host and port as pods reach it: steps may hide what the kubelet tells them.
+	// Server is the API server's HOST:PORT as pods reach it: steps may override what the kubelet
+	// sets.
 	Server string
 }
 
-// Options is what the handler works with.
+// Options configure the handler.
 type Options struct {
 	// Settings returns the settings in force. It is called once for each Pod.
 	Settings func() Settings
-	// Cluster is asked for DeliveryAuto; nil means that nothing is known of the cluster.
+	// Cluster is used for DeliveryAuto; nil means that nothing is known about the cluster.
 	Cluster ClusterInfo
-	// Guarded says why results must not be published now, nil if they may. A nil Guarded knows of no such reason.
+	// Guarded returns why results must not be published now, nil if they may. A nil Guarded means
+	// always.
 	Guarded func() error
 	// Metrics may be nil.
 	Metrics *Metrics
