@@ -112,7 +112,7 @@ func TestCheck(t *testing.T) {
 		{name: "forbid another name in half of the places", overlay: otherKey, objects: []runtime.Object{controllerIn("openshift-pipelines")},
 			refusals: []string{"ValidatingAdmissionPolicy/indelible-results" + forgotten, "ValidatingAdmissionPolicy/indelible-pods" + forgotten, "MutatingWebhookConfiguration/indelible-guard" + forgotten}},
 		{name: "warn where no controller is found", warnings: []string{"no Deployment or StatefulSet tekton-pipelines-controller of Tekton's runs here: whether " + usual +
-			" is its controller cannot be said. If Tekton runs by another name, set CONTROLLER"}},
+			" is its controller is unknown. If Tekton's controller has another name, set CONTROLLER"}},
 		{name: "warn of sidecar logs", objects: []runtime.Object{controllerIn("tekton-pipelines"), flags("tekton-pipelines", "sidecar-logs")},
 			warnings: []string{"Tekton takes results from sidecar logs here (results-from in ConfigMap feature-flags of tekton-pipelines): their pods are left alone, " +
 				"and results keep Tekton's own limit. Set it to termination-message for Indelible's"}},

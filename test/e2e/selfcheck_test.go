@@ -25,7 +25,7 @@ func TestUnguardedGrant(t *testing.T) {
 	failed := failedLooks(p)
 
 	p.kubectl("delete", "validatingadmissionpolicybinding", "indelible-results")
-	wantNotReady(p, "ValidatingAdmissionPolicyBinding/indelible-results", "does not exist. Put it back: kubectl apply -k config/policy; or take the grant away: kubectl delete -k config/rbac")
+	wantNotReady(p, "ValidatingAdmissionPolicyBinding/indelible-results", "does not exist. Put it back: kubectl apply -k config/policy; or revoke the grant: kubectl delete -k config/rbac")
 	for _, pod := range replicas(p) { // events come after the fact
 		if _, err := cluster.Events(p.ctx, system, pod.Name, "UnguardedGrant"); err != nil {
 			t.Fatal(err)

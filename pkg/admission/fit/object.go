@@ -19,7 +19,7 @@ type object struct {
 	patch []jsonpatch.Operation
 }
 
-// path leads to a field: a string is a field's name, an int a place in a list.
+// path leads to a field: a string is a field's name, an int an index in a list.
 type path []any
 
 func (p path) then(more ...any) path { return append(p[:len(p):len(p)], more...) }

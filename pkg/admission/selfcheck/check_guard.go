@@ -10,10 +10,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// Rule "guard": the configuration has the guard's two webhooks, one for namespaces that have opted in and one for all
-// others, and they are asked about each update of taskruns/status, in whatever version, and refuse what they are not asked
-// about. An objectSelector would leave it to whoever labels a TaskRun
-// whether it is guarded.
+// Rule "guard": the configuration has the guard's two webhooks, one for namespaces that have opted
+// in and one for all others; they receive each update of taskruns/status in every version, and fail
+// closed. An objectSelector would let anybody who labels a TaskRun decide whether it is guarded.
 //
 // It returns what is wrong, "" if nothing is.
 func checkGuard(c *admissionv1.MutatingWebhookConfiguration) string {
@@ -44,7 +43,7 @@ func checkWebhook(c *admissionv1.MutatingWebhookConfiguration, name string, opte
 	return ""
 }
 
-// selects reports whether a namespaceSelector asks for the opt-in label and nothing else.
+// selects reports whether a namespaceSelector matches by the opt-in label and nothing else.
 func selects(s *metav1.LabelSelector, optedIn metav1.LabelSelectorOperator) bool {
 	if s == nil || len(s.MatchLabels) > 0 || len(s.MatchExpressions) != 1 {
 		return false
@@ -53,7 +52,7 @@ func selects(s *metav1.LabelSelector, optedIn metav1.LabelSelectorOperator) bool
 	return e.Key == result.EnabledKey && e.Operator == optedIn && slices.Equal(e.Values, []string{result.Enabled})
 }
 
-// isFail: Fail is what an absent failurePolicy means.
+// isFail: an absent failurePolicy means Fail.
 func isFail(p *admissionv1.FailurePolicyType) bool { return p == nil || *p == admissionv1.Fail }
 
 func isEmpty(s *metav1.LabelSelector) bool {

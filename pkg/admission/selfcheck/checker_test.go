@@ -51,11 +51,11 @@ var (
 const (
 	noBindingText = "service accounts may write taskruns/status, but what guards these writes is not all in place: " +
 		"ValidatingAdmissionPolicyBinding/indelible-results does not exist. " +
-		"Put it back: kubectl apply -k config/policy; or take the grant away: kubectl delete -k config/rbac --ignore-not-found"
+		"Put it back: kubectl apply -k config/policy; or revoke the grant: kubectl delete -k config/rbac --ignore-not-found"
 	noLocksText = "service accounts may write taskruns/status, but what guards these writes is not all in place: " +
 		"MutatingWebhookConfiguration/indelible-guard does not exist; ValidatingAdmissionPolicy/indelible-results has failurePolicy Ignore, not Fail; " +
 		"ValidatingAdmissionPolicyBinding/indelible-results does not exist. " +
-		"Put it back: kubectl apply -k config/webhook && kubectl apply -k config/policy; or take the grant away: kubectl delete -k config/rbac --ignore-not-found"
+		"Put it back: kubectl apply -k config/webhook && kubectl apply -k config/policy; or revoke the grant: kubectl delete -k config/rbac --ignore-not-found"
 )
 
 func TestChecker(t *testing.T) {

@@ -45,7 +45,7 @@ const (
 		"ValidatingAdmissionPolicy/indelible-results names system:serviceaccount:old:tekton-pipelines-controller: Tekton cannot go on with TaskRuns. " +
 		"Install again with its name: make install CONTROLLER=system:serviceaccount:tekton-pipelines:tekton-pipelines-controller, " +
 		"or an overlay with that key `controller` (docs/operations.md)"
-	differ = "the API server does not go by what the webhook is configured with: "
+	differ = "the API server's settings differ from the webhook's configuration: "
 	again  = ". For a minute after a change that is so; else install again what was changed (docs/operations.md)"
 )
 
