@@ -129,7 +129,7 @@ func TestParseForbidsOfTheArchive(t *testing.T) {
 
 		"forbid a path":                   {"{store: /var/lib}", scheme},
 		"forbid another scheme":           {"{store: 'mem://'}", scheme},
-		"forbid what is no URL":           {"{store: 's3://secret:%zz@b'}", "archive.store is no URL"},
+		"forbid what is no URL":           {"{store: 's3://secret:%zz@b'}", "archive.store is not a URL"},
 		"forbid white space":              {"{store: 'file:///a b'}", "archive.store must not contain white space"},
 		"forbid keys in the store":        {"{store: 's3://AKIA:secret@bucket'}", secret},
 		"forbid a key alone":              {"{store: 's3://AKIA@bucket'}", secret},
@@ -166,18 +166,18 @@ func TestParseForbidsOfTheArchive(t *testing.T) {
 		"forbid a keep of no policy":  {"{keep: []}", "archive.keep must not be an empty list: say forever if all runs are to stay"},
 		"forbid a keep of nothing":    {"{keep: [{name: a}]}", "archive.keep[0] must say for how long runs stay, or how many of the last"},
 		"forbid a keep of no name":    {"{keep: [{last: 1}]}", "archive.keep[0].name is required: logs name the policy by which a run leaves"},
-		"forbid a last of all":        {"{keep: [{name: a, for: forever, last: 3}]}", "archive.keep[0].last says nothing beside for: forever"},
+		"forbid a last of all":        {"{keep: [{name: a, for: forever, last: 3}]}", "archive.keep[0].last has no effect with for: forever"},
 		"forbid to keep the last 0":   {"{keep: [{name: a, last: 0}]}", "archive.keep[0].last must be a whole number from 1 to 10000"},
 		"forbid a keep of bad policies, and tell all": {
 			"{keep: [{name: a, for: x, status: [lost]}, {name: a, after: 1h}]}", "archive.keep[0].for must be forever or a duration such as 0s, 12h or 30d, at most 36500d\n" +
 				"archive.keep[0].status[0] must be one of Succeeded, Failed, Cancelled\n" +
-				"archive.keep[1].after is not a field; allowed are name, for, last, namespaces, selector, status\narchive.keep[1].name is the name of another policy already",
+				"archive.keep[1].after is not a field; allowed are name, for, last, namespaces, selector, status\narchive.keep[1].name is already the name of another policy",
 		},
 
 		"forbid a policy alone":        {"{retention: {name: a}}", "archive.retention must be a list"},
 		"forbid a policy of no name":   {"{retention: [{after: 1h}]}", "archive.retention[0].name is required: logs and metrics name the policy that deletes"},
 		"forbid an odd name":           {"{retention: [{name: 'a b', after: 1h}]}", "archive.retention[0].name " + label},
-		"forbid a name twice":          {"{retention: [{name: a, after: 1h}, {name: a, after: 2h}]}", "archive.retention[1].name is the name of another policy already"},
+		"forbid a name twice":          {"{retention: [{name: a, after: 1h}, {name: a, after: 2h}]}", "archive.retention[1].name is already the name of another policy"},
 		"forbid a misspelt field":      {"{retention: [{name: a, after: 1h, namespace: x}]}", "archive.retention[0].namespace is not a field; allowed are name, after, namespaces, deletedNamespaces, selector, status"},
 		"forbid an age of 0":           {"{retention: [{name: a, after: 0s}]}", after},
 		"forbid half a day":            {"{retention: [{name: a, after: 0.5d}]}", after},
@@ -193,7 +193,7 @@ func TestParseForbidsOfTheArchive(t *testing.T) {
 		"forbid namespaces as text":    {"{retention: [{name: a, after: 1h, namespaces: a}]}", "archive.retention[0].namespaces must be a list of at least one string"},
 		"forbid a number in a list":    {"{retention: [{name: a, after: 1h, status: [Failed, 1]}]}", "archive.retention[0].status must be a list of at least one string"},
 		"forbid another status":        {"{retention: [{name: a, status: [failed]}]}", "archive.retention[0].status[0] must be one of Succeeded, Failed, Cancelled"},
-		"forbid a status twice":        {"{retention: [{name: a, status: [Failed, Failed]}]}", "archive.retention[0].status[1] is in the list already"},
+		"forbid a status twice":        {"{retention: [{name: a, status: [Failed, Failed]}]}", "archive.retention[0].status[1] is already in the list"},
 		"forbid a yes that is text":    {"{retention: [{name: a, deletedNamespaces: 'yes'}]}", "archive.retention[0].deletedNamespaces must be true or false"},
 		"forbid a broken selector":     {"{retention: [{name: a, selector: 'a=='}, {name: b, selector: 'in in in'}]}", strings.Replace(labels, "[0]", "[1]", 1)},
 		"forbid an empty selector":     {"{retention: [{name: a, after: 1h, selector: ''}]}", labels},

@@ -9,49 +9,8 @@ import (
 	"time"
 )
 
-// What is done about the output of a run's steps.
-const (
-	// LogsFollow reads while a step runs, so that the output of steps survives whose pod is taken away at their end.
-	LogsFollow = "follow"
-	// LogsCollect reads once the run is finished, which costs one stream a step and none while it runs.
-	LogsCollect = "collect"
-	// LogsNone keeps no output.
-	LogsNone = "none"
-)
-
-// Bounds of the archive's part of a file.
-const (
-	// MaxStreams is more than one kubelet, and most API servers, would carry.
-	MaxStreams = 10000
-	// MaxAge is a hundred years: what is meant to stay for ever says so.
-	MaxAge = 36500 * day
-
-	day     = 24 * time.Hour
-	forever = "forever"
-)
-
-// Archive is where finished runs go, and how long they stay where. Nothing in it is secret: credentials of stores and
-// databases are in the environment.
-type Archive struct {
-	// Cluster names this cluster in the archive, so that several share one store: 1 to 63 lower-case letters, digits and
-	// hyphens (RFC 1123).
-	Cluster string
-	// Store is the URL of the store: file, s3, gs or azblob.
-	Store string
-	// Index is the URL of the database that lists the store's content: sqlite or postgres.
-	Index string
-	// Logs is one of the Logs constants.
-	Logs string
-	// Streams bounds how many logs are followed at a time.
-	Streams int
-	// Keep says how long runs stay in the cluster after they were archived. Of several policies the first one counts that is about a run;
-	// what none is about stays for ever.
-	Keep []Keep
-	// Retention says what is deleted from the archive; what no policy matches stays for ever.
-	Retention []Retention
-}
-
-// dnsLabel is what cluster names of pkg/archive/layout are; it must not be imported here, as the webhook links this package.
+// dnsLabel is the form of cluster names in pkg/archive/layout, which must not be imported here: the
+// webhook links this package.
 var dnsLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 const labelWanted = "must be 1 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit"
@@ -79,8 +38,8 @@ func (r *reader) label(to *string, path string, v any) {
 	*to = s
 }
 
-// url reads a URL of which wrong finds nothing to say. What is told of it never repeats it: it may hold a secret that should
-// not be there.
+// url reads a URL for which wrong returns no problem. Messages never repeat the URL: it may contain
+// a secret by mistake.
 func (r *reader) url(to *string, path string, v any, wrong func(*url.URL) string) {
 	var s string
 	before := len(r.problems)
@@ -89,7 +48,7 @@ func (r *reader) url(to *string, path string, v any, wrong func(*url.URL) string
 		return
 	}
 	u, err := url.Parse(s)
-	problem := "is no URL" // the error would repeat it
+	problem := "is not a URL" // err would repeat it
 	if err == nil {
 		problem = wrong(u)
 	}
@@ -100,7 +59,8 @@ func (r *reader) url(to *string, path string, v any, wrong func(*url.URL) string
 	*to = s
 }
 
-// storeProblem says what is wrong with a store's URL, "" if nothing is. Whether there is such a store is found by opening it.
+// storeProblem returns what is wrong with a store's URL, "" if nothing is. Whether the store exists
+// turns out when it is opened.
 func storeProblem(u *url.URL) string {
 	switch {
 	case !slices.Contains([]string{"file", "s3", "gs", "azblob"}, u.Scheme):
@@ -138,7 +98,8 @@ func indexProblem(u *url.URL) string {
 	return ""
 }
 
-// pathProblem is about URLs of local files. With two slashes the first folder would be taken for a host.
+// pathProblem checks URLs of local files. With two slashes, the first folder would be taken for a
+// host.
 func pathProblem(u *url.URL, example string) string {
 	if u.Host != "" || u.User != nil || u.Opaque != "" || len(u.Path) < 2 || u.Path[0] != '/' {
 		return "must have three slashes and an absolute path, such as " + u.Scheme + ":///var/lib/indelible/" + example
@@ -146,8 +107,7 @@ func pathProblem(u *url.URL, example string) string {
 	return ""
 }
 
-// parseAge reads a duration from 0 to MaxAge as Go writes it, or a whole number of days: nobody counts in hours how long
-// something is kept.
+// parseAge reads a duration from 0 to MaxAge in Go's syntax, or a whole number of days such as 90d.
 func parseAge(v any) (time.Duration, bool) {
 	s, ok := v.(string)
 	if !ok {

@@ -11,7 +11,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// limits are compared only if each could be read: one problem is not to be told as three.
+// limits compares the limits only if each is valid, so that one problem is not reported three
+// times.
 func (r *reader) limits(to *result.Limits, v any) {
 	before := len(r.problems)
 	fields := r.object("limits", v, "result", "taskRun", "object")
@@ -55,7 +56,8 @@ func (r *reader) publisher(to *Publisher, v any) {
 	r.server(&to.Server, "publisher.server", fields["server"])
 }
 
-// server is a host and a port. The kubelet's own form of an IPv6 address has no brackets; with a port it needs them.
+// server reads HOST:PORT. The kubelet's IPv6 addresses have no brackets; with a port they need
+// them.
 func (r *reader) server(to *string, path string, v any) {
 	if v == "" {
 		return

@@ -111,11 +111,11 @@ func TestCheck(t *testing.T) {
 				"Run with CONTROLLER=" + openshift + ", or use an overlay with that key `controller` (docs/operations.md)"}},
 		{name: "forbid another name in half of the places", overlay: otherKey, objects: []runtime.Object{controllerIn("openshift-pipelines")},
 			refusals: []string{"ValidatingAdmissionPolicy/indelible-results" + forgotten, "ValidatingAdmissionPolicy/indelible-pods" + forgotten, "MutatingWebhookConfiguration/indelible-guard" + forgotten}},
-		{name: "warn where no controller is found", warnings: []string{"no Deployment or StatefulSet tekton-pipelines-controller of Tekton's runs here: whether " + usual +
+		{name: "warn where no controller is found", warnings: []string{"no Deployment or StatefulSet tekton-pipelines-controller of Tekton's runs here, so whether " + usual +
 			" is its controller is unknown. If Tekton's controller has another name, set CONTROLLER"}},
 		{name: "warn of sidecar logs", objects: []runtime.Object{controllerIn("tekton-pipelines"), flags("tekton-pipelines", "sidecar-logs")},
-			warnings: []string{"Tekton takes results from sidecar logs here (results-from in ConfigMap feature-flags of tekton-pipelines): their pods are left alone, " +
-				"and results keep Tekton's own limit. Set it to termination-message for Indelible's"}},
+			warnings: []string{"Tekton takes results from sidecar logs here (results-from in ConfigMap feature-flags of tekton-pipelines): pods are left alone, " +
+				"and results keep Tekton's own limit. Set it to termination-message to use Indelible"}},
 		{name: "forbid an API server without the policies", objects: []runtime.Object{controllerIn("tekton-pipelines")}, change: old,
 			refusals: []string{"this API server (v1.29.4) has no ValidatingAdmissionPolicy in admissionregistration.k8s.io/v1: Kubernetes 1.30 or later is needed"}},
 	}

@@ -46,7 +46,7 @@ const (
 		"Install again with its name: make install CONTROLLER=system:serviceaccount:tekton-pipelines:tekton-pipelines-controller, " +
 		"or an overlay with that key `controller` (docs/operations.md)"
 	differ = "the API server's settings differ from the webhook's configuration: "
-	again  = ". For a minute after a change that is so; else install again what was changed (docs/operations.md)"
+	again  = ". This is normal for a minute after a change; otherwise install again what was changed (docs/operations.md)"
 )
 
 func TestControllerAndSettings(t *testing.T) {
