@@ -173,7 +173,8 @@ func (m *Managed) syncSecret(ctx context.Context) (content, time.Time, error) {
 		}
 		return c, next, nil
 	}
-	return content{}, time.Time{}, fmt.Errorf("writing Secret %s/%s: it was changed concurrently %d times in a row", m.Namespace, m.Secret, attempts)
+	return content{}, time.Time{}, fmt.Errorf("writing Secret %s/%s: it was changed concurrently %d times in a row",
+		m.Namespace, m.Secret, attempts)
 }
 
 // write stores c in the Secret as it was read: the API server refuses if it has changed since.

@@ -42,7 +42,8 @@ func (m *Managed) publish(ctx context.Context, bundle []byte, keys map[string][]
 		if patch == nil {
 			continue
 		}
-		if _, err := configurations.Patch(ctx, name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		if _, err := configurations.Patch(ctx, name, types.StrategicMergePatchType, patch,
+			metav1.PatchOptions{}); err != nil {
 			return state, fmt.Errorf("writing caBundle and paths of MutatingWebhookConfiguration %s: %w", name, err)
 		}
 		m.Log.Info("Wrote caBundle and paths", "mutatingWebhookConfiguration", name)
@@ -61,7 +62,9 @@ func carries(found *admissionv1.MutatingWebhookConfiguration, bundle []byte) boo
 // clientPatch returns the strategic merge patch that sets bundle and keyed path of every webhook in
 // the configuration, nil if nothing differs. It merges webhooks by name and so does not disturb
 // concurrent changes of other fields.
-func clientPatch(found *admissionv1.MutatingWebhookConfiguration, bundle []byte, keys map[string][]string) ([]byte, error) {
+func clientPatch(
+	found *admissionv1.MutatingWebhookConfiguration, bundle []byte, keys map[string][]string,
+) ([]byte, error) {
 	var webhooks []map[string]any
 	for _, w := range found.Webhooks {
 		client := map[string]any{}

@@ -11,7 +11,8 @@ import (
 
 // keyedPaths are the paths of the webhooks that get a key: those with failure policy Ignore.
 func keyedPaths() []string {
-	return []string{admission.InjectPath, admission.CarryOverPath, admission.ReportPath, admission.FitPath, admission.ProtectPath}
+	return []string{admission.InjectPath, admission.CarryOverPath, admission.ReportPath, admission.FitPath,
+		admission.ProtectPath}
 }
 
 // newCallers returns how API servers are identified: by the client certificates named on the

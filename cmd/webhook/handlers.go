@@ -16,7 +16,8 @@ import (
 )
 
 // handlers makes the handlers. Each reads its part of the current configuration at each request.
-func handlers(configured *config.Watcher, c *cluster, registry prometheus.Registerer, source certificates, callers admission.Callers,
+func handlers(configured *config.Watcher, c *cluster, registry prometheus.Registerer, source certificates,
+	callers admission.Callers,
 	guarded func() error, log logr.Logger,
 ) admission.Options {
 	injecting := inject.Options{

@@ -17,7 +17,8 @@ import (
 // preflightCommand is the first argument that compares manifests with a cluster instead of serving.
 const preflightCommand = "preflight"
 
-// runPreflight compares rendered manifests with a cluster, before anything is applied. It returns the exit code.
+// runPreflight compares rendered manifests with a cluster, before anything is applied. It returns
+// the exit code.
 func runPreflight(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("webhook "+preflightCommand, flag.ContinueOnError)
 	fs.SetOutput(stderr)

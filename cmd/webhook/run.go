@@ -72,7 +72,8 @@ type webhook struct {
 // newWebhook connects the parts. Everything that may be wrong with the installation fails here.
 func newWebhook(ctx context.Context, o options, log logr.Logger) (*webhook, error) {
 	registry := daemon.NewRegistry()
-	configured, err := config.NewWatcher(o.config, config.ReloadInterval, config.NewMetrics(registry), log.WithName("config"))
+	configured, err := config.NewWatcher(o.config, config.ReloadInterval, config.NewMetrics(registry),
+		log.WithName("config"))
 	if err != nil {
 		return nil, err
 	}

@@ -130,7 +130,8 @@ func answering(handler admission.Handler, log logr.Logger) http.Handler {
 			defer func() {
 				if r := recover(); r != nil {
 					err := describe(r)
-					log.Error(err, "Panic while deciding", "namespace", req.Namespace, "name", req.Name, "stack", string(debug.Stack()))
+					log.Error(err, "Panic while deciding", "namespace", req.Namespace, "name", req.Name, "stack",
+						string(debug.Stack()))
 					panic(err) // controller-runtime counts it
 				}
 			}()

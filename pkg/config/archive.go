@@ -62,7 +62,8 @@ type Keep struct {
 	Namespaces []string
 	// Selector is a label selector as kubectl takes it; "" if the policy does not say.
 	Selector string
-	// Status lists how runs ended, each one of the Status constants; nil if the policy does not say.
+	// Status lists how runs ended, each one of the Status constants; nil if the policy does not
+	// say.
 	Status []string
 }
 
@@ -88,6 +89,7 @@ type Retention struct {
 	DeletedNamespaces bool
 	// Selector is a label selector as kubectl takes it; "" if the policy does not say.
 	Selector string
-	// Status lists how runs ended, each one of the Status constants; nil if the policy does not say.
+	// Status lists how runs ended, each one of the Status constants; nil if the policy does not
+	// say.
 	Status []string
 }

@@ -13,7 +13,8 @@ import (
 // webhook links this package.
 var dnsLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
-const labelWanted = "must be 1 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit"
+const labelWanted = "must be 1 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or " +
+	"digit"
 
 func (r *reader) archive(to *Archive, v any) {
 	fields := r.object("archive", v, "cluster", "store", "index", "logs", "streams", "keep", "retention")
@@ -66,8 +67,8 @@ func storeProblem(u *url.URL) string {
 	case !slices.Contains([]string{"file", "s3", "gs", "azblob"}, u.Scheme):
 		return "must be a URL that begins with file://, s3://, gs:// or azblob://"
 	case u.User != nil:
-		return "must not hold credentials: put them into the Secret indelible-archive-credentials, as AWS_ACCESS_KEY_ID and " +
-			"AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, or AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY"
+		return "must not hold credentials: put them into the Secret indelible-archive-credentials, " +
+			"as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, or AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY"
 	case u.Fragment != "":
 		return "must not have a part after #"
 	case u.Scheme == "file" && u.RawQuery != "":

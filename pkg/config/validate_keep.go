@@ -27,7 +27,8 @@ func (r *reader) keep(path string, v any) []Keep {
 	}
 	d, ok := parseAge(v)
 	if !ok {
-		r.problem(path, "must be %s, a duration such as 0s, 12h or 30d, at most %dd, or a list of policies", forever, MaxAge/day)
+		r.problem(path, "must be %s, a duration such as 0s, 12h or 30d, at most %dd, or a list of policies", forever,
+			MaxAge/day)
 	}
 	return []Keep{{Name: "keep", For: d}}
 }

@@ -14,7 +14,8 @@ import (
 // everything reports whether a policy, apart from its age, may match every run.
 func (p *Retention) everything() bool {
 	return !p.DeletedNamespaces && p.Selector == "" &&
-		(len(p.Namespaces) == 0 || slices.ContainsFunc(p.Namespaces, func(glob string) bool { return strings.Trim(glob, "*") == "" })) &&
+		(len(p.Namespaces) == 0 || slices.ContainsFunc(p.Namespaces,
+			func(glob string) bool { return strings.Trim(glob, "*") == "" })) &&
 		(len(p.Status) == 0 || len(p.Status) == len(statuses))
 }
 
@@ -76,7 +77,8 @@ var glob = regexp.MustCompile(`^[a-z0-9*?\[\]^-]{1,253}$`)
 func (r *reader) namespaces(to *[]string, at string, v any) {
 	for i, item := range r.words(at, v) {
 		if _, err := path.Match(item, ""); err != nil || !glob.MatchString(item) {
-			r.problem(fmt.Sprintf("%s[%d]", at, i), "must be the name of a namespace, in which * stands for any characters, ? for one and [ab] for one of some")
+			r.problem(fmt.Sprintf("%s[%d]", at, i),
+				"must be the name of a namespace, in which * stands for any characters, ? for one and [ab] for one of some")
 		}
 		*to = append(*to, item)
 	}

@@ -87,5 +87,6 @@ func NewHealthServer(ready func() error) *http.Server {
 
 // plainServer has timeouts for small responses, as kubelet and Prometheus request.
 func plainServer(handler http.Handler) *http.Server {
-	return &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
+	return &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second}
 }

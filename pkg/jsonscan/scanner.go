@@ -290,7 +290,8 @@ func (s *Scanner) skipString() error {
 	}
 }
 
-// plainLen returns how many bytes of a string come before the next quote, backslash or control character.
+// plainLen returns how many bytes of a string come before the next quote, backslash or control
+// character.
 func plainLen(data []byte) int {
 	i := 0
 	for ; i+16 <= len(data); i += 16 {
@@ -324,7 +325,8 @@ func endsPlain(data []byte) uint64 {
 	return (quoteOrControl | backslash) &^ word & (0x80 * each)
 }
 
-// number consumes an optional minus, an integer without leading zeros, and optional fraction and exponent.
+// number consumes an optional minus, an integer without leading zeros, and optional fraction and
+// exponent.
 func (s *Scanner) number() error {
 	s.accept('-')
 	if !s.accept('0') && !s.digits() {

@@ -75,7 +75,8 @@ func (o Options) cancelChildren(ctx context.Context, s subject) error {
 			continue
 		}
 		of := subject{"TaskRun", s.namespace, child.Metadata.Name}
-		if err := o.cancel(ctx, of, child, fmt.Sprintf("its PipelineRun %q was too large for Tekton to write", s.name)); err != nil {
+		if err := o.cancel(ctx, of, child, fmt.Sprintf("its PipelineRun %q was too large for Tekton to write",
+			s.name)); err != nil {
 			return err
 		}
 	}
@@ -87,7 +88,8 @@ func (o Options) cancel(ctx context.Context, s subject, r run, text string) erro
 	if err != nil {
 		return fmt.Errorf("encode a patch: %w", err)
 	}
-	_, err = o.Runs.Resource(resources[s.kind]).Namespace(s.namespace).Patch(ctx, s.name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "indelible-archiver"})
+	_, err = o.Runs.Resource(resources[s.kind]).Namespace(s.namespace).Patch(ctx, s.name, types.MergePatchType, patch,
+		metav1.PatchOptions{FieldManager: "indelible-archiver"})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("cancel %s: %w", s, err)
 	}
@@ -97,7 +99,8 @@ func (o Options) cancel(ctx context.Context, s subject, r run, text string) erro
 // cancellation returns a merge patch that cancels the run with that UID.
 func cancellation(kind, uid, text string) map[string]any {
 	if kind == "TaskRun" {
-		return map[string]any{"metadata": map[string]any{"uid": uid}, "spec": map[string]any{"status": "TaskRunCancelled", "statusMessage": text}}
+		return map[string]any{"metadata": map[string]any{"uid": uid}, "spec": map[string]any{"status": "TaskRunCancelled",
+			"statusMessage": text}}
 	}
 	return map[string]any{
 		"metadata": map[string]any{"uid": uid, "annotations": map[string]any{result.TooLargeAnnotation: text}},

@@ -167,7 +167,8 @@ func (b *body) add(sizes map[string]*value, text []byte) {
 		}
 		task, result, _ := strings.Cut(name, ".")
 		b.size += n * v.encoded
-		b.uses = append(b.uses, use{what: fmt.Sprintf("result %.100q of task %.100q, %s, used %d times", result, task, sizeOf(v.written), n), size: n * v.encoded})
+		b.uses = append(b.uses, use{what: fmt.Sprintf("result %.100q of task %.100q, %s, used %d times", result, task,
+			sizeOf(v.written), n), size: n * v.encoded})
 	}
 	slices.SortFunc(b.uses, func(a, b use) int { return b.size - a.size })
 }
@@ -185,7 +186,9 @@ func (b body) words() string {
 		uses = append(uses, u.what)
 	}
 	return fmt.Sprintf("too large for Tekton to write: %s %s; it has %s. "+
-		"Write smaller results, or keep large content in a workspace or an artifact store and pass on its address", b.what, how, strings.Join(uses, "; "))
+		"Write smaller results, or keep large content in a workspace or an artifact store and pass on its address", b.what,
+		how, strings.Join(uses,
+			"; "))
 }
 
 // words returns the message about the largest body, "" if it is not too large.

@@ -116,7 +116,8 @@ func (t task) copies(taskRun run) (copies []use) {
 		if !ok {
 			v = value{smallElement, smallElement}
 		}
-		copies = append(copies, use{what: fmt.Sprintf("parameter %.100q, %s, used %d times", name, sizeOf(v.written), n), size: n * v.encoded})
+		copies = append(copies, use{what: fmt.Sprintf("parameter %.100q, %s, used %d times", name, sizeOf(v.written), n),
+			size: n * v.encoded})
 	}
 	return copies
 }

@@ -34,7 +34,8 @@ const group = "tekton.dev/"
 // reasons are the reasons of the events that Tekton's controller (1.15) sends when it could not
 // write a status (updateStatus in its generated reconcilers) or create a child
 // (runNextSchedulableTask).
-var reasons = []string{"UpdateFailed", "TaskRunsCreationFailed", "RunsCreationFailed", "ChildPipelineRunsCreationFailed"}
+var reasons = []string{"UpdateFailed", "TaskRunsCreationFailed", "RunsCreationFailed",
+	"ChildPipelineRunsCreationFailed"}
 
 // subject is the run that an event is about.
 type subject struct{ kind, namespace, name string }
@@ -46,7 +47,8 @@ const maxName = 253
 // another namespace than its subject.
 func subjectOf(e *corev1.Event) (subject, bool) {
 	about := e.InvolvedObject
-	ok := slices.Contains(reasons, e.Reason) && strings.Contains(e.Message, said) && about.Namespace == e.Namespace && len(about.Name) <= maxName &&
+	ok := slices.Contains(reasons, e.Reason) && strings.Contains(e.Message, said) && about.Namespace == e.Namespace &&
+		len(about.Name) <= maxName &&
 		strings.HasPrefix(about.APIVersion, group) && (about.Kind == "PipelineRun" || about.Kind == "TaskRun")
 	return subject{about.Kind, about.Namespace, about.Name}, ok
 }
@@ -60,7 +62,8 @@ const (
 
 // Run ends oversized runs until ctx ends.
 func Run(ctx context.Context, o Options) {
-	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[subject](firstBackoff, maxBackoff))
+	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[subject](firstBackoff,
+		maxBackoff))
 	add := func(object any) {
 		if e, ok := object.(*corev1.Event); ok {
 			if s, ok := subjectOf(e); ok {
@@ -70,8 +73,9 @@ func Run(ctx context.Context, o Options) {
 	}
 	for _, reason := range reasons { // field selectors have no "or"
 		_, informer := cache.NewInformerWithOptions(cache.InformerOptions{
-			ListerWatcher: cache.NewListWatchFromClient(o.Kube.CoreV1().RESTClient(), "events", corev1.NamespaceAll, warnings(reason)),
-			ObjectType:    &corev1.Event{}, Transform: trim,
+			ListerWatcher: cache.NewListWatchFromClient(o.Kube.CoreV1().RESTClient(), "events", corev1.NamespaceAll,
+				warnings(reason)),
+			ObjectType: &corev1.Event{}, Transform: trim,
 			Handler: cache.ResourceEventHandlerFuncs{AddFunc: add, UpdateFunc: func(_, now any) { add(now) }},
 		})
 		go informer.RunWithContext(ctx)
@@ -86,7 +90,8 @@ func Run(ctx context.Context, o Options) {
 			return
 		}
 		if err := o.end(ctx, s); err != nil && queue.NumRequeues(s) < attempts {
-			o.Log.Error(err, "Could not end a run that is too large; retrying", "kind", s.kind, "namespace", s.namespace, "name", s.name)
+			o.Log.Error(err, "Could not end a run that is too large; retrying", "kind", s.kind, "namespace", s.namespace, "name",
+				s.name)
 			queue.AddRateLimited(s)
 		} else {
 			queue.Forget(s)

@@ -90,7 +90,8 @@ func (r *Report) checkController(i Installation, running []string) {
 	}
 	if _, lacking := Lacking([][]string{i.Controllers}, running); lacking {
 		r.refuse("Tekton's controller here is %s, but %s would be installed as its name: "+
-			"no TaskRun of the cluster would start or end. Run with CONTROLLER=%s, or use an overlay with that key `controller` (docs/operations.md)",
+			"no TaskRun of the cluster would start or end. Run with CONTROLLER=%s, or use an overlay with that key "+
+			"`controller` (docs/operations.md)",
 			strings.Join(running, " or "), strings.Join(i.Controllers, " "), running[0])
 	}
 }
@@ -108,7 +109,8 @@ func (r *Report) checkSidecarLogs(ctx context.Context, client kubernetes.Interfa
 		}
 		if flags.Data["results-from"] == "sidecar-logs" {
 			r.warn("Tekton takes results from sidecar logs here (results-from in ConfigMap feature-flags of %s): "+
-				"pods are left alone, and results keep Tekton's own limit. Set it to termination-message to use Indelible", namespace)
+				"pods are left alone, and results keep Tekton's own limit. Set it to termination-message to use Indelible",
+				namespace)
 		}
 	}
 	return nil

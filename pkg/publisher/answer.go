@@ -42,7 +42,8 @@ func readAnswer(resp *http.Response, now time.Time) (answer, error) {
 		}
 		if len(body) > maxResponse {
 			return answer{}, permanentError{
-				fmt.Errorf("the API server accepted the results, but its answer is over %s and was not read", result.Size(maxResponse)),
+				fmt.Errorf("the API server accepted the results, but its answer is over %s and was not read",
+					result.Size(maxResponse)),
 				"Check the proxies between the pod and the API server.",
 			}
 		}
@@ -122,7 +123,8 @@ func retryAfter(v string, now time.Time) time.Duration {
 	return 0
 }
 
-// warningText is the quoted text of a Warning header (RFC 7234, 5.5), which API servers send as `299 - "text"`.
+// warningText is the quoted text of a Warning header (RFC 7234, 5.5), which API servers send as
+// `299 - "text"`.
 func warningText(v string) string {
 	first, last := strings.Index(v, `"`), strings.LastIndex(v, `"`)
 	if first < 0 || last == first {

@@ -73,7 +73,8 @@ func (c *combination) take(f finding, label string, put func(named)) {
 		put(named{Name: f.Name, Value: f.Value})
 	case flawUTF8:
 		c.invalid = &problem{
-			what:   fmt.Sprintf("%s is not valid UTF-8 at byte %d of %s, and would be altered when stored", label, f.At, result.Size(f.Size)),
+			what: fmt.Sprintf("%s is not valid UTF-8 at byte %d of %s, and would be altered when stored", label, f.At,
+				result.Size(f.Size)),
 			advice: "Encode binary content, for example with base64.",
 		}
 	default:

@@ -63,7 +63,8 @@ func installMain(args []string, stderr io.Writer) int {
 	return 0
 }
 
-// version is the module's version as the Go toolchain stamped it, with the commit it was built from.
+// version is the module's version as the Go toolchain stamped it, with the commit it was built
+// from.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -14,7 +14,8 @@ import (
 
 // Defaults of flags.
 const (
-	// DefaultTimeout bounds publishing, from the end of the step's command to the acknowledged write.
+	// DefaultTimeout bounds publishing, from the end of the step's command to the acknowledged
+	// write.
 	DefaultTimeout = 2 * time.Minute
 	// DefaultGracePeriod is Kubernetes' default terminationGracePeriodSeconds.
 	DefaultGracePeriod = 30 * time.Second
@@ -46,7 +47,8 @@ type Options struct {
 	// Server is the API server's HOST:PORT, as by net.JoinHostPort. If empty, the address is taken
 	// from the environment, which a step may have overridden.
 	Server string
-	// Results are the names of the Task results to collect from ResultsDir (result.TaskResultsDir if empty).
+	// Results are the names of the Task results to collect from ResultsDir (result.TaskResultsDir
+	// if empty).
 	Results    []string
 	ResultsDir string
 	// Own are this step's results, the zero value if it declares none.
@@ -75,7 +77,8 @@ type Options struct {
 // Args returns the command line that ParseOptions reads back.
 func (o Options) Args() []string {
 	args := []string{"-namespace", o.Namespace, "-taskrun", o.TaskRun}
-	for _, f := range []struct{ name, value string }{{"-uid", o.UID}, {"-server", o.Server}, {"-keep", o.KeepIn}, {"-post", o.Post}} {
+	for _, f := range []struct{ name, value string }{{"-uid", o.UID}, {"-server", o.Server}, {"-keep", o.KeepIn},
+		{"-post", o.Post}} {
 		if f.value != "" {
 			args = append(args, f.name, f.value)
 		}
@@ -131,9 +134,11 @@ func (o *Options) define(fs *flag.FlagSet) {
 	fs.StringVar(&o.Namespace, "namespace", "", "namespace of the TaskRun")
 	fs.StringVar(&o.TaskRun, "taskrun", "", "name of the TaskRun to write to")
 	fs.StringVar(&o.UID, "uid", "", "UID that the TaskRun must have")
-	fs.StringVar(&o.Server, "server", "", "HOST:PORT of the API server; without it, as KUBERNETES_SERVICE_HOST and _PORT say")
+	fs.StringVar(&o.Server, "server", "",
+		"HOST:PORT of the API server; without it, as KUBERNETES_SERVICE_HOST and _PORT say")
 	fs.StringVar(&o.KeepIn, "keep", "", "`file` to keep COMMAND's results in for the last step; nothing is published")
-	fs.StringVar(&o.Post, "post", "", "with -keep: the file for which the next step waits, which COMMAND writes with "+unkeptSuffix+" behind its name")
+	fs.StringVar(&o.Post, "post", "", "with -keep: the file for which the next step waits, which COMMAND writes with "+
+		unkeptSuffix+" behind its name")
 	fs.Func("results", "comma-separated names of Task results", func(v string) error {
 		o.Results = splitNames(v)
 		return nil
@@ -143,11 +148,12 @@ func (o *Options) define(fs *flag.FlagSet) {
 		o.Own, err = parseStep(v)
 		return err
 	})
-	fs.Func("kept", "STEP=FILE=NAME,NAME: an earlier step's report, and the names of its results; may be repeated", func(v string) error {
-		step, err := parseStep(v)
-		o.Kept = append(o.Kept, step)
-		return err
-	})
+	fs.Func("kept", "STEP=FILE=NAME,NAME: an earlier step's report, and the names of its results; may be repeated",
+		func(v string) error {
+			step, err := parseStep(v)
+			o.Kept = append(o.Kept, step)
+			return err
+		})
 	fs.StringVar(&o.Credentials, "credentials", DefaultCredentials, "folder with the files token and ca.crt")
 	fs.DurationVar(&o.Timeout, "timeout", DefaultTimeout, "how long to try to publish")
 	fs.DurationVar(&o.GracePeriod, "grace-period", DefaultGracePeriod, "how long the pod has after SIGTERM; 0 is 30s")
@@ -155,7 +161,8 @@ func (o *Options) define(fs *flag.FlagSet) {
 		o.Limits, err = parseLimits(v)
 		return err
 	})
-	fs.StringVar(&o.TerminationMessage, "termination-message", DefaultTerminationMessage, "file of Tekton's termination message")
+	fs.StringVar(&o.TerminationMessage, "termination-message", DefaultTerminationMessage,
+		"file of Tekton's termination message")
 }
 
 func (o *Options) check() error {

@@ -63,7 +63,8 @@ func start(command []string, onStop func()) (*process, error) {
 func startFailure(command string, err error) (int, string) {
 	var lookup *exec.Error
 	if !errors.As(err, &lookup) {
-		// The file is there and executable, so "no such file or directory" would be its interpreter or loader.
+		// The file is there and executable, so "no such file or directory" would be its interpreter
+		// or loader.
 		return exitNotExecutable, fmt.Sprintf("cannot run %q: %v", command, err)
 	}
 	if errors.Is(lookup.Err, exec.ErrNotFound) || errors.Is(lookup.Err, fs.ErrNotExist) {

@@ -97,7 +97,8 @@ func (e endpoint) send(ctx context.Context, body []byte, red *redactor) (answer,
 	red.add(token)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, "https://"+e.address()+e.path, bytes.NewReader(body))
 	if err != nil {
-		return answer{}, permanentError{fmt.Errorf("make request: %w", err), "Check publisher.server in Indelible's configuration."}
+		return answer{}, permanentError{fmt.Errorf("make request: %w", err),
+			"Check publisher.server in Indelible's configuration."}
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", "application/json")

@@ -24,7 +24,8 @@ func TestPatchUnreachable(t *testing.T) {
 		p := newPublication(t, s)
 		s.Close()
 		text := p.publish(t, someResults())
-		wantText(t, text, "the API server at "+s.host+":"+s.port+" could not be asked: dial tcp", "connection refused", "Gave up after", "network policies")
+		wantText(t, text, "the API server at "+s.host+":"+s.port+" could not be asked: dial tcp", "connection refused",
+			"Gave up after", "network policies")
 		if len(p.logged) != 1 {
 			t.Errorf("logged %q", p.logged)
 		}
@@ -59,7 +60,8 @@ func selfSigned(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true, NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true,
+		NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +127,8 @@ func TestPatchCredentials(t *testing.T) {
 func TestPatchTellsNoSecrets(t *testing.T) {
 	const value = "pa55word <of> \"nobody\"\nsecond line"
 	answers := map[string]http.HandlerFunc{
-		"in a Status":     status(422, "Invalid", "Invalid value: "+fmt.Sprintf("%q", value)+", raw "+value+", token "+testToken),
+		"in a Status": status(422, "Invalid", "Invalid value: "+fmt.Sprintf("%q", value)+", raw "+value+", token "+
+			testToken),
 		"in plain text":   raw(400, "cannot parse "+value+" of "+testToken),
 		"in a warning":    raw(200, `{}`, "Warning", `299 - "odd value `+`pa55word <of> \"nobody\"`+`"`),
 		"cut off":         raw(400, "bad value pa55word <of> \"nobo..."),

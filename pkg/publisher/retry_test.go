@@ -113,20 +113,21 @@ func TestRequest(t *testing.T) {
 	})
 }
 
-// TestPutAnswers: one row an answer. "again" rows answer so once, and must be tried a second time; "final" rows
-// must not.
+// TestPutAnswers: one row an answer. "again" rows answer so once, and must be tried a second time;
+// "final" rows must not.
 func TestPutAnswers(t *testing.T) {
 	const guard = `admission webhook "guard.indelible.dev" denied the request: `
 	again := map[string]http.HandlerFunc{
 		"401, the token was rotated":             status(401, "Unauthorized", "Unauthorized"),
 		"409, the TaskRun does not know its pod": status(409, "Conflict", guard+"podName is not stored yet, try again"),
 		"429, the API server is overloaded":      status(429, "TooManyRequests", "too many requests"),
-		"500, the webhook is away":               status(500, "InternalError", `failed calling webhook "guard.indelible.dev": connection refused`),
-		"502 from a load balancer":               raw(502, "<html>Bad Gateway</html>"),
-		"503 without a Status":                   raw(503, "service unavailable"),
-		"504, a webhook took too long":           status(504, "Timeout", "context deadline exceeded"),
-		"a connection closed without an answer":  hangUp,
-		"an answer that breaks off":              breakOff,
+		"500, the webhook is away": status(500, "InternalError",
+			`failed calling webhook "guard.indelible.dev": connection refused`),
+		"502 from a load balancer":              raw(502, "<html>Bad Gateway</html>"),
+		"503 without a Status":                  raw(503, "service unavailable"),
+		"504, a webhook took too long":          status(504, "Timeout", "context deadline exceeded"),
+		"a connection closed without an answer": hangUp,
+		"an answer that breaks off":             breakOff,
 	}
 	for name, answer := range again {
 		t.Run("tries again after "+name, func(t *testing.T) {
@@ -138,7 +139,8 @@ func TestPutAnswers(t *testing.T) {
 			if n := len(s.seen()); n != 2 {
 				t.Errorf("%d requests, want 2", n)
 			}
-			if len(p.logged) != 2 || !strings.HasPrefix(p.logged[0], "cannot publish results yet: ") || p.logged[1] != "results published after 2 attempts" {
+			if len(p.logged) != 2 || !strings.HasPrefix(p.logged[0], "cannot publish results yet: ") ||
+				p.logged[1] != "results published after 2 attempts" {
 				t.Errorf("logged %q", p.logged)
 			}
 		})
@@ -147,27 +149,46 @@ func TestPutAnswers(t *testing.T) {
 		answer http.HandlerFunc
 		says   []string
 	}{
-		"301":                              {raw(301, "", "Location", "https://elsewhere.example/"), []string{"answered 301 Moved Permanently", "Redirects are not followed"}},
-		"307":                              {raw(307, "", "Location", "/"), []string{"answered 307 Temporary Redirect"}},
-		"400":                              {status(400, "BadRequest", "bad"), []string{"answered 400 BadRequest: bad"}},
-		"403 by RBAC":                      {status(403, "Forbidden", `taskruns.tekton.dev "build-1" is forbidden`), []string{`answered 403 Forbidden: taskruns.tekton.dev "build-1" is forbidden`, "needs update on taskruns/status"}},
-		"403 by the guard":                 {status(403, "Forbidden", guard+"the TaskRun is complete"), []string{"answered 403 Forbidden: " + guard + "the TaskRun is complete", "still running"}},
-		"403, the namespace has opted out": {status(403, "Forbidden", "the namespace has not opted in to results from pods (label indelible.dev/results: enabled)"), []string{"Put it back and run"}},
-		"422, another was first":           {status(422, "Invalid", guard+`result "digest" is stored and cannot be changed`), []string{"Another container of this pod"}},
-		"404":                              {status(404, "NotFound", `taskruns.tekton.dev "build-1" not found`), []string{"answered 404 NotFound", "was deleted"}},
-		"405":                              {raw(405, ""), []string{"answered 405 Method Not Allowed. "}},
-		"409, another TaskRun has the name": {status(409, "Conflict", `Operation cannot be fulfilled on taskruns.tekton.dev "build-1": StorageError: invalid object, Code: 4, Key: /x, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: a, UID in object meta: b`),
+		"301": {raw(301, "", "Location", "https://elsewhere.example/"), []string{"answered 301 Moved Permanently",
+			"Redirects are not followed"}},
+		"307": {raw(307, "", "Location", "/"), []string{"answered 307 Temporary Redirect"}},
+		"400": {status(400, "BadRequest", "bad"), []string{"answered 400 BadRequest: bad"}},
+		"403 by RBAC": {status(403, "Forbidden", `taskruns.tekton.dev "build-1" is forbidden`),
+			[]string{`answered 403 Forbidden: taskruns.tekton.dev "build-1" is forbidden`,
+				"needs update on taskruns/status"}},
+		"403 by the guard": {status(403, "Forbidden", guard+"the TaskRun is complete"),
+			[]string{"answered 403 Forbidden: " + guard + "the TaskRun is complete",
+				"still running"}},
+		"403, the namespace has opted out": {status(403, "Forbidden",
+			"the namespace has not opted in to results from pods (label indelible.dev/results: enabled)"),
+			[]string{"Put it back and run"}},
+		"422, another was first": {status(422, "Invalid", guard+`result "digest" is stored and cannot be changed`),
+			[]string{"Another container of this pod"}},
+		"404": {status(404, "NotFound", `taskruns.tekton.dev "build-1" not found`), []string{"answered 404 NotFound",
+			"was deleted"}},
+		"405": {raw(405, ""), []string{"answered 405 Method Not Allowed. "}},
+		"409, another TaskRun has the name": {status(409, "Conflict",
+			`Operation cannot be fulfilled on taskruns.tekton.dev "build-1": StorageError: invalid object, Code: 4, Key: /x, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: a, UID in object meta: b`),
 			[]string{"Precondition failed: UID", "deleted and recreated under the same name"}},
-		"413 by the guard":       {status(413, "RequestEntityTooLarge", guard+`result "digest" is 9 bytes, limit 8`), []string{`413 RequestEntityTooLarge: ` + guard + `result "digest" is 9 bytes, limit 8`, "Write smaller results"}},
-		"415":                    {status(415, "UnsupportedMediaType", "no"), []string{"answered 415 UnsupportedMediaType"}},
-		"422":                    {status(422, "Invalid", guard+`result "digest" is not declared`), []string{`answered 422 Invalid: ` + guard + `result "digest" is not declared`, "Change what the message names"}},
-		"500 by etcd's limit":    {status(500, "", "etcdserver: request is too large"), []string{"answered 500 Internal Server Error: etcdserver: request is too large", "Write smaller results"}},
+		"413 by the guard": {status(413, "RequestEntityTooLarge", guard+`result "digest" is 9 bytes, limit 8`),
+			[]string{`413 RequestEntityTooLarge: ` + guard + `result "digest" is 9 bytes, limit 8`,
+				"Write smaller results"}},
+		"415": {status(415, "UnsupportedMediaType", "no"), []string{"answered 415 UnsupportedMediaType"}},
+		"422": {status(422, "Invalid", guard+`result "digest" is not declared`),
+			[]string{`answered 422 Invalid: ` + guard + `result "digest" is not declared`,
+				"Change what the message names"}},
+		"500 by etcd's limit": {status(500, "", "etcdserver: request is too large"),
+			[]string{"answered 500 Internal Server " +
+				"Error: etcdserver: request is too large",
+				"Write smaller results"}},
 		"success without a body": {raw(200, ""), []string{"its answer (0 bytes) cannot be read as a TaskRun"}},
-		"success with a result left out": {raw(200, `{"status":{"results":[{"name":"digest","value":"sha256:d1ge57-va1ue"}]}}`,
+		"success with a result left out": {raw(200,
+			`{"status":{"results":[{"name":"digest","value":"sha256:d1ge57-va1ue"}]}}`,
 			"Warning", `299 - "result \"list\" is declared array, but its value is a string; Tekton drops it"`),
 			[]string{`what is stored differs from the files: result "list" (12 bytes) is missing, result "log" of step "build" (18 bytes) is missing`,
 				`the server warned: result "list" is declared array, but its value is a string; Tekton drops it`}},
-		"an answer over the bound": {raw(200, strings.Repeat(" ", maxResponse+1)), []string{"its answer is over 10485760 bytes (10 MiB)"}},
+		"an answer over the bound": {raw(200, strings.Repeat(" ", maxResponse+1)), []string{"its answer is over 10485760 " +
+			"bytes (10 MiB)"}},
 	}
 	for name, tt := range final {
 		t.Run("gives up at once after "+name, func(t *testing.T) {
@@ -194,15 +215,18 @@ func TestPatchNamesSizes(t *testing.T) {
 	})
 	want := "TaskRun ci/build-1: the API server answered 403 Forbidden: no. " +
 		`To publish: 2053 bytes (2 KiB) in all, the largest: result "b" of step "build" is 2048 bytes (2 KiB); ` +
-		"limits: 1048576 bytes (1 MiB) for one result, 1310720 bytes (1.25 MiB) for one TaskRun. Ended after 1 attempt in 0s. " +
-		"Check that the TaskRun was still running, and that Indelible's RBAC is installed: the pod's service account needs update on taskruns/status."
+		"limits: 1048576 bytes (1 MiB) for one result, 1310720 bytes (1.25 MiB) for one TaskRun. Ended after 1 attempt in " +
+		"0s. " +
+		"Check that the TaskRun was still running, and that Indelible's RBAC is installed: the pod's service account needs " +
+		"update on taskruns/status."
 	if text != want {
 		t.Errorf("got  %s\nwant %s", text, want)
 	}
 }
 
-// TestPatchTooLargeEncoded: the API server reads 3 MiB and one byte, answers, and closes with the rest unread. The
-// close may overtake the answer, which is then an attempt without one; a later attempt gets it.
+// TestPatchTooLargeEncoded: the API server reads 3 MiB and one byte, answers, and closes with the
+// rest unread. The close may overtake the answer, which is then an attempt without one; a later
+// attempt gets it.
 func TestPatchTooLargeEncoded(t *testing.T) {
 	const limit = 3145728
 	answer := func(w http.ResponseWriter, r *http.Request) {
@@ -219,7 +243,8 @@ func TestPatchTooLargeEncoded(t *testing.T) {
 	text := p.publish(t, collected{Results: []named{{"bells", strings.Repeat("\a", 1<<20)}}})
 	// Each byte is \u0007 in JSON, and the rest of the sparse object has 161 more.
 	wantText(t, text, "413 RequestEntityTooLarge: Request entity too large: limit is 3145728",
-		"the encoded request is "+result.Size(6<<20+161).String(), `result "bells" is 1048576 bytes (1 MiB)`, "base64", "Ended after ")
+		"the encoded request is "+result.Size(6<<20+161).String(), `result "bells" is 1048576 bytes (1 MiB)`, "base64",
+		"Ended after ")
 }
 
 func TestPatchBackoff(t *testing.T) {
@@ -227,7 +252,8 @@ func TestPatchBackoff(t *testing.T) {
 		s := newAPIServer(t, slices.Repeat([]http.HandlerFunc{status(503, "ServiceUnavailable", "no endpoints")}, 100)...)
 		p := newPublication(t, s)
 		text := p.publish(t, someResults())
-		// Half of each pause is fixed, the other half is multiplied with the random number, here 0.5.
+		// Half of each pause is fixed, the other half is multiplied with the random number, here
+		// 0.5.
 		want := []time.Duration{75, 150, 300, 600, 1200, 2400}
 		for i := range want {
 			want[i] *= time.Millisecond
@@ -246,13 +272,15 @@ func TestPatchBackoff(t *testing.T) {
 			t.Errorf("waited %s in all, want the timeout less the last attempt's second", sum)
 		}
 		wantText(t, text, "answered 503 ServiceUnavailable: no endpoints", "indelible-webhook",
-			fmt.Sprintf("Gave up after %d attempts in 1m59s, at the end of the publishing timeout of 2m0s.", len(p.time.waited)+1))
+			fmt.Sprintf("Gave up after %d attempts in 1m59s, at the end of the publishing timeout of 2m0s.", len(p.time.waited)+
+				1))
 		if len(p.logged) != 1 {
 			t.Errorf("logged %q, want one line for one state", p.logged)
 		}
 	})
 	t.Run("logs a line for each change of state", func(t *testing.T) {
-		s := newAPIServer(t, status(503, "", "a"), status(503, "", "b"), status(409, "", "c"), hangUp, hangUp, status(409, "", "d"))
+		s := newAPIServer(t, status(503, "", "a"), status(503, "", "b"), status(409, "", "c"), hangUp, hangUp, status(409, "",
+			"d"))
 		p := newPublication(t, s)
 		if text := p.publish(t, someResults()); text != "" {
 			t.Fatal(text)
@@ -290,7 +318,8 @@ func TestPatchBackoff(t *testing.T) {
 		p.bound.stop()
 		p.time.t = p.time.t.Add(29 * time.Second)
 		text := p.publish(t, someResults())
-		wantText(t, text, "no time was left to publish", "Gave up after 0 attempts in 0s, at the end of the pod's grace period of 30s.", "terminationGracePeriodSeconds")
+		wantText(t, text, "no time was left to publish",
+			"Gave up after 0 attempts in 0s, at the end of the pod's grace period of 30s.", "terminationGracePeriodSeconds")
 		if n := len(s.seen()); n != 0 {
 			t.Errorf("%d requests", n)
 		}

@@ -36,7 +36,8 @@ func run(o Options, stderr io.Writer, c clock) int {
 		if err := handOn(o.Post); err != nil {
 			logf("%v", err)
 		}
-		logf("the pod was asked to stop and the step did not end well: its results are not published, as Tekton may run it again")
+		logf("the pod was asked to stop and the step did not end well: its results are not published, as Tekton may run it " +
+			"again")
 		return code
 	}
 

@@ -15,7 +15,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// What Tekton's entrypoint and controller agree on (tektoncd/pipeline pkg/termination and pkg/result).
+// What Tekton's entrypoint and controller agree on (tektoncd/pipeline pkg/termination and
+// pkg/result).
 const (
 	// maxTermination is how much the kubelet reads of a termination message, in bytes.
 	maxTermination = 4096

@@ -26,7 +26,8 @@ type storedResult struct {
 	Value storedValue `json:"value"`
 }
 
-// storedValue is a string, a list of strings or a map of strings; what Tekton calls string, array and object.
+// storedValue is a string, a list of strings or a map of strings; what Tekton calls string, array
+// and object.
 type storedValue struct {
 	kind   byte // the JSON text's first byte: '"', '[' or '{'; zero for anything else
 	text   string
@@ -95,7 +96,8 @@ func verify(o Options, sent collected, body []byte) error {
 	var got stored
 	if err := json.Unmarshal(body, &got); err != nil {
 		return &problem{
-			what:   fmt.Sprintf("the API server accepted the results, but its answer (%s) cannot be read as a TaskRun", result.Size(len(body))),
+			what: fmt.Sprintf("the API server accepted the results, but its answer (%s) cannot be read as a TaskRun",
+				result.Size(len(body))),
 			advice: "Look at the TaskRun's status.results, and check the proxies between the pod and the API server.",
 		}
 	}

@@ -36,7 +36,8 @@ func DefaultLimits() Limits {
 // Size is a number of bytes that prints for people: exact, and in the nearest binary unit.
 type Size int64
 
-// String returns, for example, "1048576 bytes (1 MiB)" or "81920 bytes (80 KiB)"; below 1 KiB just the bytes.
+// String returns, for example, "1048576 bytes (1 MiB)" or "81920 bytes (80 KiB)"; below 1 KiB just
+// the bytes.
 func (s Size) String() string {
 	units := []struct {
 		bytes Size

@@ -17,7 +17,8 @@ const (
 // one Result.
 func Marks(annotations map[string]string) []string {
 	var marks []string
-	for _, key := range []string{ArchivedAnnotation, RecordAnnotation, LogAnnotation, EventListAnnotation, StoredAnnotation, ResultAnnotation} {
+	for _, key := range []string{ArchivedAnnotation, RecordAnnotation, LogAnnotation, EventListAnnotation,
+		StoredAnnotation, ResultAnnotation} {
 		if _, ok := annotations[key]; ok && (key != ResultAnnotation || len(marks) > 0) {
 			marks = append(marks, key)
 		}

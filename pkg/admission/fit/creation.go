@@ -32,7 +32,8 @@ func (o *object) refusal(kind string) string {
 		sent += encodedLen(task)
 	}
 	if sent > sendable {
-		return fmt.Sprintf("the %s would be %s with its Task's parameters put in, but the API server accepts at most %s%s. %s",
+		return fmt.Sprintf("the %s would be %s with its Task's parameters put in, "+
+			"but the API server accepts at most %s%s. %s",
 			kind, result.Size(sent), result.Size(sendable), largest(used), wayOut)
 	}
 	return ""
@@ -56,7 +57,8 @@ func (o *object) parts() (list []part) {
 	}
 	for _, spec := range []string{"taskSpec", "pipelineSpec"} {
 		if embedded, ok := o.at("spec", spec).(map[string]any); ok {
-			list = append(list, part{what: fmt.Sprintf("spec.%s, %s", spec, result.Size(encodedLen(embedded))), stored: encodedLen(embedded)})
+			list = append(list, part{what: fmt.Sprintf("spec.%s, %s", spec, result.Size(encodedLen(embedded))),
+				stored: encodedLen(embedded)})
 		}
 	}
 	return list
@@ -71,7 +73,8 @@ func (o *object) uses() (list []part) {
 		}
 		if n > 0 {
 			stored := encodedLen(r.value)
-			list = append(list, part{what: fmt.Sprintf("parameter %.100q, %s, used %s", r.param, sizes(r.value), times(n)), stored: stored, times: n})
+			list = append(list, part{what: fmt.Sprintf("parameter %.100q, %s, used %s", r.param, sizes(r.value), times(n)),
+				stored: stored, times: n})
 		}
 	}
 	return list

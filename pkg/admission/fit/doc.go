@@ -22,7 +22,8 @@
 // Only what is too large is changed: a status that fits is stored as Tekton wrote it. The webhook
 // is called only for large runs, by these matchConditions:
 //
-//	(request.userInfo.username in 'system:serviceaccount:tekton-pipelines:tekton-pipelines-controller'.split(' ')
+//	(request.userInfo.username in
+//	'system:serviceaccount:tekton-pipelines:tekton-pipelines-controller'.split(' ')
 //	|| request.operation == 'CREATE')
 //	&& (size('%s'.format([object])) > 100000
 //	|| object.metadata.?annotations[?'indelible.dev/too-large'].hasValue())

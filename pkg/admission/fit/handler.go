@@ -81,7 +81,8 @@ func (h *handler) Handle(ctx context.Context, req admission.Request) admission.R
 		h.Metrics.count(v.outcome)
 	}
 	if v.outcome != unchanged {
-		log.Info("Saw a large run", "outcome", v.outcome, "bytes", before, "now", o.size, "reason", v.refusal+v.event, "dryRun", dryRun)
+		log.Info("Saw a large run", "outcome", v.outcome, "bytes", before, "now", o.size, "reason", v.refusal+v.event,
+			"dryRun", dryRun)
 	}
 	if v.event != "" && h.Events != nil && !dryRun && h.Authenticated(ctx) {
 		h.Events.Event(objectReference(o), corev1.EventTypeWarning, v.reason, v.event)
@@ -97,13 +98,15 @@ func (h *handler) Handle(ctx context.Context, req admission.Request) admission.R
 
 // inScope: creations by anybody, and status writes by the trusted controller.
 func inScope(req *admissionv1.AdmissionRequest, controllers []string) bool {
-	if req.Resource.Group != "tekton.dev" || !slices.Contains([]string{"taskruns", "pipelineruns", "customruns"}, req.Resource.Resource) {
+	if req.Resource.Group != "tekton.dev" ||
+		!slices.Contains([]string{"taskruns", "pipelineruns", "customruns"}, req.Resource.Resource) {
 		return false
 	}
 	if req.Operation == admissionv1.Create {
 		return req.SubResource == ""
 	}
-	return req.Operation == admissionv1.Update && req.SubResource == "status" && slices.Contains(controllers, req.UserInfo.Username)
+	return req.Operation == admissionv1.Update && req.SubResource == "status" &&
+		slices.Contains(controllers, req.UserInfo.Username)
 }
 
 // decide applies the rules, lossless ones first, and stops when the run fits.
@@ -181,7 +184,8 @@ func (o *object) hasEnded() bool {
 // refused answers Invalid: Tekton retries Forbidden.
 func refused(message string) admission.Response {
 	return admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{Result: &metav1.Status{
-		Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity, Reason: metav1.StatusReasonInvalid, Message: message,
+		Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity, Reason: metav1.StatusReasonInvalid,
+		Message: message,
 	}}}
 }
 
@@ -189,6 +193,7 @@ func refused(message string) admission.Response {
 func objectReference(o *object) *corev1.ObjectReference {
 	return &corev1.ObjectReference{
 		APIVersion: o.text("apiVersion"), Kind: o.text("kind"), Namespace: o.text("metadata", "namespace"),
-		Name: o.text("metadata", "name"), UID: types.UID(o.text("metadata", "uid")), ResourceVersion: o.text("metadata", "resourceVersion"),
+		Name: o.text("metadata", "name"), UID: types.UID(o.text("metadata", "uid")), ResourceVersion: o.text("metadata",
+			"resourceVersion"),
 	}
 }

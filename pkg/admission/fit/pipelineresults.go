@@ -33,7 +33,8 @@ func (o *object) dropPipelineResults(stored []byte) (event string) {
 	if len(dropped) == 0 {
 		return ""
 	}
-	text := fmt.Sprintf(resultsNotStored+"the PipelineRun is %s as stored, with its results, but at most %s can be stored; left out: %s. %s",
+	text := fmt.Sprintf(resultsNotStored+"the PipelineRun is %s as stored, with its results, but at most %s can be "+
+		"stored; left out: %s. %s",
 		result.Size(was), result.Size(storable), strings.Join(dropped, ", "), wayOut)
 	condition := path{"status", "conditions", i}
 	if o.text(condition.then("status")...) == "True" {

@@ -117,7 +117,8 @@ func (o *object) references(spec string) []reference {
 // overrides reports whether a PipelineTask gives the parameter another value.
 func (o *object) overrides(task path, r reference) bool {
 	for i := range o.list(task.then("params")...) {
-		if o.text(task.then("params", i, "name")...) == r.param && !reflect.DeepEqual(o.at(task.then("params", i, "value")...), r.whole) {
+		if o.text(task.then("params", i, "name")...) == r.param &&
+			!reflect.DeepEqual(o.at(task.then("params", i, "value")...), r.whole) {
 			return true
 		}
 	}

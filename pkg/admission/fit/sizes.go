@@ -24,7 +24,8 @@ const (
 )
 
 // wayOut is what to do about a value that is too large.
-const wayOut = "Write smaller results, or keep large content in a workspace or an artifact store and pass on its address"
+const wayOut = "Write smaller results, or keep large content in a workspace or an artifact store and pass on its " +
+	"address"
 
 // sizes describes how large a value is, and how large as stored if that differs: JSON escapes <, >,
 // & and control characters as six bytes each, and quotes, backslashes and line ends as two.

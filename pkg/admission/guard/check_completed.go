@@ -14,7 +14,8 @@ func checkCompleted(stored status, adds bool) *denial {
 	if !adds || !isCompleted(stored) {
 		return nil
 	}
-	return forbidden(ruleCompleted, "the TaskRun is finished (status.completionTime or its Succeeded condition): its results are final")
+	return forbidden(ruleCompleted,
+		"the TaskRun is finished (status.completionTime or its Succeeded condition): its results are final")
 }
 
 func isCompleted(stored status) bool {

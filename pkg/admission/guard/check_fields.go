@@ -18,8 +18,10 @@ func checkFields(stored, incoming taskRun) *denial {
 	if field, changes := firstChange(stored.fields, incoming.fields); changes {
 		return changedField(field)
 	}
-	if version, given := incoming.metadata["resourceVersion"]; given && !sameJSON(version, stored.metadata["resourceVersion"]) {
-		return tooEarly(ruleFields, "metadata.resourceVersion is not the stored one: the TaskRun has changed since it was read, try again")
+	if version, given := incoming.metadata["resourceVersion"]; given &&
+		!sameJSON(version, stored.metadata["resourceVersion"]) {
+		return tooEarly(ruleFields, "metadata.resourceVersion is not the stored one: the TaskRun has changed since it was "+
+			"read, try again")
 	}
 	if field, changes := firstChange(stored.metadata, withoutManagedFields(incoming.metadata)); changes {
 		return changedField("metadata." + field)

@@ -5,7 +5,8 @@ package guard
 // namespace. Both are decided before any object is read.
 func checkToken(r requester, namespace string) *denial {
 	if r.kind != requesterPod {
-		return forbidden(ruleIdentity, "the service account's token is not bound to a pod: only a TaskRun's own pod may write its results")
+		return forbidden(ruleIdentity,
+			"the service account's token is not bound to a pod: only a TaskRun's own pod may write its results")
 	}
 	if r.namespace != namespace {
 		return forbidden(ruleIdentity, "the service account is of another namespace than the TaskRun")

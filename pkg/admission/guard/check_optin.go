@@ -8,5 +8,6 @@ func checkOptedIn(elsewhere bool) *denial {
 	if !elsewhere {
 		return nil
 	}
-	return forbidden(ruleOptedIn, "the namespace has not opted in to results from pods (label indelible.dev/results: enabled)")
+	return forbidden(ruleOptedIn, "the namespace has not opted in to results from pods (label indelible.dev/results: "+
+		"enabled)")
 }

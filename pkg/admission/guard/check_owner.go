@@ -26,6 +26,7 @@ func checkOwner(r requester, stored taskRun, pod *corev1.Pod) *denial {
 }
 
 func notTheOwned(r requester) *denial {
-	return forbidden(ruleIdentity, "Pod %.100q no longer exists with the UID that the token is bound to, or is not controlled by this TaskRun "+
-		"(metadata.ownerReferences)", r.podName)
+	return forbidden(ruleIdentity,
+		"Pod %.100q no longer exists with the UID that the token is bound to, or is not controlled by this TaskRun "+
+			"(metadata.ownerReferences)", r.podName)
 }

@@ -20,5 +20,6 @@ func checkPublisher(r requester, pod *corev1.Pod) *denial {
 			return nil
 		}
 	}
-	return forbidden(rulePublisher, "Pod %.100q has no publisher: its results are those that Tekton reads from it", r.podName)
+	return forbidden(rulePublisher, "Pod %.100q has no publisher: its results are those that Tekton reads from it",
+		r.podName)
 }

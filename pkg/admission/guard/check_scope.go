@@ -24,7 +24,8 @@ func checkScope(r requester, req *admissionv1.AdmissionRequest) *denial {
 	case r.kind == requesterOther && !status:
 		return nil
 	}
-	return forbidden(ruleScope, "taskruns/status is written by updates in tekton.dev/v1 only, not by this request (operation, resource or version)")
+	return forbidden(ruleScope, "taskruns/status is written by updates in tekton.dev/v1 only, not by this request "+
+		"(operation, resource or version)")
 }
 
 // inScope reports whether the remaining rules apply to a request that checkScope lets pass. The

@@ -81,7 +81,8 @@ func escapes(m merged, total int64) string {
 	if stored-total < total/10 {
 		return ""
 	}
-	return fmt.Sprintf("; results of %d bytes take %s as stored: JSON writes <, >, & and control characters as six bytes, quotes and line ends as two",
+	return fmt.Sprintf("; results of %d bytes take %s as stored: JSON writes <, >, & and control characters as six "+
+		"bytes, quotes and line ends as two",
 		total, result.Size(stored))
 }
 

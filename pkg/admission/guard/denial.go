@@ -30,7 +30,8 @@ type denial struct {
 	rule   string
 	code   int32
 	reason metav1.StatusReason
-	// message names the field at fault and never its value: denials end in logs and in status conditions.
+	// message names the field at fault and never its value: denials end in logs and in status
+	// conditions.
 	message string
 }
 

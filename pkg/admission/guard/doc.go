@@ -26,10 +26,12 @@
 // where no results are at stake. A retry is recognized by its cleared podName: Tekton leaves the
 // step results of the failed attempt in the status, and the guard removes them.
 //
-//	!(request.userInfo.username in 'system:serviceaccount:tekton-pipelines:tekton-pipelines-controller'.split(' '))
+//	!(request.userInfo.username in
+//	'system:serviceaccount:tekton-pipelines:tekton-pipelines-controller'.split(' '))
 //	|| (has(oldObject.status) && has(oldObject.status.results)
 //	&& (!has(object.status.results) || object.status.results != oldObject.status.results))
-//	|| (has(oldObject.status) && has(oldObject.status.steps) && oldObject.status.steps.exists(s, has(s.results))
+//	|| (has(oldObject.status) && has(oldObject.status.steps) &&
+//	oldObject.status.steps.exists(s, has(s.results))
 //	&& (!has(object.status.podName) || object.status.podName == ''))
 //
 // # The carry-over
@@ -39,7 +41,8 @@
 // in one event why its results were not published (explanation.go). Its webhook has these
 // matchConditions:
 //
-//	request.userInfo.username in 'system:serviceaccount:tekton-pipelines:tekton-pipelines-controller'.split(' ')
+//	request.userInfo.username in
+//	'system:serviceaccount:tekton-pipelines:tekton-pipelines-controller'.split(' ')
 //
 //	has(object.status) && (
 //	  (has(oldObject.status) && has(oldObject.status.steps) && oldObject.status.steps.exists(o,
@@ -47,7 +50,8 @@
 //	      n.name == o.name && has(n.results) && n.results == o.results))))
 //	  || (has(object.status.steps) && object.status.steps.exists(s,
 //	        (has(s.terminationReason) && s.terminationReason == 'ResultsNotPublished')
-//	        || (has(s.terminated) && has(s.terminated.message) && s.terminated.message.contains('indelible.dev/publish')))
+//	        || (has(s.terminated) && has(s.terminated.message) &&
+//	        s.terminated.message.contains('indelible.dev/publish')))
 //	      && has(object.status.conditions) && object.status.conditions.exists(c,
 //	        c.type == 'Succeeded' && c.status == 'False')))
 //
@@ -57,10 +61,12 @@
 // an event about a write that the guard is about to deny (denial_event.go). Its webhook has these
 // matchConditions, so that publishing costs no call:
 //
-//	!(request.userInfo.username in 'system:serviceaccount:tekton-pipelines:tekton-pipelines-controller'.split(' '))
+//	!(request.userInfo.username in
+//	'system:serviceaccount:tekton-pipelines:tekton-pipelines-controller'.split(' '))
 //
 //	!(has(request.options.fieldManager) && request.options.fieldManager == 'indelible-publisher'
-//	&& has(request.userInfo.extra) && 'authentication.kubernetes.io/pod-name' in request.userInfo.extra
+//	&& has(request.userInfo.extra) &&
+//	'authentication.kubernetes.io/pod-name' in request.userInfo.extra
 //	&& has(oldObject.status) && has(oldObject.status.podName)
 //	&& request.userInfo.extra['authentication.kubernetes.io/pod-name'] == [oldObject.status.podName]
 //	&& request.userInfo.username.startsWith('system:serviceaccount:' + request.namespace + ':'))

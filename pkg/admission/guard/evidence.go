@@ -13,8 +13,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
-// The keys of the audit annotations that an allowed publication gets. In the API server's audit log each begins with
-// guard.indelible.dev/.
+// The keys of the audit annotations that an allowed publication gets. In the API server's audit log
+// each begins with guard.indelible.dev/.
 const (
 	auditTaskRun    = "taskrun-uid"
 	auditPod        = "pod-uid"

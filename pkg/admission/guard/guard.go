@@ -19,8 +19,8 @@ import (
 
 // Settings is what may change while the guard runs.
 type Settings struct {
-	// Controllers are the user names that may write any status: Tekton's controller. The ValidatingAdmissionPolicy
-	// in config/policy names it too.
+	// Controllers are the user names that may write any status: Tekton's controller. The
+	// ValidatingAdmissionPolicy in config/policy names it too.
 	Controllers []string
 	// Limits bound what pods may publish.
 	Limits result.Limits
@@ -138,7 +138,9 @@ func (g *guard) judge(ctx context.Context, settings Settings, r requester, req *
 
 // judgeAccount decides a write of a service account. The incoming object is read last: a requester
 // that is not the TaskRun's own pod costs no more than a look at the request and the stored object.
-func (g *guard) judgeAccount(ctx context.Context, limits result.Limits, r requester, req *admissionv1.AdmissionRequest) verdict {
+func (g *guard) judgeAccount(
+	ctx context.Context, limits result.Limits, r requester, req *admissionv1.AdmissionRequest,
+) verdict {
 	if d := firstDenial(
 		func() *denial { return checkToken(r, req.Namespace) },
 		func() *denial { return checkOptedIn(g.elsewhere) },

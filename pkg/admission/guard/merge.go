@@ -51,7 +51,8 @@ func (m merged) stepResults() int {
 // a Task result of another type is dropped with it: if only the Task result were dropped, nobody
 // would notice, and the TaskRun would succeed without it.
 func merge(declared declarations, stored, incoming status) (merged, *denial) {
-	m := merged{results: slices.Clone(stored.results.list), steps: slices.Clone(stored.steps.list), has: make(map[string]bool)}
+	m := merged{results: slices.Clone(stored.results.list), steps: slices.Clone(stored.steps.list),
+		has: make(map[string]bool)}
 	for _, e := range m.results {
 		m.has[e.name] = true
 	}
@@ -131,5 +132,6 @@ func wrongType(name string, declared pipelinev1.ResultsType, got string) string 
 	if got == string(pipelinev1.ResultsTypeString) {
 		article = "a"
 	}
-	return fmt.Sprintf("result %.100q is declared %s, but its value is %s %s; Tekton drops it", name, declared, article, got)
+	return fmt.Sprintf("result %.100q is declared %s, but its value is %s %s; Tekton drops it", name, declared, article,
+		got)
 }

@@ -21,7 +21,8 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "indelible_guard_decisions_total",
-			Help: "Status writes the guard decided, by kind of writer, by the rule that denied (empty if allowed), and by decision: allowed, denied, or deferred, where the writer is told to try again.",
+			Help: "Status writes the guard decided, by kind of writer, by the rule that denied (empty if allowed), and by " +
+				"decision: allowed, denied, or deferred, where the writer is told to try again.",
 		}, []string{"writer", "rule", "decision"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "indelible_guard_duration_seconds",

@@ -21,8 +21,10 @@ func makeWhole(stored, incoming taskRun, final merged) []operation {
 		ops = append(ops, operation{op: "add", path: "/status", value: emptyObject})
 	}
 	ops = append(ops, addMissing("/status", stored.status.fields, incoming.status.fields)...)
-	ops = append(ops, patchList("/status/results", incoming.status.results.present, incoming.status.results.list, final.results)...)
-	return append(ops, patchList("/status/steps", incoming.status.steps.present, incoming.status.steps.list, final.steps)...)
+	ops = append(ops, patchList("/status/results", incoming.status.results.present, incoming.status.results.list,
+		final.results)...)
+	return append(ops, patchList("/status/steps", incoming.status.steps.present, incoming.status.steps.list,
+		final.steps)...)
 }
 
 var emptyObject = []byte("{}")

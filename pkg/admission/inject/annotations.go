@@ -28,7 +28,8 @@ func (d decision) marks() []mark {
 	if d.scripts != nil || hasSplitScripts(d.pod) {
 		scripts = result.ScriptsSplit
 	}
-	return []mark{{result.InjectedAnnotation, injected}, {result.NotInjectedAnnotation, not}, {result.ScriptsAnnotation, scripts}}
+	return []mark{{result.InjectedAnnotation, injected}, {result.NotInjectedAnnotation, not},
+		{result.ScriptsAnnotation, scripts}}
 }
 
 // annotate returns the operations that set or remove the marks.

@@ -76,6 +76,7 @@ func explain(found []overlong) string {
 	if more := len(found) - most; more > 0 {
 		text += fmt.Sprintf("; and %d more", more)
 	}
-	return fmt.Sprintf("%s, but Linux accepts at most %s in one string: use the value in a script, or pass it in a workspace",
+	return fmt.Sprintf("%s, but Linux accepts at most %s in one string: use the value in a script, or pass it in a "+
+		"workspace",
 		text, result.Size(maxString))
 }

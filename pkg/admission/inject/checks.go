@@ -29,7 +29,8 @@ import (
 // decide makes two independent plans: how the Pod's results are published, and how it receives the
 // large values it consumes, which applies to Pods without results, too.
 func (h *handler) decide(ctx context.Context, req admission.Request, log logr.Logger) decision {
-	if req.Operation != admissionv1.Create || req.Resource.Group != "" || req.Resource.Resource != "pods" || req.SubResource != "" {
+	if req.Operation != admissionv1.Create || req.Resource.Group != "" || req.Resource.Resource != "pods" ||
+		req.SubResource != "" {
 		return decision{skipped: &skip{reason: reasonNotTaskRun}}
 	}
 	pod := &corev1.Pod{}
@@ -51,7 +52,9 @@ func (h *handler) decide(ctx context.Context, req admission.Request, log logr.Lo
 }
 
 // planPublishing returns a plan, or the first reason to leave the Pod's results to Tekton.
-func (h *handler) planPublishing(ctx context.Context, pod *corev1.Pod, namespace string, settings Settings, log logr.Logger) (*plan, *skip) {
+func (h *handler) planPublishing(
+	ctx context.Context, pod *corev1.Pod, namespace string, settings Settings, log logr.Logger,
+) (*plan, *skip) {
 	if s := skipPod(pod); s != nil {
 		return nil, s
 	}
@@ -66,7 +69,8 @@ func (h *handler) planPublishing(ctx context.Context, pod *corev1.Pod, namespace
 		return nil, s
 	}
 	if h.Guarded != nil && h.Guarded() != nil {
-		return nil, &skip{reasonUnguarded, "what guards the writing of results is not all in place, as the readiness of indelible-webhook says", true}
+		return nil, &skip{reasonUnguarded,
+			"what guards the writing of results is not all in place, as the readiness of indelible-webhook says", true}
 	}
 	if settings.Image == "" {
 		return nil, failed(log, errors.New("no publisher image is configured"))

@@ -44,7 +44,8 @@ func (w wrapper) keeping(s step) wrap {
 	o.KeepIn = path.Join(keptDir, keptReport)
 	if post := s.args.values["post_file"]; post != "" && !s.args.breaks() {
 		o.Post = post
-		o.Command = slices.Concat(w.pod.Spec.Containers[s.container].Command, s.args.with("post_file", publisher.Unkept(post)))
+		o.Command = slices.Concat(w.pod.Spec.Containers[s.container].Command,
+			s.args.with("post_file", publisher.Unkept(post)))
 	}
 	return w.wrap(s, o, corev1.VolumeMount{Name: keptVolume, MountPath: keptDir, SubPath: folderOf(s)})
 }
@@ -83,7 +84,8 @@ func (w wrapper) options(s step) publisher.Options {
 	}
 	if len(s.args.stepResults) > 0 {
 		o.Own = publisher.StepResults{
-			Step: s.name, Dir: path.Join(s.args.values["step_metadata_dir"], result.StepMetadataResults), Names: s.args.stepResults,
+			Step: s.name, Dir: path.Join(s.args.values["step_metadata_dir"], result.StepMetadataResults),
+			Names: s.args.stepResults,
 		}
 	}
 	return o

@@ -125,7 +125,8 @@ func installerResources(pod *corev1.Pod) corev1.ResourceRequirements {
 
 func computeOnly(all corev1.ResourceList) corev1.ResourceList {
 	var some corev1.ResourceList
-	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage} {
+	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory,
+		corev1.ResourceEphemeralStorage} {
 		quantity, ok := all[name]
 		if !ok {
 			continue

@@ -25,7 +25,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		pods: promauto.With(r).NewCounterVec(prometheus.CounterOpts{
 			Name: "indelible_inject_pods_total",
-			Help: "Pods seen at their creation, by what was done about their results or, where they were refused, that, and why.",
+			Help: "Pods seen at their creation, by what was done about their results, " +
+				"or that they were refused, and why.",
 		}, []string{"outcome", "reason"}),
 		split: promauto.With(r).NewCounter(prometheus.CounterOpts{
 			Name: "indelible_inject_rechunked_total",

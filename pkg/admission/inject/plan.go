@@ -41,7 +41,8 @@ func newPlan(pod *corev1.Pod, namespace string, steps []step, d Delivery, s Sett
 	}
 	publishing := w.publishing(last, kept)
 	if len(kept) > 0 {
-		p.volumes = append(p.volumes, corev1.Volume{Name: keptVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
+		p.volumes = append(p.volumes, corev1.Volume{Name: keptVolume,
+			VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
 	}
 	if !hasOwnToken(pod, &pod.Spec.Containers[last.container]) {
 		p.volumes = append(p.volumes, ownTokenVolume())

@@ -34,7 +34,8 @@ func adviseController(running []string, gaps []gap) string {
 		return ""
 	}
 	return fmt.Sprintf("Tekton's controller is %s, but %s: Tekton cannot go on with TaskRuns. "+
-		"Install again with its name: make install CONTROLLER=%s, or an overlay with that key `controller` (docs/operations.md)",
+		"Install again with its name: make install CONTROLLER=%s, or an overlay with that key `controller` "+
+		"(docs/operations.md)",
 		strings.Join(running, " or "), list(gaps), running[0])
 }
 

@@ -74,7 +74,8 @@ func checkLimit(expected Expected, p *admissionv1.ValidatingAdmissionPolicy) str
 		if v.Name != "maxBytes" {
 			continue
 		}
-		if most, err := strconv.ParseInt(strings.TrimSpace(v.Expression), 10, 64); err == nil && most < expected.TaskRunLimit {
+		if most, err := strconv.ParseInt(strings.TrimSpace(v.Expression), 10, 64); err == nil &&
+			most < expected.TaskRunLimit {
 			return fmt.Sprintf("allows %d bytes of results (variable maxBytes), less than limits.taskRun, %d",
 				most, expected.TaskRunLimit)
 		}

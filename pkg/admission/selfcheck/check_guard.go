@@ -22,7 +22,9 @@ func checkGuard(c *admissionv1.MutatingWebhookConfiguration) string {
 	return checkWebhook(c, elsewhereWebhook, metav1.LabelSelectorOpNotIn)
 }
 
-func checkWebhook(c *admissionv1.MutatingWebhookConfiguration, name string, optedIn metav1.LabelSelectorOperator) string {
+func checkWebhook(
+	c *admissionv1.MutatingWebhookConfiguration, name string, optedIn metav1.LabelSelectorOperator,
+) string {
 	i := slices.IndexFunc(c.Webhooks, func(w admissionv1.MutatingWebhook) bool { return w.Name == name })
 	if i < 0 {
 		return "has no webhook " + name
@@ -34,7 +36,8 @@ func checkWebhook(c *admissionv1.MutatingWebhookConfiguration, name string, opte
 	case w.MatchPolicy != nil && *w.MatchPolicy != admissionv1.Equivalent:
 		return fmt.Sprintf("has matchPolicy %s for %s, not Equivalent", *w.MatchPolicy, name)
 	case !selects(w.NamespaceSelector, optedIn):
-		return fmt.Sprintf("has a namespaceSelector for %s that is not %s %s (%s)", name, result.EnabledKey, optedIn, result.Enabled)
+		return fmt.Sprintf("has a namespaceSelector for %s that is not %s %s (%s)", name, result.EnabledKey, optedIn,
+			result.Enabled)
 	case !isEmpty(w.ObjectSelector):
 		return "has an objectSelector for " + name
 	case !slices.ContainsFunc(w.Rules, covers):

@@ -167,12 +167,13 @@ func isGroupLeak(ctx context.Context, client kubernetes.Interface) (bool, error)
 // such right of its own, so if it may, service accounts in general may. Everybody may ask this
 // about themselves (system:basic-user), and the answer covers all authorizers and bindings.
 func mayDo(ctx context.Context, client kubernetes.Interface, verb, subresource string) (bool, error) {
-	review, err := client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
-		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Verb: verb, Group: "tekton.dev", Version: "v1", Resource: "taskruns", Subresource: subresource,
-			Namespace: metav1.NamespaceAll,
-		}},
-	}, metav1.CreateOptions{})
+	review, err := client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx,
+		&authorizationv1.SelfSubjectAccessReview{
+			Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Verb: verb, Group: "tekton.dev", Version: "v1", Resource: "taskruns", Subresource: subresource,
+				Namespace: metav1.NamespaceAll,
+			}},
+		}, metav1.CreateOptions{})
 	if err != nil {
 		what := path.Join("taskruns", subresource)
 		return false, fmt.Errorf("asking whether service accounts may %s %s: %w", verb, what, err)

@@ -62,12 +62,13 @@ func InspectLeaks(ctx context.Context, client kubernetes.Interface) (Leaks, erro
 		}
 	}
 	rbac := client.RbacV1()
-	err = pages(ctx, "ClusterRoleBindings", rbac.ClusterRoleBindings().List, func(l *rbacv1.ClusterRoleBindingList) metav1.ListMeta {
-		for _, b := range l.Items {
-			note("ClusterRoleBinding", b.ObjectMeta, b.RoleRef, b.Subjects)
-		}
-		return l.ListMeta
-	})
+	err = pages(ctx, "ClusterRoleBindings", rbac.ClusterRoleBindings().List,
+		func(l *rbacv1.ClusterRoleBindingList) metav1.ListMeta {
+			for _, b := range l.Items {
+				note("ClusterRoleBinding", b.ObjectMeta, b.RoleRef, b.Subjects)
+			}
+			return l.ListMeta
+		})
 	if err != nil {
 		return Leaks{}, err
 	}
@@ -87,14 +88,15 @@ type roleKey struct{ kind, namespace, name string }
 // Aggregated roles contain their rules: Kubernetes' controller writes them there.
 func rolesThatMatter(ctx context.Context, client kubernetes.Interface) (map[roleKey]access, error) {
 	roles := map[roleKey]access{}
-	err := pages(ctx, "ClusterRoles", client.RbacV1().ClusterRoles().List, func(l *rbacv1.ClusterRoleList) metav1.ListMeta {
-		for _, r := range l.Items {
-			if a := accessOf(r.Rules); a != (access{}) {
-				roles[roleKey{kind: "ClusterRole", name: r.Name}] = a
+	err := pages(ctx, "ClusterRoles", client.RbacV1().ClusterRoles().List,
+		func(l *rbacv1.ClusterRoleList) metav1.ListMeta {
+			for _, r := range l.Items {
+				if a := accessOf(r.Rules); a != (access{}) {
+					roles[roleKey{kind: "ClusterRole", name: r.Name}] = a
+				}
 			}
-		}
-		return l.ListMeta
-	})
+			return l.ListMeta
+		})
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +113,8 @@ func rolesThatMatter(ctx context.Context, client kubernetes.Interface) (map[role
 
 // pages lists page by page. each returns the list's metadata, with the continue token.
 func pages[L any](
-	ctx context.Context, what string, list func(context.Context, metav1.ListOptions) (L, error), each func(L) metav1.ListMeta,
+	ctx context.Context, what string, list func(context.Context, metav1.ListOptions) (L, error),
+	each func(L) metav1.ListMeta,
 ) error {
 	options := metav1.ListOptions{Limit: pageSize}
 	for {

@@ -42,7 +42,8 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 				"0 or 1; and bound, by how many bindings.", "to"),
 		looked: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "indelible_selfcheck_last_success_timestamp_seconds",
-			Help: "When the last look for an unguarded grant that had an answer began, in seconds since 1970; 0 before the first.",
+			Help: "When the last look for an unguarded grant that had an answer began, in seconds since 1970; 0 before the " +
+				"first.",
 		}),
 		leaksLooked: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "indelible_selfcheck_leaks_last_success_timestamp_seconds",
