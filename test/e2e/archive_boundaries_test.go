@@ -2,15 +2,18 @@
 
 package e2e
 
-// An archiver may be killed at any moment. What it has written to the store and to the API server is all that the next one finds, so
-// there is a moment for each write before it is done, and one after it was done and before the archiver knows. At each of them:
+// An archiver may be killed at any moment. What it has written to the store and to the API server
+// is all that the next one finds, so there is a moment for each write before it is done, and one
+// after it was done and before the archiver knows. At each of them:
 //
-//   - while no archiver is there, no run is released or gone that is not in the archive with all its parts, and nobody can delete one
-//     that was protected;
-//   - the next archiver archives the run, once, has it in the index, releases and prunes it, as if nothing had been;
+//   - while no archiver is there, no run is released or gone that is not in the archive with all
+//     its parts, and nobody can delete one that was protected;
+//   - the next archiver archives the run, once, has it in the index, releases and prunes it, as if
+//     nothing had been;
 //   - what the killed attempt has left is what fsck calls abandoned, and never damage.
 //
-// The archivers are real processes that are killed with SIGKILL, at work on the real API server and a real S3 server.
+// The archivers are real processes that are killed with SIGKILL, at work on the real API server and
+// a real S3 server.
 
 import (
 	"fmt"
@@ -32,8 +35,9 @@ const (
 	writePrune   = "DELETE taskruns"
 )
 
-// lifeWrites are the writes of a run's whole life, in the order of the phases in pkg/archive/archiver: its record is more than 64 KiB,
-// so that it is not in the commit, as its events are; its logs are one object each, one of which S3 takes in pieces, of 5 MiB.
+// lifeWrites are the writes of a run's whole life, in the order of the phases in
+// pkg/archive/archiver: its record is more than 64 KiB, so that it is not in the commit, as its
+// events are; its logs are one object each, one of which S3 takes in pieces, of 5 MiB.
 var lifeWrites = []string{
 	writeProtect, writeRecord, writeSmall,
 	"POST log-0-step-large.txt?uploads", "PUT log-0-step-large.txt?partNumber", writeLarge,
@@ -45,11 +49,13 @@ type boundary struct {
 	write string
 	// persisted says that the server has done it.
 	persisted bool
-	// refused is a write that the server refuses, if one must be for the archiver to come to the boundary.
+	// refused is a write that the server refuses, if one must be for the archiver to come to the
+	// boundary.
 	refused string
 }
 
-// done says whether a write of a run's life was before the boundary, or is the boundary and persisted.
+// done says whether a write of a run's life was before the boundary, or is the boundary and
+// persisted.
 func (b boundary) done(write string) bool {
 	at := slices.Index(lifeWrites, b.write)
 	if b.refused != "" {
@@ -120,7 +126,8 @@ func (l *life) killedAt(b boundary) {
 // standing is how a run stands while no archiver is there.
 func (b boundary) standing() standing {
 	s := standing{
-		Protected: b.done(writeProtect) && !b.done(writeRelease), Committed: b.done(writeCommit), Indexed: b.done(writeCommit) && b.write != writeCommit,
+		Protected: b.done(writeProtect) && !b.done(writeRelease), Committed: b.done(writeCommit),
+		Indexed:  b.done(writeCommit) && b.write != writeCommit,
 		Released: b.done(writeRelease) && !b.done(writePrune), Pruned: b.done(writePrune),
 	}
 	for _, object := range []string{writeRecord, writeSmall, writeLarge} {

@@ -19,7 +19,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// archiveFlow is a TaskRun's life, and what the archive has of it at the end. The TaskRun is called run.
+// archiveFlow is a TaskRun's life, and what the archive has of it at the end. The TaskRun is called
+// run.
 type archiveFlow struct {
 	name string
 	mode archiver.LogMode // follow by default
@@ -45,16 +46,19 @@ func TestArchiveFlows(t *testing.T) {
 			status: "True", reason: "Succeeded", logs: []string{"step-a 0 complete: started", "step-b 0 complete: b"},
 		},
 		{
-			name:   "a TaskRun that fails, and the step after it that never ran",
-			steps:  "- {name: a, image: IMAGE, script: \"echo started; exit 3\"}\n    - {name: b, image: IMAGE, script: \"echo b\"}",
-			status: "False", reason: "StepFailed", logs: []string{"step-a 0 complete: started", "step-b 0 complete: Skipping step because a previous step failed"},
+			name: "a TaskRun that fails, and the step after it that never ran",
+			steps: "- {name: a, image: IMAGE, script: \"echo started; exit 3\"}\n    - {name: b, image: IMAGE, script: \"echo " +
+				"b\"}",
+			status: "False", reason: "StepFailed", logs: []string{"step-a 0 complete: started",
+				"step-b 0 complete: Skipping step because a previous step failed"},
 		},
 		{
 			name: "a TaskRun that is cancelled, with the last words of its step", steps: endlessStep, act: cancelled,
 			status: "False", reason: "TaskRunCancelled", logs: []string{"step-a 0 complete: started stopped"},
 		},
 		{
-			name: "a cancelled TaskRun's log where logs are not followed is gone with its pod", mode: archiver.Collect, steps: endlessStep,
+			name: "a cancelled TaskRun's log where logs are not followed is gone with its pod", mode: archiver.Collect,
+			steps:  endlessStep,
 			act:    cancelled,
 			status: "False", reason: "TaskRunCancelled",
 		},
@@ -66,7 +70,8 @@ func TestArchiveFlows(t *testing.T) {
 			name: "all attempts of a TaskRun that is tried again", spec: "retries: 2",
 			steps:  `- {name: a, image: IMAGE, script: "echo started attempt $(context.task.retry-count); [ $(context.task.retry-count) = 2 ]"}`,
 			status: "True", reason: "Succeeded",
-			logs: []string{"step-a 0 complete: started attempt 0", "step-a 1 complete: started attempt 1", "step-a 2 complete: started attempt 2"},
+			logs: []string{"step-a 0 complete: started attempt 0", "step-a 1 complete: started attempt 1",
+				"step-a 2 complete: started attempt 2"},
 		},
 		{
 			name: "a TaskRun whose pod is deleted under it", steps: endlessStep,
@@ -82,7 +87,8 @@ func TestArchiveFlows(t *testing.T) {
 			status: "False",
 		},
 		{
-			name: "no logs where none are wanted", mode: archiver.None, steps: `- {name: a, image: IMAGE, script: "echo started"}`,
+			name: "no logs where none are wanted", mode: archiver.None,
+			steps:  `- {name: a, image: IMAGE, script: "echo started"}`,
 			status: "True", reason: "Succeeded", logs: []string{"step-a 0 missing: the archiver was told to store no logs"},
 		},
 	}
@@ -128,7 +134,8 @@ spec:
 	a.fsck(p, 1)
 }
 
-// A PipelineRun is in the archive after its TaskRuns and CustomRuns, all under one Result; then all of it may be deleted at once.
+// A PipelineRun is in the archive after its TaskRuns and CustomRuns, all under one Result; then all
+// of it may be deleted at once.
 func TestArchiveOfAPipelineRun(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
@@ -171,7 +178,8 @@ func (p *place) finishCustomRun(name string) {
 	p.t.Helper()
 	p.eventually("CustomRun "+name, func() (bool, error) {
 		_, err := cluster.Tekton.TektonV1beta1().CustomRuns(p.namespace).Patch(p.ctx, name, types.MergePatchType,
-			[]byte(`{"status":{"conditions":[{"type":"Succeeded","status":"True","reason":"Done","lastTransitionTime":"2026-11-20T10:00:00Z"}]}}`), metav1.PatchOptions{}, "status")
+			[]byte(`{"status":{"conditions":[{"type":"Succeeded","status":"True","reason":"Done","lastTransitionTime":"2026-11-20T10:00:00Z"}]}}`), metav1.PatchOptions{},
+			"status")
 		if apierrors.IsNotFound(err) {
 			return false, nil
 		}
@@ -193,7 +201,8 @@ func (p *place) gone(names ...string) {
 	}
 }
 
-// A PipelineRun that is deleted while it runs does not wait for what it has started, and that is archived as it was.
+// A PipelineRun that is deleted while it runs does not wait for what it has started, and that is
+// archived as it was.
 func TestArchiveOfADeletedPipelineRun(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
@@ -218,7 +227,8 @@ spec:
 	p.gone("run-one")
 }
 
-// A run that was deleted before anything protected it is archived from the last that the watch has said of it.
+// A run that was deleted before anything protected it is archived from the last that the watch has
+// said of it.
 func TestArchiveOfAnUnprotectedRun(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
@@ -243,7 +253,8 @@ func TestArchiveOfAnUnprotectedRun(t *testing.T) {
 func TestArchiveOptOut(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
-	p.create(a.mine(strings.Replace(taskRunOf("- {name: text}", "printf true > $(results.text.path)"), "{name: run}", "{name: run, annotations: {indelible.dev/archive: disabled}}", 1)))
+	p.create(a.mine(strings.Replace(taskRunOf("- {name: text}", "printf true > $(results.text.path)"), "{name: run}",
+		"{name: run, annotations: {indelible.dev/archive: disabled}}", 1)))
 	p.create(renamed(a.mine(taskRunOf("- {name: text}", "printf true > $(results.text.path)")), "run-wanted"))
 	tr := p.taskRun("run")
 	p.archived("run-wanted")
@@ -257,7 +268,8 @@ func TestArchiveOptOut(t *testing.T) {
 func TestArchiveWaitsForChains(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
-	p.create(a.mine(strings.Replace(taskRunOf("- {name: text}", "printf true > $(results.text.path)"), "{name: run}", "{name: run, finalizers: [chains.tekton.dev]}", 1)))
+	p.create(a.mine(strings.Replace(taskRunOf("- {name: text}", "printf true > $(results.text.path)"), "{name: run}",
+		"{name: run, finalizers: [chains.tekton.dev]}", 1)))
 	p.taskRun("run")
 	p.eventually("the archiver to wait for Chains", func() (bool, error) {
 		return a.metric(t, "indelible_archive_waiting_runs", "chains") == 1, nil

@@ -54,8 +54,9 @@ func (r *requests) Delete(ctx context.Context, key string) error {
 	return r.Store.Delete(ctx, key)
 }
 
-// What docs/operations.md says of a bucket's costs: a run whose record, events and logs are small is one object, which is looked for, written,
-// and read back; each long log is another, which is written and read back.
+// What docs/operations.md says of a bucket's costs: a run whose record, events and logs are small
+// is one object, which is looked for, written, and read back; each long log is another, which is
+// written and read back.
 func TestRequestsForARun(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -38,14 +38,16 @@ type attack struct {
 	raw string
 	// in are the encodings that the row is about; nil means all.
 	in []encoding
-	// guard is what becomes of it with the whole installation, policy with the guard's webhook configuration deleted.
+	// guard is what becomes of it with the whole installation, policy with the guard's webhook
+	// configuration deleted.
 	guard, policy outcome
 }
 
 func (a attack) takes(e encoding) bool { return a.in == nil || slices.Contains(a.in, e) }
 
-// outcome is what becomes of an attack. Whatever it is, the stored object stays as it is, byte for byte, but for the books that
-// the API server keeps of writes it has accepted (metadata.managedFields).
+// outcome is what becomes of an attack. Whatever it is, the stored object stays as it is, byte for
+// byte, but for the books that the API server keeps of writes it has accepted
+// (metadata.managedFields).
 type outcome struct {
 	// by is part of the message of the one that denies, code and text are the denial's.
 	by   string
@@ -53,11 +55,13 @@ type outcome struct {
 	text string
 	// why says, of a write that is not denied, why that is no harm, or what holds instead.
 	why string
-	// changes tells a write that would change the object, and so is made as a dry run, from one that has no effect.
+	// changes tells a write that would change the object, and so is made as a dry run, from one
+	// that has no effect.
 	changes bool
 }
 
-// putBack is what becomes of the controller's writes: it may not know of results that a pod wrote meanwhile.
+// putBack is what becomes of the controller's writes: it may not know of results that a pod wrote
+// meanwhile.
 var putBack = outcome{why: "the guard puts the stored results back"}
 
 const (
@@ -83,8 +87,9 @@ func passes(why string) outcome { return outcome{why: why, changes: true} }
 // denies reports whether somebody refuses the write.
 func (o outcome) denies() bool { return o.code != 0 }
 
-// inEncoding is the outcome in one encoding. A CRD takes no strategic merge patch. v1beta1 is refused whoever writes and
-// whatever: Tekton's conversion loses fields that then nobody can compare.
+// inEncoding is the outcome in one encoding. A CRD takes no strategic merge patch. v1beta1 is
+// refused whoever writes and whatever: Tekton's conversion loses fields that then nobody can
+// compare.
 func (o outcome) inEncoding(e encoding) outcome {
 	switch {
 	case o.denies() && o.by == "":
@@ -100,11 +105,13 @@ func (o outcome) inEncoding(e encoding) outcome {
 }
 
 // attacks are all rows. docs/threat-model.md lists them (TestThreatModelListsTheAttacks).
-var attacks = slices.Concat(attacksByStrangers, attacksByImpersonation, attacksByPeople, attacksOnResults, attacksOnOtherFields(),
+var attacks = slices.Concat(attacksByStrangers, attacksByImpersonation, attacksByPeople, attacksOnResults,
+	attacksOnOtherFields(),
 	attacksBySize, attacksByForm, attacksElsewhere, attacksOnARun)
 
-// TestAttacks goes through the table twice, so that the same rows show both locks: as installed, and with nothing but
-// the policy. It leaves the TaskRuns as they were, and the real one then ends well with what its own pod wrote.
+// TestAttacks goes through the table twice, so that the same rows show both locks: as installed,
+// and with nothing but the policy. It leaves the TaskRuns as they were, and the real one then ends
+// well with what its own pod wrote.
 func TestAttacks(t *testing.T) {
 	s := newAttackStage(t)
 	t.Run("guard and policy", func(t *testing.T) {
@@ -199,7 +206,8 @@ func wantOutcome(t *testing.T, err error, want outcome) {
 	default:
 		got := denial.Status()
 		indelible := strings.Contains(got.Message, "indelible")
-		if got.Code != want.code || !strings.Contains(got.Message, want.text) || !strings.Contains(got.Message, want.by) || indelible != (want.by != "") {
+		if got.Code != want.code || !strings.Contains(got.Message, want.text) || !strings.Contains(got.Message, want.by) ||
+			indelible != (want.by != "") {
 			t.Errorf("got %d %.600s, want %d by %q with %q", got.Code, got.Message, want.code, want.by, want.text)
 		}
 	}
@@ -230,7 +238,8 @@ func (s *stage) withoutGuard(t *testing.T) {
 	s.must(s.awaitDenialBy(s.ctx, policyDenies))
 }
 
-// awaitDenialBy waits until the API server has noticed a change of what it asks: a forged write is the probe.
+// awaitDenialBy waits until the API server has noticed a change of what it asks: a forged write is
+// the probe.
 func (s *stage) awaitDenialBy(ctx context.Context, who string) error {
 	probe := asMergePatch(`{"status":{"results":null}}`)
 	err := wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(context.Context) (bool, error) {

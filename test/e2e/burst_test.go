@@ -15,12 +15,13 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// burstBytes is the size of each result of a burst: beyond what a termination message could ever hold.
+// burstBytes is the size of each result of a burst: beyond what a termination message could ever
+// hold.
 const burstBytes = 100_000
 
-// TestBurst creates 200 TaskRuns at once (20 in the short form), through Tekton's own controller, each of which publishes 100 KB
-// that no other has. All have to succeed with their own value. It prints how long publishing took, and the most memory a
-// webhook replica had.
+// TestBurst creates 200 TaskRuns at once (20 in the short form), through Tekton's own controller,
+// each of which publishes 100 KB that no other has. All have to succeed with their own value. It
+// prints how long publishing took, and the most memory a webhook replica had.
 func TestBurst(t *testing.T) {
 	n := often(200, 20)
 	p := newLongPlace(t, 25*time.Minute)
@@ -44,7 +45,8 @@ func TestBurst(t *testing.T) {
 	t.Logf("%d TaskRuns, %d bytes each, all done after %s", n, burstBytes, took.Round(time.Second))
 	for _, q := range []float64{.5, .99} {
 		lower, upper := times.Quantile(q)
-		t.Logf("p%.0f of %d writes of a status, as the API server measured them: over %g s, at most %g s", 100*q, times.Count(), lower, upper)
+		t.Logf("p%.0f of %d writes of a status, as the API server measured them: over %g s, at most %g s", 100*q,
+			times.Count(), lower, upper)
 	}
 	t.Log(memory.stop())
 }
@@ -92,7 +94,8 @@ func (b burst) wantValues(t *testing.T) {
 		tr := b.p.taskRun(burstName(i))
 		taskRunSucceeded(t, tr)
 		mark := burstMark(i)
-		wantResults(t, tr.Status.Results, map[string]*pipelinev1.ResultValue{"text": text(mark + sample(burstBytes-len(mark)))})
+		wantResults(t, tr.Status.Results,
+			map[string]*pipelinev1.ResultValue{"text": text(mark + sample(burstBytes-len(mark)))})
 	}
 }
 

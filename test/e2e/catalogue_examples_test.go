@@ -30,8 +30,8 @@ const (
 	needsSize     = "has results that Tekton alone cannot have"
 )
 
-// exampleEntries are Tekton's own examples, of the module that this repository builds with. Each that is not run has a reason. The
-// pods of those that have no results are left alone.
+// exampleEntries are Tekton's own examples, of the module that this repository builds with. Each
+// that is not run has a reason. The pods of those that have no results are left alone.
 func exampleEntries(t *testing.T) []entry {
 	t.Helper()
 	root := examplesFolder(t)
@@ -52,7 +52,8 @@ func exampleEntries(t *testing.T) []entry {
 		known[name] = true
 		declares := declaredResults.Match(text)
 		if examplesLeftOut[name] == "" {
-			all = append(all, entry{name: "Tekton's example " + name, yaml: adapted(string(text)), left: !declares, unordered: true, passes: true})
+			all = append(all, entry{name: "Tekton's example " + name, yaml: adapted(string(text)), left: !declares,
+				unordered: true, passes: true})
 		}
 		return nil
 	})
@@ -81,8 +82,8 @@ func tektonModule(t *testing.T, what string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// onlyThisTekton skips the catalogue with other releases of Tekton than the one it was written with: each has its
-// own words, and not all have what the entries use.
+// onlyThisTekton skips the catalogue with other releases of Tekton than the one it was written
+// with: each has its own words, and not all have what the entries use.
 func onlyThisTekton(t *testing.T) {
 	t.Helper()
 	if !isCatalogued(t) {
@@ -106,8 +107,8 @@ var declaredResults = regexp.MustCompile(`(?m)^\s*results:`)
 // shells are images whose steps need no more than the one image with a shell has.
 const shells = `(?:mirror\.gcr\.io|cgr\.dev/chainguard|docker\.io)/(?:library/)?(?:ubuntu|alpine|bash|busybox)`
 
-// adaptations make an example run with the one image that has a shell, and give its runs names that can be known
-// before.
+// adaptations make an example run with the one image that has a shell, and give its runs names that
+// can be known before.
 var adaptations = []struct {
 	pattern *regexp.Regexp
 	with    string

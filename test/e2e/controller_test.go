@@ -16,11 +16,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestWrongController installs with the name of another Tekton's controller. The preflight refuses that; where
-// it is skipped Tekton stops, as the self-check says, and goes on when the right name is applied.
+// TestWrongController installs with the name of another Tekton's controller. The preflight refuses
+// that; where it is skipped Tekton stops, as the self-check says, and goes on when the right name
+// is applied.
 func TestWrongController(t *testing.T) {
 	p := newPlace(t)
-	const right, wrong = "system:serviceaccount:tekton-pipelines:tekton-pipelines-controller", "system:serviceaccount:openshift-pipelines:tekton-pipelines-controller"
+	const right, wrong = "system:serviceaccount:tekton-pipelines:tekton-pipelines-controller",
+		"system:serviceaccount:openshift-pipelines:tekton-pipelines-controller"
 	settle(p)
 
 	before := p.kubectl("get", "validatingadmissionpolicies", "-o", "jsonpath={.items[*].metadata.resourceVersion}")
@@ -31,21 +33,26 @@ func TestWrongController(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if want := "refused: Tekton's controller here is " + right + ", but " + wrong + " would be installed as its name"; err == nil || !strings.Contains(string(out), want) {
+	if want := "refused: Tekton's controller here is " + right + ", but " + wrong +
+		" would be installed as its name"; err == nil || !strings.Contains(string(out), want) {
 		t.Fatalf("make install: %v, want %q in\n%s", err, want, out)
 	}
-	if after := p.kubectl("get", "validatingadmissionpolicies", "-o", "jsonpath={.items[*].metadata.resourceVersion}"); after != before {
+	if after := p.kubectl("get", "validatingadmissionpolicies", "-o",
+		"jsonpath={.items[*].metadata.resourceVersion}"); after != before {
 		t.Error("what was refused has been applied in part")
 	}
 
 	p.kubectl("apply", "-k", overlayWith(t, wrong))
-	awaitReadyz(p, "503", "Tekton's controller is "+right+", but MutatingWebhookConfiguration/indelible-guard names "+wrong)
+	awaitReadyz(p, "503", "Tekton's controller is "+right+", but MutatingWebhookConfiguration/indelible-guard names "+
+		wrong)
 	lines, err := cluster.WebhookMetrics(p.ctx, "indelible_wrong_controller")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, piece := range []string{"MutatingWebhookConfiguration/indelible-guard", "ValidatingAdmissionPolicy/indelible-pods", "ValidatingAdmissionPolicy/indelible-results"} {
-		if want := fmt.Sprintf(`indelible_wrong_controller{piece="%s"} %d`, piece, len(replicas(p))); !strings.Contains(strings.Join(lines, "\n"), want) {
+	for _, piece := range []string{"MutatingWebhookConfiguration/indelible-guard",
+		"ValidatingAdmissionPolicy/indelible-pods", "ValidatingAdmissionPolicy/indelible-results"} {
+		if want := fmt.Sprintf(`indelible_wrong_controller{piece="%s"} %d`, piece,
+			len(replicas(p))); !strings.Contains(strings.Join(lines, "\n"), want) {
 			t.Errorf("metrics %q lack %s", lines, want)
 		}
 	}
@@ -70,7 +77,8 @@ func TestWrongController(t *testing.T) {
 	wantInjected(p, tr.Status.PodName)
 }
 
-// wantControllerStopped tries, as Tekton's controller and as a dry run, to make a pod that a TaskRun controls.
+// wantControllerStopped tries, as Tekton's controller and as a dry run, to make a pod that a
+// TaskRun controls.
 func wantControllerStopped(p *place) {
 	p.t.Helper()
 	controller, err := cluster.As("system:serviceaccount:tekton-pipelines:tekton-pipelines-controller",
@@ -117,8 +125,8 @@ transformers: [ROOT/config/transformers/controller]
 	return folder
 }
 
-// TestReadLeaks gives a service account patch of taskruns/status, and then every one: a replica finds the one
-// when it starts, the other at its next look.
+// TestReadLeaks gives a service account patch of taskruns/status, and then every one: a replica
+// finds the one when it starts, the other at its next look.
 func TestReadLeaks(t *testing.T) {
 	p := newPlace(t)
 	settle(p)
@@ -132,9 +140,11 @@ func TestReadLeaks(t *testing.T) {
 		}
 	})
 	p.kubectl("create", "clusterrole", name, "--verb=patch", "--resource=taskruns.tekton.dev/status")
-	p.kubectl("create", "rolebinding", "leak", "-n", p.namespace, "--clusterrole="+name, "--serviceaccount="+p.namespace+":default")
+	p.kubectl("create", "rolebinding", "leak", "-n", p.namespace, "--clusterrole="+name, "--serviceaccount="+p.namespace+
+		":default")
 	restart(p) // each replica looks through all bindings when it starts, and then seldom
-	what := fmt.Sprintf("RoleBinding/%s/leak gives ClusterRole/%s to system:serviceaccount:%s:default", p.namespace, name, p.namespace)
+	what := fmt.Sprintf("RoleBinding/%s/leak gives ClusterRole/%s to system:serviceaccount:%s:default", p.namespace, name,
+		p.namespace)
 	awaitLeaks(p, before["bound"]+1, before["all"])
 	for _, pod := range replicas(p) {
 		messages, err := cluster.Events(p.ctx, system, pod.Name, "ReadLeak")
@@ -155,7 +165,8 @@ func TestReadLeaks(t *testing.T) {
 	p.kubectl("delete", "clusterrolebinding", name)
 	awaitLeaks(p, before["bound"]+1, before["all"])
 
-	p.kubectl("create", "rolebinding", "read", "-n", p.namespace, "--clusterrole=view", "--serviceaccount="+p.namespace+":default")
+	p.kubectl("create", "rolebinding", "read", "-n", p.namespace, "--clusterrole=view", "--serviceaccount="+p.namespace+
+		":default")
 	restart(p) // who may get needs no trick
 	awaitLeaks(p, before["bound"], before["all"])
 }
@@ -168,7 +179,8 @@ func leaks(p *place) map[string]float64 {
 		p.t.Fatal(err)
 	}
 	for _, samples := range counted {
-		return map[string]float64{"bound": samples[`indelible_read_leaks{to="bound"}`], "all": samples[`indelible_read_leaks{to="all"}`]}
+		return map[string]float64{"bound": samples[`indelible_read_leaks{to="bound"}`],
+			"all": samples[`indelible_read_leaks{to="all"}`]}
 	}
 	p.t.Fatal("there is no replica")
 	return nil
@@ -176,13 +188,16 @@ func leaks(p *place) map[string]float64 {
 
 func awaitLeaks(p *place, bound, all float64) {
 	p.t.Helper()
-	p.eventually(fmt.Sprintf("every replica to count %v bindings that leak, and %v that leaks to all", bound, all), func() (bool, error) {
-		counted, err := cluster.ReplicaMetrics(p.ctx, "indelible_read_leaks", "indelible_selfcheck_leaks_last_success_timestamp_seconds")
-		for _, samples := range counted {
-			if samples["indelible_selfcheck_leaks_last_success_timestamp_seconds"] == 0 || samples[`indelible_read_leaks{to="bound"}`] != bound || samples[`indelible_read_leaks{to="all"}`] != all {
-				return false, err
+	p.eventually(fmt.Sprintf("every replica to count %v bindings that leak, and %v that leaks to all", bound, all),
+		func() (bool, error) {
+			counted, err := cluster.ReplicaMetrics(p.ctx, "indelible_read_leaks",
+				"indelible_selfcheck_leaks_last_success_timestamp_seconds")
+			for _, samples := range counted {
+				if samples["indelible_selfcheck_leaks_last_success_timestamp_seconds"] == 0 ||
+					samples[`indelible_read_leaks{to="bound"}`] != bound || samples[`indelible_read_leaks{to="all"}`] != all {
+					return false, err
+				}
 			}
-		}
-		return len(counted) > 0, err
-	})
+			return len(counted) > 0, err
+		})
 }

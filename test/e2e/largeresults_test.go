@@ -21,15 +21,17 @@ const (
 	routesTo     = "<!-- end of routes -->\n"
 )
 
-// A routeRow is a row of the document: the largest value that passes, one above it, and what is said of that.
+// A routeRow is a row of the document: the largest value that passes, one above it, and what is
+// said of that.
 type routeRow struct {
 	name          string
 	passes, above int // in bytes; above is 0 where the limit of one result is the first
 	says          string
 }
 
-// TestLargeResultsTable walks the table of docs/large-results.md: for each route the largest value that passes, and one above it,
-// whose run must end with the words of the table in a condition and in an event.
+// TestLargeResultsTable walks the table of docs/large-results.md: for each route the largest value
+// that passes, and one above it, whose run must end with the words of the table in a condition and
+// in an event.
 func TestLargeResultsTable(t *testing.T) {
 	t.Parallel()
 	rows := readRoutes(t)
@@ -103,12 +105,14 @@ func bytesOf(t *testing.T, cell string) int {
 	return n
 }
 
-// isTaken takes a value by a route and checks, where a Task says what it has seen, that it is the value.
+// isTaken takes a value by a route and checks, where a Task says what it has seen, that it is the
+// value.
 func isTaken(p *place, r route, n int) {
 	p.create(r.yaml(n))
 	succeeded(p.t, r.run, r.condition(p))
 	if r.consumer != "" {
-		wantResults(p.t, p.taskRun(r.consumer).Status.Results, map[string]*pipelinev1.ResultValue{"seen": text(seen(sample(n)))})
+		wantResults(p.t, p.taskRun(r.consumer).Status.Results,
+			map[string]*pipelinev1.ResultValue{"seen": text(seen(sample(n)))})
 	}
 }
 
@@ -135,7 +139,8 @@ func endsSaying(p *place, r route, row routeRow) {
 	if !strings.Contains(condition.Message, row.says) {
 		t.Errorf("%s: condition %s: %q does not contain %q", name, condition.Reason, condition.Message, row.says)
 	}
-	described := strings.Join(strings.Fields(p.kubectl("get", "events", "-n", p.namespace, "--field-selector=type=Warning,involvedObject.name="+name, "-o", "jsonpath={.items[*].message}")), " ")
+	described := strings.Join(strings.Fields(p.kubectl("get", "events", "-n", p.namespace,
+		"--field-selector=type=Warning,involvedObject.name="+name, "-o", "jsonpath={.items[*].message}")), " ")
 	if !strings.Contains(described, row.says) {
 		t.Errorf("%s: no event says %q: %s", name, row.says, described)
 	}

@@ -227,7 +227,7 @@ func TestAdviceWhereTheControllerIsAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := found.problems()[Grant]; strings.Contains(got, "kubectl apply") || !strings.Contains(got,
-		"by the overlay that was installed") {
+		"with the overlay that was installed") {
 		t.Errorf("advises %q", got)
 	}
 }

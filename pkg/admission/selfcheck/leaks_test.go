@@ -181,7 +181,7 @@ func TestLeaksAreTold(t *testing.T) {
 	}
 	got := found.problems()[BoundLeaks]
 	for _, want := range []string{"where they may not get TaskRuns", "RoleBinding/team/b4 gives ClusterRole/patch to " +
-		"system:serviceaccount:team:one; and 2 more. Take patch out of the role"} {
+		"system:serviceaccount:team:one; and 2 more. Remove patch from the role"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("said %q, want %q in it", got, want)
 		}
@@ -217,7 +217,7 @@ func TestGroupLeak(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := found.problems()[GroupLeak]; (got != "") != tt.leaks || tt.leaks &&
-				!strings.Contains(got, "take patch out") {
+				!strings.Contains(got, "remove patch from it") {
 				t.Errorf("said %q", got)
 			}
 		})
