@@ -61,7 +61,7 @@ func TestOrder(t *testing.T) {
 		folder string
 		want   []string
 	}{
-		// DESIGN, D6: policy, webhook, then the grant.
+		// docs/design.md, D6: policy, webhook, then the grant.
 		"the policy, the webhook, the grant, the archive": {"default",
 			[]string{"../base", "../policy", "../server", "../webhook", "../rbac", "../archive"}},
 		"the same without the archive": {"overlays/results-only",
