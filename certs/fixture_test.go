@@ -34,8 +34,8 @@ type installation struct {
 }
 
 func newInstallation() *installation {
-	// Not NewClientset: its managed fields, which nobody reads here, cost as much as the rest of
-	// ten years of rotation.
+	// Not NewClientset: its managed fields, which no test reads, take as long as the rest of ten
+	// years of rotation.
 	return &installation{now: birth, Clientset: fake.NewSimpleClientset(
 		configuration("indelible-inject", "inject.indelible.dev"),
 		configuration("indelible-guard", "guard.indelible.dev", "carry-over.indelible.dev"),

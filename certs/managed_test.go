@@ -275,7 +275,7 @@ func TestOverlap(t *testing.T) {
 		t.Errorf("published at %s, want %s", got, want)
 	}
 
-	// Somebody replaces a configuration half an hour later: the overlap starts again.
+	// A configuration is replaced half an hour later: the overlap starts again.
 	i.now = i.now.Add(30 * time.Minute)
 	if err := i.Tracker().Update(schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1",
 		Resource: "mutatingwebhookconfigurations"}, configuration("indelible-inject", "inject.indelible.dev"),

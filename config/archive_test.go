@@ -19,8 +19,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/config"
 )
 
-// What the archiver archives is what is protected when it is created, in whatever version that is
-// done.
+// Everything that is archived is protected at its creation, in whatever version it is created.
 func TestProtectedIsWhatIsArchived(t *testing.T) {
 	protect := webhooks(t)["protect.indelible.dev"]
 	var protected, archived []string

@@ -62,8 +62,7 @@ generatorOptions: {disableNameSuffixHash: true}
 transformers: [HERE/transformers/controller]
 `
 
-// Whoever changes the one key has changed Tekton's controller everywhere: what differs is that
-// name, and all of it.
+// Changing the one key changes Tekton's controller everywhere, and nothing else.
 func TestControllerIsSetInOnePlace(t *testing.T) {
 	const other = "system:serviceaccount:ci:tekton system:serviceaccount:ci:other"
 	for _, base := range []string{"default", "overlays/results-only", "overlays/cert-manager", "overlays/openshift"} {
@@ -95,8 +94,8 @@ func around(text, what string) string {
 	return strings.Join(regexp.MustCompile(`(?m)^.*`+regexp.QuoteMeta(what)+`.*$`).FindAllString(text, -1), "\n")
 }
 
-// Where the name is spelled out: the key, and what is generated from it. Another file would be a
-// place of its own again.
+// Where the name is written: in the key, and in what is generated from it. No other file may
+// contain it.
 func TestControllerIsSpelledOutNowhereElse(t *testing.T) {
 	want := []string{"base/kustomization.yaml", "overlays/openshift/kustomization.yaml", "policy/10-policy.yaml",
 		"policy/30-pods-policy.yaml", "webhook/guard.yaml"}

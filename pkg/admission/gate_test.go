@@ -55,7 +55,7 @@ func TestGate(t *testing.T) {
 	requests.Wait()
 }
 
-// TestIdleBodies: what is declared and does not come is in nobody's way. The lane has room for one
+// TestIdleBodies: bodies that are declared but never arrive block nobody. The lane has room for one
 // body of that size.
 func TestIdleBodies(t *testing.T) {
 	tests := map[string]struct {
@@ -82,7 +82,7 @@ func TestIdleBodies(t *testing.T) {
 	}
 }
 
-// TestSlowBodies: a body that stops is given up, wherever it stops, and what it held is free again.
+// TestSlowBodies: a body that stops is abandoned, wherever it stops, and its share is released.
 func TestSlowBodies(t *testing.T) {
 	for name, sent := range map[string]int{"before it is let in": 10, "after it was let in": begun + 10} {
 		for _, protocol := range []string{"http/1.1", "h2"} {
@@ -109,7 +109,7 @@ func TestSlowBodies(t *testing.T) {
 	})
 }
 
-// timed is an answer that notes what it is told, in order.
+// timed is a response that records the calls it gets, in order.
 type timed struct {
 	httptest.ResponseRecorder
 	told []string
@@ -193,8 +193,8 @@ func (s *started) stall(t *testing.T, path string, declared int64, sent int) <-c
 		_ = response.Body.Close()
 		status <- response.Status
 	}()
-	// The pipe takes no byte before somebody reads it: the request is under way then, or was
-	// answered already.
+	// The pipe accepts no byte before it is read: by then the request is in flight or has been
+	// answered.
 	_, _ = rest.Write([]byte(strings.Repeat(" ", max(sent, 1))))
 	return status
 }

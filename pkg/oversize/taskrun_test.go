@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The event about a TaskRun may be anybody's: what counts is what the controller would send.
+// The event about a TaskRun may be forged: only what the controller would send counts.
 func TestTaskRuns(t *testing.T) {
 	param := func(n int) string { return `"params":[{"name":"text","value":"` + strings.Repeat("v", n) + `"}]` }
 	steps := func(script string) string { return `{"steps":[{"script":"` + script + `"}]}` }

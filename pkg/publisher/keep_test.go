@@ -225,8 +225,8 @@ func TestAStepThatCannotKeepItsReportFails(t *testing.T) {
 	}
 }
 
-// FuzzReport: whatever another step may have left, what is made of it has declared names only and
-// keeps to the limits.
+// FuzzReport: whatever another step has left, the outcome has declared names only and stays within
+// the limits.
 func FuzzReport(f *testing.F) {
 	for _, seed := range []string{`{}`, `{"results":[{"name":"a","value":"v","size":1}]}`,
 		`{"step":[{"name":"x","flaw":"utf8","at":-1}]}`, `[]`,

@@ -53,7 +53,7 @@ func TestPatchUnreachable(t *testing.T) {
 	})
 }
 
-// selfSigned is the certificate of a CA nobody uses, as PEM.
+// selfSigned is the certificate of an unrelated CA, as PEM.
 func selfSigned(t *testing.T) []byte {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

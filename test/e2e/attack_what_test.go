@@ -10,7 +10,7 @@ import (
 // leftOut is what becomes of a write without what is stored: a publisher's has nothing of it.
 var leftOut = outcome{why: "what a write leaves out stays as it is stored"}
 
-// inV1 are the encodings of writes that the guard lets pass; what is written in v1beta1 it refuses.
+// inV1 are the encodings of writes that the guard allows; it denies all writes in v1beta1.
 var inV1 = []encoding{mergePatch, jsonPatch, serverSideApply, put}
 
 // attacksOnResults: the own pod, on what it has published and on what it may not publish.
@@ -129,8 +129,8 @@ func attacksOnOtherFields() []attack {
 		}
 		rows = append(rows, row)
 	}
-	// The status subresource keeps metadata and spec, whoever writes: the guard sees what was
-	// tried, the policy what is left.
+	// The status subresource restores metadata and spec: the guard sees the attempt, the policy
+	// only the outcome.
 	for _, field := range []struct{ path, value, says string }{
 		{"/metadata/labels", `{"evil":"x"}`, "metadata.labels"},
 		{"/metadata/annotations", `{"evil":"x"}`, "metadata.annotations"},

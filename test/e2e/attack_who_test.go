@@ -21,7 +21,7 @@ func add(path, value string) string {
 
 func remove(path string) string { return `{"op":"remove","path":"` + path + `"}` }
 
-// attacksByStrangers: whoever is not the TaskRun's pod.
+// attacksByStrangers are by requesters other than the TaskRun's pod.
 var attacksByStrangers = []attack{
 	{name: "forbid another pod of the namespace to add a result", who: "another pod", run: "published", change: forged,
 		guard: byGuard(403, "is not the TaskRun's pod"), policy: byPolicy("not the TaskRun's pod")},
@@ -95,8 +95,8 @@ var attacksByImpersonation = []attack{
 		guard: putBack, policy: byPolicy("stored results stay")},
 }
 
-// attacksByPeople: somebody with all rights on TaskRuns and Pods in the namespace, and none on who
-// he is.
+// attacksByPeople are by a person with all rights on TaskRuns and Pods in the namespace, but none
+// to impersonate.
 var attacksByPeople = []attack{
 	{name: "forbid a person to add a result", who: "a person with edit rights", run: "published", change: forged,
 		guard: byGuard(403, "only the TaskRun's own pod"), policy: byPolicy("only the TaskRun's own pod")},

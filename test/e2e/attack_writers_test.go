@@ -52,7 +52,7 @@ func newAttackStage(t *testing.T) *stage {
 	return s
 }
 
-// recreatePod has somebody delete a pod and create another of its name.
+// recreatePod deletes a pod and creates another of its name, as a user with edit rights.
 func (s *stage) recreatePod(name string) {
 	s.t.Helper()
 	s.writers["the pod that was deleted"] = s.writers[name]
@@ -61,8 +61,7 @@ func (s *stage) recreatePod(name string) {
 	s.writers[name] = s.podWriter(s.sleeper(name))
 }
 
-// person is somebody who may do in this namespace all that can be granted on TaskRuns, Pods and
-// Deployments.
+// person has all rights that can be granted on TaskRuns, Pods and Deployments in this namespace.
 func (s *stage) person() *harness.Cluster {
 	s.t.Helper()
 	const name = "e2e-person"
@@ -73,8 +72,8 @@ func (s *stage) person() *harness.Cluster {
 	return as
 }
 
-// impersonators are holders of the right to impersonate, who pretend to be the service account of a
-// TaskRun's pod, with what a bound token would add to it, or a part of that.
+// impersonators have the right to impersonate and pretend to be the service account of a TaskRun's
+// pod, with all or some of the extra values of a bound token.
 func (s *stage) impersonators(run, fresh *pipelinev1.TaskRun) {
 	s.t.Helper()
 	const name, uid = "authentication.kubernetes.io/pod-name", "authentication.kubernetes.io/pod-uid"

@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// endingEntries come to an end in the ways that a step, a Task's author or a user can bring about.
-// What happens to the node, the pod or its processes from outside is TestEndings'.
+// endingEntries end in the ways that a step, a Task's author or a user can cause. TestEndings
+// covers what happens to the node, the pod or its processes from outside.
 var endingEntries = append(exitEntries(), []entry{
 	{name: "a step kills its group", yaml: lastOfTwo("kill -9 0")},
 	{name: "a step that asks itself to end", yaml: lastOfTwo("kill -TERM $$; sleep 5")},
@@ -69,8 +69,8 @@ steps:
 		yaml: onePipelineWith("timeouts: {pipeline: 4m, tasks: 90s}", waitingTasks)},
 }...)
 
-// exitEntries have a step that ends with each code that means something to somebody, told to
-// continue or not.
+// exitEntries have a step that ends with each exit code that has a meaning, told to continue or
+// not.
 func exitEntries() []entry {
 	var all []entry
 	for _, code := range []string{"1", "74", "137", "255"} {

@@ -31,7 +31,8 @@ type entry struct {
 	left bool
 	// unordered says that its steps write to stdout and stderr, or what has no order.
 	unordered bool
-	// passes says that plain Tekton must succeed with it: else it is not what it was written for.
+	// passes says that the entry must succeed in plain Tekton, or it does not test what it was
+	// written for.
 	passes bool
 }
 

@@ -260,7 +260,7 @@ func (s *servers) issue(name string, by *issued) *issued {
 	return &issued{template, key}
 }
 
-// freePort is an address on which nobody listens for the moment.
+// freePort is an address on which nothing listens at the moment.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -122,8 +122,8 @@ func seen(value string) string {
 	return strconv.Itoa(len(value)) + " " + hex.EncodeToString(sum[:])
 }
 
-// used runs a consumer and compares what it has seen. How its scripts were passed is an annotation
-// of its pod.
+// used runs a consumer and compares the value it has seen. An annotation of its pod says how its
+// scripts were passed.
 func used(p *place, n int, consume, scripts string) {
 	p.create(consumer(n, consume))
 	pipelineRunSucceeded(p.t, p.pipelineRun("run"))

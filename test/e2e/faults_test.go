@@ -33,8 +33,7 @@ import (
 func TestFaults(t *testing.T) {
 	for _, fault := range []struct {
 		name string
-		// first strikes before the steps end, where they would else be faster than what is broken
-		// stays so.
+		// first strikes before the steps end, which would otherwise finish before the fault shows.
 		first func(*place)
 		// strike strikes while they end, one after the other.
 		strike func(*place)
@@ -147,9 +146,9 @@ func killAllTwice(p *place) {
 	killReplicas(p, replicas(p)...)
 }
 
-// killReplicas ends webhook replicas by SIGKILL, so that nothing under way is answered. What it
-// returns waits until they run again. Deleting a pod, even without a grace period, lets it finish
-// what it has begun.
+// killReplicas kills webhook replicas with SIGKILL, so that requests in flight are not answered.
+// The function it returns waits until they run again. Deleting a pod, even without a grace period,
+// lets it finish requests.
 func killReplicas(p *place, pods ...corev1.Pod) (wait func()) {
 	p.t.Helper()
 	there := &place{t: p.t, ctx: p.ctx, namespace: system}

@@ -571,8 +571,8 @@ spec:
 	wantResults(p.t, tr.Status.Results, map[string]*pipelinev1.ResultValue{"text": text("hello")})
 }
 
-// The sidecar has the pod's token and waits for the end of the steps: what it publishes then nobody
-// would compare with files.
+// The sidecar has the pod's token and waits for the end of the steps: nothing would compare what it
+// publishes then with files.
 func nothingWritten(p *place) {
 	p.create(`
 apiVersion: tekton.dev/v1

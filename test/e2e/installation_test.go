@@ -140,7 +140,7 @@ func publishAs(p *place, pod, value string) {
 	}
 }
 
-// writeAs writes the status of the TaskRun run as somebody, the way a publisher does.
+// writeAs writes the status of the TaskRun run as another requester, like a publisher.
 func (p *place) writeAs(who *harness.Cluster, status string) error {
 	p.t.Helper()
 	run, err := cluster.TaskRun(p.ctx, p.namespace, "run")
@@ -211,7 +211,7 @@ func configure(p *place, field, value string) {
 		if _, err := maps.Update(ctx, cm, metav1.UpdateOptions{}); err != nil {
 			p.t.Fatal(err)
 		}
-		// The webhook reloads the file by itself, but the kubelet takes up to a minute to bring it;
+		// The webhook reloads the file itself, but the kubelet takes up to a minute to update it;
 		// new pods have it at once.
 		restart(p)
 	}

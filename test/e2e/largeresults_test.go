@@ -105,8 +105,8 @@ func bytesOf(t *testing.T, cell string) int {
 	return n
 }
 
-// isTaken takes a value by a route and checks, where a Task says what it has seen, that it is the
-// value.
+// isTaken passes a value along a route and checks, if a Task reports what it has seen, that it is
+// the value.
 func isTaken(p *place, r route, n int) {
 	p.create(r.yaml(n))
 	succeeded(p.t, r.run, r.condition(p))
@@ -116,7 +116,8 @@ func isTaken(p *place, r route, n int) {
 	}
 }
 
-// endsSaying takes a value by a route that is too narrow for it. What is said has no value in it.
+// endsSaying passes a value along a route that is too narrow for it. The message must not contain
+// the value.
 func endsSaying(p *place, r route, row routeRow) {
 	t := p.t
 	if r.refused {
@@ -149,7 +150,7 @@ func endsSaying(p *place, r route, row routeRow) {
 	}
 }
 
-// tryToCreate is create for what is to be refused.
+// tryToCreate is create for objects that must be refused.
 func (p *place) tryToCreate(yaml string) error {
 	p.t.Helper()
 	return cluster.Create(p.ctx, p.namespace, harness.WithImage(yaml))

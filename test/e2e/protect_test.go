@@ -61,7 +61,7 @@ func createRun(
 	return created
 }
 
-// Runs have the archive's finalizer when they come to be, before anybody can have deleted them.
+// Runs have the archive's finalizer from their creation, before anybody can delete them.
 func TestRunsAreProtectedAtCreation(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -176,7 +176,8 @@ func (p *place) archived(name string) *pipelinev1.TaskRun {
 	return tr
 }
 
-// Without the webhook configuration Tekton works as ever, and the archiver protects what it meets.
+// Without the webhook configuration Tekton works as always, and the archiver protects the runs it
+// finds.
 func TestProtectionAway(t *testing.T) {
 	p := newPlace(t)
 	withoutProtection(p)

@@ -136,8 +136,8 @@ func (w *publish) acknowledged(tr *pipelinev1.TaskRun) error {
 	return nil
 }
 
-// overwrite is a write of the controller, as updateStatus of Tekton's generated reconciler does it:
-// first over the copy it worked on, then, told of a conflict, over what is stored by then.
+// overwrite is a write of the controller as in updateStatus of Tekton's generated reconciler: first
+// over its own copy, then, after a conflict, over what is stored.
 type overwrite struct {
 	r        *race
 	change   func(*pipelinev1.TaskRunStatus)

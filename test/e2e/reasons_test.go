@@ -165,7 +165,7 @@ func TestDenialsAreVisible(t *testing.T) {
 			t.Fatal("a forged result was stored")
 		}
 	}
-	// A step that writes by itself, past the publisher.
+	// A step that writes a result without the publisher.
 	if err := p.writeAs(p.podWriter(own), `{"results":[{"name":"IMAGE_DIGEST","value":"forged-value"}]}`); err == nil {
 		t.Fatal("an undeclared result was stored")
 	}

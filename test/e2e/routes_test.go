@@ -9,17 +9,17 @@ import (
 
 // A route is a way of a value through Tekton, with a value of any size.
 type route struct {
-	// yaml is what is created to take a value of n bytes. The value is sample(n) where a consumer
-	// says what it has seen.
+	// yaml is created to pass a value of n bytes. The value is sample(n) if a consumer reports what
+	// it has seen.
 	yaml func(n int) string
-	// run is what has to end; says is the TaskRun whose condition and event name the value, where
-	// that is not run.
+	// run must end; says is the TaskRun whose condition and event name the value, if that is not
+	// run.
 	run, says string
 	// isTaskRun is set where run is a TaskRun and no PipelineRun.
 	isTaskRun bool
 	// consumer is a TaskRun with the result seen, of the value.
 	consumer string
-	// refused is set where what is too large is not even created.
+	// refused is set if an object that is too large is not even created.
 	refused bool
 }
 

@@ -16,8 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestUnguardedGrant takes away what guards the grant, piece by piece, and puts it back by the
-// commands that /readyz names. Each replica finds out by itself.
+// TestUnguardedGrant removes each guard of the grant and restores it with the commands that /readyz
+// names. Each replica notices on its own.
 func TestUnguardedGrant(t *testing.T) {
 	p := newPlace(t)
 	t.Cleanup(func() { install(p) })
@@ -36,7 +36,7 @@ func TestUnguardedGrant(t *testing.T) {
 	if got := len(eventLines(described, "UnguardedGrant")); got == 0 {
 		t.Errorf("`kubectl describe pods` shows no event UnguardedGrant:\n%s", described)
 	}
-	// Pods are not injected, and Tekton goes on by itself.
+	// Pods are not injected, and Tekton continues.
 	p.kubectl("wait", "--for=condition=Ready=False", "pod", "-l", replicaLabel, "-n", system, "--timeout=60s")
 	wantPlainTekton(p)
 	p.kubectl("apply", "-k", "../../config/policy")

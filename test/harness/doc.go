@@ -1,6 +1,4 @@
-// Package harness is how the demo and the end-to-end tests talk to a cluster: clients from a
+// Package harness connects the demo and the end-to-end tests to a cluster: clients from a
 // kubeconfig, objects from YAML, waiting for runs by watching them, and requests to the API server
-// as somebody else.
-//
-// It never starts or installs anything; test/cluster and the Makefile do.
+// as another user.
 package harness

@@ -55,7 +55,7 @@ func hasAll(text string, parts []string) bool {
 	return true
 }
 
-// Since is what was observed after an earlier look.
+// Since returns the observations since an earlier reading.
 func (h Histogram) Since(before Histogram) Histogram {
 	since := Histogram{}
 	for le, count := range h {

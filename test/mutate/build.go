@@ -19,8 +19,8 @@ import (
 // guardPackage is where the guard's rules are, below the root.
 const guardPackage = "pkg/admission/guard"
 
-// readersAndWriters are files without rules of the guard's own. That they read and write JSON
-// rightly is what the fuzz targets hold them to, with encoding/json beside them.
+// readersAndWriters are files without rules. Fuzz targets compare their reading and writing of JSON
+// with encoding/json.
 var readersAndWriters = []string{"doc.go", "encode.go", "metrics.go"}
 
 const (
@@ -82,7 +82,7 @@ func tryGuard(root string, only *regexp.Regexp, progress io.Writer) ([]outcome, 
 	return outcomes, runAll(binary, pkg, outcomes)
 }
 
-// allFound fails if equivalents.go names what is no rule any more.
+// allFound fails if equivalents.go names a rule that does not exist.
 func allFound(files []instrumented) error {
 	left := maps.Clone(equivalents)
 	for _, f := range files {

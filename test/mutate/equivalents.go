@@ -1,7 +1,6 @@
 package main
 
-// equivalents are rules whose absence nobody can notice, and why. They are named as findRules names
-// them.
+// equivalents are rules whose removal changes nothing, and why. They are named as in findRules.
 var equivalents = map[string]string{
 	"beyondPartial: operand !ok":                         nothing,
 	"firstDifference: operand !ok":                       nothing,

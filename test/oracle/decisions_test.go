@@ -13,12 +13,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/admission/guard"
 )
 
-// The guard never allows what the policy denies: if it did, a write would be refused with the
-// policy's short words instead of the guard's, or, worse, one of the two would be wrong. What is
-// compared is the object that would be stored: with the guard's patch applied, and metadata and
-// spec put back as the status subresource does.
-//
-// The other way round the guard may be stricter, in the ways that laxities lists.
+// Conversely, the guard may be stricter, in the ways listed in laxities.
 func TestGuardNeverAllowsWhatThePolicyDenies(t *testing.T) {
 	cases := 5000
 	if testing.Short() {

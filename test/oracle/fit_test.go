@@ -100,8 +100,8 @@ func TestReferencesAreTektons(t *testing.T) {
 	})
 }
 
-// fitted asks fit about a controller's write, which must become small enough to be stored, and
-// returns what is stored.
+// fitted sends a controller's write to fit, which must make it small enough to be stored, and
+// returns the stored object.
 func fitted(t *testing.T, resource string, run, into any) {
 	t.Helper()
 	const controller = "system:serviceaccount:tekton-pipelines:tekton-pipelines-controller"

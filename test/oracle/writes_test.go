@@ -11,8 +11,8 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 )
 
-// A write is somebody's attempt at a TaskRun's status: who, in which version, over what, and what
-// it would become.
+// A write is an attempt to change a TaskRun's status: who, in which version, over what, and the new
+// object.
 type write struct {
 	who      authenticationv1.UserInfo
 	name     string // of who

@@ -10,8 +10,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// Whatever a run is made of: nothing panics, the size that the rules count is that of the object
-// they make, and what was to be made to fit never grows by more than words.
+// For any run: no panic; the computed size is that of the resulting object; and a run that is
+// shortened grows at most by the message.
 func FuzzFit(f *testing.F) {
 	for _, seed := range []string{
 		`{"spec":{"params":[{"name":"a","value":"LONG"},{"name":"b","value":["LONG","x"]},{"name":"c","value":{"k":"LONG"}}],"taskRef":{"name":"t"}},

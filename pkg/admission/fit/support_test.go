@@ -105,7 +105,7 @@ func marshal(t *testing.T, v any) []byte {
 // text is a value of n bytes; letter makes different ones.
 func text(letter string, n int) string { return strings.Repeat(letter, n) }
 
-// shortenedText is what is to take the place of a text, written out here once more.
+// shortenedText is the expected replacement of a text, written out independently.
 func shortenedText(text string) string {
 	return fmt.Sprintf("[shortened by indelible.dev: %d bytes, sha256:%x]", len(text), sha256.Sum256([]byte(text)))
 }

@@ -128,7 +128,7 @@ func TestDenialsAtTheEdgesOfTheRules(t *testing.T) {
 	})
 }
 
-// Whoever reaches the port can send a review of what never was.
+// Anybody who reaches the port can send a forged review.
 func TestNothingComesOfForgedReviews(t *testing.T) {
 	b := newBench(t)
 	b.options.Authenticated = nil

@@ -122,7 +122,7 @@ func TestTaskResultsWithOtherValues(t *testing.T) {
 	}
 }
 
-// What is no JSON, or not the JSON of a TaskRun, is denied whoever sends it.
+// Anything but the JSON of a TaskRun is denied, whoever sends it.
 func TestObjectsThatCannotBeRead(t *testing.T) {
 	for _, tt := range []struct{ name, stored, incoming, text string }{
 		{"forbid a stored object that cannot be read", `[]`, running, "the stored object"},

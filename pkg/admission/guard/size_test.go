@@ -145,7 +145,7 @@ func TestNumbersOfResultsAndKeys(t *testing.T) {
 	}
 }
 
-// The size of the final object is computed, not measured. It must be that of what is stored.
+// The size of the final object is computed, not measured; it must equal that of the stored object.
 func TestFinalSizeIsTheStoredObjects(t *testing.T) {
 	compact := func(object string) string {
 		raw, err := json.Marshal(decode(t, object))

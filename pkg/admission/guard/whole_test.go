@@ -100,7 +100,7 @@ func TestThatNothingWasPublishedIsRemembered(t *testing.T) {
 	b.wantDenied(resp, 422, "closed", "may not add any")
 }
 
-// Where results come from termination messages, nobody would compare what a container publishes.
+// If results come from termination messages, nothing would compare what a container publishes.
 func TestAPodWithoutAPublisherPublishesNothing(t *testing.T) {
 	for name, containers := range map[string][]corev1.Container{
 		"plain Tekton": {{Name: "step-build", Command: []string{"/tekton/bin/entrypoint"}}},
@@ -120,8 +120,8 @@ func TestAPodWithoutAPublisherPublishesNothing(t *testing.T) {
 	}
 }
 
-// A stranger costs a look at the request: neither his body is read, which he may have made as he
-// likes, nor, where the request tells already that he is one, the stored object.
+// A stranger costs no more than a look at the request: neither the incoming object, which may be
+// anything, is read nor, if the request already shows that it is a stranger, the stored one.
 func TestAStrangersBodyIsNotRead(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

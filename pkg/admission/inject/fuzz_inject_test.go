@@ -150,8 +150,7 @@ func injected(t *testing.T, pod *corev1.Pod) *corev1.Pod {
 	return out
 }
 
-// answerTo asks the handler about any bytes, and returns what its patch makes of them, nil if there
-// is none.
+// answerTo sends any bytes to the handler and returns the patched object, nil if there is no patch.
 func answerTo(t *testing.T, raw []byte) []byte {
 	t.Helper()
 	h := New(Options{Settings: func() Settings { return testSettings }, Log: logr.Discard()})

@@ -179,8 +179,8 @@ func TestRechunkingIsCounted(t *testing.T) {
 	}
 }
 
-// TestScriptsOfPodsWithoutInjection: to consume needs no publisher, unless nobody wants anything of
-// the Pod's touched.
+// TestScriptsOfPodsWithoutInjection: consuming needs no publisher; scripts are split unless the Pod
+// opted out.
 func TestScriptsOfPodsWithoutInjection(t *testing.T) {
 	annotated := func(key, value string) func(tree) {
 		return func(pod tree) { at(pod, "metadata", "annotations").(tree)[key] = value }

@@ -120,8 +120,8 @@ func TestSkips(t *testing.T) {
 	}
 }
 
-// silent are the reasons that are not written on a Pod: nobody waits for its results, or it is
-// nobody's to write on.
+// silent are the reasons that are not annotated on a Pod: it has no results, or it is not a
+// TaskRun's Pod.
 var silent = []string{"not_taskrun", "no_results", "error"}
 
 // wantVisible checks what a Pod that was left alone says of it: the warning's text, where there is

@@ -270,8 +270,8 @@ func argv(s string) []string {
 	return args
 }
 
-// TestPatchTouchesNothingElse: with everything the package owns taken away again, the Pod is what
-// it was, down to fields no version of the API has.
+// TestPatchTouchesNothingElse: without everything that the package owns, the Pod is unchanged, down
+// to fields unknown to every version of the API.
 func TestPatchTouchesNothingElse(t *testing.T) {
 	names := []string{"one-step", "multi-step", "step-results-only", "sidecar", "native-sidecar", "breakpoint",
 		"compressed"}

@@ -157,7 +157,7 @@ func TestBothNamesWhileTektonMoves(t *testing.T) {
 	}
 }
 
-// Whoever does not let the webhook list Tekton's controller still has the grant checked.
+// If the webhook may not list Tekton's controller, the grant is still checked.
 func TestGrantIsCheckedWhereTheControllerIsHidden(t *testing.T) {
 	i := complete()
 	i.broken, i.guard = "deployments", nil

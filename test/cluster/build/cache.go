@@ -15,7 +15,7 @@ import (
 // Cache is a folder of finished builds, shared by every checkout and every run of this user.
 type Cache struct {
 	Dir string
-	// Log tells a waiting user what is going on.
+	// Log tells a waiting user what is happening.
 	Log func(format string, args ...any)
 }
 

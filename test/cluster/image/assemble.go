@@ -81,7 +81,7 @@ func layer(files []File) ([]byte, error) {
 	return buffer.Bytes(), nil
 }
 
-// withParents sorts the files and adds the folders that they need and nobody listed.
+// withParents sorts the files and adds missing parent folders.
 func withParents(files []File) []File {
 	byPath := map[string]File{}
 	for _, file := range files {

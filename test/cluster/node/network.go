@@ -115,8 +115,8 @@ func removeNetwork(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// settleWithin bounds the wait for what the kernel takes down by itself when containers end:
-// interfaces, mounts, control groups.
+// settleWithin bounds the wait for what the kernel removes itself when containers end: interfaces,
+// mounts, control groups.
 const settleWithin = 10 * time.Second
 
 // settled repeats try until it succeeds, and returns its last error when the time is over.

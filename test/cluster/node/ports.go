@@ -38,7 +38,7 @@ func (c component) portsFree() error {
 			return fmt.Errorf("%s needs the port %s, which %s has: end that first, or use an existing cluster by its kubeconfig",
 				c.name, port, portOwner(port))
 		case errors.Is(err, syscall.EADDRNOTAVAIL):
-			// The bridge with this address is not made yet, so nobody listens there.
+			// The bridge with this address does not exist yet, so nothing listens there.
 			continue
 		case err != nil:
 			return fmt.Errorf("%s needs the port %s: %w", c.name, address, err)

@@ -42,7 +42,7 @@ type connection struct {
 	done           chan struct{}
 }
 
-// portPatience is how long an address may be somebody else's that was ours.
+// portPatience is how long an address that was ours may be used by another process.
 const portPatience = 30 * time.Second
 
 // listen starts to forward what comes to an address. Port 0 becomes a port that stays the same
@@ -175,7 +175,7 @@ func (o *connection) copy(to, from *net.TCPConn, cut Kind, now func() *strike) {
 	}
 }
 
-// suffer says whether what was read may go on.
+// suffer reports whether the data that was read may be forwarded.
 func (o *connection) suffer(kind Kind) bool {
 	switch kind {
 	case Slow:

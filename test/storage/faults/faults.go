@@ -80,7 +80,7 @@ func Start(address, upstream string) (*Proxy, error) {
 // URL is where clients find the server.
 func (p *Proxy) URL() string { return "http://" + p.connections.address }
 
-// Set sets a fault in place of the one before. It does not wait for anybody to read or write.
+// Set replaces the current fault. It does not wait for any peer to read or write.
 func (p *Proxy) Set(f Fault) error {
 	var ofRequests Fault
 	var ofConnections Kind
