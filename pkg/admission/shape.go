@@ -58,5 +58,6 @@ func (s shape) weight() int64 {
 
 func (s shape) tooComplexMessage(most int64) string {
 	return fmt.Sprintf("the request is too complex: decoding its %d objects, %d fields and %d elements "+
-		"may take %d MiB of memory, more than %d MiB", s.objects, s.fields, s.elements, s.weight()*lengthMemory>>20, most*lengthMemory>>20)
+		"may take %d MiB of memory, more than %d MiB", s.objects, s.fields, s.elements, s.weight()*lengthMemory>>20,
+		most*lengthMemory>>20)
 }

@@ -68,7 +68,8 @@ func storeProblem(u *url.URL) string {
 		return "must be a URL that begins with file://, s3://, gs:// or azblob://"
 	case u.User != nil:
 		return "must not hold credentials: put them into the Secret indelible-archive-credentials, " +
-			"as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, or AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY"
+			"as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, or AZURE_STORAGE_ACCOUNT and " +
+			"AZURE_STORAGE_KEY"
 	case u.Fragment != "":
 		return "must not have a part after #"
 	case u.Scheme == "file" && u.RawQuery != "":

@@ -232,7 +232,7 @@ func (s *stage) withoutGuard(t *testing.T) {
 		if err := s.awaitDenialBy(ctx, guardDenies); err != nil {
 			t.Error(err)
 		}
-		settle(&place{t: t, ctx: ctx, namespace: s.namespace})
+		awaitSelfChecks(&place{t: t, ctx: ctx, namespace: s.namespace})
 	})
 	s.must(webhooks.Delete(s.ctx, guard.Name, metav1.DeleteOptions{}))
 	s.must(s.awaitDenialBy(s.ctx, policyDenies))

@@ -23,7 +23,7 @@ func TestWrongController(t *testing.T) {
 	p := newPlace(t)
 	const right, wrong = "system:serviceaccount:tekton-pipelines:tekton-pipelines-controller",
 		"system:serviceaccount:openshift-pipelines:tekton-pipelines-controller"
-	settle(p)
+	awaitSelfChecks(p)
 
 	before := p.kubectl("get", "validatingadmissionpolicies", "-o", "jsonpath={.items[*].metadata.resourceVersion}")
 	out, err := exec.CommandContext(p.ctx, "make", "-C", "../..", "install", "CONTROLLER="+wrong).CombinedOutput()
@@ -69,7 +69,7 @@ func TestWrongController(t *testing.T) {
 
 	p.kubectl("apply", "-k", "../../dist/install")
 	restart(p) // the kubelet would take up to a minute to bring the ConfigMap
-	settle(p)
+	awaitSelfChecks(p)
 	p.create(taskRunOf(`- {name: text}`, writeSample(100_000, "text")))
 	tr := p.taskRun("run")
 	taskRunSucceeded(t, tr)
@@ -129,7 +129,7 @@ transformers: [ROOT/config/transformers/controller]
 // finds the one when it starts, the other at its next look.
 func TestReadLeaks(t *testing.T) {
 	p := newPlace(t)
-	settle(p)
+	awaitSelfChecks(p)
 	before := leaks(p)
 	name := "leak-" + p.namespace
 	t.Cleanup(func() {

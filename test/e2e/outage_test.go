@@ -165,5 +165,5 @@ func install(p *place) {
 	defer cancel()
 	back := &place{t: p.t, ctx: ctx, namespace: p.namespace}
 	back.make("install")
-	settle(back)
+	awaitSelfChecks(back)
 }

@@ -333,7 +333,7 @@ func newPolicyFixture(t *testing.T) *policyFixture {
 	t.Cleanup(func() { // after all else: what is kept from this namespace is a gap to the self-check
 		ctx, cancel := context.WithTimeout(context.Background(), bound)
 		defer cancel()
-		settle(&place{t: t, ctx: ctx, namespace: system})
+		awaitSelfChecks(&place{t: t, ctx: ctx, namespace: system})
 	})
 	f.withoutInstalled()
 	const (

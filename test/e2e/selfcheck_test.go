@@ -145,10 +145,10 @@ func readyz(p *place, pod string) string {
 	return err.Error()
 }
 
-// settle waits until every replica has looked at what is there now, and is ready. Without it, one
-// that has just seen a piece missing would go out of its Service when the next test has begun, and
-// that test's pods would not be injected.
-func settle(p *place) {
+// awaitSelfChecks waits until every replica has looked at what is there now, and is ready. Without
+// it, one that has just seen a piece missing would go out of its Service when the next test has
+// begun, and that test's pods would not be injected.
+func awaitSelfChecks(p *place) {
 	p.t.Helper()
 	now := time.Now()
 	p.eventually("every replica to look", func() (bool, error) {

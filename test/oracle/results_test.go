@@ -25,9 +25,9 @@ import (
 //   - A file that is not valid UTF-8 is refused, where Tekton stores another text. Nothing is
 //     published then.
 //
-// A third is invariant 3 (docs/design.md): a step result that is not declared a string, and whose file holds a JSON
-// string or null, is stored by Tekton as what that decodes to. So it is here, but the publisher
-// fails, because what is stored is not the file.
+// A third is invariant 3 (docs/design.md): a step result that is not declared a string, and whose
+// file holds a JSON string or null, is stored by Tekton as what that decodes to. So it is here, but
+// the publisher fails, because what is stored is not the file.
 //
 // What Tekton's controller makes of it afterwards, with the pod's end, takes nothing away and adds
 // nothing.

@@ -57,23 +57,23 @@ func (o *object) dropLargest() (dropped []string) {
 	}
 	length := func(i int) int { return encodedLen(o.at("status", "results", i, "value")) }
 	slices.SortStableFunc(order, func(a, b int) int { return length(b) - length(a) })
-	gone := make(map[int]bool)
+	omitted := make(map[int]bool)
 	size := o.size
 	for _, i := range order {
 		if size <= storable-roomForWords {
 			break
 		}
 		size -= encodedLen(o.at("status", "results", i))
-		gone[i] = true
+		omitted[i] = true
 		value := o.at("status", "results", i, "value")
 		dropped = append(dropped, fmt.Sprintf("result %.100q, %s", o.text("status", "results", i, "name"), sizes(value)))
 	}
-	if len(gone) == 0 {
+	if len(omitted) == 0 {
 		return nil
 	}
 	left := []any{}
 	for i, r := range o.list("status", "results") {
-		if !gone[i] {
+		if !omitted[i] {
 			left = append(left, r)
 		}
 	}

@@ -9,9 +9,9 @@ import (
 
 // maxDepth is how deeply arrays and objects may nest. The types of a TaskRun of Tekton 1.15 nest 15
 // deep at most, in
-// status.retriesStatus[].taskSpec.volumes[].projected.sources[].clusterTrustBundle… (matchExpressions[].values)
-// (TestDepthOfTaskRuns); managedFields name each field and nest 5 deeper. encoding/json's limit is
-// 10,000.
+// status.retriesStatus[].taskSpec.volumes[].projected.sources[].clusterTrustBundle…
+// (matchExpressions[].values) (TestDepthOfTaskRuns); managedFields name each field and nest 5
+// deeper. encoding/json's limit is 10,000.
 const maxDepth = 200
 
 // scanner reads the parts of an admission review that are TaskRuns.
