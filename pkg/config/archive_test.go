@@ -125,8 +125,8 @@ func TestParseForbidsOfTheArchive(t *testing.T) {
 		password = "archive.index must not hold a password: put it into the Secret indelible-archive-credentials, as " +
 			"PGPASSWORD"
 		secret = "archive.store must not hold credentials: put them into the Secret indelible-archive-credentials, as " +
-			"AWS_ACCESS_KEY_ID and " +
-			"AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, or AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY"
+			"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, or AZURE_STORAGE_ACCOUNT and " +
+			"AZURE_STORAGE_KEY"
 		slashes = "archive.store must have three slashes and an absolute path, such as file:///var/lib/indelible/archive"
 		bucket  = "archive.store must name the bucket, such as s3://bucket?region=eu-central-1"
 		folder  = "archive.store must give a folder in the bucket as prefix, such as s3://bucket?prefix=tekton/"

@@ -133,7 +133,8 @@ func TestCheck(t *testing.T) {
 				"and results keep Tekton's own limit. Set it to termination-message to use Indelible"}},
 		{name: "forbid an API server without the policies", objects: []runtime.Object{controllerIn("tekton-pipelines")},
 			change: old,
-			refusals: []string{"this API server (v1.29.4) has no ValidatingAdmissionPolicy in admissionregistration.k8s.io/v1: " +
+			refusals: []string{"this API server (v1.29.4) has no ValidatingAdmissionPolicy in " +
+				"admissionregistration.k8s.io/v1: " +
 				"Kubernetes 1.30 or later is needed"}},
 	}
 	for _, tt := range tests {

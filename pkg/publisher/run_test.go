@@ -53,8 +53,8 @@ func TestRun(t *testing.T) {
 			"ResultsNotPublished",
 			[]string{`what is stored differs from the files: result "digest" is a string of 6 bytes, but no step has written its file`}},
 		"fails a step whose results are refused": {startedAt + writeResult, forbidden, 74, 1,
-			"ResultsNotPublished", []string{"indelible: results not published: TaskRun ci/build-1: the API server answered 403 " +
-				"Forbidden: not yours"}},
+			"ResultsNotPublished", []string{"indelible: results not published: TaskRun ci/build-1: the API server answered " +
+				"403 Forbidden: not yours"}},
 		"keeps a failure's code when refused": {startedAt + writeResult + "exit 3", forbidden, 3, 1,
 			"ResultsNotPublished", []string{"answered 403"}},
 		"keeps Tekton's reason for a failure": {timedOut + writeResult + "exit 1", forbidden, 1, 1,

@@ -160,7 +160,8 @@ func findSource(given string) (string, error) {
 			}
 		}
 	}
-	return "", fmt.Errorf("the source of kube is not found from here upwards: run this in the repository, or give --source")
+	return "", fmt.Errorf("the source of kube is not found from here upwards: run this in the repository, or give " +
+		"--source")
 }
 
 // baseImages makes the archive of busybox:local and of the image that holds a pod's namespaces.

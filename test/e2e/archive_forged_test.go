@@ -30,8 +30,8 @@ func TestArchiveOfForgedStatuses(t *testing.T) {
 			`"podName":"a/b","steps":[{"name":"a","container":"step-a"}]`,
 		},
 		"a PipelineRun that made itself": {
-			"PipelineRun", "{managedBy: nobody.example/x, pipelineSpec: {tasks: [{name: a, taskSpec: {steps: [{name: a, image: " +
-				"IMAGE}]}}]}}",
+			"PipelineRun", "{managedBy: nobody.example/x, pipelineSpec: {tasks: [{name: a, taskSpec: {steps: [{name: a, " +
+				"image: IMAGE}]}}]}}",
 			`,"metadata":{"ownerReferences":[{"apiVersion":"foo.example/v1","kind":"Foo","name":"run","uid":"UID"}]}`,
 			`"childReferences":[{"apiVersion":"tekton.dev/v1","kind":"PipelineRun","name":"run"}]`,
 		},

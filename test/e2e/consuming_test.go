@@ -262,7 +262,8 @@ func refusedAtOnce(p *place, consume, why string) {
 		p.t.Error("the PipelineRun did not fail")
 	}
 	wantRefused(p, "run-consume", why,
-		"but Linux accepts at most 131071 bytes (128 KiB) in one string: use the value in a script, or pass it in a workspace")
+		"but Linux accepts at most 131071 bytes (128 KiB) in one string: use the value in a script, or pass it in a "+
+			"workspace")
 }
 
 // wantRefused checks that a TaskRun has failed for good, without a pod, and that `kubectl describe`

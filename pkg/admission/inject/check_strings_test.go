@@ -125,8 +125,8 @@ func TestStringsThatAreTooLong(t *testing.T) {
 			}
 			registry := prometheus.NewPedanticRegistry()
 			got := refused(t, Options{Metrics: NewMetrics(registry)}, raw)
-			want := tc.want + ", but Linux accepts at most 131071 bytes (128 KiB) in one string: use the value in a script, or " +
-				"pass it in a workspace"
+			want := tc.want + ", but Linux accepts at most 131071 bytes (128 KiB) in one string: use the value in a script, " +
+				"or pass it in a workspace"
 			if got != want {
 				t.Errorf("refused with %q, want %q", got, want)
 			}

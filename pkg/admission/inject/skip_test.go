@@ -221,8 +221,7 @@ func addMount(path string) func(tree) {
 // TestUnguarded: results are left to Tekton only while what guards their writing is not in place.
 func TestUnguarded(t *testing.T) {
 	const warning = "indelible: results of this Pod keep Tekton's own size limit: what guards the writing of results is " +
-		"not all in place, " +
-		"as the readiness of indelible-webhook says"
+		"not all in place, as the readiness of indelible-webhook says"
 	problem := errors.New("ValidatingAdmissionPolicy/indelible-results does not exist")
 	registry := prometheus.NewPedanticRegistry()
 	after, response := handle(t, Options{Metrics: NewMetrics(registry), Guarded: func() error { return problem }},

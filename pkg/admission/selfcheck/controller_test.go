@@ -34,21 +34,20 @@ func all(changes ...func(*installation)) func(*installation) {
 }
 
 const (
-	wrongEverywhere = "Tekton's controller is system:serviceaccount:openshift-pipelines:tekton-pipelines-controller, but " +
-		"MutatingWebhookConfiguration/indelible-guard names " +
+	wrongEverywhere = "Tekton's controller is system:serviceaccount:openshift-pipelines:tekton-pipelines-controller, " +
+		"but MutatingWebhookConfiguration/indelible-guard names " +
 		"system:serviceaccount:tekton-pipelines:tekton-pipelines-controller; " +
 		"ValidatingAdmissionPolicy/indelible-results names " +
 		"system:serviceaccount:tekton-pipelines:tekton-pipelines-controller; " +
-		"ValidatingAdmissionPolicy/indelible-pods names system:serviceaccount:tekton-pipelines:tekton-pipelines-controller; " +
-		"ConfigMap/indelible-config names system:serviceaccount:tekton-pipelines:tekton-pipelines-controller: Tekton cannot " +
-		"go on with TaskRuns. " +
-		"Install again with its name: make install " +
+		"ValidatingAdmissionPolicy/indelible-pods names " +
+		"system:serviceaccount:tekton-pipelines:tekton-pipelines-controller; " +
+		"ConfigMap/indelible-config names system:serviceaccount:tekton-pipelines:tekton-pipelines-controller: Tekton " +
+		"cannot go on with TaskRuns. Install again with its name: make install " +
 		"CONTROLLER=system:serviceaccount:openshift-pipelines:tekton-pipelines-controller, " +
 		"or an overlay with that key `controller` (docs/operations.md)"
 	wrongInPolicy = "Tekton's controller is system:serviceaccount:tekton-pipelines:tekton-pipelines-controller, but " +
 		"ValidatingAdmissionPolicy/indelible-results names system:serviceaccount:old:tekton-pipelines-controller: Tekton " +
-		"cannot go on with TaskRuns. " +
-		"Install again with its name: make install " +
+		"cannot go on with TaskRuns. Install again with its name: make install " +
 		"CONTROLLER=system:serviceaccount:tekton-pipelines:tekton-pipelines-controller, " +
 		"or an overlay with that key `controller` (docs/operations.md)"
 	differ = "the API server's settings differ from the webhook's configuration: "
@@ -81,7 +80,8 @@ func TestControllerAndSettings(t *testing.T) {
 			settings: differ + "ValidatingAdmissionPolicy/indelible-results takes " +
 				"system:serviceaccount:tekton-pipelines:tekton-pipelines-controller " +
 				"system:serviceaccount:old:tekton-pipelines-controller " +
-				"for Tekton's controller, but the ConfigMap says system:serviceaccount:tekton-pipelines:tekton-pipelines-controller" + again},
+				"for Tekton's controller, but the ConfigMap says " +
+				"system:serviceaccount:tekton-pipelines:tekton-pipelines-controller" + again},
 		{name: "finds a guard that does not say", change: func(i *installation) {
 			i.guard.Webhooks[1].MatchConditions, i.guard.Webhooks[2].MatchConditions = nil, nil
 		},
@@ -186,8 +186,7 @@ func TestReadyByTopic(t *testing.T) {
 	l.next = func() (Finding, error) { return wrong, nil }
 	l.check(context.Background())
 	const controller = "Tekton's controller is a, but ConfigMap/indelible-config names b: Tekton cannot go on with " +
-		"TaskRuns. " +
-		"Install again with its name: make install CONTROLLER=a, or an overlay with that key `controller` " +
+		"TaskRuns. Install again with its name: make install CONTROLLER=a, or an overlay with that key `controller` " +
 		"(docs/operations.md)"
 	if err := l.Ready(); err == nil || err.Error() != noBindingText+"; "+controller {
 		t.Errorf("ready: %v", err)
