@@ -16,8 +16,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 )
 
-// The archive has the logs of what runs beside the steps and before them, and the events of a pod
-// that never ran, however logs are had.
+// The archive has the logs of containers beside and before the steps, and the events of a pod that
+// never ran, whether logs are followed or collected.
 func TestArchiveOfContainersBesideTheSteps(t *testing.T) {
 	t.Parallel()
 	const (

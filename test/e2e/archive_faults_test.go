@@ -21,14 +21,13 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// A log that the kubelet rotates while the step runs is whole where it was followed; where it was
-// read at the end, what is left of it is not taken for all. 210 MB in the long form.
+// A log that the kubelet rotates while the step runs is complete if it was followed; if it was
+// collected at the end, what is left of it is marked truncated. 210 MB in the long form.
 func TestArchiveOfARotatedLog(t *testing.T) {
 	t.Parallel()
 	p := newLongPlace(t, 15*time.Minute)
 	followed, collected := newArchivist(t, directory(t), archiver.Follow), newArchivist(t, directory(t), archiver.Collect)
-	// Each piece is more than the 10 MiB after which the kubelet rotates, which it looks at every
-	// 10 s.
+	// Each piece exceeds the 10 MiB at which the kubelet rotates, which it checks every 10 s.
 	pieces, lines := often(14, 2), 15_000
 	script := fmt.Sprintf(`for i in $(seq %d); do awk 'BEGIN{for(i=1;i<=%d;i++) printf "%%01000d\n", i}'; sleep 12; done; echo end`, pieces, lines)
 	p.create(followed.mine(taskRunOf("- {name: text}", script)))
@@ -59,7 +58,7 @@ func TestArchiveOfARotatedLog(t *testing.T) {
 	p.archived("run-collected")
 }
 
-// The archive is written by any clock.
+// The archive is written whatever the clocks say.
 func TestArchiveByWrongClocks(t *testing.T) {
 	t.Parallel()
 	for name, off := range map[string]time.Duration{"two hours slow": -2 * time.Hour, "two hours fast": 2 * time.Hour} {
@@ -80,7 +79,7 @@ func TestArchiveByWrongClocks(t *testing.T) {
 	}
 }
 
-// What is damaged in the store is found, and never served or taken for an archived run.
+// Damage in the store is found, and never served or taken for an archived run.
 func TestArchiveWithDamagedObjects(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -92,7 +91,7 @@ func TestArchiveWithDamagedObjects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Somebody has cut the run's commit off before the archiver comes to release it.
+	// The run's commit was truncated before the archiver comes to release the run.
 	path := filepath.Join(root, key)
 	if _, err := a.archiver.Archive(p.ctx, ref, false); err != nil {
 		t.Fatal(err)
@@ -118,7 +117,7 @@ func TestArchiveWithDamagedObjects(t *testing.T) {
 	a.fsck(p, 1)
 }
 
-// While the API server is away nothing is archived, and when it is back everything is.
+// While the API server is down nothing is archived, and afterwards everything is.
 func TestArchiveThroughARestartOfTheAPIServer(t *testing.T) {
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
 	var names []string
@@ -144,8 +143,8 @@ func TestArchiveThroughARestartOfTheAPIServer(t *testing.T) {
 		c := a.commit(p, "TaskRun", name)
 		logs := a.logsOf(p, c)
 		for i := range logs {
-			// An API server that is back is not yet an endpoint of its service: a step may end with
-			// the publisher's words about that.
+			// A restarted API server is not an endpoint of its service at once: a step may end with
+			// the publisher's message about that.
 			logs[i], _, _ = strings.Cut(logs[i], " indelible: cannot publish results yet: ")
 		}
 		if diff := cmp.Diff([]string{"step-write 0 complete: started done"}, logs); diff != "" {
@@ -158,8 +157,8 @@ func TestArchiveThroughARestartOfTheAPIServer(t *testing.T) {
 	a.fsck(p, len(names))
 }
 
-// With a full etcd runs can be archived but not released: they stay, a metric says why, and they go
-// on when there is room.
+// With a full etcd runs can be archived but not released: they stay, a metric says why, and they
+// continue once there is room.
 func TestArchiveWithAFullEtcd(t *testing.T) {
 	p := newPlace(t)
 	local(p, "status")

@@ -19,15 +19,15 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// archiveFlow is a TaskRun's life, and what the archive has of it at the end. The TaskRun is called
-// run.
+// archiveFlow is a TaskRun's life, and what the archive must contain at its end. The TaskRun is
+// named run.
 type archiveFlow struct {
 	name string
 	mode archiver.LogMode // follow by default
 	// spec is the TaskRun's, after its taskSpec.
 	spec  string
 	steps string
-	// act is done when the step "a" has said "started".
+	// act is called when the step "a" has printed "started".
 	act func(p *place, pod string)
 	// status and reason are the condition's in the commit.
 	status, reason string
@@ -134,8 +134,8 @@ spec:
 	a.fsck(p, 1)
 }
 
-// A PipelineRun is in the archive after its TaskRuns and CustomRuns, all under one Result; then all
-// of it may be deleted at once.
+// A PipelineRun is archived after its TaskRuns and CustomRuns, all under one Result; then all of it
+// may be deleted at once.
 func TestArchiveOfAPipelineRun(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
@@ -150,7 +150,7 @@ spec:
     - {name: two, runAfter: [one], taskSpec: {steps: [{name: a, image: IMAGE, script: "echo two"}]}}
     - {name: other, taskRef: {apiVersion: example.dev/v1, kind: Nobody}}
 `))
-	// Nobody handles the CustomRun: the test does, and leaves the completion time out.
+	// No controller handles the CustomRun: the test does, and leaves the completion time out.
 	p.finishCustomRun("run-other")
 	pr := a.commit(p, "PipelineRun", "run")
 	for kind, names := range map[string][]string{"TaskRun": {"run-one", "run-two"}, "CustomRun": {"run-other"}} {
@@ -173,7 +173,7 @@ spec:
 	a.fsck(p, 4)
 }
 
-// finishCustomRun waits for a CustomRun, and gives it the status of one that has succeeded.
+// finishCustomRun waits for a CustomRun and sets the status of a successful one.
 func (p *place) finishCustomRun(name string) {
 	p.t.Helper()
 	p.eventually("CustomRun "+name, func() (bool, error) {
@@ -187,7 +187,7 @@ func (p *place) finishCustomRun(name string) {
 	})
 }
 
-// gone waits until TaskRuns are no more.
+// gone waits until TaskRuns no longer exist.
 func (p *place) gone(names ...string) {
 	p.t.Helper()
 	for _, name := range names {
@@ -201,8 +201,8 @@ func (p *place) gone(names ...string) {
 	}
 }
 
-// A PipelineRun that is deleted while it runs does not wait for what it has started, and that is
-// archived as it was.
+// A PipelineRun that is deleted while it runs does not wait for its children, which are archived as
+// they were.
 func TestArchiveOfADeletedPipelineRun(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
@@ -227,8 +227,7 @@ spec:
 	p.gone("run-one")
 }
 
-// A run that was deleted before anything protected it is archived from the last that the watch has
-// said of it.
+// A run deleted before anything protected it is archived from the watch's last state of it.
 func TestArchiveOfAnUnprotectedRun(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
@@ -249,7 +248,7 @@ func TestArchiveOfAnUnprotectedRun(t *testing.T) {
 	a.indexed(p, c)
 }
 
-// Runs whose authors want it are left alone.
+// Runs that opted out are left alone.
 func TestArchiveOptOut(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
@@ -264,7 +263,7 @@ func TestArchiveOptOut(t *testing.T) {
 	a.fsck(p, 1)
 }
 
-// What Tekton Chains adds to a run that is finished is waited for, and is in the archive.
+// The archiver waits for what Tekton Chains adds to a finished run, and archives it.
 func TestArchiveWaitsForChains(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
@@ -283,7 +282,7 @@ func TestArchiveWaitsForChains(t *testing.T) {
 	p.archived("run")
 }
 
-// A namespace that is deleted with running runs in it goes away, and its runs are in the archive.
+// A namespace that is deleted with running runs in it disappears, and its runs are archived.
 func TestArchiveOfADeletedNamespace(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)

@@ -15,8 +15,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/stay"
 )
 
-// Who owns a namespace may write statuses in it, of runs that Tekton leaves to others. Whatever
-// they say, such a run is archived, leaves the cluster, and does nothing to any other.
+// The owner of a namespace may write the statuses of runs that Tekton leaves to others. Whatever
+// these contain, such a run is archived, leaves the cluster, and affects no other.
 func TestArchiveOfForgedStatuses(t *testing.T) {
 	t.Parallel()
 	const done = `"conditions":[{"type":"Succeeded","status":"True","reason":"Succeeded","lastTransitionTime":"2026-11-20T10:00:00Z"}],"completionTime":"2026-11-20T10:00:00Z"`

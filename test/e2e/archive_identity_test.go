@@ -15,8 +15,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/identity"
 )
 
-// An archiver does not touch what another cluster has archived under the same name, until somebody
-// says that this one takes its place.
+// An archiver does not touch what another cluster has archived under the same name, until it is
+// told that this cluster takes its place.
 func TestArchiveOfAnotherCluster(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()

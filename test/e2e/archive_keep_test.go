@@ -23,8 +23,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Of each Pipeline and Task the last runs stay in the cluster, with what they made, failed ones for
-// themselves; also of those that an archiver before has released.
+// The last runs of each Pipeline and Task stay in the cluster with their children, failed ones
+// counted separately; so do those that an earlier archiver has released.
 func TestLastRunsStayInTheCluster(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -93,7 +93,7 @@ spec: {tasks: [{name: build, taskRef: {name: build}}]}
 	task("t4")
 	stays("bad", "p2", "p2-build", "p3", "p3-build", "t3", "t4")
 	a.fsck(p, 11)
-	// What a change of the policies would do is shown before it is made.
+	// The effect of a change of the policies is shown before it is made.
 	all, err := archiver.WhoStays(p.ctx, cluster.Config, a.class,
 		stay.Policies{{Name: "pinned", Status: []string{"Failed"}, Forever: true}, {Name: "last", Last: 1}}, time.Now())
 	if err != nil {
@@ -111,8 +111,8 @@ spec: {tasks: [{name: build, taskRef: {name: build}}]}
 	}
 }
 
-// While its index cannot be opened the archiver archives, and lets go of no run; then it goes on by
-// itself. Its configuration says what stays in the cluster.
+// While its index cannot be opened the archiver archives but removes no run; then it continues. Its
+// configuration says what stays in the cluster.
 func TestArchiveWithoutItsIndex(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -157,7 +157,7 @@ func TestArchiveWithoutItsIndex(t *testing.T) {
 	}
 }
 
-// Retention takes a PipelineRun and what it made for one, as real runs have it in their records.
+// Retention treats a PipelineRun and its children as one, linked as in real runs' records.
 func TestRetentionOfAPipelineRun(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Collect)

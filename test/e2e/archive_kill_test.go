@@ -23,8 +23,8 @@ type archiverProcess struct {
 	kubeconfig string
 }
 
-// newArchiverProcess writes a configuration, in whose section archive the word FOLDER is one of
-// this archiver's own.
+// newArchiverProcess writes a configuration; in its section archive, FOLDER stands for this
+// archiver's folder.
 func newArchiverProcess(t *testing.T, class, archive string) *archiverProcess {
 	t.Helper()
 	x := &archiverProcess{program: program(t, "../..", "./cmd/archiver"), dir: t.TempDir(), class: class,
@@ -72,8 +72,7 @@ func kill(cmd *exec.Cmd) {
 }
 
 // An archiver that is killed again and again, at any moment, loses no run, releases none that is
-// not in the archive, and leaves nothing that fsck calls damage; nor do two that work at the same
-// runs.
+// not archived, and leaves nothing that fsck calls damage; nor do two at work on the same runs.
 func TestArchiveThroughKills(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -88,7 +87,7 @@ func TestArchiveThroughKills(t *testing.T) {
 	kills := 0
 	for left := runs; left > 0; kills++ {
 		first, second := x.start(t, "spool-1"), x.start(t, "spool-2")
-		// not to wait for anything: the moment is to be any
+		// random moment, not a wait
 		time.Sleep(time.Duration(1000+(kills*377)%2000) * time.Millisecond)
 		kill(first)
 		kill(second)

@@ -21,9 +21,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index/indextest"
 )
 
-// Of two replicas with a bucket and Postgres one works. When it is killed, the other one archives
-// what has finished meanwhile; when it is told to end, it hands over at once. The index is then the
-// one that a rebuild makes.
+// Of two replicas with a bucket and Postgres, one works. When it is killed, the other archives what
+// has finished meanwhile; when it is stopped, it hands over at once. The index then equals a
+// rebuilt one.
 func TestArchiveWithTwoReplicas(t *testing.T) {
 	t.Parallel()
 	p, r := newLongPlace(t, 2*bound), newPair(t)
@@ -127,7 +127,7 @@ func (r *pair) create(p *place, name, script string) {
 	p.create(renamed(r.mine(taskRunOf("- {name: text}", script+"; printf true > $(results.text.path)")), name))
 }
 
-// wantIndex checks the archive, and that the index is what is made anew from it.
+// wantIndex checks the archive, and that the index equals one rebuilt from it.
 func (r *pair) wantIndex(p *place, runs int) {
 	p.t.Helper()
 	totals := r.check(p, fsck.Options{Index: r.index, Marked: archiver.Marked(p.ctx, cluster.Config, r.class)})

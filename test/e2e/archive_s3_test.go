@@ -18,7 +18,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store/cloud"
 )
 
-// s3 is a real S3 server behind a proxy that makes faults: a program of test/storage, a module of
+// s3 is a real S3 server behind a proxy that injects faults: a program of test/storage, a module of
 // its own.
 type s3 struct {
 	Endpoint, Store, Control string
@@ -89,15 +89,15 @@ func (s *s3) fault(p *place, kind string) {
 	}
 }
 
-// Whatever the store does, a finished run stays until it is in the archive, a metric says that it
-// waits, and it is archived once the store is back.
+// Whatever the store does, a finished run stays until it is archived, a metric says that it waits,
+// and it is archived once the store works again.
 func TestArchiveWhileTheStoreFails(t *testing.T) {
 	t.Parallel()
 	p, server := newLongPlace(t, 20*time.Minute), newS3(t)
 	a := newArchivist(t, server.open(t), archiver.Follow)
 	for _, fault := range []struct {
 		kind string
-		// passes says that runs may be archived all the same.
+		// passes says that runs may be archived in spite of it.
 		passes bool
 	}{
 		{"gone", false}, {"reset", false}, {"5xx", false}, {"full", false}, {"409", false}, {"412", false}, {"silent", false},
@@ -150,7 +150,8 @@ func (a *archivist) phases(t *testing.T, name string) float64 {
 	return sum
 }
 
-// A store that is gone for ten minutes (in the long form) holds runs for so long, and loses none.
+// A store that is unavailable for ten minutes (in the long form) delays runs for as long, and loses
+// none.
 func TestArchiveAfterALongOutage(t *testing.T) {
 	t.Parallel()
 	p, server := newLongPlace(t, 25*time.Minute), newS3(t)

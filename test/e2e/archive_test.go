@@ -105,7 +105,7 @@ spec:
 	a.fsck(p, 1)
 }
 
-// A run that is deleted while it runs stays until it is archived as it was then.
+// A run that is deleted while it runs stays until it is archived in that state.
 func TestArchiveOfADeletedTaskRun(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newTestArchive(t)
@@ -127,8 +127,7 @@ func TestArchiveOfADeletedTaskRun(t *testing.T) {
 	a.fsck(p, 1)
 }
 
-// testArchive is an archive of one test's, with an archiver that handles only the runs that name
-// it.
+// testArchive is a test's own archive, with an archiver that handles only runs that name it.
 type testArchive struct {
 	store    store.Store
 	archiver *archiver.Archiver
@@ -136,7 +135,7 @@ type testArchive struct {
 	class    string
 }
 
-// keep is how long runs stay in the cluster when they were archived.
+// keep is how long archived runs stay in the cluster.
 const keep = time.Hour
 
 func newTestArchive(t *testing.T) *testArchive { t.Helper(); return newTestArchiveIn(t, t.TempDir()) }
@@ -169,7 +168,7 @@ func (a *testArchive) with(t *testing.T, s store.Store) *archiver.Archiver {
 	return made
 }
 
-// mine makes a run's YAML one of a run that this archive's archiver handles.
+// mine makes a run's YAML name this archive's archiver.
 func (a *testArchive) mine(yaml string) string {
 	return strings.Replace(yaml, "metadata: {name: run", "metadata: {labels: {"+run.ClassLabel+": "+a.class+"}, name: run",
 		1)
@@ -204,8 +203,8 @@ func (a *testArchive) content(p *place, part manifest.Part) string {
 	return string(data)
 }
 
-// fsck checks that there are so many runs, that nothing is damaged, and that nothing but abandoned
-// parts was left.
+// fsck checks that there are so many runs, that nothing is damaged, and that only abandoned parts
+// are left over.
 func (a *testArchive) fsck(p *place, commits int) {
 	p.t.Helper()
 	if got := a.check(p, fsck.Options{}).Commits; got != commits {

@@ -27,8 +27,8 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// archivist is an archiver at work on the cluster, in the test's process, with an archive of its
-// own. It handles the runs that name it; the one that is installed leaves those alone.
+// archivist is an archiver with its own archive, at work on the cluster in the test's process. It
+// handles the runs that name it, which the installed archiver leaves alone.
 type archivist struct {
 	testArchive
 	index    index.Index
@@ -126,11 +126,11 @@ func (a *testArchive) commit(p *place, kind, name string) *manifest.Commit {
 	return found
 }
 
-// entrypointTime is what Tekton's entrypoint begins its own lines with.
+// entrypointTime is the prefix of lines that Tekton's entrypoint prints itself.
 var entrypointTime = regexp.MustCompile(`(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d `)
 
-// logsOf describes a commit's logs: container, attempt, state, and the words of the log or why
-// there is none.
+// logsOf describes a commit's logs: container, attempt, state, and the log's words or why there is
+// none.
 func (a *testArchive) logsOf(p *place, c *manifest.Commit) []string {
 	p.t.Helper()
 	var logs []string
@@ -186,7 +186,7 @@ func (a *archivist) metric(t *testing.T, name, label string) float64 {
 	return 0
 }
 
-// eventually polls, for what cannot be watched.
+// eventually polls for conditions that cannot be watched.
 func (p *place) eventually(what string, done func() (bool, error)) {
 	p.t.Helper()
 	if err := harness.Eventually(p.ctx, what, done); err != nil {

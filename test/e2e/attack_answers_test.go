@@ -14,11 +14,10 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// mark is in every part of the victim that somebody could read: parameters, annotations, labels,
-// the Task, results.
+// mark is in every readable part of the victim: parameters, annotations, labels, the Task, results.
 const mark = "MARKED"
 
-// probe is one way to ask the API server something about the victim.
+// probe is one request about the victim.
 type probe struct {
 	verb, api, at string // at is the path below the namespace
 	query         string // name=value&name=value
@@ -31,8 +30,8 @@ func (p probe) String() string {
 	return fmt.Sprintf("%s %s %s?%s, accept %q, %s %.60s", p.verb, p.api, p.at, p.query, p.accept, p.contentType, p.body)
 }
 
-// probes are all verbs, forms and subresources that a pod can reach, with all kinds of bodies. uid
-// is the victim's.
+// probes are all verbs, encodings and subresources that a pod can reach, with all kinds of bodies.
+// uid is the victim's.
 func probes(uid types.UID) []probe {
 	const victim = "taskruns/victim"
 	accepts := []string{"application/json", "application/yaml", "application/cbor", "application/vnd.kubernetes.protobuf",
@@ -80,7 +79,7 @@ func probes(uid types.UID) []probe {
 	return all
 }
 
-// bodies are sound and broken forms of a TaskRun.
+// bodies are valid and broken forms of a TaskRun.
 func bodies(uid types.UID) []string {
 	return []string{
 		``, `{`, `[]`, `null`, `1`, `{"kind":1}`, `{"metadata":{"labels":1}}`,
@@ -103,7 +102,7 @@ func whole(uid types.UID, rest string) string {
 		rest)
 }
 
-// answer is all that the API server says to a probe.
+// answer is the API server's complete answer to a probe.
 func (p probe) answer(s *stage, as *harness.Cluster) string {
 	request := as.Tekton.TektonV1().RESTClient().Verb(p.verb).AbsPath(p.api, "namespaces", s.namespace, p.at)
 	for _, pair := range strings.Split(p.query, "&") {
@@ -125,12 +124,8 @@ func (p probe) answer(s *stage, as *harness.Cluster) string {
 	return said
 }
 
-// TestAnswersToStrangers: whatever a pod or a service account asks about a TaskRun that is not its
-// own, by whatever verb and form, no answer holds anything of it, not even an error. The grant
-// alone is installed, as config/rbac has it.
-//
-// That the marks would be seen is shown by who may read, and by a right to patch: it is the right
-// to read.
+// TestAnswersToStrangers: whatever a pod or a service account requests about another's TaskRun, no
+// answer contains any part of it, not even an error. Only the grant of config/rbac is installed.
 func TestAnswersToStrangers(t *testing.T) {
 	t.Parallel()
 	s := newStageWithoutGrant(newPlace(t))
@@ -189,7 +184,7 @@ func TestAnswersToStrangers(t *testing.T) {
 	})
 }
 
-// makeMarked makes a TaskRun in which all that can be read is marked.
+// makeMarked makes a TaskRun with marks in all readable parts.
 func (s *stage) makeMarked(name string) {
 	s.t.Helper()
 	s.create(fmt.Sprintf(`

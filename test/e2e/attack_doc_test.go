@@ -20,8 +20,8 @@ const (
 	attacksTo   = "<!-- end of attacks -->\n"
 )
 
-// The document lists each row of the tables with what becomes of it, so that it cannot say what no
-// test shows.
+// The document lists each row of the tables with its outcome, so that it cannot claim what no test
+// shows.
 func TestThreatModelListsTheAttacks(t *testing.T) {
 	text, err := os.ReadFile(threatModel)
 	if err != nil {
@@ -80,7 +80,7 @@ func listOfAttacks() string {
 	return b.String()
 }
 
-// who names a writer for people who do not know the stage.
+// who describes a requester for readers who do not know the stage.
 func who(writer string) string {
 	switch {
 	case writer == "person":
@@ -97,7 +97,7 @@ func who(writer string) string {
 	return writer
 }
 
-// String says what becomes of an attack in the words of the document.
+// String describes an attack's outcome in the document's words.
 func (o outcome) String() string {
 	text := strings.ReplaceAll(o.text, "|", `\|`)
 	if text != "" {

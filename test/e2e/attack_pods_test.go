@@ -16,9 +16,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// The guard knows a TaskRun's pod by its controlling owner reference. Here somebody tries to forge
-// that, or does what must go on working. The guard's webhook has no part in it: the policy
-// indelible-pods decides.
+// The guard identifies a TaskRun's pod by its controlling owner reference. These rows try to forge
+// it, or do what must keep working. The guard's webhook is not involved: the policy indelible-pods
+// decides.
 
 const onlyTheController = "only Tekton's controller makes a pod that a TaskRun controls"
 
@@ -26,7 +26,7 @@ func byPodPolicy() outcome {
 	return outcome{by: "ValidatingAdmissionPolicy 'indelible-pods'", code: 403, text: onlyTheController}
 }
 
-// podCreation is a row: somebody creates a pod.
+// podCreation is a row in which a requester creates a pod.
 type podCreation struct {
 	name, who string
 	pod       *corev1.Pod
@@ -78,9 +78,9 @@ func podCreations(owner *pipelinev1.TaskRun) []podCreation {
 	}
 }
 
-// podChanges are rows about pods that exist: plain has no owner, attached a TaskRun that does not
-// control it, foreign and unkind are controlled by what is called like it, and owner-pod is the
-// TaskRun owner's.
+// podChanges are rows about existing pods: plain has no owner; attached has a TaskRun that does not
+// control it; foreign and unkind are controlled by something of the same name; owner-pod is the pod
+// of the TaskRun owner.
 func podChanges(owner, other *pipelinev1.TaskRun) []attack {
 	const person = "a person with edit rights"
 	owners := func(list ...metav1.OwnerReference) string {
@@ -167,7 +167,7 @@ func TestForgedPods(t *testing.T) {
 	}
 }
 
-// TestPodsGoOn: what creates, changes and deletes pods every day is not disturbed.
+// TestPodsGoOn: everyday creation, change and deletion of pods is not affected.
 func TestPodsGoOn(t *testing.T) {
 	t.Run("allow a Deployment whose pods have a TaskRun's label", func(t *testing.T) {
 		p := newPlace(t)

@@ -21,10 +21,10 @@ import (
 // attackLength is long enough for some rounds of honest TaskRuns.
 const attackLength = "45s"
 
-// TestPortUnderAttack: from a pod without rights in a namespace of its own, some hundred clients go
-// for the port of every replica: bodies that do not come, or slowly, or nest deeply, large reviews,
-// and connections. Meanwhile TaskRuns publish, and all succeed. No replica restarts, or comes near
-// its limit of memory.
+// TestPortUnderAttack: a pod without rights, in a namespace of its own, attacks the port of every
+// replica with some hundred clients: bodies that never arrive, or slowly, or nest deeply, large
+// reviews, and connections. Meanwhile all TaskRuns publish and succeed. No replica restarts or
+// comes near its memory limit.
 func TestPortUnderAttack(t *testing.T) {
 	p := newPlace(t)
 	attacker := newAttacker(t)
@@ -96,7 +96,7 @@ func afterwards(report string) <-chan string {
 	return c
 }
 
-// wantAttacked checks that each kind of client got as far as it was to get, and no further.
+// wantAttacked checks that each kind of client got exactly as far as it should.
 func wantAttacked(t *testing.T, replica, report string) {
 	t.Helper()
 	t.Logf("%s: %s", replica, report)
@@ -115,7 +115,7 @@ func wantAttacked(t *testing.T, replica, report string) {
 	}
 }
 
-// attacker is a pod that may ask the API server for nothing, in a namespace that did not opt in.
+// attacker is a pod without rights at the API server, in a namespace that did not opt in.
 type attacker struct {
 	*place
 	pod string
@@ -131,8 +131,8 @@ func newAttacker(t *testing.T) *attacker {
 			AutomountServiceAccountToken: &none,
 			Containers: []corev1.Container{{
 				Name: "attacker", Image: harness.Image(), Command: []string{"sleep", "3600"},
-				// An attacker without bounds on its CPU would show what the node's scheduler does,
-				// and not what the webhook does.
+				// With an unlimited CPU, the attacker would test the node's scheduler instead of
+				// the webhook.
 				Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("500m")}},
 			}},
 			TerminationGracePeriodSeconds: new(int64),
@@ -165,7 +165,7 @@ func (a *attacker) start(args ...string) <-chan string {
 	return out
 }
 
-// forge sends a review to a path of every replica, and returns the answers.
+// forge sends a forged review to a path of every replica, and returns the answers.
 func (a *attacker) forge(path, review string) []string {
 	a.t.Helper()
 	file := filepath.Join(a.t.TempDir(), "review")
@@ -182,8 +182,8 @@ func (a *attacker) forge(path, review string) []string {
 	return answers
 }
 
-// TestForgedReviews: a pod sends the webhook reviews of what never was. It is answered, and nothing
-// else comes of it.
+// TestForgedReviews: a pod sends the webhook forged reviews. They are answered and have no other
+// effect.
 func TestForgedReviews(t *testing.T) {
 	p := newPlace(t)
 	a := newAttacker(t)
@@ -229,9 +229,9 @@ func TestForgedReviews(t *testing.T) {
 	}
 }
 
-// TestKeyedPaths: the webhooks that are ignored when they fail have a key in their path, which
-// comes back when it was taken away. The guards have none, and this is why: an API server quotes
-// its URL to whoever's write fails.
+// TestKeyedPaths: webhooks with failure policy Ignore have a key in their path, which is restored
+// when removed. The guard's webhooks have none, because an API server quotes a webhook's URL to the
+// requester if the call fails.
 func TestKeyedPaths(t *testing.T) {
 	p := newPlace(t)
 	p.create(waiting(`printf true > $(results.text.path)`))

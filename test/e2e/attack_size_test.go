@@ -51,8 +51,8 @@ func numberedResults(n int) string {
 	return "[" + strings.Join(list, ",") + "]"
 }
 
-// attacksByForm: the own pod, with bodies that a reader of JSON may stumble over, mostly beside its
-// one stored value.
+// attacksByForm: the own pod sends bodies that may confuse a JSON reader, mostly besides its one
+// stored value.
 var attacksByForm = []attack{
 	{name: "forbid a value nested 5,000 deep", who: "published-pod", run: "published",
 		raw:   beside(`{"name":"late","value":` + nested(5_000) + `}`),

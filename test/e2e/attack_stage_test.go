@@ -15,11 +15,7 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// stage is a namespace with TaskRuns whose status is what the test makes it, their pods, and those
-// who write.
-//
-// The TaskRuns name a controller of ours in spec.managedBy: Tekton's leaves them alone. Their pods
-// exist, for tokens to be bound to, and are controlled by them, but are never scheduled.
+// stage is a namespace with TaskRuns whose status the test controls, their pods, and requesters.
 type stage struct {
 	*place
 	writers map[string]*harness.Cluster
@@ -53,8 +49,7 @@ func (p *place) must(err error) {
 }
 
 // grant gives rights in this namespace. All service accounts have those of the ClusterRole in
-// config/rbac, and PATCH, which that does not give: what a wider role of somebody's gives must not
-// be a way around.
+// config/rbac, and PATCH, which it does not grant: a wider role must not be a way around the guard.
 func (s *stage) grant(to rbacv1.Subject, rules ...rbacv1.PolicyRule) {
 	s.t.Helper()
 	name := metav1.ObjectMeta{GenerateName: "e2e-", Namespace: s.namespace}
@@ -134,8 +129,7 @@ func controlledBy(tr *pipelinev1.TaskRun) metav1.OwnerReference {
 	return *metav1.NewControllerRef(tr, pipelinev1.SchemeGroupVersion.WithKind("TaskRun"))
 }
 
-// idlePod is a pod that is never scheduled: its name, its owners and its token are all that
-// matters.
+// idlePod is a pod that is never scheduled: only its name, owners and token matter.
 func idlePod(name string, owners ...metav1.OwnerReference) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, OwnerReferences: owners},

@@ -21,7 +21,7 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// otherWebhook is somebody's mutating webhook. It remembers the fields of what it saw last, and
+// otherWebhook is a foreign mutating webhook. It records the fields of the last object it saw, and
 // answers with a patch.
 type otherWebhook struct {
 	// patchOf, if any, makes the patch of an object.
@@ -115,9 +115,9 @@ func (o *otherWebhook) install(p *place, name string, rule admissionregistration
 	})
 }
 
-// TestOtherMutatingWebhooks has a mutating webhook of somebody's called before ours, by its name,
-// and one after: the first sees what the publisher sends, the second a whole TaskRun. What they add
-// counts as the pod's, or has no effect.
+// TestOtherMutatingWebhooks installs one foreign mutating webhook that is called before ours and
+// one that is called after: the first sees what the publisher sends, the second a whole TaskRun.
+// What they add counts as the pod's, or has no effect.
 func TestOtherMutatingWebhooks(t *testing.T) {
 	t.Parallel()
 	s := newStageWithoutGrant(newPlace(t))

@@ -7,13 +7,14 @@ import (
 	"slices"
 )
 
-// leftOut is what becomes of a write without what is stored: a publisher's has nothing of it.
+// leftOut is the outcome of a write that leaves out stored fields, as a publisher's does.
 var leftOut = outcome{why: "what a write leaves out stays as it is stored"}
 
 // inV1 are the encodings of writes that the guard allows; it denies all writes in v1beta1.
 var inV1 = []encoding{mergePatch, jsonPatch, serverSideApply, put}
 
-// attacksOnResults: the own pod, on what it has published and on what it may not publish.
+// attacksOnResults are by the own pod, on results it has published and on results it may not
+// publish.
 var attacksOnResults = []attack{
 	{name: "forbid the own pod to change a stored value", who: "published-pod", run: "published",
 		change: change(add("/status/results/0/value", `"forged"`)),
@@ -107,8 +108,8 @@ var attacksOnResults = []attack{
 		guard:  byGuard(422, "cannot be changed"), policy: byPolicy("stored results stay")},
 }
 
-// attacksOnOtherFields: the own pod, on each other field there is, in one write with a result it
-// may publish. The fields are those of policy_test.go.
+// attacksOnOtherFields are by the own pod, on every other field, each in one write with a result
+// that it may publish. The fields are those of policy_test.go.
 func attacksOnOtherFields() []attack {
 	var rows []attack
 	for _, field := range slices.Sorted(maps.Keys(otherFields)) {

@@ -7,7 +7,7 @@ import "strings"
 // keptStatus is for v1beta1, where not even who wrote which field survives the conversion.
 var keptStatus = outcome{why: "the API server keeps the status in a write to the TaskRun"}
 
-// attacksElsewhere: past the status of the TaskRun.
+// attacksElsewhere are on objects other than the TaskRun's status.
 var attacksElsewhere = []attack{
 	{name: "forbid the own pod to write the TaskRun itself", who: "published-pod", at: "taskruns/published",
 		change: forged,

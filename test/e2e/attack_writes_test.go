@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// A pod may write as often as it likes, within the API server's own fairness. A write that adds
-// nothing costs a request, and no write to etcd: neither disk, nor events for those who watch.
+// A pod may write as often as the API server's fairness allows. A write that adds nothing costs a
+// request, but no write to etcd: no disk space, and no events for watchers.
 func TestWritesThatAddNothing(t *testing.T) { writeNothing(t, often(10_000, 500)) }
 
 // etcdUpdates counts the API server's transactions on TaskRuns.

@@ -20,8 +20,8 @@ import (
 const burstBytes = 100_000
 
 // TestBurst creates 200 TaskRuns at once (20 in the short form), through Tekton's own controller,
-// each of which publishes 100 KB that no other has. All have to succeed with their own value. It
-// prints how long publishing took, and the most memory a webhook replica had.
+// each publishing 100 KB of its own. All must succeed with their own value. It prints how long
+// publishing took, and the most memory a webhook replica used.
 func TestBurst(t *testing.T) {
 	n := often(200, 20)
 	p := newLongPlace(t, 25*time.Minute)
@@ -99,7 +99,7 @@ func (b burst) wantValues(t *testing.T) {
 	}
 }
 
-// memoryWatch looks at the webhook replicas' memory every now and then.
+// memoryWatch samples the webhook replicas' memory.
 type memoryWatch struct {
 	cancel  context.CancelFunc
 	ended   sync.WaitGroup
@@ -107,7 +107,7 @@ type memoryWatch struct {
 	peak    float64
 }
 
-// betweenLooks is short against a burst, and long against what a look costs.
+// betweenLooks is short compared with a burst, and long compared with taking a sample.
 const betweenLooks = 500 * time.Millisecond
 
 func watchMemory(ctx context.Context) *memoryWatch {
@@ -117,7 +117,7 @@ func watchMemory(ctx context.Context) *memoryWatch {
 	go func() {
 		defer w.ended.Done()
 		for ctx.Err() == nil {
-			// A replica that does not answer is looked at the next time.
+			// A replica that does not answer is sampled the next time.
 			replicas, _ := cluster.ReplicaMetrics(ctx, memorySample)
 			for _, samples := range replicas {
 				w.samples++

@@ -21,7 +21,7 @@ const differencesFile = "../../docs/differences.md"
 // race: the row need not be seen.
 type difference struct{ entry, field, plain, injected, why string }
 
-// String leaves out what long values have in common at their beginnings, and how they go on.
+// String omits the common beginning of long values, and shortens the rest.
 func (d difference) String() string {
 	same := 0
 	for same < min(len(d.plain), len(d.injected)) && d.plain[same] == d.injected[same] {
@@ -87,7 +87,7 @@ func (d *difference) about(entry string) bool {
 
 func (d *difference) sometimes() bool { return strings.HasPrefix(d.why, "Sometimes") }
 
-// glob says whether a text is what a pattern with asterisks says.
+// glob reports whether a text matches a pattern with asterisks.
 func glob(pattern, text string) bool {
 	var parts []string
 	for _, part := range strings.Split(pattern, "*") {

@@ -83,8 +83,8 @@ func exitEntries() []entry {
 	return all
 }
 
-// twoSteps is a Task whose last step has written results before it does what is given. Lines of
-// YAML may be given for it besides, such as a command, which takes the script's place.
+// twoSteps is a Task whose last step has written results before it does what is given. Further
+// lines of YAML may replace its script, for example by a command.
 func twoSteps(lines, script string) string {
 	switch {
 	case strings.HasPrefix(script, "#!"):
@@ -105,8 +105,7 @@ steps:
 
 func lastOfTwo(script string) string { return oneTask(twoSteps("", script)) }
 
-// twoTasks has a Task that waits to be ended, one before and one that would come after it, and one
-// that is always run.
+// twoTasks has a Task that waits to be ended, one before it, one after it, and one in finally.
 var twoTasks = onePipeline(waitingTasks)
 
 const waitingTasks = `

@@ -4,7 +4,7 @@ package e2e
 
 import "fmt"
 
-// environmentEntries hide things from a step or change how programs behave. None of it is meant for
+// environmentEntries hide things from a step or change how programs behave; none of it may affect
 // the publisher.
 var environmentEntries = append([]entry{
 	{name: "what a step finds in its environment", yaml: oneTask(`

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// normalisations are all that is taken out of a value before it is compared, beside the namespace's
-// name. Each is something that two runs of plain Tekton do not have in common either.
+// normalisations are removed from a value before it is compared, besides the namespace's name. Each
+// also differs between two runs of plain Tekton.
 var normalisations = []struct {
 	why     string
 	pattern *regexp.Regexp
@@ -40,12 +40,12 @@ func normal(value string) string {
 	return value
 }
 
-// runners are the lines that Tekton's entrypoint and the publisher print. They do so on stderr, and
-// in what order that and a step's stdout come into the log is up to the container runtime.
+// runners match the lines that Tekton's entrypoint and the publisher print. They print to stderr;
+// how stderr and stdout are interleaved in the log is up to the container runtime.
 var runners = regexp.MustCompile(`(?m)^(?:TIME (?:[A-Z]+|Error|Skipping) |indelible: ).*\n`)
 
-// apart takes a step's log into what the step printed and what was printed by the programs that run
-// it.
+// apart separates a step's log into what the step printed and what the programs that run it
+// printed.
 func apart(log string) (own, around string) {
 	return runners.ReplaceAllString(log, ""), strings.Join(runners.FindAllString(log, -1), "")
 }

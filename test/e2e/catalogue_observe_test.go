@@ -20,8 +20,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// observer reads what can be seen of a run that has ended, as fields and their values. A field of a
-// child begins with the child's name, as in "run-build/step write/log".
+// observer reads what can be seen of an ended run, as fields and values. A child's fields begin
+// with its name, as in "run-build/step write/log".
 type observer struct {
 	*place
 	injected bool
@@ -42,7 +42,7 @@ func (o *observer) run(r entryRun) map[string]string {
 	return o.fields
 }
 
-// note writes down a field. Every value is made comparable here, and nowhere else.
+// note records a field. Values are normalised here, and nowhere else.
 func (o *observer) note(field, value string) {
 	o.fields[field] = normal(strings.ReplaceAll(value, o.namespace, "NAMESPACE"))
 }
@@ -127,8 +127,8 @@ func (o *observer) step(of string, s *pipelinev1.StepState) {
 	}
 }
 
-// pod reads the logs of the steps, and checks that the pod is what the comparison takes it for.
-// Tekton deletes the pod of a run that is cancelled or out of time: it has no logs then.
+// pod reads the logs of the steps, and checks that the pod is injected, or not, as expected. Tekton
+// deletes the pod of a cancelled or timed-out run, which then has no logs.
 func (o *observer) pod(name string, s *pipelinev1.TaskRunStatus) {
 	o.t.Helper()
 	pod, err := cluster.Kube.CoreV1().Pods(o.namespace).Get(o.ctx, s.PodName, metav1.GetOptions{})

@@ -24,8 +24,7 @@ type entry struct {
 	yaml string
 	// before, if any, prepares the cluster.
 	before func(*testing.T)
-	// act, if any, is what happens to the runs from outside; it is done in one namespace after the
-	// other.
+	// act, if any, acts on the runs from outside, in one namespace after the other.
 	act func(*place)
 	// left says that Indelible leaves the entry's pods alone. All others must have the publisher.
 	left bool
@@ -145,20 +144,20 @@ func runsOf(t *testing.T, text string) []entryRun {
 	return runs
 }
 
-// oneTask is a TaskRun named run, of which the Task is given.
+// oneTask is a TaskRun named run with the given Task.
 func oneTask(taskSpec string) string { return oneTaskWith("", taskSpec) }
 
-// oneTaskWith is a TaskRun named run, of which the Task and what else is in its spec are given.
+// oneTaskWith is a TaskRun named run with the given Task and further fields of its spec.
 func oneTaskWith(spec, taskSpec string) string {
 	return "apiVersion: tekton.dev/v1\nkind: TaskRun\nmetadata: {name: run}\nspec:\n" +
 		indent(spec, "  ") + "\n  taskSpec:\n" + indent(taskSpec, "    ") + "\n"
 }
 
-// onePipeline is a PipelineRun named run, of which the Pipeline is given.
+// onePipeline is a PipelineRun named run with the given Pipeline.
 func onePipeline(pipelineSpec string) string { return onePipelineWith("", pipelineSpec) }
 
-// onePipelineWith is a PipelineRun named run, of which the Pipeline and what else is in its spec
-// are given.
+// onePipelineWith is a PipelineRun named run with the given Pipeline and further fields of its
+// spec.
 func onePipelineWith(spec, pipelineSpec string) string {
 	return "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: run}\nspec:\n" +
 		indent(spec, "  ") + "\n  pipelineSpec:\n" + indent(pipelineSpec, "    ") + "\n"

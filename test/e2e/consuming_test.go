@@ -16,8 +16,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// TestConsuming uses large results in the next Task, by every route a Task's author has. How large
-// they may be by each is walked by TestLargeResultsTable.
+// TestConsuming uses large results in the next Task by every route. TestLargeResultsTable checks
+// the limit of each.
 func TestConsuming(t *testing.T) {
 	t.Parallel()
 	flows := []struct {
@@ -254,8 +254,8 @@ spec:
 	wantResults(p.t, p.taskRun("run-consume").Status.Results, map[string]*pipelinev1.ResultValue{"seen": text(want)})
 }
 
-// refusedAtOnce runs a consumer of 140 KB. Its pod is never created, and the condition and one
-// event say why.
+// refusedAtOnce runs a consumer of 140 KB. Its pod is never created; the condition and one event
+// say why.
 func refusedAtOnce(p *place, consume, why string) {
 	p.create(consumer(140_000, consume))
 	if pr := p.pipelineRun("run"); !pr.Status.GetCondition(apis.ConditionSucceeded).IsFalse() {
@@ -267,7 +267,7 @@ func refusedAtOnce(p *place, consume, why string) {
 }
 
 // wantRefused checks that a TaskRun has failed for good, without a pod, and that `kubectl describe`
-// says why in both places where people look.
+// says why in both places.
 func wantRefused(p *place, taskRun string, texts ...string) {
 	p.t.Helper()
 	tr := p.taskRun(taskRun)

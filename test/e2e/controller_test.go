@@ -16,9 +16,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestWrongController installs with the name of another Tekton's controller. The preflight refuses
-// that; where it is skipped Tekton stops, as the self-check says, and goes on when the right name
-// is applied.
+// TestWrongController installs with a wrong name of Tekton's controller. The preflight refuses
+// that; if it is skipped, Tekton stops, the self-check says so, and Tekton continues once the right
+// name is applied.
 func TestWrongController(t *testing.T) {
 	p := newPlace(t)
 	const right, wrong = "system:serviceaccount:tekton-pipelines:tekton-pipelines-controller",
@@ -97,8 +97,8 @@ func wantControllerStopped(p *place) {
 	}
 }
 
-// overlayWith is an overlay over what `make install` applied last, with another controller, as
-// docs/operations.md tells to make it.
+// overlayWith is an overlay on top of what `make install` applied last, with another controller, as
+// in docs/operations.md.
 func overlayWith(t *testing.T, controller string) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -171,7 +171,7 @@ func TestReadLeaks(t *testing.T) {
 	awaitLeaks(p, before["bound"], before["all"])
 }
 
-// leaks returns what each replica counts, by whom the leak is to; they count the same.
+// leaks returns what each replica counts, by who can exploit the leak; all replicas must agree.
 func leaks(p *place) map[string]float64 {
 	p.t.Helper()
 	counted, err := cluster.ReplicaMetrics(p.ctx, "indelible_read_leaks")

@@ -23,9 +23,9 @@ spec: {limits: [{type: Container, ` + limits + `}]}
 `
 }
 
-// TestInitContainerDelivery has the publisher come by an init container, in namespaces that demand
-// something of containers. What they let Tekton's own pods have, ours have: each TaskRun runs plain
-// as well.
+// TestInitContainerDelivery delivers the publisher by an init container, in namespaces that
+// restrict containers. Whatever they accept from Tekton's own pods they must accept from ours: each
+// TaskRun also runs plain.
 func TestInitContainerDelivery(t *testing.T) {
 	configure(newPlace(t), "delivery", "init-container")
 	for _, c := range []struct {

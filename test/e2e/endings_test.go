@@ -29,16 +29,15 @@ type ending struct {
 	// more are results beyond those Tekton has, because the publisher could still speak; less are
 	// those it could not publish.
 	more, less []string
-	// judge takes the place of the comparison, where Tekton has two ways to end it or cannot come
-	// to such an end; see there.
+	// judge replaces the comparison, if Tekton has two ways to end it or cannot reach such an end;
+	// see there.
 	judge func(t *testing.T, p *place, with, without verdict)
 }
 
 const endless = "exec sleep 3600"
 
 // TestEndings runs each TaskRun twice at a time, in a namespace with Indelible and in one without:
-// Tekton itself says what the verdict has to be. Condition, reasons, exit codes and small results
-// must be the same.
+// plain Tekton is the oracle. Condition, reasons, exit codes and small results must be the same.
 func TestEndings(t *testing.T) {
 	t.Parallel()
 	endings := []ending{
@@ -118,8 +117,8 @@ func (e ending) compare(t *testing.T) {
 	}
 }
 
-// noted waits until Tekton has noted that the first step has ended and the second runs: what it has
-// noted by the end of a TaskRun that is cancelled stays as it is.
+// noted waits until Tekton's status shows that the first step has ended and the second runs: for a
+// cancelled TaskRun, what the status shows at the end stays.
 func (p *place) noted() *pipelinev1.TaskRun {
 	p.t.Helper()
 	tr, err := cluster.WaitTaskRun(p.ctx, p.namespace, "run", secondRuns)
@@ -171,8 +170,7 @@ spec:
 `, e.spec, e.step, last)
 }
 
-// verdict is what Tekton says of a TaskRun that has ended, without what differs from one TaskRun to
-// the next.
+// verdict is Tekton's status of an ended TaskRun, without what differs between any two.
 type verdict struct {
 	ending  string
 	results map[string]string
@@ -203,9 +201,9 @@ func verdictOf(tr *pipelinev1.TaskRun) verdict {
 	return verdict{b.String(), results}
 }
 
-// parentKilled: in plain Tekton a step's parent is the container's first process, and the kernel
-// lets no process of the container kill that. With a publisher it is not, and a step can. The
-// TaskRun then fails, and keeps its results.
+// parentKilled: in plain Tekton a step's parent is the container's first process, which the kernel
+// protects from the container's processes. With a publisher the parent is another process, and a
+// step can kill it. The TaskRun then fails and keeps its results.
 func parentKilled(t *testing.T, _ *place, with, without verdict) {
 	t.Helper()
 	if !strings.Contains(without.ending, "Succeeded True") {
@@ -278,7 +276,7 @@ func lost(p *place, pod string) {
 	})
 }
 
-// disappears lets a pod go, and where Tekton makes another in its place, lets that end well.
+// disappears deletes a pod and, if Tekton creates another in its place, lets that succeed.
 func (p *place) disappears(remove func() error) {
 	p.t.Helper()
 	before := p.noted().Status.Steps[1].Running.StartedAt

@@ -17,7 +17,7 @@ import (
 // a TaskRun of 100 KB.
 const handshakeBytes = 20_000
 
-// breaking stands between a pod and the API server. It passes bytes on, TLS included, and breaks
+// breaking is a proxy between a pod and the API server. It forwards bytes, TLS included, and breaks
 // the first connection in the middle of the API server's answer. Later connections wait for goOn,
 // and then pass.
 type breaking struct {

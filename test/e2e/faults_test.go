@@ -24,12 +24,9 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// TestFaults breaks something while 24 TaskRuns (8 in the short form) publish 100 KB each. Every
-// one of them has to succeed with its own value: publishers wait until what they need is back.
-// TestGuardAwayWhilePublishing does the same with an outage that somebody ordered.
-//
-// Pods are created before the fault: one that is created while no webhook answers gets no publisher
-// (TestInjectAway).
+// TestFaults breaks something while 24 TaskRuns (8 in the short form) publish 100 KB each. All must
+// succeed with their own value: publishers wait until what they need is back.
+// TestGuardAwayWhilePublishing does the same with a planned outage.
 func TestFaults(t *testing.T) {
 	for _, fault := range []struct {
 		name string
@@ -130,7 +127,8 @@ func stepLog(p *place, pod string) string {
 	return string(text)
 }
 
-// killOneByOne kills each webhook replica's process, the next when the one before runs again.
+// killOneByOne kills the webhook replicas' processes one after the other, each when the previous
+// one runs again.
 func killOneByOne(p *place) {
 	p.t.Helper()
 	for _, pod := range replicas(p) {
@@ -292,8 +290,8 @@ func misleading(object []byte, address string) string {
 }
 
 // TestAnswerLost breaks the connection after the API server has stored the results and before the
-// publisher has its whole answer: it cannot know, writes them once more, and that is allowed
-// because it is the same.
+// publisher has the whole answer: it cannot know, writes them again, and that is allowed because
+// they are the same.
 func TestAnswerLost(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

@@ -55,9 +55,8 @@ spec:
 			p := newPlace(t)
 			before := guardCalls(p)
 			p.create(c.yaml)
-			// The step ends only when the controller has nothing more to write, so that the pod's
-			// patch and the controller's updates cannot meet: a meeting costs a second call, as it
-			// must.
+			// The step ends only when the controller has nothing left to write, so that the pod's
+			// write cannot conflict with the controller's: a conflict rightly costs a second call.
 			pod := p.running("run", "step-write")
 			if _, err := cluster.WaitTaskRun(p.ctx, p.namespace, "run", func(tr *pipelinev1.TaskRun) bool {
 				return len(tr.Status.Steps) == 1 && tr.Status.Steps[0].Running != nil
@@ -229,8 +228,8 @@ func configure(p *place, field, value string) {
 	write(string(after))
 }
 
-// restart replaces every webhook replica and waits until the old ones, which go on serving while
-// they drain, are gone. It does not use p.ctx, which has ended when tests clean up.
+// restart replaces every webhook replica and waits until the old ones, which serve while they
+// drain, have ended. It does not use p.ctx, which has ended when tests clean up.
 func restart(p *place) {
 	p.t.Helper()
 	run := func(args ...string) string {

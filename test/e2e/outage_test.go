@@ -63,8 +63,8 @@ func waitForLog(p *place, pod, container, want string) {
 	p.t.Fatalf("the log of %s never said %q", container, want)
 }
 
-// TestAwayForGood: what publishing needs does not come back. The publisher gives up after its
-// timeout, and says why.
+// TestAwayForGood: what publishing needs does not return. The publisher gives up after its timeout
+// and says why.
 func TestAwayForGood(t *testing.T) {
 	configure(&place{t: t}, "timeout", "20s")
 	t.Run("the network", func(t *testing.T) { networkCutForGood(newPlace(t)) })
@@ -89,12 +89,13 @@ func guardAwayForGood(p *place) {
 			t.Errorf("step write: message %q does not contain %q", step.Terminated.Message, want)
 		}
 	}
-	// Nobody was there to put it into the condition, but describing the TaskRun is enough.
+	// Nothing could put it into the condition, but describing the TaskRun shows it.
 	wantTexts(t, p.kubectl("describe", "taskrun", "run", "-n", p.namespace), `result \"text\" is 80000 bytes`,
 		"guard.indelible.dev", "20s")
 }
 
-// TestInjectAway is plain Tekton's behaviour for pods created while no webhook runs, good and bad.
+// TestInjectAway: pods created while no webhook runs behave as in plain Tekton, for better or
+// worse.
 func TestInjectAway(t *testing.T) {
 	p := newPlace(t)
 	takeAway(p)

@@ -26,11 +26,9 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// The ValidatingAdmissionPolicy alone, without the guard: what it denies, and what it must let
-// pass. Each row is one write, as a dry run, so that none depends on another.
-//
-// The policy under test is a copy that holds in this test's namespace only. The TaskRuns are those
-// of a stage (attack_stage_test.go).
+// The ValidatingAdmissionPolicy alone, without the guard: what it denies, and what it must allow.
+// Each row is one write, as a dry run, so that none depends on another. docs/verification.md lists
+// which rows cover which validation.
 func TestPolicyRules(t *testing.T) {
 	f := newPolicyFixture(t)
 	const (
@@ -362,8 +360,8 @@ func newPolicyFixture(t *testing.T) *policyFixture {
 	return f
 }
 
-// withoutInstalled keeps the guard's webhooks and the policy's binding, where they are installed,
-// from this namespace until the test ends: what others deny first, the copy is not seen to deny.
+// withoutInstalled exempts this namespace from the installed guard's webhooks and policy until the
+// test ends: otherwise they could deny first, and hide the copy's denial.
 func (f *policyFixture) withoutInstalled() {
 	f.t.Helper()
 	not := metav1.LabelSelectorRequirement{Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpNotIn,

@@ -83,8 +83,8 @@ func TestRunsAreProtectedAtCreation(t *testing.T) {
 			{"leave alone what opted out", named(map[string]any{"annotations": map[string]any{finalizer: "disabled"}}), nil},
 		} {
 			t.Run(fmt.Sprintf("%s: %s %s", c.name, run.version, run.resource), func(t *testing.T) {
-				// As a rehearsal: it passes the same admission, and a run that another's finalizer
-				// holds would stay for ever.
+				// As a dry run: it passes the same admission, and a run with another archiver's
+				// finalizer would stay for ever.
 				got := createRun(p, run.version, run.resource, run.yaml, c.metadata, metav1.DryRunAll).GetFinalizers()
 				if diff := cmp.Diff(c.want, got); diff != "" {
 					t.Error(diff)
@@ -193,7 +193,8 @@ func TestProtectionAway(t *testing.T) {
 	p.archived("run")
 }
 
-// withoutProtection takes away what protects runs at their creation, until the test ends.
+// withoutProtection removes the webhook configuration that protects runs at their creation, until
+// the test ends.
 func withoutProtection(p *place) {
 	p.t.Helper()
 	p.t.Cleanup(func() {

@@ -20,7 +20,7 @@ import (
 
 type clientOf = tektonv1.TaskRunInterface
 
-// raceField is what all races share: the namespace, Tekton's controller as whom the test writes,
+// raceField is shared by all races: the namespace, Tekton's controller, as which the test writes,
 // and the totals.
 type raceField struct {
 	p          *place
@@ -31,7 +31,7 @@ type raceField struct {
 	final []*race
 }
 
-// totals says what came to pass, to show that the writers did meet.
+// totals counts what happened, to show that the writers did meet.
 type totals struct {
 	published, refused, tooLate, conflicts, overwrites, putBack, retries int
 }
@@ -81,7 +81,7 @@ func (f *raceField) wantContact(t *testing.T) {
 	}
 }
 
-// keep remembers a race that has ended, to be looked at once more when all have.
+// keep records a finished race, to be checked again when all have finished.
 func (r *race) keep() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -147,7 +147,7 @@ func placesOf(list []placed) []string {
 	return places
 }
 
-// tell adds a line to what a failure prints.
+// tell adds a line to the output of a failure.
 func (r *race) tell(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

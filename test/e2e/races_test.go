@@ -200,8 +200,8 @@ func (r *race) check() error {
 	return r.holds(tr)
 }
 
-// holds says whether a version of the TaskRun has what was acknowledged in this attempt, and
-// nothing else.
+// holds reports whether a version of the TaskRun has exactly the results acknowledged in this
+// attempt.
 func (r *race) holds(tr *pipelinev1.TaskRun) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -99,7 +99,7 @@ func (w *versionsWatch) follow() {
 	w.done <- seen
 }
 
-// follows says whether a version may come after another: all results stay, first and in their
+// follows reports whether a version may come after another: all results stay, first and in their
 // order, unless it starts another attempt, which then has none.
 func follows(before, after *pipelinev1.TaskRun) error {
 	if len(after.Status.RetriesStatus) == len(before.Status.RetriesStatus)+1 {
@@ -128,7 +128,7 @@ func resultsOf(tr *pipelinev1.TaskRun, step string) []pipelinev1.TaskRunStepResu
 	return nil
 }
 
-// extends says whether a list is another with more at its end.
+// extends reports whether a list is another with more at its end.
 func extends(before, after []pipelinev1.TaskRunResult) error {
 	if len(after) < len(before) {
 		return fmt.Errorf("%d results were stored, %d are", len(before), len(after))

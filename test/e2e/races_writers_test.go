@@ -20,8 +20,8 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// writer is one of those who write a TaskRun at a time. Each next is one request to the API server,
-// so that others can come between any two; done says that it was the last.
+// writer is one of the concurrent writers of a TaskRun. Each call of next makes one request to the
+// API server, so that others can come between any two; done says that it was the last.
 type writer interface {
 	next() (done bool, err error)
 }
@@ -36,8 +36,7 @@ type publish struct {
 	took    bool
 }
 
-// newPublish draws what the pod has to say that is new. Of one round, each container writes its own
-// names.
+// newPublish draws the pod's new results. Within a round, each container writes its own names.
 func (r *race) newPublish(container string) *publish {
 	w := &publish{r: r, pod: r.pod, attempt: r.attempt, who: container}
 	kind, size := r.rng.IntN(4), 1+r.rng.IntN(200)
@@ -161,8 +160,8 @@ func (r *race) newOverwrite() *overwrite {
 	}}
 }
 
-// newRetry is what retryTaskRun of Tekton does: the status goes into retriesStatus, and the next
-// attempt starts.
+// newRetry does what Tekton's retryTaskRun does: it moves the status into retriesStatus and starts
+// the next attempt.
 func (r *race) newRetry() *overwrite {
 	return &overwrite{r: r, fresh: r.rng.IntN(2) > 0, after: r.nextAttempt,
 		change: func(status *pipelinev1.TaskRunStatus) {
@@ -221,8 +220,7 @@ func (w *overwrite) next() (bool, error) {
 	return true, nil
 }
 
-// read gets the TaskRun, or takes the copy of a round before, as an informer that lags behind would
-// have it.
+// read gets the TaskRun, or an older copy, as from an informer that lags behind.
 func (w *overwrite) read(client clientOf) error {
 	w.r.mu.Lock()
 	old := w.r.cached

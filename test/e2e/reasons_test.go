@@ -10,7 +10,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// TestReasons makes TaskRuns fail because of a result, in every way there is, and looks at them as
+// TestReasons makes TaskRuns fail because of a result, in every possible way, and looks at them as
 // their author does: `kubectl describe taskrun` names the result, the size and the limit or the
 // rule, and one event says so. The value is not shown. Scripts write values that are not in their
 // own text.
@@ -149,8 +149,8 @@ func wantTexts(t *testing.T, got string, texts ...string) {
 	}
 }
 
-// TestDenialsAreVisible: who was denied is told in few events, and however often he tries, the
-// reason why the TaskRun failed is still there, once.
+// TestDenialsAreVisible: denials cause few events, and however many there are, the reason why the
+// TaskRun failed is still there, once.
 func TestDenialsAreVisible(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

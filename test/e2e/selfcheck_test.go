@@ -71,7 +71,7 @@ func TestUnguardedGrant(t *testing.T) {
 	}
 }
 
-// failedLooks is how often replicas could not find out, which faults of the API server bring about.
+// failedLooks counts the replicas' failed checks, which faults of the API server cause.
 func failedLooks(p *place) string {
 	p.t.Helper()
 	lines, err := cluster.WebhookMetrics(p.ctx, "indelible_selfcheck_failures_total")
@@ -145,9 +145,9 @@ func readyz(p *place, pod string) string {
 	return err.Error()
 }
 
-// awaitSelfChecks waits until every replica has looked at what is there now, and is ready. Without
-// it, one that has just seen a piece missing would go out of its Service when the next test has
-// begun, and that test's pods would not be injected.
+// awaitSelfChecks waits until every replica has checked the current state and is ready. Otherwise a
+// replica that has just seen a missing piece could become unready during the next test, whose pods
+// would then not be injected.
 func awaitSelfChecks(p *place) {
 	p.t.Helper()
 	now := time.Now()

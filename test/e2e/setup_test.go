@@ -28,8 +28,8 @@ import (
 const (
 	// system is the namespace Indelible is installed in.
 	system = "indelible-system"
-	// bound ends a wait that will not be fulfilled. It is far beyond what any flow takes, also with
-	// two cores.
+	// bound ends a wait that will not succeed. It is far beyond what any flow takes, even with two
+	// cores.
 	bound = 5 * time.Minute
 )
 
@@ -89,8 +89,8 @@ func (p *place) create(yaml string) {
 	}
 }
 
-// taskRun waits for a TaskRun to end. Where the namespace opted in, it checks that the TaskRun had
-// a publisher, without which many a test would pass as well.
+// taskRun waits for a TaskRun to end. If the namespace opted in, it checks that the TaskRun had a
+// publisher, without which many tests would pass as well.
 func (p *place) taskRun(name string) *pipelinev1.TaskRun {
 	p.t.Helper()
 	tr := p.ended(name)
@@ -174,7 +174,7 @@ func (p *place) running(taskRun, container string) string {
 	return tr.Status.PodName
 }
 
-// release lets a step go on that waits for the file /tekton/home/go.
+// release ends the wait of a step for the file /tekton/home/go.
 func (p *place) release(pod, container string) {
 	p.t.Helper()
 	p.kubectl("exec", pod, "-n", p.namespace, "-c", container, "--", "touch", "/tekton/home/go")
@@ -275,7 +275,7 @@ func wantValue(t *testing.T, name string, got, want pipelinev1.ResultValue) {
 	}
 }
 
-// fingerprint shows a value so that a failure message stays readable when the value is a megabyte.
+// fingerprint shortens a value so that a failure message stays readable.
 func fingerprint(value []byte) string {
 	sum := sha256.Sum256(value)
 	head := value

@@ -1,5 +1,5 @@
-// Command attacker is what TestPortUnderAttack runs in a pod without rights: clients of one webhook
-// that mean no good, for a while. It prints how often each was answered what.
+// Command attacker runs in a pod without rights for TestPortUnderAttack: hostile clients of one
+// webhook, for a while. It prints how often each got which answer.
 package main
 
 import (
@@ -56,14 +56,14 @@ type attack struct {
 	answers map[string]map[string]int // by client, how often what
 }
 
-// run has all clients at it, some hundred.
+// run runs all clients, about a hundred.
 func (a *attack) run() {
 	deep := []byte(fmt.Sprintf(review, strings.Repeat(`{"a":`, 10_000)+"1"+strings.Repeat("}", 10_000), "{}"))
 	object := fmt.Sprintf(taskRun, strings.Repeat("x", large))
 	valid := []byte(fmt.Sprintf(review, object, object))
 	shared := client()
-	// Few come slowly: each holds, for some seconds, more than half of what this address may have,
-	// and the others wait for it.
+	// A few send slowly: each holds, for some seconds, more than half of this address's share, and
+	// the others wait for it.
 	var clients sync.WaitGroup
 	for name, c := range map[string]struct {
 		n  int
