@@ -126,6 +126,8 @@ func (p probe) answer(s *stage, as *harness.Cluster) string {
 
 // TestAnswersToStrangers: whatever a pod or a service account requests about another's TaskRun, no
 // answer contains any part of it, not even an error. Only the grant of config/rbac is installed.
+//
+// The control: somebody who may read sees the marks, and so does somebody who may patch.
 func TestAnswersToStrangers(t *testing.T) {
 	t.Parallel()
 	s := newStageWithoutGrant(newPlace(t))

@@ -16,6 +16,9 @@ import (
 )
 
 // stage is a namespace with TaskRuns whose status the test controls, their pods, and requesters.
+//
+// The TaskRuns name another controller in spec.managedBy, so Tekton's leaves them alone. Their pods
+// exist, for tokens to be bound to, and are controlled by them, but are never scheduled.
 type stage struct {
 	*place
 	writers map[string]*harness.Cluster

@@ -27,6 +27,9 @@ import (
 // TestFaults breaks something while 24 TaskRuns (8 in the short form) publish 100 KB each. All must
 // succeed with their own value: publishers wait until what they need is back.
 // TestGuardAwayWhilePublishing does the same with a planned outage.
+//
+// Pods are created before the fault: one created while no webhook answers gets no publisher
+// (TestInjectAway).
 func TestFaults(t *testing.T) {
 	for _, fault := range []struct {
 		name string

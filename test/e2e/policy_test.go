@@ -29,6 +29,9 @@ import (
 // The ValidatingAdmissionPolicy alone, without the guard: what it denies, and what it must allow.
 // Each row is one write, as a dry run, so that none depends on another. docs/verification.md lists
 // which rows cover which validation.
+//
+// The policy under test is a copy that applies to this test's namespace only. The TaskRuns are
+// those of a stage (attack_stage_test.go).
 func TestPolicyRules(t *testing.T) {
 	f := newPolicyFixture(t)
 	const (

@@ -13,6 +13,11 @@ import (
 	"github.com/indelible-ci/indelible/pkg/admission/guard"
 )
 
+// The guard never allows what the policy denies: if it did, a write would be refused with the
+// policy's short message instead of the guard's or, worse, one of the two would be wrong. What is
+// compared is the object that would be stored: with the guard's patch applied, and metadata and
+// spec restored as by the status subresource.
+//
 // Conversely, the guard may be stricter, in the ways listed in laxities.
 func TestGuardNeverAllowsWhatThePolicyDenies(t *testing.T) {
 	cases := 5000
