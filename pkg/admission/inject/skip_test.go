@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// TestSkips goes down the ladder, one rung a case.
+// TestSkips has one case per check, in the order of checks.go.
 func TestSkips(t *testing.T) {
 	same := func(tree) {}
 	step := func(change func(c tree)) func(tree) {
