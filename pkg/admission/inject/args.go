@@ -43,8 +43,8 @@ func (a entrypointArgs) with(flag, value string) []string {
 	return slices.Insert(slices.Clone(a.kept), end, "-"+flag, value)
 }
 
-// breaks reports whether the step may stop at a breakpoint, where Tekton's debug scripts write the
-// file that the next step waits for themselves.
+// breaks reports whether the step may stop at a breakpoint, where Tekton's debug scripts write
+// files next to the one that the next step waits for: that file must keep its name.
 func (a entrypointArgs) breaks() bool {
 	return a.values["breakpoint_on_failure"] == "true" || a.values["debug_before_step"] == "true"
 }
