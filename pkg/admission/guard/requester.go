@@ -35,7 +35,7 @@ const (
 	serviceAccountsGroup = "system:serviceaccounts"
 )
 
-// writer is who makes a request.
+// requester is who makes a request.
 type requester struct {
 	kind     requesterKind
 	username string
