@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// Keys of the Secret. ca.crt, tls.crt and tls.key are where other tools expect them.
+// Keys of the Secret. Other tools expect ca.crt, tls.crt and tls.key under these names.
 const (
 	keyBundle        = "ca.crt"         // every CA that has not expired, newest last
 	keySignerCert    = "signer.crt"     // the CA that signs now
 	keySignerKey     = "signer.key"     //
-	keyNextCert      = "next.crt"       // the CA that will sign, while it is only published
+	keyNextCert      = "next.crt"       // the CA that will sign next; only published so far
 	keyNextKey       = "next.key"       //
-	keyNextPublished = "next.published" // since when every webhook configuration carries it, RFC 3339
+	keyNextPublished = "next.published" // since when it is in every webhook configuration, RFC 3339
 	keyServingCert   = "tls.crt"
 	keyServingKey    = "tls.key"
 )
@@ -42,12 +42,12 @@ type content struct {
 	bundle        []*x509.Certificate
 	signer        pair
 	next          pair
-	nextPublished time.Time // zero until every webhook configuration has carried next
+	nextPublished time.Time // zero until next is in every webhook configuration
 	serving       pair
 }
 
-// parse reads a Secret's data. Each part that is broken or not ours is left out and named in the error, so
-// that plan replaces that part and keeps the others. An absent part is no error.
+// parse reads a Secret's data. Parts that are broken or not ours are left out and named in the
+// error, so that plan replaces only them. An absent part is not an error.
 func parse(data map[string][]byte) (content, error) {
 	var c content
 	var errs [4]error
@@ -130,7 +130,7 @@ func (c content) data() (map[string][]byte, error) {
 	return data, nil
 }
 
-// bundlePEM is what belongs into caBundle.
+// bundlePEM returns the caBundle.
 func (c content) bundlePEM() []byte {
 	var out []byte
 	for _, ca := range c.bundle {
@@ -139,7 +139,8 @@ func (c content) bundlePEM() []byte {
 	return out
 }
 
-// tlsCertificate is what a server serves with. The CA is not sent along: clients have it as their root.
+// tlsCertificate returns what a server serves with. The CA is not sent: clients have it as their
+// root.
 func (c content) tlsCertificate() *tls.Certificate {
 	return &tls.Certificate{
 		Certificate: [][]byte{c.serving.cert.Raw},

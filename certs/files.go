@@ -12,8 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 )
 
-// Files serves the certificate in a folder with the files tls.crt and tls.key, and follows their changes. Whoever
-// writes them (cert-manager) also sees to the caBundles.
+// Files serves the certificate in a folder with the files tls.crt and tls.key, and follows their
+// changes. Whoever writes them (cert-manager) also maintains the caBundles.
 type Files struct {
 	*certwatcher.CertWatcher
 	metrics *Metrics
@@ -22,8 +22,8 @@ type Files struct {
 	leaf time.Time // when the certificate in use expires
 }
 
-// NewFiles reads the certificate for the first time. It fails when there is none: a mounted Secret exists before the
-// container starts.
+// NewFiles reads the certificate for the first time. It fails if there is none: a mounted Secret
+// exists before the container starts.
 func NewFiles(dir string, metrics *Metrics) (*Files, error) {
 	watcher, err := certwatcher.New(filepath.Join(dir, keyServingCert), filepath.Join(dir, keyServingKey))
 	if err != nil {
@@ -34,7 +34,7 @@ func NewFiles(dir string, metrics *Metrics) (*Files, error) {
 	return f, nil
 }
 
-// note is called with each new certificate, at once with the first.
+// note is called with each new certificate, including the first.
 func (f *Files) note(cert tls.Certificate) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -47,7 +47,7 @@ func (f *Files) Run(ctx context.Context) error {
 	return f.Start(ctx)
 }
 
-// Ready tells why API servers cannot be served, nil if they can.
+// Ready returns why API servers cannot be served, nil if they can.
 func (f *Files) Ready() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

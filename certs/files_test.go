@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// template is a self-signed certificate of somebody else.
+// template is a foreign self-signed certificate.
 func template(name string) *x509.Certificate {
 	return &x509.Certificate{
 		Subject:               pkix.Name{CommonName: name},
@@ -29,7 +29,8 @@ func template(name string) *x509.Certificate {
 func TestFiles(t *testing.T) {
 	t.Run("serves what is in the folder", func(t *testing.T) {
 		dir := t.TempDir()
-		own := must(issue(&x509.Certificate{DNSNames: names, NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour)}, pair{}))
+		own := must(issue(&x509.Certificate{DNSNames: names, NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour)},
+			pair{}))
 		data := must(content{serving: own}.data())
 		for _, name := range []string{keyServingCert, keyServingKey} {
 			if err := os.WriteFile(filepath.Join(dir, name), data[name], 0o600); err != nil {

@@ -34,7 +34,8 @@ type installation struct {
 }
 
 func newInstallation() *installation {
-	// Not NewClientset: its managed fields, which nobody reads here, cost as much as the rest of ten years of rotation.
+	// Not NewClientset: its managed fields, which no test reads, take as long as the rest of ten
+	// years of rotation.
 	return &installation{now: birth, Clientset: fake.NewSimpleClientset(
 		configuration("indelible-inject", "inject.indelible.dev"),
 		configuration("indelible-guard", "guard.indelible.dev", "carry-over.indelible.dev"),
@@ -48,9 +49,10 @@ func configuration(name string, webhooks ...string) *admissionv1.MutatingWebhook
 		if w == "guard.indelible.dev" {
 			policy = admissionv1.Fail
 		}
-		c.Webhooks = append(c.Webhooks, admissionv1.MutatingWebhook{Name: w, FailurePolicy: &policy, ClientConfig: admissionv1.WebhookClientConfig{
-			Service: &admissionv1.ServiceReference{Namespace: "indelible-system", Name: "indelible-webhook", Path: &path},
-		}})
+		c.Webhooks = append(c.Webhooks, admissionv1.MutatingWebhook{Name: w, FailurePolicy: &policy,
+			ClientConfig: admissionv1.WebhookClientConfig{
+				Service: &admissionv1.ServiceReference{Namespace: "indelible-system", Name: "indelible-webhook", Path: &path},
+			}})
 	}
 	return c
 }
@@ -73,7 +75,8 @@ func (i *installation) replica(t *testing.T, life Lifetimes) *Managed {
 
 func (i *installation) secret(t *testing.T) *corev1.Secret {
 	t.Helper()
-	s, err := i.CoreV1().Secrets("indelible-system").Get(context.Background(), "indelible-webhook-certs", metav1.GetOptions{})
+	s, err := i.CoreV1().Secrets("indelible-system").Get(context.Background(), "indelible-webhook-certs",
+		metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +85,8 @@ func (i *installation) secret(t *testing.T) *corev1.Secret {
 
 func (i *installation) storeSecret(t *testing.T, data map[string][]byte) {
 	t.Helper()
-	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "indelible-system", Name: "indelible-webhook-certs"}, Data: data}
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "indelible-system", Name: "indelible-webhook-certs"},
+		Data: data}
 	if err := i.Tracker().Add(s); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +95,8 @@ func (i *installation) storeSecret(t *testing.T, data map[string][]byte) {
 // bundles are the caBundles an API server sees now, by webhook.
 func (i *installation) bundles(t *testing.T) map[string]string {
 	t.Helper()
-	list, err := i.AdmissionregistrationV1().MutatingWebhookConfigurations().List(context.Background(), metav1.ListOptions{})
+	list, err := i.AdmissionregistrationV1().MutatingWebhookConfigurations().List(context.Background(),
+		metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +112,8 @@ func (i *installation) bundles(t *testing.T) map[string]string {
 // paths are those an API server calls now, by webhook.
 func (i *installation) paths(t *testing.T) map[string]string {
 	t.Helper()
-	list, err := i.AdmissionregistrationV1().MutatingWebhookConfigurations().List(context.Background(), metav1.ListOptions{})
+	list, err := i.AdmissionregistrationV1().MutatingWebhookConfigurations().List(context.Background(),
+		metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,18 +10,19 @@ import (
 	"time"
 )
 
-// caName is the common name by which our CAs are told from others'.
+// caName is the common name that identifies our CAs.
 const caName = "indelible-webhook-ca"
 
-// backdate is how far before its making a certificate is valid, so that a node whose clock is behind accepts it.
+// backdate is how far before its creation a certificate is valid, for nodes whose clocks are
+// behind.
 const backdate = time.Hour
 
-// isOurCA tells whether a certificate is a CA this package made.
+// isOurCA reports whether this package made the CA.
 func isOurCA(cert *x509.Certificate) bool {
 	return cert.IsCA && cert.Subject.CommonName == caName && cert.CheckSignatureFrom(cert) == nil
 }
 
-// newCA makes a self-signed CA. Several have the same name; their key identifiers tell them apart.
+// newCA makes a self-signed CA. CAs share a name; key identifiers distinguish them.
 func newCA(now time.Time, life time.Duration) (pair, error) {
 	return issue(&x509.Certificate{
 		Subject:               pkix.Name{CommonName: caName, Organization: []string{"indelible.dev"}},
@@ -34,8 +35,8 @@ func newCA(now time.Time, life time.Duration) (pair, error) {
 	}, pair{})
 }
 
-// newServing makes a serving certificate. It ends no later than the CA that signs it: a CA leaves the bundle
-// when it expires, and whatever it signed would be untrusted from then on.
+// newServing makes a serving certificate. It expires no later than its CA, which leaves the bundle
+// then: whatever it signed would be untrusted from then on.
 func newServing(now time.Time, life time.Duration, names []string, ca pair) (pair, error) {
 	notAfter := now.Add(life)
 	if notAfter.After(ca.cert.NotAfter) {
@@ -52,7 +53,7 @@ func newServing(now time.Time, life time.Duration, names []string, ca pair) (pai
 	}, ca)
 }
 
-// issue makes a P-256 key and a certificate for it, signed by ca, or by itself when ca is the zero pair.
+// issue makes a P-256 key and a certificate for it, signed by ca, or self-signed if ca is zero.
 func issue(template *x509.Certificate, ca pair) (pair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -62,7 +63,7 @@ func issue(template *x509.Certificate, ca pair) (pair, error) {
 	if ca.exists() {
 		parent, signer = ca.cert, ca.key
 	}
-	// The serial number is left out: CreateCertificate then draws a random one, as RFC 5280 wants it.
+	// Without a serial number, CreateCertificate generates a random one, as RFC 5280 requires.
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	if err != nil {
 		return pair{}, fmt.Errorf("making a certificate for %q: %w", template.Subject, err)

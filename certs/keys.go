@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// A key is the secret segment of a webhook's path by which the webhook knows the API server that calls it. It is
-// derived from a CA's private key and the path, so it lives and is rotated with that CA, and the Secret holds
-// nothing more. There is one for each path: knowing one of them says nothing of another.
+// keyOf returns a key: the secret segment of a webhook's path that identifies the calling API
+// server. It is derived from a CA's private key and the path, so it is rotated with that CA and
+// needs no space in the Secret. Each path has its own key: one reveals nothing about another.
 func keyOf(ca pair, path string) (string, error) {
 	secret, err := ca.key.Bytes()
 	if err != nil {
@@ -23,9 +23,9 @@ func keyOf(ca pair, path string) (string, error) {
 	return hex.EncodeToString(key), nil
 }
 
-// keysOf returns the key that belongs into webhook configurations, and then the others that count: those of the
-// CA that signs and of its successor. The successor's is written after a quarter of the overlap: by then every
-// replica accepts it, and for the rest of the overlap they go on accepting the one before.
+// keysOf returns the valid keys, the one to write into webhook configurations first: those of the
+// signing CA and of its successor. The successor's key is written after a quarter of the overlap,
+// when every replica accepts it; replicas accept the old one until the overlap ends.
 func (c content) keysOf(path string, now time.Time, overlap time.Duration) ([]string, error) {
 	signer, err := keyOf(c.signer, path)
 	if err != nil || !c.next.exists() {
@@ -41,7 +41,7 @@ func (c content) keysOf(path string, now time.Time, overlap time.Duration) ([]st
 	return []string{signer, next}, nil
 }
 
-// switchesAt is when configurations get the successor's keys, zero while that is not known.
+// switchesAt is when configurations get the successor's keys; zero if unknown.
 func (c content) switchesAt(overlap time.Duration) time.Time {
 	if !c.next.exists() || c.nextPublished.IsZero() {
 		return time.Time{}

@@ -24,7 +24,8 @@ func TestKeys(t *testing.T) {
 	mustRound(t, second)
 	paths := i.paths(t)
 	t.Run("allow a key in the path of what is ignored when it fails", func(t *testing.T) {
-		for webhook, pattern := range map[string]string{"inject.indelible.dev": "^/inject/[0-9a-f]{40}$", "carry-over.indelible.dev": "^/carry-over/[0-9a-f]{40}$"} {
+		for webhook, pattern := range map[string]string{"inject.indelible.dev": "^/inject/[0-9a-f]{40}$",
+			"carry-over.indelible.dev": "^/carry-over/[0-9a-f]{40}$"} {
 			if !regexp.MustCompile(pattern).MatchString(paths[webhook]) {
 				t.Errorf("the path of %s is %s, want one like %s", webhook, paths[webhook], pattern)
 			}
@@ -41,7 +42,8 @@ func TestKeys(t *testing.T) {
 		}
 	})
 	t.Run("allow one replica's key to the other", func(t *testing.T) {
-		if got, want := second.Keys("/inject"), first.Keys("/inject"); !slices.Equal(got, want) || paths["inject.indelible.dev"] != "/inject/"+want[0] {
+		if got, want := second.Keys("/inject"), first.Keys("/inject"); !slices.Equal(got, want) ||
+			paths["inject.indelible.dev"] != "/inject/"+want[0] {
 			t.Errorf("one knows %q, the other %q, and the path is %s", got, want, paths["inject.indelible.dev"])
 		}
 	})
@@ -51,7 +53,8 @@ func TestKeys(t *testing.T) {
 		}
 	})
 	t.Run("repair a path that somebody put back", func(t *testing.T) {
-		if err := i.Tracker().Update(configurationsResource, configuration("indelible-inject", "inject.indelible.dev"), ""); err != nil {
+		if err := i.Tracker().Update(configurationsResource, configuration("indelible-inject", "inject.indelible.dev"),
+			""); err != nil {
 			t.Fatal(err)
 		}
 		mustRound(t, second)

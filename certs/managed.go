@@ -16,29 +16,32 @@ import (
 )
 
 const (
-	// poll is how often a replica looks although nothing is due. It bounds how long a replica serves with what
-	// the other one has replaced, and how long a webhook configuration that somebody replaced stays without its
-	// caBundle: a small part of the two minutes that a publisher keeps trying.
+	// poll is how often a replica checks when nothing is due. It bounds how long a replica serves a
+	// certificate that another one has replaced, and how long a replaced webhook configuration
+	// lacks its caBundle: a small part of the two minutes for which publishers retry.
 	poll = 10 * time.Second
-	// retry is how soon to look again after an error, and while a webhook configuration does not exist.
+	// retry is how soon to check again after an error, and while a webhook configuration is
+	// missing.
 	retry = 2 * time.Second
-	// attempts bounds the conflicts with the other replica within one round. There are two replicas, and the second
-	// to come finds nothing left to do.
+	// attempts bounds the conflicts with other replicas in one round. With two replicas, the second
+	// finds nothing left to do.
 	attempts = 5
 )
 
-// ManagedOptions says what Managed works on.
+// ManagedOptions configure Managed.
 type ManagedOptions struct {
 	Client kubernetes.Interface
-	// Namespace and Secret name the Secret, Service the Service the certificate is for.
+	// Namespace and Secret identify the Secret; Service is the Service that the certificate is for.
 	Namespace, Secret, Service string
-	// Configurations are the MutatingWebhookConfigurations that get the bundle as their caBundle. One that does
-	// not exist is skipped until it does.
+	// Configurations are the MutatingWebhookConfigurations that get the bundle as their caBundle. A
+	// missing one is skipped until it exists.
 	Configurations []string
-	// Optional are further ones, which an installation may well be without: nobody hurries to look for them again.
+	// Optional are configurations that may be missing for good: they are not checked more often
+	// while they are.
 	Optional []string
-	// Keyed are the paths that get a key as their second segment (keys.go), in webhooks whose failure policy is Ignore. Where it
-	// is Fail, API servers quote the URL to whoever's request failed with the call.
+	// Keyed are the paths that get a key as their second segment (keys.go). Their webhooks must
+	// have failure policy Ignore: with Fail, API servers quote the URL of a failed call to the
+	// requester.
 	Keyed []string
 	// Lifetimes defaults to DefaultLifetimes.
 	Lifetimes Lifetimes
@@ -53,15 +56,15 @@ type Managed struct {
 	ManagedOptions
 	names []string
 
-	// mu guards what the TLS handshakes and the readiness probe read while Run writes.
+	// mu guards what TLS handshakes and the readiness probe read while Run writes.
 	mu      sync.RWMutex
-	held    *tls.Certificate
-	keys    map[string][]string // by path, those that count
-	ready   bool                // what is held has been published once
+	current *tls.Certificate
+	keys    map[string][]string // valid keys by path
+	ready   bool                // a current certificate has been published once
 	lastErr error
 }
 
-// NewManaged returns a Managed that has no certificate until Run has got one.
+// NewManaged returns a Managed that has no certificate until Run has provided one.
 func NewManaged(o ManagedOptions) (*Managed, error) {
 	if o.Lifetimes == (Lifetimes{}) {
 		o.Lifetimes = DefaultLifetimes()
@@ -75,13 +78,14 @@ func NewManaged(o ManagedOptions) (*Managed, error) {
 	return &Managed{ManagedOptions: o, names: serviceNames(o.Service, o.Namespace)}, nil
 }
 
-// serviceNames lists the names a Service is reached by. The API server uses the one ending in .svc.
+// serviceNames returns the DNS names of a Service. The API server uses the one ending in .svc.
 func serviceNames(service, namespace string) []string {
 	inNamespace := service + "." + namespace
 	return []string{inNamespace + ".svc", inNamespace + ".svc.cluster.local", inNamespace, service}
 }
 
-// Run keeps the certificates until ctx ends. Errors are logged and tried again: what is held stays in use.
+// Run maintains the certificates until ctx ends. Errors are logged and retried; the current
+// certificate stays in use.
 func (m *Managed) Run(ctx context.Context) error {
 	for {
 		wait := retry
@@ -90,7 +94,7 @@ func (m *Managed) Run(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
-			m.Log.Error(err, "Could not look after the serving certificate; trying again", "in", retry.String())
+			m.Log.Error(err, "Could not maintain the serving certificate; retrying", "in", retry.String())
 		} else {
 			wait = min(poll, max(retry, next.Sub(m.Now())))
 		}
@@ -103,7 +107,7 @@ func (m *Managed) Run(ctx context.Context) error {
 	}
 }
 
-// round brings Secret, webhook configurations and the held certificate up to date, in this order, and returns
+// round updates Secret, webhook configurations and current certificate, in this order, and returns
 // when to do so again.
 func (m *Managed) round(ctx context.Context) (time.Time, error) {
 	c, next, err := m.syncSecret(ctx)
@@ -116,24 +120,24 @@ func (m *Managed) round(ctx context.Context) (time.Time, error) {
 	}
 	state, err := m.publish(ctx, c.bundlePEM(), keys)
 	if err != nil {
-		if m.mustHold() {
-			// Nobody can be served with what is held. Some API server may know this CA from before.
-			m.hold(c, keys, false)
+		if m.lacksValid() {
+			// The current certificate is of no use; some API server may know this CA from before.
+			m.use(c, keys, false)
 		}
 		return time.Time{}, err
 	}
 	if err := m.notePublished(ctx, c, state.changed); err != nil {
 		return time.Time{}, err
 	}
-	// Only now, so that an API server has been told of the CA before it meets the certificate.
-	m.hold(c, keys, true)
+	// Only now: API servers must know the CA before they see the certificate.
+	m.use(c, keys, true)
 	if state.missing {
 		return m.Now().Add(retry), nil
 	}
 	return next, nil
 }
 
-// syncSecret makes the Secret what plan says, and returns what it then holds.
+// syncSecret makes the Secret equal to plan's result, which it returns.
 func (m *Managed) syncSecret(ctx context.Context) (content, time.Time, error) {
 	for range attempts {
 		secret, err := m.Client.CoreV1().Secrets(m.Namespace).Get(ctx, m.Secret, metav1.GetOptions{})
@@ -169,10 +173,11 @@ func (m *Managed) syncSecret(ctx context.Context) (content, time.Time, error) {
 		}
 		return c, next, nil
 	}
-	return content{}, time.Time{}, fmt.Errorf("writing Secret %s/%s: somebody else changed it %d times in a row", m.Namespace, m.Secret, attempts)
+	return content{}, time.Time{}, fmt.Errorf("writing Secret %s/%s: it was changed concurrently %d times in a row",
+		m.Namespace, m.Secret, attempts)
 }
 
-// write stores c in the Secret as it was read: the API server refuses if somebody else wrote since.
+// write stores c in the Secret as it was read: the API server refuses if it has changed since.
 func (m *Managed) write(ctx context.Context, secret *corev1.Secret, exists bool, c content) error {
 	data, err := c.data()
 	if err != nil {
@@ -190,8 +195,8 @@ func (m *Managed) write(ctx context.Context, secret *corev1.Secret, exists bool,
 	return nil
 }
 
-// notePublished stores since when the next CA is published. It leaves that to the next round if the Secret has
-// changed since c was read.
+// notePublished records since when the next CA is published. If the Secret has changed since c was
+// read, the next round does it.
 func (m *Managed) notePublished(ctx context.Context, c content, restarted bool) error {
 	if !c.published(m.Now(), restarted) {
 		return nil
@@ -210,14 +215,15 @@ func (m *Managed) notePublished(ctx context.Context, c content, restarted bool) 
 	return nil
 }
 
-// mustHold tells whether serving with anything is better than with what is held.
-func (m *Managed) mustHold() bool {
+// lacksValid reports whether the current certificate is missing or expired, so that serving with
+// any other is better.
+func (m *Managed) lacksValid() bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.held == nil || !m.Now().Before(m.held.Leaf.NotAfter)
+	return m.current == nil || !m.Now().Before(m.current.Leaf.NotAfter)
 }
 
-// keysFor returns the keys that count for each path, the one to write first.
+// keysFor returns the valid keys of each path, the one to write first.
 func (m *Managed) keysFor(c content) (map[string][]string, error) {
 	keys := map[string][]string{}
 	for _, path := range m.Keyed {
@@ -229,17 +235,17 @@ func (m *Managed) keysFor(c content) (map[string][]string, error) {
 	return keys, nil
 }
 
-// Keys returns the keys by which an API server is known that calls a path.
+// Keys returns the keys that identify an API server calling path.
 func (m *Managed) Keys(path string) []string {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.keys[path]
 }
 
-func (m *Managed) hold(c content, keys map[string][]string, published bool) {
+func (m *Managed) use(c content, keys map[string][]string, published bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.held, m.keys = c.tlsCertificate(), keys
+	m.current, m.keys = c.tlsCertificate(), keys
 	m.ready = m.ready || published
 	m.Metrics.expiry(kindCA, c.signer.cert.NotAfter)
 	m.Metrics.expiry(kindServing, c.serving.cert.NotAfter)
@@ -251,26 +257,26 @@ func (m *Managed) note(err error) {
 	m.lastErr = err
 }
 
-// GetCertificate is for tls.Config.
+// GetCertificate implements tls.Config.GetCertificate.
 func (m *Managed) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if m.held == nil {
+	if m.current == nil {
 		return nil, errors.New("no serving certificate yet")
 	}
-	return m.held, nil
+	return m.current, nil
 }
 
-// Ready tells why API servers cannot be served yet, nil if they can. Once ready, a replica that cannot reach
-// the API server stays ready as long as its certificate is valid: the webhook must not disappear from its Service
-// because of a passing fault.
+// Ready returns why API servers cannot be served yet, nil if they can. Once ready, a replica that
+// cannot reach the API server stays ready while its certificate is valid: a passing fault must not
+// remove the webhook from its Service.
 func (m *Managed) Ready() error {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	switch {
-	case m.held == nil || !m.ready:
+	case m.current == nil || !m.ready:
 		return errors.Join(errors.New("the serving certificate is not published yet"), m.lastErr)
-	case !m.Now().Before(m.held.Leaf.NotAfter):
+	case !m.Now().Before(m.current.Leaf.NotAfter):
 		return errors.Join(errors.New("the serving certificate has expired"), m.lastErr)
 	}
 	return nil

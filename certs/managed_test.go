@@ -80,15 +80,17 @@ func TestRoundRepairsTheSecret(t *testing.T) {
 		data func() map[string][]byte
 		kept []string
 	}{
-		"fills an empty Secret":                        {func() map[string][]byte { return nil }, nil},
-		"replaces another's Secret":                    {foreign, nil},
-		"replaces a broken serving key, keeps the CA":  {with(keyServingKey, "broken"), []string{keySignerCert, keySignerKey, keyBundle}},
-		"replaces another's serving key, keeps the CA": {with(keyServingKey, string(foreign()[keyServingKey])), []string{keySignerCert, keySignerKey}},
-		"replaces a broken CA key":                     {with(keySignerKey, "broken"), nil},
-		"restores a lost bundle":                       {with(keyBundle, ""), []string{keySignerCert, keyServingCert, keyServingKey}},
-		"restores a broken bundle":                     {with(keyBundle, "broken"), []string{keySignerCert, keyServingCert, keyServingKey}},
-		"drops a broken successor":                     {with(keyNextCert, "broken"), []string{keySignerCert, keyServingCert, keyBundle}},
-		"keeps a whole one":                            {ours, []string{keyBundle, keySignerCert, keySignerKey, keyServingCert, keyServingKey}},
+		"fills an empty Secret":     {func() map[string][]byte { return nil }, nil},
+		"replaces another's Secret": {foreign, nil},
+		"replaces a broken serving key, keeps the CA": {with(keyServingKey, "broken"),
+			[]string{keySignerCert, keySignerKey, keyBundle}},
+		"replaces another's serving key, keeps the CA": {with(keyServingKey, string(foreign()[keyServingKey])),
+			[]string{keySignerCert, keySignerKey}},
+		"replaces a broken CA key": {with(keySignerKey, "broken"), nil},
+		"restores a lost bundle":   {with(keyBundle, ""), []string{keySignerCert, keyServingCert, keyServingKey}},
+		"restores a broken bundle": {with(keyBundle, "broken"), []string{keySignerCert, keyServingCert, keyServingKey}},
+		"drops a broken successor": {with(keyNextCert, "broken"), []string{keySignerCert, keyServingCert, keyBundle}},
+		"keeps a whole one":        {ours, []string{keyBundle, keySignerCert, keySignerKey, keyServingCert, keyServingKey}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -135,7 +137,8 @@ func TestReplicasAgree(t *testing.T) {
 				mustRound(t, first)
 				i.now = birth.Add(tc.after)
 			}
-			// The second replica asks for the time after it has read the Secret: the first does its round just then.
+			// The second replica asks for the time after it has read the Secret: the first does its
+			// round just then.
 			raced, late := false, false
 			second.Now = func() time.Time {
 				if !raced {
@@ -150,7 +153,8 @@ func TestReplicasAgree(t *testing.T) {
 					return false, nil, nil
 				}
 				late = false
-				return true, nil, apierrors.NewConflict(schema.GroupResource{Resource: "secrets"}, "indelible-webhook-certs", errors.New("changed"))
+				return true, nil, apierrors.NewConflict(schema.GroupResource{Resource: "secrets"}, "indelible-webhook-certs",
+					errors.New("changed"))
 			})
 			mustRound(t, second)
 			if !served(t, first).Leaf.Equal(served(t, second).Leaf) {
@@ -227,7 +231,8 @@ func TestConfigurations(t *testing.T) {
 		mustRound(t, m)
 		want := i.bundles(t)
 		if err := i.Tracker().Update(schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1",
-			Resource: "mutatingwebhookconfigurations"}, configuration("indelible-guard", "guard.indelible.dev", "carry-over.indelible.dev"), ""); err != nil {
+			Resource: "mutatingwebhookconfigurations"}, configuration("indelible-guard", "guard.indelible.dev",
+			"carry-over.indelible.dev"), ""); err != nil {
 			t.Fatal(err)
 		}
 		mustRound(t, m)
@@ -238,7 +243,8 @@ func TestConfigurations(t *testing.T) {
 	t.Run("is not ready while a configuration cannot be written", func(t *testing.T) {
 		i := newInstallation()
 		i.PrependReactor("patch", "*", func(clienttesting.Action) (bool, runtime.Object, error) {
-			return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "mutatingwebhookconfigurations"}, "indelible-guard", errors.New("no"))
+			return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "mutatingwebhookconfigurations"},
+				"indelible-guard", errors.New("no"))
 		})
 		m := i.replica(t, DefaultLifetimes())
 		_, err := m.round(ctx)
@@ -269,10 +275,11 @@ func TestOverlap(t *testing.T) {
 		t.Errorf("published at %s, want %s", got, want)
 	}
 
-	// Somebody replaces a configuration half an hour later: the overlap starts again.
+	// A configuration is replaced half an hour later: the overlap starts again.
 	i.now = i.now.Add(30 * time.Minute)
 	if err := i.Tracker().Update(schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1",
-		Resource: "mutatingwebhookconfigurations"}, configuration("indelible-inject", "inject.indelible.dev"), ""); err != nil {
+		Resource: "mutatingwebhookconfigurations"}, configuration("indelible-inject", "inject.indelible.dev"),
+		""); err != nil {
 		t.Fatal(err)
 	}
 	mustRound(t, m)
@@ -302,8 +309,9 @@ func TestLifetimes(t *testing.T) {
 		life Lifetimes
 		want string
 	}{
-		"allow the defaults":                       {DefaultLifetimes(), ""},
-		"forbid an overlap longer than it has":     {Lifetimes{CA: 3 * time.Hour, Serving: time.Hour, Overlap: time.Hour}, "shorter than a third"},
+		"allow the defaults": {DefaultLifetimes(), ""},
+		"forbid an overlap longer than it has": {Lifetimes{CA: 3 * time.Hour, Serving: time.Hour, Overlap: time.Hour},
+			"shorter than a third"},
 		"forbid a certificate that is never valid": {Lifetimes{CA: time.Hour, Overlap: time.Minute}, "must be positive"},
 	}
 	for name, tc := range tests {

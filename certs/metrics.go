@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics of the serving certificate. A nil *Metrics counts nothing.
+// Metrics of the serving certificate. A nil *Metrics does nothing.
 type Metrics struct {
 	expiries  *prometheus.GaugeVec
 	rotations *prometheus.CounterVec

@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// Lifetimes says how long things last.
+// Lifetimes are validity periods.
 type Lifetimes struct {
-	// CA is how long a CA is valid, Serving how long a serving certificate is.
+	// CA is the validity of a CA, Serving that of a serving certificate.
 	CA, Serving time.Duration
-	// Overlap is how long a new CA is published before it signs. It must cover the time an API server may take
-	// to see a changed webhook configuration, and must be shorter than a third of CA.
+	// Overlap is how long a new CA is published before it signs. It must exceed the time an API
+	// server takes to see a changed webhook configuration, and be shorter than a third of CA.
 	Overlap time.Duration
 }
 
-// DefaultLifetimes returns lifetimes of a year and three months. Rotations then come round several times in the life
-// of an installation, so that they are nothing rare, and one that was switched off for a month comes back
-// with a certificate that its API servers trust already.
+// DefaultLifetimes returns a year for CAs and 90 days for serving certificates. Rotations then
+// happen several times in the life of an installation and are routine, and an installation that was
+// off for a month returns with a certificate that its API servers still trust.
 func DefaultLifetimes() Lifetimes {
 	const day = 24 * time.Hour
 	return Lifetimes{CA: 365 * day, Serving: 90 * day, Overlap: time.Hour}
@@ -35,18 +35,18 @@ func (l Lifetimes) validate() error {
 	return nil
 }
 
-// Kinds of certificates, as the label "certificate" of the metrics has them.
+// Kinds of certificates, as in the metrics' label "certificate".
 const (
 	kindCA      = "ca"
 	kindServing = "serving"
 )
 
-// rotation is one thing plan did.
+// rotation is one change made by plan.
 type rotation struct{ kind, why string }
 
-// plan is the rule of rotation. Given what the Secret holds and the time, it returns what the Secret should
-// hold, what it changed to get there (nothing, most of the time), and when to ask again. It decides from its
-// arguments alone; only the keys it makes are random.
+// plan implements rotation. From the Secret's content and the time it computes what the Secret
+// should contain, what changed (usually nothing), and when to check again. It depends on its
+// arguments only, except for the random keys.
 func plan(c content, now time.Time, life Lifetimes, names []string) (content, []rotation, time.Time, error) {
 	p := planner{content: c, now: now, life: life, names: names}
 	for _, step := range []func() error{p.forgetExpired, p.makeNext, p.promote, p.ensureSigner, p.renewServing} {
@@ -67,7 +67,7 @@ type planner struct {
 
 func (p *planner) rotated(kind, why string) { p.done = append(p.done, rotation{kind, why}) }
 
-// forgetExpired drops CAs that have expired: whatever they signed has, too.
+// forgetExpired drops expired CAs; whatever they signed has expired, too.
 func (p *planner) forgetExpired() error {
 	kept := make([]*x509.Certificate, 0, len(p.bundle)+1)
 	for _, ca := range p.bundle {
@@ -87,7 +87,8 @@ func (p *planner) forgetExpired() error {
 	return nil
 }
 
-// makeNext makes the next CA at two thirds of the signer's life, leaving a third to publish it in.
+// makeNext makes the next CA at two thirds of the signer's life, which leaves a third for
+// publishing it.
 func (p *planner) makeNext() error {
 	if !p.signer.exists() || p.next.exists() || p.now.Before(twoThirds(p.signer.cert)) {
 		return nil
@@ -101,7 +102,7 @@ func (p *planner) makeNext() error {
 	return nil
 }
 
-// promote lets the next CA sign once it has been published for the overlap period.
+// promote makes the next CA the signer once it has been published for the overlap period.
 func (p *planner) promote() error {
 	if p.next.exists() && !p.nextPublished.IsZero() && !p.now.Before(p.nextPublished.Add(p.life.Overlap)) {
 		p.signer, p.next, p.nextPublished = p.next, pair{}, time.Time{}
@@ -110,9 +111,9 @@ func (p *planner) promote() error {
 	return nil
 }
 
-// ensureSigner is for the first start, a broken Secret, and an installation that was off for too long: some CA
-// must sign now. One that is published already is better than one nobody knows. It also holds the bundle to
-// what the other steps rely on: signer and next are in it.
+// ensureSigner provides a signing CA at the first start, with a broken Secret, or after a long
+// shutdown. A published CA is better than an unknown one. It also ensures that signer and next are
+// in the bundle, on which the other steps rely.
 func (p *planner) ensureSigner() error {
 	switch {
 	case p.signer.exists():
@@ -138,8 +139,8 @@ func (p *planner) ensureSigner() error {
 	return nil
 }
 
-// renewServing renews the serving certificate at two thirds of its life, and at once when a client that trusts
-// the bundle would refuse it.
+// renewServing renews the serving certificate at two thirds of its life, or at once if clients that
+// trust the bundle would refuse it.
 func (p *planner) renewServing() error {
 	why := ""
 	switch {
@@ -161,7 +162,7 @@ func (p *planner) renewServing() error {
 	return nil
 }
 
-// nextCheck is the time of the next thing to do, if nobody touches the Secret.
+// nextCheck is the time of the next step, if nobody changes the Secret.
 func (p *planner) nextCheck() time.Time {
 	at := twoThirds(p.serving.cert)
 	earlier := func(t time.Time) {
@@ -186,13 +187,13 @@ func (p *planner) nextCheck() time.Time {
 	return at
 }
 
-// published notes that every webhook configuration carries the bundle. restarted says that one of them did not
-// until just now: the overlap then starts again. It returns whether that changed anything.
+// published records that every webhook configuration has the bundle. restarted means that one
+// lacked it until just now: the overlap starts again. It reports whether anything changed.
 func (c *content) published(now time.Time, restarted bool) bool {
 	if !c.next.exists() || (!c.nextPublished.IsZero() && !restarted) {
 		return false
 	}
-	// Whole seconds, rounded up, as that is what the Secret keeps: the overlap is never cut short.
+	// The Secret keeps whole seconds; round up, so that the overlap is never shortened.
 	c.nextPublished = now.Add(time.Second - 1).Truncate(time.Second)
 	return true
 }
@@ -201,7 +202,7 @@ func twoThirds(cert *x509.Certificate) time.Time {
 	return cert.NotBefore.Add(cert.NotAfter.Sub(cert.NotBefore) / 3 * 2)
 }
 
-// verify tells why a client that trusts bundle would refuse cert for one of names at that time.
+// verify returns why a client that trusts bundle would refuse cert for one of names at that time.
 func verify(cert *x509.Certificate, bundle []*x509.Certificate, names []string, now time.Time) error {
 	roots := x509.NewCertPool()
 	for _, ca := range bundle {

@@ -14,15 +14,15 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// publication is what publish found.
+// publication is the outcome of publish.
 type publication struct {
-	changed bool // some webhook configuration did not carry the bundle, and does now
-	missing bool // some webhook configuration that is not optional does not exist
+	changed bool // some webhook configuration lacked the bundle until now
+	missing bool // some required webhook configuration does not exist
 }
 
-// publish makes the caBundle of every webhook configuration equal to bundle, and puts keys into the paths that
-// have one. Nothing is written where it is already. A configuration that does not exist is no error: nobody
-// calls the webhook by it, and an administrator who takes out one of them must not lose the others.
+// publish sets the caBundle of every webhook configuration to bundle, and writes keys into keyed
+// paths. It writes only differences. A missing configuration is not an error: nothing calls the
+// webhook through it, and removing one must not break the others.
 func (m *Managed) publish(ctx context.Context, bundle []byte, keys map[string][]string) (publication, error) {
 	var state publication
 	for _, name := range slices.Concat(m.Configurations, m.Optional) {
@@ -42,7 +42,8 @@ func (m *Managed) publish(ctx context.Context, bundle []byte, keys map[string][]
 		if patch == nil {
 			continue
 		}
-		if _, err := configurations.Patch(ctx, name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		if _, err := configurations.Patch(ctx, name, types.StrategicMergePatchType, patch,
+			metav1.PatchOptions{}); err != nil {
 			return state, fmt.Errorf("writing caBundle and paths of MutatingWebhookConfiguration %s: %w", name, err)
 		}
 		m.Log.Info("Wrote caBundle and paths", "mutatingWebhookConfiguration", name)
@@ -51,17 +52,19 @@ func (m *Managed) publish(ctx context.Context, bundle []byte, keys map[string][]
 	return state, nil
 }
 
-// carries reports whether every webhook of the configuration has that bundle.
+// carries reports whether every webhook of the configuration has the bundle.
 func carries(found *admissionv1.MutatingWebhookConfiguration, bundle []byte) bool {
 	return !slices.ContainsFunc(found.Webhooks, func(w admissionv1.MutatingWebhook) bool {
 		return !bytes.Equal(w.ClientConfig.CABundle, bundle)
 	})
 }
 
-// clientPatch returns the strategic merge patch that gives every webhook of the configuration that bundle and
-// the path with the key, nil if they have it. The patch merges webhooks by name, so it does not disturb a
-// concurrent change of another field.
-func clientPatch(found *admissionv1.MutatingWebhookConfiguration, bundle []byte, keys map[string][]string) ([]byte, error) {
+// clientPatch returns the strategic merge patch that sets bundle and keyed path of every webhook in
+// the configuration, nil if nothing differs. It merges webhooks by name and so does not disturb
+// concurrent changes of other fields.
+func clientPatch(
+	found *admissionv1.MutatingWebhookConfiguration, bundle []byte, keys map[string][]string,
+) ([]byte, error) {
 	var webhooks []map[string]any
 	for _, w := range found.Webhooks {
 		client := map[string]any{}
@@ -87,8 +90,8 @@ func clientPatch(found *admissionv1.MutatingWebhookConfiguration, bundle []byte,
 	return patch, nil
 }
 
-// keyedPath is the path that a webhook should have: what has a key gets the one to write, and loses it where API
-// servers would quote it.
+// keyedPath returns the path that a webhook should have: with the key to write if its path is
+// keyed, but without it where API servers would quote it.
 func keyedPath(w admissionv1.MutatingWebhook, keys map[string][]string) string {
 	path := *w.ClientConfig.Service.Path
 	segments := strings.SplitN(path, "/", 3)

@@ -10,10 +10,11 @@ import (
 	"time"
 )
 
-// TestTenYearsOfRotation runs two replicas through ten years. Each wakes when it was told to, or late by up to lag, so
-// it keeps serving with what the other has replaced. The API server believes any bundle that was in a webhook
-// configuration within the last propagation period. The oracle is crypto/x509 alone: whatever a replica may
-// serve verifies against whatever the API server may believe, at every moment.
+// TestTenYearsOfRotation runs two replicas through ten years. Each wakes when it was told to, or
+// late by up to lag, so it keeps serving with what the other has replaced. The API server believes
+// any bundle that was in a webhook configuration within the last propagation period. The oracle is
+// crypto/x509 alone: whatever a replica may serve verifies against whatever the API server may
+// believe, at every moment.
 func TestTenYearsOfRotation(t *testing.T) {
 	tests := map[string]struct {
 		life             Lifetimes
@@ -27,8 +28,9 @@ func TestTenYearsOfRotation(t *testing.T) {
 			minCAs: 15, maxCAs: 16,
 		},
 		"keeps every certificate trusted with replicas late by days": {
-			life: Lifetimes{CA: 365 * day, Serving: 90 * day, Overlap: 5 * day}, lag: 3 * day, propagation: 24 * time.Hour, strangers: true,
-			minCAs: 14, maxCAs: 16,
+			life: Lifetimes{CA: 365 * day, Serving: 90 * day, Overlap: 5 * day}, lag: 3 * day, propagation: 24 * time.Hour,
+			strangers: true,
+			minCAs:    14, maxCAs: 16,
 		},
 		"keeps every certificate trusted when a serving certificate would outlive its CA": {
 			life: Lifetimes{CA: 120 * day, Serving: 600 * day, Overlap: 10 * day}, lag: 2 * day, propagation: 5 * day,
@@ -76,7 +78,8 @@ type belief struct {
 }
 
 func newSimulation(t *testing.T, life Lifetimes, propagation time.Duration) *simulation {
-	s := &simulation{installation: newInstallation(), t: t, propagation: propagation, cas: map[string]bool{}, keys: map[string]bool{}}
+	s := &simulation{installation: newInstallation(), t: t, propagation: propagation, cas: map[string]bool{},
+		keys: map[string]bool{}}
 	for range 2 {
 		r := s.replica(t, life)
 		next := mustRound(t, r)
@@ -86,8 +89,9 @@ func newSimulation(t *testing.T, life Lifetimes, propagation time.Duration) *sim
 	return s
 }
 
-// step lets the replica that wakes next do its round, and checks what is true right before and after it. In
-// between two rounds nothing changes but the time, and a certificate that is valid at both ends is valid between them.
+// step lets the replica that wakes next do its round, and checks what is true right before and
+// after it. In between two rounds nothing changes but the time, and a certificate that is valid at
+// both ends is valid between them.
 func (s *simulation) step(late func() time.Duration) {
 	i := 0
 	if s.wake[1].Before(s.wake[0]) {

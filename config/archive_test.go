@@ -19,7 +19,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/config"
 )
 
-// What the archiver archives is what is protected when it is created, in whatever version that is done.
+// Everything that is archived is protected at its creation, in whatever version it is created.
 func TestProtectedIsWhatIsArchived(t *testing.T) {
 	protect := webhooks(t)["protect.indelible.dev"]
 	var protected, archived []string
@@ -39,13 +39,16 @@ func TestProtectedIsWhatIsArchived(t *testing.T) {
 	if diff := cmp.Diff(archived, protected); diff != "" {
 		t.Error(diff)
 	}
-	if *protect.MatchPolicy != admissionv1.Equivalent || *protect.ReinvocationPolicy != admissionv1.NeverReinvocationPolicy || *protect.TimeoutSeconds > 3 {
-		t.Errorf("matches %s, is called again %s, may take %d s", *protect.MatchPolicy, *protect.ReinvocationPolicy, *protect.TimeoutSeconds)
+	if *protect.MatchPolicy != admissionv1.Equivalent ||
+		*protect.ReinvocationPolicy != admissionv1.NeverReinvocationPolicy || *protect.TimeoutSeconds > 3 {
+		t.Errorf("matches %s, is called again %s, may take %d s", *protect.MatchPolicy, *protect.ReinvocationPolicy,
+			*protect.TimeoutSeconds)
 	}
 	if protect.NamespaceSelector != nil || protect.MatchConditions != nil {
 		t.Error("some runs are passed over")
 	}
-	others := metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: run.ClassLabel, Operator: metav1.LabelSelectorOpDoesNotExist}}}
+	others := metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: run.ClassLabel,
+		Operator: metav1.LabelSelectorOpDoesNotExist}}}
 	if diff := cmp.Diff(&others, protect.ObjectSelector); diff != "" {
 		t.Errorf("runs of archivers that may not exist: %s", diff)
 	}
@@ -73,12 +76,14 @@ func TestCertificatesAreWrittenEverywhere(t *testing.T) {
 // The archiver's rights, listed here once more: one more is to be noticed.
 func TestArchiverMayDoNoMore(t *testing.T) {
 	want := []rbacv1.PolicyRule{
-		{APIGroups: []string{"tekton.dev"}, Resources: []string{"taskruns", "pipelineruns", "customruns"}, Verbs: []string{"get", "list", "watch", "patch", "delete"}},
+		{APIGroups: []string{"tekton.dev"}, Resources: []string{"taskruns", "pipelineruns", "customruns"},
+			Verbs: []string{"get", "list", "watch", "patch", "delete"}},
 		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "watch"}},
 		{APIGroups: []string{""}, Resources: []string{"pods/log"}, Verbs: []string{"get"}},
 		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"get", "list", "watch", "create", "patch"}},
 		{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"get", "list", "watch"}},
-		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: []string{"indelible-archiver"}, Verbs: []string{"get", "update"}},
+		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"},
+			ResourceNames: []string{"indelible-archiver"}, Verbs: []string{"get", "update"}},
 		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"create"}},
 	}
 	var got []rbacv1.PolicyRule
@@ -101,8 +106,10 @@ func TestArchiverDeployment(t *testing.T) {
 	if *d.Spec.Replicas != 1 || d.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType {
 		t.Error("two archivers may meet in one directory and one SQLite file")
 	}
-	if s := c.SecurityContext; !*s.ReadOnlyRootFilesystem || *s.AllowPrivilegeEscalation || !*pod.SecurityContext.RunAsNonRoot ||
-		!slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) || pod.SecurityContext.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
+	if s := c.SecurityContext; !*s.ReadOnlyRootFilesystem || *s.AllowPrivilegeEscalation ||
+		!*pod.SecurityContext.RunAsNonRoot ||
+		!slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) ||
+		pod.SecurityContext.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
 		t.Error("the container has more rights than it needs")
 	}
 	if pod.SecurityContext.FSGroup == nil || *pod.SecurityContext.FSGroup != *pod.SecurityContext.RunAsGroup {
@@ -115,13 +122,15 @@ func TestArchiverDeployment(t *testing.T) {
 		t.Error("its health is asked for elsewhere")
 	}
 	for _, source := range c.EnvFrom {
-		if source.SecretRef == nil || source.SecretRef.Name != "indelible-archive-credentials" || !*source.SecretRef.Optional {
+		if source.SecretRef == nil || source.SecretRef.Name != "indelible-archive-credentials" ||
+			!*source.SecretRef.Optional {
 			t.Errorf("does not start without %+v", source)
 		}
 	}
 }
 
-// By default archive and index are on the volume that outlives the Pod, and the cluster has a name the archive takes.
+// By default archive and index are on the volume that outlives the Pod, and the cluster has a name
+// the archive takes.
 func TestArchiveByDefault(t *testing.T) {
 	var d appsv1.Deployment
 	var claim corev1.PersistentVolumeClaim
@@ -155,7 +164,8 @@ func TestUninstallKeepsTheArchive(t *testing.T) {
 	var kept []string
 	for _, path := range []string{
 		"base/10-namespace.yaml", "base/20-serviceaccount.yaml", "server/20-deployment.yaml",
-		"archive/10-serviceaccount.yaml", "archive/30-volume.yaml", "archive/40-service.yaml", "archive/50-deployment.yaml", "archive/60-protect.yaml",
+		"archive/10-serviceaccount.yaml", "archive/30-volume.yaml", "archive/40-service.yaml", "archive/50-deployment.yaml",
+		"archive/60-protect.yaml",
 	} {
 		for _, document := range strings.Split(read(t, path, nil), "\n---\n") {
 			var object struct {

@@ -31,7 +31,8 @@ func render(t *testing.T, folder string) string {
 	return string(text)
 }
 
-// overlay makes a kustomization in a folder of its own and returns the folder. HERE stands for this one.
+// overlay makes a kustomization in a folder of its own and returns the folder. HERE stands for this
+// one.
 func overlay(t *testing.T, text string) string {
 	t.Helper()
 	here, err := filepath.Abs(".")
@@ -43,7 +44,8 @@ func overlay(t *testing.T, text string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(strings.ReplaceAll(text, "HERE", up)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(strings.ReplaceAll(text, "HERE", up)),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	return folder
@@ -60,14 +62,15 @@ generatorOptions: {disableNameSuffixHash: true}
 transformers: [HERE/transformers/controller]
 `
 
-// Whoever changes the one key has changed Tekton's controller everywhere: what differs is that name, and all of it.
+// Changing the one key changes Tekton's controller everywhere, and nothing else.
 func TestControllerIsSetInOnePlace(t *testing.T) {
 	const other = "system:serviceaccount:ci:tekton system:serviceaccount:ci:other"
 	for _, base := range []string{"default", "overlays/results-only", "overlays/cert-manager", "overlays/openshift"} {
 		t.Run(base, func(t *testing.T) {
 			changed := render(t, overlay(t, strings.ReplaceAll(otherController, "BASE", base)))
 			if strings.Contains(changed, ":tekton-pipelines-controller") {
-				t.Errorf("the name stays where config/transformers/controller does not replace it:\n%s", around(changed, ":tekton-pipelines-controller"))
+				t.Errorf("the name stays where config/transformers/controller does not replace it:\n%s",
+					around(changed, ":tekton-pipelines-controller"))
 			}
 			own := config.DefaultController
 			if base == "overlays/openshift" {
@@ -91,12 +94,15 @@ func around(text, what string) string {
 	return strings.Join(regexp.MustCompile(`(?m)^.*`+regexp.QuoteMeta(what)+`.*$`).FindAllString(text, -1), "\n")
 }
 
-// Where the name is spelled out: the key, and what is generated from it. Another file would be a place of its own again.
+// Where the name is written: in the key, and in what is generated from it. No other file may
+// contain it.
 func TestControllerIsSpelledOutNowhereElse(t *testing.T) {
-	want := []string{"base/kustomization.yaml", "overlays/openshift/kustomization.yaml", "policy/10-policy.yaml", "policy/30-pods-policy.yaml", "webhook/guard.yaml"}
+	want := []string{"base/kustomization.yaml", "overlays/openshift/kustomization.yaml", "policy/10-policy.yaml",
+		"policy/30-pods-policy.yaml", "webhook/guard.yaml"}
 	var got []string
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && !entry.IsDir() && strings.HasSuffix(path, ".yaml") && strings.Contains(read(t, path, nil), ":tekton-pipelines-controller") {
+		if err == nil && !entry.IsDir() && strings.HasSuffix(path, ".yaml") &&
+			strings.Contains(read(t, path, nil), ":tekton-pipelines-controller") {
 			got = append(got, filepath.ToSlash(path))
 		}
 		return err
@@ -109,7 +115,8 @@ func TestControllerIsSpelledOutNowhereElse(t *testing.T) {
 	}
 }
 
-// As installed, nothing is left of what config/transformers/controller would write: the literals are those of the key.
+// As installed, nothing is left of what config/transformers/controller would write: the literals
+// are those of the key.
 func TestControllerInstalledIsTheDefault(t *testing.T) {
 	text := render(t, "default")
 	if !strings.Contains(text, "controller: "+config.DefaultController+"\n") {
@@ -120,7 +127,8 @@ func TestControllerInstalledIsTheDefault(t *testing.T) {
 		t.Errorf("the name is written to a wrong place: %s", wrong)
 	}
 	for _, file := range []string{"policy/10-policy.yaml", "policy/30-pods-policy.yaml", "webhook/guard.yaml"} {
-		for _, quoted := range regexp.MustCompile(`'system:serviceaccount:[^']*'(\.split\(' '\))?`).FindAllString(read(t, file, nil), -1) {
+		for _, quoted := range regexp.MustCompile(`'system:serviceaccount:[^']*'(\.split\(' '\))?`).FindAllString(
+			read(t, file, nil), -1) {
 			if quoted != "'"+config.DefaultController+"'.split(' ')" && quoted != "'system:serviceaccount:'" {
 				t.Errorf("%s: %s", file, quoted)
 			}

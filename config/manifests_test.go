@@ -61,11 +61,14 @@ func TestOrder(t *testing.T) {
 		folder string
 		want   []string
 	}{
-		// DESIGN, D6: policy, webhook, then the grant.
-		"the policy, the webhook, the grant, the archive": {"default", []string{"../base", "../policy", "../server", "../webhook", "../rbac", "../archive"}},
-		"the same without the archive":                    {"overlays/results-only", []string{"../../base", "../../policy", "../../server", "../../webhook", "../../rbac"}},
+		// docs/design.md, D6: policy, webhook, then the grant.
+		"the policy, the webhook, the grant, the archive": {"default",
+			[]string{"../base", "../policy", "../server", "../webhook", "../rbac", "../archive"}},
+		"the same without the archive": {"overlays/results-only",
+			[]string{"../../base", "../../policy", "../../server", "../../webhook", "../../rbac"}},
 		"what protects runs after who releases them": {"archive", []string{
-			"10-serviceaccount.yaml", "20-rbac.yaml", "30-volume.yaml", "40-service.yaml", "50-deployment.yaml", "60-protect.yaml"}},
+			"10-serviceaccount.yaml", "20-rbac.yaml", "30-volume.yaml", "40-service.yaml", "50-deployment.yaml",
+			"60-protect.yaml"}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -95,9 +98,10 @@ func TestWebhooks(t *testing.T) {
 		"report.indelible.dev":          {admission.ReportPath, admissionv1.Ignore, admissionv1.SideEffectClassNoneOnDryRun},
 		"guard.indelible.dev":           {admission.GuardPath, admissionv1.Fail, admissionv1.SideEffectClassNone},
 		"guard-elsewhere.indelible.dev": {admission.GuardElsewherePath, admissionv1.Fail, admissionv1.SideEffectClassNone},
-		"carry-over.indelible.dev":      {admission.CarryOverPath, admissionv1.Ignore, admissionv1.SideEffectClassNoneOnDryRun},
-		"fit.indelible.dev":             {admission.FitPath, admissionv1.Ignore, admissionv1.SideEffectClassNoneOnDryRun},
-		"protect.indelible.dev":         {admission.ProtectPath, admissionv1.Ignore, admissionv1.SideEffectClassNone},
+		"carry-over.indelible.dev": {admission.CarryOverPath, admissionv1.Ignore,
+			admissionv1.SideEffectClassNoneOnDryRun},
+		"fit.indelible.dev":     {admission.FitPath, admissionv1.Ignore, admissionv1.SideEffectClassNoneOnDryRun},
+		"protect.indelible.dev": {admission.ProtectPath, admissionv1.Ignore, admissionv1.SideEffectClassNone},
 	}
 	installed := webhooks(t)
 	if len(installed) != len(tests) {
@@ -114,7 +118,8 @@ func TestWebhooks(t *testing.T) {
 				t.Errorf("calls %s/%s%s", s.Namespace, s.Name, *s.Path)
 			}
 			if *w.FailurePolicy != tc.failure || *w.SideEffects != tc.effects {
-				t.Errorf("fails by %s with side effects %s, want %s and %s", *w.FailurePolicy, *w.SideEffects, tc.failure, tc.effects)
+				t.Errorf("fails by %s with side effects %s, want %s and %s", *w.FailurePolicy, *w.SideEffects, tc.failure,
+					tc.effects)
 			}
 			// The Deployment's grace period is made for 10 s.
 			if *w.TimeoutSeconds > 10 {
@@ -122,16 +127,20 @@ func TestWebhooks(t *testing.T) {
 			}
 		})
 	}
-	if got := installed["inject.indelible.dev"].NamespaceSelector.MatchLabels; !cmp.Equal(got, map[string]string{result.EnabledKey: result.Enabled}) {
+	if got := installed["inject.indelible.dev"].NamespaceSelector.MatchLabels; !cmp.Equal(got,
+		map[string]string{result.EnabledKey: result.Enabled}) {
 		t.Errorf("injects in namespaces labelled %v", got)
 	}
 }
 
-// The guard's two webhooks share all namespaces between them, and differ in nothing but that and their paths.
+// The guard's two webhooks share all namespaces between them, and differ in nothing but that and
+// their paths.
 func TestTheGuardIsAskedEverywhere(t *testing.T) {
 	in, elsewhere := webhooks(t)["guard.indelible.dev"], webhooks(t)["guard-elsewhere.indelible.dev"]
-	for operator, w := range map[metav1.LabelSelectorOperator]*admissionv1.MutatingWebhook{metav1.LabelSelectorOpIn: &in, metav1.LabelSelectorOpNotIn: &elsewhere} {
-		want := []metav1.LabelSelectorRequirement{{Key: result.EnabledKey, Operator: operator, Values: []string{result.Enabled}}}
+	for operator, w := range map[metav1.LabelSelectorOperator]*admissionv1.MutatingWebhook{metav1.LabelSelectorOpIn: &in,
+		metav1.LabelSelectorOpNotIn: &elsewhere} {
+		want := []metav1.LabelSelectorRequirement{{Key: result.EnabledKey, Operator: operator,
+			Values: []string{result.Enabled}}}
 		if got := w.NamespaceSelector; len(got.MatchLabels) > 0 || !cmp.Equal(got.MatchExpressions, want) {
 			t.Errorf("%s is asked in namespaces %v, want %v", w.Name, got, want)
 		}
@@ -149,7 +158,8 @@ func TestDeploymentIsRestricted(t *testing.T) {
 	if d.Spec.Strategy.RollingUpdate.MaxUnavailable.IntValue() != 0 || *d.Spec.Replicas < 2 {
 		t.Error("an update takes a replica away before its successor is ready")
 	}
-	if c := pod.Containers[0].SecurityContext; !*c.ReadOnlyRootFilesystem || *c.AllowPrivilegeEscalation || !*pod.SecurityContext.RunAsNonRoot {
+	if c := pod.Containers[0].SecurityContext; !*c.ReadOnlyRootFilesystem || *c.AllowPrivilegeEscalation ||
+		!*pod.SecurityContext.RunAsNonRoot {
 		t.Error("the container has more rights than it needs")
 	}
 	var overlay appsv1.Deployment

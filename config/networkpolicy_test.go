@@ -21,7 +21,8 @@ const networkPolicies = "components/network-policy/"
 
 // Each policy is about one Deployment's pods, and the ports it names are ports of theirs.
 func TestNetworkPoliciesFitThePods(t *testing.T) {
-	for policyFile, deploymentFile := range map[string]string{"webhook.yaml": "server/20-deployment.yaml", "archiver.yaml": "archive/50-deployment.yaml"} {
+	for policyFile, deploymentFile := range map[string]string{"webhook.yaml": "server/20-deployment.yaml",
+		"archiver.yaml": "archive/50-deployment.yaml"} {
 		t.Run(policyFile, func(t *testing.T) {
 			var policy networkingv1.NetworkPolicy
 			var deployment appsv1.Deployment
@@ -29,12 +30,15 @@ func TestNetworkPoliciesFitThePods(t *testing.T) {
 			read(t, deploymentFile, &deployment)
 			pod := deployment.Spec.Template
 			selector, err := metav1.LabelSelectorAsSelector(&policy.Spec.PodSelector)
-			if err != nil || selector.Empty() || !selector.Matches(labels.Set(pod.Labels)) || policy.Namespace != deployment.Namespace {
-				t.Errorf("selects %s in %s (error %v), the pods have %v in %s", selector, policy.Namespace, err, pod.Labels, deployment.Namespace)
+			if err != nil || selector.Empty() || !selector.Matches(labels.Set(pod.Labels)) ||
+				policy.Namespace != deployment.Namespace {
+				t.Errorf("selects %s in %s (error %v), the pods have %v in %s", selector, policy.Namespace, err, pod.Labels,
+					deployment.Namespace)
 			}
 			for _, rule := range policy.Spec.Ingress {
 				for _, port := range rule.Ports {
-					if !slices.ContainsFunc(pod.Spec.Containers[0].Ports, func(p corev1.ContainerPort) bool { return p.Name == port.Port.StrVal }) {
+					if !slices.ContainsFunc(pod.Spec.Containers[0].Ports,
+						func(p corev1.ContainerPort) bool { return p.Name == port.Port.StrVal }) {
 						t.Errorf("lets in to port %s, which the pods do not have", port.Port)
 					}
 				}
@@ -51,7 +55,8 @@ func TestNetworkPoliciesFitThePods(t *testing.T) {
 	}
 }
 
-// What the comment in kustomization.yaml says an overlay is, is rendered, and has its addresses in the policy.
+// What the comment in kustomization.yaml says an overlay is, is rendered, and has its addresses in
+// the policy.
 func TestNetworkPoliciesAsTheCommentSays(t *testing.T) {
 	kubectl := findKubectl(t)
 	_, comment, _ := strings.Cut(read(t, networkPolicies+"kustomization.yaml", nil), "#   sortOptions")
@@ -63,22 +68,26 @@ func TestNetworkPoliciesAsTheCommentSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	text := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n" + strings.ReplaceAll(example, "<here>/config", "..")
+	text := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n" +
+		strings.ReplaceAll(example, "<here>/config", "..")
 	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(context.Background(), kubectl[0], append(kubectl[1:], "kustomize", dir)...).CombinedOutput()
+	out, err := exec.CommandContext(context.Background(), kubectl[0],
+		append(kubectl[1:], "kustomize", dir)...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s\n%s", err, text, out)
 	}
 	found := false
 	for _, doc := range strings.Split(string(out), "\n---\n") {
 		var policy networkingv1.NetworkPolicy
-		if err := yaml.Unmarshal([]byte(doc), &policy); err != nil || policy.Kind != "NetworkPolicy" || policy.Name != "indelible-webhook" {
+		if err := yaml.Unmarshal([]byte(doc), &policy); err != nil || policy.Kind != "NetworkPolicy" ||
+			policy.Name != "indelible-webhook" {
 			continue
 		}
 		found = true
-		if from, to := policy.Spec.Ingress[0].From, policy.Spec.Egress[0].To; len(from) != 2 || len(to) != 2 || from[1].IPBlock.CIDR != "10.0.0.12/32" {
+		if from, to := policy.Spec.Ingress[0].From, policy.Spec.Egress[0].To; len(from) != 2 || len(to) != 2 ||
+			from[1].IPBlock.CIDR != "10.0.0.12/32" {
 			t.Errorf("lets in from %v, and out to %v", from, to)
 		}
 	}

@@ -15,9 +15,9 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
-// api is what of an API server the webhook needs to start: a place for its Secret, Pods that are slow to read, and an
-// answer about the grant.
-// Everything else does not exist. What the webhook does on a real one is tested in test/e2e.
+// api is what of an API server the webhook needs to start: a place for its Secret, Pods that are
+// slow to read, and an answer about the grant. Everything else does not exist. What the webhook
+// does on a real one is tested in test/e2e.
 type api struct {
 	kubeconfig string
 	granted    bool          // service accounts may write TaskRun statuses
@@ -30,7 +30,8 @@ type api struct {
 
 func newAPI(t *testing.T) *api {
 	t.Helper()
-	a := &api{kubeconfig: filepath.Join(t.TempDir(), "kubeconfig"), asked: make(chan struct{}, 1), answer: make(chan struct{})}
+	a := &api{kubeconfig: filepath.Join(t.TempDir(), "kubeconfig"), asked: make(chan struct{}, 1),
+		answer: make(chan struct{})}
 	mux := http.NewServeMux()
 	const secrets = "/api/v1/namespaces/indelible-system/secrets"
 	mux.HandleFunc("POST "+secrets, a.createSecret)
@@ -40,10 +41,11 @@ func newAPI(t *testing.T) *api {
 		<-a.answer
 		notFound(w)
 	})
-	mux.HandleFunc("POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = fmt.Fprintf(w, `{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","status":{"allowed":%v}}`, a.granted)
-	})
+	mux.HandleFunc("POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+		func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = fmt.Fprintf(w, `{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","status":{"allowed":%v}}`, a.granted)
+		})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { notFound(w) })
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)

@@ -9,13 +9,14 @@ import (
 	"github.com/indelible-ci/indelible/pkg/admission"
 )
 
-// keyedPaths are those of the webhooks that get a key: all whose failure policy is Ignore.
+// keyedPaths are the paths of the webhooks that get a key: those with failure policy Ignore.
 func keyedPaths() []string {
-	return []string{admission.InjectPath, admission.CarryOverPath, admission.ReportPath, admission.FitPath, admission.ProtectPath}
+	return []string{admission.InjectPath, admission.CarryOverPath, admission.ReportPath, admission.FitPath,
+		admission.ProtectPath}
 }
 
-// newCallers is how API servers are known: by what the command line says, and by keys if the webhook keeps its
-// own certificates. The file of the CAs is read once.
+// newCallers returns how API servers are identified: by the client certificates named on the
+// command line, and by keys if the webhook manages its own certificates. The CA file is read once.
 func newCallers(o options, source certificates) (admission.Callers, error) {
 	callers := admission.Callers{Required: o.requireClient}
 	if keys, ok := source.(interface{ Keys(path string) []string }); ok {

@@ -18,15 +18,16 @@ import (
 	"github.com/indelible-ci/indelible/pkg/daemon"
 )
 
-// cluster is what the handlers ask of the API server. Nothing is cached: the guard wants the live Pod, and an
-// informer for the pods of a cluster would cost more than one GET a published TaskRun.
+// cluster is the handlers' access to the API server. Nothing is cached: the guard needs the live
+// Pod, and an informer for a cluster's pods would cost more than one GET per published TaskRun.
 type cluster struct {
 	client   kubernetes.Interface
 	uncached client.Client
-	// server is the API server's host and port as the kubelet tells them to every pod, "" outside a cluster.
+	// server is the API server's HOST:PORT as the kubelet sets it in every pod, "" outside a
+	// cluster.
 	server string
-	// Denials have a queue and bounds of their own: whoever makes thousands of them must not crowd out the one event
-	// that says why a TaskRun failed.
+	// Denials have a queue and limits of their own: thousands of them must not crowd out the one
+	// event that says why a TaskRun failed.
 	events, denials *eventStream
 }
 
@@ -54,7 +55,7 @@ func newCluster(kubeconfig string) (*cluster, error) {
 	return c, nil
 }
 
-// GetPod is for the guard.
+// GetPod implements guard.PodGetter.
 func (c *cluster) GetPod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
 	return c.client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
 }

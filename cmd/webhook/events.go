@@ -6,15 +6,15 @@ import (
 	"k8s.io/client-go/tools/record"
 )
 
-// eventStream sends events, one after the other. Whoever reports one never waits: at most 1,000 queue up, and what
-// comes while the queue is full is dropped.
+// eventStream sends events, one after the other, without blocking the sender: up to 1,000 are
+// queued, and more are dropped.
 type eventStream struct {
 	broadcaster record.EventBroadcaster
 	recorder    record.EventRecorder
 }
 
-// denialBounds is how many denials of writes to one TaskRun a replica reports: 10, and then one each 5 minutes. All of
-// them are in the metrics and the log; what is lost here is the count of repetitions in the event.
+// denialBounds limits the events about denied writes to one TaskRun, per replica: a burst of 10,
+// then one every 5 minutes. The metrics and the log have all denials.
 var denialBounds = record.CorrelatorOptions{BurstSize: 10, QPS: 1. / 300}
 
 func newEventStream(sink record.EventSink, bounds record.CorrelatorOptions) *eventStream {

@@ -8,7 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// heldSink is an API server that takes the first event only when it is told to, and counts what it is asked to store.
+// heldSink is an API server that takes the first event only when it is told to, and counts what it
+// is asked to store.
 type heldSink struct {
 	asked  chan struct{}
 	answer chan struct{}
@@ -42,8 +43,8 @@ func aboutTaskRun(name string) *corev1.ObjectReference {
 	return &corev1.ObjectReference{Kind: "TaskRun", Namespace: "team", Name: name, UID: "uid"}
 }
 
-// TestDenialsAreBounded: reporting never waits for an API server, and the denials of one TaskRun are few however many
-// there are, whether their texts are the same or not.
+// TestDenialsAreBounded: reporting never waits for an API server, and the denials of one TaskRun
+// are few however many there are, whether their texts are the same or not.
 func TestDenialsAreBounded(t *testing.T) {
 	for name, text := range map[string]func(int) string{
 		"the same write again and again": func(int) string { return "denied" },
@@ -59,8 +60,8 @@ func TestDenialsAreBounded(t *testing.T) {
 				s.recorder.Event(aboutTaskRun("attacked"), corev1.EventTypeWarning, "ResultsWriteDenied", text(i))
 			}
 			close(sink.answer)
-			// Events are sent in order, so when another TaskRun's has arrived, all before it were sent or dropped. It is
-			// dropped itself as long as the queue is full.
+			// Events are sent in order, so when another TaskRun's has arrived, all before it were
+			// sent or dropped. It is dropped itself as long as the queue is full.
 			for sink.count("last") == 0 {
 				s.recorder.Event(aboutTaskRun("last"), corev1.EventTypeWarning, "ResultsWriteDenied", "denied")
 			}

@@ -15,9 +15,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/config"
 )
 
-// handlers gives the handlers what they work with: of the configuration, the part they need, as it is at each
-// request.
-func handlers(configured *config.Watcher, c *cluster, registry prometheus.Registerer, source certificates, callers admission.Callers,
+// handlers makes the handlers. Each reads its part of the current configuration at each request.
+func handlers(configured *config.Watcher, c *cluster, registry prometheus.Registerer, source certificates,
+	callers admission.Callers,
 	guarded func() error, log logr.Logger,
 ) admission.Options {
 	injecting := inject.Options{

@@ -1,4 +1,5 @@
-// Command webhook serves inject, guard and protect; see docs/life-of-a-result.md.
+// Command webhook serves the admission webhooks inject, guard, carry-over, report, fit and protect;
+// see docs/life-of-a-result.md.
 package main
 
 import "github.com/indelible-ci/indelible/pkg/daemon"

@@ -37,23 +37,31 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs := flag.NewFlagSet("webhook", flag.ContinueOnError)
 	fs.SetOutput(out)
 	fs.StringVar(&o.config, "config", "/etc/indelible/config.yaml", "configuration `file`; reloaded when it changes")
-	fs.StringVar(&o.certDir, "cert-dir", "", "`folder` with tls.crt and tls.key, kept by somebody else; empty: the webhook keeps its certificate itself")
-	fs.BoolVar(&o.callerKeys, "caller-keys", true, "know API servers by keys that the webhook puts into the paths of its webhook configurations; needs no -cert-dir")
-	fs.StringVar(&o.clientCA, "client-ca", "", "`file` with the CAs of the certificates by which API servers are known; empty: none are asked for")
-	fs.StringVar(&o.clientNames, "client-names", "", "`names`, with commas between them, of which such a certificate must have one (common name or DNS name)")
-	fs.BoolVar(&o.requireClient, "require-client-certificate", false, "answer nobody else")
-	fs.StringVar(&o.namespace, "namespace", daemon.Namespace(), "`namespace` the webhook runs in; default from POD_NAMESPACE")
-	fs.StringVar(&o.pod, "pod", os.Getenv("POD_NAME"), "`name` of the Pod it runs in, for events; default from POD_NAME; empty: no events about itself")
-	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "`file` to reach the cluster by; empty: as the pod it runs in")
+	fs.StringVar(&o.certDir, "cert-dir", "",
+		"`folder` with tls.crt and tls.key maintained elsewhere; empty: the webhook manages its certificates itself")
+	fs.BoolVar(&o.callerKeys, "caller-keys", true, "identify API servers by keys that the webhook writes into the paths "+
+		"of its webhook configurations; without -cert-dir only")
+	fs.StringVar(&o.clientCA, "client-ca", "",
+		"`file` with the CAs of API servers' client certificates; empty: none are requested")
+	fs.StringVar(&o.clientNames, "client-names", "",
+		"comma-separated `names` of which a client certificate must have one (common name or DNS name)")
+	fs.BoolVar(&o.requireClient, "require-client-certificate", false, "reject callers without such a certificate")
+	fs.StringVar(&o.namespace, "namespace", daemon.Namespace(),
+		"`namespace` the webhook runs in; default from POD_NAMESPACE")
+	fs.StringVar(&o.pod, "pod", os.Getenv("POD_NAME"),
+		"`name` of the Pod it runs in, for events; default from POD_NAME; empty: no events about itself")
+	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file`; empty: in-cluster configuration")
 	fs.IntVar(&o.webhookPort, "webhook-port", 9443, "`port` for admission requests")
 	fs.StringVar(&o.metricsAddress, "metrics-address", ":8080", "`address` of /metrics")
 	fs.StringVar(&o.healthAddress, "health-address", ":8081", "`address` of /healthz and /readyz")
-	fs.DurationVar(&o.drain, "drain", 5*time.Second, "how long to go on serving after SIGTERM, not ready any more, until no endpoint leads here")
-	fs.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "least `level` logged: debug, info, warn, error")
+	fs.DurationVar(&o.drain, "drain", 5*time.Second,
+		"how long to serve after SIGTERM while unready, until endpoints no longer lead here")
+	fs.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "minimum `level` logged: debug, info, warn, error")
 	fs.BoolVar(&o.version, "version", false, "print the version")
 	fs.Usage = func() {
 		_, _ = fmt.Fprintln(out, "Serves Indelible's admission webhooks.\n"+
-			"With `preflight` as first argument it compares manifests with a cluster instead.\n\nExit codes: 0 stopped by a signal, 1 failed, 2 wrong command line.\n\nFlags:")
+			"With the first argument `preflight` it compares manifests with a cluster instead.\n\nExit codes: 0 stopped by a "+
+			"signal, 1 failed, 2 wrong command line.\n\nFlags:")
 		fs.PrintDefaults()
 	}
 	if err := fs.Parse(args); err != nil {

@@ -14,20 +14,21 @@ import (
 	"github.com/indelible-ci/indelible/pkg/preflight"
 )
 
-// preflightCommand is the first argument that makes the webhook look at a cluster instead of serving it.
+// preflightCommand is the first argument that compares manifests with a cluster instead of serving.
 const preflightCommand = "preflight"
 
-// runPreflight compares rendered manifests with a cluster, before anything is applied. It returns the exit code.
+// runPreflight compares rendered manifests with a cluster, before anything is applied. It returns
+// the exit code.
 func runPreflight(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("webhook "+preflightCommand, flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	kubeconfig := fs.String("kubeconfig", "", "`file` to reach the cluster by; empty: as the pod it runs in")
+	kubeconfig := fs.String("kubeconfig", "", "kubeconfig `file`; empty: in-cluster configuration")
 	manifests := fs.String("manifests", "-",
-		"`file` with what is to be applied, as kubectl kustomize prints it; - is the standard input")
+		"`file` with the manifests to be applied, as printed by kubectl kustomize; - is standard input")
 	fs.Usage = func() {
 		_, _ = fmt.Fprintln(stderr, "Compares manifests with a cluster, before they are applied.\n\n"+
 			"  kubectl kustomize config/default | webhook preflight --kubeconfig FILE\n\n"+
-			"Exit codes: 0 they fit (warnings are printed), 1 they do not or it could not be found out, "+
+			"Exit codes: 0 they fit (warnings are printed), 1 they do not or it could not be determined, "+
 			"2 wrong command line.\n\nFlags:")
 		fs.PrintDefaults()
 	}

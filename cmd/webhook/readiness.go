@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// readiness is what /readyz says: that API servers can be answered, and that the grant is guarded. The configuration needs no place
-// in it: without one the process does not start.
+// readiness is /readyz: API servers can be answered, and the grant is guarded. The configuration is
+// not part of it: without a valid one the process does not start.
 type readiness struct {
 	certificate func() error
 	guarded     func() error // the self-check's

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/indelible-ci/indelible/certs"
 	"github.com/indelible-ci/indelible/pkg/admission"
@@ -20,10 +19,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/daemon"
 )
 
-// finish bounds how long requests under way have after the drain. The longest timeout of our webhooks is 10 s.
-const finish = 15 * time.Second
-
-// run is the whole command: it returns the exit code, once ctx has ended and requests under way are answered.
+// run runs the command and returns the exit code, once ctx has ended and requests in flight are
+// answered.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == preflightCommand {
 		return runPreflight(ctx, args[1:], stdout, stderr)
@@ -51,32 +48,33 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// certificates is where the serving certificate comes from.
+// certificates is the source of the serving certificate.
 type certificates interface {
 	Run(ctx context.Context) error
 	GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	// Ready tells why API servers cannot be answered, nil if they can.
+	// Ready returns why API servers cannot be served, nil if they can.
 	Ready() error
 }
 
-// webhook is the command's parts, put together and listening.
+// webhook is the command's parts, connected and listening.
 type webhook struct {
 	log          logr.Logger
 	drain        time.Duration
 	configured   *config.Watcher
 	certificates certificates
 	cluster      *cluster
-	selfcheck    *selfcheck.Checker // of what is ready or not
+	selfcheck    *selfcheck.Checker // affects readiness
 	leaks        *selfcheck.Checker
 	ready        *readiness
 
 	admission, metrics, health *daemon.Endpoint
 }
 
-// newWebhook puts the parts together. Everything that can be wrong with the installation fails here.
+// newWebhook connects the parts. Everything that may be wrong with the installation fails here.
 func newWebhook(ctx context.Context, o options, log logr.Logger) (*webhook, error) {
 	registry := daemon.NewRegistry()
-	configured, err := config.NewWatcher(o.config, config.ReloadInterval, config.NewMetrics(registry), log.WithName("config"))
+	configured, err := config.NewWatcher(o.config, config.ReloadInterval, config.NewMetrics(registry),
+		log.WithName("config"))
 	if err != nil {
 		return nil, err
 	}
@@ -130,59 +128,9 @@ func newCertificates(o options, c *cluster, metrics *certs.Metrics, log logr.Log
 		Secret:         "indelible-webhook-certs",
 		Service:        "indelible-webhook",
 		Configurations: []string{"indelible-inject", "indelible-guard"},
-		Optional:       []string{"indelible-protect"}, // without the archiver it is not installed
+		Optional:       []string{"indelible-protect"}, // installed with the archiver only
 		Keyed:          keyed,
 		Metrics:        metrics,
 		Log:            log,
 	})
-}
-
-// serve runs everything until ctx ends or a part fails. Then it stops in the order that loses no request: no longer
-// ready, while endpoints still lead here; no new requests, while those under way are answered; the rest.
-func (w *webhook) serve(ctx context.Context) error {
-	w.log.Info("Starting", "version", version, "webhook", w.admission.Address(), "metrics", w.metrics.Address(), "health", w.health.Address())
-	parts, failed := errgroup.WithContext(context.WithoutCancel(ctx))
-	background, stop := context.WithCancel(failed)
-	defer stop()
-	parts.Go(func() error { return w.configured.Start(background) })
-	parts.Go(func() error { return w.certificates.Run(background) })
-	parts.Go(func() error { return w.selfcheck.Run(background) })
-	parts.Go(func() error { return w.leaks.Run(background) })
-	for _, e := range w.endpoints() {
-		parts.Go(e.Serve)
-	}
-	select {
-	case <-ctx.Done():
-		w.log.Info("Stopping", "drain", w.drain.String())
-		w.ready.stopping.Store(true)
-		select {
-		case <-time.After(w.drain):
-		case <-failed.Done():
-		}
-	case <-failed.Done():
-	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), finish)
-	defer cancel()
-	err := w.admission.Shutdown(last)
-	stop()
-	w.close()
-	if partial := parts.Wait(); partial != nil {
-		return partial
-	}
-	if err != nil {
-		return fmt.Errorf("requests were still under way after %s: %w", finish, err)
-	}
-	return nil
-}
-
-func (w *webhook) endpoints() []*daemon.Endpoint {
-	return []*daemon.Endpoint{w.admission, w.metrics, w.health}
-}
-
-// close releases what newWebhook took.
-func (w *webhook) close() {
-	for _, e := range w.endpoints() {
-		e.Close()
-	}
-	w.cluster.close()
 }

@@ -29,7 +29,8 @@ func startWebhook(t *testing.T, args ...string) *running {
 	log, stderr := io.Pipe()
 	r := &running{stop: stop, exited: make(chan int, 1)}
 	go func() {
-		r.exited <- run(ctx, append(args, "--webhook-port=0", "--metrics-address=127.0.0.1:0", "--health-address=127.0.0.1:0"), io.Discard, stderr)
+		r.exited <- run(ctx, append(args, "--webhook-port=0", "--metrics-address=127.0.0.1:0",
+			"--health-address=127.0.0.1:0"), io.Discard, stderr)
 		_ = stderr.Close()
 	}()
 	t.Cleanup(stop)
@@ -76,7 +77,8 @@ func get(t *testing.T, url string) (int, string) {
 func configFile(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "config.yaml")
-	write(t, path, "apiVersion: config.indelible.dev/v1alpha1\nkind: Configuration\npublisher: {image: indelible-publisher:test}\n")
+	write(t, path, "apiVersion: config.indelible.dev/v1alpha1\nkind: Configuration\npublisher: {image: "+
+		"indelible-publisher:test}\n")
 	return path
 }
 
@@ -91,16 +93,20 @@ const podWrite = `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","
 	"oldObject":{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"namespace":"team","name":"run","uid":"r-1"},"status":{"podName":"run-pod"}},
 	"object":{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"namespace":"team","name":"run","uid":"r-1"},"status":{"podName":"run-pod"}}}}`
 
-// TestLife starts the webhook as a Deployment does, asks it something, and stops it while it still has to answer.
+// TestLife starts the webhook as a Deployment does, asks it something, and stops it while it still
+// has to answer.
 func TestLife(t *testing.T) {
 	cluster := newAPI(t)
-	w := startWebhook(t, "--config", configFile(t), "--kubeconfig", cluster.kubeconfig, "--namespace=indelible-system", "--drain=1ms")
+	w := startWebhook(t, "--config", configFile(t), "--kubeconfig", cluster.kubeconfig, "--namespace=indelible-system",
+		"--drain=1ms")
 	w.awaitReadyz(t, "ok")
 	if status, text := get(t, "http://"+w.Metrics+"/metrics"); status != http.StatusOK {
 		t.Errorf("/metrics: status %d", status)
 	} else {
-		for _, name := range []string{"indelible_certificate_expiry_timestamp_seconds", "indelible_inject_pods_total", "indelible_protect_runs_total",
-			"indelible_guard_result_bytes", "indelible_config_last_reload_successful", "indelible_unguarded_grant", "controller_runtime_webhook_requests_total", "go_goroutines"} {
+		for _, name := range []string{"indelible_certificate_expiry_timestamp_seconds", "indelible_inject_pods_total",
+			"indelible_protect_runs_total",
+			"indelible_guard_result_bytes", "indelible_config_last_reload_successful", "indelible_unguarded_grant",
+			"controller_runtime_webhook_requests_total", "go_goroutines"} {
 			if !strings.Contains(text, "\n"+name) {
 				t.Errorf("/metrics lacks %s", name)
 			}
@@ -114,7 +120,8 @@ func TestLife(t *testing.T) {
 		MinVersion: tls.VersionTLS12, RootCAs: roots, ServerName: "indelible-webhook.indelible-system.svc"}}}
 	answered := make(chan string, 1)
 	go func() {
-		response, err := client.Post("https://"+w.Webhook+"/guard?timeout=10s", "application/json", bytes.NewBufferString(podWrite))
+		response, err := client.Post("https://"+w.Webhook+"/guard?timeout=10s", "application/json",
+			bytes.NewBufferString(podWrite))
 		if err != nil {
 			answered <- err.Error()
 			return
@@ -141,7 +148,8 @@ func TestUnguardedGrant(t *testing.T) {
 	cluster.granted = true
 	w := startWebhook(t, "--config", configFile(t), "--kubeconfig", cluster.kubeconfig, "--namespace=indelible-system")
 	w.awaitReadyz(t, "service accounts may write taskruns/status, but what guards these writes is not all in place: "+
-		"MutatingWebhookConfiguration/indelible-guard does not exist; ValidatingAdmissionPolicy/indelible-results does not exist; "+
+		"MutatingWebhookConfiguration/indelible-guard does not exist; ValidatingAdmissionPolicy/indelible-results does not "+
+		"exist; "+
 		"ValidatingAdmissionPolicyBinding/indelible-results does not exist")
 	if status, _ := get(t, "http://"+w.Health+"/readyz"); status != http.StatusServiceUnavailable {
 		t.Errorf("/readyz: status %d, want 503", status)
@@ -161,18 +169,24 @@ func TestCommandLine(t *testing.T) {
 		stdout string
 		stderr string
 	}{
-		"prints its version":                           {[]string{"--version"}, 0, "dev\n", ""},
-		"explains itself":                              {[]string{"--help"}, 0, "", "-cert-dir"},
-		"refuses a flag it does not know":              {[]string{"--certs"}, 2, "", "flag provided but not defined"},
-		"refuses an argument":                          {[]string{"start"}, 2, "", `unexpected argument "start"`},
-		"refuses a log level it does not know":         {[]string{"--log-level=chatty"}, 2, "", "log-level"},
-		"refuses names without a CA":                   {[]string{"--client-names=kube-apiserver"}, 2, "", "need both -client-ca and -client-names"},
-		"refuses to require what nobody can have":      {[]string{"--require-client-certificate"}, 2, "", "need both -client-ca and -client-names"},
-		"fails with a CA that is none":                 {[]string{"--config", configFile(t), "--kubeconfig", newAPI(t).kubeconfig, "--client-ca", invalid, "--client-names=x"}, 1, "", "no CA of API servers in " + invalid},
-		"fails without a configuration":                {[]string{"--config", missing}, 1, "", missing},
-		"fails with one that lacks something":          {[]string{"--config", invalid}, 1, "", "publisher.image"},
-		"fails without a cluster":                      {[]string{"--config", configFile(t), "--kubeconfig", missing}, 1, "", missing},
-		"fails without the certificate it is to serve": {[]string{"--config", configFile(t), "--kubeconfig", newAPI(t).kubeconfig, "--cert-dir", missing}, 1, "", missing},
+		"prints its version":                   {[]string{"--version"}, 0, "dev\n", ""},
+		"explains itself":                      {[]string{"--help"}, 0, "", "-cert-dir"},
+		"refuses a flag it does not know":      {[]string{"--certs"}, 2, "", "flag provided but not defined"},
+		"refuses an argument":                  {[]string{"start"}, 2, "", `unexpected argument "start"`},
+		"refuses a log level it does not know": {[]string{"--log-level=chatty"}, 2, "", "log-level"},
+		"refuses names without a CA": {[]string{"--client-names=kube-apiserver"}, 2, "",
+			"need both -client-ca and -client-names"},
+		"refuses to require what nobody can have": {[]string{"--require-client-certificate"}, 2, "",
+			"need both -client-ca and -client-names"},
+		"fails with a CA that is none": {[]string{"--config", configFile(t), "--kubeconfig", newAPI(t).kubeconfig,
+			"--client-ca", invalid, "--client-names=x"}, 1, "", "no CA of API servers in " + invalid},
+		"fails without a configuration":       {[]string{"--config", missing}, 1, "", missing},
+		"fails with one that lacks something": {[]string{"--config", invalid}, 1, "", "publisher.image"},
+		"fails without a cluster": {[]string{"--config", configFile(t), "--kubeconfig", missing}, 1, "",
+			missing},
+		"fails without the certificate it is to serve": {[]string{"--config", configFile(t), "--kubeconfig",
+			newAPI(t).kubeconfig,
+			"--cert-dir", missing}, 1, "", missing},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -12,9 +12,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/config"
 )
 
-// newSelfChecks makes the check of the grant and of what trusts Tekton's controller, and that of read leaks,
-// which looks seldom. Both report changes as events on the replica's own Pod: an admin who finds it not ready
-// describes it first.
+// newSelfChecks makes the frequent check of the grant and of the trusted controller, and the rare
+// one of read leaks. Both report changes as events on the replica's own Pod, which an admin
+// describes first when it is not ready.
 func newSelfChecks(
 	o options, c *cluster, configured *config.Watcher, registry prometheus.Registerer, log logr.Logger,
 ) (often, seldom *selfcheck.Checker) {
@@ -29,7 +29,7 @@ func newSelfChecks(
 			expected := selfcheck.Expected{Controllers: now.Controllers, TaskRunLimit: now.Limits.TaskRun}
 			found, err := selfcheck.Inspect(ctx, c.client, expected)
 			if found == nil {
-				return nil, err // and not an interface of a nil pointer
+				return nil, err // not a non-nil interface with a nil pointer
 			}
 			return found, err
 		},
@@ -45,7 +45,7 @@ func newSelfChecks(
 			}
 			return leaks, nil
 		},
-		Timeout: time.Minute, // a page takes some 20 ms, and ten thousand bindings are twenty
+		Timeout: time.Minute, // a page takes about 20 ms; ten thousand bindings are twenty pages
 		Ticks:   time.Tick(selfcheck.LeakInterval),
 		Changed: changed, Metrics: metrics, Log: log.WithName("leaks"),
 	})
@@ -56,9 +56,9 @@ func report(ctx context.Context, o options, c *cluster, log logr.Logger, topic s
 	if o.pod == "" {
 		return
 	}
-	pod, err := c.GetPod(ctx, o.namespace, o.pod) // `kubectl describe` finds events by the UID
+	pod, err := c.GetPod(ctx, o.namespace, o.pod) // `kubectl describe` finds events by UID
 	if err != nil {
-		log.Error(err, "Could not read the Pod this runs in, to report to it", "pod", o.pod)
+		log.Error(err, "Could not read the Pod this runs in, to send it an event", "pod", o.pod)
 		return
 	}
 	about := &corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}

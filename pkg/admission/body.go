@@ -9,19 +9,20 @@ import (
 )
 
 const (
-	// begun is how much of a body, if it has that much, must have arrived before a request counts.
+	// begun is how much of a body must have arrived before the request counts, or all of a shorter
+	// one.
 	begun = 16 << 10
-	// maxArrival is how long a body may take to arrive, and an answer to be taken: a second or two for an API
-	// server that is out of breath, and half of the timeout of our webhooks at the most.
+	// maxArrival is how long a body may take to arrive, and the client to read the answer. A busy
+	// API server needs a second or two; it is at most half of our webhooks' timeout.
 	maxArrival = 5 * time.Second
 )
 
-// arrival is how long the body of a request may take whose API server waits that long.
+// arrival returns how long a body may take if its API server waits for timeout.
 func arrival(timeout time.Duration) time.Duration { return min(timeout/2, maxArrival) }
 
-// receive reads a body. Its beginning must come within that time; then letIn, told the body's size, may make it
-// wait; and then the rest must come within that time again. So a client that stops sending holds, of what others
-// need, a few kilobytes, or what it has declared for a few seconds.
+// receive reads a body. Its first part must arrive within the given time; then letIn, given the
+// body's size, may block; then the rest must arrive within the same time again. A client that stops
+// sending therefore holds a few kilobytes, or its declared size for a few seconds.
 func receive(
 	w http.ResponseWriter, r *http.Request, within time.Duration, letIn func(size int64) error,
 ) ([]byte, error) {
@@ -39,7 +40,7 @@ func receive(
 	if err := fill(first, r.Body); err != nil {
 		return nil, err
 	}
-	// While it waits, nobody else's deadline ends it.
+	// No deadline while it waits.
 	if err := deadline(time.Time{}); err != nil {
 		return nil, err
 	}
@@ -56,7 +57,7 @@ func receive(
 	if err := fill(body[copy(body, first):], r.Body); err != nil {
 		return nil, err
 	}
-	// HTTP/1 goes on reading, to see the client leave: that must not fail the request.
+	// HTTP/1 keeps reading to notice a client that leaves: that must not fail the request.
 	return body, deadline(time.Time{})
 }
 
@@ -67,7 +68,7 @@ func fill(part []byte, body io.Reader) error {
 	return nil
 }
 
-// received is a body that was read, and is forgotten as soon as somebody has read it from here.
+// received is a body in memory that is released as soon as it has been read.
 type received struct{ rest []byte }
 
 func (b *received) Read(p []byte) (int, error) {
@@ -82,8 +83,8 @@ func (b *received) Read(p []byte) (int, error) {
 
 func (b *received) Close() error { return nil }
 
-// prompt is an answer that must be taken within some time of its being written: a request holds its place until
-// then.
+// prompt is a response that must be read by the client within a time limit: a request holds its
+// place until then.
 type prompt struct {
 	http.ResponseWriter
 	within time.Duration
@@ -94,10 +95,10 @@ func answerWithin(w http.ResponseWriter, within time.Duration) http.ResponseWrit
 }
 
 func (p *prompt) Write(b []byte) (int, error) {
-	// Where it is not supported, the server's own WriteTimeout remains.
+	// If unsupported, the server's WriteTimeout remains.
 	_ = http.NewResponseController(p.ResponseWriter).SetWriteDeadline(time.Now().Add(p.within))
 	return p.ResponseWriter.Write(b)
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap implements the interface of http.ResponseController.
 func (p *prompt) Unwrap() http.ResponseWriter { return p.ResponseWriter }

@@ -11,28 +11,29 @@ import (
 	"strings"
 )
 
-// Callers says how an API server proves that it is one. Everybody else who reaches the port is answered, unless
-// a certificate is required, but nothing comes of a request beyond its answer, and it waits with all the others
+// Callers says how API servers prove their identity. All others are answered, too, unless a
+// certificate is required, but their requests have no effect beyond the answer and share a lane
 // (see gate).
 type Callers struct {
-	// ClientCAs verify client certificates; nil: none are asked for. Names are those that count, of which a
-	// certificate must have one as its common name or among its DNS names.
+	// ClientCAs verify client certificates; nil: none are requested. A certificate counts if its
+	// common name or one of its DNS names is among Names.
 	ClientCAs *x509.CertPool
 	Names     []string
-	// Required turns away whoever has no such certificate.
+	// Required rejects callers without such a certificate.
 	Required bool
-	// Keys returns the secrets that count as the second segment of a path, as in /carry-over/<key>; nil: none do.
+	// Keys returns the valid secrets in the second segment of a path, as in /carry-over/<key>; nil:
+	// none.
 	Keys func(path string) []string
 }
 
-// authenticatedKey is the key of the context value that says that the caller is an API server.
+// authenticatedKey is the key of the context value that marks a caller as an API server.
 type authenticatedKey struct{}
 
-// Authenticated reports whether a request, whose context that is, comes from an API server that has proved it.
+// Authenticated reports whether the request with this context comes from a proven API server.
 func Authenticated(ctx context.Context) bool { return ctx.Value(authenticatedKey{}) != nil }
 
-// telling notes in the context of a request who calls, and takes the key out of its path, so that nobody
-// behind can log it.
+// telling stores in the request's context who calls, and removes the key from the path, so that no
+// handler can log it.
 func (c Callers) telling(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		certified := c.certified(r.TLS)
@@ -52,8 +53,8 @@ func (c Callers) telling(next http.Handler) http.Handler {
 	})
 }
 
-// certified reports whether the client has shown a certificate with one of the names. That it is one of
-// ClientCAs', for clients, and valid, is what the handshake has verified.
+// certified reports whether the client presented a certificate with one of the names. The handshake
+// has verified that it is valid, for clients, and issued by ClientCAs.
 func (c Callers) certified(state *tls.ConnectionState) bool {
 	if c.ClientCAs == nil || state == nil || len(state.VerifiedChains) == 0 {
 		return false
@@ -64,7 +65,7 @@ func (c Callers) certified(state *tls.ConnectionState) bool {
 	})
 }
 
-// isKey compares with every key in a time that does not depend on how much of one is right.
+// isKey compares with every key in constant time.
 func (c Callers) isKey(path, key string) bool {
 	if c.Keys == nil || key == "" {
 		return false
@@ -76,7 +77,7 @@ func (c Callers) isKey(path, key string) bool {
 	return found == 1
 }
 
-// splitKey splits /carry-over/<key>. Any other path is left as it is.
+// splitKey splits /carry-over/<key>. Other paths are returned unchanged.
 func splitKey(path string) (webhook, key string) {
 	segments := strings.Split(path, "/")
 	if len(segments) != 3 || segments[0] != "" || segments[1] == "" {

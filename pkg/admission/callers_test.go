@@ -51,7 +51,8 @@ func TestKeys(t *testing.T) {
 		})
 	}
 	t.Run("know no path below a key", func(t *testing.T) {
-		if status, _, _ := s.post(t, "/carry-over/new-key/x", bytes.NewReader(review("u-1", 10))); status != http.StatusNotFound {
+		if status, _, _ := s.post(t, "/carry-over/new-key/x",
+			bytes.NewReader(review("u-1", 10))); status != http.StatusNotFound {
 			t.Errorf("status %d, want 404", status)
 		}
 	})
@@ -60,7 +61,9 @@ func TestKeys(t *testing.T) {
 			Callers:   Callers{Keys: func(string) []string { return []string{"new-key"} }},
 			CarryOver: admission.HandlerFunc(func(context.Context, admission.Request) admission.Response { panic("broken") }),
 		})
-		if status, text, _ := broken.post(t, "/carry-over/new-key", bytes.NewReader(review("u-1", 10))); status != http.StatusInternalServerError || strings.Contains(text, "new-key") {
+		if status, text, _ := broken.post(t, "/carry-over/new-key",
+			bytes.NewReader(review("u-1", 10))); status != http.StatusInternalServerError || strings.Contains(text,
+			"new-key") {
 			t.Errorf("status %d: %s", status, text)
 		}
 		if logged := broken.log.String(); !strings.Contains(logged, "/carry-over") || strings.Contains(logged, "new-key") {
@@ -78,8 +81,9 @@ type authority struct {
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
 	a := &authority{cert: &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "clients"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "clients"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour),
+		IsCA:     true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}}
 	certificate := a.issue(t, a.cert)
 	a.cert, a.key = certificate.Leaf, certificate.PrivateKey.(*ecdsa.PrivateKey)
@@ -107,17 +111,20 @@ func (a *authority) issue(t *testing.T, template *x509.Certificate) tls.Certific
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
-func (a *authority) client(t *testing.T, commonName string, dns []string, usage x509.ExtKeyUsage, ends time.Duration) *tls.Certificate {
+func (a *authority) client(
+	t *testing.T, commonName string, dns []string, usage x509.ExtKeyUsage, ends time.Duration,
+) *tls.Certificate {
 	t.Helper()
 	c := a.issue(t, &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: commonName}, DNSNames: dns, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(ends),
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: commonName}, DNSNames: dns,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(ends),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{usage},
 	})
 	return &c
 }
 
-// TestClientCertificates is what a webhook answers to clients with and without certificates, real ones, when it asks for
-// them and when it requires them. "" is a handshake that fails.
+// TestClientCertificates is what a webhook answers to clients with and without certificates, real
+// ones, when it asks for them and when it requires them. "" is a handshake that fails.
 func TestClientCertificates(t *testing.T) {
 	ours, theirs := newAuthority(t), newAuthority(t)
 	const client, hour = x509.ExtKeyUsageClientAuth, time.Hour
@@ -125,13 +132,17 @@ func TestClientCertificates(t *testing.T) {
 		certificate     *tls.Certificate
 		asked, required string
 	}{
-		"an API server, by its common name":       {ours.client(t, "kube-apiserver", nil, client, hour), "an API server", "an API server"},
-		"an API server, by a DNS name":            {ours.client(t, "", []string{"x", "api.internal"}, client, hour), "an API server", "an API server"},
-		"whoever else the CA knows":               {ours.client(t, "kubelet", []string{"node"}, client, hour), "somebody", "401"},
-		"whoever has none":                        {nil, "somebody", "401"},
-		"another CA's API server":                 {theirs.client(t, "kube-apiserver", nil, client, hour), "", ""},
-		"an API server of yesterday":              {ours.client(t, "kube-apiserver", nil, client, -time.Minute), "", ""},
-		"a server that has the API server's name": {ours.client(t, "kube-apiserver", nil, x509.ExtKeyUsageServerAuth, hour), "", ""},
+		"an API server, by its common name": {ours.client(t, "kube-apiserver", nil, client, hour), "an API server",
+			"an API server"},
+		"an API server, by a DNS name": {ours.client(t, "", []string{"x", "api.internal"}, client, hour),
+			"an API server", "an API server"},
+		"whoever else the CA knows": {ours.client(t, "kubelet", []string{"node"}, client, hour), "somebody",
+			"401"},
+		"whoever has none":           {nil, "somebody", "401"},
+		"another CA's API server":    {theirs.client(t, "kube-apiserver", nil, client, hour), "", ""},
+		"an API server of yesterday": {ours.client(t, "kube-apiserver", nil, client, -time.Minute), "", ""},
+		"a server that has the API server's name": {ours.client(t, "kube-apiserver", nil, x509.ExtKeyUsageServerAuth, hour),
+			"", ""},
 	}
 	callers := Callers{ClientCAs: x509.NewCertPool(), Names: []string{"kube-apiserver", "api.internal"}}
 	callers.ClientCAs.AddCert(ours.cert)
@@ -142,7 +153,8 @@ func TestClientCertificates(t *testing.T) {
 		for mode, server := range map[string]*started{"asked": asking, "required": requiring} {
 			want := map[string]string{"asked": tc.asked, "required": tc.required}[mode]
 			t.Run(mode+" "+name, func(t *testing.T) {
-				if got := server.as(tc.certificate, bytes.NewReader(review("u-1", 10))); !strings.Contains(got, want) || want == "" && got != "" {
+				if got := server.as(tc.certificate, bytes.NewReader(review("u-1", 10))); !strings.Contains(got, want) ||
+					want == "" && got != "" {
 					t.Errorf("got %q, want %q", got, want)
 				}
 			})
@@ -156,12 +168,16 @@ func TestClientCertificates(t *testing.T) {
 	})
 }
 
-// as posts with a certificate, and returns the status and what is answered, "" if there is no connection.
+// as posts with a certificate, and returns the status and what is answered, "" if there is no
+// connection.
 func (s *started) as(certificate *tls.Certificate, body io.Reader) string {
 	transport := s.client.Transport.(*http.Transport).Clone()
 	if certificate != nil {
 		// Not Certificates: of those Go sends only one that the server's CA may have signed.
-		transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
+		transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate,
+			error) {
+			return certificate, nil
+		}
 	}
 	response, err := (&http.Client{Transport: transport}).Post(s.url+"/guard?timeout=5s", "application/json", body)
 	if err != nil {

@@ -8,18 +8,18 @@ import (
 )
 
 const (
-	// maxConnections bounds memory: one takes some 100 KiB. API servers open one for each webhook and 60
-	// requests under way.
+	// maxConnections bounds memory: a connection takes about 100 KiB. API servers open one per
+	// webhook and 60 concurrent requests.
 	maxConnections = 256
-	// addressConnections is how many of them one address may have.
+	// addressConnections is the limit for one address.
 	addressConnections = maxConnections / 2
-	// receiveBuffer is what the kernel keeps for a connection that is not read. By itself it goes up to some
+	// receiveBuffer is the kernel's buffer for data not yet read. By default it grows to several
 	// megabytes.
 	receiveBuffer = 128 << 10
 )
 
-// connections bounds those that are open. When there are too many, the address with the most loses its oldest:
-// whoever opens many loses them to whoever comes anew.
+// connections limits open connections. At the limit, the address with the most connections loses
+// its oldest, so a client that opens many cannot lock out others.
 type connections struct {
 	most, ofAddress int
 
@@ -32,7 +32,8 @@ type connection struct {
 	address string
 }
 
-// changed is for http.Server.ConnState, which is told of a new connection before anything is read from it.
+// changed is for http.Server.ConnState, which reports a new connection before anything is read from
+// it.
 func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
@@ -73,7 +74,7 @@ func (c *connections) add(added connection) {
 		}
 	}
 	if tcp, ok := underlying(added.Conn).(*net.TCPConn); ok {
-		_ = tcp.SetReadBuffer(receiveBuffer) // a connection that is gone already says so when it is read
+		_ = tcp.SetReadBuffer(receiveBuffer) // an error shows up again when the connection is read
 	}
 	c.open = append(c.open, added)
 }
@@ -89,7 +90,7 @@ func (c *connections) remove(conn net.Conn) {
 	}
 }
 
-// drop closes a connection without the farewell of TLS, for which the other side might have to be waited for.
+// drop closes a connection without TLS's closing handshake, which could block on the peer.
 func (c connection) drop() { _ = underlying(c.Conn).Close() }
 
 func underlying(conn net.Conn) net.Conn {

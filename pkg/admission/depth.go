@@ -10,12 +10,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// maxDepth is how deep a review may nest. Tekton's objects stay below 30. What decodes them recurses, and a level
-// costs it some hundred bytes of stack: 60 KB nested 10,000 deep took 4 MiB.
+// maxDepth is how deeply a review may nest. Tekton's objects stay below 30. Decoding is recursive,
+// with some hundred bytes of stack per level: 60 KB nested 10,000 deep took 4 MiB.
 const maxDepth = 200
 
-// stringLength is how much of a text belongs to the string that it is in, with the quote at its end. Most
-// strings are short: only in long ones does it pay to search.
+// stringLength returns the length of the string at the beginning of text, including its closing
+// quote. Most strings are short; a search only pays off for long ones.
 func stringLength(text []byte) int {
 	const short = 32
 	for at := 0; at < len(text); at++ {
@@ -41,12 +41,13 @@ func stringLength(text []byte) int {
 
 const tooDeepMessage = "the request is nested more than 200 deep"
 
-// failUnread makes the failure policy decide about a body that must not be decoded.
+// failUnread leaves the decision about a body that must not be decoded to the failure policy.
 func failUnread(w http.ResponseWriter, _ []byte, why string) {
 	http.Error(w, why, http.StatusBadRequest)
 }
 
-// denyUnread denies, where that is what the failure policy would do: a denial says why, and is not tried again.
+// denyUnread denies such a body where the failure policy is Fail: unlike a failed call, a denial
+// says why and is not retried.
 func denyUnread(w http.ResponseWriter, body []byte, why string) {
 	uid := uidOf(body)
 	if uid == "" {
@@ -67,8 +68,8 @@ func denyUnread(w http.ResponseWriter, body []byte, why string) {
 	_, _ = w.Write(answer)
 }
 
-// uidOf is the UID of the request in a review whose beginning looks as API servers write it, "" otherwise. It reads
-// tokens, which takes no stack.
+// uidOf returns the UID of the request in a review whose beginning looks as API servers write it,
+// otherwise "". It reads tokens, which needs no stack.
 func uidOf(review []byte) string {
 	tokens := json.NewDecoder(bytes.NewReader(review))
 	inRequest := false

@@ -15,8 +15,9 @@ func TestNesting(t *testing.T) {
 		text string
 		want bool
 	}{
-		"allow three levels":                                                 {`{"a":[{}]}`, false},
-		"allow many of one level":                                            {`[` + strings.Repeat(`{},`, 1000) + `{}]`, false},
+		"allow three levels": {`{"a":[{}]}`, false},
+		"allow many of one level": {`[` + strings.Repeat(`{},`, 1000) + `{}]`,
+			false},
 		"allow brackets in a string":                                         {`["[[[[", "{{{{"]`, false},
 		"allow brackets after an escaped quote":                              {`["\"[[[["]`, false},
 		"allow a string that does not end":                                   {`["[[[[`, false},
@@ -49,19 +50,22 @@ func deep(uid string, levels int) []byte {
 func TestDepth(t *testing.T) {
 	s := start(t, Options{Guard: saying("guard"), Inject: saying("inject")})
 	t.Run("allow what nests as deep as it may", func(t *testing.T) {
-		if status, text, answer := s.post(t, "/guard", bytes.NewReader(deep("u-1", maxDepth-2))); status != http.StatusOK || !answer.Allowed {
+		if status, text, answer := s.post(t, "/guard", bytes.NewReader(deep("u-1", maxDepth-2))); status != http.StatusOK ||
+			!answer.Allowed {
 			t.Errorf("status %d: %s", status, text)
 		}
 	})
 	for _, levels := range []int{maxDepth - 1, 10_000} {
 		t.Run("forbid more to the guard, by a denial", func(t *testing.T) {
 			status, text, answer := s.post(t, "/guard", bytes.NewReader(deep("u-1", levels)))
-			if status != http.StatusOK || answer.Allowed || answer.UID != "u-1" || answer.Result.Code != 422 || answer.Result.Message != tooDeepMessage {
+			if status != http.StatusOK || answer.Allowed || answer.UID != "u-1" || answer.Result.Code != 422 ||
+				answer.Result.Message != tooDeepMessage {
 				t.Errorf("status %d: %s", status, text)
 			}
 		})
 		t.Run("forbid more to those that are ignored when they fail, by a failure", func(t *testing.T) {
-			if status, text, _ := s.post(t, "/inject", bytes.NewReader(deep("u-1", levels))); status != http.StatusBadRequest || !strings.Contains(text, tooDeepMessage) {
+			if status, text, _ := s.post(t, "/inject", bytes.NewReader(deep("u-1", levels))); status != http.StatusBadRequest ||
+				!strings.Contains(text, tooDeepMessage) {
 				t.Errorf("status %d: %s", status, text)
 			}
 		})
@@ -74,7 +78,8 @@ func TestDepth(t *testing.T) {
 	})
 }
 
-// BenchmarkNesting is what the check adds to a request with a result of 1 MiB, of a string and of many small ones.
+// BenchmarkNesting is what the check adds to a request with a result of 1 MiB, of a string and of
+// many small ones.
 func BenchmarkNesting(b *testing.B) {
 	list, _ := json.Marshal(strings.Split(strings.Repeat("value,", 1<<18), ","))
 	for name, body := range map[string][]byte{"one string": review("u", 1<<20), "many strings": list} {

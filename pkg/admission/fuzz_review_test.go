@@ -24,9 +24,10 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// Whatever comes as an AdmissionReview, over HTTP and to any of the handlers: none panics (a panic would be
-// answered with status 500), and a review that apimachinery's own decoder reads is answered for its UID, by a denial, or by
-// an allowance whose patch makes of the object a JSON object again.
+// Whatever comes as an AdmissionReview, over HTTP and to any of the handlers: none panics (a panic
+// would be answered with status 500), and a review that apimachinery's own decoder reads is
+// answered for its UID, by a denial, or by an allowance whose patch makes of the object a JSON
+// object again.
 func FuzzReview(f *testing.F) {
 	for _, seed := range reviews {
 		f.Add([]byte(seed))
@@ -56,7 +57,8 @@ func TestSomeReviewsAreAnsweredWithAPatch(t *testing.T) {
 }
 
 // paths are those that answer with patches; /report does the same as /guard, and answers nothing.
-var paths = []string{admission.InjectPath, admission.GuardPath, admission.CarryOverPath, admission.FitPath, admission.ProtectPath}
+var paths = []string{admission.InjectPath, admission.GuardPath, admission.CarryOverPath, admission.FitPath,
+	admission.ProtectPath}
 
 func post(server *http.Server, path string, body []byte) *httptest.ResponseRecorder {
 	request := httptest.NewRequest(http.MethodPost, path+"?timeout=10s", bytes.NewReader(body))
@@ -74,11 +76,13 @@ var reviews = []string{
 	review(`"operation":"CREATE","resource":{"group":"tekton.dev","version":"v1","resource":"taskruns"},"object":{"metadata":{"finalizers":["a/b"]}}`),
 	review(status + `"object":{"metadata":{"namespace":"team","name":"run","uid":"run-uid"},"status":{"podName":"run-pod",` + spec + `,"results":[{"name":"a","value":"v"}]}},` + stored),
 	review(status + `"object":{"status":{"results":[{"name":"a","value":"v"}]}},` + stored),
-	review(status + `"object":null,"oldObject":null`), review(status + `"object":5,"oldObject":"x"`), review(status + `"object":{"status":{"steps":[{"name":"s"}]}},"oldObject":{}`),
+	review(status + `"object":null,"oldObject":null`), review(status + `"object":5,"oldObject":"x"`),
+	review(status + `"object":{"status":{"steps":[{"name":"s"}]}},"oldObject":{}`),
 	review(status + `"dryRun":true,"userInfo":{"username":"ada"},"object":{"status":{}},"oldObject":{"status":{"results":[{"name":"a"}]}}`),
 	review(`"operation":"UPDATE","subResource":"status","resource":{"group":"tekton.dev","version":"v1","resource":"pipelineruns"},` + controller +
 		`"object":{"metadata":{"annotations":{"indelible.dev/too-large":"why"}},"status":{"conditions":[{"type":"Succeeded","status":"False"}],"results":[{"name":"a"}]}},"oldObject":null`),
-	review(status + controller + `"object":{"status":{"steps":[{"name":"s"}]}},"oldObject":{"status":{"results":[{"name":"a"}],"steps":[{"name":"s","results":[{"name":"b","value":"w"}]}]}}`),
+	review(status + controller +
+		`"object":{"status":{"steps":[{"name":"s"}]}},"oldObject":{"status":{"results":[{"name":"a"}],"steps":[{"name":"s","results":[{"name":"b","value":"w"}]}]}}`),
 }
 
 const (
@@ -100,19 +104,23 @@ func review(request string) string {
 func newServer() *http.Server {
 	options := guard.Options{
 		Settings: func() guard.Settings {
-			return guard.Settings{Controllers: []string{"system:serviceaccount:tekton-pipelines:tekton-pipelines-controller"}, Limits: result.DefaultLimits()}
+			return guard.Settings{Controllers: []string{"system:serviceaccount:tekton-pipelines:tekton-pipelines-controller"},
+				Limits: result.DefaultLimits()}
 		},
 		Pods: runPod{}, Log: logr.Discard(),
 	}
 	return admission.NewServer(admission.Options{
 		Inject: inject.New(inject.Options{Log: logr.Discard(), Settings: func() inject.Settings {
-			return inject.Settings{Image: "publisher", Delivery: inject.DeliveryImageVolume, Timeout: 1, Limits: result.DefaultLimits()}
+			return inject.Settings{Image: "publisher", Delivery: inject.DeliveryImageVolume, Timeout: 1,
+				Limits: result.DefaultLimits()}
 		}}),
 		Fit: fit.New(fit.Options{Log: logr.Discard(), Settings: func() fit.Settings {
 			now := options.Settings()
 			return fit.Settings{Controllers: now.Controllers, Limits: now.Limits}
 		}}),
-		Guard: guard.NewGuard(options), GuardElsewhere: guard.NewGuardElsewhere(options), CarryOver: guard.NewCarryOver(options), Report: guard.NewReport(options), Protect: protect.New(protect.Options{Log: logr.Discard()}), Log: logr.Discard(),
+		Guard: guard.NewGuard(options), GuardElsewhere: guard.NewGuardElsewhere(options),
+		CarryOver: guard.NewCarryOver(options), Report: guard.NewReport(options),
+		Protect: protect.New(protect.Options{Log: logr.Discard()}), Log: logr.Discard(),
 	})
 }
 
@@ -124,9 +132,10 @@ func (runPod) GetPod(_ context.Context, namespace, name string) (*corev1.Pod, er
 		return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, name)
 	}
 	controls := true
-	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, UID: "pod-uid", OwnerReferences: []metav1.OwnerReference{
-		{APIVersion: "tekton.dev/v1", Kind: "TaskRun", Name: "run", UID: "run-uid", Controller: &controls},
-	}}}, nil
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, UID: "pod-uid",
+		OwnerReferences: []metav1.OwnerReference{
+			{APIVersion: "tekton.dev/v1", Kind: "TaskRun", Name: "run", UID: "run-uid", Controller: &controls},
+		}}}, nil
 }
 
 func check(t *testing.T, path string, body []byte, recorder *httptest.ResponseRecorder) {

@@ -12,40 +12,42 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// DefaultInFlight and knownInFlight bound memory: they are the bodies of all requests let in at a time, of
-// callers that did not and that did authenticate. A body is a TaskRun before and after, at most 2.8 MiB with
-// objects at their limit; decoding, comparing and answering take about four times that. A body that takes more
-// counts as more (see shape.go).
+// DefaultInFlight and knownInFlight bound memory: the sum of the bodies admitted at a time, of
+// unauthenticated and of authenticated callers. A body holds a TaskRun before and after a write, at
+// most 2.8 MiB at the object limit; decoding, comparing and answering take about four times that.
+// Bodies that take more count for more (shape.go).
 const (
 	DefaultInFlight = 24 << 20
 	knownInFlight   = 16 << 20
 )
 
 const (
-	// maxBody is what controller-runtime reads of a request. What can be stored is two objects of at most 1.5
-	// MiB each; the rest is for writes that are too large, so that the guard's answer says which result is.
+	// maxBody is what controller-runtime reads of a request. Two stored objects have at most 1.5
+	// MiB each; the rest is for writes that are too large, so that the guard's answer names the
+	// result.
 	maxBody = 7 << 20
-	// minCharge makes small requests count as more, for what a request costs beside its body: the guard asks the
-	// API server for a Pod.
+	// minCharge is what a small request counts at least, for its other costs: the guard reads a Pod
+	// from the API server.
 	minCharge = 128 << 10
-	// maxParked are the bodies in each lane that have come and wait, because they weigh more than their length; of one
-	// address there is one of the largest.
+	// maxParked bounds, per lane, the bodies that have arrived but wait again because they weigh
+	// more than their length; one address may have one of the largest.
 	maxParked = 2 * maxBody
-	// maxRequests are those of unauthenticated callers that are let in or wait, each with at most 80 KiB of a
-	// body; and of one address. API servers bound what they have under way as well, by default to 600.
+	// maxRequests bounds the requests of unauthenticated callers that are admitted or waiting, each
+	// with at most 80 KiB of its body; addressRequests those of one address. API servers limit
+	// their concurrent requests, too, by default to 600.
 	maxRequests, addressRequests = 768, 256
-	// maxTimeout is the longest timeout a webhook configuration can have (timeoutSeconds).
+	// maxTimeout is the longest timeoutSeconds of a webhook configuration.
 	maxTimeout = 30 * time.Second
 )
 
-// A gate lets requests in, in the order they come, as long as the sum of their bodies stays below a bound. The
-// others wait, with all but the beginning of their bodies unread, as long as their API server does. Turning them
-// away instead would leave Pods without injection whenever many start at a time.
+// A gate admits requests in order of arrival while the sum of their bodies is below a limit. The
+// others wait, with all but the beginning of their bodies unread, as long as their API server does.
+// Rejecting them instead would leave Pods without injection whenever many start at once.
 //
-// What a client declares costs nobody anything: a request counts once its body has begun to arrive, and must
-// have come whole soon after it was let in (see body.go). Callers that authenticate (see callers.go) have a lane
-// of their own. In the other one no address has more than half: API servers come from few addresses, and a
-// client that floods the port from one keeps only itself out.
+// Declaring a large body costs others nothing: a request counts once its body has begun to arrive,
+// and must arrive completely soon after it is admitted (body.go). Authenticated callers
+// (callers.go) have a lane of their own. In the other lane, one address gets at most half: API
+// servers come from few addresses, and a client that floods the port only locks out itself.
 type gate struct{ known, others *lane }
 
 func newGate(bytes int64) *gate {
@@ -56,7 +58,7 @@ func newGate(bytes int64) *gate {
 	}
 }
 
-// guarding lets requests through to next. unread answers what must not be decoded.
+// guarding passes admitted requests to next. unread answers those that must not be decoded.
 func (g *gate) guarding(next http.Handler, unread func(w http.ResponseWriter, body []byte, why string)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if code, why := refusal(r); code != 0 {
@@ -100,10 +102,11 @@ func (g *gate) guarding(next http.Handler, unread func(w http.ResponseWriter, bo
 	})
 }
 
-// chargeOf is what a body counts before anything but its length is known.
+// chargeOf is what a body counts while only its length is known.
 func chargeOf(length int64) int64 { return max(length, minCharge) }
 
-// refusal is why a request is not worth reading, 0 if it is. API servers send all that.
+// refusal returns why a request is rejected unread, 0 if it is not. API servers' requests never
+// are.
 func refusal(r *http.Request) (code int, why string) {
 	switch {
 	case r.Method != http.MethodPost:
@@ -118,7 +121,7 @@ func refusal(r *http.Request) (code int, why string) {
 
 var errBusy = errors.New("too many requests at a time: try again")
 
-// codeOf tells what the client may be blamed for.
+// codeOf returns the HTTP status for an error.
 func codeOf(err error) int {
 	switch {
 	case errors.Is(err, errBusy):
@@ -129,7 +132,7 @@ func codeOf(err error) int {
 	return http.StatusBadRequest
 }
 
-// timeoutOf is how long the API server waits for the answer. It says so in the query.
+// timeoutOf returns how long the API server waits for the answer, from the query.
 func timeoutOf(r *http.Request) time.Duration {
 	timeout, err := time.ParseDuration(r.URL.Query().Get("timeout"))
 	if err != nil || timeout <= 0 || timeout > maxTimeout {
@@ -138,7 +141,7 @@ func timeoutOf(r *http.Request) time.Duration {
 	return timeout
 }
 
-// addressOf is who sends a request, as far as a network can tell.
+// addressOf returns the sender's address, as far as the network shows it.
 func addressOf(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -147,8 +150,9 @@ func addressOf(r *http.Request) string {
 	return host
 }
 
-// lane is a bound on the bodies of one class of callers, let in and parked (see recharge). share, atMost and ofAddress are bounds on what one address
-// has let in in bytes, and on requests, in all and of one address; 0 is none.
+// lane limits one class of callers: the bodies admitted, in total (bytes) and per address (share);
+// the bodies parked (see recharge); and the number of requests, in total (atMost) and per address
+// (ofAddress). A share of 0 means no limits per address.
 type lane struct {
 	bytes, parked     *semaphore.Weighted
 	size, share       int64
@@ -181,7 +185,7 @@ func (l *lane) sharedBy(share int64, atMost, ofAddress int) *lane {
 	return l
 }
 
-// enter counts a request, to be taken back by leave, and reports whether there is place for it.
+// enter counts a request, until leave, and reports whether there is room for it.
 func (l *lane) enter(address string) bool {
 	if l.share == 0 {
 		return true
@@ -215,7 +219,8 @@ func (l *lane) leave(address string) {
 	}
 }
 
-// sharerOf is an address that has entered. Where nobody has a share, each request has all there is.
+// sharerOf returns the entry of an address that has entered. Without shares, each request has the
+// whole lane.
 func (l *lane) sharerOf(address string) *sharer {
 	if l.share == 0 {
 		return newSharer(l.size, maxParked)
@@ -225,8 +230,8 @@ func (l *lane) sharerOf(address string) *sharer {
 	return l.addresses[address]
 }
 
-// letIn waits until there is room for a request of an address that has entered. It waits for the address' own
-// share first: what waits there is in nobody else's way.
+// letIn blocks until there is room for a request of an address that has entered. It waits for the
+// address's own share first, where it does not block others.
 func (l *lane) letIn(ctx context.Context, address string, bytes int64) (release func(), err error) {
 	share := l.sharerOf(address).bytes
 	if share.Acquire(ctx, bytes) != nil {
@@ -242,7 +247,8 @@ func (l *lane) letIn(ctx context.Context, address string, bytes int64) (release 
 	}, nil
 }
 
-// forbids is why a body of that shape must not be decoded, "" if it may: more than there is will never be free.
+// forbids returns why a body of that shape must not be decoded, or "": it would exceed what can
+// ever be free.
 func (l *lane) forbids(s shape) string {
 	most := l.size
 	if l.share > 0 {
@@ -257,10 +263,11 @@ func (l *lane) forbids(s shape) string {
 	return ""
 }
 
-// recharge makes a body that was let in for its length count as its weight, if that is more. It gives back what it
-// has and waits anew, for all of it: two that kept what they have and waited for the rest would wait for each
-// other. Until then it is a body in memory that counts nowhere else, so it is parked, or turned away where too much
-// is. What is parked holds nothing that anybody waits for.
+// recharge makes an admitted body count its weight instead of its length, if that is more. It
+// releases its length and waits for the whole weight: two requests that kept what they have and
+// waited for the rest would deadlock. Meanwhile the body is in memory without counting, so it is
+// parked; if too much is parked, it is rejected. A parked request holds nothing that others wait
+// for.
 func (l *lane) recharge(
 	ctx context.Context, address string, length, weight int64, release func(),
 ) (func(), error) {
@@ -280,10 +287,11 @@ func (l *lane) recharge(
 	return l.letIn(ctx, address, weight)
 }
 
-// http2Windows sizes HTTP/2's flow control so that requests that wait cannot stop those that were let in. They
-// share a connection, and what is sent of an unread body counts against that connection's window: with Go's
-// defaults one waiting request of 1 MiB fills it, and nobody's body arrives any more. Here the windows of all
-// streams together fit into the connection's. A client that wants more streams opens another connection.
+// http2Windows sizes HTTP/2's flow control so that waiting requests cannot block admitted ones.
+// They share a connection, and unread data counts against the connection's window: with Go's
+// defaults one waiting request of 1 MiB fills it, and no other body arrives. Here the windows of
+// all streams together fit into the connection's. A client that needs more streams opens another
+// connection.
 func http2Windows() *http.HTTP2Config {
 	const streams, window = 60, 64 << 10 // together below net/http's bound of 4 MiB
 	return &http.HTTP2Config{

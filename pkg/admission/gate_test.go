@@ -22,15 +22,17 @@ import (
 func TestGate(t *testing.T) {
 	const size = 1 << 20
 	entered, leave := make(chan struct{}, 100), make(chan struct{})
-	s := start(t, Options{InFlight: maxBody, Guard: admission.HandlerFunc(func(context.Context, admission.Request) admission.Response {
-		entered <- struct{}{}
-		<-leave
-		return admission.Allowed("")
-	})})
+	s := start(t, Options{InFlight: maxBody,
+		Guard: admission.HandlerFunc(func(context.Context, admission.Request) admission.Response {
+			entered <- struct{}{}
+			<-leave
+			return admission.Allowed("")
+		})})
 	var requests sync.WaitGroup
 	for i := range 16 {
 		requests.Go(func() {
-			if status, text, _ := s.post(t, "/guard?timeout=30s", bytes.NewReader(review(fmt.Sprint(i), size))); status != http.StatusOK {
+			if status, text, _ := s.post(t, "/guard?timeout=30s",
+				bytes.NewReader(review(fmt.Sprint(i), size))); status != http.StatusOK {
 				t.Errorf("request %d: status %d: %s", i, status, text)
 			}
 		})
@@ -39,19 +41,22 @@ func TestGate(t *testing.T) {
 		<-entered
 	}
 	t.Run("gives up when the API server does", func(t *testing.T) {
-		if status, text, _ := s.post(t, "/guard?timeout=50ms", bytes.NewReader(review("late", size))); status != http.StatusServiceUnavailable {
+		if status, text, _ := s.post(t, "/guard?timeout=50ms",
+			bytes.NewReader(review("late", size))); status != http.StatusServiceUnavailable {
 			t.Errorf("status %d, want 503: %s", status, text)
 		}
 	})
 	if n := len(entered); n != 0 {
 		t.Errorf("%d requests more than fit were let in", n)
 	}
-	// All others share a connection with requests that wait in front of them; each is let in all the same.
+	// All others share a connection with requests that wait in front of them; each is let in all
+	// the same.
 	close(leave)
 	requests.Wait()
 }
 
-// TestIdleBodies: what is declared and does not come is in nobody's way. The lane has room for one body of that size.
+// TestIdleBodies: bodies that are declared but never arrive block nobody. The lane has room for one
+// body of that size.
 func TestIdleBodies(t *testing.T) {
 	tests := map[string]struct {
 		protocol string
@@ -69,14 +74,15 @@ func TestIdleBodies(t *testing.T) {
 			for range 5 {
 				client.stall(t, "/guard?timeout=30s", maxBody, tc.sent)
 			}
-			if status, text, _ := s.post(t, "/guard?timeout=30s", bytes.NewReader(review("u-1", 6<<20))); status != http.StatusOK {
+			if status, text, _ := s.post(t, "/guard?timeout=30s",
+				bytes.NewReader(review("u-1", 6<<20))); status != http.StatusOK {
 				t.Errorf("status %d: %s", status, text)
 			}
 		})
 	}
 }
 
-// TestSlowBodies: a body that stops is given up, wherever it stops, and what it held is free again.
+// TestSlowBodies: a body that stops is abandoned, wherever it stops, and its share is released.
 func TestSlowBodies(t *testing.T) {
 	for name, sent := range map[string]int{"before it is let in": 10, "after it was let in": begun + 10} {
 		for _, protocol := range []string{"http/1.1", "h2"} {
@@ -86,7 +92,8 @@ func TestSlowBodies(t *testing.T) {
 				if got := <-stalled; got != "408 Request Timeout" {
 					t.Errorf("a body that stops is answered %q, want 408", got)
 				}
-				if status, text, _ := s.post(t, "/guard?timeout=30s", bytes.NewReader(review("u-1", 6<<20))); status != http.StatusOK {
+				if status, text, _ := s.post(t, "/guard?timeout=30s",
+					bytes.NewReader(review("u-1", 6<<20))); status != http.StatusOK {
 					t.Errorf("and then the next one: status %d: %s", status, text)
 				}
 			})
@@ -102,7 +109,7 @@ func TestSlowBodies(t *testing.T) {
 	})
 }
 
-// timed is an answer that notes what it is told, in order.
+// timed is a response that records the calls it gets, in order.
 type timed struct {
 	httptest.ResponseRecorder
 	told []string
@@ -120,15 +127,17 @@ func (w *timed) SetWriteDeadline(time.Time) error {
 
 func (w *timed) Write(b []byte) (int, error) { w.told = append(w.told, "write"); return len(b), nil }
 
-// TestDeadlines: a client's time runs while it sends or takes, and at no other time: neither while it waits for others, nor while
-// its request is decided (HTTP/1 goes on reading then, and a deadline would end the request).
+// TestDeadlines: a client's time runs while it sends or takes, and at no other time: neither while
+// it waits for others, nor while its request is decided (HTTP/1 goes on reading then, and a
+// deadline would end the request).
 func TestDeadlines(t *testing.T) {
 	for name, tc := range map[string]struct {
 		size int
 		want []string
 	}{
 		"of a body that is all beginning": {10, []string{"read in time", "read without end", "let in"}},
-		"of a large body":                 {2 * begun, []string{"read in time", "read without end", "let in", "read in time", "read without end"}},
+		"of a large body": {2 * begun, []string{"read in time", "read without end", "let in", "read in time",
+			"read without end"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := &timed{}
@@ -163,7 +172,8 @@ func (s *started) over(protocol string) *started {
 	return &started{url: s.url, client: &http.Client{Transport: transport}, log: s.log}
 }
 
-// stall declares a body and sends a part of it. When the server answers, the channel gets the status.
+// stall declares a body and sends a part of it. When the server answers, the channel gets the
+// status.
 func (s *started) stall(t *testing.T, path string, declared int64, sent int) <-chan string {
 	t.Helper()
 	body, rest := io.Pipe()
@@ -183,12 +193,14 @@ func (s *started) stall(t *testing.T, path string, declared int64, sent int) <-c
 		_ = response.Body.Close()
 		status <- response.Status
 	}()
-	// The pipe takes no byte before somebody reads it: the request is under way then, or was answered already.
+	// The pipe accepts no byte before it is read: by then the request is in flight or has been
+	// answered.
 	_, _ = rest.Write([]byte(strings.Repeat(" ", max(sent, 1))))
 	return status
 }
 
-// TestShares are about one lane of 10 bytes, of which an address may have 5 and two requests, and all together three.
+// TestShares are about one lane of 10 bytes, of which an address may have 5 and two requests, and
+// all together three.
 func TestShares(t *testing.T) {
 	l := newLane(10).sharedBy(5, 3, 2)
 	enter := func(address string, want bool) {
@@ -262,10 +274,12 @@ func TestPrecedence(t *testing.T) {
 		flood.Go(func() { s.post(t, "/guard?timeout=30s", bytes.NewReader(review("flood", 6<<20))) })
 	}
 	<-entered // the lane of the others is full, and one waits
-	if status, text, _ := s.post(t, "/inject?timeout=100ms", bytes.NewReader(review("u-1", 10))); status != http.StatusServiceUnavailable {
+	if status, text, _ := s.post(t, "/inject?timeout=100ms",
+		bytes.NewReader(review("u-1", 10))); status != http.StatusServiceUnavailable {
 		t.Errorf("without the key: status %d, want 503: %s", status, text)
 	}
-	if status, text, _ := s.post(t, "/inject/key?timeout=30s", bytes.NewReader(review("u-1", 6<<20))); status != http.StatusOK {
+	if status, text, _ := s.post(t, "/inject/key?timeout=30s",
+		bytes.NewReader(review("u-1", 6<<20))); status != http.StatusOK {
 		t.Errorf("with the key: status %d: %s", status, text)
 	}
 	close(leave)
@@ -274,7 +288,8 @@ func TestPrecedence(t *testing.T) {
 
 func TestHeaders(t *testing.T) {
 	s := start(t, Options{Guard: saying("guard")})
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/guard", bytes.NewReader(review("u-1", 10)))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/guard",
+		bytes.NewReader(review("u-1", 10)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +299,8 @@ func TestHeaders(t *testing.T) {
 	} else if _ = response.Body.Close(); response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("32 KiB of headers: status %d, want 431", response.StatusCode)
 	}
-	server := NewServer(Options{Inject: saying(""), Guard: saying(""), GuardElsewhere: saying(""), CarryOver: saying(""), Report: saying(""), Protect: saying("")})
+	server := NewServer(Options{Inject: saying(""), Guard: saying(""), GuardElsewhere: saying(""), CarryOver: saying(""),
+		Report: saying(""), Protect: saying("")})
 	if server.ReadHeaderTimeout != headerTimeout || server.IdleTimeout == 0 {
 		t.Error("a connection on which nothing comes stays for ever")
 	}
@@ -353,7 +369,8 @@ func TestManyConnections(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = conn.Close() })
 	}
-	conn, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), s.client.Transport.(*http.Transport).TLSClientConfig)
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"),
+		s.client.Transport.(*http.Transport).TLSClientConfig)
 	if err == nil {
 		_ = conn.Close()
 		t.Error("a connection more than an address may have is served")

@@ -20,9 +20,9 @@ const (
 	createRun = `"operation":"CREATE","dryRun":true,"namespace":"team","resource":{"group":"tekton.dev","version":"v1","resource":"taskruns"}`
 	podOfRun  = `"metadata":{"name":"run-pod","labels":{"tekton.dev/taskRun":"run"},"ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"TaskRun","name":"run","uid":"run-uid","controller":true}]},`
 
-	// heapOfLane is what the lane of callers that do not authenticate may take of the limit of 384 MiB in config/server: 50
-	// are at rest, 90 for requests that wait and connections, and 64 for the lane of those who do. The collector is told
-	// of a little less, as it is there.
+	// heapOfLane is what the lane of callers that do not authenticate may take of the limit of 384
+	// MiB in config/server: 50 are at rest, 90 for requests that wait and connections, and 64 for
+	// the lane of those who do. The collector is told of a little less, as it is there.
 	heapOfLane, toldCollector = 180 << 20, 160 << 20
 )
 
@@ -31,8 +31,9 @@ func many(request, before, text string, times int, after string) string {
 	return review(request + `,"object":{` + before + strings.Repeat(text+",", times-1) + text + after + `}`)
 }
 
-// Objects that take much more memory than their length suggests, at most as many as one address may send, and more than that.
-// Six addresses send them at a time. Without a bound on their weight the heap exceeds the limit of the container.
+// Objects that take much more memory than their length suggests, at most as many as one address may
+// send, and more than that. Six addresses send them at a time. Without a bound on their weight the
+// heap exceeds the limit of the container.
 func TestMemoryOfComplexRequests(t *testing.T) {
 	server := newServer()
 	tests := map[string]struct {
@@ -40,12 +41,15 @@ func TestMemoryOfComplexRequests(t *testing.T) {
 		body         func(times int) string
 		most, beyond int
 	}{
-		"maps of one field": {admission.FitPath, func(n int) string { return many(createRun, `"x":[`, `{"":1}`, n, `]`) }, 27_000, 980_000},
-		"numbers":           {admission.FitPath, func(n int) string { return many(createRun, `"x":[`, `0`, n, `]`) }, 520_000, 3_400_000},
+		"maps of one field": {admission.FitPath, func(n int) string { return many(createRun, `"x":[`, `{"":1}`, n, `]`) },
+			27_000, 980_000},
+		"numbers": {admission.FitPath, func(n int) string { return many(createRun, `"x":[`, `0`, n, `]`) }, 520_000,
+			3_400_000},
 		"unknown fields of a TaskRun": {admission.FitPath, func(n int) string {
 			return many(createRun, `"spec":{"taskRef":{"name":"t"},"x":[`, `{"":{"":""}}`, n, `]}`)
 		}, 14_000, 500_000},
-		"empty containers": {admission.InjectPath, func(n int) string { return many(createPod, podOfRun+`"spec":{"containers":[`, `{}`, n, `]}`) }, 30_500, 850_000},
+		"empty containers": {admission.InjectPath,
+			func(n int) string { return many(createPod, podOfRun+`"spec":{"containers":[`, `{}`, n, `]}`) }, 30_500, 850_000},
 		"empty arguments": {admission.InjectPath, func(n int) string {
 			return many(createPod, podOfRun+`"spec":{"containers":[{"args":[`, `""`, n, `]}]}`)
 		}, 520_000, 2_300_000},
@@ -59,7 +63,8 @@ func TestMemoryOfComplexRequests(t *testing.T) {
 					for i := range 6 {
 						all.Go(func() {
 							answer := postFrom(server, fmt.Sprintf("10.0.0.%d:1", i), tc.path, body)
-							refused := answer.Code == http.StatusBadRequest && strings.Contains(answer.Body.String(), "the request is too complex")
+							refused := answer.Code == http.StatusBadRequest && strings.Contains(answer.Body.String(),
+								"the request is too complex")
 							if beyond := times == tc.beyond; refused != beyond {
 								t.Errorf("refused: %v, want %v: status %d: %.200s", refused, beyond, answer.Code, answer.Body)
 							}
@@ -117,18 +122,23 @@ func TestLargeRunsAreNotTooComplex(t *testing.T) {
 		}
 		return strings.Join(all, ",")
 	}
-	managed := `{"manager":"controller","fieldsV1":{` + list(5000, func(i int) string { return fmt.Sprintf(`"f:%d":{}`, i) }) + `}}`
+	managed := `{"manager":"controller","fieldsV1":{` +
+		list(5000, func(i int) string { return fmt.Sprintf(`"f:%d":{}`, i) }) + `}}`
 	results := list(299, func(i int) string { return fmt.Sprintf(`{"name":"r%d","type":"string","value":"v"}`, i) }) +
-		`,{"name":"a","type":"array","value":[` + list(100_000, func(i int) string { return fmt.Sprintf(`"%04d"`, i%10000) }) + `]}`
+		`,{"name":"a","type":"array","value":[` +
+		list(100_000, func(i int) string { return fmt.Sprintf(`"%04d"`, i%10000) }) + `]}`
 	steps := list(200, func(i int) string {
 		return fmt.Sprintf(`{"name":"s%d","container":"step-s%d","imageID":"i","terminated":{"exitCode":0,"reason":"Completed"},"provenance":{"featureFlags":{}}}`, i, i)
 	})
-	run := `{"metadata":{"namespace":"team","name":"run","uid":"run-uid","managedFields":[` + managed + `],"annotations":{"a":"%s"}},` +
+	run := `{"metadata":{"namespace":"team","name":"run","uid":"run-uid","managedFields":[` + managed +
+		`],"annotations":{"a":"%s"}},` +
 		`"status":{"podName":"run-pod","steps":[` + steps + `],"results":[` + results + `]}}`
 	run = fmt.Sprintf(run, strings.Repeat("x", 1434<<10-len(run)))
 	body := []byte(review(status + controller + `"object":` + run + `,"oldObject":` + run))
-	for _, path := range []string{admission.GuardPath, admission.GuardElsewherePath, admission.CarryOverPath, admission.FitPath, admission.ReportPath} {
-		if answer := postFrom(newServer(), "10.0.0.1:1", path, body); answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), `"allowed":true`) {
+	for _, path := range []string{admission.GuardPath, admission.GuardElsewherePath, admission.CarryOverPath,
+		admission.FitPath, admission.ReportPath} {
+		if answer := postFrom(newServer(), "10.0.0.1:1", path, body); answer.Code != http.StatusOK ||
+			!strings.Contains(answer.Body.String(), `"allowed":true`) {
 			t.Errorf("%s of %d KiB: status %d: %.300s", path, len(body)>>10, answer.Code, answer.Body)
 		}
 	}

@@ -18,14 +18,16 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// What one review of the guard costs with a result of 1 MiB, a newline in every 80 bytes: the guard's own share, then with what
-// controller-runtime reads and decodes before it, then with what the network takes, TLS included. The pod sends a sparse object.
+// What one review of the guard costs with a result of 1 MiB, a newline in every 80 bytes: the
+// guard's own share, then with what controller-runtime reads and decodes before it, then with what
+// the network takes, TLS included. The pod sends a sparse object.
 func BenchmarkReview(b *testing.B) {
 	value, err := json.Marshal(strings.Repeat(strings.Repeat("v", 79)+"\n", 1<<20/80))
 	if err != nil {
 		b.Fatal(err)
 	}
-	const metadata, running = `"metadata":{"namespace":"team","name":"run","uid":"run-uid"},`, `"podName":"run-pod",` + spec
+	const metadata, running = `"metadata":{"namespace":"team","name":"run","uid":"run-uid"},`, `"podName":"run-pod",` +
+		spec
 	results := `"results":[{"name":"a","type":"string","value":` + string(value) + `}]`
 	without, with := `{`+metadata+`"status":{`+running+`}}`, `{`+metadata+`"status":{`+running+`,`+results+`}}`
 	sparse := `{` + metadata + `"status":{` + results + `}}`
@@ -67,12 +69,14 @@ func guardAlone(b *testing.B, body []byte) func() []byte {
 	}
 	handler := guard.NewGuard(guard.Options{
 		Settings: func() guard.Settings {
-			return guard.Settings{Controllers: []string{"system:serviceaccount:tekton-pipelines:tekton-pipelines-controller"}, Limits: result.DefaultLimits()}
+			return guard.Settings{Controllers: []string{"system:serviceaccount:tekton-pipelines:tekton-pipelines-controller"},
+				Limits: result.DefaultLimits()}
 		},
 		Pods: runPod{}, Log: logr.Discard(),
 	})
 	return func() []byte {
-		answer, err := json.Marshal(handler.Handle(b.Context(), ctrladmission.Request{AdmissionRequest: *asked.Request}).AdmissionResponse)
+		answer, err := json.Marshal(handler.Handle(b.Context(),
+			ctrladmission.Request{AdmissionRequest: *asked.Request}).AdmissionResponse)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -81,7 +85,8 @@ func guardAlone(b *testing.B, body []byte) func() []byte {
 }
 
 func send(b *testing.B, to *httptest.Server, body []byte) []byte {
-	request, err := http.NewRequestWithContext(b.Context(), http.MethodPost, to.URL+admission.GuardPath, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(b.Context(), http.MethodPost, to.URL+admission.GuardPath,
+		bytes.NewReader(body))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -42,23 +42,27 @@ func complexReview(objects int) []byte {
 
 func TestTooComplex(t *testing.T) {
 	const want = "the request is too complex: decoding its 100008 objects, "
-	s := start(t, Options{Guard: saying("guard"), GuardElsewhere: saying("elsewhere"), Inject: saying("inject"), Fit: saying("fit")})
+	s := start(t, Options{Guard: saying("guard"), GuardElsewhere: saying("elsewhere"), Inject: saying("inject"),
+		Fit: saying("fit")})
 	for _, path := range []string{"/guard", "/guard-elsewhere"} {
 		t.Run("allow 20,000 objects to "+path, func(t *testing.T) {
-			if status, text, answer := s.post(t, path, bytes.NewReader(complexReview(20_000))); status != http.StatusOK || !answer.Allowed {
+			if status, text, answer := s.post(t, path, bytes.NewReader(complexReview(20_000))); status != http.StatusOK ||
+				!answer.Allowed {
 				t.Errorf("status %d: %s", status, text)
 			}
 		})
 		t.Run("forbid 100,000 objects to "+path+", by a denial", func(t *testing.T) {
 			status, text, answer := s.post(t, path, bytes.NewReader(complexReview(100_000)))
-			if status != http.StatusOK || answer.Allowed || answer.UID != "u-1" || answer.Result.Code != 422 || !strings.HasPrefix(answer.Result.Message, want) {
+			if status != http.StatusOK || answer.Allowed || answer.UID != "u-1" || answer.Result.Code != 422 ||
+				!strings.HasPrefix(answer.Result.Message, want) {
 				t.Errorf("status %d: %s", status, text)
 			}
 		})
 	}
 	for _, path := range []string{"/inject", "/fit"} {
 		t.Run("forbid 100,000 objects to "+path+", by a failure", func(t *testing.T) {
-			if status, text, _ := s.post(t, path, bytes.NewReader(complexReview(100_000))); status != http.StatusBadRequest || !strings.Contains(text, want) {
+			if status, text, _ := s.post(t, path, bytes.NewReader(complexReview(100_000))); status != http.StatusBadRequest ||
+				!strings.Contains(text, want) {
 				t.Errorf("status %d: %s", status, text)
 			}
 		})

@@ -1,9 +1,10 @@
-// Package admission is how API servers reach the webhooks: TLS, paths, who calls, deadlines, and how much is let in at a
-// time. What is decided is up to the handlers in inject, guard, fit and protect.
+// Package admission serves the webhooks: TLS, paths, authentication of API servers, deadlines, and
+// limits on what is admitted at a time. The decisions are made by the handlers in inject, guard,
+// fit and protect.
 //
-// A handler that breaks, or a request that is not let in, is answered by an HTTP error and not by a denial: it is then
-// the failure policy of the webhook configuration that decides. Ignore lets a Pod pass that could not be
-// injected; Fail refuses a status write that nobody has checked, and the publisher tries again.
+// A handler that panics, or a request that is not admitted, is answered by an HTTP error, not a
+// denial: then the failure policy of the webhook configuration decides. Ignore lets a Pod pass
+// without injection; Fail rejects an unchecked status write, and the publisher retries.
 package admission
 
 import (
@@ -35,22 +36,22 @@ const (
 	ProtectPath        = "/protect"
 )
 
-// Options are what a server works with.
+// Options configure a server.
 type Options struct {
 	Inject, Guard, GuardElsewhere, CarryOver, Report, Fit, Protect admission.Handler
-	// Callers says how API servers are known.
+	// Callers says how API servers are identified.
 	Callers Callers
 	// GetCertificate returns the certificate to serve with.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	// InFlight bounds the bodies of all requests let in at a time of callers that do not authenticate, in bytes; 0 means
-	// DefaultInFlight.
+	// InFlight bounds the sum of the bodies of unauthenticated callers admitted at a time, in
+	// bytes; 0 means DefaultInFlight.
 	InFlight int64
 	Log      logr.Logger
 }
 
-// NewServer returns a server for ServeTLS with empty file names. The context of a request under way survives the
-// start of Shutdown, which is why controller-runtime's own server is only used for its paths and metrics
-// (controller_runtime_webhook_*).
+// NewServer returns a server for ServeTLS with empty file names. controller-runtime's own server
+// cancels requests when it stops, so only its paths and metrics (controller_runtime_webhook_*) are
+// used: here requests in flight survive the start of Shutdown.
 func NewServer(o Options) *http.Server {
 	if o.InFlight == 0 {
 		o.InFlight = DefaultInFlight
@@ -77,15 +78,15 @@ func NewServer(o Options) *http.Server {
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       maxTimeout,
 		WriteTimeout:      2 * maxTimeout,
-		IdleTimeout:       2 * time.Minute, // longer than the API server's 90 s: it is the client that closes
+		IdleTimeout:       2 * time.Minute, // longer than the API server's 90 s, so that the client closes first
 		HTTP2:             http2Windows(),
-		// "TLS handshake error … bad certificate" is how an API server says that it does not trust us.
+		// An API server that does not trust us causes "TLS handshake error … bad certificate".
 		ErrorLog: errorLog(o.Log),
 	}
 }
 
-// errorLog passes on ten lines and then one in six seconds: what it is told about is as frequent as whoever reaches the
-// port wants it to be.
+// errorLog passes on ten lines and then one every six seconds: anybody who reaches the port can
+// cause them.
 func errorLog(to logr.Logger) *log.Logger {
 	all := slog.NewLogLogger(logr.ToSlogHandler(to), slog.LevelInfo)
 	all.SetOutput(&seldom{to: all.Writer(), limit: rate.Sometimes{First: 10, Interval: 6 * time.Second}})
@@ -102,23 +103,25 @@ func (s *seldom) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// headerTimeout bounds TLS handshakes and the reading of headers: half of the timeout of our webhooks.
+// headerTimeout bounds TLS handshakes and headers: half of our webhooks' timeout.
 const headerTimeout = 5 * time.Second
 
 func tlsConfig(o Options) *tls.Config {
 	c := &tls.Config{
-		MinVersion:     tls.VersionTLS12, // what API servers negotiate is 1.3
+		MinVersion:     tls.VersionTLS12, // API servers negotiate 1.3
 		GetCertificate: o.GetCertificate,
 	}
 	if o.Callers.ClientCAs != nil {
-		// Who has none is answered by HTTP, which tells an administrator more than a handshake that fails.
+		// A caller without one gets an HTTP answer, which is more informative than a failed
+		// handshake.
 		c.ClientCAs, c.ClientAuth = o.Callers.ClientCAs, tls.VerifyClientCertIfGiven
 	}
 	return c
 }
 
-// answering turns a handler into an HTTP handler that answers a panic with status 500. What a panic says may hold
-// a part of a result, so only its type is logged, or what the Go runtime says of its own.
+// answering turns a handler into an HTTP handler that answers a panic with status 500. The panic's
+// value may contain part of a result, so only its type is logged, unless it comes from the Go
+// runtime.
 func answering(handler admission.Handler, log logr.Logger) http.Handler {
 	rethrow := false
 	hook := &admission.Webhook{
@@ -127,7 +130,8 @@ func answering(handler admission.Handler, log logr.Logger) http.Handler {
 			defer func() {
 				if r := recover(); r != nil {
 					err := describe(r)
-					log.Error(err, "Panic while deciding", "namespace", req.Namespace, "name", req.Name, "stack", string(debug.Stack()))
+					log.Error(err, "Panic while deciding", "namespace", req.Namespace, "name", req.Name, "stack",
+						string(debug.Stack()))
 					panic(err) // controller-runtime counts it
 				}
 			}()
@@ -144,7 +148,7 @@ func answering(handler admission.Handler, log logr.Logger) http.Handler {
 	})
 }
 
-// describe says what panicked without repeating data.
+// describe returns what panicked, without data.
 func describe(panicked any) error {
 	if err, ok := panicked.(runtime.Error); ok {
 		return fmt.Errorf("panic: %w", err)

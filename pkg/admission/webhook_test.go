@@ -46,7 +46,8 @@ func start(t *testing.T, o Options) *started {
 		fmt.Fprintln(s.log, prefix, args)
 	}, funcr.Options{}).GetSink())
 	o.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &lender.TLS.Certificates[0], nil }
-	for _, h := range []*admission.Handler{&o.Inject, &o.Guard, &o.GuardElsewhere, &o.CarryOver, &o.Report, &o.Fit, &o.Protect} {
+	for _, h := range []*admission.Handler{&o.Inject, &o.Guard, &o.GuardElsewhere, &o.CarryOver, &o.Report, &o.Fit,
+		&o.Protect} {
 		if *h == nil {
 			*h = saying("unused")
 		}
@@ -107,8 +108,10 @@ func (s *started) post(t *testing.T, path string, body io.Reader) (int, string, 
 }
 
 func TestPaths(t *testing.T) {
-	s := start(t, Options{Inject: saying("inject"), Guard: saying("guard"), GuardElsewhere: saying("elsewhere"), CarryOver: saying("carry-over"), Report: saying("report"), Fit: saying("fit"), Protect: saying("protect")})
-	for path, want := range map[string]string{"/inject": "inject", "/guard": "guard", "/guard-elsewhere": "elsewhere", "/carry-over": "carry-over", "/report": "report", "/fit": "fit", "/protect": "protect"} {
+	s := start(t, Options{Inject: saying("inject"), Guard: saying("guard"), GuardElsewhere: saying("elsewhere"),
+		CarryOver: saying("carry-over"), Report: saying("report"), Fit: saying("fit"), Protect: saying("protect")})
+	for path, want := range map[string]string{"/inject": "inject", "/guard": "guard", "/guard-elsewhere": "elsewhere",
+		"/carry-over": "carry-over", "/report": "report", "/fit": "fit", "/protect": "protect"} {
 		t.Run("answers on "+path, func(t *testing.T) {
 			status, text, answer := s.post(t, path+"?timeout=5s", bytes.NewReader(review("u-1", 10)))
 			if status != http.StatusOK || !answer.Allowed || answer.UID != "u-1" || answer.Result.Message != want {
@@ -154,8 +157,10 @@ func TestPanicsAreErrorsNotDenials(t *testing.T) {
 		panics func()
 		log    string
 	}{
-		"names the type of what a handler panics with": {func() { panic(fmt.Errorf("secret %w", io.EOF)) }, "panic with a *fmt.wrapError"},
-		"repeats what the runtime says":                {func() { _ = []string{"secret"}[len("secret")] }, "index out of range [6] with length 1"},
+		"names the type of what a handler panics with": {func() { panic(fmt.Errorf("secret %w", io.EOF)) },
+			"panic with a *fmt.wrapError"},
+		"repeats what the runtime says": {func() { _ = []string{"secret"}[len("secret")] },
+			"index out of range [6] with length 1"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -182,7 +187,8 @@ func TestSize(t *testing.T) {
 		}
 	})
 	t.Run("forbid more", func(t *testing.T) {
-		if status, text, _ := s.post(t, "/guard", bytes.NewReader(review("u-1", 8<<20))); status != http.StatusRequestEntityTooLarge {
+		if status, text, _ := s.post(t, "/guard",
+			bytes.NewReader(review("u-1", 8<<20))); status != http.StatusRequestEntityTooLarge {
 			t.Errorf("status %d, want 413: %s", status, text)
 		}
 	})

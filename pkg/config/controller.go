@@ -10,21 +10,21 @@ import (
 	"strings"
 )
 
-// DefaultController is who Tekton's controller is in an installation from its own manifests.
+// DefaultController is the user that Tekton's controller runs as, by Tekton's own manifests.
 const DefaultController = "system:serviceaccount:tekton-pipelines:tekton-pipelines-controller"
 
-// ControllerKey is the key of the ConfigMap, and with it the file beside the configuration's, that names
-// Tekton's controller. It is no field of the configuration because the API server has to know the name as well:
-// kustomize writes the value of this key into match conditions and policies (config/transformers/controller),
-// and cannot look into the text of another.
+// ControllerKey is the key of the ConfigMap, and so the name of the file beside the configuration,
+// that names Tekton's controller. It is not a field of the configuration because the API server
+// needs the name, too: kustomize copies the value of this key into match conditions and policies
+// (config/transformers/controller), and cannot read a field inside another value.
 const ControllerKey = "controller"
 
-// movedControllers is said of a field of earlier versions.
+// movedControllers is the message about a field of earlier versions.
 const movedControllers = "has moved: it is the key " + ControllerKey + " of the ConfigMap indelible-config, beside " +
 	"config.yaml, from which config/transformers/controller brings it wherever it is needed; delete it here"
 
-// readControllers reads the file beside the configuration's. One that is not there means the default: a ConfigMap put
-// together by hand must not take the webhook away.
+// readControllers reads the file beside the configuration. If it is missing, the default applies: a
+// hand-written ConfigMap must not stop the webhook.
 func readControllers(path string) ([]byte, error) {
 	data, err := os.ReadFile(filepath.Join(filepath.Dir(path), ControllerKey))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -36,9 +36,9 @@ func readControllers(path string) ([]byte, error) {
 	return data, nil
 }
 
-// ParseControllers reads names that are separated by white space. There must be one at least: without, Tekton
-// itself could complete no TaskRun. They are written between single quotes in expressions of CEL, and must stay
-// there.
+// ParseControllers reads names separated by white space. At least one is required; without it
+// Tekton could not complete any TaskRun. The names are inserted between single quotes in CEL
+// expressions and must not break out of them.
 func ParseControllers(data string) ([]string, error) {
 	names := strings.Fields(data)
 	if len(names) == 0 {

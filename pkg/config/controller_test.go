@@ -13,12 +13,14 @@ func TestParseControllers(t *testing.T) {
 		want []string
 		err  string
 	}{
-		"allow one name":                   {data: DefaultController, want: []string{DefaultController}},
-		"allow a line's end after it":      {data: "a\n", want: []string{"a"}},
-		"allow several names":              {data: "a b", want: []string{"a", "b"}},
-		"forbid nobody":                    {data: " \n", err: "controller must be a user name, such as system:serviceaccount:tekton-pipelines:tekton-pipelines-controller; several are separated by a space"},
-		"forbid a name twice":              {data: "a b a", err: "controller has a twice"},
-		"forbid what would end a string":   {data: "a' || true || 'a", err: "controller must not contain quotes or backslashes"},
+		"allow one name":              {data: DefaultController, want: []string{DefaultController}},
+		"allow a line's end after it": {data: "a\n", want: []string{"a"}},
+		"allow several names":         {data: "a b", want: []string{"a", "b"}},
+		"forbid nobody": {data: " \n", err: "controller must be a user name, such as " +
+			"system:serviceaccount:tekton-pipelines:tekton-pipelines-controller; several are separated by a space"},
+		"forbid a name twice": {data: "a b a", err: "controller has a twice"},
+		"forbid what would end a string": {data: "a' || true || 'a", err: "controller must not contain quotes or " +
+			"backslashes"},
 		"forbid what would escape its end": {data: `a\`, err: "controller must not contain quotes or backslashes"},
 		"forbid what would begin another":  {data: `a"`, err: "controller must not contain quotes or backslashes"},
 	}

@@ -10,7 +10,7 @@ const (
 	outcomeFailed = "failed"
 )
 
-// Metrics counts what became of changes of the file.
+// Metrics counts reloads of the file.
 type Metrics struct {
 	reloads    *prometheus.CounterVec
 	successful prometheus.Gauge

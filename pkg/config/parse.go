@@ -14,7 +14,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Load reads and checks a file, and the one beside it that names Tekton's controller.
+// Load reads and validates a configuration file and the file beside it that names Tekton's
+// controller.
 func Load(path string) (*Configuration, error) {
 	f, err := readFiles(path)
 	if err != nil {
@@ -27,7 +28,7 @@ func Load(path string) (*Configuration, error) {
 	return c, nil
 }
 
-// files is what a configuration is made of, as it is read.
+// files are the contents of both files.
 type files struct{ configuration, controller []byte }
 
 func readFiles(path string) (files, error) {
@@ -39,8 +40,8 @@ func readFiles(path string) (files, error) {
 	return files{data, controller}, err
 }
 
-// sum tells one content from another. A length goes before, so that nothing moves from the one file to the
-// other unseen.
+// sum identifies the contents. The length prefix prevents that moving text from one file to the
+// other goes unnoticed.
 func (f files) sum() [sha256.Size]byte {
 	return sha256.Sum256(fmt.Appendf(nil, "%d\n%s%s", len(f.controller), f.controller, f.configuration))
 }
@@ -55,8 +56,8 @@ func (f files) parse() (*Configuration, error) {
 	return c, nil
 }
 
-// Parse reads and checks a file's content, YAML or JSON. Its error joins one error for each problem found.
-// Tekton's controller is the default: it is not in this file.
+// Parse reads and validates a file's content, YAML or JSON. Its error joins one error per problem.
+// Controllers keep the default: they are not in this file.
 func Parse(data []byte) (*Configuration, error) {
 	tree, err := decode(data)
 	if err != nil {
@@ -79,8 +80,8 @@ func Parse(data []byte) (*Configuration, error) {
 	return c, nil
 }
 
-// decode returns the one YAML document of a file as a tree. A second one would be ignored by the decoder, and
-// with it whatever somebody appended to the file.
+// decode returns a file's one YAML document as a tree. The decoder would ignore a second document,
+// and with it anything appended to the file.
 func decode(data []byte) (any, error) {
 	var documents [][]byte
 	for split := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data))); ; {
@@ -95,7 +96,7 @@ func decode(data []byte) (any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("not valid YAML: %w", err)
 		}
-		if string(asJSON) != "null" { // nothing but comments
+		if string(asJSON) != "null" { // only comments
 			documents = append(documents, asJSON)
 		}
 	}
@@ -104,7 +105,7 @@ func decode(data []byte) (any, error) {
 	}
 	var tree any
 	decoder := json.NewDecoder(bytes.NewReader(documents[0]))
-	decoder.UseNumber() // 1048576 is to stay as it is written
+	decoder.UseNumber() // keep 1048576 verbatim
 	if err := decoder.Decode(&tree); err != nil {
 		return nil, fmt.Errorf("decode: %w", err)
 	}

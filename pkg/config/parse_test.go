@@ -97,7 +97,9 @@ func TestParseForbids(t *testing.T) {
 	tests := map[string]struct{ file, want string }{
 		"forbid an empty file": {"", "want one YAML document, found 0"},
 		"forbid two documents": {head + image + "---\n" + head + image, "want one YAML document, found 2"},
-		"forbid a list":        {"[a]", "the file must be an object with the fields apiVersion, kind, limits, publisher, archive\napiVersion must be config.indelible.dev/v1alpha1\nkind must be Configuration\npublisher.image is required: the image that holds the publisher"},
+		"forbid a list": {"[a]", "the file must be an object with the fields apiVersion, kind, limits, publisher, " +
+			"archive\napiVersion must be config.indelible.dev/v1alpha1\nkind must be Configuration\npublisher.image is " +
+			"required: the image that holds the publisher"},
 		"forbid a field given twice": {
 			head + image + image,
 			"not valid YAML: yaml: unmarshal errors:\n  line 4: key \"publisher\" already set in map",
@@ -130,7 +132,8 @@ func TestParseForbids(t *testing.T) {
 			head + "publisher: {image: p, timeout: 0s}\n", "publisher.timeout is 0s, but must be more than 0 and at most 30m",
 		},
 		"forbid a timeout over 30 minutes": {
-			head + "publisher: {image: p, timeout: 30m1s}\n", "publisher.timeout is 30m1s, but must be more than 0 and at most 30m",
+			head + "publisher: {image: p, timeout: 30m1s}\n",
+			"publisher.timeout is 30m1s, but must be more than 0 and at most 30m",
 		},
 		"forbid the controllers, which have moved": {
 			head + image + "controllers: [a]\n",
@@ -150,15 +153,18 @@ func TestParseForbids(t *testing.T) {
 		},
 		"forbid a result limit over the TaskRun limit": {
 			head + image + "limits: {result: 1.3Mi}\n",
-			"limits.result is 1363149 bytes (1.3 MiB), more than the 1310720 bytes (1.25 MiB) of limits.taskRun: lower limits.result or raise limits.taskRun",
+			"limits.result is 1363149 bytes (1.3 MiB), more than the 1310720 bytes (1.25 MiB) of limits.taskRun: lower " +
+				"limits.result or raise limits.taskRun",
 		},
 		"forbid a TaskRun limit over the object limit": {
 			head + image + "limits: {taskRun: 1.42Mi}\n",
-			"limits.taskRun is 1488978 bytes (1.42 MiB), more than the 1468416 bytes (1.4 MiB) of limits.object: lower limits.taskRun or raise limits.object",
+			"limits.taskRun is 1488978 bytes (1.42 MiB), more than the 1468416 bytes (1.4 MiB) of limits.object: lower " +
+				"limits.taskRun or raise limits.object",
 		},
 		"forbid an object limit that etcd refuses": {
 			head + image + "limits: {object: 1.46Mi}\n",
-			"limits.object is 1530921 bytes (1.46 MiB), but must be at most 1520436 bytes (1.45 MiB), because etcd refuses requests over 1.5 MiB: lower it to 1.45Mi or less",
+			"limits.object is 1530921 bytes (1.46 MiB), but must be at most 1520436 bytes (1.45 MiB), because etcd refuses " +
+				"requests over 1.5 MiB: lower it to 1.45Mi or less",
 		},
 	}
 	for name, tc := range tests {
@@ -180,13 +186,15 @@ func TestLoadNamesTheFile(t *testing.T) {
 	}
 }
 
-// FuzzParse: whatever is in the file, Parse ends, and what it allows is within the documented bounds.
+// FuzzParse: whatever is in the file, Parse ends, and what it allows is within the documented
+// bounds.
 func FuzzParse(f *testing.F) {
 	f.Add(head + "limits: {result: 1Mi}\npublisher: {image: p}\n")
 	f.Add(head + "limits: {result: 1e99999999, taskRun: 1E-400}\npublisher: {image: p, timeout: 1h}\n")
 	f.Add("a: &a [*a]")
 	f.Add("---\n---\n{}")
-	f.Add(withImage + "archive: {cluster: a, store: 's3://b', keep: 1h, streams: 3, retention: [{name: a, after: 1d, namespaces: ['*'], selector: a}]}\n")
+	f.Add(withImage + "archive: {cluster: a, store: 's3://b', keep: 1h, streams: 3, retention: [{name: a, after: 1d, " +
+		"namespaces: ['*'], selector: a}]}\n")
 	f.Add(withImage + "archive: {keep: [{name: a, for: 1d, last: 3, namespaces: ['*'], status: [Failed]}]}\n")
 	f.Fuzz(func(t *testing.T, file string) {
 		c, err := Parse([]byte(file))
@@ -212,7 +220,8 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 		for _, p := range c.Archive.Retention {
-			if p.Name == "" || p.After < 0 || p.After == 0 && p.Namespaces == nil && !p.DeletedNamespaces && p.Selector == "" && p.Status == nil {
+			if p.Name == "" || p.After < 0 || p.After == 0 && p.Namespaces == nil && !p.DeletedNamespaces && p.Selector == "" &&
+				p.Status == nil {
 				t.Errorf("retention policy %+v", p)
 			}
 		}

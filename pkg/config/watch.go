@@ -10,11 +10,12 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// Watcher keeps the configuration of a running program up to date. It compares the files' content at intervals
-// rather than waiting for events: the kubelet replaces a ConfigMap's files by swapping a symbolic link above them,
-// which a watch on the file does not see.
+// Watcher keeps the configuration of a running program up to date. It polls the files' content,
+// because the kubelet replaces a ConfigMap's files by swapping a symbolic link above them, which a
+// watch on the file does not see.
 //
-// A file that cannot be read or used is logged and counted once, and the last good configuration stays in force.
+// A file that cannot be read or is invalid is logged and counted once, and the last valid
+// configuration stays in force.
 type Watcher struct {
 	path     string
 	interval time.Duration
@@ -22,17 +23,18 @@ type Watcher struct {
 	log      logr.Logger
 
 	current atomic.Pointer[Configuration]
-	// seen is of the content looked at last, good or bad; unreadable is set while the file cannot be read. Both
-	// belong to the goroutine in Start.
+	// seen identifies the last content, valid or not; unreadable is set while the file cannot be
+	// read. Both are owned by the goroutine in Start.
 	seen       [sha256.Size]byte
 	unreadable bool
 }
 
-// ReloadInterval is how often programs look at the file. The kubelet takes up to a minute to bring it.
+// ReloadInterval is how often programs check the file. The kubelet takes up to a minute to update
+// it.
 const ReloadInterval = 5 * time.Second
 
-// NewWatcher loads the file, and the one beside it that names Tekton's controller. They must be good: there is no earlier
-// configuration to go on with. metrics may be nil.
+// NewWatcher loads the files. They must be valid: there is no earlier configuration to fall back
+// to. metrics may be nil.
 func NewWatcher(path string, interval time.Duration, metrics *Metrics, log logr.Logger) (*Watcher, error) {
 	if metrics == nil {
 		metrics = NewMetrics(nil)
@@ -51,7 +53,7 @@ func NewWatcher(path string, interval time.Duration, metrics *Metrics, log logr.
 	return w, nil
 }
 
-// Current returns the configuration in force. It takes no lock, and what it returns must not be changed.
+// Current returns the configuration in force. It takes no lock; the result must not be modified.
 func (w *Watcher) Current() *Configuration { return w.current.Load() }
 
 // Start watches until ctx ends.
@@ -76,7 +78,7 @@ func (w *Watcher) watch(ctx context.Context, ticks <-chan time.Time) {
 	}
 }
 
-// check looks at the files once.
+// check reads the files once.
 func (w *Watcher) check() {
 	f, err := readFiles(w.path)
 	if err != nil {
@@ -101,7 +103,7 @@ func (w *Watcher) check() {
 	w.log.Info("configuration reloaded")
 }
 
-// keep goes on with the configuration there is.
+// keep keeps the current configuration.
 func (w *Watcher) keep(err error) {
 	w.metrics.failed()
 	w.log.Error(err, "configuration cannot be used; the last good one stays in force")

@@ -21,8 +21,8 @@ const (
 	bad   = head + "publisher: {image: three, delivery: post}\n"
 )
 
-// mounted imitates how the kubelet mounts a ConfigMap: config.yaml links to ..data/config.yaml, and ..data links to
-// a folder that is replaced as a whole.
+// mounted imitates how the kubelet mounts a ConfigMap: config.yaml links to ..data/config.yaml, and
+// ..data links to a folder that is replaced as a whole.
 type mounted struct {
 	t   *testing.T
 	dir string
@@ -89,14 +89,20 @@ func TestWatcher(t *testing.T) {
 	}{
 		{"keeps the first one while nothing changes", func() {}, "one", 0, 0, 1, ""},
 		{"takes a good edit", func() { m.swap(other) }, "two", 1, 0, 1, "configuration reloaded"},
-		{"keeps the last good one on a bad edit", func() { m.swap(bad) }, "two", 1, 1, 0, "publisher.delivery must be one of"},
+		{"keeps the last good one on a bad edit", func() { m.swap(bad) }, "two", 1, 1, 0,
+			"publisher.delivery must be one of"},
 		{"tells of a bad edit once", func() {}, "two", 1, 1, 0, ""},
 		{"counts the way back as a reload", func() { m.swap(other) }, "two", 2, 1, 1, "configuration reloaded"},
 		{"keeps it when the file is gone", func() { must(t, os.Remove(m.path())) }, "two", 2, 2, 0, "no such file"},
 		{"tells of a missing file once", func() {}, "two", 2, 2, 0, ""},
-		{"recovers when the same file is back", func() { must(t, os.Symlink("..data/config.yaml", m.path())) }, "two", 3, 2, 1, "configuration reloaded"},
-		{"takes another name of Tekton's controller", func() { must(t, os.WriteFile(beside, []byte("a"), 0o600)) }, "two", 4, 2, 1, "configuration reloaded"},
-		{"keeps it when nobody is named", func() { must(t, os.WriteFile(beside, nil, 0o600)) }, "two", 4, 3, 0, "controller must be a user name"},
+		{"recovers when the same file is back", func() { must(t, os.Symlink("..data/config.yaml", m.path())) }, "two", 3, 2,
+			1,
+			"configuration reloaded"},
+		{"takes another name of Tekton's controller", func() { must(t, os.WriteFile(beside, []byte("a"), 0o600)) }, "two", 4,
+			2, 1,
+			"configuration reloaded"},
+		{"keeps it when nobody is named", func() { must(t, os.WriteFile(beside, nil, 0o600)) }, "two", 4, 3, 0,
+			"controller must be a user name"},
 	}
 	for _, s := range steps {
 		lines = nil

@@ -7,9 +7,10 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// Cluster finds the cluster by a kubeconfig file, or if its name is empty, as the pod that the program runs in. There is no limit of
-// our own on requests: the API server's priority and fairness knows better, and a queue here would only hide from it what there is
-// to do, and eat a request's time.
+// Cluster returns the client configuration from a kubeconfig file or, if its name is empty, from
+// the pod the program runs in. There is no client-side rate limit: the API server's priority and
+// fairness decides better, and a local queue would hide the load from it and use up a request's
+// time.
 func Cluster(kubeconfig, userAgent string) (*rest.Config, error) {
 	var c *rest.Config
 	var err error

@@ -1,5 +1,6 @@
-// Package daemon has what Indelible's long-running programs share: how they end with a signal, log, reach the cluster, and serve
-// metrics and health. What they are for is no matter of it, and it brings no dependency that the webhook would not have anyway.
+// Package daemon has what Indelible's long-running programs share: ending on a signal, logging,
+// reaching the cluster, and serving metrics and health. It knows nothing of their purpose, and adds
+// no dependency that the webhook would not have anyway.
 package daemon
 
 import (
@@ -16,8 +17,8 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 )
 
-// Main is a program: run gets the arguments after the program's name and a context that ends with SIGINT or SIGTERM, and returns
-// the exit code. Main does not return.
+// Main runs a program: run gets the arguments after the program's name and a context that ends on
+// SIGINT or SIGTERM, and returns the exit code. Main does not return.
 func Main(run func(ctx context.Context, args []string, stdout, stderr io.Writer) int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
@@ -25,7 +26,8 @@ func Main(run func(ctx context.Context, args []string, stdout, stderr io.Writer)
 	os.Exit(code)
 }
 
-// Namespace is the one that the program runs in, as its Deployment says, and where it does not, the one of config/.
+// Namespace returns the namespace that the program runs in, from POD_NAMESPACE; the default is that
+// of config/.
 func Namespace() string {
 	if namespace := os.Getenv("POD_NAMESPACE"); namespace != "" {
 		return namespace
@@ -33,15 +35,16 @@ func Namespace() string {
 	return "indelible-system"
 }
 
-// NewLogger writes one JSON object a line.
+// NewLogger writes one JSON object per line.
 func NewLogger(out io.Writer, level slog.Level) logr.Logger {
 	return logr.FromSlogHandler(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level}))
 }
 
 var librariesLogger sync.Once
 
-// SetLibrariesLogger is for what controller-runtime and client-go say. Theirs is one variable of the process, without a
-// lock, that the client's goroutines read to their end: only the first call in a process has an effect.
+// SetLibrariesLogger sets the logger of controller-runtime and client-go. It is a global variable
+// without a lock, read by the client's goroutines until they end: only the first call in a process
+// has an effect.
 func SetLibrariesLogger(log logr.Logger) {
 	librariesLogger.Do(func() {
 		ctrllog.SetLogger(log)

@@ -66,7 +66,8 @@ func TestHealth(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			address := serve(t, NewHealthServer(func() error { return test.ready }))
-			if status, text := get(t, http.DefaultClient, "http://"+address+test.path); status != test.status || text != test.text {
+			if status, text := get(t, http.DefaultClient, "http://"+address+test.path); status != test.status ||
+				text != test.text {
 				t.Errorf("%d %q, want %d %q", status, text, test.status, test.text)
 			}
 		})
@@ -78,9 +79,11 @@ func TestMetrics(t *testing.T) {
 	registry := NewRegistry()
 	ours := prometheus.NewCounter(prometheus.CounterOpts{Name: "indelible_of_a_test_total", Help: "none"})
 	registry.MustRegister(ours)
-	ctrlmetrics.Registry.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "library_of_a_test_total", Help: "none"}))
+	ctrlmetrics.Registry.MustRegister(prometheus.NewCounter(
+		prometheus.CounterOpts{Name: "library_of_a_test_total", Help: "none"}))
 	_, text := get(t, http.DefaultClient, "http://"+serve(t, NewMetricsServer(registry))+"/metrics")
-	for _, name := range []string{"indelible_of_a_test_total 0", "go_goroutines ", "process_open_fds ", "library_of_a_test_total 0"} {
+	for _, name := range []string{"indelible_of_a_test_total 0", "go_goroutines ", "process_open_fds ",
+		"library_of_a_test_total 0"} {
 		if !strings.Contains(text, "\n"+name) {
 			t.Errorf("/metrics lacks %s", name)
 		}
@@ -105,7 +108,8 @@ func TestTLS(t *testing.T) {
 
 func TestListenNamesTheAddress(t *testing.T) {
 	taken := serve(t, plainServer(nil))
-	if _, err := Listen(t.Context(), plainServer(nil), taken); err == nil || !strings.Contains(err.Error(), "listening on "+taken) {
+	if _, err := Listen(t.Context(), plainServer(nil), taken); err == nil ||
+		!strings.Contains(err.Error(), "listening on "+taken) {
 		t.Errorf("error %v", err)
 	}
 	var none *Endpoint

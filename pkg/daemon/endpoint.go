@@ -20,8 +20,8 @@ type Endpoint struct {
 	listener net.Listener
 }
 
-// Listen opens a server's address, so that what is wrong with it is known before anything else begins. The server has TLS if it has
-// a TLSConfig, which must know its certificate.
+// Listen opens a server's address, so that address errors show up before anything else starts. The
+// server uses TLS if it has a TLSConfig, which must provide the certificate.
 func Listen(ctx context.Context, server *http.Server, address string) (*Endpoint, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -30,7 +30,7 @@ func Listen(ctx context.Context, server *http.Server, address string) (*Endpoint
 	return &Endpoint{server: server, listener: listener}, nil
 }
 
-// Address is where it listens, with the port that port 0 became.
+// Address returns the address it listens on, with the port chosen for port 0.
 func (e *Endpoint) Address() string { return e.listener.Addr().String() }
 
 // Serve returns nil when the server was shut down or closed.
@@ -45,10 +45,10 @@ func (e *Endpoint) Serve() error {
 	return nil
 }
 
-// Shutdown takes no new requests, and waits for those under way until ctx ends.
+// Shutdown accepts no new requests and waits for those in flight until ctx ends.
 func (e *Endpoint) Shutdown(ctx context.Context) error { return e.server.Shutdown(ctx) }
 
-// Close ends it at once, whether it serves or not. It may be called again, and for none.
+// Close stops it at once, whether it serves or not. It may be called repeatedly, and on nil.
 func (e *Endpoint) Close() {
 	if e != nil {
 		_ = e.server.Close()
@@ -56,22 +56,22 @@ func (e *Endpoint) Close() {
 	}
 }
 
-// NewRegistry has the metrics of the process, and takes the program's.
+// NewRegistry returns a registry with the process's metrics.
 func NewRegistry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return r
 }
 
-// NewMetricsServer answers /metrics, with ours and those of controller-runtime.
+// NewMetricsServer serves /metrics: ours and controller-runtime's.
 func NewMetricsServer(ours prometheus.Gatherer) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(prometheus.Gatherers{ours, ctrlmetrics.Registry}, promhttp.HandlerOpts{}))
 	return plainServer(mux)
 }
 
-// NewHealthServer answers /healthz, which says that the process runs, and /readyz, which says what ready says. A part of a program
-// that ends ends the process, so there is nothing more for /healthz to look at.
+// NewHealthServer serves /healthz (the process runs) and /readyz (ready returns nil). A part of a
+// program that ends ends the process, so /healthz has nothing else to check.
 func NewHealthServer(ready func() error) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
@@ -85,7 +85,8 @@ func NewHealthServer(ready func() error) *http.Server {
 	return plainServer(mux)
 }
 
-// plainServer has the timeouts of small answers, which kubelet and Prometheus ask for.
+// plainServer has timeouts for small responses, as kubelet and Prometheus request.
 func plainServer(handler http.Handler) *http.Server {
-	return &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
+	return &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second}
 }

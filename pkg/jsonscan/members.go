@@ -5,14 +5,15 @@ import (
 	"fmt"
 )
 
-// Span is a part of a text.
+// Span is a range of a text.
 type Span struct{ From, To int }
 
-// Of returns the part.
+// Of returns the range.
 func (s Span) Of(text []byte) []byte { return text[s.From:s.To] }
 
-// Members calls found with the name, as it is written, without quotes, and the place of the value of each member of a JSON object.
-// Nothing but white space may follow the object. All of it is checked to be JSON.
+// Members calls found for each member of a JSON object, with the name as written, without quotes,
+// and the position of the value. Only white space may follow the object. All of it is checked to be
+// valid JSON.
 func Members(object []byte, found func(key []byte, value Span) error) error {
 	s := New(object, MaxDepth)
 	if s.Peek() != '{' {
@@ -32,11 +33,12 @@ func Members(object []byte, found func(key []byte, value Span) error) error {
 	return s.End()
 }
 
-// Wanted are fields of a JSON object, and where their values go: a pointer for json.Unmarshal, or wanted fields of an object.
+// Wanted maps fields of a JSON object to destinations: a pointer for json.Unmarshal, or Wanted
+// fields of an object.
 type Wanted map[string]any
 
-// Read reads an object, or null. It finds the fields without decoding the rest: a watch shows every change of every object, each with
-// all of its text, of which a few fields decide whether there is anything to do.
+// Read reads an object or null. It finds the fields without decoding the rest: a watch delivers
+// every change of every object with its full text, of which few fields matter.
 func (w Wanted) Read(object []byte) error {
 	if s := New(object, MaxDepth); s.Null() {
 		return s.End()
@@ -56,8 +58,9 @@ func (w Wanted) Read(object []byte) error {
 	})
 }
 
-// Locate finds a member of an object, and its value: nothing if there is none. The member is from the end of the one before, with
-// the comma between; the first one of several takes the comma behind it.
+// Locate finds a member of an object and its value; both are empty if there is none. The member
+// begins at the end of the previous one and includes the comma between; the first of several
+// includes the comma after it.
 func Locate(object []byte, name string) (member, value Span, err error) {
 	s := New(object, MaxDepth)
 	s.Peek()

@@ -1,4 +1,5 @@
-// Package jsonscan reads JSON in one pass, without copying it, for those who carry large values and look into few.
+// Package jsonscan reads JSON in one pass, without copying it, for programs that carry large values
+// and look into few.
 package jsonscan
 
 import (
@@ -10,14 +11,14 @@ import (
 	"math/bits"
 )
 
-// MaxDepth is how deeply encoding/json, and with it an API server, lets arrays and objects nest.
+// MaxDepth is how deeply encoding/json, and therefore an API server, lets arrays and objects nest.
 const MaxDepth = 10_000
 
-// Scanner reads JSON (RFC 8259) in one pass and copies nothing: encoding/json would scan and copy a value again at each level of the
-// objects that it is in.
+// Scanner reads JSON (RFC 8259) in one pass and copies nothing: encoding/json would scan and copy a
+// value again at each level of nesting.
 //
-// It accepts what encoding/json accepts (FuzzScanner holds it to that), but for what nests more than maxDepth deep, and
-// besides refuses an object that repeats a field, wherever Object looks into one.
+// It accepts what encoding/json accepts (checked by FuzzScanner), with two exceptions: text nested
+// more than maxDepth deep, and, where Object looks into one, objects that repeat a field.
 type Scanner struct {
 	data            []byte
 	pos             int
@@ -25,22 +26,22 @@ type Scanner struct {
 	escaped         int
 }
 
-// New makes a Scanner of a text, in which arrays and objects may nest maxDepth deep.
+// New returns a Scanner of a text whose arrays and objects may nest maxDepth deep.
 func New(data []byte, maxDepth int) Scanner { return Scanner{data: data, maxDepth: maxDepth} }
 
-// Errors of a Scanner. What is wrapped around them says where, and quotes nothing.
+// Errors of a Scanner. The wrapping error says where, and quotes nothing.
 var (
 	ErrSyntax = errors.New("malformed JSON")
 	ErrDepth  = errors.New("too deep")
 )
 
-// Pos is how many bytes have been consumed.
+// Pos returns how many bytes have been consumed.
 func (s *Scanner) Pos() int { return s.pos }
 
 // From returns what was consumed since Pos was start.
 func (s *Scanner) From(start int) json.RawMessage { return s.data[start:s.pos:s.pos] }
 
-// Escaped is by how much the last string that was consumed is longer than what it decodes to, in bytes.
+// Escaped returns how many bytes the last consumed string is longer than its decoded form.
 func (s *Scanner) Escaped() int { return s.escaped }
 
 func (s *Scanner) fail(what string) error {
@@ -96,8 +97,8 @@ func (s *Scanner) Skip() error {
 	return s.skipScalar()
 }
 
-// skipNested consumes an object or a list. It remembers in a list of its own which brackets are open, instead of calling
-// itself: what an attacker nests takes no stack.
+// skipNested consumes an object or a list. It keeps its own list of open brackets instead of
+// recursing, so an attacker's nesting takes no stack.
 func (s *Scanner) skipNested() error {
 	var few [64]byte
 	closing := few[:0]
@@ -141,7 +142,7 @@ func (s *Scanner) skipNested() error {
 	}
 }
 
-// skipScalar consumes a string, a number or a literal, of which the first byte is next.
+// skipScalar consumes a string, a number or a literal.
 func (s *Scanner) skipScalar() error {
 	switch s.Peek() {
 	case '"':
@@ -223,8 +224,8 @@ func (s *Scanner) Array(element func() error) error {
 	return s.list(']', element)
 }
 
-// list consumes an opening bracket, items with commas between them, and the closing bracket. Only what its caller looks into
-// is read by it, and by that its depth is bounded.
+// list consumes an opening bracket, items separated by commas, and the closing bracket. It is used
+// only for levels that the caller looks into, which bounds its recursion.
 func (s *Scanner) list(closing byte, item func() error) error {
 	s.depth++
 	defer func() { s.depth-- }()
@@ -289,7 +290,8 @@ func (s *Scanner) skipString() error {
 	}
 }
 
-// plainLen returns how many bytes of a string come before the next quote, backslash or control character.
+// plainLen returns how many bytes of a string come before the next quote, backslash or control
+// character.
 func plainLen(data []byte) int {
 	i := 0
 	for ; i+16 <= len(data); i += 16 {
@@ -308,11 +310,13 @@ func plainLen(data []byte) int {
 	return i
 }
 
-// endsPlain looks at eight bytes at a time: the lowest bit that is set is that of the first quote, backslash or control character.
+// endsPlain checks eight bytes at a time: the lowest bit set marks the first quote, backslash or
+// control character.
 //
-// After n is subtracted from each byte, one that was less than n has its highest bit set. So may bytes after it, from which it
-// borrowed, and bytes that had it set before, which are none of the three. With the bit 0x02 of each flipped, a quote is
-// 0x20, the control characters are below it as before, and nothing else is: less than 0x21 finds them all.
+// Subtracting n from each byte sets the highest bit of bytes less than n. Later bytes may have it
+// set by a borrow, and bytes that had it set before are masked out. With bit 0x02 flipped, a quote
+// becomes 0x20, control characters stay below 0x20, and nothing else is: a comparison with 0x21
+// finds them all.
 func endsPlain(data []byte) uint64 {
 	const each = 0x0101010101010101
 	word := binary.LittleEndian.Uint64(data)
@@ -321,7 +325,8 @@ func endsPlain(data []byte) uint64 {
 	return (quoteOrControl | backslash) &^ word & (0x80 * each)
 }
 
-// number consumes an optional minus, an integer without leading zeros, and optional fraction and exponent.
+// number consumes an optional minus, an integer without leading zeros, and optional fraction and
+// exponent.
 func (s *Scanner) number() error {
 	s.accept('-')
 	if !s.accept('0') && !s.digits() {

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// escapeLen returns the length of the escape sequence that data begins with, 0 if it is none.
+// escapeLen returns the length of the escape sequence at the beginning of data, 0 if it is invalid.
 func escapeLen(data []byte) int {
 	if len(data) < 2 {
 		return 0
@@ -38,14 +38,14 @@ func DecodeText(raw []byte) (string, error) {
 	if utf8.Valid(raw) {
 		return string(appendText(make([]byte, 0, len(raw)), raw[1:len(raw)-1])), nil
 	}
-	var text string // in which encoding/json replaces what is not UTF-8
+	var text string // encoding/json replaces invalid UTF-8
 	if err := json.Unmarshal(raw, &text); err != nil {
 		return "", fmt.Errorf("decode a string: %w", err)
 	}
 	return text, nil
 }
 
-// appendText appends what the text between two quotes decodes to.
+// appendText appends the decoded form of the text between two quotes.
 func appendText(decoded, text []byte) []byte {
 	for len(text) > 0 {
 		n := plainLen(text)
@@ -58,8 +58,8 @@ func appendText(decoded, text []byte) []byte {
 	return decoded
 }
 
-// AppendEscape appends what the escape that text begins with decodes to, and returns the escape's length. Half a surrogate pair
-// decodes to U+FFFD, as by encoding/json.
+// AppendEscape appends the decoded form of the escape at the beginning of text, and returns the
+// escape's length. Half a surrogate pair decodes to U+FFFD, as in encoding/json.
 func AppendEscape(decoded, text []byte) ([]byte, int) {
 	switch c := text[1]; c {
 	case 'b':
@@ -85,7 +85,8 @@ func AppendEscape(decoded, text []byte) ([]byte, int) {
 	}
 }
 
-// EscapeSize returns the length of the escape that text begins with, and that of the UTF-8 it stands for.
+// EscapeSize returns the length of the escape at the beginning of text, and that of its decoded
+// form in UTF-8.
 func EscapeSize(text []byte) (written, decoded int) {
 	if text[1] != 'u' {
 		return 2, 1

@@ -19,7 +19,8 @@ func TestChildrenAreReadInPages(t *testing.T) {
 	largest := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
-		if r.URL.Path != "/apis/tekton.dev/v1/namespaces/team/taskruns" || q.Get("labelSelector") != "tekton.dev/pipelineRun=run" {
+		if r.URL.Path != "/apis/tekton.dev/v1/namespaces/team/taskruns" ||
+			q.Get("labelSelector") != "tekton.dev/pipelineRun=run" {
 			t.Errorf("asked for %s", r.URL)
 		}
 		from, _ := strconv.Atoi(q.Get("continue"))
@@ -31,11 +32,14 @@ func TestChildrenAreReadInPages(t *testing.T) {
 		largest = max(largest, to-from)
 		var items []string
 		for i := from; i < to; i++ {
-			items = append(items, fmt.Sprintf(`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"run-%d"},"spec":{"params":[{"name":"a","value":"x"}]},"status":{"results":[{"name":"text","value":%q}]}}`,
+			items = append(items, fmt.Sprintf(
+				`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"run-%d"},"spec":{"params":[{"name":"a","value":"x"}]},"status":{"results":[{"name":"text","value":%q}]}}`,
 				i, strings.Repeat("v", kilobyte)))
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = fmt.Fprintf(w, `{"apiVersion":"tekton.dev/v1","kind":"TaskRunList","metadata":{"continue":%q},"items":[%s]}`, next, strings.Join(items, ","))
+		_, _ = fmt.Fprintf(w, `{"apiVersion":"tekton.dev/v1","kind":"TaskRunList","metadata":{"continue":%q},"items":[%s]}`,
+			next, strings.Join(items,
+				","))
 	}))
 	defer server.Close()
 	runs, err := dynamic.NewForConfig(&rest.Config{Host: server.URL})
@@ -53,7 +57,8 @@ func TestChildrenAreReadInPages(t *testing.T) {
 		t.Fatalf("%d children, want %d", len(children), all)
 	}
 	for i, c := range children {
-		if c.Metadata.Name != fmt.Sprint("run-", i) || c.Status.Results[0].Value != (value{kilobyte + 2, kilobyte}) || c.Spec.Params != nil {
+		if c.Metadata.Name != fmt.Sprint("run-", i) || c.Status.Results[0].Value != (value{kilobyte + 2, kilobyte}) ||
+			c.Spec.Params != nil {
 			t.Errorf("child %d is %+v", i, c)
 		}
 	}

@@ -14,10 +14,11 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// ReasonTooLarge is the reason of the event about a run that was cancelled.
+// ReasonTooLarge is the reason of the event about a cancelled run.
 const ReasonTooLarge = "RunTooLarge"
 
-// pageSize is how many TaskRuns are read at a time: one may have 1.4 MiB, and takes about five times that while it is decoded.
+// pageSize is how many TaskRuns are read at a time: one may have 1.4 MiB, and takes about five
+// times that to decode.
 const pageSize = 5
 
 // resources by kind.
@@ -26,7 +27,8 @@ var resources = map[string]schema.GroupVersionResource{
 	"PipelineRun": {Group: "tekton.dev", Version: "v1", Resource: "pipelineruns"},
 }
 
-// end cancels a run that is as large as the event about it says. A run that is gone, over, or too small for that is left alone.
+// end cancels a run that is as large as the event about it says. A run that was deleted, has ended,
+// or is too small for that is left alone.
 func (o Options) end(ctx context.Context, s subject) error {
 	r, err := o.get(ctx, s)
 	if apierrors.IsNotFound(err) {
@@ -43,7 +45,7 @@ func (o Options) end(ctx context.Context, s subject) error {
 		return err
 	}
 	if text == "" {
-		o.Log.Info("An event says that a run is too large, but it does not look like that", "run", s.String())
+		o.Log.Info("Ignored an event: the run it calls too large is not", "run", s.String())
 		return nil
 	}
 	if err := o.cancel(ctx, s, r, text); err != nil {
@@ -61,8 +63,8 @@ func (o Options) end(ctx context.Context, s subject) error {
 	return nil
 }
 
-// cancelChildren cancels the TaskRuns of a PipelineRun. Tekton cancels those that the PipelineRun's status names (cancelPipelineRun), and it
-// could not store that there are any.
+// cancelChildren cancels the TaskRuns of a PipelineRun. Tekton cancels those named in the
+// PipelineRun's status (cancelPipelineRun), which could not be stored.
 func (o Options) cancelChildren(ctx context.Context, s subject) error {
 	children, err := o.children(ctx, s)
 	if err != nil {
@@ -73,7 +75,8 @@ func (o Options) cancelChildren(ctx context.Context, s subject) error {
 			continue
 		}
 		of := subject{"TaskRun", s.namespace, child.Metadata.Name}
-		if err := o.cancel(ctx, of, child, fmt.Sprintf("its PipelineRun %q was too large for Tekton to write", s.name)); err != nil {
+		if err := o.cancel(ctx, of, child, fmt.Sprintf("its PipelineRun %q was too large for Tekton to write",
+			s.name)); err != nil {
 			return err
 		}
 	}
@@ -85,17 +88,19 @@ func (o Options) cancel(ctx context.Context, s subject, r run, text string) erro
 	if err != nil {
 		return fmt.Errorf("encode a patch: %w", err)
 	}
-	_, err = o.Runs.Resource(resources[s.kind]).Namespace(s.namespace).Patch(ctx, s.name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "indelible-archiver"})
+	_, err = o.Runs.Resource(resources[s.kind]).Namespace(s.namespace).Patch(ctx, s.name, types.MergePatchType, patch,
+		metav1.PatchOptions{FieldManager: "indelible-archiver"})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("cancel %s: %w", s, err)
 	}
 	return nil
 }
 
-// cancellation is a merge patch that cancels the run of that UID.
+// cancellation returns a merge patch that cancels the run with that UID.
 func cancellation(kind, uid, text string) map[string]any {
 	if kind == "TaskRun" {
-		return map[string]any{"metadata": map[string]any{"uid": uid}, "spec": map[string]any{"status": "TaskRunCancelled", "statusMessage": text}}
+		return map[string]any{"metadata": map[string]any{"uid": uid}, "spec": map[string]any{"status": "TaskRunCancelled",
+			"statusMessage": text}}
 	}
 	return map[string]any{
 		"metadata": map[string]any{"uid": uid, "annotations": map[string]any{result.TooLargeAnnotation: text}},
@@ -103,7 +108,7 @@ func cancellation(kind, uid, text string) map[string]any {
 	}
 }
 
-// wordsFor returns "" for a run that is not too large.
+// wordsFor returns the message about a run, "" if it is not too large.
 func (o Options) wordsFor(ctx context.Context, s subject, r run) (string, error) {
 	if s.kind == "TaskRun" {
 		return wordsOf(r), nil
@@ -115,7 +120,7 @@ func (o Options) wordsFor(ctx context.Context, s subject, r run) (string, error)
 	return words(bodiesOf(r, children)), nil
 }
 
-// children are the TaskRuns of a PipelineRun.
+// children returns the TaskRuns of a PipelineRun.
 func (o Options) children(ctx context.Context, s subject) (children []run, err error) {
 	page := metav1.ListOptions{LabelSelector: "tekton.dev/pipelineRun=" + s.name, Limit: pageSize}
 	for {
@@ -132,7 +137,7 @@ func (o Options) children(ctx context.Context, s subject) (children []run, err e
 			if err != nil {
 				return nil, err
 			}
-			child.Spec.Params, child.Spec.TaskSpec, child.Status.TaskSpec = nil, nil, nil // a child counts by its results
+			child.Spec.Params, child.Spec.TaskSpec, child.Status.TaskSpec = nil, nil, nil // only its results count
 			children = append(children, child)
 		}
 		if page.Continue = list.GetContinue(); page.Continue == "" {

@@ -14,10 +14,10 @@ import (
 // sendable is the largest body that an API server reads (k8s.io/apiserver, MaxRequestBodyBytes).
 const sendable = 3 << 20
 
-// likely is the least estimate that is believed: sizes are estimated without what is small.
+// likely is the smallest estimate that is believed: estimates leave out what is small.
 const likely = sendable - sendable/8
 
-// run is what of a PipelineRun or TaskRun the sizes are made of.
+// run is the part of a PipelineRun or TaskRun that determines sizes.
 type run struct {
 	Metadata struct {
 		Name, Namespace, UID string
@@ -45,12 +45,12 @@ type run struct {
 			Results        json.RawMessage
 		}
 	}
-	// size is the object's as JSON, status its status's.
+	// size is the length of the object as JSON, status that of its status.
 	size   int
 	status length
 }
 
-// length is how long something is as JSON.
+// length is the length of a value as JSON.
 type length int
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -73,7 +73,7 @@ func decode(raw []byte) (run, error) {
 	return r, nil
 }
 
-// over says whether a run has ended or is told to.
+// over reports whether a run has ended or has been told to.
 func (r run) over() bool {
 	for _, c := range r.Status.Conditions {
 		if c.Type == "Succeeded" && c.Status != "Unknown" {
@@ -83,24 +83,25 @@ func (r run) over() bool {
 	return r.Spec.Status != ""
 }
 
-// A use is a value that a body has one or more copies of.
+// A use is a value of which a body has one or more copies.
 type use struct {
 	what string
-	// size is that of all copies, as JSON.
+	// size is the size of all copies, as JSON.
 	size int
 }
 
-// A body is what the controller would send. A size of 0 is one that only the controller knows.
+// A body is what the controller would send. Size 0: only the controller knows it.
 type body struct {
 	what string
 	size int
 	uses []use
 }
 
-// A value is how large a result is: as JSON, and as it was written.
+// A value is the size of a result: as JSON, and as written.
 type value struct{ encoded, written int }
 
-// UnmarshalJSON implements json.Unmarshaler. It keeps no value: there may be many, of a mebibyte each.
+// UnmarshalJSON implements json.Unmarshaler. It does not keep the value: there may be many, of 1
+// MiB each.
 func (v *value) UnmarshalJSON(raw []byte) error {
 	v.encoded, v.written = len(raw), len(raw)
 	var text string
@@ -115,11 +116,12 @@ func (v *value) add(other value) {
 	v.written += other.written
 }
 
-// reference finds where a Pipeline uses a result of a task.
+// reference matches where a Pipeline uses a task's result.
 var reference = regexp.MustCompile(`\$\(tasks\.([^.)]+)\.results\.([^.)\[]+)`)
 
-// bodiesOf estimates what the controller sends of a PipelineRun: its status, which has a copy of a result for each when expression and
-// each result of the Pipeline that uses it, and each TaskRun that is not created yet, whose parameters have copies, too.
+// bodiesOf estimates what the controller sends for a PipelineRun: its status, which has a copy of a
+// result for each when expression and each Pipeline result that uses it; and each TaskRun not
+// created yet, whose parameters have copies, too.
 func bodiesOf(pipelineRun run, children []run) []body {
 	sizes, created := make(map[string]*value), make(map[string]bool)
 	for _, child := range children {
@@ -130,7 +132,7 @@ func bodiesOf(pipelineRun run, children []run) []body {
 			if sizes[name] == nil {
 				sizes[name] = &value{}
 			}
-			sizes[name].add(r.Value) // of a matrix, of all together
+			sizes[name].add(r.Value) // of a matrix: the sum
 		}
 	}
 	spec := pipelineRun.Status.PipelineSpec
@@ -165,14 +167,15 @@ func (b *body) add(sizes map[string]*value, text []byte) {
 		}
 		task, result, _ := strings.Cut(name, ".")
 		b.size += n * v.encoded
-		b.uses = append(b.uses, use{what: fmt.Sprintf("result %.100q of task %.100q, %s, used %d times", result, task, sizeOf(v.written), n), size: n * v.encoded})
+		b.uses = append(b.uses, use{what: fmt.Sprintf("result %.100q of task %.100q, %s, used %d times", result, task,
+			sizeOf(v.written), n), size: n * v.encoded})
 	}
 	slices.SortFunc(b.uses, func(a, b use) int { return b.size - a.size })
 }
 
 func sizeOf(n int) string { return result.Size(n).String() }
 
-// words say what is too large, how large, the limit, and ways out.
+// words returns the message: what is too large, how large, the limit, and ways out.
 func (b body) words() string {
 	how := "would be about " + sizeOf(b.size) + ", but the API server accepts at most " + sizeOf(sendable)
 	if b.size == 0 {
@@ -183,10 +186,12 @@ func (b body) words() string {
 		uses = append(uses, u.what)
 	}
 	return fmt.Sprintf("too large for Tekton to write: %s %s; it has %s. "+
-		"Write smaller results, or keep large content in a workspace or an artifact store and pass on its address", b.what, how, strings.Join(uses, "; "))
+		"Write smaller results, or keep large content in a workspace or an artifact store and pass on its address", b.what,
+		how, strings.Join(uses,
+			"; "))
 }
 
-// words are those about the largest body, "" if that is not too large.
+// words returns the message about the largest body, "" if it is not too large.
 func words(bodies []body) string {
 	largest := slices.MaxFunc(bodies, func(a, b body) int { return a.size - b.size })
 	if largest.size < likely {

@@ -40,7 +40,8 @@ func child(t *testing.T, task string, n int) *unstructured.Unstructured {
 }
 
 var (
-	listKinds  = map[schema.GroupVersionResource]string{resources["TaskRun"]: "TaskRunList", resources["PipelineRun"]: "PipelineRunList"}
+	listKinds = map[schema.GroupVersionResource]string{resources["TaskRun"]: "TaskRunList",
+		resources["PipelineRun"]: "PipelineRunList"}
 	getOptions metav1.GetOptions
 )
 
@@ -50,9 +51,11 @@ func when(task string) string { return `{"name":"` + task + `","when":[{"input":
 
 func TestEnd(t *testing.T) {
 	pipelineRun := func(spec, pipelineSpec string) string {
-		return `{"spec":{` + spec + `},"status":{"conditions":[{"type":"Succeeded","status":"Unknown"}],"pipelineSpec":{` + pipelineSpec + `}}}`
+		return `{"spec":{` + spec + `},"status":{"conditions":[{"type":"Succeeded","status":"Unknown"}],"pipelineSpec":{` +
+			pipelineSpec + `}}}`
 	}
-	fourWhens := `"tasks":[{"name":"scan"},` + when("a") + `,` + when("b") + `,` + when("c") + `],"finally":[` + when("d") + `]`
+	fourWhens := `"tasks":[{"name":"scan"},` + when("a") + `,` + when("b") + `,` + when("c") + `],"finally":[` +
+		when("d") + `]`
 	tests := map[string]struct {
 		kind, run string
 		bytes     int      // of the result text of the tasks scan and test
@@ -60,29 +63,38 @@ func TestEnd(t *testing.T) {
 	}{
 		"end a PipelineRun whose when expressions have too many copies": {
 			"PipelineRun", pipelineRun("", fourWhens), 1_000_000,
-			[]string{`its status would be about 400`, `result "text" of task "scan", 1000000 bytes (976.56 KiB), used 4 times`, `accepts at most 3145728 bytes (3 MiB)`},
+			[]string{`its status would be about 400`, `result "text" of task "scan", 1000000 bytes (976.56 KiB), used 4 times`,
+				`accepts at most 3145728 bytes (3 MiB)`},
 		},
 		"end one whose results are too large together": {
-			"PipelineRun", pipelineRun("", `"tasks":[{"name":"scan"},{"name":"test"}],"results":[{"value":"`+ref+`"},{"value":"$(tasks.test.results.text)"}]`), 1_600_000,
+			"PipelineRun", pipelineRun("", `"tasks":[{"name":"scan"},{"name":"test"}],"results":[{"value":"`+ref+
+				`"},{"value":"$(tasks.test.results.text)"}]`), 1_600_000,
 			[]string{`its status would be about 320`, `result "text" of task "test", 1600000 bytes (1.53 MiB), used 1 times`},
 		},
 		"end one that cannot create a TaskRun": {
-			"PipelineRun", pipelineRun("", `"tasks":[{"name":"scan"},{"name":"test"},{"name":"use","params":[{"value":"`+ref+`"},{"value":"$(tasks.test.results.text[*])"}]}]`), 1_600_000,
+			"PipelineRun", pipelineRun("", `"tasks":[{"name":"scan"},{"name":"test"},{"name":"use","params":[{"value":"`+ref+
+				`"},{"value":"$(tasks.test.results.text[*])"}]}]`), 1_600_000,
 			[]string{`the run of task "use" would be about 320`},
 		},
 		"end a TaskRun with a large parameter whose Task is not known yet": {
-			"TaskRun", `{"spec":{"taskRef":{"name":"use"},"params":[{"name":"text","value":"` + strings.Repeat("v", 1_000_000) + `"}]}}`, 0,
+			"TaskRun", `{"spec":{"taskRef":{"name":"use"},"params":[{"name":"text","value":"` + strings.Repeat("v", 1_000_000) +
+				`"}]}}`, 0,
 			[]string{`is over the 3145728 bytes (3 MiB) that the API server accepts; it has parameter "text", 1000000 bytes (976.56 KiB)`},
 		},
-		"leave alone a PipelineRun that is not that large, whatever an event says": {"PipelineRun", pipelineRun("", fourWhens), 500_000, nil},
-		"leave alone a small TaskRun":          {"TaskRun", `{"spec":{"params":[{"name":"text","value":"v"}]}}`, 0, nil},
-		"leave alone one that was told to end": {"PipelineRun", pipelineRun(`"status":"StoppedRunFinally"`, fourWhens), 1_000_000, nil},
-		"leave alone one that has ended":       {"PipelineRun", strings.Replace(pipelineRun("", fourWhens), "Unknown", "False", 1), 1_000_000, nil},
+		"leave alone a PipelineRun that is not that large, whatever an event says": {"PipelineRun",
+			pipelineRun("", fourWhens), 500_000, nil},
+		"leave alone a small TaskRun": {"TaskRun", `{"spec":{"params":[{"name":"text","value":"v"}]}}`, 0, nil},
+		"leave alone one that was told to end": {"PipelineRun", pipelineRun(`"status":"StoppedRunFinally"`, fourWhens),
+			1_000_000, nil},
+		"leave alone one that has ended": {"PipelineRun", strings.Replace(pipelineRun("", fourWhens), "Unknown", "False", 1),
+			1_000_000, nil},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			run := object(t, tc.kind, "run", tc.run)
-			client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), listKinds, run, child(t, "scan", tc.bytes), child(t, "test", tc.bytes))
+			client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), listKinds, run,
+				child(t, "scan", tc.bytes), child(t,
+					"test", tc.bytes))
 			events := record.NewFakeRecorder(10)
 			o := Options{Runs: client, Events: events, Log: logr.Discard()}
 			if err := o.end(context.Background(), subject{tc.kind, "team", "run"}); err != nil {
@@ -101,7 +113,8 @@ func TestEnd(t *testing.T) {
 				}
 				return
 			}
-			if wanted := map[string]string{"TaskRun": "TaskRunCancelled", "PipelineRun": "Cancelled"}[tc.kind]; status != wanted {
+			if wanted := map[string]string{"TaskRun": "TaskRunCancelled",
+				"PipelineRun": "Cancelled"}[tc.kind]; status != wanted {
 				t.Errorf("spec.status is %q, want %q", status, wanted)
 			}
 			event := <-events.Events
@@ -119,9 +132,11 @@ func TestEnd(t *testing.T) {
 
 // Tekton cannot cancel what the PipelineRun's status does not name.
 func TestChildrenAreCancelled(t *testing.T) {
-	run := object(t, "PipelineRun", "run", `{"status":{"pipelineSpec":{"tasks":[{"name":"scan"},`+strings.Repeat(when("a")+",", 3)+when("a")+`]}}}`)
+	run := object(t, "PipelineRun", "run", `{"status":{"pipelineSpec":{"tasks":[{"name":"scan"},`+
+		strings.Repeat(when("a")+",", 3)+when("a")+`]}}}`)
 	done := child(t, "scan", 1_000_000)
-	_ = unstructured.SetNestedSlice(done.Object, []any{map[string]any{"type": "Succeeded", "status": "True"}}, "status", "conditions")
+	_ = unstructured.SetNestedSlice(done.Object, []any{map[string]any{"type": "Succeeded", "status": "True"}}, "status",
+		"conditions")
 	client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), listKinds, run, done, child(t, "a", 0))
 	o := Options{Runs: client, Events: record.NewFakeRecorder(10), Log: logr.Discard()}
 	if err := o.end(context.Background(), subject{"PipelineRun", "team", "run"}); err != nil {
@@ -141,9 +156,10 @@ func TestChildrenAreCancelled(t *testing.T) {
 func TestSubjects(t *testing.T) {
 	event := func(change func(*corev1.Event)) *corev1.Event {
 		e := &corev1.Event{
-			InvolvedObject: corev1.ObjectReference{APIVersion: "tekton.dev/v1", Kind: "PipelineRun", Namespace: "team", Name: "run"},
-			ObjectMeta:     metav1.ObjectMeta{Namespace: "team", Name: "run.1", UID: "u", ResourceVersion: "7"},
-			Reason:         "UpdateFailed", Message: `Failed to update status for "run": Request entity too large: limit is 3145728`,
+			InvolvedObject: corev1.ObjectReference{APIVersion: "tekton.dev/v1", Kind: "PipelineRun", Namespace: "team",
+				Name: "run"},
+			ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "run.1", UID: "u", ResourceVersion: "7"},
+			Reason:     "UpdateFailed", Message: `Failed to update status for "run": Request entity too large: limit is 3145728`,
 		}
 		change(e)
 		return e
@@ -159,10 +175,12 @@ func TestSubjects(t *testing.T) {
 		"another kind":                     {func(e *corev1.Event) { e.InvolvedObject.Kind = "Pod" }, false},
 		"another group":                    {func(e *corev1.Event) { e.InvolvedObject.APIVersion = "team.dev/v1" }, false},
 		"a run of another namespace":       {func(e *corev1.Event) { e.Namespace = "other" }, false},
-		"a name that no object can have":   {func(e *corev1.Event) { e.InvolvedObject.Name = strings.Repeat("n", 254) }, false},
+		"a name that no object can have": {func(e *corev1.Event) { e.InvolvedObject.Name = strings.Repeat("n", 254) },
+			false},
 		"words at the end of a long message": {func(e *corev1.Event) {
 			e.Message = strings.Repeat("m", 1<<20) + e.Message
-			e.InvolvedObject.FieldPath, e.InvolvedObject.APIVersion = strings.Repeat("p", 1<<20), "tekton.dev/"+strings.Repeat("v", 1<<20)
+			e.InvolvedObject.FieldPath, e.InvolvedObject.APIVersion = strings.Repeat("p", 1<<20), "tekton.dev/"+
+				strings.Repeat("v", 1<<20)
 			e.Annotations = map[string]string{"a": strings.Repeat("a", 1<<18)}
 		}, true},
 		"a long message without them": {func(e *corev1.Event) { e.Message = strings.Repeat("m", 1<<20) }, false},
@@ -175,7 +193,8 @@ func TestSubjects(t *testing.T) {
 			}
 			object, _ := trim(e)
 			kept := object.(*corev1.Event)
-			if kept.Size() > 512 || kept.Namespace != e.Namespace || kept.Name != e.Name || kept.UID != e.UID || kept.ResourceVersion != e.ResourceVersion {
+			if kept.Size() > 512 || kept.Namespace != e.Namespace || kept.Name != e.Name || kept.UID != e.UID ||
+				kept.ResourceVersion != e.ResourceVersion {
 				t.Errorf("the cache keeps %d bytes of %s/%s", kept.Size(), kept.Namespace, kept.Name)
 			}
 			if again, got := subjectOf(kept); got != tc.want || got && again != subject {

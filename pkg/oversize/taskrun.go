@@ -9,24 +9,26 @@ import (
 	"strings"
 )
 
-// What the controller sends of a TaskRun is the TaskRun as it is stored, and in its status.taskSpec the Task with a copy of each
-// parameter's value for each use (applyParamsContextsResultsAndWorkspaces). When an attempt has failed, and another may follow, it
-// sends that status once more, in status.retriesStatus (retryTaskRun). All of it can be counted where the Task is known:
-// from the TaskRun's spec, or from its status once the start has been stored.
+// For a TaskRun the controller sends the stored TaskRun, with the Task in status.taskSpec and a
+// copy of each parameter's value for each use (applyParamsContextsResultsAndWorkspaces). When an
+// attempt has failed and another may follow, it sends that status once more, in
+// status.retriesStatus (retryTaskRun). All of it can be counted if the Task is known: from the
+// TaskRun's spec, or from its status once the start has been stored.
 //
-// So an event that somebody has made up cancels a TaskRun only if
+// So a forged event cancels a TaskRun only if
 //
-//   - the status that the controller would send, with that of another attempt if spec.retries allows one, is of 2.6 MiB or more
-//     (likely). The attempt need not have failed yet;
-//   - or the Task is not known: it is named by taskRef, or a step by ref, and no start has been stored. How often such a Task uses a
-//     parameter only the controller knows. Then a TaskRun of less than 384 KiB (sendable/uses) is left alone.
+//   - the status that the controller would send, including another attempt's if spec.retries allows
+//     one, is 2.6 MiB or more (likely), even if no attempt has failed yet;
+//   - or the Task is unknown: it is named by taskRef, or a step by ref, and no start has been
+//     stored. How often such a Task uses a parameter, only the controller knows. Then a TaskRun of
+//     less than 384 KiB (sendable/uses) is left alone.
 //
-// A TaskRun that runs is of the second kind in no case.
+// A running TaskRun is never of the second kind.
 
-// uses is how often a Task that is not known is believed to use what is in its TaskRun's spec.
+// uses is how often an unknown Task is assumed to use the contents of its TaskRun's spec.
 const uses = 8
 
-// A task is what of a Task sizes are made of.
+// A task is the part of a Task that determines sizes.
 type task struct {
 	Params []struct {
 		Name    string
@@ -36,8 +38,9 @@ type task struct {
 	text  []byte
 }
 
-// task returns false if the Task is not known, as far as it matters. The one in the status may have been shortened where the spec
-// has one (pkg/admission/fit), and a step that is only named has parameters put into what nobody sees.
+// task returns false if the Task is not known as far as it matters. The copy in the status may have
+// been shortened if the spec has the Task (pkg/admission/fit), and parameters of a step by ref are
+// substituted into text that is not visible here.
 func (r run) task() (task, bool) {
 	for _, text := range [][]byte{r.Spec.TaskSpec, r.Status.TaskSpec} {
 		t := task{text: text}
@@ -51,7 +54,8 @@ func (r run) task() (task, bool) {
 	return task{}, false
 }
 
-// bodyOf is what the controller sends of a TaskRun at most, but for what is small. Its size is 0 if the Task is not known.
+// bodyOf is an upper bound of what the controller sends for a TaskRun, without what is small. Its
+// size is 0 if the Task is unknown.
 func bodyOf(taskRun run) body {
 	b := body{what: "the TaskRun, with parameters put into its Task,"}
 	t, known := taskRun.task()
@@ -78,7 +82,7 @@ func bodyOf(taskRun run) body {
 	return b
 }
 
-// wordsOf are those about a TaskRun, "" if it is not too large.
+// wordsOf returns the message about a TaskRun, "" if it is not too large.
 func wordsOf(taskRun run) string {
 	b := bodyOf(taskRun)
 	if b.size == 0 && taskRun.size < sendable/uses || b.size > 0 && b.size < likely {
@@ -87,13 +91,14 @@ func wordsOf(taskRun run) string {
 	return b.words()
 }
 
-// smallElement is how large an element of an array or object parameter is at least that is counted by itself.
+// smallElement is the minimum size of an element of an array or object parameter to be counted
+// separately.
 const smallElement = 1 << 10
 
-// parameter finds where a Task uses a parameter, in each of Tekton's ways to write that (paramPatterns).
+// parameter matches where a Task uses a parameter, in all of Tekton's notations (paramPatterns).
 var parameter = regexp.MustCompile(`\$\((?:inputs\.)?params(?:\.([^)]+)|\[\\?["']([^"'\\]+)\\?["']\]([^)]*))\)`)
 
-// copies are the values that the Task has copies of.
+// copies returns the values that the Task has copies of.
 func (t task) copies(taskRun run) (copies []use) {
 	sizes := make(map[string]value)
 	for _, p := range t.Params {
@@ -111,12 +116,13 @@ func (t task) copies(taskRun run) (copies []use) {
 		if !ok {
 			v = value{smallElement, smallElement}
 		}
-		copies = append(copies, use{what: fmt.Sprintf("parameter %.100q, %s, used %d times", name, sizeOf(v.written), n), size: n * v.encoded})
+		copies = append(copies, use{what: fmt.Sprintf("parameter %.100q, %s, used %d times", name, sizeOf(v.written), n),
+			size: n * v.encoded})
 	}
 	return copies
 }
 
-// addSizes adds that of a parameter, and those of its elements that are not small.
+// addSizes adds the size of a parameter and of its elements that are not small.
 func addSizes(sizes map[string]value, name string, raw json.RawMessage) {
 	sizes[name] = valueOf(raw)
 	var array []value

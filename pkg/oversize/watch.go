@@ -17,7 +17,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 )
 
-// Options are what ending runs works with.
+// Options configure Run.
 type Options struct {
 	Kube   kubernetes.Interface
 	Runs   dynamic.Interface
@@ -25,40 +25,45 @@ type Options struct {
 	Log    logr.Logger
 }
 
-// said is what the API server answers to a body over 3 MiB (NewRequestEntityTooLargeError); the controller's event repeats it.
+// said is the API server's answer to a body over 3 MiB (NewRequestEntityTooLargeError), which the
+// controller's event repeats.
 const said = "equest entity too large"
 
 const group = "tekton.dev/"
 
-// reasons are those of the events that Tekton's controller (1.15) sends when it could not write a status
-// (updateStatus in its generated reconcilers) or create a child (runNextSchedulableTask).
-var reasons = []string{"UpdateFailed", "TaskRunsCreationFailed", "RunsCreationFailed", "ChildPipelineRunsCreationFailed"}
+// reasons are the reasons of the events that Tekton's controller (1.15) sends when it could not
+// write a status (updateStatus in its generated reconcilers) or create a child
+// (runNextSchedulableTask).
+var reasons = []string{"UpdateFailed", "TaskRunsCreationFailed", "RunsCreationFailed",
+	"ChildPipelineRunsCreationFailed"}
 
 // subject is the run that an event is about.
 type subject struct{ kind, namespace, name string }
 
-// maxName is how long the name of an object may be; an event's involvedObject takes any text.
+// maxName is the longest name of an object; an event's involvedObject accepts any text.
 const maxName = 253
 
-// subjectOf returns false for an event that says nothing of a write that was too large, and for one in another namespace than its
-// object's.
+// subjectOf returns false for an event that is not about a write that was too large, and for one in
+// another namespace than its subject.
 func subjectOf(e *corev1.Event) (subject, bool) {
 	about := e.InvolvedObject
-	ok := slices.Contains(reasons, e.Reason) && strings.Contains(e.Message, said) && about.Namespace == e.Namespace && len(about.Name) <= maxName &&
+	ok := slices.Contains(reasons, e.Reason) && strings.Contains(e.Message, said) && about.Namespace == e.Namespace &&
+		len(about.Name) <= maxName &&
 		strings.HasPrefix(about.APIVersion, group) && (about.Kind == "PipelineRun" || about.Kind == "TaskRun")
 	return subject{about.Kind, about.Namespace, about.Name}, ok
 }
 
 const (
-	// attempts is how often ending a run is tried; the controller's next event begins anew.
+	// attempts is how often ending a run is tried; the controller's next event starts over.
 	attempts = 5
-	// firstPause is that before the second attempt; each is twice the one before.
-	firstPause, lastPause = time.Second, 30 * time.Second
+	// firstBackoff precedes the second attempt; each backoff is twice the one before.
+	firstBackoff, maxBackoff = time.Second, 30 * time.Second
 )
 
-// Run ends what has to be ended until ctx does.
+// Run ends oversized runs until ctx ends.
 func Run(ctx context.Context, o Options) {
-	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[subject](firstPause, lastPause))
+	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[subject](firstBackoff,
+		maxBackoff))
 	add := func(object any) {
 		if e, ok := object.(*corev1.Event); ok {
 			if s, ok := subjectOf(e); ok {
@@ -66,10 +71,11 @@ func Run(ctx context.Context, o Options) {
 			}
 		}
 	}
-	for _, reason := range reasons { // a selector has no "or"
+	for _, reason := range reasons { // field selectors have no "or"
 		_, informer := cache.NewInformerWithOptions(cache.InformerOptions{
-			ListerWatcher: cache.NewListWatchFromClient(o.Kube.CoreV1().RESTClient(), "events", corev1.NamespaceAll, warnings(reason)),
-			ObjectType:    &corev1.Event{}, Transform: trim,
+			ListerWatcher: cache.NewListWatchFromClient(o.Kube.CoreV1().RESTClient(), "events", corev1.NamespaceAll,
+				warnings(reason)),
+			ObjectType: &corev1.Event{}, Transform: trim,
 			Handler: cache.ResourceEventHandlerFuncs{AddFunc: add, UpdateFunc: func(_, now any) { add(now) }},
 		})
 		go informer.RunWithContext(ctx)
@@ -84,7 +90,8 @@ func Run(ctx context.Context, o Options) {
 			return
 		}
 		if err := o.end(ctx, s); err != nil && queue.NumRequeues(s) < attempts {
-			o.Log.Error(err, "A run that is too large was not ended; trying again", "kind", s.kind, "namespace", s.namespace, "name", s.name)
+			o.Log.Error(err, "Could not end a run that is too large; retrying", "kind", s.kind, "namespace", s.namespace, "name",
+				s.name)
 			queue.AddRateLimited(s)
 		} else {
 			queue.Forget(s)
@@ -97,8 +104,8 @@ func warnings(reason string) fields.Selector {
 	return fields.SelectorFromSet(fields.Set{"type": corev1.EventTypeWarning, "reason": reason})
 }
 
-// trim keeps of an event what tells it apart and what subjectOf reads, in as few bytes: anybody may create events, of up to 1.5 MiB,
-// and the cache has them as long as the API server does, an hour.
+// trim keeps only an event's identity and what subjectOf reads: anybody may create events of up to
+// 1.5 MiB, and the cache holds them as long as the API server does, for an hour.
 func trim(object any) (any, error) {
 	e, ok := object.(*corev1.Event)
 	if !ok {

@@ -12,10 +12,10 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// Report is what there is to say before an installation.
+// Report is the outcome of the comparison.
 type Report struct {
-	// Refusals are reasons not to install, warnings are what whoever installs should know. Each is a sentence
-	// that says what to do.
+	// Refusals are reasons not to install, Warnings what the administrator should know. Each says
+	// what to do.
 	Refusals, Warnings []string
 }
 
@@ -27,7 +27,8 @@ func (r *Report) warn(format string, args ...any) {
 	r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...))
 }
 
-// Check compares an installation with a cluster. It returns an error if the cluster could not be asked.
+// Check compares an installation with a cluster. It returns an error if the cluster could not be
+// queried.
 func Check(ctx context.Context, client kubernetes.Interface, i Installation) (Report, error) {
 	var r Report
 	r.checkAgreement(i)
@@ -42,8 +43,8 @@ func Check(ctx context.Context, client kubernetes.Interface, i Installation) (Re
 	return r, r.checkSidecarLogs(ctx, client, running)
 }
 
-// Rule "agreement": all manifests name the same users. An overlay that changes the key and does not list the
-// component again has two.
+// Rule "agreement": all manifests name the same users. They differ in an overlay that changes the
+// key without listing the transformer again.
 func (r *Report) checkAgreement(i Installation) {
 	for _, place := range i.Places {
 		if len(place.Users) == 0 {
@@ -60,7 +61,7 @@ func (r *Report) checkAgreement(i Installation) {
 	}
 }
 
-// Rule "API": the API server has ValidatingAdmissionPolicy, in Kubernetes from 1.30 on.
+// Rule "API": the API server has ValidatingAdmissionPolicy (Kubernetes 1.30 or later).
 func (r *Report) checkAPI(client kubernetes.Interface) error {
 	version, err := client.Discovery().ServerVersion()
 	if err != nil {
@@ -78,22 +79,24 @@ func (r *Report) checkAPI(client kubernetes.Interface) error {
 	return nil
 }
 
-// Rule "controller": what is to be trusted runs. With another name no TaskRun of the cluster would start or end.
+// Rule "controller": the trusted user is the one that Tekton's controller runs as. Otherwise no
+// TaskRun of the cluster would start or end.
 func (r *Report) checkController(i Installation, running []string) {
 	if len(running) == 0 {
-		r.warn("no Deployment or StatefulSet %s of Tekton's runs here: whether %s is its controller cannot be said. "+
-			"If Tekton runs by another name, set CONTROLLER",
+		r.warn("no Deployment or StatefulSet %s of Tekton's runs here, so whether %s is its controller is unknown. "+
+			"If Tekton's controller has another name, set CONTROLLER",
 			ControllerWorkload, strings.Join(i.Controllers, " "))
 		return
 	}
 	if _, lacking := Lacking([][]string{i.Controllers}, running); lacking {
 		r.refuse("Tekton's controller here is %s, but %s would be installed as its name: "+
-			"no TaskRun of the cluster would start or end. Run with CONTROLLER=%s, or use an overlay with that key `controller` (docs/operations.md)",
+			"no TaskRun of the cluster would start or end. Run with CONTROLLER=%s, or use an overlay with that key "+
+			"`controller` (docs/operations.md)",
 			strings.Join(running, " or "), strings.Join(i.Controllers, " "), running[0])
 	}
 }
 
-// Rule "sidecar logs": with that setting of Tekton's its results come another way, and pods are left alone.
+// Rule "sidecar logs": with that Tekton setting, results take another path and pods are left alone.
 func (r *Report) checkSidecarLogs(ctx context.Context, client kubernetes.Interface, running []string) error {
 	for _, user := range running {
 		namespace := strings.Split(user, ":")[2]
@@ -106,7 +109,8 @@ func (r *Report) checkSidecarLogs(ctx context.Context, client kubernetes.Interfa
 		}
 		if flags.Data["results-from"] == "sidecar-logs" {
 			r.warn("Tekton takes results from sidecar logs here (results-from in ConfigMap feature-flags of %s): "+
-				"their pods are left alone, and results keep Tekton's own limit. Set it to termination-message for Indelible's", namespace)
+				"pods are left alone, and results keep Tekton's own limit. Set it to termination-message to use Indelible",
+				namespace)
 		}
 	}
 	return nil

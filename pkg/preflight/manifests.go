@@ -16,29 +16,30 @@ import (
 	"github.com/indelible-ci/indelible/pkg/config"
 )
 
-// A Place is an object that says who Tekton's controller is.
+// A Place is an object that names Tekton's controller.
 type Place struct {
 	// Object is "kind/name".
 	Object string
-	// Users are those it names: one list for each time it does.
+	// Users are the names in it, one list per place.
 	Users [][]string
 }
 
-// Installation is what matters here of manifests that are to be applied.
+// Installation is the relevant part of the manifests to be applied.
 type Installation struct {
-	// Controllers are the users by the ConfigMap, which the webhook goes by.
+	// Controllers are the users in the ConfigMap, which the webhook uses.
 	Controllers []string
-	// Places are the objects that the API server goes by, in the order of the manifests.
+	// Places are the objects that the API server evaluates, in the order of the manifests.
 	Places []Place
 }
 
-// configMap holds the configuration; guard is its one webhook configuration that names the controller.
+// configMap holds the configuration; guard is the one webhook configuration that names the
+// controller.
 const (
 	configMap = "indelible-config"
 	guard     = "indelible-guard"
 )
 
-// ReadManifests reads what `kubectl kustomize` prints.
+// ReadManifests reads the output of `kubectl kustomize`.
 func ReadManifests(from io.Reader) (Installation, error) {
 	i, seen := Installation{}, false
 	for documents := utilyaml.NewYAMLReader(bufio.NewReader(from)); ; {
@@ -91,7 +92,7 @@ func (i *Installation) readConfigMap(document []byte) error {
 	return err
 }
 
-// SameUsers reports whether two lists name the same users, in whatever order.
+// SameUsers reports whether two lists name the same users, in any order.
 func SameUsers(a, b []string) bool {
 	a, b = slices.Clone(a), slices.Clone(b)
 	slices.Sort(a)

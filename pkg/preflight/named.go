@@ -8,11 +8,11 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 )
 
-// generated is what config/transformers/controller writes into an expression. It has this form in all of them,
-// and nothing else has.
+// generated matches what config/transformers/controller writes into an expression. All of them have
+// this form, and nothing else has.
 var generated = regexp.MustCompile(`'([^']*)'\.split\(' '\)`)
 
-// Named returns the users that expressions take for Tekton's controller: one list for each place that names them.
+// Named returns the users that expressions take for Tekton's controller, one list per place.
 func Named(expressions ...string) [][]string {
 	var places [][]string
 	for _, e := range expressions {
@@ -23,7 +23,7 @@ func Named(expressions ...string) [][]string {
 	return places
 }
 
-// NamedByGuard returns those of the match conditions.
+// NamedByGuard returns those in the match conditions.
 func NamedByGuard(c *admissionv1.MutatingWebhookConfiguration) [][]string {
 	var expressions []string
 	for _, w := range c.Webhooks {
@@ -34,7 +34,7 @@ func NamedByGuard(c *admissionv1.MutatingWebhookConfiguration) [][]string {
 	return Named(expressions...)
 }
 
-// NamedByPolicy returns those of the variables and match conditions.
+// NamedByPolicy returns those in the variables and match conditions.
 func NamedByPolicy(p *admissionv1.ValidatingAdmissionPolicy) [][]string {
 	var expressions []string
 	for _, v := range p.Spec.Variables {
@@ -46,7 +46,7 @@ func NamedByPolicy(p *admissionv1.ValidatingAdmissionPolicy) [][]string {
 	return Named(expressions...)
 }
 
-// Lacking returns the first of the places that names none of the users, false if there is none.
+// Lacking returns the first place that names none of the users, false if there is none.
 func Lacking(places [][]string, users []string) ([]string, bool) {
 	for _, named := range places {
 		if !slices.ContainsFunc(users, func(u string) bool { return slices.Contains(named, u) }) {

@@ -35,7 +35,8 @@ func rendered(t *testing.T, overlay string) Installation {
 		t.Fatal(err)
 	}
 	text := "resources: [HERE/default]\nsortOptions: {order: fifo}\n" + overlay
-	if err := os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(strings.ReplaceAll(text, "HERE", up)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(strings.ReplaceAll(text, "HERE", up)),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	options := krusty.MakeDefaultOptions()
@@ -78,7 +79,8 @@ func clusterOf(objects ...runtime.Object) *clientfake.Clientset {
 	c := clientfake.NewClientset(objects...)
 	discovery := c.Discovery().(*fake.FakeDiscovery)
 	discovery.FakedServerVersion = &version.Info{GitVersion: "v1.36.3"}
-	discovery.Resources = []*metav1.APIResourceList{{GroupVersion: "admissionregistration.k8s.io/v1", APIResources: []metav1.APIResource{{Name: "validatingadmissionpolicies"}}}}
+	discovery.Resources = []*metav1.APIResourceList{{GroupVersion: "admissionregistration.k8s.io/v1",
+		APIResources: []metav1.APIResource{{Name: "validatingadmissionpolicies"}}}}
 	return c
 }
 
@@ -89,11 +91,13 @@ func old(c *clientfake.Clientset) {
 }
 
 func flags(namespace, from string) runtime.Object {
-	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "feature-flags"}, Data: map[string]string{"results-from": from}}
+	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "feature-flags"},
+		Data: map[string]string{"results-from": from}}
 }
 
 func TestCheck(t *testing.T) {
-	const forgotten = " takes " + usual + " for Tekton's controller, but the key `controller` of the ConfigMap indelible-config says " + openshift +
+	const forgotten = " takes " + usual + " for Tekton's controller, but the key `controller` of the ConfigMap " +
+		"indelible-config says " + openshift +
 		": does the overlay list config/transformers/controller?"
 	tests := []struct {
 		name     string
@@ -103,21 +107,35 @@ func TestCheck(t *testing.T) {
 		refusals []string
 		warnings []string
 	}{
-		{name: "allow what is installed by default, beside Tekton's own manifests", objects: []runtime.Object{controllerIn("tekton-pipelines"), flags("tekton-pipelines", "termination-message")}},
-		{name: "allow another name, where it runs", overlay: otherKey + transformer, objects: []runtime.Object{controllerIn("openshift-pipelines")}},
-		{name: "allow it beside a look-alike", objects: []runtime.Object{controllerIn("mallory"), controllerIn("tekton-pipelines")}},
+		{name: "allow what is installed by default, beside Tekton's own manifests",
+			objects: []runtime.Object{controllerIn("tekton-pipelines"), flags("tekton-pipelines",
+				"termination-message")}},
+		{name: "allow another name, where it runs", overlay: otherKey + transformer,
+			objects: []runtime.Object{controllerIn("openshift-pipelines")}},
+		{name: "allow it beside a look-alike", objects: []runtime.Object{controllerIn("mallory"),
+			controllerIn("tekton-pipelines")}},
 		{name: "forbid the usual name where another runs", objects: []runtime.Object{controllerIn("openshift-pipelines")},
-			refusals: []string{"Tekton's controller here is " + openshift + ", but " + usual + " would be installed as its name: no TaskRun of the cluster would start or end. " +
+			refusals: []string{"Tekton's controller here is " + openshift + ", but " + usual + " would be installed as its " +
+				"name: no TaskRun of the cluster would start or end. " +
 				"Run with CONTROLLER=" + openshift + ", or use an overlay with that key `controller` (docs/operations.md)"}},
-		{name: "forbid another name in half of the places", overlay: otherKey, objects: []runtime.Object{controllerIn("openshift-pipelines")},
-			refusals: []string{"ValidatingAdmissionPolicy/indelible-results" + forgotten, "ValidatingAdmissionPolicy/indelible-pods" + forgotten, "MutatingWebhookConfiguration/indelible-guard" + forgotten}},
-		{name: "warn where no controller is found", warnings: []string{"no Deployment or StatefulSet tekton-pipelines-controller of Tekton's runs here: whether " + usual +
-			" is its controller cannot be said. If Tekton runs by another name, set CONTROLLER"}},
-		{name: "warn of sidecar logs", objects: []runtime.Object{controllerIn("tekton-pipelines"), flags("tekton-pipelines", "sidecar-logs")},
-			warnings: []string{"Tekton takes results from sidecar logs here (results-from in ConfigMap feature-flags of tekton-pipelines): their pods are left alone, " +
-				"and results keep Tekton's own limit. Set it to termination-message for Indelible's"}},
-		{name: "forbid an API server without the policies", objects: []runtime.Object{controllerIn("tekton-pipelines")}, change: old,
-			refusals: []string{"this API server (v1.29.4) has no ValidatingAdmissionPolicy in admissionregistration.k8s.io/v1: Kubernetes 1.30 or later is needed"}},
+		{name: "forbid another name in half of the places", overlay: otherKey,
+			objects: []runtime.Object{controllerIn("openshift-pipelines")},
+			refusals: []string{"ValidatingAdmissionPolicy/indelible-results" + forgotten,
+				"ValidatingAdmissionPolicy/indelible-pods" + forgotten, "MutatingWebhookConfiguration/indelible-guard" +
+					forgotten}},
+		{name: "warn where no controller is found", warnings: []string{"no Deployment or StatefulSet " +
+			"tekton-pipelines-controller of Tekton's runs here, so whether " + usual +
+			" is its controller is unknown. If Tekton's controller has another name, set CONTROLLER"}},
+		{name: "warn of sidecar logs", objects: []runtime.Object{controllerIn("tekton-pipelines"), flags("tekton-pipelines",
+			"sidecar-logs")},
+			warnings: []string{"Tekton takes results from sidecar logs here (results-from in ConfigMap feature-flags of " +
+				"tekton-pipelines): pods are left alone, " +
+				"and results keep Tekton's own limit. Set it to termination-message to use Indelible"}},
+		{name: "forbid an API server without the policies", objects: []runtime.Object{controllerIn("tekton-pipelines")},
+			change: old,
+			refusals: []string{"this API server (v1.29.4) has no ValidatingAdmissionPolicy in " +
+				"admissionregistration.k8s.io/v1: " +
+				"Kubernetes 1.30 or later is needed"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -140,10 +158,16 @@ func TestCheck(t *testing.T) {
 }
 
 func TestCheckSaysWhatItCouldNotAsk(t *testing.T) {
-	for resource, want := range map[string]string{"deployments": "listing Deployments", "statefulsets": "listing StatefulSets", "configmaps": "read Tekton's feature flags"} {
+	for resource, want := range map[string]string{"deployments": "listing Deployments",
+		"statefulsets": "listing StatefulSets",
+		"configmaps":   "read Tekton's feature flags"} {
 		client := clusterOf(controllerIn("tekton-pipelines"))
-		client.PrependReactor("*", resource, func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, errors.New("refused") })
-		if _, err := Check(context.Background(), client, Installation{Controllers: []string{usual}}); err == nil || !strings.Contains(err.Error(), want) {
+		client.PrependReactor("*", resource, func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, nil,
+				errors.New("refused")
+		})
+		if _, err := Check(context.Background(), client, Installation{Controllers: []string{usual}}); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", resource, err, want)
 		}
 	}
@@ -152,9 +176,10 @@ func TestCheckSaysWhatItCouldNotAsk(t *testing.T) {
 func TestReadManifestsForbids(t *testing.T) {
 	const controllers = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: indelible-config}\ndata: {controller: "
 	for name, tc := range map[string]struct{ manifests, want string }{
-		"forbid nothing at all":            {"", "the manifests have no ConfigMap indelible-config"},
-		"forbid what is no YAML":           {"a: [", "read manifests: "},
-		"forbid a name that ends a string": {controllers + `"a' b"}`, "read ConfigMap/indelible-config: controller must not contain quotes or backslashes"},
+		"forbid nothing at all":  {"", "the manifests have no ConfigMap indelible-config"},
+		"forbid what is no YAML": {"a: [", "read manifests: "},
+		"forbid a name that ends a string": {controllers + `"a' b"}`,
+			"read ConfigMap/indelible-config: controller must not contain quotes or backslashes"},
 	} {
 		if _, err := ReadManifests(strings.NewReader(tc.manifests)); err == nil || !strings.HasPrefix(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want %q", name, err, tc.want)
@@ -171,8 +196,9 @@ func TestNamed(t *testing.T) {
 		expressions []string
 		want        string
 	}{
-		"finds it alone":                  {[]string{"'a'.split(' ')"}, "[[a]]"},
-		"finds several users":             {[]string{"!(request.userInfo.username in 'a b'.split(' ')) || has(x)"}, "[[a b]]"},
+		"finds it alone": {[]string{"'a'.split(' ')"}, "[[a]]"},
+		"finds several users": {[]string{"!(request.userInfo.username in 'a b'.split(' ')) || has(x)"},
+			"[[a b]]"},
 		"finds it behind other strings":   {[]string{"!(u.orValue('') in 'a'.split(' '))"}, "[[a]]"},
 		"finds each place":                {[]string{"x in 'a'.split(' ')", "true", "y in 'b'.split(' ')"}, "[[a] [b]]"},
 		"takes no other string for one":   {[]string{"c.type == 'Succeeded' && s.split(' ')[0] == 'a'"}, "[]"},

@@ -15,8 +15,8 @@ import (
 	"testing"
 )
 
-// apiServer is a real HTTPS server that answers writes as a test says, and as the API server would when the test
-// has nothing more to say: with the TaskRun that holds what was sent.
+// apiServer is a real HTTPS server that answers writes as a test says, and as the API server would
+// when the test has nothing more to say: with the TaskRun that holds what was sent.
 type apiServer struct {
 	*httptest.Server
 	host, port string

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// lastTry is the time kept back from a pause so that one more attempt fits in before the bound.
+// lastTry is reserved at the end of a wait so that one more attempt fits in before the bound.
 const lastTry = time.Second
 
-// clock is the time and the chance the publisher depends on, passed in so that tests own both.
+// clock provides time and randomness; tests replace both.
 type clock struct {
 	now    func() time.Time
 	after  func(time.Duration) <-chan time.Time
@@ -22,15 +22,15 @@ func realClock() clock {
 	return clock{now: time.Now, after: time.After, random: rand.Float64}
 }
 
-// bound is the moment by which publishing must have ended: the timeout after the command's end, or, once the pod
-// was asked to stop, shortly before the kubelet would kill it. The second may come at any time and can only bring
-// the bound nearer.
+// bound is the deadline of publishing: the timeout after the command has ended or, once the pod has
+// been asked to stop, shortly before the kubelet kills it. A stop may arrive at any time and only
+// moves the deadline forward.
 type bound struct {
 	clock          clock
 	timeout, grace time.Duration
 
-	mu       sync.Mutex // owns everything below
-	stopped  time.Time  // the stop signal that counts; zero if none
+	mu       sync.Mutex // guards everything below
+	stopped  time.Time  // time of the stop signal in effect; zero if none
 	begun    time.Time
 	deadline time.Time
 	why      string        // what set the deadline, for the explanation
@@ -46,10 +46,7 @@ func newBound(c clock, timeout, grace time.Duration) *bound {
 	return &bound{clock: c, timeout: timeout, grace: grace, moved: make(chan struct{})}
 }
 
-// margin is kept of the grace period to write the termination message and exit before the SIGKILL.
-func (b *bound) margin() time.Duration { return min(2*time.Second, b.grace/4) }
-
-// begin starts the time for publishing. The context ends with it.
+// begin starts the clock for publishing. The context is cancelled at the deadline.
 func (b *bound) begin() (context.Context, context.CancelFunc) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -66,67 +63,23 @@ func (b *bound) begin() (context.Context, context.CancelFunc) {
 	}
 }
 
-// stop tells that the pod was asked to end. The first such signal counts. If we are still alive after the grace
-// period, that signal did not come from the kubelet (or the pod was deleted with a longer period): it no longer
-// says anything about when we will be killed, and the next one counts instead.
-func (b *bound) stop() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := b.clock.now()
-	if b.stopped.IsZero() || now.After(b.stopped.Add(b.grace)) {
-		b.stopped = now
-	}
-	if !b.begun.IsZero() {
-		b.shrink()
-	}
-}
-
-// stopping reports whether the pod is being ended, as far as signals tell.
-func (b *bound) stopping() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.stopCounts(b.clock.now())
-}
-
-// stopCounts reports whether a stop signal may still be the kubelet's. The caller holds mu.
-func (b *bound) stopCounts(now time.Time) bool {
-	return !b.stopped.IsZero() && !now.After(b.stopped.Add(b.grace))
-}
-
-// shrink brings the deadline nearer if a stop signal asks for it. The caller holds mu.
-func (b *bound) shrink() {
-	now := b.clock.now()
-	if !b.stopCounts(now) {
-		return
-	}
-	d := b.stopped.Add(b.grace - b.margin())
-	if !d.Before(b.deadline) {
-		return
-	}
-	b.deadline = d
-	b.why = fmt.Sprintf("the pod's grace period of %s", b.grace)
-	b.timer.Reset(max(0, d.Sub(now)))
-	close(b.moved)
-	b.moved = make(chan struct{})
-}
-
-// left is the time that remains; zero or less when it is over.
+// left returns the time until the deadline; zero or less once it has passed.
 func (b *bound) left() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.deadline.Sub(b.clock.now())
 }
 
-// spent is the time since begin, and what sets the bound.
+// spent returns the time since begin, and what set the deadline.
 func (b *bound) spent() (time.Duration, string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.clock.now().Sub(b.begun), b.why
 }
 
-// pause waits for d, but leaves time for one more attempt before the deadline even if that moves meanwhile. It
-// returns false when there is no such time.
-func (b *bound) pause(d time.Duration) bool {
+// wait sleeps for d, but leaves time for one more attempt before the deadline, even if the deadline
+// moves meanwhile. It returns false when no such time is left.
+func (b *bound) wait(d time.Duration) bool {
 	wake := b.clock.now().Add(d)
 	for {
 		b.mu.Lock()

@@ -45,18 +45,31 @@ func TestBoundLeft(t *testing.T) {
 		want           time.Duration
 		why            string
 	}{
-		"is the timeout without a stop signal":         {timeout: 2 * minute, grace: 30 * time.Second, at: 10 * minute, want: 2 * minute, why: "publishing timeout of 2m0s"},
-		"runs out":                                     {timeout: 2 * minute, grace: 30 * time.Second, at: 13 * minute, want: -minute, why: "publishing timeout"},
-		"is the grace period less 2 s after SIGTERM":   {timeout: 2 * minute, grace: 30 * time.Second, stops: []time.Duration{10 * minute}, at: 10 * minute, want: 28 * time.Second, why: "pod's grace period of 30s"},
-		"counts the grace period from the SIGTERM":     {timeout: 2 * minute, grace: 30 * time.Second, stops: []time.Duration{10*minute - 20*time.Second}, at: 10 * minute, want: 8 * time.Second, why: "grace"},
-		"is over within the margin before the SIGKILL": {timeout: 2 * minute, grace: 30 * time.Second, stops: []time.Duration{10*minute - 29*time.Second}, at: 10 * minute, want: -time.Second, why: "grace"},
-		"forgets a SIGTERM outlived":                   {timeout: 2 * minute, grace: 30 * time.Second, stops: []time.Duration{9 * minute}, at: 10 * minute, want: 2 * minute, why: "timeout"},
-		"takes the next SIGTERM after one outlived":    {timeout: 2 * minute, grace: 30 * time.Second, stops: []time.Duration{9 * minute, 10 * minute}, at: 10 * minute, want: 28 * time.Second, why: "grace"},
-		"counts from the first of two SIGTERMs":        {timeout: 2 * minute, grace: 30 * time.Second, stops: []time.Duration{10*minute - 20*time.Second, 10*minute - time.Second}, at: 10 * minute, want: 8 * time.Second, why: "grace"},
-		"shrinks while publishing":                     {timeout: 2 * minute, grace: 30 * time.Second, later: []time.Duration{10*minute + 10*time.Second}, at: 10*minute + 10*time.Second, want: 28 * time.Second, why: "grace"},
-		"never grows":                                  {timeout: 2 * minute, grace: 10 * minute, later: []time.Duration{11 * minute}, at: 11 * minute, want: minute, why: "timeout"},
-		"takes zero for Kubernetes' 30 s":              {timeout: 2 * minute, stops: []time.Duration{10 * minute}, at: 10 * minute, want: 28 * time.Second, why: "grace period of 30s"},
-		"keeps three quarters of a short grace period": {timeout: 2 * minute, grace: 4 * time.Second, stops: []time.Duration{10 * minute}, at: 10 * minute, want: 3 * time.Second, why: "grace"},
+		"is the timeout without a stop signal": {timeout: 2 * minute, grace: 30 * time.Second, at: 10 * minute,
+			want: 2 * minute, why: "publishing timeout of 2m0s"},
+		"runs out": {timeout: 2 * minute, grace: 30 * time.Second, at: 13 * minute, want: -minute, why: "publishing timeout"},
+		"is the grace period less 2 s after SIGTERM": {timeout: 2 * minute, grace: 30 * time.Second,
+			stops: []time.Duration{10 * minute}, at: 10 * minute, want: 28 * time.Second, why: "pod's grace period of 30s"},
+		"counts the grace period from the SIGTERM": {timeout: 2 * minute, grace: 30 * time.Second,
+			stops: []time.Duration{10*minute - 20*time.Second}, at: 10 * minute, want: 8 * time.Second, why: "grace"},
+		"is over within the margin before the SIGKILL": {timeout: 2 * minute, grace: 30 * time.Second,
+			stops: []time.Duration{10*minute - 29*time.Second}, at: 10 * minute, want: -time.Second, why: "grace"},
+		"forgets a SIGTERM outlived": {timeout: 2 * minute, grace: 30 * time.Second,
+			stops: []time.Duration{9 * minute}, at: 10 * minute, want: 2 * minute, why: "timeout"},
+		"takes the next SIGTERM after one outlived": {timeout: 2 * minute, grace: 30 * time.Second,
+			stops: []time.Duration{9 * minute, 10 * minute}, at: 10 * minute, want: 28 * time.Second, why: "grace"},
+		"counts from the first of two SIGTERMs": {timeout: 2 * minute, grace: 30 * time.Second,
+			stops: []time.Duration{10*minute - 20*time.Second, 10*minute - time.Second}, at: 10 * minute, want: 8 * time.Second,
+			why: "grace"},
+		"shrinks while publishing": {timeout: 2 * minute, grace: 30 * time.Second,
+			later: []time.Duration{10*minute + 10*time.Second}, at: 10*minute + 10*time.Second, want: 28 * time.Second,
+			why: "grace"},
+		"never grows": {timeout: 2 * minute, grace: 10 * minute,
+			later: []time.Duration{11 * minute}, at: 11 * minute, want: minute, why: "timeout"},
+		"takes zero for Kubernetes' 30 s": {timeout: 2 * minute, stops: []time.Duration{10 * minute},
+			at: 10 * minute, want: 28 * time.Second, why: "grace period of 30s"},
+		"keeps three quarters of a short grace period": {timeout: 2 * minute, grace: 4 * time.Second,
+			stops: []time.Duration{10 * minute}, at: 10 * minute, want: 3 * time.Second, why: "grace"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -98,8 +111,10 @@ func TestBoundPause(t *testing.T) {
 		want           bool
 		waited         []time.Duration
 	}{
-		"waits as long as asked":                             {time.Minute, 5 * time.Second, true, []time.Duration{5 * time.Second}},
-		"keeps a second for the last attempt":                {time.Minute, time.Hour, true, []time.Duration{59 * time.Second}},
+		"waits as long as asked": {time.Minute, 5 * time.Second, true,
+			[]time.Duration{5 * time.Second}},
+		"keeps a second for the last attempt": {time.Minute, time.Hour, true,
+			[]time.Duration{59 * time.Second}},
 		"forbid waiting when no time for an attempt is left": {time.Second, time.Millisecond, false, nil},
 	}
 	for name, tt := range tests {
@@ -108,8 +123,8 @@ func TestBoundPause(t *testing.T) {
 			b := newBound(f.clock(), tt.timeout, 0)
 			_, cancel := b.begin()
 			defer cancel()
-			if got := b.pause(tt.pause); got != tt.want {
-				t.Errorf("pause says %v, want %v", got, tt.want)
+			if got := b.wait(tt.pause); got != tt.want {
+				t.Errorf("wait says %v, want %v", got, tt.want)
 			}
 			if !slices.Equal(f.waited, tt.waited) {
 				t.Errorf("waited %v, want %v", f.waited, tt.waited)
@@ -126,7 +141,7 @@ func TestBoundPause(t *testing.T) {
 			f.t = f.t.Add(time.Minute)
 			b.stop()
 		}
-		if !b.pause(10 * time.Minute) {
+		if !b.wait(10 * time.Minute) {
 			t.Error("no last attempt")
 		}
 		// Grace period 30 s, less the margin of 2 s and one second for the attempt.

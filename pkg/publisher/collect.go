@@ -16,7 +16,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// named is a result as it travels: its name and the raw content of its file.
+// named is a result as it is sent: its name and the raw content of its file.
 type named struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
@@ -28,13 +28,13 @@ type stepResults struct {
 	Results []named `json:"results"`
 }
 
-// collected is what the files held. Its JSON form is what the patch sets in the TaskRun's status.
+// collected is what the files held. Its JSON form is the status in the PUT.
 type collected struct {
 	Results []named       `json:"results,omitempty"`
 	Steps   []stepResults `json:"steps,omitempty"`
 }
 
-// measured is a result's size, with the words that tell which one it is.
+// measured is a result's size and the label it has in messages.
 type measured struct {
 	label string
 	size  int64
@@ -62,8 +62,8 @@ func sortBySize(m []measured) {
 func taskLabel(name string) string       { return fmt.Sprintf("result %q", name) }
 func stepLabel(step, name string) string { return fmt.Sprintf("result %q of step %q", name, step) }
 
-// report is what a step reports when its command has ended: what the files of the Task's results hold by then, and what
-// those of its own results do. Its JSON form is what a step that is not the last keeps for the last (keep.go).
+// report is the state of the result files when a step's command has ended: the Task's results and
+// the step's own. Every step but the last stores it as JSON for the last one (keep.go).
 type report struct {
 	Results []finding `json:"results,omitempty"`
 	Step    []finding `json:"step,omitempty"`
@@ -73,30 +73,30 @@ type report struct {
 type finding struct {
 	Name  string `json:"name"`
 	Value string `json:"value,omitempty"`
-	// Size is the file's size in bytes, also where there is no value.
+	// Size is the file's size in bytes, also when Value is omitted.
 	Size int64 `json:"size"`
-	// Flaw says why there is no value: one of the flaws below, or none.
+	// Flaw says why Value is omitted; empty if it is not.
 	Flaw flaw `json:"flaw,omitempty"`
-	// At is the offset of the first byte that is no UTF-8.
+	// At is the offset of the first invalid UTF-8 byte.
 	At int `json:"at,omitempty"`
 }
 
 type flaw string
 
 const (
-	flawSize flaw = "size" // over a limit, so it was not read
+	flawSize flaw = "size" // over a limit; the file was not read
 	flawUTF8 flaw = "utf8"
 )
 
-// collector reads the files of one step and keeps to the limits.
+// collector reads the files of one step and enforces the limits.
 type collector struct {
 	limits result.Limits
 	total  int64
 }
 
-// look reads the results that the options say this step reports. A file that does not exist is skipped, as Tekton does.
-// One that cannot be read is a *problem, as it fails the step in Tekton. A value that could not be published is noted
-// as flawed only: a later step may write a better one, and what the TaskRun ends with counts.
+// look reads the results that this step reports. A missing file is skipped, as in Tekton. One that
+// cannot be read is a *problem, as it fails the step in Tekton. A value that cannot be published is
+// only marked as flawed: a later step may replace it, and only the final value counts.
 func look(o Options) (report, error) {
 	c := collector{limits: o.Limits}
 	var out report
@@ -130,7 +130,7 @@ func (c *collector) folder(dir string, names []string, label func(string) string
 
 // file reads one result. If its size is over a limit, the content is not read.
 func (c *collector) file(dir, name, label string) (found finding, ok bool, err error) {
-	// Tekton admits no such names; should one arrive all the same, it must not read outside the folder.
+	// Tekton admits no such names; if one arrives anyway, do not read outside the folder.
 	if name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
 		return finding{}, false, &problem{
 			what:   label + " has a name that is no file name",
@@ -150,14 +150,14 @@ func (c *collector) file(dir, name, label string) (found finding, ok bool, err e
 	}
 	var b strings.Builder
 	b.Grow(int(size)) // at most the limit; the memory is taken from the step's own
-	// One byte more than allowed, to notice a file that grows or whose size the file system does not tell.
+	// One byte more than allowed, to notice a growing file or one whose size is not reported.
 	if _, err := io.Copy(&b, io.LimitReader(f, c.limits.Result+1)); err != nil {
 		return finding{}, false, unreadable(label, err)
 	}
 	return c.judge(name, b.String()), true, nil
 }
 
-// judge makes a finding of a file's content.
+// judge turns a file's content into a finding.
 func (c *collector) judge(name, content string) finding {
 	found := finding{Name: name, Size: int64(len(content))}
 	at := invalidUTF8(content)
@@ -177,7 +177,7 @@ func (c *collector) exceeds(size int64) bool {
 	return size > c.limits.Result || c.total+size > c.limits.TaskRun
 }
 
-// list names the first few with their sizes.
+// list formats the first few with their sizes.
 func list(m []measured) string {
 	const most = 3
 	var parts []string
@@ -197,9 +197,9 @@ func unreadable(label string, err error) error {
 	}
 }
 
-// openRegular opens a regular file, or what a symbolic link to one leads to, and returns its size. It never blocks:
-// opening a FIFO would wait for a writer, and opening a device may do anything. The memory devices, /dev/null above all,
-// never do: a step may link a result there.
+// openRegular opens a regular file, or the target of a symbolic link to one, and returns its size.
+// It never blocks: opening a FIFO would wait for a writer, and opening a device may have side
+// effects. Memory devices such as /dev/null are allowed: a step may link a result there.
 func openRegular(path string) (*os.File, int64, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -212,7 +212,7 @@ func openRegular(path string) (*os.File, int64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	// Once more on what was opened: a step's leftover process may have swapped the file.
+	// Check again on the open file: a leftover process of the step may have swapped it.
 	info, err = f.Stat()
 	if err == nil && !isReadable(info) {
 		err = notRegular(path, info)
@@ -224,7 +224,8 @@ func openRegular(path string) (*os.File, int64, error) {
 	return f, info.Size(), nil
 }
 
-// isReadable: regular files, and the character devices of major number 1 (Linux' Documentation/admin-guide/devices.txt).
+// isReadable accepts regular files and the character devices of major number 1 (Linux,
+// Documentation/admin-guide/devices.txt).
 func isReadable(info fs.FileInfo) bool {
 	if info.Mode().IsRegular() {
 		return true
@@ -249,7 +250,7 @@ func notRegular(path string, info fs.FileInfo) error {
 	return fmt.Errorf("%s is %s, not a regular file", path, kind)
 }
 
-// invalidUTF8 is the offset of the first byte that is no UTF-8, or -1.
+// invalidUTF8 returns the offset of the first invalid UTF-8 byte, or -1.
 func invalidUTF8(s string) int {
 	if utf8.ValidString(s) {
 		return -1

@@ -53,15 +53,20 @@ func TestCollectReads(t *testing.T) {
 		files func(folder)
 		want  []named
 	}{
-		"skips a file that is missing":        {func(folder) {}, nil},
-		"skips a link to nowhere":             {func(f folder) { f.must(os.Symlink("nowhere", f.path("a"))) }, nil},
-		"reads /dev/null as Tekton does":      {func(f folder) { f.must(os.Symlink("/dev/null", f.path("a"))) }, []named{{"a", ""}}},
-		"keeps an empty file":                 {func(f folder) { f.file("a", "") }, []named{{"a", ""}}},
-		"keeps white space and control bytes": {func(f folder) { f.file("a", " \x00\r\n\t\x7f\n") }, []named{{"a", " \x00\r\n\t\x7f\n"}}},
-		"keeps a replacement character":       {func(f folder) { f.file("a", "\uFEFF\uFFFD\U0001F642") }, []named{{"a", "\uFEFF\uFFFD\U0001F642"}}},
-		"sorts by name, as Tekton does":       {func(f folder) { f.file("b", "2"); f.file("a", "1") }, []named{{"a", "1"}, {"b", "2"}}},
-		"keeps undeclared files out":          {func(f folder) { f.file("a", "1"); f.file("x", "2") }, []named{{"a", "1"}}},
-		"keeps a file of exactly the limit":   {func(f folder) { f.file("a", strings.Repeat("x", 100)) }, []named{{"a", strings.Repeat("x", 100)}}},
+		"skips a file that is missing": {func(folder) {}, nil},
+		"skips a link to nowhere":      {func(f folder) { f.must(os.Symlink("nowhere", f.path("a"))) }, nil},
+		"reads /dev/null as Tekton does": {func(f folder) { f.must(os.Symlink("/dev/null", f.path("a"))) }, []named{{"a",
+			""}}},
+		"keeps an empty file": {func(f folder) { f.file("a", "") }, []named{{"a", ""}}},
+		"keeps white space and control bytes": {func(f folder) { f.file("a", " \x00\r\n\t\x7f\n") }, []named{{"a",
+			" \x00\r\n\t\x7f\n"}}},
+		"keeps a replacement character": {func(f folder) { f.file("a", "\uFEFF\uFFFD\U0001F642") }, []named{{"a",
+			"\uFEFF\uFFFD\U0001F642"}}},
+		"sorts by name, as Tekton does": {func(f folder) { f.file("b", "2"); f.file("a", "1") }, []named{{"a", "1"}, {"b",
+			"2"}}},
+		"keeps undeclared files out": {func(f folder) { f.file("a", "1"); f.file("x", "2") }, []named{{"a", "1"}}},
+		"keeps a file of exactly the limit": {func(f folder) { f.file("a", strings.Repeat("x", 100)) },
+			[]named{{"a", strings.Repeat("x", 100)}}},
 		"follows a link to a regular file, as Tekton does": {func(f folder) {
 			f.file("elsewhere/real", "linked")
 			f.must(os.Symlink("elsewhere/real", f.path("a")))
@@ -121,7 +126,8 @@ func TestCollectRefuses(t *testing.T) {
 	}{
 		"forbid a folder": {[]string{"a"}, func(f folder) { f.must(os.Mkdir(f.path("a"), 0o755)) },
 			[]string{`result "a" cannot be read`, "is a directory, not a regular file"}},
-		"forbid a FIFO, without waiting for a writer": {[]string{"a"}, func(f folder) { f.must(syscall.Mkfifo(f.path("a"), 0o600)) },
+		"forbid a FIFO, without waiting for a writer": {[]string{"a"},
+			func(f folder) { f.must(syscall.Mkfifo(f.path("a"), 0o600)) },
 			[]string{`result "a"`, "is a FIFO, not a regular file"}},
 		"forbid a link to a FIFO": {[]string{"a"}, func(f folder) {
 			f.must(syscall.Mkfifo(f.path("fifo"), 0o600))
@@ -131,7 +137,8 @@ func TestCollectRefuses(t *testing.T) {
 			[]string{`result "a"`, "is a directory"}},
 		"forbid a device": {[]string{"a"}, func(f folder) { f.must(os.Symlink("/dev/tty", f.path("a"))) },
 			[]string{`result "a"`, "is a device, not a regular file"}},
-		"forbid a device without end, by its limit": {[]string{"a"}, func(f folder) { f.must(os.Symlink("/dev/zero", f.path("a"))) },
+		"forbid a device without end, by its limit": {[]string{"a"},
+			func(f folder) { f.must(os.Symlink("/dev/zero", f.path("a"))) },
 			[]string{`result "a" is 101 bytes, over the limit of 100 bytes for one result`}},
 		"forbid a socket": {[]string{"a"}, func(f folder) {
 			// By a short name: a socket's path is limited to about 100 bytes.
@@ -161,7 +168,10 @@ func TestCollectRefuses(t *testing.T) {
 			f.sparse("d", 100)
 		}, []string{"all results together are 251 bytes, over the limit of 250 bytes for one TaskRun",
 			`the largest: result "d" is 100 bytes, result "b" is 90 bytes, result "a" is 60 bytes, and 1 more`}},
-		"forbid bytes that are no UTF-8, and tell the first": {[]string{"a"}, func(f folder) { f.file("a", "a\u00e9\uFFFD\xff\xfe") },
+		"forbid bytes that are no UTF-8, and tell the first": {[]string{"a"}, func(f folder) {
+			f.file("a",
+				"a\u00e9\uFFFD\xff\xfe")
+		},
 			[]string{`result "a" is not valid UTF-8 at byte 6 of 8 bytes`}},
 		"forbid a character cut off at the end": {[]string{"a"}, func(f folder) { f.file("a", "abc\xe2\x82") },
 			[]string{`result "a" is not valid UTF-8 at byte 3 of 5 bytes`}},
@@ -211,7 +221,8 @@ func TestCollectNamesTheStep(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	wantText(t, err.Error(), `result "x" of step "build" is 2097152 bytes (2 MiB), over the limit of 1048576 bytes (1 MiB)`)
+	wantText(t, err.Error(),
+		`result "x" of step "build" is 2097152 bytes (2 MiB), over the limit of 1048576 bytes (1 MiB)`)
 }
 
 func TestCollectDoesNotReadWhatIsTooLarge(t *testing.T) {

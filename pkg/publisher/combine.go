@@ -8,19 +8,21 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// stepReport is what one step has reported; earlier ones come first.
+// stepReport is the report of one step; lists of them are in the order of the steps.
 type stepReport struct {
 	step StepResults
 	report
 }
 
-// combine makes of all steps' reports what is to be published. Of a Task result the latest version counts, also if its
-// file is gone by now: what a step has reported stays reported, as in Tekton. A step's results are its own.
+// combine merges the steps' reports into what is published. For a Task result, the last step that
+// reported it wins, even if its file is gone by now: as in Tekton, what a step has reported stays
+// reported. Step results are kept per step.
 //
-// What keeps a value from being exactly its file's content is a *problem: nothing is published then, because a TaskRun
-// must not succeed with a part of its results.
+// A value that cannot be published exactly as in its file is a *problem, and then nothing is
+// published: a TaskRun must not succeed with part of its results.
 //
-// Results are sorted by name, as the entries of Tekton's termination messages are, and with them status.results.
+// Results are sorted by name, like the entries of Tekton's termination messages and therefore
+// status.results.
 func combine(o Options, reports []stepReport) (collected, error) {
 	var c combination
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(o.Results))) {
@@ -43,7 +45,7 @@ func combine(o Options, reports []stepReport) (collected, error) {
 	return c.out, c.problem(o.Limits)
 }
 
-// latest returns the last step's finding of a Task result.
+// latest returns the finding of the last step that reported a Task result.
 func latest(reports []stepReport, name string) (finding, bool) {
 	for _, r := range slices.Backward(reports) {
 		if i := slices.IndexFunc(r.Results, func(f finding) bool { return f.Name == name }); i >= 0 {
@@ -53,12 +55,12 @@ func latest(reports []stepReport, name string) (finding, bool) {
 	return finding{}, false
 }
 
-// combination is the work of combine.
+// combination accumulates the output of combine.
 type combination struct {
 	out     collected
 	seen    []measured
 	invalid error
-	left    bool // a file was not read, because it was too large with the others of its step
+	left    bool // a file was skipped: too large together with the step's others
 }
 
 func (c *combination) take(f finding, label string, put func(named)) {
@@ -71,7 +73,8 @@ func (c *combination) take(f finding, label string, put func(named)) {
 		put(named{Name: f.Name, Value: f.Value})
 	case flawUTF8:
 		c.invalid = &problem{
-			what:   fmt.Sprintf("%s is not valid UTF-8 at byte %d of %s, and would be stored changed", label, f.At, result.Size(f.Size)),
+			what: fmt.Sprintf("%s is not valid UTF-8 at byte %d of %s, and would be altered when stored", label, f.At,
+				result.Size(f.Size)),
 			advice: "Encode binary content, for example with base64.",
 		}
 	default:
@@ -79,7 +82,7 @@ func (c *combination) take(f finding, label string, put func(named)) {
 	}
 }
 
-// problem tells what cannot be published, nil if all can.
+// problem returns what cannot be published, nil if everything can.
 func (c *combination) problem(limits result.Limits) error {
 	sortBySize(c.seen)
 	var total int64

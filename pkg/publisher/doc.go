@@ -1,17 +1,20 @@
-// Package publisher is what Indelible runs inside a TaskRun's pod: it wraps each step's command. When that command has
-// ended, it reads the results the step left in files. All steps but the last keep them for the last one, which writes
-// those of all steps onto the pod's own TaskRun.
+// Package publisher runs inside a TaskRun's pod. It wraps the command of every step that reports
+// results and of the last step. When a step's command has ended, the publisher reads the result
+// files; every step but the last keeps them for the last one, which writes the results of all steps
+// onto the pod's own TaskRun.
 //
-// It owns the whole of that: the process (process.go), reading the files (collect.go), keeping them (keep.go), what all
-// steps' reports come to (combine.go), the one PUT with its retries (put.go, attempt.go), the time it may take
-// (bound.go), the comparison of what is stored with what was sent (verify.go), and the words for a failure (explain.go,
-// termination.go). It knows no TaskSpec: values travel as raw strings and the guard types them. It depends on nothing in
-// the step's environment (environment.go).
+// One file per stage, in this order: the process (process.go), signals that ask it to end
+// (sigterm.go), reading the files (collect.go), keeping them and starting the next step (keep.go),
+// merging all steps' reports (combine.go), the retry loop (retry.go), the one PUT (put.go) and its
+// answer (answer.go), the deadline (bound.go), the comparison of what is stored with what was sent
+// (verify.go), and the messages on failure (advice.go, explain.go, termination.go). run.go calls
+// them. The package knows no TaskSpec: values are sent as raw strings and the guard types them. It
+// depends on nothing in the step's environment (environment.go).
 //
-// Two promises shape it. A step's container behaves as if the publisher were not there: same stdin, stdout,
-// stderr, signals and exit code, and not a line of its own unless something went wrong. And a TaskRun never
-// succeeds without its results: if they could not be stored, the container exits non-zero and its termination
-// message says why.
+// It guarantees two things. A step's container behaves as without the publisher: same stdin,
+// stdout, stderr, signals and exit code, and no output of its own unless something went wrong. And
+// a TaskRun never succeeds without its results: if they could not be stored, the container exits
+// non-zero and its termination message says why.
 //
-// The package uses the standard library only, because its binary is put into every injected pod.
+// Standard library only: the binary is mounted into every injected pod.
 package publisher

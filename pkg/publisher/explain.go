@@ -9,23 +9,23 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// maxExplanation bounds an explanation, in bytes. It has to fit into a termination message (4096 bytes) beside
-// Tekton's entries, and into the TaskRun's condition.
+// maxExplanation bounds an explanation, in bytes. It must fit into a termination message (4096
+// bytes) beside Tekton's entries, and into the TaskRun's condition.
 const maxExplanation = 1000
 
-// problem is why the results did not reach the TaskRun. It never holds a result's value.
+// problem is the reason why the results did not reach the TaskRun. It never holds a result's value.
 type problem struct {
-	what   string // the finding, with names, sizes and limits; may be long when a server had much to say
-	advice string // what the reader can do about it
+	what   string // the finding, with names, sizes and limits; may be long if it quotes a server
+	advice string // what to do about it
 }
 
 func (p *problem) Error() string { return p.what }
 
-// effort is what publishing had cost when it was given up. The zero value stands for no request at all.
+// effort is what publishing took until it was given up. The zero value means no request was made.
 type effort struct {
 	attempts int
 	took     time.Duration
-	bound    string // what ended it, if the time was up
+	bound    string // which deadline ended it, if one did
 }
 
 func (e effort) String() string {
@@ -43,10 +43,11 @@ func (e effort) String() string {
 	return ""
 }
 
-// explain puts together what a person needs who sees nothing but this text: which TaskRun, what was wrong, what was
-// to be sent, how long it was tried, and what to do. That results were not published is said by whoever shows it:
-// the step's terminationReason, the TaskRun's condition, the log line. Where it would be too long, the middle of
-// the finding is what goes: the names at its start and the reason at its end stay.
+// explain builds a message for a reader who sees nothing else: which TaskRun, what went wrong, what
+// was to be sent, how long it was tried, and what to do. It does not repeat "results not
+// published": the step's terminationReason, the TaskRun's condition or the log line says that. If
+// it is too long, the middle of the finding is cut; the names at its start and the reason at its
+// end stay.
 func explain(o Options, p *problem, sent collected, e effort) string {
 	head := fmt.Sprintf("TaskRun %s/%s: ", o.Namespace, o.TaskRun)
 	tail := "."
@@ -59,7 +60,7 @@ func explain(o Options, p *problem, sent collected, e effort) string {
 	return cut(head+shorten(what, max(0, maxExplanation-len(head)-len(tail)))+tail, maxExplanation)
 }
 
-// sending says what there was to publish and how that compares with the limits.
+// sending describes what was to be published and the limits.
 func sending(o Options, c collected) string {
 	all := c.sizes()
 	if len(all) == 0 {
@@ -73,7 +74,7 @@ func sending(o Options, c collected) string {
 		result.Size(total), list(all[:1]), result.Size(o.Limits.Result), result.Size(o.Limits.TaskRun))
 }
 
-// oneLine keeps a server's line breaks and control characters out of a log line.
+// oneLine removes line breaks and control characters that a server sent.
 func oneLine(s string) string {
 	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "\uFFFD"), func(r rune) bool {
 		return r <= ' ' || r == 0x7f

@@ -75,9 +75,11 @@ func FuzzShorten(f *testing.F) {
 
 func TestRedact(t *testing.T) {
 	tests := map[string]struct{ secret, message, want string }{
-		"redacts a value":                     {"a-long-secret", "bad a-long-secret, a-long-secret!", "bad (redacted), (redacted)!"},
-		"redacts as far as the value goes":    {"0123456789abcdefghij", "x0123456789abcdefghZZ", "x(redacted)ZZ"},
-		"redacts a value as JSON quotes it":   {"line one\nline <two>", `bad "line one\nline \u003ctwo\u003e"`, `bad "(redacted)"`},
+		"redacts a value": {"a-long-secret", "bad a-long-secret, a-long-secret!",
+			"bad (redacted), (redacted)!"},
+		"redacts as far as the value goes": {"0123456789abcdefghij", "x0123456789abcdefghZZ", "x(redacted)ZZ"},
+		"redacts a value as JSON quotes it": {"line one\nline <two>", `bad "line one\nline \u003ctwo\u003e"`,
+			`bad "(redacted)"`},
 		"redacts a value as Go quotes it":     {"line one\x00\nline", `bad "line one\x00\nline"`, `bad "(redacted)"`},
 		"redacts a value without white space": {"  a-long-secret\n", "bad a-long-secret", "bad (redacted)"},
 		"keeps what is as short as a word":    {"default", "namespace default", "namespace default"},

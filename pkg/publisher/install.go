@@ -7,11 +7,11 @@ import (
 	"path/filepath"
 )
 
-// Install copies the running program to the file dest, executable by everyone: the init container delivers the
-// publisher to the step's container this way.
+// Install copies the running program to dest, executable by everyone. The init container delivers
+// the publisher this way.
 //
-// The copy appears at dest complete or not at all, so a restarted init container replaces a torn copy, and one
-// that is being executed is not written to (the kernel would answer "text file busy").
+// The copy is renamed into place when complete: a restarted init container replaces a partial copy,
+// and never writes to a binary that is being executed (ETXTBSY).
 func Install(dest string) (err error) {
 	self, err := os.Executable()
 	if err != nil {

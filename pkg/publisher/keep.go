@@ -11,15 +11,15 @@ import (
 	"path/filepath"
 )
 
-// A step that is not the last keeps its report in a file, for the last step to publish with its own: in the step's own
-// container, as its user and in its file system, which is where Tekton's entrypoint reads results. The file is in a
-// folder that no other step may write.
+// Every step but the last keeps its report in a file; the last one publishes it with its own. The
+// report is written where Tekton's entrypoint reads results: in the step's own container, as its
+// user and in its file system. Its folder is writable by this step only.
 
-// maxReport bounds what is read of a report, in bytes: results at their limit, of characters that JSON writes as six
-// bytes each, and some.
+// maxReport bounds what is read of a report, in bytes: results at their limit whose characters JSON
+// writes as six bytes each, plus overhead.
 func maxReport(o Options) int64 { return 6*o.Limits.TaskRun + 1<<20 }
 
-// keep writes this step's report. It appears complete or not at all, readable by whatever user the last step runs as.
+// keep writes this step's report: atomically, and readable by whatever user the last step runs as.
 func keep(o Options) error {
 	found, err := look(o)
 	if err != nil {
@@ -45,25 +45,27 @@ func writeReport(path string, content []byte) (err error) {
 		}
 	}()
 	_, err = f.Write(content)
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil { // the mode must not depend on the step's umask
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil { // whatever the step's umask
 		return err
 	}
 	return os.Rename(f.Name(), path)
 }
 
-// Tekton's entrypoint lets the next step begin by a file that it writes when its command has ended, with .err behind its name if
-// that failed. It then reads the results. A step that is wrapped has it write that file under another name, so that the next step
-// begins when the report is kept: not a moment earlier, in which it could change the results, or, as the last one, publish without them.
+// When its command has ended, Tekton's entrypoint writes a file that starts the next step (with the
+// suffix .err if the command failed), and only then reads the results. A wrapped step has it write
+// that file under another name, which is renamed once the report is kept. Otherwise the next step
+// could change the results before they are read or, as the last one, publish without them.
 const (
 	unkeptSuffix = ".unkept"
 	failedSuffix = ".err"
 )
 
-// Unkept is the name under which a wrapped step's entrypoint writes the file for which the next step waits.
+// Unkept returns the name under which a wrapped step's entrypoint writes the file that the next
+// step waits for.
 func Unkept(post string) string { return post + unkeptSuffix }
 
-// handOn lets the next step begin, as the entrypoint meant to. There is nothing to hand on if that was killed: then the next step is
-// not to begin.
+// handOn starts the next step. If the entrypoint was killed there is nothing to rename, and the
+// next step must not start.
 func handOn(post string) error {
 	if post == "" {
 		return nil
@@ -71,7 +73,7 @@ func handOn(post string) error {
 	for _, suffix := range []string{"", failedSuffix} {
 		if err := os.Rename(Unkept(post)+suffix, post+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return &problem{
-				what:   "the next step cannot be let begin: " + err.Error(),
+				what:   "the next step cannot be started: " + err.Error(),
 				advice: "Check that the step leaves " + filepath.Dir(post) + " alone.",
 			}
 		}
@@ -79,8 +81,9 @@ func handOn(post string) error {
 	return nil
 }
 
-// gather returns the reports of all steps, those that were kept and this one's, as far as they can be read: a step whose
-// results cannot be reports none, in Tekton as well, and fails. The error is the first of these steps'.
+// gather returns the reports of all steps, the kept ones and this one's, as far as they can be
+// read: a step whose results cannot be read reports none, as in Tekton, and fails. The error is
+// that of the first such step.
 func gather(o Options) ([]stepReport, error) {
 	var reports []stepReport
 	var first error
@@ -102,8 +105,8 @@ func gather(o Options) ([]stepReport, error) {
 	return append(reports, stepReport{step: o.Own, report: own}), first
 }
 
-// readReport reads what a step has kept. There is no such file if the step's container was killed: such a step has
-// reported nothing to Tekton either.
+// readReport reads what a step has kept. The file is missing if the step's container was killed;
+// such a step reports nothing in Tekton, either.
 func readReport(o Options, k StepResults) (report, error) {
 	f, _, err := openRegular(k.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -120,7 +123,7 @@ func readReport(o Options, k StepResults) (report, error) {
 	}
 	var r report
 	if int64(len(content)) > most || json.Unmarshal(content, &r) != nil {
-		return report{}, errors.New("it is no report")
+		return report{}, errors.New("it is not a report")
 	}
 	return r, nil
 }

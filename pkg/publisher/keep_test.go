@@ -12,7 +12,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// task is a TaskRun of several steps: what each of them does to the files is done between one report and the next.
+// task is a TaskRun of several steps: what each of them does to the files is done between one
+// report and the next.
 type task struct {
 	t       *testing.T
 	options Options
@@ -26,7 +27,8 @@ func newTask(t *testing.T) *task {
 	return k
 }
 
-// step returns the options of the step of that name, with a folder for its own results, and runs what it does.
+// step returns the options of the step of that name, with a folder for its own results, and runs
+// what it does.
 func (k *task) step(name string, does func(task, own folder)) Options {
 	k.t.Helper()
 	own := folder{k.t, k.t.TempDir()}
@@ -81,7 +83,8 @@ func TestWhatAStepReportedStaysReported(t *testing.T) {
 		"an empty value as well": {
 			writes("a", "1"), writes("a", ""), nothing, collected{Results: []named{{"a", ""}}}},
 		"byte for byte": {
-			writes("a", "\x00<&>\"\\\n\u2028\uFFFD\U0001F642"), nothing, func(task, _ folder) { task.must(os.Remove(task.path("a"))) },
+			writes("a", "\x00<&>\"\\\n\u2028\uFFFD\U0001F642"), nothing,
+			func(task, _ folder) { task.must(os.Remove(task.path("a"))) },
 			collected{Results: []named{{"a", "\x00<&>\"\\\n\u2028\uFFFD\U0001F642"}}}},
 		"each step's own results under its name": {
 			func(_, own folder) { own.file("x", "1") }, nothing, func(_, own folder) { own.file("x", "3") },
@@ -119,13 +122,16 @@ func TestWhatAStepReportedIsRefused(t *testing.T) {
 		first, last func(task, own folder)
 		says        string
 	}{
-		"forbid a result over the limit though its file is gone":   {writes("a", large(101)), removed, `result "a" is 101 bytes, over the limit of 100 bytes`},
-		"forbid a result that is no UTF-8 though its file is gone": {writes("a", "a\xff"), removed, `result "a" is not valid UTF-8 at byte 1 of 2 bytes`},
+		"forbid a result over the limit though its file is gone": {writes("a", large(101)), removed,
+			`result "a" is 101 bytes, over the limit of 100 bytes`},
+		"forbid a result that is no UTF-8 though its file is gone": {writes("a", "a\xff"), removed,
+			`result "a" is not valid UTF-8 at byte 1 of 2 bytes`},
 		"forbid what exceeds the limit together, of several steps": {writes("a", large(80)), func(task, _ folder) {
 			task.must(os.Remove(task.path("a")))
 			task.file("b", large(71))
 		}, `all results together are 151 bytes, over the limit of 150 bytes for one TaskRun; the largest: result "a" is 80 bytes`},
-		"forbid a step's own result over the limit": {func(_, own folder) { own.file("x", large(101)) }, nothing, `result "x" of step "first" is 101 bytes`},
+		"forbid a step's own result over the limit": {func(_, own folder) { own.file("x", large(101)) }, nothing,
+			`result "x" of step "first" is 101 bytes`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newTask(t)
@@ -161,7 +167,8 @@ func TestReportsOfOtherSteps(t *testing.T) {
 	})
 	t.Run("says nothing of a step that was killed before it could report", func(t *testing.T) {
 		o := k.options
-		o.Kept = append(slices.Clone(o.Kept), StepResults{Step: "killed", Dir: filepath.Join(k.kept, "killed", "report"), Names: []string{"x"}})
+		o.Kept = append(slices.Clone(o.Kept), StepResults{Step: "killed", Dir: filepath.Join(k.kept, "killed", "report"),
+			Names: []string{"x"}})
 		if _, err := gather(o); err != nil {
 			t.Error(err)
 		}
@@ -218,9 +225,12 @@ func TestAStepThatCannotKeepItsReportFails(t *testing.T) {
 	}
 }
 
-// FuzzReport: whatever another step may have left, what is made of it has declared names only and keeps to the limits.
+// FuzzReport: whatever another step has left, the outcome has declared names only and stays within
+// the limits.
 func FuzzReport(f *testing.F) {
-	for _, seed := range []string{`{}`, `{"results":[{"name":"a","value":"v","size":1}]}`, `{"step":[{"name":"x","flaw":"utf8","at":-1}]}`, `[]`, `{"results":[{"name":"a","size":9223372036854775807},{"name":"b","size":1}]}`} {
+	for _, seed := range []string{`{}`, `{"results":[{"name":"a","value":"v","size":1}]}`,
+		`{"step":[{"name":"x","flaw":"utf8","at":-1}]}`, `[]`,
+		`{"results":[{"name":"a","size":9223372036854775807},{"name":"b","size":1}]}`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
@@ -254,7 +264,8 @@ func FuzzReport(f *testing.F) {
 	})
 }
 
-// Tekton's entrypoint is a shell here, which writes the file for which the next step waits as that does.
+// Tekton's entrypoint is a shell here, which writes the file for which the next step waits as that
+// does.
 func TestTheNextStepBeginsWhenTheReportIsKept(t *testing.T) {
 	for name, tt := range map[string]struct {
 		script string
@@ -262,9 +273,11 @@ func TestTheNextStepBeginsWhenTheReportIsKept(t *testing.T) {
 		code   int
 		begins string // which file of the two there is at the end
 	}{
-		"after a step that ended well":             {script: "printf 1 > RESULT; : > POST.unkept", begins: "POST"},
-		"as failed after a step that failed":       {script: "printf 1 > RESULT; : > POST.unkept.err; exit 3", code: 3, begins: "POST.err"},
-		"though the report cannot be kept":         {script: "printf 1 > RESULT; : > POST.unkept", noRoom: true, code: 74, begins: "POST"},
+		"after a step that ended well": {script: "printf 1 > RESULT; : > POST.unkept", begins: "POST"},
+		"as failed after a step that failed": {script: "printf 1 > RESULT; : > POST.unkept.err; exit 3", code: 3,
+			begins: "POST.err"},
+		"though the report cannot be kept": {script: "printf 1 > RESULT; : > POST.unkept", noRoom: true, code: 74,
+			begins: "POST"},
 		"not after an entrypoint that was killed":  {script: "printf 1 > RESULT; kill -9 $$", code: 137},
 		"not after one that has not let it either": {script: "exit 1", code: 1},
 	} {

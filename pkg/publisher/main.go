@@ -8,7 +8,7 @@ import (
 	"runtime/debug"
 )
 
-// exitUsage is the exit code for a wrong command line, as the flag package uses it.
+// exitUsage is the exit code for a wrong command line, as in package flag.
 const exitUsage = 2
 
 const usageText = `publisher runs a step's command and then writes the results it left onto the TaskRun.
@@ -23,7 +23,8 @@ could not be executed); 74 when COMMAND succeeded but its results could not be p
 Flags:
 `
 
-// Main is the program: it runs what args (without the program's name) ask for and returns the exit code.
+// Main runs the program with the given arguments (without the program's name) and returns the exit
+// code.
 func Main(args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		_, _ = fmt.Fprint(stderr, usageText)
@@ -62,7 +63,8 @@ func installMain(args []string, stderr io.Writer) int {
 	return 0
 }
 
-// version is the module's version as the Go toolchain stamped it, with the commit it was built from.
+// version is the module's version as the Go toolchain stamped it, with the commit it was built
+// from.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

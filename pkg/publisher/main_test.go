@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// The test binary plays the publisher, and some commands for it to run, when its first argument is a role. So these
-// tests have real processes, signals and file descriptors.
+// The test binary plays the publisher, and some commands for it to run, when its first argument is
+// a role. So these tests have real processes, signals and file descriptors.
 const (
 	rolePublisher = "as-publisher"
 	// roleSubreaper is the publisher, and the kernel gives it orphans as it does to PID 1.
@@ -54,7 +54,8 @@ func printSignals() {
 	}
 }
 
-// publisherCommand prepares a publisher process for the options; unset ones are filled with harmless values.
+// publisherCommand prepares a publisher process for the options; unset ones are filled with
+// harmless values.
 func publisherCommand(t *testing.T, role string, o Options, env ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
@@ -86,7 +87,8 @@ func withDefaults(t *testing.T, o Options) Options {
 		o.TerminationMessage = d.TerminationMessage
 	}
 	if o.UID == "" && o.KeepIn == "" {
-		// In a folder that any user may write to: what the command is, and not what becomes of its results, is tested.
+		// In a folder that any user may write to: what the command is, and not what becomes of its
+		// results, is tested.
 		dir, err := os.MkdirTemp("", "publisher")
 		if err != nil {
 			t.Fatal(err)
@@ -128,14 +130,15 @@ func TestMainSubcommands(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		"prints the usage for --help":                {[]string{"--help"}, 0, "publisher [flags] -- COMMAND", ""},
-		"prints the flags for help":                  {[]string{"help"}, 0, "-taskrun", ""},
-		"prints a version":                           {[]string{"version"}, 0, "\n", ""},
-		"forbid no arguments":                        {nil, 2, "", "publisher install DEST"},
-		"forbid install without a destination":       {[]string{"install"}, 2, "", "usage: publisher install DEST"},
-		"forbid install to a folder that is missing": {[]string{"install", "/nonexistent/x/publisher"}, 1, "", "indelible: install to /nonexistent/x/publisher"},
-		"forbid an unknown flag":                     {[]string{"-color", "red"}, 2, "", "-color"},
-		"forbid a command line without a TaskRun":    {[]string{"--", "true"}, 2, "", "-namespace and -taskrun are required"},
+		"prints the usage for --help":          {[]string{"--help"}, 0, "publisher [flags] -- COMMAND", ""},
+		"prints the flags for help":            {[]string{"help"}, 0, "-taskrun", ""},
+		"prints a version":                     {[]string{"version"}, 0, "\n", ""},
+		"forbid no arguments":                  {nil, 2, "", "publisher install DEST"},
+		"forbid install without a destination": {[]string{"install"}, 2, "", "usage: publisher install DEST"},
+		"forbid install to a folder that is missing": {[]string{"install", "/nonexistent/x/publisher"}, 1, "",
+			"indelible: install to /nonexistent/x/publisher"},
+		"forbid an unknown flag":                  {[]string{"-color", "red"}, 2, "", "-color"},
+		"forbid a command line without a TaskRun": {[]string{"--", "true"}, 2, "", "-namespace and -taskrun are required"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

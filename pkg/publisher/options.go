@@ -12,9 +12,10 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// Defaults of what the command line leaves out.
+// Defaults of flags.
 const (
-	// DefaultTimeout bounds publishing, from the end of the step's command to the acknowledged write.
+	// DefaultTimeout bounds publishing, from the end of the step's command to the acknowledged
+	// write.
 	DefaultTimeout = 2 * time.Minute
 	// DefaultGracePeriod is Kubernetes' default terminationGracePeriodSeconds.
 	DefaultGracePeriod = 30 * time.Second
@@ -24,11 +25,11 @@ const (
 	DefaultTerminationMessage = "/tekton/termination"
 )
 
-// StepResults names the results one step may write and where they are.
+// StepResults says which results a step may write, and where they are.
 type StepResults struct {
 	// Step is the step's name as in status.steps[].name, without the "step-" prefix.
 	Step string
-	// Dir is the folder that holds one file a result; of an earlier step, the file of its report.
+	// Dir is the folder with one file per result; for an earlier step, the file of its report.
 	Dir string
 	// Names are the declared step results.
 	Names []string
@@ -38,32 +39,34 @@ func (s StepResults) label(name string) string { return stepLabel(s.Step, name) 
 
 func (s StepResults) isZero() bool { return s.Step == "" && s.Dir == "" && len(s.Names) == 0 }
 
-// Options is all the publisher needs to know. The webhook writes it as a command line (Args), the publisher
-// reads it back (ParseOptions).
+// Options is the publisher's input. The webhook encodes it as a command line (Args), the publisher
+// decodes it (ParseOptions).
 type Options struct {
-	// Namespace and TaskRun name the TaskRun to write to, and UID is the one it must have.
+	// Namespace and TaskRun name the TaskRun to write to; UID is the one it must have.
 	Namespace, TaskRun, UID string
-	// Server is the API server's host and port, joined as by net.JoinHostPort. Without it, the environment tells, as the
-	// kubelet sets it in every container, unless the step does.
+	// Server is the API server's HOST:PORT, as by net.JoinHostPort. If empty, the address is taken
+	// from the environment, which a step may have overridden.
 	Server string
-	// Results are the names of the Task results to collect from ResultsDir (result.TaskResultsDir if empty).
+	// Results are the names of the Task results to collect from ResultsDir (result.TaskResultsDir
+	// if empty).
 	Results    []string
 	ResultsDir string
 	// Own are this step's results, the zero value if it declares none.
 	Own StepResults
-	// KeepIn is, for all steps but the last, the file to keep the step's report in. Nothing is published then.
+	// KeepIn is the file for the step's report; set for every step but the last. Nothing is
+	// published then.
 	KeepIn string
-	// Post is, for a step that keeps its report, the file for which the next step waits. COMMAND writes it under the name of Unkept
-	// instead, and it gets its own when the report is kept.
+	// Post is the file that the next step waits for; only with KeepIn. COMMAND writes it under the
+	// name Unkept, and it is renamed once the report is kept.
 	Post string
-	// Kept are the earlier steps, in the order they run in, each with the file of its report.
+	// Kept are the earlier steps in their order, each with the file of its report.
 	Kept []StepResults
 	// Credentials is a folder with the files "token" and "ca.crt".
 	Credentials string
 	// Timeout bounds publishing; GracePeriod bounds it after a SIGTERM (the pod's
 	// terminationGracePeriodSeconds). Zero GracePeriod means DefaultGracePeriod.
 	Timeout, GracePeriod time.Duration
-	// Limits lets the publisher refuse early what the guard would refuse anyway.
+	// Limits lets the publisher refuse early what the guard would deny.
 	Limits result.Limits
 	// TerminationMessage is the file Tekton's entrypoint writes its termination message to.
 	TerminationMessage string
@@ -74,7 +77,8 @@ type Options struct {
 // Args returns the command line that ParseOptions reads back.
 func (o Options) Args() []string {
 	args := []string{"-namespace", o.Namespace, "-taskrun", o.TaskRun}
-	for _, f := range []struct{ name, value string }{{"-uid", o.UID}, {"-server", o.Server}, {"-keep", o.KeepIn}, {"-post", o.Post}} {
+	for _, f := range []struct{ name, value string }{{"-uid", o.UID}, {"-server", o.Server}, {"-keep", o.KeepIn},
+		{"-post", o.Post}} {
 		if f.value != "" {
 			args = append(args, f.name, f.value)
 		}
@@ -130,9 +134,11 @@ func (o *Options) define(fs *flag.FlagSet) {
 	fs.StringVar(&o.Namespace, "namespace", "", "namespace of the TaskRun")
 	fs.StringVar(&o.TaskRun, "taskrun", "", "name of the TaskRun to write to")
 	fs.StringVar(&o.UID, "uid", "", "UID that the TaskRun must have")
-	fs.StringVar(&o.Server, "server", "", "HOST:PORT of the API server; without it, as KUBERNETES_SERVICE_HOST and _PORT say")
-	fs.StringVar(&o.KeepIn, "keep", "", "keep in this file what COMMAND reports, for the last step to publish, and publish nothing")
-	fs.StringVar(&o.Post, "post", "", "with -keep: the file for which the next step waits, which COMMAND writes with "+unkeptSuffix+" behind its name")
+	fs.StringVar(&o.Server, "server", "",
+		"HOST:PORT of the API server; without it, as KUBERNETES_SERVICE_HOST and _PORT say")
+	fs.StringVar(&o.KeepIn, "keep", "", "`file` to keep COMMAND's results in for the last step; nothing is published")
+	fs.StringVar(&o.Post, "post", "", "with -keep: the file for which the next step waits, which COMMAND writes with "+
+		unkeptSuffix+" behind its name")
 	fs.Func("results", "comma-separated names of Task results", func(v string) error {
 		o.Results = splitNames(v)
 		return nil
@@ -142,11 +148,12 @@ func (o *Options) define(fs *flag.FlagSet) {
 		o.Own, err = parseStep(v)
 		return err
 	})
-	fs.Func("kept", "STEP=FILE=NAME,NAME: an earlier step's report, and the names of its results; may be repeated", func(v string) error {
-		step, err := parseStep(v)
-		o.Kept = append(o.Kept, step)
-		return err
-	})
+	fs.Func("kept", "STEP=FILE=NAME,NAME: an earlier step's report, and the names of its results; may be repeated",
+		func(v string) error {
+			step, err := parseStep(v)
+			o.Kept = append(o.Kept, step)
+			return err
+		})
 	fs.StringVar(&o.Credentials, "credentials", DefaultCredentials, "folder with the files token and ca.crt")
 	fs.DurationVar(&o.Timeout, "timeout", DefaultTimeout, "how long to try to publish")
 	fs.DurationVar(&o.GracePeriod, "grace-period", DefaultGracePeriod, "how long the pod has after SIGTERM; 0 is 30s")
@@ -154,7 +161,8 @@ func (o *Options) define(fs *flag.FlagSet) {
 		o.Limits, err = parseLimits(v)
 		return err
 	})
-	fs.StringVar(&o.TerminationMessage, "termination-message", DefaultTerminationMessage, "file of Tekton's termination message")
+	fs.StringVar(&o.TerminationMessage, "termination-message", DefaultTerminationMessage,
+		"file of Tekton's termination message")
 }
 
 func (o *Options) check() error {

@@ -50,11 +50,14 @@ func TestOptionsRoundTrip(t *testing.T) {
 		Command:            []string{"/tekton/bin/entrypoint", "-entrypoint", "sh", "--", "-c", "echo --; exit 0", ""},
 	}
 	tests := map[string]func(*Options){
-		"keeps everything":                       func(*Options) {},
-		"keeps a TaskRun without Task results":   func(o *Options) { o.Results = nil },
-		"keeps a TaskRun without step results":   func(o *Options) { o.Own, o.Kept = StepResults{}, nil },
-		"keeps a step without names":             func(o *Options) { o.Own.Names = nil },
-		"keeps a step that keeps its report":     func(o *Options) { o.UID, o.Server, o.Kept, o.KeepIn = "", "", nil, "/indelible/kept/report" },
+		"keeps everything":                     func(*Options) {},
+		"keeps a TaskRun without Task results": func(o *Options) { o.Results = nil },
+		"keeps a TaskRun without step results": func(o *Options) { o.Own, o.Kept = StepResults{}, nil },
+		"keeps a step without names":           func(o *Options) { o.Own.Names = nil },
+		"keeps a step that keeps its report": func(o *Options) {
+			o.UID, o.Server, o.Kept, o.KeepIn = "", "", nil,
+				"/indelible/kept/report"
+		},
 		"keeps a folder that nothing is read of": func(o *Options) { o.Results, o.ResultsDir = nil, "/elsewhere" },
 		"keeps a command that looks like flags":  func(o *Options) { o.Command = []string{"-taskrun", "--", "x"} },
 		"keeps a zero grace period":              func(o *Options) { o.GracePeriod = 0 },
@@ -91,7 +94,8 @@ func TestParseOptions(t *testing.T) {
 		"forbid a limit of zero":                 {[]string{"-limits", "1,0,3", "--", "true"}, "positive numbers of bytes"},
 		"forbid text behind the limits":          {[]string{"-limits", "1,2,3x", "--", "true"}, "positive numbers of bytes"},
 		"forbid a timeout of zero":               {[]string{"-timeout", "0s", "--", "true"}, "-timeout must be positive"},
-		"forbid a negative grace period":         {[]string{"-grace-period", "-1s", "--", "true"}, "-grace-period must not be negative"},
+		"forbid a negative grace period": {[]string{"-grace-period", "-1s", "--", "true"},
+			"-grace-period must not be negative"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -16,18 +16,18 @@ const (
 	exitNotFound      = 127
 )
 
-// process is the step's command, run as an init process runs its child: signals are forwarded to it, and every
-// orphan the kernel hands to us is reaped.
+// process is the step's command, run as an init process would: signals are forwarded to it, and
+// orphans that the kernel reparents to us are reaped.
 //
-// One goroutine (serve) does both. A signal is therefore never sent to a process ID that wait4 has already given
-// back to the kernel, and nothing else waits for children: os/exec would race with wait4(-1) for the status.
+// A single goroutine (serve) does both. So no signal is sent to a process ID that wait4 has already
+// released, and nothing else waits for children: os/exec would race with wait4(-1) for the status.
 type process struct {
 	pid    int
 	ended  chan syscall.WaitStatus // receives the command's status once
 	onStop func()                  // called for each signal that asks the pod to end
 
 	signals  chan os.Signal // to forward
-	children chan os.Signal // SIGCHLD; of its own, so that a flood of other signals cannot displace it
+	children chan os.Signal // SIGCHLD; a separate channel, so that other signals cannot crowd it out
 }
 
 // start runs the command with our own stdin, stdout, stderr, environment and working directory.
@@ -42,7 +42,8 @@ func start(command []string, onStop func()) (*process, error) {
 		signals:  make(chan os.Signal, 64),
 		children: make(chan os.Signal, 1),
 	}
-	// Before the fork: as PID 1 we would otherwise lose a signal that arrives meanwhile, and a SIGCHLD too.
+	// Before the fork: as PID 1 we would otherwise lose a signal or SIGCHLD that arrives in
+	// between.
 	signal.Notify(p.children, syscall.SIGCHLD)
 	signal.Notify(p.signals, forwardable()...)
 	p.pid, err = syscall.ForkExec(path, command, &syscall.ProcAttr{
@@ -58,11 +59,12 @@ func start(command []string, onStop func()) (*process, error) {
 	return p, nil
 }
 
-// startFailure words an error of start and gives it its exit code.
+// startFailure returns the exit code and the message for an error of start.
 func startFailure(command string, err error) (int, string) {
 	var lookup *exec.Error
 	if !errors.As(err, &lookup) {
-		// The file is there and executable, so "no such file or directory" would be its interpreter or loader.
+		// The file is there and executable, so "no such file or directory" would be its interpreter
+		// or loader.
 		return exitNotExecutable, fmt.Sprintf("cannot run %q: %v", command, err)
 	}
 	if errors.Is(lookup.Err, exec.ErrNotFound) || errors.Is(lookup.Err, fs.ErrNotExist) {
@@ -71,7 +73,8 @@ func startFailure(command string, err error) (int, string) {
 	return exitNotExecutable, fmt.Sprintf("cannot run %q: %v", command, lookup.Err)
 }
 
-// serve runs until the program ends: orphans need reaping, and a SIGTERM matters, while publishing too.
+// serve runs until the program ends: orphans are reaped and stop signals matter while publishing,
+// too.
 func (p *process) serve() {
 	alive := true
 	for {
@@ -92,8 +95,8 @@ func (p *process) serve() {
 	}
 }
 
-// reap collects every child that has ended. One SIGCHLD may stand for many. It reports whether the command was
-// among them.
+// reap collects every child that has ended; one SIGCHLD may stand for several. It reports whether
+// the command was among them.
 func (p *process) reap() (status syscall.WaitStatus, ended bool) {
 	for {
 		var ws syscall.WaitStatus
@@ -117,10 +120,11 @@ func exitCode(ws syscall.WaitStatus) int {
 	return ws.ExitStatus()
 }
 
-// forwardable are the signals to receive. Left out are SIGCHLD, which is ours; SIGURG, with which the Go runtime
-// preempts its own threads; SIGKILL and SIGSTOP, which nobody receives; and hang-up and interrupt where they were
-// ignored from the start (nohup), because receiving one would end that for the command as well. SIGPIPE is received
-// so that a closed stderr cannot kill us, but not forwarded: it speaks of our own writes.
+// forwardable lists the signals to receive. Excluded are SIGCHLD, which we handle; SIGURG, which
+// the Go runtime uses for preemption; SIGKILL and SIGSTOP, which cannot be received; and signals
+// ignored from the start (nohup), because receiving one would end that for the command as well.
+// SIGPIPE is received so that a closed stderr cannot kill us, but not forwarded: it is about our
+// own writes.
 func forwardable() []os.Signal {
 	var out []os.Signal
 	for n := syscall.Signal(1); n < 65; n++ {
@@ -133,10 +137,4 @@ func forwardable() []os.Signal {
 		}
 	}
 	return out
-}
-
-// isStop tells the signals with which a container runtime asks a container to end: SIGTERM, or what the image
-// names as its STOPSIGNAL, of which these two are the usual ones.
-func isStop(s os.Signal) bool {
-	return s == syscall.SIGTERM || s == syscall.SIGINT || s == syscall.SIGQUIT
 }

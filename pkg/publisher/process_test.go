@@ -26,17 +26,20 @@ func TestExitCode(t *testing.T) {
 		code    int
 		stderr  string
 	}{
-		"keeps success":                        {[]string{"true"}, 0, ""},
-		"keeps a failure's code":               {[]string{"sh", "-c", "exit 3"}, 3, ""},
-		"keeps code 255":                       {[]string{"sh", "-c", "exit 255"}, 255, ""},
-		"turns SIGKILL into 137":               {[]string{"sh", "-c", "kill -KILL $$"}, 137, ""},
-		"turns SIGTERM into 143":               {[]string{"sh", "-c", "kill -TERM $$"}, 143, ""},
-		"gives 127 for an unknown name":        {[]string{"no-such-command"}, 127, "indelible: cannot run \"no-such-command\": not found\n"},
-		"gives 127 for an unknown path":        {[]string{"/no/such/command"}, 127, "indelible: cannot run \"/no/such/command\": not found\n"},
-		"gives 126 for a file without mode x":  {[]string{plain}, 126, "permission denied"},
-		"gives 126 for a folder":               {[]string{"/"}, 126, "is a directory"},
-		"gives 126 for a missing interpreter":  {[]string{headless}, 126, "exec " + headless + ": no such file"},
-		"keeps arguments and the command name": {[]string{"sh", "-c", `test "$0,$1,$#" = "zero,a b,2"`, "zero", "a b", ""}, 0, ""},
+		"keeps success":          {[]string{"true"}, 0, ""},
+		"keeps a failure's code": {[]string{"sh", "-c", "exit 3"}, 3, ""},
+		"keeps code 255":         {[]string{"sh", "-c", "exit 255"}, 255, ""},
+		"turns SIGKILL into 137": {[]string{"sh", "-c", "kill -KILL $$"}, 137, ""},
+		"turns SIGTERM into 143": {[]string{"sh", "-c", "kill -TERM $$"}, 143, ""},
+		"gives 127 for an unknown name": {[]string{"no-such-command"}, 127,
+			"indelible: cannot run \"no-such-command\": not found\n"},
+		"gives 127 for an unknown path": {[]string{"/no/such/command"}, 127,
+			"indelible: cannot run \"/no/such/command\": not found\n"},
+		"gives 126 for a file without mode x": {[]string{plain}, 126, "permission denied"},
+		"gives 126 for a folder":              {[]string{"/"}, 126, "is a directory"},
+		"gives 126 for a missing interpreter": {[]string{headless}, 126, "exec " + headless + ": no such file"},
+		"keeps arguments and the command name": {[]string{"sh", "-c", `test "$0,$1,$#" = "zero,a b,2"`, "zero", "a b", ""}, 0,
+			""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -59,7 +62,8 @@ func TestStreamsAndSurroundings(t *testing.T) {
 		cmd.Stdin = bytes.NewReader(input)
 		code, stdout, stderr := runPublisher(t, cmd)
 		if code != 0 || stdout != string(input) || stderr != string(input) {
-			t.Errorf("code %d, %d bytes on stdout, %d on stderr; want 0, %d, %d", code, len(stdout), len(stderr), len(input), len(input))
+			t.Errorf("code %d, %d bytes on stdout, %d on stderr; want 0, %d, %d", code, len(stdout), len(stderr), len(input),
+				len(input))
 		}
 	})
 	t.Run("keeps environment, folder and further descriptors", func(t *testing.T) {
@@ -67,7 +71,8 @@ func TestStreamsAndSurroundings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cmd := publisherCommand(t, rolePublisher, Options{Command: []string{"sh", "-c", `echo "$PWD $SAYS $HOME"; echo three >&3`}})
+		cmd := publisherCommand(t, rolePublisher,
+			Options{Command: []string{"sh", "-c", `echo "$PWD $SAYS $HOME"; echo three >&3`}})
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "SAYS=a=b c"}
 		cmd.Dir = "/usr"
 		cmd.ExtraFiles = []*os.File{w}
@@ -146,8 +151,8 @@ func TestIgnoredHangupStaysIgnored(t *testing.T) {
 	}
 }
 
-// orphan starts a grandchild that ends with code 9 after its parent has gone, and waits until it has been reaped:
-// kill -0 succeeds on a zombie.
+// orphan starts a grandchild that ends with code 9 after its parent has gone, and waits until it
+// has been reaped: kill -0 succeeds on a zombie.
 const orphan = `pid=$( (sh -c 'exit 9' >/dev/null & echo $!) ); while kill -0 $pid 2>/dev/null; do :; done; `
 
 func TestOrphansAreReaped(t *testing.T) {

@@ -1,192 +1,149 @@
 package publisher
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-const (
-	// attemptTimeout bounds one attempt: the API server's webhooks may take 10 s each, and a hanging one must
-	// leave time for another attempt at another API server.
-	attemptTimeout = 30 * time.Second
-	// firstPause and maxPause frame the exponential backoff.
-	firstPause = 100 * time.Millisecond
-	maxPause   = 5 * time.Second
-)
-
-// sender publishes one TaskRun's results.
-type sender struct {
-	options  Options
-	endpoint endpoint
-	bound    *bound
-	clock    clock
-	// logf writes one line to the step's stderr. It is called when the state of the attempts changes, not for each.
-	logf func(format string, args ...any)
-
-	redactor *redactor
-	effort   effort
-	state    string // of the last attempt, to notice a change
+// sparse is the object that is PUT: the TaskRun's identity and its results. The guard adds the
+// rest, including the resourceVersion, from the stored object, because the pod has no right to read
+// it. The API server checks the UID as a precondition, so a TaskRun that was deleted and recreated
+// under the same name is not written to.
+type sparse struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Metadata   struct {
+		Name      string `json:"name"`
+		Namespace string `json:"namespace"`
+		UID       string `json:"uid"`
+	} `json:"metadata"`
+	Status collected `json:"status"`
 }
 
-// publish sends the results in one PUT and repeats it until it was acknowledged, was refused for good, or the bound is
-// reached; then it compares what is stored. Repeating is safe: the guard takes the same values twice. What it returns
-// is a *problem.
-func (s *sender) publish(ctx context.Context, c collected) error {
-	s.redactor = newRedactor(c)
-	body := encodeJSON(newSparse(s.options, c))
-	pause := firstPause
-	last := &problem{what: "no time was left to publish", advice: adviceTime}
-	for {
-		if s.bound.left() > 0 {
-			s.effort.attempts++
-			a, err := s.attempt(ctx, body)
-			switch {
-			case err == nil && a.ok():
-				return s.check(c, a)
-			case err == nil:
-				last = s.refused(a, len(body))
-			default:
-				last = s.unreachable(err)
-			}
-			if !mayRetry(a, err) {
-				s.effort.took, _ = s.bound.spent()
-				return last
-			}
-			s.note(a, last)
-			if s.bound.pause(max(s.jitter(pause), a.retryAfter)) {
-				pause = min(2*pause, maxPause)
-				continue
-			}
-		}
-		s.effort.took, s.effort.bound = s.bound.spent()
-		return last
+func newSparse(o Options, c collected) sparse {
+	s := sparse{APIVersion: "tekton.dev/v1", Kind: "TaskRun", Status: c}
+	s.Metadata.Name, s.Metadata.Namespace, s.Metadata.UID = o.TaskRun, o.Namespace, o.UID
+	return s
+}
+
+// permanentError is an attempt's error that no retry can fix.
+type permanentError struct {
+	err    error
+	advice string
+}
+
+func (e permanentError) Error() string { return e.err.Error() }
+func (e permanentError) Unwrap() error { return e.err }
+
+// endpoint is where to publish.
+type endpoint struct {
+	host, port  string
+	path        string
+	credentials string
+}
+
+// newEndpoint takes the API server's address from the options. KUBERNETES_SERVICE_HOST and _PORT
+// are only a fallback: a step's env may override them.
+func newEndpoint(o Options, getenv func(string) string) (endpoint, error) {
+	host, port, err := net.SplitHostPort(o.Server)
+	if o.Server == "" {
+		host, port, err = getenv("KUBERNETES_SERVICE_HOST"), getenv("KUBERNETES_SERVICE_PORT"), nil
 	}
-}
-
-func (s *sender) attempt(ctx context.Context, body []byte) (answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
-	defer cancel()
-	a, err := s.endpoint.send(ctx, body, s.redactor)
-	var permanent permanentError
-	switch {
-	case err == nil || errors.As(err, &permanent):
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		err = fmt.Errorf("no answer within %s", attemptTimeout)
-	case ctx.Err() != nil:
-		err = errors.New("no answer before the time was up")
-	}
-	return a, err
-}
-
-func mayRetry(a answer, err error) bool {
 	if err != nil {
-		var permanent permanentError
-		return !errors.As(err, &permanent)
-	}
-	return a.retryable()
-}
-
-// jitter spreads a pause over its upper half, so that the publishers a webhook's outage has lined up do not all
-// come back at once.
-func (s *sender) jitter(pause time.Duration) time.Duration {
-	return pause/2 + time.Duration(s.clock.random()*float64(pause/2))
-}
-
-// note logs a change of what stands in the way.
-func (s *sender) note(a answer, p *problem) {
-	state := fmt.Sprint("HTTP ", a.code) // 0: no answer
-	if state == s.state || s.bound.left() <= lastTry {
-		return
-	}
-	s.state = state
-	s.logf("cannot publish results yet: %s; trying for another %s", shorten(oneLine(p.what), maxExplanation/2),
-		s.bound.left().Round(time.Second))
-}
-
-// check compares, and tells the end of an outage that was logged.
-func (s *sender) check(c collected, a answer) error {
-	s.effort.took, _ = s.bound.spent()
-	if err := verify(s.options, c, a.body); err != nil {
-		var p *problem
-		if errors.As(err, &p) && len(a.warnings) > 0 {
-			p.what += "; the server warned: " + s.redactor.clean(strings.Join(a.warnings, "; "))
+		return endpoint{}, &problem{
+			what:   "the address of the API server, " + o.Server + ", is not HOST:PORT",
+			advice: "Find out what changed the arguments of the pod's last step.",
 		}
-		return err
 	}
-	if s.state != "" {
-		s.logf("results published after %d attempts", s.effort.attempts)
+	e := endpoint{
+		host: host,
+		port: port,
+		path: "/apis/tekton.dev/v1/namespaces/" + url.PathEscape(o.Namespace) + "/taskruns/" +
+			url.PathEscape(o.TaskRun) + "/status?fieldManager=" + result.FieldManager,
+		credentials: o.Credentials,
 	}
-	return nil
+	if e.host == "" || e.port == "" {
+		return endpoint{}, &problem{
+			what:   "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set, so the API server's address is unknown",
+			advice: "Set publisher.server in Indelible's configuration.",
+		}
+	}
+	return e, nil
 }
 
-// unreachable words an attempt that got no answer.
-func (s *sender) unreachable(err error) *problem {
-	var permanent permanentError
-	if errors.As(err, &permanent) {
-		return &problem{what: s.redactor.clean(permanent.Error()), advice: permanent.advice}
+func (e endpoint) address() string { return net.JoinHostPort(strings.Trim(e.host, "[]"), e.port) }
+
+// send makes one attempt. Token and CA are read each time because the kubelet rotates them. The
+// connection is closed afterwards, so that a retry may reach another API server.
+func (e endpoint) send(ctx context.Context, body []byte, red *redactor) (answer, error) {
+	token, roots, err := e.readCredentials()
+	if err != nil {
+		return answer{}, permanentError{err, "Check that the pod's service account token is mounted at " + e.credentials +
+			" and readable by the step's user."}
 	}
-	return &problem{
-		what: fmt.Sprintf("the API server at %s could not be asked: %s", s.endpoint.address(), s.redactor.clean(err.Error())),
-		advice: "Check that the step may reach the API server (network policies, service meshes) and that its " +
-			"certificate is signed by the cluster's CA.",
+	red.add(token)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, "https://"+e.address()+e.path, bytes.NewReader(body))
+	if err != nil {
+		return answer{}, permanentError{fmt.Errorf("make request: %w", err),
+			"Check publisher.server in Indelible's configuration."}
 	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", result.FieldManager)
+	transport := newTransport(roots)
+	defer transport.CloseIdleConnections()
+	// The transport, not a client: a redirect must not carry the token elsewhere.
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	return readAnswer(resp, time.Now())
 }
 
-// refused words an answer other than success.
-func (s *sender) refused(a answer, bodySize int) *problem {
-	what := "the API server answered " + a.String()
-	if len(a.warnings) > 0 {
-		what += "; and warned: " + strings.Join(a.warnings, "; ")
+func (e endpoint) readCredentials() (string, *x509.CertPool, error) {
+	raw, err := os.ReadFile(filepath.Join(e.credentials, "token"))
+	if err != nil {
+		return "", nil, fmt.Errorf("read the service account token: %w", err)
 	}
-	p := &problem{what: s.redactor.clean(what), advice: advice(a)}
-	if a.tooLargeForRequest() {
-		p.what += fmt.Sprintf("; the encoded request is %s", result.Size(bodySize))
-		p.advice = "JSON writes quotes, backslashes and control characters as two to six bytes: write smaller results, " +
-			"or encode such content, for example with base64."
+	token := strings.TrimSpace(string(raw))
+	if token == "" {
+		return "", nil, errors.New("read the service account token: the file is empty")
 	}
-	return p
+	ca, err := os.ReadFile(filepath.Join(e.credentials, "ca.crt"))
+	if err != nil {
+		return "", nil, fmt.Errorf("read the cluster's CA: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(ca) {
+		return "", nil, errors.New("read the cluster's CA: no certificate in ca.crt")
+	}
+	return token, roots, nil
 }
 
-const (
-	adviceTime = "Raise the pod's terminationGracePeriodSeconds if results have to be published while it is being stopped."
-	adviceSize = "Write smaller results, keep large content in a workspace or an artifact store and write its address, " +
-		"or have the installation's limits raised."
-)
-
-// advice is what a person can do about the code.
-func advice(a answer) string {
-	switch {
-	case a.code == http.StatusUnauthorized:
-		return "The pod's token was not accepted: check the token volume and the service account."
-	case a.code == http.StatusForbidden && strings.Contains(a.message, result.EnabledKey):
-		return "The label was taken off the namespace while the pod ran. Put it back and run the TaskRun again."
-	case a.code == http.StatusForbidden:
-		return "Check that the TaskRun was still running, and that Indelible's RBAC is installed: the pod's service " +
-			"account needs update on taskruns/status."
-	case a.code == http.StatusNotFound:
-		return "The TaskRun was deleted, or the pod runs against another cluster."
-	case a.anotherTaskRun():
-		return "The TaskRun was deleted and created again under its name; this pod is the first one's."
-	case a.code == http.StatusConflict:
-		return "The TaskRun did not name this pod: check that Tekton's controller is running."
-	case a.code == http.StatusRequestEntityTooLarge, a.tooLargeForEtcd():
-		return adviceSize
-	case a.code == http.StatusUnprocessableEntity && strings.Contains(a.message, "cannot be changed"):
-		return "Another container of this pod has written the result first, with another value: look for what uses the pod's token."
-	case a.code == http.StatusUnprocessableEntity:
-		return "Change what the message names: results are declared in the Task and written once."
-	case a.code == http.StatusTooManyRequests:
-		return "The API server is overloaded; run the TaskRun again later."
-	case a.code >= 500:
-		return "Check the API server and the webhooks on taskruns/status, first the pods of deployment indelible-webhook."
-	case a.code >= 300 && a.code < 400:
-		return "Redirects are not followed; check what stands between the pod and the API server."
+func newTransport(roots *x509.CertPool) *http.Transport {
+	return &http.Transport{
+		// The API server is reached directly; proxy variables are meant for the step.
+		Proxy:                  nil,
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    10 * time.Second,
+		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		DisableKeepAlives:      true,
+		DisableCompression:     true, // costs the API server more time than the network saves
+		MaxResponseHeaderBytes: 256 << 10,
 	}
-	return "See the message, and the API server's audit log."
 }

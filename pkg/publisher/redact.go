@@ -7,18 +7,19 @@ import (
 )
 
 const (
-	// minRedacted is the length from which a value is looked for. A shorter one ("true", "1.2.3") cannot be told
-	// from the words of a message.
+	// minRedacted is the minimum length of a value to redact. Shorter ones ("true", "1.2.3") cannot
+	// be told from a message's own words.
 	minRedacted = 8
-	// redactProbe is how much of a value has to occur for the whole to be cut out: servers shorten values.
+	// redactProbe is how many leading bytes of a value must occur for it to be redacted: servers
+	// truncate values.
 	redactProbe = 16
 	// redactDepth bounds how much of a value is compared; messages are not longer.
 	redactDepth = 64 << 10
 )
 
-// redactor keeps the token and the result values out of what others say. Some servers quote the value they
-// complain about (`Invalid value: "…"`), and whoever may read a TaskRun's events or a pod's logs may not be
-// allowed to read its results.
+// redactor removes the token and result values from messages of others. Some servers quote the
+// value they complain about (`Invalid value: "…"`), and not everyone who may read a TaskRun's
+// events or a pod's logs may read its results.
 type redactor struct{ secrets []string }
 
 func newRedactor(c collected) *redactor {
@@ -34,7 +35,7 @@ func newRedactor(c collected) *redactor {
 	return r
 }
 
-// add makes the redactor look for s, as it is and as JSON and Go quote it.
+// add registers s, as it is and as JSON and Go quote it.
 func (r *redactor) add(s string) {
 	s = strings.TrimSpace(s)
 	if len(s) < minRedacted {
@@ -50,7 +51,7 @@ func (r *redactor) add(s string) {
 	}
 }
 
-// unquote takes the surrounding quotes off, and nothing else.
+// unquote removes the surrounding quotes, nothing else.
 func unquote(s string) string { return s[1 : len(s)-1] }
 
 func (r *redactor) clean(msg string) string {
@@ -60,7 +61,7 @@ func (r *redactor) clean(msg string) string {
 	return msg
 }
 
-// redact replaces each place where msg repeats the beginning of s, for as far as it does.
+// redact replaces each place where msg repeats the beginning of s, as far as it matches.
 func redact(msg, s string) string {
 	probe := s[:min(len(s), redactProbe)]
 	var out strings.Builder

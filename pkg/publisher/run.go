@@ -12,9 +12,10 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// Run runs the command, publishes what it left in the result files, or keeps it for the last step, and returns the
-// container's exit code: the command's own, or result.ExitNotPublished if that was 0 and the results did not reach
-// the TaskRun. Results are published after a failed command too, as Tekton reports them.
+// Run runs the command, then publishes its results or keeps them for the last step, and returns the
+// container's exit code: the command's own, or result.ExitNotPublished if the command succeeded but
+// its results did not reach the TaskRun. Results are published after a failed command, too, as
+// Tekton reports them.
 func Run(o Options, stderr io.Writer) int {
 	return run(o, stderr, realClock())
 }
@@ -35,7 +36,8 @@ func run(o Options, stderr io.Writer, c clock) int {
 		if err := handOn(o.Post); err != nil {
 			logf("%v", err)
 		}
-		logf("the pod was asked to stop and the step did not end well: its results are not published, as Tekton may run it again")
+		logf("the pod was asked to stop and the step did not end well: its results are not published, as Tekton may run it " +
+			"again")
 		return code
 	}
 
@@ -56,7 +58,7 @@ func run(o Options, stderr io.Writer, c clock) int {
 	return code
 }
 
-// finish keeps or publishes, and returns the explanation of what went wrong, or nothing.
+// finish keeps or publishes the results. It returns the explanation of a failure, "" on success.
 func finish(o Options, b *bound, c clock, logf func(string, ...any)) string {
 	s := &sender{options: o, bound: b, clock: c, logf: logf}
 	var results collected
@@ -77,9 +79,9 @@ func finish(o Options, b *bound, c clock, logf func(string, ...any)) string {
 	return strings.TrimSpace(explain(o, p, results, s.effort))
 }
 
-// publish publishes the results of all steps, also where a step's could not be read, which is then the error. It asks the
-// API server also if there are none: what is stored must be what the files say, and another container of the pod may
-// have written a result that no step has.
+// publish publishes the results of all steps, even if some step's cannot be read, which is then the
+// error. It sends a request even if there are no results: another container of the pod may have
+// written one that no step has, and the answer shows it.
 func publish(o Options, s *sender) (collected, error) {
 	ctx, cancel := s.bound.begin()
 	defer cancel()
@@ -88,7 +90,7 @@ func publish(o Options, s *sender) (collected, error) {
 	return results, cmp.Or(unread, err)
 }
 
-// send sends what the reports come to.
+// send combines the reports and sends them.
 func (s *sender) send(ctx context.Context, reports []stepReport) (collected, error) {
 	o := s.options
 	results, err := combine(o, reports)

@@ -17,8 +17,8 @@ import (
 	tektonresult "github.com/tektoncd/pipeline/pkg/result"
 )
 
-// newStep returns options for a step whose files are in folders of its own: its script finds the results folder in
-// $0 and the termination message in $1.
+// newStep returns options for a step whose files are in folders of its own: its script finds the
+// results folder in $0 and the termination message in $1.
 func newStep(t *testing.T, s *apiServer, script string) Options {
 	t.Helper()
 	o := testOptions(t)
@@ -48,15 +48,28 @@ func TestRun(t *testing.T) {
 		"publishes after a failure too":    {writeResult + "exit 3", nil, 3, 1, "", nil},
 		"publishes after a signal too":     {writeResult + "kill -KILL $$", nil, 137, 1, "", nil},
 		"asks though there are no results": {"true", nil, 0, 1, "", nil},
-		"fails a step with a result that no step has written": {startedAt + "true", raw(200, `{"status":{"results":[{"name":"digest","value":"forged"}]}}`), 74, 1, "ResultsNotPublished",
+		"fails a step with a result that no step has written": {startedAt + "true",
+			raw(200, `{"status":{"results":[{"name":"digest","value":"forged"}]}}`), 74, 1,
+			"ResultsNotPublished",
 			[]string{`what is stored differs from the files: result "digest" is a string of 6 bytes, but no step has written its file`}},
-		"fails a step whose results are refused":                                   {startedAt + writeResult, forbidden, 74, 1, "ResultsNotPublished", []string{"indelible: results not published: TaskRun ci/build-1: the API server answered 403 Forbidden: not yours"}},
-		"keeps a failure's code when refused":                                      {startedAt + writeResult + "exit 3", forbidden, 3, 1, "ResultsNotPublished", []string{"answered 403"}},
-		"keeps Tekton's reason for a failure":                                      {timedOut + writeResult + "exit 1", forbidden, 1, 1, "TimeoutExceeded", []string{"answered 403"}},
-		"fails a step whose result cannot be read, and publishes what others have": {startedAt + "mkdir $0/digest", nil, 74, 1, "ResultsNotPublished", []string{`result "digest" cannot be read`}},
-		"fails a step whose result is too large":                                   {startedAt + "truncate -s 2M $0/digest", nil, 74, 0, "ResultsNotPublished", []string{`result "digest" is 2097152 bytes (2 MiB), over the limit of 1048576 bytes (1 MiB)`}},
-		"fails a step whose stored result differs":                                 {startedAt + writeResult, raw(200, `{"status":{"results":[{"name":"digest","value":"forged"}]}}`), 74, 1, "ResultsNotPublished", []string{`result "digest" is a string of 6 bytes, its file has 13 bytes`}},
-		"says what it cannot explain in the TaskRun":                               {writeResult + "mkdir $1", forbidden, 74, 1, "-", []string{"answered 403", "indelible: cannot explain this in the TaskRun: read termination message"}},
+		"fails a step whose results are refused": {startedAt + writeResult, forbidden, 74, 1,
+			"ResultsNotPublished", []string{"indelible: results not published: TaskRun ci/build-1: the API server answered " +
+				"403 Forbidden: not yours"}},
+		"keeps a failure's code when refused": {startedAt + writeResult + "exit 3", forbidden, 3, 1,
+			"ResultsNotPublished", []string{"answered 403"}},
+		"keeps Tekton's reason for a failure": {timedOut + writeResult + "exit 1", forbidden, 1, 1,
+			"TimeoutExceeded", []string{"answered 403"}},
+		"fails a step whose result cannot be read, and publishes what others have": {startedAt + "mkdir $0/digest", nil, 74,
+			1,
+			"ResultsNotPublished", []string{`result "digest" cannot be read`}},
+		"fails a step whose result is too large": {startedAt + "truncate -s 2M $0/digest", nil, 74, 0,
+			"ResultsNotPublished", []string{`result "digest" is 2097152 bytes (2 MiB), over the limit of 1048576 bytes (1 MiB)`}},
+		"fails a step whose stored result differs": {startedAt + writeResult,
+			raw(200, `{"status":{"results":[{"name":"digest","value":"forged"}]}}`), 74, 1,
+			"ResultsNotPublished", []string{`result "digest" is a string of 6 bytes, its file has 13 bytes`}},
+		"says what it cannot explain in the TaskRun": {writeResult + "mkdir $1", forbidden, 74, 1, "-",
+			[]string{"answered 403",
+				"indelible: cannot explain this in the TaskRun: read termination message"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -131,7 +144,8 @@ func TestRunWithoutAReaderOfItsLog(t *testing.T) {
 	_ = r.Close()
 	_ = cmd.Run()
 	_ = w.Close()
-	// Go ends a program that writes to a closed stderr with SIGPIPE, which would leave exit code -1 here.
+	// Go ends a program that writes to a closed stderr with SIGPIPE, which would leave exit code -1
+	// here.
 	if code := cmd.ProcessState.ExitCode(); code != 74 {
 		t.Errorf("exit code %d, want 74", code)
 	}
@@ -145,11 +159,13 @@ func TestRunAfterSIGTERM(t *testing.T) {
 		says     string
 	}{
 		"publishes what a command leaves that ends well when it is stopped": {0, 1, ""},
-		"publishes nothing of a command that fails when it is stopped":      {9, 0, "not published, as Tekton may run it again"},
+		"publishes nothing of a command that fails when it is stopped": {9, 0,
+			"not published, as Tekton may run it again"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newAPIServer(t)
-			o := newStep(t, s, `trap 'printf last >$0/digest; exit `+strconv.Itoa(tt.code)+`' TERM; echo ready; while :; do sleep 0.01; done`)
+			o := newStep(t, s, `trap 'printf last >$0/digest; exit `+strconv.Itoa(tt.code)+
+				`' TERM; echo ready; while :; do sleep 0.01; done`)
 			cmd := publisherCommand(t, rolePublisher, o)
 			var stderr strings.Builder
 			cmd.Stderr = &stderr

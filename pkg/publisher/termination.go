@@ -15,15 +15,16 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// What Tekton's entrypoint and controller agree on (tektoncd/pipeline pkg/termination and pkg/result).
+// What Tekton's entrypoint and controller agree on (tektoncd/pipeline pkg/termination and
+// pkg/result).
 const (
-	// maxTermination is what the kubelet reads of a termination message, in bytes.
+	// maxTermination is how much the kubelet reads of a termination message, in bytes.
 	maxTermination = 4096
 	// compressedPrefix marks a message that is base64 (unpadded) of raw deflate of the JSON.
 	compressedPrefix = "tknz:"
-	// maxInflated bounds what a compressed message may grow to; Tekton has the same bound.
+	// maxInflated bounds a decompressed message, as in Tekton.
 	maxInflated = 128 << 10
-	// typeInternal marks entries that are Tekton's own and no result.
+	// typeInternal marks Tekton's own entries, which are not results.
 	typeInternal = 3
 
 	keyReason    = "Reason"
@@ -31,18 +32,18 @@ const (
 	keyExitCode  = "ExitCode"
 )
 
-// entry is one element of the message. It is kept as it was written: only its key matters here.
+// entry is one element of the message, kept verbatim; only its key matters here.
 type entry struct {
 	key string
 	raw json.RawMessage
 }
 
-// rewriteTermination adds to Tekton's termination message that the results were not published, and why. A Reason
-// of Tekton's own (Skipped, TimeoutExceeded, Cancelled) stays if keepReason is set: then the command failed, and
-// that is what the step's terminationReason should tell first.
+// rewriteTermination adds to Tekton's termination message that the results were not published, and
+// why. With keepReason, Tekton's own Reason (Skipped, TimeoutExceeded, Cancelled) stays: the
+// command failed, and the step's terminationReason should say that first.
 //
-// The file is a mount of the kubelet's, so it is written in place. A crash in between leaves a message Tekton
-// cannot parse, and a container that failed all the same.
+// The file is mounted by the kubelet and therefore written in place. A crash in between leaves a
+// message that Tekton cannot parse, and a failed container.
 func rewriteTermination(path, explanation string, keepReason bool) error {
 	old, err := readTermination(path)
 	if err != nil {
@@ -72,9 +73,9 @@ func readTermination(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxInflated))
 }
 
-// terminationMessage is the new content: what was there, without what it replaces, and with the explanation, in at
-// most maxTermination bytes. If that is too much, other entries go, the largest first; Tekton's times, codes and
-// reason stay.
+// terminationMessage returns the new content: the old entries, except those replaced, plus the
+// explanation, in at most maxTermination bytes. If it does not fit, other entries are dropped,
+// largest first; Tekton's times, codes and reason stay.
 func terminationMessage(old []byte, explanation string, keepReason bool) []byte {
 	var kept []entry
 	hasReason := false
@@ -90,7 +91,7 @@ func terminationMessage(old []byte, explanation string, keepReason bool) []byte 
 	if !hasReason {
 		kept = append(kept, newEntry(keyReason, result.TerminationReasonNotPublished, typeInternal))
 	}
-	// Without a type: Tekton drops internal entries from the message it shows.
+	// Without a type: Tekton hides internal entries.
 	kept = append(kept, newEntry(result.TerminationMessageKey, explanation, 0))
 	for {
 		out := encodeEntries(kept)
@@ -99,14 +100,14 @@ func terminationMessage(old []byte, explanation string, keepReason bool) []byte 
 		}
 		i := dispensable(kept)
 		if i < 0 {
-			// Only entries that nobody's entrypoint writes can be this large; the explanation matters more.
+			// No entrypoint writes entries this large; the explanation matters more.
 			return encodeEntries(kept[len(kept)-1:])
 		}
 		kept = append(kept[:i], kept[i+1:]...)
 	}
 }
 
-// dispensable is the index of the largest entry that may be dropped, or -1.
+// dispensable returns the index of the largest entry that may be dropped, or -1.
 func dispensable(entries []entry) int {
 	largest := -1
 	for i, e := range entries {
@@ -121,7 +122,8 @@ func dispensable(entries []entry) int {
 	return largest
 }
 
-// parseTermination reads a message. What is no entry is left out: Tekton could not use it either.
+// parseTermination reads a message. Malformed entries are dropped: Tekton could not use them,
+// either.
 func parseTermination(msg []byte) []entry {
 	if packed, ok := bytes.CutPrefix(msg, []byte(compressedPrefix)); ok {
 		msg = inflate(packed)
@@ -142,7 +144,7 @@ func parseTermination(msg []byte) []entry {
 	return out
 }
 
-// inflate returns nil for what it cannot read.
+// inflate returns nil for malformed input.
 func inflate(packed []byte) []byte {
 	r := flate.NewReader(base64.NewDecoder(base64.RawStdEncoding, bytes.NewReader(packed)))
 	out, err := io.ReadAll(io.LimitReader(r, maxInflated+1))
@@ -168,8 +170,8 @@ func encodeEntries(entries []entry) []byte {
 	return encodeJSON(raws)
 }
 
-// encodeJSON is json.Marshal without its escaping for HTML, which would make six bytes of each < and >. It is for
-// values that always encode: strings, numbers, and JSON that was made or parsed here.
+// encodeJSON is json.Marshal without HTML escaping, which would write each < and > as six bytes. It
+// is for values that always encode: strings, numbers, and JSON that was made or parsed here.
 func encodeJSON(v any) []byte {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)

@@ -26,11 +26,12 @@ var (
 	why          = tektonresult.RunResult{Key: "indelible.dev/publish", Value: "because of <reasons> & \"more\""}
 )
 
-// TestTerminationMessage reads and writes with Tekton's own code: its writer makes the file the entrypoint would
-// have left, its parser says what the controller will see (sorted by key).
+// TestTerminationMessage reads and writes with Tekton's own code: its writer makes the file the
+// entrypoint would have left, its parser says what the controller will see (sorted by key).
 func TestTerminationMessage(t *testing.T) {
 	artifact := func(n int) tektonresult.RunResult {
-		return tektonresult.RunResult{Key: "provenance.json", Value: strings.Repeat("x", n), ResultType: tektonresult.StepArtifactsResultType}
+		return tektonresult.RunResult{Key: "provenance.json", Value: strings.Repeat("x", n),
+			ResultType: tektonresult.StepArtifactsResultType}
 	}
 	tests := map[string]struct {
 		before     []tektonresult.RunResult
@@ -39,25 +40,48 @@ func TestTerminationMessage(t *testing.T) {
 		keepReason bool
 		want       []tektonresult.RunResult
 	}{
-		"adds to what the entrypoint wrote":             {before: []tektonresult.RunResult{started}, want: []tektonresult.RunResult{notPublished, started, why}},
-		"adds to an empty file":                         {want: []tektonresult.RunResult{notPublished, why}},
-		"adds to an empty list":                         {raw: "[]", want: []tektonresult.RunResult{notPublished, why}},
-		"keeps an exit code that onError hides":         {before: []tektonresult.RunResult{started, internal("ExitCode", "3")}, want: []tektonresult.RunResult{internal("ExitCode", "3"), notPublished, started, why}},
-		"keeps artifacts":                               {before: []tektonresult.RunResult{artifact(100), started}, want: []tektonresult.RunResult{notPublished, started, why, artifact(100)}},
-		"replaces a reason after success":               {before: []tektonresult.RunResult{started, internal("Reason", "Skipped")}, want: []tektonresult.RunResult{notPublished, started, why}},
-		"keeps Tekton's reason after a failure":         {before: []tektonresult.RunResult{started, internal("Reason", "TimeoutExceeded")}, keepReason: true, want: []tektonresult.RunResult{internal("Reason", "TimeoutExceeded"), started, why}},
-		"adds a reason after a failure without one":     {before: []tektonresult.RunResult{started}, keepReason: true, want: []tektonresult.RunResult{notPublished, started, why}},
-		"replaces an explanation":                       {before: []tektonresult.RunResult{started, {Key: "indelible.dev/publish", Value: "earlier"}}, want: []tektonresult.RunResult{notPublished, started, why}},
-		"reads a compressed message":                    {before: []tektonresult.RunResult{started, artifact(2000)}, compressed: true, want: []tektonresult.RunResult{notPublished, started, why, artifact(2000)}},
-		"drops what no longer fits, the largest first":  {before: []tektonresult.RunResult{artifact(2950), started, {Key: "small", Value: "x"}, internal("ExitCode", "3"), {Key: "second", Value: strings.Repeat("x", 900)}}, want: []tektonresult.RunResult{internal("ExitCode", "3"), notPublished, started, why, {Key: "second", Value: strings.Repeat("x", 900)}, {Key: "small", Value: "x"}}},
-		"drops what fitted only compressed":             {before: []tektonresult.RunResult{started, artifact(9000)}, compressed: true, want: []tektonresult.RunResult{notPublished, started, why}},
-		"replaces text that is no JSON":                 {raw: "panic: oh no", want: []tektonresult.RunResult{notPublished, why}},
-		"replaces JSON that is no list":                 {raw: `{"key":"StartedAt"}`, want: []tektonresult.RunResult{notPublished, why}},
-		"replaces a torn list":                          {raw: `[{"key":"StartedAt","value":"2026`, want: []tektonresult.RunResult{notPublished, why}},
-		"leaves out what is no entry":                   {raw: `[null, 1, {"value":"x"}, {"key":7}, {"key":"k","value":"v","type":3}]`, want: []tektonresult.RunResult{notPublished, why, internal("k", "v")}},
-		"replaces a broken compressed message":          {raw: "tknz:!!!!", want: []tektonresult.RunResult{notPublished, why}},
-		"replaces a compressed message that is cut off": {raw: "tknz:q1bKTq1UslIKLkksKk", want: []tektonresult.RunResult{notPublished, why}},
-		"explains instead of keeping an enormous time":  {before: []tektonresult.RunResult{internal("StartedAt", strings.Repeat("x", 4000))}, want: []tektonresult.RunResult{why}},
+		"adds to what the entrypoint wrote": {before: []tektonresult.RunResult{started},
+			want: []tektonresult.RunResult{notPublished, started, why}},
+		"adds to an empty file": {want: []tektonresult.RunResult{notPublished, why}},
+		"adds to an empty list": {raw: "[]", want: []tektonresult.RunResult{notPublished, why}},
+		"keeps an exit code that onError hides": {before: []tektonresult.RunResult{started, internal("ExitCode", "3")},
+			want: []tektonresult.RunResult{internal("ExitCode",
+				"3"), notPublished, started, why}},
+		"keeps artifacts": {before: []tektonresult.RunResult{artifact(100), started},
+			want: []tektonresult.RunResult{notPublished, started, why, artifact(100)}},
+		"replaces a reason after success": {before: []tektonresult.RunResult{started, internal("Reason",
+			"Skipped")}, want: []tektonresult.RunResult{notPublished, started, why}},
+		"keeps Tekton's reason after a failure": {before: []tektonresult.RunResult{started, internal("Reason",
+			"TimeoutExceeded")}, keepReason: true,
+			want: []tektonresult.RunResult{internal("Reason", "TimeoutExceeded"), started, why}},
+		"adds a reason after a failure without one": {before: []tektonresult.RunResult{started}, keepReason: true,
+			want: []tektonresult.RunResult{notPublished, started, why}},
+		"replaces an explanation": {before: []tektonresult.RunResult{started,
+			{Key: "indelible.dev/publish", Value: "earlier"}}, want: []tektonresult.RunResult{notPublished, started, why}},
+		"reads a compressed message": {before: []tektonresult.RunResult{started, artifact(2000)},
+			compressed: true, want: []tektonresult.RunResult{notPublished, started, why, artifact(2000)}},
+		"drops what no longer fits, the largest first": {before: []tektonresult.RunResult{artifact(2950), started,
+			{Key: "small", Value: "x"}, internal("ExitCode",
+				"3"), {Key: "second", Value: strings.Repeat("x", 900)}},
+			want: []tektonresult.RunResult{internal("ExitCode", "3"), notPublished, started, why,
+				{Key: "second", Value: strings.Repeat("x", 900)}, {Key: "small", Value: "x"}}},
+		"drops what fitted only compressed": {before: []tektonresult.RunResult{started, artifact(9000)},
+			compressed: true, want: []tektonresult.RunResult{notPublished, started, why}},
+		"replaces text that is no JSON": {raw: "panic: oh no",
+			want: []tektonresult.RunResult{notPublished, why}},
+		"replaces JSON that is no list": {raw: `{"key":"StartedAt"}`,
+			want: []tektonresult.RunResult{notPublished, why}},
+		"replaces a torn list": {raw: `[{"key":"StartedAt","value":"2026`,
+			want: []tektonresult.RunResult{notPublished, why}},
+		"leaves out what is no entry": {raw: `[null, 1, {"value":"x"}, {"key":7}, {"key":"k","value":"v","type":3}]`,
+			want: []tektonresult.RunResult{notPublished, why, internal("k",
+				"v")}},
+		"replaces a broken compressed message": {raw: "tknz:!!!!",
+			want: []tektonresult.RunResult{notPublished, why}},
+		"replaces a compressed message that is cut off": {raw: "tknz:q1bKTq1UslIKLkksKk",
+			want: []tektonresult.RunResult{notPublished, why}},
+		"explains instead of keeping an enormous time": {before: []tektonresult.RunResult{internal("StartedAt",
+			strings.Repeat("x", 4000))}, want: []tektonresult.RunResult{why}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -167,11 +191,12 @@ func TestTerminationFile(t *testing.T) {
 	}
 }
 
-// FuzzTermination: whatever is in the file, the controller can read the outcome, and finds reason and explanation
-// in it as long as the entries that must stay leave room.
+// FuzzTermination: whatever is in the file, the controller can read the outcome, and finds reason
+// and explanation in it as long as the entries that must stay leave room.
 func FuzzTermination(f *testing.F) {
 	f.Add([]byte(`[{"key":"StartedAt","value":"2026-01-02T03:04:05.678Z","type":3}]`), "why", true)
-	f.Add([]byte(`[{"key":"Reason","value":"Skipped","type":"InternalTektonResult"},{"key":"Reason"}]`), "<\u2028\x00", false)
+	f.Add([]byte(`[{"key":"Reason","value":"Skipped","type":"InternalTektonResult"},{"key":"Reason"}]`), "<\u2028\x00",
+		false)
 	f.Add([]byte("tknz:i67OTq1UslIqS8wpTVWqjQUA"), "\xff", false)
 	f.Add([]byte(`[{"key":"a","KEY":"b","value":"\u0000"},[[]]]`), "", true)
 	f.Fuzz(func(t *testing.T, old []byte, explanation string, keepReason bool) {
@@ -189,7 +214,8 @@ func FuzzTermination(f *testing.F) {
 		}
 		last := entries[len(entries)-1]
 		var told string
-		if err := json.Unmarshal(last.Value, &told); err != nil || last.Key != result.TerminationMessageKey || told != explanation {
+		if err := json.Unmarshal(last.Value, &told); err != nil || last.Key != result.TerminationMessageKey ||
+			told != explanation {
 			t.Fatalf("the last entry is %s: %s, want %q", last.Key, last.Value, explanation)
 		}
 		reasons := 0

@@ -10,7 +10,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// stored is the part of the TaskRun as it is stored that is compared.
+// stored is the part of the stored TaskRun that is compared.
 type stored struct {
 	Status struct {
 		Results []storedResult `json:"results"`
@@ -26,7 +26,8 @@ type storedResult struct {
 	Value storedValue `json:"value"`
 }
 
-// storedValue is a string, a list of strings or a map of strings; what Tekton calls string, array and object.
+// storedValue is a string, a list of strings or a map of strings; what Tekton calls string, array
+// and object.
 type storedValue struct {
 	kind   byte // the JSON text's first byte: '"', '[' or '{'; zero for anything else
 	text   string
@@ -34,7 +35,8 @@ type storedValue struct {
 	object map[string]string
 }
 
-// UnmarshalJSON never fails on valid JSON: a value of a wrong kind equals no file, which verify reports by name.
+// UnmarshalJSON accepts any valid JSON: a value of the wrong kind equals no file, and verify
+// reports it by name.
 func (v *storedValue) UnmarshalJSON(b []byte) error {
 	var err error
 	switch *v = (storedValue{}); b[0] {
@@ -53,9 +55,9 @@ func (v *storedValue) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// equals reports whether the value is what the file says. A string is the file, byte for byte. An array or object
-// is what the file's JSON says, read as Tekton reads it: it must begin at the first byte, its elements must be
-// strings, and null counts as an empty one.
+// equals reports whether the value is that of the file. A string must equal the file, byte for
+// byte. An array or object must equal the file's JSON as Tekton reads it: it begins at the first
+// byte, its elements are strings, and null counts as an empty one.
 func (v storedValue) equals(file string) bool {
 	switch v.kind {
 	case '"':
@@ -82,18 +84,21 @@ func (v storedValue) describe() string {
 	return "something else"
 }
 
-// verify compares the answer to the PUT with what was sent, and returns a *problem naming each result that is not
-// stored as it was sent, and each that is stored though no step has written its file. It is the publisher's side of the
-// promise that a TaskRun never succeeds with a result missing or different from its file: another container of the pod
-// may have written first, and the API server drops what it does not know.
+// verify compares the answer to the PUT with what was sent. It returns a *problem that names each
+// result that is not stored as sent, and each that is stored though no step wrote its file. This is
+// the publisher's part of the guarantee that a TaskRun never succeeds with a result missing or
+// different from its file (docs/design.md, invariant 3): another container of the pod may have
+// written first, and the API server drops unknown fields.
 //
-// A stored Task result that is not one of the options' takes its value from a step's; the guard makes it of that.
+// A stored Task result that is not among the options' takes its value from a step result; the guard
+// derives it.
 func verify(o Options, sent collected, body []byte) error {
 	var got stored
 	if err := json.Unmarshal(body, &got); err != nil {
 		return &problem{
-			what:   fmt.Sprintf("the API server accepted the results, but its answer (%s) cannot be read as a TaskRun", result.Size(len(body))),
-			advice: "Look at the TaskRun's status.results, and for what stands between the pod and the API server.",
+			what: fmt.Sprintf("the API server accepted the results, but its answer (%s) cannot be read as a TaskRun",
+				result.Size(len(body))),
+			advice: "Look at the TaskRun's status.results, and check the proxies between the pod and the API server.",
 		}
 	}
 	wrong := compare(sent.Results, got.Status.Results, taskLabel)
@@ -113,19 +118,19 @@ func verify(o Options, sent collected, body []byte) error {
 	}
 }
 
-// ofTask returns the stored results that have a file of their own.
+// ofTask returns the stored results that have files of their own.
 func ofTask(o Options, got []storedResult) []storedResult {
 	return slices.DeleteFunc(slices.Clone(got), func(g storedResult) bool { return !slices.Contains(o.Results, g.Name) })
 }
 
-// stepPair is what was sent and what is stored of one step.
+// stepPair is what was sent and what is stored for one step.
 type stepPair struct {
 	name string
 	sent []named
 	got  []storedResult
 }
 
-// stepsOf pairs the steps that have results on either side, in the order of their names.
+// stepsOf pairs the steps that have results on either side, sorted by name.
 func stepsOf(sent collected, got stored) []stepPair {
 	pairs := map[string]stepPair{}
 	for _, s := range sent.Steps {
@@ -139,7 +144,7 @@ func stepsOf(sent collected, got stored) []stepPair {
 	return slices.SortedFunc(maps.Values(pairs), func(a, b stepPair) int { return strings.Compare(a.name, b.name) })
 }
 
-// unwritten describes each stored result that no file says.
+// unwritten describes each stored result that has no file.
 func unwritten(sent []named, got []storedResult, label func(string) string) []string {
 	var wrong []string
 	for _, g := range got {
@@ -150,8 +155,8 @@ func unwritten(sent []named, got []storedResult, label func(string) string) []st
 	return wrong
 }
 
-// compare describes each result that is missing or differs. Were a name stored twice, a reader could take either, so
-// both must be right.
+// compare describes each result that is missing or different. If a name is stored twice, both must
+// be right: a reader could take either.
 func compare(sent []named, got []storedResult, label func(string) string) []string {
 	var wrong []string
 	for _, s := range sent {

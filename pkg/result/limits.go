@@ -6,15 +6,16 @@ import (
 	"strings"
 )
 
-// Default limits, in bytes. etcd refuses a request over 1.5 MiB; the object limit keeps clear of it.
+// Default limits, in bytes. etcd refuses requests over 1.5 MiB; the object limit leaves a margin.
 const (
 	DefaultResultLimit  = 1 << 20          // 1 MiB
 	DefaultTaskRunLimit = 5 << 18          // 1.25 MiB
 	DefaultObjectLimit  = 1434 * (1 << 10) // 1.4 MiB
 )
 
-// TektonLimit is what Tekton alone passes on of a step's results together, in bytes: the kubelet reads no more of a
-// termination message (Tekton Pipelines docs/tasks.md, "Larger Results using Sidecar Logs").
+// TektonLimit is how much Tekton alone can pass on of a step's results together, in bytes: the
+// kubelet reads no more of a termination message (Tekton Pipelines docs/tasks.md, "Larger Results
+// using Sidecar Logs").
 const TektonLimit Size = 4096
 
 // Limits bounds what a TaskRun may hold, in bytes.
@@ -32,10 +33,11 @@ func DefaultLimits() Limits {
 	return Limits{Result: DefaultResultLimit, TaskRun: DefaultTaskRunLimit, Object: DefaultObjectLimit}
 }
 
-// Size is a number of bytes that prints for people: exact bytes, and the nearest binary unit.
+// Size is a number of bytes that prints for people: exact, and in the nearest binary unit.
 type Size int64
 
-// String returns, for example, "1048576 bytes (1 MiB)" or "81920 bytes (80 KiB)"; below 1 KiB just the bytes.
+// String returns, for example, "1048576 bytes (1 MiB)" or "81920 bytes (80 KiB)"; below 1 KiB just
+// the bytes.
 func (s Size) String() string {
 	units := []struct {
 		bytes Size

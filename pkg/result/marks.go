@@ -1,7 +1,8 @@
 package result
 
-// Annotations that say of a run that it is in the archive, and where: ArchivedAnnotation when it was committed, the others as
-// Tekton Results has them (https://github.com/tektoncd/results, pkg/watcher/reconciler/annotation).
+// Annotations that mark a run as archived, and where: ArchivedAnnotation when it was committed, the
+// others as in Tekton Results (https://github.com/tektoncd/results,
+// pkg/watcher/reconciler/annotation).
 const (
 	ArchivedAnnotation  = "indelible.dev/archived"
 	ResultAnnotation    = "results.tekton.dev/result"
@@ -11,11 +12,13 @@ const (
 	StoredAnnotation    = "results.tekton.dev/stored"
 )
 
-// Marks returns which of a run's annotations say that it, or the run that it is a copy of, is in an archive. The name of a Result
-// is one of them only beside others: alone it is its author's, who puts several runs into one Result.
+// Marks returns which of a run's annotations mark it, or the run it was copied from, as archived.
+// ResultAnnotation counts only together with others: authors use it alone to group several runs in
+// one Result.
 func Marks(annotations map[string]string) []string {
 	var marks []string
-	for _, key := range []string{ArchivedAnnotation, RecordAnnotation, LogAnnotation, EventListAnnotation, StoredAnnotation, ResultAnnotation} {
+	for _, key := range []string{ArchivedAnnotation, RecordAnnotation, LogAnnotation, EventListAnnotation,
+		StoredAnnotation, ResultAnnotation} {
 		if _, ok := annotations[key]; ok && (key != ResultAnnotation || len(marks) > 0) {
 			marks = append(marks, key)
 		}

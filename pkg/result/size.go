@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// Errors of ParseSize; each says what would be right.
+// Errors of ParseSize; each says what is valid.
 var (
 	ErrNoSize     = errors.New("must be a size such as 800Ki or 1Mi")
 	ErrSizeBounds = errors.New("must be a size from 1 byte to 2Gi, such as 800Ki or 1Mi")
 )
 
-// ParseSize reads the part of Kubernetes' quantities that sizes are written in: at most 12 digits, at most 6 more
-// after a point, and one of the units k, M, G, Ki, Mi and Gi. A fraction of a byte counts as one. Exponents are left
-// out, because Kubernetes' own parser takes minutes for one like 1e99999999, and so is "m", which means a thousandth
-// and is always meant as a million.
+// ParseSize reads the subset of Kubernetes quantities used for sizes: at most 12 digits, at most 6
+// more after a point, and one of the units k, M, G, Ki, Mi and Gi. A fraction of a byte is rounded
+// up. Exponents are excluded because Kubernetes' own parser takes minutes for one like 1e99999999,
+// and so is "m", which means a thousandth and is always meant as a million.
 func ParseSize(s string) (Size, error) {
 	number, factor := s, int64(1)
 	for unit, bytes := range map[string]int64{"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "k": 1e3, "M": 1e6, "G": 1e9} {
@@ -40,7 +40,7 @@ func ParseSize(s string) (Size, error) {
 	return Size(size), nil
 }
 
-// digits says whether s is made of one to most decimal digits.
+// digits reports whether s consists of 1 to most decimal digits.
 func digits(s string, most int) bool {
 	return s != "" && len(s) <= most && strings.Trim(s, "0123456789") == ""
 }

@@ -9,7 +9,8 @@ import (
 )
 
 func setupDown(c *cli, flags *flag.FlagSet) func(context.Context, []string) error {
-	purge := flags.Bool("purge", false, "also remove the cluster's folder: its objects, images, volumes, certificates and logs")
+	purge := flags.Bool("purge", false,
+		"also remove the cluster's folder: its objects, images, volumes, certificates and logs")
 	return func(ctx context.Context, _ []string) error {
 		if os.Geteuid() != 0 {
 			return errors.New("down needs root, as up does")

@@ -31,7 +31,8 @@ func setupImages(c *cli, flags *flag.FlagSet) func(context.Context, []string) er
 	flags.StringVar(&options.tag, "tag", "", "name and tag of the image (needed)")
 	flags.StringVar(&options.output, "output", "", "the archive to write (needed)")
 	flags.StringVar(&options.user, "user", "65532", "user the image runs as")
-	flags.StringVar(&options.entrypoint, "entrypoint", "", "command and arguments, separated by spaces (default: the binary)")
+	flags.StringVar(&options.entrypoint, "entrypoint", "",
+		"command and arguments, separated by spaces (default: the binary)")
 	return func(context.Context, []string) error { return c.images(options) }
 }
 
@@ -64,8 +65,8 @@ func (c *cli) images(options imageOptions) error {
 	return image.WriteArchive(options.output, map[string]v1.Image{name: assembled})
 }
 
-// isStatic refuses a binary that an image without libraries cannot run; the kernel's own message there would be
-// "no such file or directory".
+// isStatic refuses a binary that an image without libraries cannot run; the kernel's own message
+// there would be "no such file or directory".
 func isStatic(path string) error {
 	file, err := elf.Open(path)
 	if err != nil {
@@ -74,7 +75,8 @@ func isStatic(path string) error {
 	defer file.Close()
 	for _, program := range file.Progs {
 		if program.Type == elf.PT_INTERP {
-			return fmt.Errorf("%s is linked dynamically and cannot run in an image of its own: build it with CGO_ENABLED=0", path)
+			return fmt.Errorf("%s is linked dynamically and cannot run in an image of its own: build it with CGO_ENABLED=0",
+				path)
 		}
 	}
 	return nil

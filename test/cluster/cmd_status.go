@@ -33,6 +33,7 @@ func (c *cli) kubectl(args []string) error {
 	if _, err := os.Stat(state.Kubectl()); err != nil {
 		return fmt.Errorf("no cluster in %s: start one with up", c.state)
 	}
-	return syscall.Exec(state.Kubectl(), append([]string{"kubectl"}, args...), //nolint:gosec // the arguments are the user's own
+	return syscall.Exec(state.Kubectl(), append([]string{"kubectl"}, args...),
+		//nolint:gosec // the arguments are the user's own
 		append(os.Environ(), "KUBECONFIG="+state.Kubeconfig()))
 }

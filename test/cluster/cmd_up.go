@@ -20,7 +20,8 @@ import (
 var containerd = build.Module{Path: "github.com/containerd/containerd/v2", Version: "v2.2.1",
 	Sum: "h1:TpyxcY4AL5A+07dxETevunVS5zxqzuq7ZqJXknM11yk="}
 
-// kubernetesVersion must be the one that kube/go.mod requires. Tekton refuses an API server that does not know its version.
+// kubernetesVersion must be the one that kube/go.mod requires. Tekton refuses an API server that
+// does not know its version.
 const kubernetesVersion = "1.36.3"
 
 // kubernetesBuild is its name in the cache.
@@ -42,9 +43,11 @@ type upOptions struct {
 
 func setupUp(c *cli, flags *flag.FlagSet) func(context.Context, []string) error {
 	var options upOptions
-	flags.StringVar(&options.source, "source", "", "folder with the source of kube (default: found from the working directory or this program upwards)")
+	flags.StringVar(&options.source, "source", "",
+		"folder with the source of kube (default: found from the working directory or this program upwards)")
 	flags.StringVar(&options.release.Version, "tekton-version", tekton.DefaultVersion, "release of Tekton Pipelines")
-	flags.StringVar(&options.release.Sum, "tekton-sum", "", "checksum of that release's Go module (default: the pinned one)")
+	flags.StringVar(&options.release.Sum, "tekton-sum", "",
+		"checksum of that release's Go module (default: the pinned one)")
 	return func(ctx context.Context, _ []string) error { return c.up(ctx, options) }
 }
 
@@ -62,7 +65,8 @@ func (c *cli) up(ctx context.Context, options upOptions) error {
 		return err
 	}
 	if !cache.Has(kubernetesBuild) {
-		c.log("the first start builds Kubernetes, containerd and Tekton: 12 to 30 minutes on two cores, once; they are kept in %s", cache.Dir)
+		c.log("the first start builds Kubernetes, containerd and Tekton: 12 to 30 minutes on two cores, once; they are kept "+
+			"in %s", cache.Dir)
 	}
 	programs, err := buildNode(ctx, cache, options.source)
 	if err != nil {
@@ -114,8 +118,9 @@ func buildNode(ctx context.Context, cache *build.Cache, source string) (node.Pro
 	if err != nil {
 		return node.Programs{}, err
 	}
-	kube, err := cache.Build(ctx, build.Target{Name: kubernetesBuild, Usual: 8 * time.Minute, Dir: source, Packages: []string{"."},
-		LDFlags: kubernetesFlags, Inputs: []string{own}})
+	kube, err := cache.Build(ctx, build.Target{Name: kubernetesBuild, Usual: 8 * time.Minute, Dir: source,
+		Packages: []string{"."},
+		LDFlags:  kubernetesFlags, Inputs: []string{own}})
 	if err != nil {
 		return node.Programs{}, err
 	}
@@ -123,13 +128,15 @@ func buildNode(ctx context.Context, cache *build.Cache, source string) (node.Pro
 	if err != nil {
 		return node.Programs{}, err
 	}
-	runtime, err := cache.Build(ctx, build.Target{Name: "containerd-" + containerd.Version, Usual: time.Minute, Dir: module, Inputs: []string{containerd.Sum},
+	runtime, err := cache.Build(ctx, build.Target{Name: "containerd-" + containerd.Version, Usual: time.Minute,
+		Dir: module, Inputs: []string{containerd.Sum},
 		LDFlags:  "-s -w -X github.com/containerd/containerd/v2/version.Version=" + containerd.Version,
 		Packages: []string{"./cmd/containerd", "./cmd/containerd-shim-runc-v2", "./cmd/ctr"}})
 	return node.Programs{Kube: kube, Containerd: runtime}, err
 }
 
-// findSource looks for the module of kube beside the working directory and beside this program, and upwards from there.
+// findSource looks for the module of kube beside the working directory and beside this program, and
+// upwards from there.
 func findSource(given string) (string, error) {
 	if given != "" {
 		return given, nil
@@ -153,7 +160,8 @@ func findSource(given string) (string, error) {
 			}
 		}
 	}
-	return "", fmt.Errorf("the source of kube is not found from here upwards: run this in the repository, or give --source")
+	return "", fmt.Errorf("the source of kube is not found from here upwards: run this in the repository, or give " +
+		"--source")
 }
 
 // baseImages makes the archive of busybox:local and of the image that holds a pod's namespaces.
@@ -163,26 +171,27 @@ func baseImages(ctx context.Context, cache *build.Cache) (string, error) {
 		return "", err
 	}
 	const layoutVersion = "1"
-	dir, err := cache.Once(ctx, build.Entry{Name: "base-images", Key: build.Key(layoutVersion, shell)}, func(ctx context.Context, dir string) error {
-		files, err := image.Busybox(ctx, node.Busybox)
-		if err != nil {
-			return err
-		}
-		busybox, err := image.Assemble(image.Spec{Files: files, Cmd: []string{"sh"}})
-		if err != nil {
-			return err
-		}
-		pause, err := image.Assemble(image.Spec{
-			Files:      []image.File{{Path: "/busybox", Mode: 0o755, Source: node.Busybox}},
-			Entrypoint: []string{"/busybox", "sleep", "2147483647"},
-			User:       "65532",
+	dir, err := cache.Once(ctx, build.Entry{Name: "base-images", Key: build.Key(layoutVersion, shell)},
+		func(ctx context.Context, dir string) error {
+			files, err := image.Busybox(ctx, node.Busybox)
+			if err != nil {
+				return err
+			}
+			busybox, err := image.Assemble(image.Spec{Files: files, Cmd: []string{"sh"}})
+			if err != nil {
+				return err
+			}
+			pause, err := image.Assemble(image.Spec{
+				Files:      []image.File{{Path: "/busybox", Mode: 0o755, Source: node.Busybox}},
+				Entrypoint: []string{"/busybox", "sleep", "2147483647"},
+				User:       "65532",
+			})
+			if err != nil {
+				return err
+			}
+			return image.WriteArchive(filepath.Join(dir, "images.tar"),
+				map[string]v1.Image{tekton.ShellImage: busybox, node.PauseImage: pause})
 		})
-		if err != nil {
-			return err
-		}
-		return image.WriteArchive(filepath.Join(dir, "images.tar"),
-			map[string]v1.Image{tekton.ShellImage: busybox, node.PauseImage: pause})
-	})
 	return filepath.Join(dir, "images.tar"), err
 }
 

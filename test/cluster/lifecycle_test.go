@@ -12,11 +12,13 @@ import (
 	"time"
 )
 
-// TestLifecycle runs a cluster of its own from nothing to nothing, in a folder of its own, with the builds of the cache:
+// TestLifecycle runs a cluster of its own from nothing to nothing, in a folder of its own, with the
+// builds of the cache:
 //
 //	go test -tags cluster -run TestLifecycle -count 1 -timeout 45m -v .
 //
-// It needs root. Addresses, ports and the bridge are there once on a machine, so it refuses one on which a cluster runs.
+// It needs root. Addresses, ports and the bridge are there once on a machine, so it refuses one on
+// which a cluster runs.
 func TestLifecycle(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("the lifecycle test needs root")
@@ -34,7 +36,8 @@ func TestLifecycle(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	t.Cleanup(func() {
-		// Not t.Context(), which has ended; and not only the last step's down, which a failure would skip.
+		// Not t.Context(), which has ended; and not only the last step's down, which a failure
+		// would skip.
 		if out, err := exec.Command(tool, "down", "--purge").CombinedOutput(); err != nil {
 			t.Errorf("final down: %v\n%s", err, out)
 			return
@@ -61,7 +64,8 @@ func TestLifecycle(t *testing.T) {
 		if now := passes("status"); !strings.HasPrefix(now, processes) {
 			t.Errorf("components were started again:\n%s\nbefore:\n%s", now, processes)
 		}
-		if now := passes("kubectl", "get", "pods", "--all-namespaces", "--output=jsonpath={.items[*].metadata.uid}"); now != pids {
+		if now := passes("kubectl", "get", "pods", "--all-namespaces",
+			"--output=jsonpath={.items[*].metadata.uid}"); now != pids {
 			t.Errorf("pods were started again: %s, before: %s", now, pids)
 		}
 	})
@@ -73,7 +77,8 @@ func TestLifecycle(t *testing.T) {
 			}
 		}
 	})
-	// A pod that mounts an image as a volume asks for it by its ID, which containerd must have been made to look up again.
+	// A pod that mounts an image as a volume asks for it by its ID, which containerd must have been
+	// made to look up again.
 	t.Run("load replaces an image under its name", func(t *testing.T) {
 		archive := filepath.Join(t.TempDir(), "image.tar")
 		for _, path := range []string{"/first", "/second", "/first"} {
@@ -83,7 +88,8 @@ func TestLifecycle(t *testing.T) {
 	})
 	t.Run("check-clean sees a cluster that runs", func(t *testing.T) {
 		left := fails("check-clean")
-		for _, want := range []string{"process ", "mount ", "interface indelible0", "iptables ", "socket /run/containerd/s/"} {
+		for _, want := range []string{"process ", "mount ", "interface indelible0", "iptables ",
+			"socket /run/containerd/s/"} {
 			if !strings.Contains(left, want) {
 				t.Errorf("does not list %q:\n%s", want, left)
 			}
@@ -115,7 +121,8 @@ func clusterCommand(t *testing.T, tool string, want bool, args ...string) string
 	var stderr strings.Builder
 	process.Stderr = &stderr
 	stdout, err := process.Output()
-	t.Logf("cluster %s: %s, error %v\n%s", strings.Join(args, " "), time.Since(start).Round(time.Second), err, stderr.String())
+	t.Logf("cluster %s: %s, error %v\n%s", strings.Join(args, " "), time.Since(start).Round(time.Second), err,
+		stderr.String())
 	if (err == nil) != want {
 		t.Fatalf("cluster %s: error %v\n%s%s", strings.Join(args, " "), err, stdout, stderr.String())
 	}

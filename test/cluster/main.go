@@ -1,4 +1,5 @@
-// Command cluster runs a real Kubernetes node with Tekton Pipelines on this machine, from Go modules and Debian packages.
+// Command cluster runs a real Kubernetes node with Tekton Pipelines on this machine, from Go
+// modules and Debian packages.
 package main
 
 import (

@@ -19,7 +19,8 @@ import (
 // command is one verb.
 type command struct {
 	name, args, summary string
-	// flags may be nil; it registers the verb's own flags and returns what runs after they are parsed.
+	// flags may be nil; it registers the verb's own flags and returns what runs after they are
+	// parsed.
 	setup func(c *cli, flags *flag.FlagSet) func(ctx context.Context, args []string) error
 }
 
@@ -35,12 +36,16 @@ func (c *cli) node() node.State { return node.State(c.state) }
 
 func (c *cli) cache() *build.Cache { return &build.Cache{Dir: build.DefaultDir(c.getenv), Log: c.log} }
 
-// machineLock is one for the machine, whatever the state folder: addresses, ports and rules are there once.
+// machineLock is one for the machine, whatever the state folder: addresses, ports and rules are
+// there once.
 const machineLock = "/run/indelible-cluster.lock"
 
 // alone lets one up or down run at a time, and none beside a cluster of another folder.
 func (c *cli) alone(ctx context.Context) (release func(), err error) {
-	release, err = lock.Hold(ctx, machineLock, func() { c.log("waiting for another up or down of a cluster on this machine to end") })
+	release, err = lock.Hold(ctx, machineLock, func() {
+		c.log("waiting for another up or down of a cluster on this " +
+			"machine to end")
+	})
 	if err != nil {
 		return nil, err
 	}

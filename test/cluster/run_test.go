@@ -23,16 +23,19 @@ func TestRunRefuses(t *testing.T) {
 		args []string
 		want string
 	}{
-		"forbids an unknown command":                 {[]string{"start"}, `no command is called "start"`},
-		"forbids arguments of a command without":     {[]string{"up", "now"}, "up takes no arguments, got now"},
-		"forbids an unknown flag":                    {[]string{"status", "--verbose"}, "flag provided but not defined"},
-		"forbids loading nothing":                    {[]string{"load"}, "load needs the path of an image archive"},
-		"forbids loading without a cluster":          {[]string{"load", text}, "start it with up"},
-		"forbids a kubeconfig without a cluster":     {[]string{"kubeconfig"}, "start one with up"},
-		"forbids kubectl without a cluster":          {[]string{"kubectl", "get", "pods"}, "start one with up"},
-		"forbids an image without a name":            {[]string{"images", "--binary", text, "--as", "/x", "--output", "x"}, "images needs --binary, --as, --tag and --output"},
-		"forbids an image with a relative path in":   {[]string{"images", "--binary", text, "--as", "x", "--tag", "x", "--output", "x"}, "--as x is not an absolute path"},
-		"forbids an image of what is not a binary":   {[]string{"images", "--binary", text, "--as", "/x", "--tag", "x", "--output", "x"}, "read " + text},
+		"forbids an unknown command":             {[]string{"start"}, `no command is called "start"`},
+		"forbids arguments of a command without": {[]string{"up", "now"}, "up takes no arguments, got now"},
+		"forbids an unknown flag":                {[]string{"status", "--verbose"}, "flag provided but not defined"},
+		"forbids loading nothing":                {[]string{"load"}, "load needs the path of an image archive"},
+		"forbids loading without a cluster":      {[]string{"load", text}, "start it with up"},
+		"forbids a kubeconfig without a cluster": {[]string{"kubeconfig"}, "start one with up"},
+		"forbids kubectl without a cluster":      {[]string{"kubectl", "get", "pods"}, "start one with up"},
+		"forbids an image without a name": {[]string{"images", "--binary", text, "--as", "/x", "--output", "x"},
+			"images needs --binary, --as, --tag and --output"},
+		"forbids an image with a relative path in": {[]string{"images", "--binary", text, "--as", "x", "--tag", "x",
+			"--output", "x"}, "--as x is not an absolute path"},
+		"forbids an image of what is not a binary": {[]string{"images", "--binary", text, "--as", "/x", "--tag", "x",
+			"--output", "x"}, "read " + text},
 		"forbids pushing without saying where to":    {[]string{"push", text}, "push needs an archive and a reference"},
 		"forbids status of a cluster that is not up": {[]string{"status"}, "no cluster runs in"},
 	} {
@@ -47,7 +50,8 @@ func TestRunRefuses(t *testing.T) {
 func TestUsageListsEveryCommand(t *testing.T) {
 	var help bytes.Buffer
 	usage(&help)
-	for _, name := range []string{"up", "down", "status", "check-clean", "load", "images", "push", "kubeconfig", "kubectl"} {
+	for _, name := range []string{"up", "down", "status", "check-clean", "load", "images", "push", "kubeconfig",
+		"kubectl"} {
 		if !strings.Contains(help.String(), "\n  "+name+" ") {
 			t.Errorf("lacks %s", name)
 		}
@@ -72,7 +76,8 @@ func goOf(t *testing.T, path string) string {
 
 func tektonSource(t *testing.T) string {
 	t.Helper()
-	dir, err := build.Download(t.Context(), build.Module{Path: "github.com/tektoncd/pipeline", Version: "v" + tekton.DefaultVersion,
+	dir, err := build.Download(t.Context(), build.Module{Path: "github.com/tektoncd/pipeline", Version: "v" +
+		tekton.DefaultVersion,
 		Sum: "h1:ZGboFUaEdpYurZWqeGT5rn9e6qmomGL/gLSKhHp2vvQ="})
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +94,8 @@ func TestVersionsAgreeWithTheModules(t *testing.T) {
 		t.Errorf("kube/go.mod does not require %s", want)
 	}
 	minor := strings.Split(kubernetesVersion, ".")[1]
-	if !strings.Contains(kubernetesFlags, "gitMinor="+minor+" ") || !strings.HasSuffix(kubernetesFlags, "gitMinor="+minor) {
+	if !strings.Contains(kubernetesFlags, "gitMinor="+minor+" ") ||
+		!strings.HasSuffix(kubernetesFlags, "gitMinor="+minor) {
 		t.Errorf("the minor version in the linker's flags is not %s", minor)
 	}
 	if _, err := findSource(""); err != nil {

@@ -16,7 +16,8 @@ import (
 // deleted is the TaskRun that is read back: the one with the largest results.
 const deleted = pipelineRun + "-build"
 
-// readBack deletes a TaskRun from the cluster, shows that it is gone, and reads it and its log from the archive.
+// readBack deletes a TaskRun from the cluster, shows that it is gone, and reads it and its log from
+// the archive.
 func readBack(ctx context.Context, out io.Writer, cluster *harness.Cluster) error {
 	fmt.Fprintf(out, "\nThe TaskRun %s is deleted, and read back from the archive:\n\n", deleted)
 	// It returns when the run is gone, which it is once it is archived.
@@ -24,7 +25,8 @@ func readBack(ctx context.Context, out io.Writer, cluster *harness.Cluster) erro
 		return err
 	}
 	if _, err := cluster.TaskRun(ctx, namespace, deleted); !apierrors.IsNotFound(err) {
-		return fmt.Errorf("the deleted TaskRun %s is still in the cluster: %v", deleted, err) //nolint:errorlint // nil is an answer too
+		return fmt.Errorf("the deleted TaskRun %s is still in the cluster: %v", deleted,
+			err) //nolint:errorlint // nil is an answer too
 	}
 	for _, args := range [][]string{{}, {"--log", "--step", "compile"}} {
 		if err := show(ctx, out, cluster, archived(args...)...); err != nil {
@@ -36,7 +38,8 @@ func readBack(ctx context.Context, out io.Writer, cluster *harness.Cluster) erro
 
 // archived is kubectl's arguments that read the deleted TaskRun from the archive.
 func archived(args ...string) []string {
-	return append([]string{"exec", "-n", "indelible-system", "deployment/indelible-archiver", "--", "/archiver", "get", namespace + "/" + deleted}, args...)
+	return append([]string{"exec", "-n", "indelible-system", "deployment/indelible-archiver", "--", "/archiver", "get",
+		namespace + "/" + deleted}, args...)
 }
 
 // compare holds the results in the archive against what the Task wrote.

@@ -75,7 +75,8 @@ func startAfresh(ctx context.Context, cluster *harness.Cluster) error {
 		return err
 	}
 	foreground := metav1.DeletePropagationForeground
-	err := cluster.Tekton.TektonV1().PipelineRuns(namespace).Delete(ctx, pipelineRun, metav1.DeleteOptions{PropagationPolicy: &foreground})
+	err := cluster.Tekton.TektonV1().PipelineRuns(namespace).Delete(ctx, pipelineRun,
+		metav1.DeleteOptions{PropagationPolicy: &foreground})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("removing the PipelineRun of an earlier demo: %w", err)
 	}
@@ -96,7 +97,8 @@ func report(ctx context.Context, out io.Writer, cluster *harness.Cluster, pr *pi
 		if err != nil {
 			return fmt.Errorf("reading the TaskRun of Task %s: %w", task, err)
 		}
-		took = append(took, fmt.Sprintf("Task %s %.0f s", task, tr.Status.CompletionTime.Sub(tr.Status.StartTime.Time).Seconds()))
+		took = append(took, fmt.Sprintf("Task %s %.0f s", task,
+			tr.Status.CompletionTime.Sub(tr.Status.StartTime.Time).Seconds()))
 		for _, r := range tr.Status.Results {
 			if err := reportOne(out, "Task "+task, r.Name, string(r.Type), r.Value); err != nil {
 				return err
@@ -109,7 +111,8 @@ func report(ctx context.Context, out io.Writer, cluster *harness.Cluster, pr *pi
 		}
 	}
 	fmt.Fprintf(out, "\nFrom creation to completion: %s.\n", strings.Join(took, ", "))
-	fmt.Fprintf(out, "Tekton alone fails a step at 4096 bytes for all its results together. The Task release used the\nchangelog in its script, the packages as arguments, the image's fields and the digest as parameters.\n")
+	fmt.Fprintf(out, "Tekton alone fails a step at 4096 bytes for all its results together. The Task release used "+
+		"the\nchangelog in its script, the packages as arguments, the image's fields and the digest as parameters.\n")
 	return nil
 }
 
@@ -127,7 +130,8 @@ func reportOne(out io.Writer, from, name, kind string, value pipelinev1.ResultVa
 		return fmt.Errorf("encoding the expected result %s: %w", name, err)
 	}
 	if string(got) != string(wanted) {
-		return fmt.Errorf("result %s of %s differs from what the Task wrote: %d bytes of JSON, want %d", name, from, len(got), len(wanted))
+		return fmt.Errorf("result %s of %s differs from what the Task wrote: %d bytes of JSON, want %d", name, from, len(got),
+			len(wanted))
 	}
 	size := len(value.StringVal)
 	if value.Type != pipelinev1.ParamTypeString {
@@ -137,7 +141,8 @@ func reportOne(out io.Writer, from, name, kind string, value pipelinev1.ResultVa
 	return nil
 }
 
-// forge takes the token of another pod of the same namespace and service account, and tries to use it.
+// forge takes the token of another pod of the same namespace and service account, and tries to use
+// it.
 func forge(ctx context.Context, out io.Writer, cluster *harness.Cluster) error {
 	pods := cluster.Kube.CoreV1().Pods(namespace)
 	pod := &corev1.Pod{
@@ -153,10 +158,12 @@ func forge(ctx context.Context, out io.Writer, cluster *harness.Cluster) error {
 	defer func() {
 		_ = pods.Delete(context.WithoutCancel(ctx), "forger", metav1.DeleteOptions{GracePeriodSeconds: &now})
 	}()
-	if _, err := cluster.WaitPod(ctx, namespace, "forger", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodRunning }); err != nil {
+	if _, err := cluster.WaitPod(ctx, namespace, "forger",
+		func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodRunning }); err != nil {
 		return err
 	}
-	token, err := cluster.Kubectl(ctx, "exec", "-n", namespace, "forger", "--", "cat", "/var/run/secrets/kubernetes.io/serviceaccount/token")
+	token, err := cluster.Kubectl(ctx, "exec", "-n", namespace, "forger", "--", "cat",
+		"/var/run/secrets/kubernetes.io/serviceaccount/token")
 	if err != nil {
 		return err
 	}
@@ -170,7 +177,8 @@ func forge(ctx context.Context, out io.Writer, cluster *harness.Cluster) error {
 	}
 	fmt.Fprintf(out, "\nAnother pod, same namespace, same service account, tries to replace the digest:\n")
 	began := time.Now()
-	err = forger.PutSparse(namespace, victim.Name, victim.UID, `{"results":[{"name":"digest","value":"sha256:forged"}]}`).Do(ctx).Error()
+	err = forger.PutSparse(namespace, victim.Name, victim.UID,
+		`{"results":[{"name":"digest","value":"sha256:forged"}]}`).Do(ctx).Error()
 	if err == nil {
 		return fmt.Errorf("the forged result was accepted: this installation does not protect results")
 	}
@@ -183,7 +191,8 @@ func forge(ctx context.Context, out io.Writer, cluster *harness.Cluster) error {
 
 // further prints the guard's own account and where to look next.
 func further(ctx context.Context, out io.Writer, cluster *harness.Cluster) error {
-	decisions, err := cluster.WebhookMetrics(ctx, "indelible_guard_decisions_total", "indelible_inject_pods_total", "indelible_guard_results_restored_total", "indelible_protect_runs_total")
+	decisions, err := cluster.WebhookMetrics(ctx, "indelible_guard_decisions_total", "indelible_inject_pods_total",
+		"indelible_guard_results_restored_total", "indelible_protect_runs_total")
 	if err != nil {
 		return err
 	}

@@ -2,15 +2,18 @@
 
 package e2e
 
-// An archiver may be killed at any moment. What it has written to the store and to the API server is all that the next one finds, so
-// there is a moment for each write before it is done, and one after it was done and before the archiver knows. At each of them:
+// An archiver may be killed at any moment. The next one finds only what it has written to the store
+// and to the API server, so there are two moments per write: before it is done, and after it is
+// done but before the archiver knows. At each of them:
 //
-//   - while no archiver is there, no run is released or gone that is not in the archive with all its parts, and nobody can delete one
-//     that was protected;
-//   - the next archiver archives the run, once, has it in the index, releases and prunes it, as if nothing had been;
-//   - what the killed attempt has left is what fsck calls abandoned, and never damage.
+//   - while no archiver runs, no run is released or deleted that is not completely in the archive,
+//     and no protected run can be deleted;
+//   - the next archiver archives the run, once, indexes, releases and prunes it, as if nothing had
+//     happened;
+//   - fsck reports what the killed attempt left as abandoned, never as damage.
 //
-// The archivers are real processes that are killed with SIGKILL, at work on the real API server and a real S3 server.
+// The archivers are real processes, killed with SIGKILL, at work on the real API server and a real
+// S3 server.
 
 import (
 	"fmt"
@@ -32,24 +35,25 @@ const (
 	writePrune   = "DELETE taskruns"
 )
 
-// lifeWrites are the writes of a run's whole life, in the order of the phases in pkg/archive/archiver: its record is more than 64 KiB,
-// so that it is not in the commit, as its events are; its logs are one object each, one of which S3 takes in pieces, of 5 MiB.
+// lifeWrites are the writes of a run's life, in the order of the phases in pkg/archive/archiver.
+// The record is over 64 KiB and therefore not in the commit, unlike its events; each log is an
+// object of its own, one of which is uploaded to S3 in parts of 5 MiB.
 var lifeWrites = []string{
 	writeProtect, writeRecord, writeSmall,
 	"POST log-0-step-large.txt?uploads", "PUT log-0-step-large.txt?partNumber", writeLarge,
 	writeCommit, writeRelease, writePrune,
 }
 
-// boundary is a write at which an archiver is killed; without one it is not.
+// boundary is the write at which an archiver is killed; the zero value is none.
 type boundary struct {
 	write string
 	// persisted says that the server has done it.
 	persisted bool
-	// refused is a write that the server refuses, if one must be for the archiver to come to the boundary.
+	// refused is a write that the server must refuse for the archiver to reach the boundary.
 	refused string
 }
 
-// done says whether a write of a run's life was before the boundary, or is the boundary and persisted.
+// done reports whether a write of a run's life happened before the boundary, or at it if persisted.
 func (b boundary) done(write string) bool {
 	at := slices.Index(lifeWrites, b.write)
 	if b.refused != "" {
@@ -84,7 +88,7 @@ func TestArchiveKilledAtEachWrite(t *testing.T) {
 		for _, write := range lifeWrites {
 			boundaries = append(boundaries, boundary{write: write, persisted: persisted})
 		}
-		// An attempt that failed takes back what it has stored.
+		// A failed attempt deletes what it has stored.
 		boundaries = append(boundaries, boundary{write: "DELETE record.json", persisted: persisted, refused: writeSmall})
 	}
 	for i, b := range boundaries {
@@ -95,7 +99,7 @@ func TestArchiveKilledAtEachWrite(t *testing.T) {
 	}
 }
 
-// killedAt lets the archiver die at the boundary, looks, and lets another one go on.
+// killedAt kills the archiver at the boundary, checks, and lets another one continue.
 func (l *life) killedAt(b boundary) {
 	l.t.Helper()
 	l.begin(b)
@@ -117,10 +121,11 @@ func (l *life) killedAt(b boundary) {
 	l.wantWhole(want.Abandoned)
 }
 
-// standing is how a run stands while no archiver is there.
+// standing is a run's state while no archiver runs.
 func (b boundary) standing() standing {
 	s := standing{
-		Protected: b.done(writeProtect) && !b.done(writeRelease), Committed: b.done(writeCommit), Indexed: b.done(writeCommit) && b.write != writeCommit,
+		Protected: b.done(writeProtect) && !b.done(writeRelease), Committed: b.done(writeCommit),
+		Indexed:  b.done(writeCommit) && b.write != writeCommit,
 		Released: b.done(writeRelease) && !b.done(writePrune), Pruned: b.done(writePrune),
 	}
 	for _, object := range []string{writeRecord, writeSmall, writeLarge} {

@@ -16,7 +16,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 )
 
-// The archive has the logs of what runs beside the steps and before them, and the events of a pod that never ran, however logs are had.
+// The archive has the logs of containers beside and before the steps, and the events of a pod that
+// never ran, whether logs are followed or collected.
 func TestArchiveOfContainersBesideTheSteps(t *testing.T) {
 	t.Parallel()
 	const (
@@ -49,17 +50,21 @@ func TestArchiveOfContainersBesideTheSteps(t *testing.T) {
 			logs: []string{"step-a 0 complete: started", "sidecar-s 0 complete: up down"},
 		},
 		{
-			name: "a step that waited for its turn longer than the kubelet needs to rotate a log", mode: []archiver.LogMode{archiver.Follow, archiver.Collect},
+			name: "a step that waited for its turn longer than the kubelet needs to rotate a log",
+			mode: []archiver.LogMode{archiver.Follow, archiver.Collect},
 			spec: `{taskSpec: {steps: [{name: a, image: IMAGE, script: "echo done; sleep 14"}, {name: b, image: IMAGE, script: "echo then"}]}}`,
 			logs: []string{done, "step-b 0 complete: then"},
 		},
 		{
 			name: "an init container that failed", mode: []archiver.LogMode{archiver.Follow, archiver.Collect},
-			spec: `{taskSpec: {steps: [{name: a, image: IMAGE, workingDir: /workspace/` + strings.Repeat("long", 100) + `, script: "echo done"}]}}`,
-			logs: []string{"working-dir-initializer 0 complete: .*file name too long", "step-a 0 missing: the container did not start"},
+			spec: `{taskSpec: {steps: [{name: a, image: IMAGE, workingDir: /workspace/` + strings.Repeat("long", 100) +
+				`, script: "echo done"}]}}`,
+			logs: []string{"working-dir-initializer 0 complete: .*file name too long",
+				"step-a 0 missing: the container did not start"},
 		},
 		{
-			name: "the events of a pod that never started", mode: []archiver.LogMode{archiver.Follow, archiver.Collect, archiver.None},
+			name:   "the events of a pod that never started",
+			mode:   []archiver.LogMode{archiver.Follow, archiver.Collect, archiver.None},
 			spec:   `{timeout: 10s, taskSpec: {steps: [{name: a, image: IMAGE, computeResources: {requests: {cpu: "1000"}}, script: "echo done"}]}}`,
 			events: "FailedScheduling",
 		},
@@ -78,7 +83,8 @@ func TestArchiveOfContainersBesideTheSteps(t *testing.T) {
 				}
 				c := a.commit(p, "TaskRun", "run")
 				p.archived("run")
-				if logs := strings.Join(a.logsOf(p, c), "\n"); tt.logs != nil && !regexp.MustCompile("^"+strings.Join(tt.logs, "\n")+"$").MatchString(logs) {
+				if logs := strings.Join(a.logsOf(p, c), "\n"); tt.logs != nil &&
+					!regexp.MustCompile("^"+strings.Join(tt.logs, "\n")+"$").MatchString(logs) {
 					t.Errorf("logs:\n%s\nwant\n%s", logs, strings.Join(tt.logs, "\n"))
 				}
 				if reasons := a.eventsOf(p, c); tt.events != "" && !slices.Contains(reasons, tt.events) {

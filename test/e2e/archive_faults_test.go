@@ -21,13 +21,13 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// A log that the kubelet rotates while the step runs is whole where it was followed; where it was read at the end, what is left of
-// it is not taken for all. 210 MB in the long form.
+// A log that the kubelet rotates while the step runs is complete if it was followed; if it was
+// collected at the end, what is left of it is marked truncated. 210 MB in the long form.
 func TestArchiveOfARotatedLog(t *testing.T) {
 	t.Parallel()
 	p := newLongPlace(t, 15*time.Minute)
 	followed, collected := newArchivist(t, directory(t), archiver.Follow), newArchivist(t, directory(t), archiver.Collect)
-	// Each piece is more than the 10 MiB after which the kubelet rotates, which it looks at every 10 s.
+	// Each piece exceeds the 10 MiB at which the kubelet rotates, which it checks every 10 s.
 	pieces, lines := often(14, 2), 15_000
 	script := fmt.Sprintf(`for i in $(seq %d); do awk 'BEGIN{for(i=1;i<=%d;i++) printf "%%01000d\n", i}'; sleep 12; done; echo end`, pieces, lines)
 	p.create(followed.mine(taskRunOf("- {name: text}", script)))
@@ -40,22 +40,25 @@ func TestArchiveOfARotatedLog(t *testing.T) {
 	}
 	want.WriteString("end\n")
 	log := followed.commit(p, "TaskRun", "run").Parts[1]
-	// On a machine so busy that the kubelet may have rotated twice before the stream was read, the archiver says that it cannot know.
+	// On a machine so busy that the kubelet may have rotated twice before the stream was read, the
+	// archiver says that it cannot know.
 	unsure := log.State == manifest.Truncated && strings.Contains(log.Reason, "rotated")
 	got := followed.content(p, log)
 	if !unsure && (log.State != manifest.Complete || got != want.String()) {
 		t.Errorf("%s because %q, %s; want %s", log.State, log.Reason, fingerprint([]byte(got)), fingerprint(want.Bytes()))
 	}
-	t.Logf("the followed log is %s %s; that it has all %d bytes is %v", log.State, log.Reason, want.Len(), got == want.String())
+	t.Logf("the followed log is %s %s; that it has all %d bytes is %v", log.State, log.Reason, want.Len(),
+		got == want.String())
 	log = collected.commit(p, "TaskRun", "run-collected").Parts[1]
-	if got = collected.content(p, log); log.State != manifest.Truncated || !strings.Contains(log.Reason, "rotated") || !strings.HasSuffix(want.String(), got) {
+	if got = collected.content(p, log); log.State != manifest.Truncated || !strings.Contains(log.Reason, "rotated") ||
+		!strings.HasSuffix(want.String(), got) {
 		t.Errorf("%s because %q, %s", log.State, log.Reason, fingerprint([]byte(got)))
 	}
 	p.archived("run")
 	p.archived("run-collected")
 }
 
-// The archive is written by any clock.
+// The archive is written whatever the clocks say.
 func TestArchiveByWrongClocks(t *testing.T) {
 	t.Parallel()
 	for name, off := range map[string]time.Duration{"two hours slow": -2 * time.Hour, "two hours fast": 2 * time.Hour} {
@@ -76,7 +79,7 @@ func TestArchiveByWrongClocks(t *testing.T) {
 	}
 }
 
-// What is damaged in the store is found, and never served or taken for an archived run.
+// Damage in the store is found, and never served or taken for an archived run.
 func TestArchiveWithDamagedObjects(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -88,7 +91,7 @@ func TestArchiveWithDamagedObjects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Somebody has cut the run's commit off before the archiver comes to release it.
+	// The run's commit was truncated before the archiver comes to release the run.
 	path := filepath.Join(root, key)
 	if _, err := a.archiver.Archive(p.ctx, ref, false); err != nil {
 		t.Fatal(err)
@@ -100,7 +103,8 @@ func TestArchiveWithDamagedObjects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.archiver.Archive(p.ctx, ref, true); err == nil || !strings.Contains(err.Error(), manifest.ErrDamaged.Error()) {
+	if _, err := a.archiver.Archive(p.ctx, ref, true); err == nil ||
+		!strings.Contains(err.Error(), manifest.ErrDamaged.Error()) {
 		t.Errorf("got %v", err)
 	}
 	if tr := p.taskRun("run"); tr.Annotations[archivedAt] != "" {
@@ -113,13 +117,14 @@ func TestArchiveWithDamagedObjects(t *testing.T) {
 	a.fsck(p, 1)
 }
 
-// While the API server is away nothing is archived, and when it is back everything is.
+// While the API server is down nothing is archived, and afterwards everything is.
 func TestArchiveThroughARestartOfTheAPIServer(t *testing.T) {
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
 	var names []string
 	for i := range 5 {
 		names = append(names, fmt.Sprintf("run-%d", i))
-		p.create(renamed(a.mine(taskRunOf("- {name: text}", "echo started; until [ -e /tekton/home/go ]; do sleep 0.2; done; echo done")), names[i]))
+		p.create(renamed(a.mine(taskRunOf("- {name: text}",
+			"echo started; until [ -e /tekton/home/go ]; do sleep 0.2; done; echo done")), names[i]))
 	}
 	pods := map[string]string{}
 	for _, name := range names {
@@ -129,7 +134,8 @@ func TestArchiveThroughARestartOfTheAPIServer(t *testing.T) {
 	restartAPIServer(p)
 	for _, name := range names {
 		p.eventually("the step to be released", func() (bool, error) {
-			_, err := cluster.Kubectl(p.ctx, "exec", pods[name], "-n", p.namespace, "-c", "step-write", "--", "touch", "/tekton/home/go")
+			_, err := cluster.Kubectl(p.ctx, "exec", pods[name], "-n", p.namespace, "-c", "step-write", "--", "touch",
+				"/tekton/home/go")
 			return err == nil, nil
 		})
 	}
@@ -137,7 +143,8 @@ func TestArchiveThroughARestartOfTheAPIServer(t *testing.T) {
 		c := a.commit(p, "TaskRun", name)
 		logs := a.logsOf(p, c)
 		for i := range logs {
-			// An API server that is back is not yet an endpoint of its service: a step may end with the publisher's words about that.
+			// A restarted API server is not an endpoint of its service at once: a step may end with
+			// the publisher's message about that.
 			logs[i], _, _ = strings.Cut(logs[i], " indelible: cannot publish results yet: ")
 		}
 		if diff := cmp.Diff([]string{"step-write 0 complete: started done"}, logs); diff != "" {
@@ -150,7 +157,8 @@ func TestArchiveThroughARestartOfTheAPIServer(t *testing.T) {
 	a.fsck(p, len(names))
 }
 
-// With a full etcd runs can be archived but not released: they stay, a metric says why, and they go on when there is room.
+// With a full etcd runs can be archived but not released: they stay, a metric says why, and they
+// continue once there is room.
 func TestArchiveWithAFullEtcd(t *testing.T) {
 	p := newPlace(t)
 	local(p, "status")
@@ -161,7 +169,8 @@ func TestArchiveWithAFullEtcd(t *testing.T) {
 	alarm(p, "ACTIVATE")
 	t.Cleanup(func() { alarm(p, "DEACTIVATE") })
 	a.start(t, archiver.Follow)
-	p.eventually("the archiver to say that it cannot release", func() (bool, error) { return a.metric(t, "indelible_archive_waiting_runs", "release") == 1, nil })
+	p.eventually("the archiver to say that it cannot release",
+		func() (bool, error) { return a.metric(t, "indelible_archive_waiting_runs", "release") == 1, nil })
 	a.commit(p, "TaskRun", "run")
 	alarm(p, "DEACTIVATE")
 	p.archived("run")
@@ -173,7 +182,9 @@ func alarm(p *place, action string) {
 	p.t.Helper()
 	etcd, err := harness.OpenEtcd(filepath.Dir(os.Getenv("KUBECONFIG")), 1)
 	if err == nil {
-		err = etcd.Post(context.Background(), "maintenance/alarm", map[string]string{"action": action, "alarm": "NOSPACE"}, nil) // also after the test's time
+		// also after the test's time
+		err = etcd.Post(context.Background(), "maintenance/alarm", map[string]string{"action": action, "alarm": "NOSPACE"},
+			nil)
 	}
 	if err != nil {
 		p.t.Fatal(err)

@@ -19,14 +19,15 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// archiveFlow is a TaskRun's life, and what the archive has of it at the end. The TaskRun is called run.
+// archiveFlow is a TaskRun's life, and what the archive must contain at its end. The TaskRun is
+// named run.
 type archiveFlow struct {
 	name string
 	mode archiver.LogMode // follow by default
 	// spec is the TaskRun's, after its taskSpec.
 	spec  string
 	steps string
-	// act is done when the step "a" has said "started".
+	// act is called when the step "a" has printed "started".
 	act func(p *place, pod string)
 	// status and reason are the condition's in the commit.
 	status, reason string
@@ -45,16 +46,19 @@ func TestArchiveFlows(t *testing.T) {
 			status: "True", reason: "Succeeded", logs: []string{"step-a 0 complete: started", "step-b 0 complete: b"},
 		},
 		{
-			name:   "a TaskRun that fails, and the step after it that never ran",
-			steps:  "- {name: a, image: IMAGE, script: \"echo started; exit 3\"}\n    - {name: b, image: IMAGE, script: \"echo b\"}",
-			status: "False", reason: "StepFailed", logs: []string{"step-a 0 complete: started", "step-b 0 complete: Skipping step because a previous step failed"},
+			name: "a TaskRun that fails, and the step after it that never ran",
+			steps: "- {name: a, image: IMAGE, script: \"echo started; exit 3\"}\n    - {name: b, image: IMAGE, script: \"echo " +
+				"b\"}",
+			status: "False", reason: "StepFailed", logs: []string{"step-a 0 complete: started",
+				"step-b 0 complete: Skipping step because a previous step failed"},
 		},
 		{
 			name: "a TaskRun that is cancelled, with the last words of its step", steps: endlessStep, act: cancelled,
 			status: "False", reason: "TaskRunCancelled", logs: []string{"step-a 0 complete: started stopped"},
 		},
 		{
-			name: "a cancelled TaskRun's log where logs are not followed is gone with its pod", mode: archiver.Collect, steps: endlessStep,
+			name: "a cancelled TaskRun's log where logs are not followed is gone with its pod", mode: archiver.Collect,
+			steps:  endlessStep,
 			act:    cancelled,
 			status: "False", reason: "TaskRunCancelled",
 		},
@@ -66,7 +70,8 @@ func TestArchiveFlows(t *testing.T) {
 			name: "all attempts of a TaskRun that is tried again", spec: "retries: 2",
 			steps:  `- {name: a, image: IMAGE, script: "echo started attempt $(context.task.retry-count); [ $(context.task.retry-count) = 2 ]"}`,
 			status: "True", reason: "Succeeded",
-			logs: []string{"step-a 0 complete: started attempt 0", "step-a 1 complete: started attempt 1", "step-a 2 complete: started attempt 2"},
+			logs: []string{"step-a 0 complete: started attempt 0", "step-a 1 complete: started attempt 1",
+				"step-a 2 complete: started attempt 2"},
 		},
 		{
 			name: "a TaskRun whose pod is deleted under it", steps: endlessStep,
@@ -82,7 +87,8 @@ func TestArchiveFlows(t *testing.T) {
 			status: "False",
 		},
 		{
-			name: "no logs where none are wanted", mode: archiver.None, steps: `- {name: a, image: IMAGE, script: "echo started"}`,
+			name: "no logs where none are wanted", mode: archiver.None,
+			steps:  `- {name: a, image: IMAGE, script: "echo started"}`,
 			status: "True", reason: "Succeeded", logs: []string{"step-a 0 missing: the archiver was told to store no logs"},
 		},
 	}
@@ -128,7 +134,8 @@ spec:
 	a.fsck(p, 1)
 }
 
-// A PipelineRun is in the archive after its TaskRuns and CustomRuns, all under one Result; then all of it may be deleted at once.
+// A PipelineRun is archived after its TaskRuns and CustomRuns, all under one Result; then all of it
+// may be deleted at once.
 func TestArchiveOfAPipelineRun(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
@@ -143,7 +150,7 @@ spec:
     - {name: two, runAfter: [one], taskSpec: {steps: [{name: a, image: IMAGE, script: "echo two"}]}}
     - {name: other, taskRef: {apiVersion: example.dev/v1, kind: Nobody}}
 `))
-	// Nobody handles the CustomRun: the test does, and leaves the completion time out.
+	// No controller handles the CustomRun: the test does, and leaves the completion time out.
 	p.finishCustomRun("run-other")
 	pr := a.commit(p, "PipelineRun", "run")
 	for kind, names := range map[string][]string{"TaskRun": {"run-one", "run-two"}, "CustomRun": {"run-other"}} {
@@ -166,12 +173,13 @@ spec:
 	a.fsck(p, 4)
 }
 
-// finishCustomRun waits for a CustomRun, and gives it the status of one that has succeeded.
+// finishCustomRun waits for a CustomRun and sets the status of a successful one.
 func (p *place) finishCustomRun(name string) {
 	p.t.Helper()
 	p.eventually("CustomRun "+name, func() (bool, error) {
 		_, err := cluster.Tekton.TektonV1beta1().CustomRuns(p.namespace).Patch(p.ctx, name, types.MergePatchType,
-			[]byte(`{"status":{"conditions":[{"type":"Succeeded","status":"True","reason":"Done","lastTransitionTime":"2026-11-20T10:00:00Z"}]}}`), metav1.PatchOptions{}, "status")
+			[]byte(`{"status":{"conditions":[{"type":"Succeeded","status":"True","reason":"Done","lastTransitionTime":"2026-11-20T10:00:00Z"}]}}`), metav1.PatchOptions{},
+			"status")
 		if apierrors.IsNotFound(err) {
 			return false, nil
 		}
@@ -179,7 +187,7 @@ func (p *place) finishCustomRun(name string) {
 	})
 }
 
-// gone waits until TaskRuns are no more.
+// gone waits until TaskRuns no longer exist.
 func (p *place) gone(names ...string) {
 	p.t.Helper()
 	for _, name := range names {
@@ -193,7 +201,8 @@ func (p *place) gone(names ...string) {
 	}
 }
 
-// A PipelineRun that is deleted while it runs does not wait for what it has started, and that is archived as it was.
+// A PipelineRun that is deleted while it runs does not wait for its children, which are archived as
+// they were.
 func TestArchiveOfADeletedPipelineRun(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
@@ -218,7 +227,7 @@ spec:
 	p.gone("run-one")
 }
 
-// A run that was deleted before anything protected it is archived from the last that the watch has said of it.
+// A run deleted before anything protected it is archived from the watch's last state of it.
 func TestArchiveOfAnUnprotectedRun(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
@@ -239,11 +248,12 @@ func TestArchiveOfAnUnprotectedRun(t *testing.T) {
 	a.indexed(p, c)
 }
 
-// Runs whose authors want it are left alone.
+// Runs that opted out are left alone.
 func TestArchiveOptOut(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
-	p.create(a.mine(strings.Replace(taskRunOf("- {name: text}", "printf true > $(results.text.path)"), "{name: run}", "{name: run, annotations: {indelible.dev/archive: disabled}}", 1)))
+	p.create(a.mine(strings.Replace(taskRunOf("- {name: text}", "printf true > $(results.text.path)"), "{name: run}",
+		"{name: run, annotations: {indelible.dev/archive: disabled}}", 1)))
 	p.create(renamed(a.mine(taskRunOf("- {name: text}", "printf true > $(results.text.path)")), "run-wanted"))
 	tr := p.taskRun("run")
 	p.archived("run-wanted")
@@ -253,11 +263,12 @@ func TestArchiveOptOut(t *testing.T) {
 	a.fsck(p, 1)
 }
 
-// What Tekton Chains adds to a run that is finished is waited for, and is in the archive.
+// The archiver waits for what Tekton Chains adds to a finished run, and archives it.
 func TestArchiveWaitsForChains(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
-	p.create(a.mine(strings.Replace(taskRunOf("- {name: text}", "printf true > $(results.text.path)"), "{name: run}", "{name: run, finalizers: [chains.tekton.dev]}", 1)))
+	p.create(a.mine(strings.Replace(taskRunOf("- {name: text}", "printf true > $(results.text.path)"), "{name: run}",
+		"{name: run, finalizers: [chains.tekton.dev]}", 1)))
 	p.taskRun("run")
 	p.eventually("the archiver to wait for Chains", func() (bool, error) {
 		return a.metric(t, "indelible_archive_waiting_runs", "chains") == 1, nil
@@ -271,7 +282,7 @@ func TestArchiveWaitsForChains(t *testing.T) {
 	p.archived("run")
 }
 
-// A namespace that is deleted with running runs in it goes away, and its runs are in the archive.
+// A namespace that is deleted with running runs in it disappears, and its runs are archived.
 func TestArchiveOfADeletedNamespace(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)

@@ -15,8 +15,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/stay"
 )
 
-// Who owns a namespace may write statuses in it, of runs that Tekton leaves to others. Whatever they say, such a run is archived, leaves the
-// cluster, and does nothing to any other.
+// The owner of a namespace may write the statuses of runs that Tekton leaves to others. Whatever
+// these contain, such a run is archived, leaves the cluster, and affects no other.
 func TestArchiveOfForgedStatuses(t *testing.T) {
 	t.Parallel()
 	const done = `"conditions":[{"type":"Succeeded","status":"True","reason":"Succeeded","lastTransitionTime":"2026-11-20T10:00:00Z"}],"completionTime":"2026-11-20T10:00:00Z"`
@@ -26,18 +26,23 @@ func TestArchiveOfForgedStatuses(t *testing.T) {
 			`"podName":"nopod","steps":[{"name":"a","container":"x/../UID.victim-pod.step-a","terminated":{"exitCode":0,"startedAt":"2026-11-20T10:00:00Z","finishedAt":"2026-11-20T10:00:00Z","reason":"Completed"}}],"sidecars":[{"name":"s","container":"x/../../y","running":{"startedAt":"2026-11-20T10:00:00Z"}}]`,
 		},
 		"a pod whose name is a path": {
-			"TaskRun", "{managedBy: nobody.example/x, taskSpec: {steps: [{name: a, image: IMAGE}]}}", "", `"podName":"a/b","steps":[{"name":"a","container":"step-a"}]`,
+			"TaskRun", "{managedBy: nobody.example/x, taskSpec: {steps: [{name: a, image: IMAGE}]}}", "",
+			`"podName":"a/b","steps":[{"name":"a","container":"step-a"}]`,
 		},
 		"a PipelineRun that made itself": {
-			"PipelineRun", "{managedBy: nobody.example/x, pipelineSpec: {tasks: [{name: a, taskSpec: {steps: [{name: a, image: IMAGE}]}}]}}",
-			`,"metadata":{"ownerReferences":[{"apiVersion":"foo.example/v1","kind":"Foo","name":"run","uid":"UID"}]}`, `"childReferences":[{"apiVersion":"tekton.dev/v1","kind":"PipelineRun","name":"run"}]`,
+			"PipelineRun", "{managedBy: nobody.example/x, pipelineSpec: {tasks: [{name: a, taskSpec: {steps: [{name: a, " +
+				"image: IMAGE}]}}]}}",
+			`,"metadata":{"ownerReferences":[{"apiVersion":"foo.example/v1","kind":"Foo","name":"run","uid":"UID"}]}`,
+			`"childReferences":[{"apiVersion":"tekton.dev/v1","kind":"PipelineRun","name":"run"}]`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPlace(t)
-			a := newArchivist(t, directory(t), archiver.Follow, func(o *archiver.Options) { o.Keep = stay.Policies{{Name: "keep"}} })
-			p.create(a.mine(fmt.Sprintf("\napiVersion: tekton.dev/v1\nkind: %s\nmetadata: {name: run}\nspec: %s\n", tt.kind, tt.spec)))
+			a := newArchivist(t, directory(t), archiver.Follow,
+				func(o *archiver.Options) { o.Keep = stay.Policies{{Name: "keep"}} })
+			p.create(a.mine(fmt.Sprintf("\napiVersion: tekton.dev/v1\nkind: %s\nmetadata: {name: run}\nspec: %s\n", tt.kind,
+				tt.spec)))
 			uid := p.kubectl("get", tt.kind, "run", "-n", p.namespace, "-o", "jsonpath={.metadata.uid}")
 			patch := func(body string, subresources ...string) {
 				t.Helper()
@@ -45,9 +50,11 @@ func TestArchiveOfForgedStatuses(t *testing.T) {
 				runs := cluster.Tekton.TektonV1()
 				var err error
 				if tt.kind == "TaskRun" {
-					_, err = runs.TaskRuns(p.namespace).Patch(p.ctx, "run", types.MergePatchType, []byte(body), metav1.PatchOptions{}, subresources...)
+					_, err = runs.TaskRuns(p.namespace).Patch(p.ctx, "run", types.MergePatchType, []byte(body), metav1.PatchOptions{},
+						subresources...)
 				} else {
-					_, err = runs.PipelineRuns(p.namespace).Patch(p.ctx, "run", types.MergePatchType, []byte(body), metav1.PatchOptions{}, subresources...)
+					_, err = runs.PipelineRuns(p.namespace).Patch(p.ctx, "run", types.MergePatchType, []byte(body),
+						metav1.PatchOptions{}, subresources...)
 				}
 				p.must(err)
 			}

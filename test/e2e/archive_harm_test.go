@@ -32,7 +32,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/stay"
 )
 
-// However soon runs leave the cluster, Tekton makes none of them again: a child leaves with its owner, or after it.
+// However soon runs leave the cluster, Tekton creates none of them again: a child leaves with its
+// owner, or later.
 func TestChildrenLeaveWithTheirOwner(t *testing.T) {
 	t.Parallel()
 	works := map[time.Duration]int{0: 15, 5 * time.Second: 15} // for how many seconds the Pipeline works
@@ -42,7 +43,9 @@ func TestChildrenLeaveWithTheirOwner(t *testing.T) {
 	for keep, seconds := range works {
 		t.Run(fmt.Sprintf("kept for %s", keep), func(t *testing.T) {
 			t.Parallel()
-			p, a := newLongPlace(t, bound+time.Duration(2*seconds)*time.Second), newArchivist(t, directory(t), archiver.Follow, func(o *archiver.Options) { o.Keep = stay.Policies{{Name: "keep", For: keep}} })
+			p, a := newLongPlace(t, bound+time.Duration(2*seconds)*time.Second),
+				newArchivist(t, directory(t), archiver.Follow,
+					func(o *archiver.Options) { o.Keep = stay.Policies{{Name: "keep", For: keep}} })
 			made := p.everMade()
 			p.create(a.mine(strings.Replace(`
 apiVersion: tekton.dev/v1
@@ -77,7 +80,8 @@ spec:
 				t.Errorf("TaskRuns that ever were, by name (-want +got):\n%s", diff)
 			}
 			first, last := a.logsOf(p, a.commit(p, "TaskRun", "run-first")), a.logsOf(p, a.commit(p, "TaskRun", "run-last"))
-			if len(first) != 1 || len(last) != 1 || strings.TrimPrefix(first[0], "step-stamp") != strings.TrimPrefix(last[0], "step-say") {
+			if len(first) != 1 || len(last) != 1 || strings.TrimPrefix(first[0], "step-stamp") != strings.TrimPrefix(last[0],
+				"step-say") {
 				t.Errorf("the first and the last TaskRun print %q and %q", first, last)
 			}
 			a.fsck(p, 4)
@@ -85,9 +89,10 @@ spec:
 	}
 }
 
-// So do runs that PipelineRuns in a PipelineRun made: what is at the top goes last, and takes all with it.
+// So do runs made by PipelineRuns in a PipelineRun: the topmost goes last and takes all with it.
 func TestPipelinesInPipelinesLeaveTogether(t *testing.T) {
-	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow, func(o *archiver.Options) { o.Keep = stay.Policies{{Name: "keep"}} })
+	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow,
+		func(o *archiver.Options) { o.Keep = stay.Policies{{Name: "keep"}} })
 	p.fields("alpha", alphaTaskRun)
 	made := p.everMade()
 	p.create(a.mine(`
@@ -125,7 +130,8 @@ spec:
 	a.fsck(p, 6)
 }
 
-// everMade watches the place's TaskRuns. The function it returns says how many there ever were of each name.
+// everMade watches the place's TaskRuns and returns a function that counts how many ever existed of
+// each name.
 func (p *place) everMade() func() map[string]int {
 	p.t.Helper()
 	watch, err := cluster.Tekton.TektonV1().TaskRuns(p.namespace).Watch(p.ctx, metav1.ListOptions{})
@@ -153,14 +159,15 @@ func (p *place) everMade() func() map[string]int {
 	}
 }
 
-// copiedMarks are those of a run that was archived, which came along when its YAML was exported.
+// copiedMarks are the marks of an archived run, copied with its exported YAML.
 const copiedMarks = `{indelible.dev/archived: "2026-01-02T03:04:05Z", results.tekton.dev/stored: "true",
   results.tekton.dev/result: PLACE/results/11111111-1111-1111-1111-111111111111,
   results.tekton.dev/record: PLACE/results/11111111-1111-1111-1111-111111111111/records/22222222-2222-2222-2222-222222222222,
   results.tekton.dev/log: PLACE/results/11111111-1111-1111-1111-111111111111/logs/33333333-3333-3333-3333-333333333333}`
 
-// A run that is made from the YAML of an archived one is archived like any other, and says so only then; also if the webhook was
-// away when it was created: it does not ask about an archiver's own class.
+// A run created from the YAML of an archived one is archived like any other, and marked only then,
+// even if the webhook was unavailable at its creation: protect does not cover an archiver's own
+// class.
 func TestCopiesOfArchivedRuns(t *testing.T) {
 	t.Parallel()
 	for _, away := range []bool{false, true} {
@@ -191,7 +198,8 @@ spec:
 			for resource, name := range map[string]string{"taskruns": "run-work", "pipelineruns": "run"} {
 				p.eventually("the marks of its own on "+name, func() (bool, error) {
 					live := p.metadata(resource, name)
-					return live.Annotations["results.tekton.dev/stored"] == "true" && strings.HasSuffix(live.Annotations["results.tekton.dev/record"], "/records/"+string(live.UID)) &&
+					return live.Annotations["results.tekton.dev/stored"] == "true" &&
+						strings.HasSuffix(live.Annotations["results.tekton.dev/record"], "/records/"+string(live.UID)) &&
 						live.Annotations[archivedAt] > "2026-11" && !slices.Contains(live.Finalizers, finalizer), nil
 				})
 				if at := p.metadata(resource, name).Annotations["results.tekton.dev/result"]; strings.Contains(at, "11111111") {
@@ -202,7 +210,8 @@ spec:
 	}
 }
 
-var marks = []string{archivedAt, "results.tekton.dev/stored", "results.tekton.dev/result", "results.tekton.dev/record", "results.tekton.dev/log"}
+var marks = []string{archivedAt, "results.tekton.dev/stored", "results.tekton.dev/result", "results.tekton.dev/record",
+	"results.tekton.dev/log"}
 
 func (p *place) metadata(resource, name string) *metav1.ObjectMeta {
 	p.t.Helper()
@@ -216,7 +225,7 @@ func (p *place) metadata(resource, name string) *metav1.ObjectMeta {
 	return &tr.ObjectMeta
 }
 
-// A CustomRun that nobody handles has no end: the PipelineRun that made it does not wait for that for ever.
+// A CustomRun without a controller never ends: its PipelineRun does not wait for it for ever.
 func TestArchiveOfAPipelineRunWhoseCustomRunNobodyHandles(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -244,7 +253,8 @@ spec:
 	a.fsck(p, 2)
 }
 
-// What was read of a log before the archiver was ended is in the archive, though pod and TaskRun went meanwhile.
+// What was read of a log before the archiver stopped is archived, though pod and TaskRun were
+// deleted meanwhile.
 func TestArchiveOfALogThatWasHad(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
@@ -259,14 +269,16 @@ func TestArchiveOfALogThatWasHad(t *testing.T) {
 		return apierrors.IsNotFound(err), nil
 	})
 	a.start(t, archiver.Follow)
-	if diff := cmp.Diff([]string{"step-write 0 truncated: 1 2 3 4 5 6 7 8 9 10 11"}, a.logsOf(p, a.commit(p, "TaskRun", "run"))); diff != "" {
+	if diff := cmp.Diff([]string{"step-write 0 truncated: 1 2 3 4 5 6 7 8 9 10 11"},
+		a.logsOf(p, a.commit(p, "TaskRun", "run"))); diff != "" {
 		t.Error(diff)
 	}
 	p.gone("run")
 }
 
-// A kubelet that does not answer, while the Pod is there, keeps a run for a time only. The fault is in the archiver's connection: its
-// requests for logs are answered as the API server answers where it does not reach the kubelet.
+// A kubelet that does not answer, while the Pod exists, delays a run only for a time. The fault is
+// in the archiver's connection: its requests for logs get the API server's answer for an
+// unreachable kubelet.
 func TestArchiveWhenTheKubeletDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	for mode, want := range map[archiver.LogMode]string{
@@ -282,7 +294,8 @@ func TestArchiveWhenTheKubeletDoesNotAnswer(t *testing.T) {
 					o.Config.Wrap(func(to http.RoundTripper) http.RoundTripper { return withoutLogs{to} })
 				}
 			})
-			p.create(a.mine(taskRunOf("- {name: text}", "echo had; until [ -e /tekton/home/go ]; do sleep 0.2; done; echo not had")))
+			p.create(a.mine(taskRunOf("- {name: text}",
+				"echo had; until [ -e /tekton/home/go ]; do sleep 0.2; done; echo not had")))
 			pod := p.running("run", "step-write")
 			if mode == archiver.Follow {
 				a.spooled(p, "had\n")
@@ -292,7 +305,8 @@ func TestArchiveWhenTheKubeletDoesNotAnswer(t *testing.T) {
 			a.start(t, mode)
 			p.release(pod, "step-write")
 			p.taskRun("run")
-			p.eventually("a failure to read the log", func() (bool, error) { return a.metric(t, "indelible_archive_failures_total", "logs") > 0, nil })
+			p.eventually("a failure to read the log",
+				func() (bool, error) { return a.metric(t, "indelible_archive_failures_total", "logs") > 0, nil })
 			if n := len(a.commits(p)); n > 0 {
 				t.Errorf("%d commits before it was waited for the kubelet", n)
 			}
@@ -305,7 +319,7 @@ func TestArchiveWhenTheKubeletDoesNotAnswer(t *testing.T) {
 	}
 }
 
-// withoutLogs is a connection on which no log comes.
+// withoutLogs is a connection on which no log arrives.
 type withoutLogs struct{ http.RoundTripper }
 
 func (c withoutLogs) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -314,7 +328,8 @@ func (c withoutLogs) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	const answer = `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"Get \"https://node:10250/containerLogs\": dial tcp: connect: no route to host","code":500}`
 	return &http.Response{
-		StatusCode: http.StatusInternalServerError, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(answer)), Request: r,
+		StatusCode: http.StatusInternalServerError, Header: http.Header{"Content-Type": {"application/json"}},
+		Body: io.NopCloser(strings.NewReader(answer)), Request: r,
 	}, nil
 }
 
@@ -331,7 +346,7 @@ func (a *archivist) spooled(p *place, end string) {
 	})
 }
 
-// events keeps what is said of runs.
+// events records events about runs.
 type saidEvents struct {
 	mu   sync.Mutex
 	said []string
@@ -343,7 +358,7 @@ func (e *saidEvents) Event(_ runtime.Object, _, reason, _ string) {
 	e.said = append(e.said, reason)
 }
 
-// alphaTaskRun needs a feature that Tekton does not take unless enable-api-fields is alpha.
+// alphaTaskRun needs a feature that Tekton rejects unless enable-api-fields is alpha.
 const alphaTaskRun = `
 apiVersion: tekton.dev/v1
 kind: TaskRun
@@ -354,9 +369,10 @@ spec:
     steps: [{name: print, image: IMAGE, stdoutConfig: {path: $(results.out.path)}, command: [sh, -c], args: ["printf 'by stdout'"]}]
 `
 
-// Tekton's admission looks at the whole spec at every write: of a run whose feature was switched off it refuses even that a finalizer
-// goes. The archiver says so, and an administrator's command leads past it, and leaves all as it was. It changes a flag of the whole
-// cluster, so it runs alone.
+// Tekton's admission validates the whole spec at every write: if a run's feature was switched off,
+// even removing its finalizer is refused. The archiver reports that, and an administrator's command
+// works around it and restores everything afterwards. The test changes a flag of the whole cluster,
+// so it runs alone.
 func TestRunsThatTektonRefusesToLetGo(t *testing.T) {
 	p, said := newPlace(t), &saidEvents{}
 	a := newArchivist(t, directory(t), archiver.Follow, func(o *archiver.Options) { o.Events = said })
@@ -395,7 +411,8 @@ func TestRunsThatTektonRefusesToLetGo(t *testing.T) {
 	p.kubectl("delete", "taskrun", "other", "-n", p.namespace, "--timeout=30s")
 }
 
-// fields sets Tekton's flag enable-api-fields, until the test ends, and waits until Tekton's admission goes by it, of which the probe is told.
+// fields sets Tekton's flag enable-api-fields until the test ends, and waits until Tekton's
+// admission applies it, which probe detects.
 func (p *place) fields(flag, probe string) {
 	p.t.Helper()
 	set := func(ctx context.Context, flag string) {
@@ -410,7 +427,8 @@ func (p *place) fields(flag, probe string) {
 	p.eventually("Tekton's admission to go by "+flag, func() (bool, error) {
 		object := &unstructured.Unstructured{}
 		p.must(yaml.Unmarshal([]byte(strings.Replace(probe, "name: run", "name: probe", 1)), object))
-		_, err := objects.Resource(schema.GroupVersionResource{Group: "tekton.dev", Version: "v1", Resource: "taskruns"}).Namespace(p.namespace).
+		_, err := objects.Resource(schema.GroupVersionResource{Group: "tekton.dev", Version: "v1",
+			Resource: "taskruns"}).Namespace(p.namespace).
 			Create(p.ctx, object, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		return (err == nil) == (flag == "alpha"), nil
 	})

@@ -15,7 +15,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/identity"
 )
 
-// An archiver does not touch what another cluster has archived under the same name, until somebody says that this one takes its place.
+// An archiver does not touch what another cluster has archived under the same name, until it is
+// told that this cluster takes its place.
 func TestArchiveOfAnotherCluster(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -24,7 +25,8 @@ func TestArchiveOfAnotherCluster(t *testing.T) {
 	if err := identity.Bind(p.ctx, a.store, "e2e", "another", "a test", time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	x := newArchiverProcess(t, a.class, fmt.Sprintf(`{cluster: e2e, store: "file://%s", index: "sqlite://FOLDER/index.db"}`, root))
+	x := newArchiverProcess(t, a.class,
+		fmt.Sprintf(`{cluster: e2e, store: "file://%s", index: "sqlite://FOLDER/index.db"}`, root))
 	x.start(t, "spool")
 	p.create(a.mine(taskRunOf("- {name: text}", "printf true > $(results.text.path)")))
 	p.taskRun("run")
@@ -36,7 +38,8 @@ func TestArchiveOfAnotherCluster(t *testing.T) {
 		t.Errorf("%d runs were archived into another cluster's archive", n)
 	}
 	adopt := func(from string) (string, error) {
-		out, err := exec.CommandContext(p.ctx, x.program, "adopt", "--config", x.config, "--kubeconfig", x.kubeconfig, "--from="+from).CombinedOutput()
+		out, err := exec.CommandContext(p.ctx, x.program, "adopt", "--config", x.config, "--kubeconfig", x.kubeconfig,
+			"--from="+from).CombinedOutput()
 		return string(out), err
 	}
 	if out, err := adopt("a-third"); err == nil {

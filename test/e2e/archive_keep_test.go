@@ -23,8 +23,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Of each Pipeline and Task the last runs stay in the cluster, with what they made, failed ones for themselves; also of those that an archiver
-// before has released.
+// The last runs of each Pipeline and Task stay in the cluster with their children, failed ones
+// counted separately; so do those that an earlier archiver has released.
 func TestLastRunsStayInTheCluster(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -45,7 +45,8 @@ metadata: {name: release}
 spec: {tasks: [{name: build, taskRef: {name: build}}]}
 `)
 	run := func(kind, name, spec string) {
-		p.create(fmt.Sprintf("\napiVersion: tekton.dev/v1\nkind: %s\nmetadata: {name: %s, labels: {%s: %s}}\nspec: %s\n", kind, name, run.ClassLabel, a.class, spec))
+		p.create(fmt.Sprintf("\napiVersion: tekton.dev/v1\nkind: %s\nmetadata: {name: %s, labels: {%s: %s}}\nspec: %s\n",
+			kind, name, run.ClassLabel, a.class, spec))
 		a.commit(p, kind, name)
 	}
 	task := func(name string) { run("TaskRun", name, "{taskRef: {name: build}}") }
@@ -92,8 +93,9 @@ spec: {tasks: [{name: build, taskRef: {name: build}}]}
 	task("t4")
 	stays("bad", "p2", "p2-build", "p3", "p3-build", "t3", "t4")
 	a.fsck(p, 11)
-	// What a change of the policies would do is shown before it is made.
-	all, err := archiver.WhoStays(p.ctx, cluster.Config, a.class, stay.Policies{{Name: "pinned", Status: []string{"Failed"}, Forever: true}, {Name: "last", Last: 1}}, time.Now())
+	// The effect of a change of the policies is shown before it is made.
+	all, err := archiver.WhoStays(p.ctx, cluster.Config, a.class,
+		stay.Policies{{Name: "pinned", Status: []string{"Failed"}, Forever: true}, {Name: "last", Last: 1}}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,13 +111,14 @@ spec: {tasks: [{name: build, taskRef: {name: build}}]}
 	}
 }
 
-// While its index cannot be opened the archiver archives, and lets go of no run; then it goes on by itself. Its configuration says what
-// stays in the cluster.
+// While its index cannot be opened the archiver archives but removes no run; then it continues. Its
+// configuration says what stays in the cluster.
 func TestArchiveWithoutItsIndex(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	a := newTestArchive(t)
-	x := newArchiverProcess(t, a.class, `{cluster: e2e, store: "file://FOLDER/archive", index: "sqlite://FOLDER/database/index.db", keep: [{name: last, last: 1}]}`)
+	x := newArchiverProcess(t, a.class,
+		`{cluster: e2e, store: "file://FOLDER/archive", index: "sqlite://FOLDER/database/index.db", keep: [{name: last, last: 1}]}`)
 	database := filepath.Join(x.dir, "database")
 	must := func(err error) {
 		t.Helper()
@@ -154,7 +157,7 @@ func TestArchiveWithoutItsIndex(t *testing.T) {
 	}
 }
 
-// Retention takes a PipelineRun and what it made for one, as real runs have it in their records.
+// Retention treats a PipelineRun and its children as one, linked as in real runs' records.
 func TestRetentionOfAPipelineRun(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Collect)
@@ -175,7 +178,8 @@ spec:
 	left := func(status string, want int) {
 		t.Helper()
 		_, err := retention.Apply(p.ctx, retention.Options{
-			Store: a.store, Index: a.index, Cluster: "e2e", Policies: []retention.Policy{{Name: "p", Status: []string{status}}}, Now: time.Now(),
+			Store: a.store, Index: a.index, Cluster: "e2e", Policies: []retention.Policy{{Name: "p", Status: []string{status}}},
+			Now: time.Now(),
 		})
 		p.must(err)
 		if got := len(a.commits(p)); got != want {

@@ -23,12 +23,15 @@ type archiverProcess struct {
 	kubeconfig string
 }
 
-// newArchiverProcess writes a configuration, in whose section archive the word FOLDER is one of this archiver's own.
+// newArchiverProcess writes a configuration; in its section archive, FOLDER stands for this
+// archiver's folder.
 func newArchiverProcess(t *testing.T, class, archive string) *archiverProcess {
 	t.Helper()
-	x := &archiverProcess{program: program(t, "../..", "./cmd/archiver"), dir: t.TempDir(), class: class, kubeconfig: os.Getenv("KUBECONFIG")}
+	x := &archiverProcess{program: program(t, "../..", "./cmd/archiver"), dir: t.TempDir(), class: class,
+		kubeconfig: os.Getenv("KUBECONFIG")}
 	x.config = filepath.Join(x.dir, "config.yaml")
-	text := "{apiVersion: config.indelible.dev/v1alpha1, kind: Configuration, publisher: {image: none},\narchive: " + strings.ReplaceAll(archive, "FOLDER", x.dir) + "}"
+	text := "{apiVersion: config.indelible.dev/v1alpha1, kind: Configuration, publisher: {image: none},\narchive: " +
+		strings.ReplaceAll(archive, "FOLDER", x.dir) + "}"
 	if err := os.WriteFile(x.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -68,21 +71,24 @@ func kill(cmd *exec.Cmd) {
 	_ = cmd.Wait()
 }
 
-// An archiver that is killed again and again, at any moment, loses no run, releases none that is not in the archive, and leaves
-// nothing that fsck calls damage; nor do two that work at the same runs.
+// An archiver that is killed again and again, at any moment, loses no run, releases none that is
+// not archived, and leaves nothing that fsck calls damage; nor do two at work on the same runs.
 func TestArchiveThroughKills(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	p, a := newLongPlace(t, 15*time.Minute), newTestArchiveIn(t, root)
-	x := newArchiverProcess(t, a.class, fmt.Sprintf(`{cluster: e2e, store: "file://%s", index: "sqlite://FOLDER/index.db"}`, root))
+	x := newArchiverProcess(t, a.class,
+		fmt.Sprintf(`{cluster: e2e, store: "file://%s", index: "sqlite://FOLDER/index.db"}`, root))
 	runs := often(100, 20)
 	for i := range runs {
-		p.create(renamed(a.mine(taskRunOf("- {name: text}", "seq 1 100; printf true > $(results.text.path)")), fmt.Sprint("run-", i)))
+		p.create(renamed(a.mine(taskRunOf("- {name: text}", "seq 1 100; printf true > $(results.text.path)")),
+			fmt.Sprint("run-", i)))
 	}
 	kills := 0
 	for left := runs; left > 0; kills++ {
 		first, second := x.start(t, "spool-1"), x.start(t, "spool-2")
-		time.Sleep(time.Duration(1000+(kills*377)%2000) * time.Millisecond) // not to wait for anything: the moment is to be any
+		// random moment, not a wait
+		time.Sleep(time.Duration(1000+(kills*377)%2000) * time.Millisecond)
 		kill(first)
 		kill(second)
 		if left = p.unarchived(); p.ctx.Err() != nil {

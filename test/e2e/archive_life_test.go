@@ -41,7 +41,8 @@ func newLife(t *testing.T, namespace, name string, server *s3) *life {
 	l.give(bound)
 	l.class = namespace + "-" + name
 	prefix := "&prefix=" + name + "/"
-	l.process = newArchiverProcess(t, l.class, fmt.Sprintf(`{cluster: e2e, store: "%s", index: "sqlite://FOLDER/index.db", keep: 0s}`, l.tap.store+prefix))
+	l.process = newArchiverProcess(t, l.class,
+		fmt.Sprintf(`{cluster: e2e, store: "%s", index: "sqlite://FOLDER/index.db", keep: 0s}`, l.tap.store+prefix))
 	l.process.kubeconfig = l.tap.kubeconfig(t)
 	var err error
 	if l.store, err = cloud.Open(t.Context(), server.Store+prefix); err != nil {
@@ -54,8 +55,9 @@ func newLife(t *testing.T, namespace, name string, server *s3) *life {
 // start starts the archiver, again if it was killed.
 func (l *life) start() *exec.Cmd { return l.process.start(l.t, "spool") }
 
-// begin starts the archiver, and when it watches the cluster, creates the run. Its record is larger than what commits have inline; packed,
-// the log of its second step is more than S3 takes at once, and unpacked less than what kubelets rotate; that of the first is more than commits have.
+// begin starts the archiver and, when it watches the cluster, creates the run. Its record is too
+// large to be inline in the commit, and so is the log of its first step; that of the second is
+// uploaded to S3 in parts when packed, but small enough that kubelets do not rotate it.
 func (l *life) begin(b boundary) {
 	l.t.Helper()
 	l.tap.start(b, l.start)
@@ -82,14 +84,14 @@ spec:
         `+writeSample(70_000, "text")), l.name))
 }
 
-// standing is how a run stands, in the cluster and in the archive.
+// standing is a run's state in the cluster and in the archive.
 type standing struct {
 	Protected, Committed, Indexed, Released, Pruned bool
-	// Abandoned is how many objects no commit names.
+	// Abandoned is the number of objects that no commit names.
 	Abandoned int
 }
 
-// wantStanding compares; whatever is wanted, all that is in the archive is whole.
+// wantStanding compares states; in any case everything in the archive must be intact.
 func (l *life) wantStanding(want standing) {
 	l.t.Helper()
 	var got standing
@@ -125,24 +127,27 @@ func (l *life) openIndex() index.Index {
 	return opened
 }
 
-// wantWhole checks the end of a life: the run is in the archive, once, with all that was in it, and the index has it.
+// wantWhole checks the end of a life: the run is archived once, completely, and indexed.
 func (l *life) wantWhole(abandoned int) {
 	l.t.Helper()
 	l.index = l.openIndex()
 	totals := l.check(&l.place, fsck.Options{Index: l.index, Marked: archiver.Marked(l.ctx, cluster.Config, l.class)})
 	if totals.Commits != 1 || totals.Rows != 1 || totals.Abandoned != abandoned {
-		l.t.Errorf("%d commits, %d rows, %d abandoned, want 1, 1, %d", totals.Commits, totals.Rows, totals.Abandoned, abandoned)
+		l.t.Errorf("%d commits, %d rows, %d abandoned, want 1, 1, %d", totals.Commits, totals.Rows, totals.Abandoned,
+			abandoned)
 	}
 	commit := l.onlyCommit(&l.place)
 	l.indexed(&l.place, commit)
 	var parts []string
 	for _, p := range commit.Parts {
-		if strings.Contains(p.Reason, "rotated") { // on a busy machine the second archiver cannot know whether the first came in time
+		// on a busy machine the second archiver cannot know whether the first came in time
+		if strings.Contains(p.Reason, "rotated") {
 			p.State, p.Reason = manifest.Complete, ""
 		}
 		parts = append(parts, fmt.Sprint(p.Type, " ", p.Container, " ", p.State, p.Reason))
 	}
-	if diff := cmp.Diff([]string{"record  complete", "log step-small complete", "log step-large complete", "events  complete"}, parts); diff != "" {
+	if diff := cmp.Diff([]string{"record  complete", "log step-small complete", "log step-large complete",
+		"events  complete"}, parts); diff != "" {
 		l.t.Fatalf("parts: %s", diff)
 	}
 	var record pipelinev1.TaskRun

@@ -21,8 +21,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index/indextest"
 )
 
-// Of two replicas with a bucket and Postgres one works. When it is killed, the other one archives what has finished meanwhile; when
-// it is told to end, it hands over at once. The index is then the one that a rebuild makes.
+// Of two replicas with a bucket and Postgres, one works. When it is killed, the other archives what
+// has finished meanwhile; when it is stopped, it hands over at once. The index then equals a
+// rebuilt one.
 func TestArchiveWithTwoReplicas(t *testing.T) {
 	t.Parallel()
 	p, r := newLongPlace(t, 2*bound), newPair(t)
@@ -53,7 +54,8 @@ func TestArchiveWithTwoReplicas(t *testing.T) {
 	t.Logf("%s after the leader was killed, the other one leads", time.Since(killed).Round(100*time.Millisecond))
 	for _, name := range cut {
 		p.archived(name)
-		if diff := cmp.Diff([]string{"step-write 0 complete: started done"}, r.logsOf(p, r.commit(p, "TaskRun", name))); diff != "" {
+		if diff := cmp.Diff([]string{"step-write 0 complete: started done"},
+			r.logsOf(p, r.commit(p, "TaskRun", name))); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
@@ -86,7 +88,8 @@ func newPair(t *testing.T) *pair {
 	server, database := newS3(t), indextest.Postgres(t)(t)
 	r := &pair{replicas: map[string]*exec.Cmd{}}
 	r.class, r.store = strings.ToLower(rand.Text()), server.open(t)
-	r.process = newArchiverProcess(t, r.class, fmt.Sprintf(`{cluster: e2e, store: "%s", index: "%s"}`, server.Store, database))
+	r.process = newArchiverProcess(t, r.class,
+		fmt.Sprintf(`{cluster: e2e, store: "%s", index: "%s"}`, server.Store, database))
 	var err error
 	if r.index, err = index.Open(t.Context(), database); err != nil {
 		t.Fatal(err)
@@ -98,7 +101,8 @@ func newPair(t *testing.T) *pair {
 // start starts a replica. Their Lease is in the test's namespace.
 func (r *pair) start(p *place, name string) {
 	p.t.Helper()
-	r.replicas[name] = r.process.start(p.t, "spool-"+name, "--leader-elect=true", "--namespace", p.namespace, "--identity", name)
+	r.replicas[name] = r.process.start(p.t, "spool-"+name, "--leader-elect=true", "--namespace", p.namespace, "--identity",
+		name)
 }
 
 // leader waits until there is a leader other than the one given.
@@ -123,7 +127,7 @@ func (r *pair) create(p *place, name, script string) {
 	p.create(renamed(r.mine(taskRunOf("- {name: text}", script+"; printf true > $(results.text.path)")), name))
 }
 
-// wantIndex checks the archive, and that the index is what is made anew from it.
+// wantIndex checks the archive, and that the index equals one rebuilt from it.
 func (r *pair) wantIndex(p *place, runs int) {
 	p.t.Helper()
 	totals := r.check(p, fsck.Options{Index: r.index, Marked: archiver.Marked(p.ctx, cluster.Config, r.class)})
@@ -131,7 +135,8 @@ func (r *pair) wantIndex(p *place, runs int) {
 		p.t.Errorf("%d commits, %d rows, %d marked, want %d", totals.Commits, totals.Rows, totals.Marked, runs)
 	}
 	before := r.rows(p)
-	if out, err := exec.CommandContext(p.ctx, r.process.program, "index", "rebuild", "--config", r.process.config).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(p.ctx, r.process.program, "index", "rebuild", "--config",
+		r.process.config).CombinedOutput(); err != nil {
 		p.t.Fatalf("index rebuild: %v: %s", err, out)
 	}
 	if diff := cmp.Diff(before, r.rows(p)); diff != "" || len(before) != runs {

@@ -16,7 +16,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// requests is a store that writes down what is asked of it, as a bucket's owner pays for it.
+// requests is a store that records the requests to it, as a bucket's owner pays for them.
 type requests struct {
 	store.Store
 	mu    sync.Mutex
@@ -54,8 +54,9 @@ func (r *requests) Delete(ctx context.Context, key string) error {
 	return r.Store.Delete(ctx, key)
 }
 
-// What docs/operations.md says of a bucket's costs: a run whose record, events and logs are small is one object, which is looked for, written,
-// and read back; each long log is another, which is written and read back.
+// The costs of a bucket in docs/operations.md: a run whose record, events and logs are small is one
+// object, which is looked up, written, and read back; each long log is another, which is written
+// and read back.
 func TestRequestsForARun(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -18,7 +18,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store/cloud"
 )
 
-// s3 is a real S3 server behind a proxy that makes faults: a program of test/storage, a module of its own.
+// s3 is a real S3 server behind a proxy that injects faults: a program of test/storage, a module of
+// its own.
 type s3 struct {
 	Endpoint, Store, Control string
 	Environment              map[string]string
@@ -88,15 +89,15 @@ func (s *s3) fault(p *place, kind string) {
 	}
 }
 
-// Whatever the store does, a finished run stays until it is in the archive, a metric says that it waits, and it is archived once the
-// store is back.
+// Whatever the store does, a finished run stays until it is archived, a metric says that it waits,
+// and it is archived once the store works again.
 func TestArchiveWhileTheStoreFails(t *testing.T) {
 	t.Parallel()
 	p, server := newLongPlace(t, 20*time.Minute), newS3(t)
 	a := newArchivist(t, server.open(t), archiver.Follow)
 	for _, fault := range []struct {
 		kind string
-		// passes says that runs may be archived all the same.
+		// passes says that runs may be archived in spite of it.
 		passes bool
 	}{
 		{"gone", false}, {"reset", false}, {"5xx", false}, {"full", false}, {"409", false}, {"412", false}, {"silent", false},
@@ -149,7 +150,8 @@ func (a *archivist) phases(t *testing.T, name string) float64 {
 	return sum
 }
 
-// A store that is gone for ten minutes (in the long form) holds runs for so long, and loses none.
+// A store that is unavailable for ten minutes (in the long form) delays runs for as long, and loses
+// none.
 func TestArchiveAfterALongOutage(t *testing.T) {
 	t.Parallel()
 	p, server := newLongPlace(t, 25*time.Minute), newS3(t)
@@ -164,7 +166,8 @@ func TestArchiveAfterALongOutage(t *testing.T) {
 	p.kubectl("delete", "taskrun", "run-1", "-n", p.namespace, "--wait=false")
 	outage := time.Duration(often(600, 5)) * time.Second
 	p.eventually("the outage to last", func() (bool, error) {
-		return a.metric(t, "indelible_archive_oldest_waiting_seconds", "commit")+a.metric(t, "indelible_archive_oldest_waiting_seconds", "logs") > outage.Seconds(), nil
+		return a.metric(t, "indelible_archive_oldest_waiting_seconds", "commit")+
+			a.metric(t, "indelible_archive_oldest_waiting_seconds", "logs") > outage.Seconds(), nil
 	})
 	if tr, err := cluster.TaskRun(p.ctx, p.namespace, "run-1"); err != nil || tr.DeletionTimestamp.IsZero() {
 		t.Errorf("the deleted run did not stay: %v", err)

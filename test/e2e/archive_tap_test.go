@@ -25,12 +25,14 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 )
 
-// tap stands between one archiver and its two servers, the API server and the store. It passes on what is asked, sees what is written,
-// and kills the archiver at one of these writes: before the server gets it, or when the server has answered and the archiver has not heard.
+// tap is a proxy between one archiver and its two servers, the API server and the store. It records
+// writes, and kills the archiver at one of them: before the server gets it, or after the server has
+// answered and before the archiver gets the answer.
 type tap struct {
 	api, store string // where the archiver finds the servers
 
-	// mu is held while a write is under way: the servers get one at a time, and none after the fatal one.
+	// mu is held while a write is under way: the servers get one at a time, and none after the
+	// fatal one.
 	mu sync.Mutex
 	// process dies at fatal, and is dead then.
 	process *exec.Cmd
@@ -89,7 +91,8 @@ func (x *tap) listen(t *testing.T, write func(*http.Request) string, to http.Han
 func (x *tap) kubeconfig(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "kubeconfig")
-	text := `{apiVersion: v1, kind: Config, clusters: [{name: tap, cluster: {server: "` + x.api + `"}}], contexts: [{name: tap, context: {cluster: tap}}], current-context: tap}`
+	text := `{apiVersion: v1, kind: Config, clusters: [{name: tap, cluster: {server: "` + x.api +
+		`"}}], contexts: [{name: tap, context: {cluster: tap}}], current-context: tap}`
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -103,8 +106,8 @@ func (x *tap) start(fatal boundary, start func() *exec.Cmd) {
 	x.process, x.fatal, x.dead, x.written = start(), fatal, make(chan struct{}), nil
 }
 
-// kept returns what was written so far and is still there, in order: without attempts that were discarded, and each write once that was
-// sent in pieces, or again.
+// kept returns the writes so far that are still in effect, in order: without discarded attempts,
+// and each write once even if it was sent in parts or repeated.
 func (x *tap) kept() []string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -148,14 +151,15 @@ func (x *tap) write(name string, to http.Handler, w http.ResponseWriter, r *http
 	_, _ = answer.Body.WriteTo(w)
 }
 
-// die kills the process, and does not return: nobody is there to be answered.
+// die kills the process and does not return: there is nobody to answer.
 func (x *tap) die() {
 	kill(x.process)
 	close(x.dead)
 	panic(http.ErrAbortHandler)
 }
 
-// runWrite names a write to the API server: its method and resource, or, of a patch, the fields of metadata that it changes.
+// runWrite names a write to the API server: its method and resource or, for a patch, the metadata
+// fields it changes.
 func runWrite(r *http.Request) string {
 	if r.Method == http.MethodGet {
 		return ""
@@ -177,7 +181,8 @@ func runWrite(r *http.Request) string {
 	return "PATCH " + resource + ": " + strings.Join(slices.Sorted(maps.Keys(patch.Metadata)), ", ")
 }
 
-// storeWrite names a write to the S3 server: its method, which of a run's objects it is about, and which step of an upload in pieces.
+// storeWrite names a write to the S3 server: its method, which of a run's objects it concerns, and
+// the step of a multipart upload.
 func storeWrite(r *http.Request) string {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return ""

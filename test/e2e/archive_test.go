@@ -26,7 +26,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// A TaskRun's way from its first step to the archive, and out of the cluster. The archiver runs in the test.
+// A TaskRun's way from its first step to the archive, and out of the cluster. The archiver runs in
+// the test.
 func TestArchiveOfATaskRun(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newTestArchive(t)
@@ -48,7 +49,8 @@ spec:
 	taskRunSucceeded(t, p.taskRun("run"))
 
 	var before map[string]any
-	if err := json.Unmarshal([]byte(p.kubectl("get", "taskrun", "run", "-n", p.namespace, "-o", "json")), &before); err != nil {
+	if err := json.Unmarshal([]byte(p.kubectl("get", "taskrun", "run", "-n", p.namespace, "-o", "json")),
+		&before); err != nil {
 		t.Fatal(err)
 	}
 	a.want(p, ref, archiver.Archived)
@@ -103,7 +105,7 @@ spec:
 	a.fsck(p, 1)
 }
 
-// A run that is deleted while it runs stays until it is archived as it was then.
+// A run that is deleted while it runs stays until it is archived in that state.
 func TestArchiveOfADeletedTaskRun(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newTestArchive(t)
@@ -125,7 +127,7 @@ func TestArchiveOfADeletedTaskRun(t *testing.T) {
 	a.fsck(p, 1)
 }
 
-// testArchive is an archive of one test's, with an archiver that handles only the runs that name it.
+// testArchive is a test's own archive, with an archiver that handles only runs that name it.
 type testArchive struct {
 	store    store.Store
 	archiver *archiver.Archiver
@@ -133,7 +135,7 @@ type testArchive struct {
 	class    string
 }
 
-// keep is how long runs stay in the cluster when they were archived.
+// keep is how long archived runs stay in the cluster.
 const keep = time.Hour
 
 func newTestArchive(t *testing.T) *testArchive { t.Helper(); return newTestArchiveIn(t, t.TempDir()) }
@@ -153,8 +155,9 @@ func newTestArchiveIn(t *testing.T, root string) *testArchive {
 func (a *testArchive) with(t *testing.T, s store.Store) *archiver.Archiver {
 	t.Helper()
 	made, err := archiver.New(archiver.Options{
-		Cluster: "e2e", Class: a.class, Store: s, Config: cluster.Config, Version: "e2e", Logs: archiver.Collect, Keep: stay.Policies{{Name: "keep", For: keep}},
-		Now: func() time.Time { return a.now() }, Log: testr.New(t),
+		Cluster: "e2e", Class: a.class, Store: s, Config: cluster.Config, Version: "e2e", Logs: archiver.Collect,
+		Keep: stay.Policies{{Name: "keep", For: keep}},
+		Now:  func() time.Time { return a.now() }, Log: testr.New(t),
 	})
 	if err == nil {
 		err = made.WatchEvents(t.Context())
@@ -165,9 +168,10 @@ func (a *testArchive) with(t *testing.T, s store.Store) *archiver.Archiver {
 	return made
 }
 
-// mine makes a run's YAML one of a run that this archive's archiver handles.
+// mine makes a run's YAML name this archive's archiver.
 func (a *testArchive) mine(yaml string) string {
-	return strings.Replace(yaml, "metadata: {name: run", "metadata: {labels: {"+run.ClassLabel+": "+a.class+"}, name: run", 1)
+	return strings.Replace(yaml, "metadata: {name: run", "metadata: {labels: {"+run.ClassLabel+": "+a.class+"}, name: run",
+		1)
 }
 
 func (a *testArchive) want(p *place, ref run.Reference, want archiver.Outcome) {
@@ -199,7 +203,8 @@ func (a *testArchive) content(p *place, part manifest.Part) string {
 	return string(data)
 }
 
-// fsck checks that there are so many runs, that nothing is damaged, and that nothing but abandoned parts was left.
+// fsck checks that there are so many runs, that nothing is damaged, and that only abandoned parts
+// are left over.
 func (a *testArchive) fsck(p *place, commits int) {
 	p.t.Helper()
 	if got := a.check(p, fsck.Options{}).Commits; got != commits {

@@ -27,8 +27,8 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// archivist is an archiver at work on the cluster, in the test's process, with an archive of its own. It handles the runs that
-// name it; the one that is installed leaves those alone.
+// archivist is an archiver with its own archive, at work on the cluster in the test's process. It
+// handles the runs that name it, which the installed archiver leaves alone.
 type archivist struct {
 	testArchive
 	index    index.Index
@@ -42,7 +42,9 @@ type archivist struct {
 // newArchivist starts an archiver that stores into s, with options changed as wanted.
 func newArchivist(t *testing.T, s store.Store, mode archiver.LogMode, changes ...func(*archiver.Options)) *archivist {
 	t.Helper()
-	a := &archivist{spool: t.TempDir(), changes: changes, testArchive: testArchive{store: s, now: time.Now, class: strings.ToLower(rand.Text())}, registry: prometheus.NewRegistry()}
+	a := &archivist{spool: t.TempDir(), changes: changes,
+		testArchive: testArchive{store: s, now: time.Now, class: strings.ToLower(rand.Text())},
+		registry:    prometheus.NewRegistry()}
 	var err error
 	if a.index, err = index.Open(t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "index.db")); err != nil {
 		t.Fatal(err)
@@ -58,7 +60,8 @@ func (a *archivist) start(t *testing.T, mode archiver.LogMode) {
 	a.registry = prometheus.NewRegistry()
 	options := archiver.Options{
 		Cluster: "e2e", Class: a.class, Store: a.store, Index: a.index, Config: cluster.Config, Version: "e2e",
-		Logs: mode, Spool: a.spool, Streams: 20, Metrics: archiver.NewMetrics(a.registry), Now: func() time.Time { return a.now() }, Log: logr.Discard(),
+		Logs: mode, Spool: a.spool, Streams: 20, Metrics: archiver.NewMetrics(a.registry),
+		Now: func() time.Time { return a.now() }, Log: logr.Discard(),
 	}
 	for _, change := range a.changes {
 		change(&options)
@@ -83,9 +86,10 @@ func (a *archivist) start(t *testing.T, mode archiver.LogMode) {
 		}
 	}
 	t.Cleanup(func() { a.stop() })
-	if err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
-		return controller.Ready() == nil, nil
-	}); err != nil {
+	if err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, time.Minute, true,
+		func(context.Context) (bool, error) {
+			return controller.Ready() == nil, nil
+		}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -122,10 +126,11 @@ func (a *testArchive) commit(p *place, kind, name string) *manifest.Commit {
 	return found
 }
 
-// entrypointTime is what Tekton's entrypoint begins its own lines with.
+// entrypointTime is the prefix of lines that Tekton's entrypoint prints itself.
 var entrypointTime = regexp.MustCompile(`(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d `)
 
-// logsOf describes a commit's logs: container, attempt, state, and the words of the log or why there is none.
+// logsOf describes a commit's logs: container, attempt, state, and the log's words or why there is
+// none.
 func (a *testArchive) logsOf(p *place, c *manifest.Commit) []string {
 	p.t.Helper()
 	var logs []string
@@ -181,7 +186,7 @@ func (a *archivist) metric(t *testing.T, name, label string) float64 {
 	return 0
 }
 
-// eventually polls, for what cannot be watched.
+// eventually polls for conditions that cannot be watched.
 func (p *place) eventually(what string, done func() (bool, error)) {
 	p.t.Helper()
 	if err := harness.Eventually(p.ctx, what, done); err != nil {

@@ -20,7 +20,8 @@ const (
 	attacksTo   = "<!-- end of attacks -->\n"
 )
 
-// The document lists each row of the tables with what becomes of it, so that it cannot say what no test shows.
+// The document lists each row of the tables with its outcome, so that it cannot claim what no test
+// shows.
 func TestThreatModelListsTheAttacks(t *testing.T) {
 	text, err := os.ReadFile(threatModel)
 	if err != nil {
@@ -39,7 +40,8 @@ func TestThreatModelListsTheAttacks(t *testing.T) {
 		return
 	}
 	if listed != want {
-		t.Errorf("%s does not list the attacks as they are; run: go test -tags e2e -run TestThreatModelListsTheAttacks ./test/e2e -args -update-docs", threatModel)
+		t.Errorf("%s does not list the attacks as they are; run: go test -tags e2e -run TestThreatModelListsTheAttacks "+
+			"./test/e2e -args -update-docs", threatModel)
 	}
 }
 
@@ -59,12 +61,14 @@ func listOfAttacks() string {
 		{"Elsewhere", attacksElsewhere},
 		{"A TaskRun that runs", attacksOnARun},
 	} {
-		fmt.Fprintf(&b, "\n### %s\n\n| row of `TestAttacks` | who | guard and policy | policy alone |\n| --- | --- | --- | --- |\n", group.title)
+		fmt.Fprintf(&b, "\n### %s\n\n| row of `TestAttacks` | who | guard and policy | policy alone |\n| --- | --- | --- | "+
+			"--- |\n", group.title)
 		for _, a := range group.rows {
 			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", a.name, who(a.who), a.guard, a.policy)
 		}
 	}
-	b.WriteString("\n### Forged pods\n\n| row of `TestForgedPods` | who | with or without the guard's webhook |\n| --- | --- | --- |\n")
+	b.WriteString("\n### Forged pods\n\n| row of `TestForgedPods` | who | with or without the guard's webhook |\n| --- " +
+		"| --- | --- |\n")
 	nobody := &pipelinev1.TaskRun{}
 	for _, c := range podCreations(nobody) {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", c.name, who(c.who), c.want)
@@ -76,7 +80,7 @@ func listOfAttacks() string {
 	return b.String()
 }
 
-// who names a writer for people who do not know the stage.
+// who describes a requester for readers who do not know the stage.
 func who(writer string) string {
 	switch {
 	case writer == "person":
@@ -93,7 +97,7 @@ func who(writer string) string {
 	return writer
 }
 
-// String says what becomes of an attack in the words of the document.
+// String describes an attack's outcome in the document's words.
 func (o outcome) String() string {
 	text := strings.ReplaceAll(o.text, "|", `\|`)
 	if text != "" {

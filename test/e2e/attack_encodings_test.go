@@ -15,7 +15,7 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// encoding is one of the ways in which the API server takes the same change.
+// encoding is one of the forms in which the API server accepts the same change.
 type encoding string
 
 const (
@@ -80,8 +80,9 @@ func asMergePatch(body string) encoded {
 	return encoded{http.MethodPatch, tektonV1, types.MergePatchType, []byte(body)}
 }
 
-// applied is what server-side apply needs to make the change: the fields of metadata, spec and status that differ. A
-// list that goes is applied as an empty one, as nobody applied it before who could now leave it out.
+// applied is the input of server-side apply that makes the change: the fields of metadata, spec and
+// status that differ. A removed list is applied as an empty one, because nobody owns it who could
+// leave it out.
 func applied(object, changed []byte) ([]byte, error) {
 	var before, after map[string]any
 	if err := json.Unmarshal(object, &before); err != nil {
@@ -136,8 +137,8 @@ func sameAsJSON(a, b any) bool {
 	return errA == nil && errB == nil && bytes.Equal(x, y)
 }
 
-// send writes as somebody and returns the API server's refusal, nil if there is none. at is the path below the
-// namespace, as in taskruns/run/status.
+// send writes as a requester and returns the API server's refusal, nil if there is none. at is the
+// path below the namespace, as in taskruns/run/status.
 func (s *stage) send(as *harness.Cluster, at string, e encoded, dryRun bool) error {
 	request := as.Tekton.TektonV1().RESTClient().Verb(e.verb).AbsPath(e.api, "namespaces", s.namespace, at).
 		Param("fieldManager", "e2e-attack").SetHeader("Content-Type", string(e.contentType)).Body(e.body)

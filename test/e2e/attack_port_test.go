@@ -21,9 +21,10 @@ import (
 // attackLength is long enough for some rounds of honest TaskRuns.
 const attackLength = "45s"
 
-// TestPortUnderAttack: from a pod without rights in a namespace of its own, some hundred clients go for the port
-// of every replica: bodies that do not come, or slowly, or nest deeply, large reviews, and connections.
-// Meanwhile TaskRuns publish, and all succeed. No replica restarts, or comes near its limit of memory.
+// TestPortUnderAttack: a pod without rights, in a namespace of its own, attacks the port of every
+// replica with some hundred clients: bodies that never arrive, or slowly, or nest deeply, large
+// reviews, and connections. Meanwhile all TaskRuns publish and succeed. No replica restarts or
+// comes near its memory limit.
 func TestPortUnderAttack(t *testing.T) {
 	p := newPlace(t)
 	attacker := newAttacker(t)
@@ -54,7 +55,8 @@ func TestPortUnderAttack(t *testing.T) {
 		t.Errorf("of %d looks one saw %.0f bytes of memory, the limit is %.0f", memory.samples, memory.peak, limit)
 	}
 	for i, replica := range replicas(p) {
-		if replica.UID != before[i].UID || replica.Status.ContainerStatuses[0].RestartCount != before[i].Status.ContainerStatuses[0].RestartCount {
+		if replica.UID != before[i].UID ||
+			replica.Status.ContainerStatuses[0].RestartCount != before[i].Status.ContainerStatuses[0].RestartCount {
 			t.Errorf("replica %s was restarted", replica.Name)
 		}
 	}
@@ -66,7 +68,8 @@ func newRound(p *place, round, n int) publishers {
 	for i := range n {
 		name := fmt.Sprintf("round-%d-%d", round, i)
 		b.names = append(b.names, name)
-		p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(burstBytes, "text")), "{name: run}", "{name: "+name+"}", 1))
+		p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(burstBytes, "text")), "{name: run}", "{name: "+name+
+			"}", 1))
 	}
 	return b
 }
@@ -93,7 +96,7 @@ func afterwards(report string) <-chan string {
 	return c
 }
 
-// wantAttacked checks that each kind of client got as far as it was to get, and no further.
+// wantAttacked checks that each kind of client got exactly as far as it should.
 func wantAttacked(t *testing.T, replica, report string) {
 	t.Helper()
 	t.Logf("%s: %s", replica, report)
@@ -102,8 +105,9 @@ func wantAttacked(t *testing.T, replica, report string) {
 		t.Fatalf("the attacker's report %q: %v", report, err)
 	}
 	for client, want := range map[string]string{
-		"bodies that do not come": "HTTP/1.1 408", "bodies that come slowly": "HTTP/1.1 408", "bodies that nest deeply": "200 OK",
-		"large reviews": "200 OK", "connections without TLS": "closed",
+		"bodies that do not come": "HTTP/1.1 408", "bodies that come slowly": "HTTP/1.1 408",
+		"bodies that nest deeply": "200 OK",
+		"large reviews":           "200 OK", "connections without TLS": "closed",
 	} {
 		if answers[client][want] == 0 {
 			t.Errorf("%s: no %q for %s: %v", replica, want, client, answers[client])
@@ -111,7 +115,7 @@ func wantAttacked(t *testing.T, replica, report string) {
 	}
 }
 
-// attacker is a pod that may ask the API server for nothing, in a namespace that did not opt in.
+// attacker is a pod without rights at the API server, in a namespace that did not opt in.
 type attacker struct {
 	*place
 	pod string
@@ -127,15 +131,16 @@ func newAttacker(t *testing.T) *attacker {
 			AutomountServiceAccountToken: &none,
 			Containers: []corev1.Container{{
 				Name: "attacker", Image: harness.Image(), Command: []string{"sleep", "3600"},
-				// An attacker without bounds on its CPU would show what the node's scheduler does, and not what
-				// the webhook does.
+				// With an unlimited CPU, the attacker would test the node's scheduler instead of
+				// the webhook.
 				Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("500m")}},
 			}},
 			TerminationGracePeriodSeconds: new(int64),
 		},
 	}, metav1.CreateOptions{})
 	a.must(err)
-	_, err = cluster.WaitPod(a.ctx, a.namespace, a.pod, func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodRunning })
+	_, err = cluster.WaitPod(a.ctx, a.namespace, a.pod,
+		func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodRunning })
 	a.must(err)
 	a.copy(program(t, "../..", "./test/e2e/attacker"), "attacker")
 	return a
@@ -150,7 +155,8 @@ func (a *attacker) copy(file, name string) {
 func (a *attacker) start(args ...string) <-chan string {
 	out := make(chan string, 1)
 	go func() {
-		text, err := cluster.Kubectl(a.ctx, append([]string{"exec", "-n", a.namespace, a.pod, "--", "/tmp/attacker"}, args...)...)
+		text, err := cluster.Kubectl(a.ctx, append([]string{"exec", "-n", a.namespace, a.pod, "--", "/tmp/attacker"},
+			args...)...)
 		if err != nil {
 			text = err.Error()
 		}
@@ -159,7 +165,7 @@ func (a *attacker) start(args ...string) <-chan string {
 	return out
 }
 
-// forge sends a review to a path of every replica, and returns the answers.
+// forge sends a forged review to a path of every replica, and returns the answers.
 func (a *attacker) forge(path, review string) []string {
 	a.t.Helper()
 	file := filepath.Join(a.t.TempDir(), "review")
@@ -176,8 +182,8 @@ func (a *attacker) forge(path, review string) []string {
 	return answers
 }
 
-// TestForgedReviews: a pod sends the webhook reviews of what never was. It is answered, and nothing else comes
-// of it.
+// TestForgedReviews: a pod sends the webhook forged reviews. They are answered and have no other
+// effect.
 func TestForgedReviews(t *testing.T) {
 	p := newPlace(t)
 	a := newAttacker(t)
@@ -223,9 +229,9 @@ func TestForgedReviews(t *testing.T) {
 	}
 }
 
-// TestKeyedPaths: the webhooks that are ignored when they fail have a key in their path, which comes back when
-// it was taken away. The guards have none, and this is why: an API server quotes its URL to whoever's write
-// fails.
+// TestKeyedPaths: webhooks with failure policy Ignore have a key in their path, which is restored
+// when removed. The guard's webhooks have none, because an API server quotes a webhook's URL to the
+// requester if the call fails.
 func TestKeyedPaths(t *testing.T) {
 	p := newPlace(t)
 	p.create(waiting(`printf true > $(results.text.path)`))
@@ -236,7 +242,8 @@ func TestKeyedPaths(t *testing.T) {
 		p.eventually("a key in each path", func() (bool, error) {
 			with, without := webhookPaths(p)
 			slices.Sort(with)
-			return slices.Equal(with, keyed) && !slices.ContainsFunc(without, func(path string) bool { return path != "/guard" && path != "/guard-elsewhere" }), nil
+			return slices.Equal(with, keyed) && !slices.ContainsFunc(without,
+				func(path string) bool { return path != "/guard" && path != "/guard-elsewhere" }), nil
 		})
 	}
 	wantKeys()
@@ -249,7 +256,8 @@ func TestKeyedPaths(t *testing.T) {
 	}
 }
 
-// webhookPaths are the first segments of the installed webhooks' paths, with and without a second one.
+// webhookPaths are the first segments of the installed webhooks' paths, with and without a second
+// one.
 func webhookPaths(p *place) (with, without []string) {
 	p.t.Helper()
 	list, err := cluster.Kube.AdmissionregistrationV1().MutatingWebhookConfigurations().List(p.ctx, metav1.ListOptions{})

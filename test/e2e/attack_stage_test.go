@@ -15,10 +15,10 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// stage is a namespace with TaskRuns whose status is what the test makes it, their pods, and those who write.
+// stage is a namespace with TaskRuns whose status the test controls, their pods, and requesters.
 //
-// The TaskRuns name a controller of ours in spec.managedBy: Tekton's leaves them alone. Their pods exist, for tokens to
-// be bound to, and are controlled by them, but are never scheduled.
+// The TaskRuns name another controller in spec.managedBy, so Tekton's leaves them alone. Their pods
+// exist, for tokens to be bound to, and are controlled by them, but are never scheduled.
 type stage struct {
 	*place
 	writers map[string]*harness.Cluster
@@ -39,7 +39,8 @@ func newStage(p *place) *stage {
 	p.t.Helper()
 	s := newStageWithoutGrant(p)
 	s.grant(rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "system:serviceaccounts"},
-		rbacv1.PolicyRule{APIGroups: []string{"tekton.dev"}, Resources: []string{"taskruns/status"}, Verbs: []string{"patch", "update"}})
+		rbacv1.PolicyRule{APIGroups: []string{"tekton.dev"}, Resources: []string{"taskruns/status"},
+			Verbs: []string{"patch", "update"}})
 	return s
 }
 
@@ -50,12 +51,13 @@ func (p *place) must(err error) {
 	}
 }
 
-// grant gives rights in this namespace. All service accounts have those of the ClusterRole in config/rbac, and PATCH,
-// which that does not give: what a wider role of somebody's gives must not be a way around.
+// grant gives rights in this namespace. All service accounts have those of the ClusterRole in
+// config/rbac, and PATCH, which it does not grant: a wider role must not be a way around the guard.
 func (s *stage) grant(to rbacv1.Subject, rules ...rbacv1.PolicyRule) {
 	s.t.Helper()
 	name := metav1.ObjectMeta{GenerateName: "e2e-", Namespace: s.namespace}
-	role, err := cluster.Kube.RbacV1().Roles(s.namespace).Create(s.ctx, &rbacv1.Role{ObjectMeta: name, Rules: rules}, metav1.CreateOptions{})
+	role, err := cluster.Kube.RbacV1().Roles(s.namespace).Create(s.ctx, &rbacv1.Role{ObjectMeta: name, Rules: rules},
+		metav1.CreateOptions{})
 	s.must(err)
 	_, err = cluster.Kube.RbacV1().RoleBindings(s.namespace).Create(s.ctx, &rbacv1.RoleBinding{
 		ObjectMeta: name,
@@ -65,8 +67,8 @@ func (s *stage) grant(to rbacv1.Subject, rules ...rbacv1.PolicyRule) {
 	s.must(err)
 }
 
-// makeTaskRun makes a TaskRun, its pod <name>-pod and a writer with that pod's name and token. fields are those of its
-// status that differ from a run in progress.
+// makeTaskRun makes a TaskRun, its pod <name>-pod and a writer with that pod's name and token.
+// fields are those of its status that differ from a run in progress.
 func (s *stage) makeTaskRun(name, fields string) *pipelinev1.TaskRun {
 	s.t.Helper()
 	s.create(`
@@ -120,7 +122,8 @@ func (s *stage) makePlain(name string) {
 // makePodOf makes a pod as Tekton's controller would, and the writer of its name.
 func (s *stage) makePodOf(tr *pipelinev1.TaskRun, name string) {
 	s.t.Helper()
-	_, err := s.writers["controller"].Kube.CoreV1().Pods(s.namespace).Create(s.ctx, idlePod(name, controlledBy(tr)), metav1.CreateOptions{})
+	_, err := s.writers["controller"].Kube.CoreV1().Pods(s.namespace).Create(s.ctx, idlePod(name, controlledBy(tr)),
+		metav1.CreateOptions{})
 	s.must(err)
 	s.writers[name] = s.podWriter(name)
 }
@@ -129,7 +132,7 @@ func controlledBy(tr *pipelinev1.TaskRun) metav1.OwnerReference {
 	return *metav1.NewControllerRef(tr, pipelinev1.SchemeGroupVersion.WithKind("TaskRun"))
 }
 
-// idlePod is a pod that is never scheduled: its name, its owners and its token are all that matters.
+// idlePod is a pod that is never scheduled: only its name, owners and token matter.
 func idlePod(name string, owners ...metav1.OwnerReference) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, OwnerReferences: owners},

@@ -20,7 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// attack is one row of the table: somebody tries to write what is not theirs to write.
+// attack is one row of the table: a requester tries to write what it must not.
 type attack struct {
 	// name is a sentence that begins with "forbid", or with "allow" where the threat model says so.
 	name string
@@ -38,26 +38,29 @@ type attack struct {
 	raw string
 	// in are the encodings that the row is about; nil means all.
 	in []encoding
-	// guard is what becomes of it with the whole installation, policy with the guard's webhook configuration deleted.
+	// guard is what becomes of it with the whole installation, policy with the guard's webhook
+	// configuration deleted.
 	guard, policy outcome
 }
 
 func (a attack) takes(e encoding) bool { return a.in == nil || slices.Contains(a.in, e) }
 
-// outcome is what becomes of an attack. Whatever it is, the stored object stays as it is, byte for byte, but for the books that
-// the API server keeps of writes it has accepted (metadata.managedFields).
+// outcome is the outcome of an attack. In any case the stored object stays unchanged, byte for
+// byte, except for the API server's record of accepted writes (metadata.managedFields).
 type outcome struct {
-	// by is part of the message of the one that denies, code and text are the denial's.
+	// by is part of the message of the denier; code and text are the denial's.
 	by   string
 	code int32
 	text string
-	// why says, of a write that is not denied, why that is no harm, or what holds instead.
+	// why explains, for a write that is not denied, why that is harmless, or what protects instead.
 	why string
-	// changes tells a write that would change the object, and so is made as a dry run, from one that has no effect.
+	// changes marks a write that would change the object and is therefore a dry run, unlike one
+	// without effect.
 	changes bool
 }
 
-// putBack is what becomes of the controller's writes: it may not know of results that a pod wrote meanwhile.
+// putBack is the outcome of the controller's writes: it may not know of results that a pod wrote
+// meanwhile.
 var putBack = outcome{why: "the guard puts the stored results back"}
 
 const (
@@ -77,14 +80,14 @@ func byServer(code int32, text string) outcome { return outcome{code: code, text
 // noEffect is a write that the API server accepts and that changes nothing.
 func noEffect(why string) outcome { return outcome{why: why} }
 
-// passes is a write that is let through. The reason says what holds instead, or whose right it is.
+// passes is a write that is allowed. The reason says what protects instead, or whose right it is.
 func passes(why string) outcome { return outcome{why: why, changes: true} }
 
-// denies reports whether somebody refuses the write.
+// denies reports whether the write is denied.
 func (o outcome) denies() bool { return o.code != 0 }
 
-// inEncoding is the outcome in one encoding. A CRD takes no strategic merge patch. v1beta1 is refused whoever writes and
-// whatever: Tekton's conversion loses fields that then nobody can compare.
+// inEncoding is the outcome in one encoding. A CRD accepts no strategic merge patch. All writes in
+// v1beta1 are denied: Tekton's conversion loses fields, which can then not be compared.
 func (o outcome) inEncoding(e encoding) outcome {
 	switch {
 	case o.denies() && o.by == "":
@@ -100,11 +103,13 @@ func (o outcome) inEncoding(e encoding) outcome {
 }
 
 // attacks are all rows. docs/threat-model.md lists them (TestThreatModelListsTheAttacks).
-var attacks = slices.Concat(attacksByStrangers, attacksByImpersonation, attacksByPeople, attacksOnResults, attacksOnOtherFields(),
+var attacks = slices.Concat(attacksByStrangers, attacksByImpersonation, attacksByPeople, attacksOnResults,
+	attacksOnOtherFields(),
 	attacksBySize, attacksByForm, attacksElsewhere, attacksOnARun)
 
-// TestAttacks goes through the table twice, so that the same rows show both locks: as installed, and with nothing but
-// the policy. It leaves the TaskRuns as they were, and the real one then ends well with what its own pod wrote.
+// TestAttacks goes through the table twice, so that the same rows show both locks: as installed,
+// and with nothing but the policy. It leaves the TaskRuns as they were, and the real one then ends
+// well with what its own pod wrote.
 func TestAttacks(t *testing.T) {
 	s := newAttackStage(t)
 	t.Run("guard and policy", func(t *testing.T) {
@@ -199,7 +204,8 @@ func wantOutcome(t *testing.T, err error, want outcome) {
 	default:
 		got := denial.Status()
 		indelible := strings.Contains(got.Message, "indelible")
-		if got.Code != want.code || !strings.Contains(got.Message, want.text) || !strings.Contains(got.Message, want.by) || indelible != (want.by != "") {
+		if got.Code != want.code || !strings.Contains(got.Message, want.text) || !strings.Contains(got.Message, want.by) ||
+			indelible != (want.by != "") {
 			t.Errorf("got %d %.600s, want %d by %q with %q", got.Code, got.Message, want.code, want.by, want.text)
 		}
 	}
@@ -224,13 +230,14 @@ func (s *stage) withoutGuard(t *testing.T) {
 		if err := s.awaitDenialBy(ctx, guardDenies); err != nil {
 			t.Error(err)
 		}
-		settle(&place{t: t, ctx: ctx, namespace: s.namespace})
+		awaitSelfChecks(&place{t: t, ctx: ctx, namespace: s.namespace})
 	})
 	s.must(webhooks.Delete(s.ctx, guard.Name, metav1.DeleteOptions{}))
 	s.must(s.awaitDenialBy(s.ctx, policyDenies))
 }
 
-// awaitDenialBy waits until the API server has noticed a change of what it asks: a forged write is the probe.
+// awaitDenialBy waits until the API server uses a changed webhook or policy: a forged write is the
+// probe.
 func (s *stage) awaitDenialBy(ctx context.Context, who string) error {
 	probe := asMergePatch(`{"status":{"results":null}}`)
 	err := wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(context.Context) (bool, error) {

@@ -21,7 +21,8 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// otherWebhook is somebody's mutating webhook. It remembers the fields of what it saw last, and answers with a patch.
+// otherWebhook is a foreign mutating webhook. It records the fields of the last object it saw, and
+// answers with a patch.
 type otherWebhook struct {
 	// patchOf, if any, makes the patch of an object.
 	patchOf func(object []byte) string
@@ -78,11 +79,13 @@ func (o *otherWebhook) saw(field string) bool {
 var (
 	statuses = admissionregistrationv1.RuleWithOperations{
 		Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Update},
-		Rule:       admissionregistrationv1.Rule{APIGroups: []string{"tekton.dev"}, APIVersions: []string{"v1"}, Resources: []string{"taskruns/status"}},
+		Rule: admissionregistrationv1.Rule{APIGroups: []string{"tekton.dev"}, APIVersions: []string{"v1"},
+			Resources: []string{"taskruns/status"}},
 	}
 	podsCreated = admissionregistrationv1.RuleWithOperations{
 		Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
-		Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}},
+		Rule: admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"},
+			Resources: []string{"pods"}},
 	}
 )
 
@@ -112,8 +115,9 @@ func (o *otherWebhook) install(p *place, name string, rule admissionregistration
 	})
 }
 
-// TestOtherMutatingWebhooks has a mutating webhook of somebody's called before ours, by its name, and one after: the first sees
-// what the publisher sends, the second a whole TaskRun. What they add counts as the pod's, or has no effect.
+// TestOtherMutatingWebhooks installs one foreign mutating webhook that is called before ours and
+// one that is called after: the first sees what the publisher sends, the second a whole TaskRun.
+// What they add counts as the pod's, or has no effect.
 func TestOtherMutatingWebhooks(t *testing.T) {
 	t.Parallel()
 	s := newStageWithoutGrant(newPlace(t))
@@ -126,7 +130,8 @@ func TestOtherMutatingWebhooks(t *testing.T) {
 	after.install(s.place, "z-"+s.namespace, statuses)
 	publish := func() (*pipelinev1.TaskRun, error) {
 		tr := &pipelinev1.TaskRun{}
-		return tr, s.writers["fresh-pod"].PutSparse(s.namespace, "fresh", run.UID, `{"results":[{"name":"text","value":"v"}]}`).
+		return tr, s.writers["fresh-pod"].PutSparse(s.namespace, "fresh", run.UID,
+			`{"results":[{"name":"text","value":"v"}]}`).
 			Param("dryRun", "All").Do(s.ctx).Into(tr)
 	}
 	s.must(harness.Eventually(s.ctx, "the API server to ask both", func() (bool, error) {
@@ -149,10 +154,15 @@ func TestOtherMutatingWebhooks(t *testing.T) {
 		denial        string // "": stored as the pod has sent it
 	}{
 		{"forbid a label that is added before ours", label, "", `not change "metadata.labels"`},
-		{"forbid a condition that is added before ours", `[{"op":"add","path":"/status/conditions","value":[{"type":"Succeeded","status":"True"}]}]`, "", `not change "status.conditions"`},
+		{"forbid a condition that is added before ours",
+			`[{"op":"add","path":"/status/conditions","value":[{"type":"Succeeded","status":"True"}]}]`,
+			"", `not change "status.conditions"`},
 		{"allow a label that is added after ours, which the API server drops", "", label, ""},
-		{"forbid a status that is changed after ours", "", `[{"op":"replace","path":"/status/podName","value":"another"}]`, policyDenies},
-		{"forbid a result that is added after ours and that nobody has declared", "", `[{"op":"add","path":"/status/results/-","value":{"name":"IMAGE_DIGEST","type":"string","value":"v"}}]`, policyDenies},
+		{"forbid a status that is changed after ours", "", `[{"op":"replace","path":"/status/podName","value":"another"}]`,
+			policyDenies},
+		{"forbid a result that is added after ours and that nobody has declared", "",
+			`[{"op":"add","path":"/status/results/-","value":{"name":"IMAGE_DIGEST","type":"string","value":"v"}}]`,
+			policyDenies},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before.answers(tt.before)

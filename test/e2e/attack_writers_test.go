@@ -29,11 +29,13 @@ func newAttackStage(t *testing.T) *stage {
 	s.must(s.send(s.writers["silent-pod"], "taskruns/silent/status", asMergePatch(`{}`), false))
 	s.makeTaskRun("unstarted", `"podName":""`)
 	s.makeTaskRun("finished", results+`,"completionTime":"2026-01-02T03:05:00Z"`)
-	s.makeTaskRun("failed", results+`,"conditions":[{"type":"Succeeded","status":"False","lastTransitionTime":"2026-01-02T03:04:05Z"}]`)
+	s.makeTaskRun("failed", results+
+		`,"conditions":[{"type":"Succeeded","status":"False","lastTransitionTime":"2026-01-02T03:04:05Z"}]`)
 	s.makeTaskRun("retried", `"podName":"retried-pod-retry1","retriesStatus":[{"podName":"retried-pod"}]`)
 	s.makeTaskRun("computed", `"taskSpec":{"results":[{"name":"text","type":"string","value":"$(steps.build.results.digest)"}],
 	  "steps":[{"name":"build","image":"none","results":[{"name":"digest","type":"string"}]}]}`)
-	s.makeTaskRun("bulky", `"taskSpec":{"description":"`+strings.Repeat("d", 450_000)+`","results":[{"name":"text","type":"string"}]}`)
+	s.makeTaskRun("bulky", `"taskSpec":{"description":"`+strings.Repeat("d", 450_000)+
+		`","results":[{"name":"text","type":"string"}]}`)
 	s.makeTaskRun("borrowed", `"podName":"published-pod"`) // as if it had been deleted and created again under its name
 	s.makeTaskRun("recreated", ``)
 	s.recreatePod("recreated-pod")
@@ -50,7 +52,7 @@ func newAttackStage(t *testing.T) *stage {
 	return s
 }
 
-// recreatePod has somebody delete a pod and create another of its name.
+// recreatePod deletes a pod and creates another of its name, as a user with edit rights.
 func (s *stage) recreatePod(name string) {
 	s.t.Helper()
 	s.writers["the pod that was deleted"] = s.writers[name]
@@ -59,7 +61,7 @@ func (s *stage) recreatePod(name string) {
 	s.writers[name] = s.podWriter(s.sleeper(name))
 }
 
-// person is somebody who may do in this namespace all that can be granted on TaskRuns, Pods and Deployments.
+// person has all rights that can be granted on TaskRuns, Pods and Deployments in this namespace.
 func (s *stage) person() *harness.Cluster {
 	s.t.Helper()
 	const name = "e2e-person"
@@ -70,8 +72,8 @@ func (s *stage) person() *harness.Cluster {
 	return as
 }
 
-// impersonators are holders of the right to impersonate, who pretend to be the service account of a TaskRun's pod, with
-// what a bound token would add to it, or a part of that.
+// impersonators have the right to impersonate and pretend to be the service account of a TaskRun's
+// pod, with all or some of the extra values of a bound token.
 func (s *stage) impersonators(run, fresh *pipelinev1.TaskRun) {
 	s.t.Helper()
 	const name, uid = "authentication.kubernetes.io/pod-name", "authentication.kubernetes.io/pod-uid"
@@ -79,12 +81,13 @@ func (s *stage) impersonators(run, fresh *pipelinev1.TaskRun) {
 	own, ownUID := []string{pod.Name}, []string{string(pod.UID)}
 	freshPod := s.pod(fresh.Status.PodName)
 	for who, extra := range map[string]map[string][]string{
-		"the service account, impersonated":                               nil,
-		"the service account, impersonated with a pod's name":             {name: own},
-		"the service account, impersonated with two pods' names":          {name: {pod.Name, "forger"}, uid: ownUID},
-		"the service account, impersonated with a name and no UID":        {name: own, uid: {""}},
-		"the service account, impersonated with a name and another's UID": {name: {freshPod.Name}, uid: {"00000000-0000-0000-0000-000000000000"}},
-		"the service account, impersonated with a pod's name and UID":     {name: {freshPod.Name}, uid: {string(freshPod.UID)}},
+		"the service account, impersonated":                        nil,
+		"the service account, impersonated with a pod's name":      {name: own},
+		"the service account, impersonated with two pods' names":   {name: {pod.Name, "forger"}, uid: ownUID},
+		"the service account, impersonated with a name and no UID": {name: own, uid: {""}},
+		"the service account, impersonated with a name and another's UID": {name: {freshPod.Name},
+			uid: {"00000000-0000-0000-0000-000000000000"}},
+		"the service account, impersonated with a pod's name and UID": {name: {freshPod.Name}, uid: {string(freshPod.UID)}},
 	} {
 		s.impersonate(who, "system:serviceaccount:"+s.namespace+":default", extra)
 	}
@@ -95,7 +98,8 @@ func (s *stage) impersonators(run, fresh *pipelinev1.TaskRun) {
 func (s *stage) impersonate(who, user string, extra map[string][]string) {
 	s.t.Helper()
 	as, err := cluster.Impersonate(rest.ImpersonationConfig{
-		UserName: user, Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + s.namespace, "system:authenticated"}, Extra: extra,
+		UserName: user, Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + s.namespace,
+			"system:authenticated"}, Extra: extra,
 	})
 	s.must(err)
 	s.writers[who] = as
@@ -115,12 +119,14 @@ spec:
 `)
 	_, err := cluster.Tekton.TektonV1beta1().CustomRuns(s.namespace).Create(s.ctx, &pipelinev1beta1.CustomRun{
 		ObjectMeta: metav1.ObjectMeta{Name: "custom"},
-		Spec:       pipelinev1beta1.CustomRunSpec{CustomRef: &pipelinev1beta1.TaskRef{APIVersion: "e2e.indelible.dev/v1", Kind: "None"}},
+		Spec: pipelinev1beta1.CustomRunSpec{CustomRef: &pipelinev1beta1.TaskRef{APIVersion: "e2e.indelible.dev/v1",
+			Kind: "None"}},
 	}, metav1.CreateOptions{})
 	s.must(err)
 }
 
-// realRun is the TaskRun run, which Tekton runs: its pod has published the result text, may publish late, and waits.
+// realRun is the TaskRun run, which Tekton runs: its pod has published the result text, may publish
+// late, and waits.
 func (s *stage) realRun() {
 	s.t.Helper()
 	s.create(taskRunOf("- {name: text}\n- {name: late}", `

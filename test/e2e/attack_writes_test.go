@@ -12,12 +12,13 @@ import (
 	"time"
 )
 
-// A pod may write as often as it likes, within the API server's own fairness. A write that adds nothing costs a request,
-// and no write to etcd: neither disk, nor events for those who watch.
+// A pod may write as often as the API server's fairness allows. A write that adds nothing costs a
+// request, but no write to etcd: no disk space, and no events for watchers.
 func TestWritesThatAddNothing(t *testing.T) { writeNothing(t, often(10_000, 500)) }
 
 // etcdUpdates counts the API server's transactions on TaskRuns.
-var etcdUpdates = regexp.MustCompile(`(?m)^etcd_requests_total\{[^}]*operation="update",resource="taskruns"[^}]*\} ([0-9.e+]+)$`)
+var etcdUpdates = regexp.MustCompile(
+	`(?m)^etcd_requests_total\{[^}]*operation="update",resource="taskruns"[^}]*\} ([0-9.e+]+)$`)
 
 func writeNothing(t *testing.T, n int) {
 	s := newStage(newPlace(t))
@@ -55,8 +56,10 @@ func writeNothing(t *testing.T, n int) {
 	}
 	updates := apiServerCount(s.place, etcdUpdates) - before
 	t.Logf("%d writes in %s, %d updates of TaskRuns in etcd", n, took.Round(time.Millisecond), updates)
-	// Other TaskRuns of the cluster may be written meanwhile, as the archiver does with those of earlier tests, and this one's metadata.managedFields once or twice: the API server
-	// sorts those by the time of each writer's last write, and stores a new order though nothing else is new.
+	// Other TaskRuns of the cluster may be written meanwhile, as the archiver does with those of
+	// earlier tests, and this one's metadata.managedFields once or twice: the API server sorts
+	// those by the time of each writer's last write, and stores a new order though nothing else is
+	// new.
 	if updates > n/20 {
 		t.Errorf("%d writes that add nothing led to %d updates in etcd", n, updates)
 	}
@@ -65,5 +68,6 @@ func writeNothing(t *testing.T, n int) {
 // statusWith is what a publisher sends: text, and another result of the same value.
 func statusWith(value, other string) string {
 	quoted, _ := json.Marshal(value)
-	return `{"status":{"results":[{"name":"text","value":` + string(quoted) + `},{"name":"` + other + `","value":` + string(quoted) + `}]}}`
+	return `{"status":{"results":[{"name":"text","value":` + string(quoted) + `},{"name":"` + other + `","value":` +
+		string(quoted) + `}]}}`
 }

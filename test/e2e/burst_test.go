@@ -15,12 +15,13 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// burstBytes is the size of each result of a burst: beyond what a termination message could ever hold.
+// burstBytes is the size of each result of a burst: beyond what a termination message could ever
+// hold.
 const burstBytes = 100_000
 
-// TestBurst creates 200 TaskRuns at once (20 in the short form), through Tekton's own controller, each of which publishes 100 KB
-// that no other has. All have to succeed with their own value. It prints how long publishing took, and the most memory a
-// webhook replica had.
+// TestBurst creates 200 TaskRuns at once (20 in the short form), through Tekton's own controller,
+// each publishing 100 KB of its own. All must succeed with their own value. It prints how long
+// publishing took, and the most memory a webhook replica used.
 func TestBurst(t *testing.T) {
 	n := often(200, 20)
 	p := newLongPlace(t, 25*time.Minute)
@@ -44,7 +45,8 @@ func TestBurst(t *testing.T) {
 	t.Logf("%d TaskRuns, %d bytes each, all done after %s", n, burstBytes, took.Round(time.Second))
 	for _, q := range []float64{.5, .99} {
 		lower, upper := times.Quantile(q)
-		t.Logf("p%.0f of %d writes of a status, as the API server measured them: over %g s, at most %g s", 100*q, times.Count(), lower, upper)
+		t.Logf("p%.0f of %d writes of a status, as the API server measured them: over %g s, at most %g s", 100*q,
+			times.Count(), lower, upper)
 	}
 	t.Log(memory.stop())
 }
@@ -92,11 +94,12 @@ func (b burst) wantValues(t *testing.T) {
 		tr := b.p.taskRun(burstName(i))
 		taskRunSucceeded(t, tr)
 		mark := burstMark(i)
-		wantResults(t, tr.Status.Results, map[string]*pipelinev1.ResultValue{"text": text(mark + sample(burstBytes-len(mark)))})
+		wantResults(t, tr.Status.Results,
+			map[string]*pipelinev1.ResultValue{"text": text(mark + sample(burstBytes-len(mark)))})
 	}
 }
 
-// memoryWatch looks at the webhook replicas' memory every now and then.
+// memoryWatch samples the webhook replicas' memory.
 type memoryWatch struct {
 	cancel  context.CancelFunc
 	ended   sync.WaitGroup
@@ -104,7 +107,7 @@ type memoryWatch struct {
 	peak    float64
 }
 
-// betweenLooks is short against a burst, and long against what a look costs.
+// betweenLooks is short compared with a burst, and long compared with taking a sample.
 const betweenLooks = 500 * time.Millisecond
 
 func watchMemory(ctx context.Context) *memoryWatch {
@@ -114,7 +117,7 @@ func watchMemory(ctx context.Context) *memoryWatch {
 	go func() {
 		defer w.ended.Done()
 		for ctx.Err() == nil {
-			// A replica that does not answer is looked at the next time.
+			// A replica that does not answer is sampled the next time.
 			replicas, _ := cluster.ReplicaMetrics(ctx, memorySample)
 			for _, samples := range replicas {
 				w.samples++

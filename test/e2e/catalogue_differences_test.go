@@ -15,12 +15,13 @@ import (
 
 const differencesFile = "../../docs/differences.md"
 
-// difference is one field of an entry that plain Tekton and Tekton with Indelible do not agree on. As a row of
-// docs/differences.md, all but the reason may hold asterisks that stand for any text, and the entry may be
-// several, with slashes between. A reason that begins with "Sometimes" is of a race: the row need not be seen.
+// difference is one field of an entry that plain Tekton and Tekton with Indelible do not agree on.
+// As a row of docs/differences.md, all but the reason may hold asterisks that stand for any text,
+// and the entry may be several, with slashes between. A reason that begins with "Sometimes" is of a
+// race: the row need not be seen.
 type difference struct{ entry, field, plain, injected, why string }
 
-// String leaves out what long values have in common at their beginnings, and how they go on.
+// String omits the common beginning of long values, and shortens the rest.
 func (d difference) String() string {
 	same := 0
 	for same < min(len(d.plain), len(d.injected)) && d.plain[same] == d.injected[same] {
@@ -86,7 +87,7 @@ func (d *difference) about(entry string) bool {
 
 func (d *difference) sometimes() bool { return strings.HasPrefix(d.why, "Sometimes") }
 
-// glob says whether a text is what a pattern with asterisks says.
+// glob reports whether a text matches a pattern with asterisks.
 func glob(pattern, text string) bool {
 	var parts []string
 	for _, part := range strings.Split(pattern, "*") {
@@ -95,7 +96,8 @@ func glob(pattern, text string) bool {
 	return regexp.MustCompile(`^(?s:` + strings.Join(parts, `.*`) + `)$`).MatchString(text)
 }
 
-// readDifferences reads the table of the document: its rows are the lines of five cells after the one of hyphens.
+// readDifferences reads the table of the document: its rows are the lines of five cells after the
+// one of hyphens.
 func readDifferences(t *testing.T) differences {
 	t.Helper()
 	text, err := os.ReadFile(differencesFile)

@@ -10,13 +10,15 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// endingEntries come to an end in the ways that a step, a Task's author or a user can bring about. What happens to
-// the node, the pod or its processes from outside is TestEndings'.
+// endingEntries end in the ways that a step, a Task's author or a user can cause. TestEndings
+// covers what happens to the node, the pod or its processes from outside.
 var endingEntries = append(exitEntries(), []entry{
 	{name: "a step kills its group", yaml: lastOfTwo("kill -9 0")},
 	{name: "a step that asks itself to end", yaml: lastOfTwo("kill -TERM $$; sleep 5")},
-	{name: "a step that sends its parent a signal", yaml: lastOfTwo("trap 'echo got TERM; exit 9' TERM; kill -TERM $PPID; sleep 5 & wait")},
-	{name: "a step that sends the first process a signal", yaml: lastOfTwo("trap 'echo got USR1; exit 9' USR1; kill -USR1 1; sleep 5 & wait")},
+	{name: "a step that sends its parent a signal", yaml: lastOfTwo("trap 'echo got TERM; exit 9' TERM; kill -TERM " +
+		"$PPID; sleep 5 & wait")},
+	{name: "a step that sends the first process a signal",
+		yaml: lastOfTwo("trap 'echo got USR1; exit 9' USR1; kill -USR1 1; sleep 5 & wait")},
 	{name: "a command that does not exist", yaml: oneTask(twoSteps("command: [/nowhere/program]", ""))},
 	{name: "a command that is no program", yaml: oneTask(twoSteps("command: [/etc/passwd]", ""))},
 	{name: "a command that is looked for and not found", yaml: oneTask(twoSteps("command: [no-such-program]", ""))},
@@ -27,16 +29,20 @@ results: [{name: text}]
 steps:
 - {name: slow, image: IMAGE, timeout: 2s, results: [{name: own}], script: "printf own > $(step.results.own.path); printf partial > $(results.text.path); exec sleep 3600"}
 - {name: never, image: IMAGE, script: "true"}`)},
-	{name: "a last step that is out of its time", yaml: oneTask(twoSteps("timeout: 2s", "trap 'echo term; exit 4' TERM; sleep 3600 & wait"))},
+	{name: "a last step that is out of its time",
+		yaml: oneTask(twoSteps("timeout: 2s", "trap 'echo term; exit 4' TERM; sleep 3600 & wait"))},
 	{name: "a step that is out of its time and is told to continue", yaml: oneTask(`
 results: [{name: text}]
 steps:
 - {name: slow, image: IMAGE, timeout: 2s, onError: continue, script: "printf partial > $(results.text.path); exec sleep 3600"}
 - {name: next, image: IMAGE, script: "cat $(results.text.path)"}`)},
-	{name: "a TaskRun that is out of its time", yaml: oneTaskWith("timeout: 45s", twoSteps("", "trap '' TERM; exec sleep 3600"))},
-	{name: "a TaskRun that is out of its time before it runs", yaml: oneTaskWith("timeout: 10s\npodTemplate: {nodeSelector: {no: such-node}}", twoSteps("", "true"))},
+	{name: "a TaskRun that is out of its time",
+		yaml: oneTaskWith("timeout: 45s", twoSteps("", "trap '' TERM; exec sleep 3600"))},
+	{name: "a TaskRun that is out of its time before it runs",
+		yaml: oneTaskWith("timeout: 10s\npodTemplate: {nodeSelector: {no: such-node}}", twoSteps("", "true"))},
 	{name: "a TaskRun that is cancelled", yaml: oneTask(twoSteps("", "exec sleep 3600")), act: (*place).cancelTaskRun},
-	{name: "a TaskRun that is cancelled and ends by itself when asked to", yaml: oneTask(twoSteps("", "trap 'exit 0' TERM; sleep 3600 & wait")), act: (*place).cancelTaskRun},
+	{name: "a TaskRun that is cancelled and ends by itself when asked to",
+		yaml: oneTask(twoSteps("", "trap 'exit 0' TERM; sleep 3600 & wait")), act: (*place).cancelTaskRun},
 	{name: "an image that does not exist", yaml: oneTaskWith("timeout: 20s", `
 results: [{name: text}]
 steps:
@@ -57,30 +63,35 @@ results: [{name: attempt}]
 steps:
 - {name: write, image: IMAGE, script: "printf $(context.task.retry-count) > $(results.attempt.path); test $(context.task.retry-count) = 1 || exec sleep 3600"}`)},
 	{name: "a PipelineRun that is cancelled", yaml: twoTasks, act: stopping("Cancelled")},
-	{name: "a PipelineRun that is cancelled and runs its last Tasks", yaml: twoTasks, act: stopping("CancelledRunFinally")},
-	{name: "a PipelineRun that is out of its time", yaml: onePipelineWith("timeouts: {pipeline: 4m, tasks: 90s}", waitingTasks)},
+	{name: "a PipelineRun that is cancelled and runs its last Tasks", yaml: twoTasks,
+		act: stopping("CancelledRunFinally")},
+	{name: "a PipelineRun that is out of its time",
+		yaml: onePipelineWith("timeouts: {pipeline: 4m, tasks: 90s}", waitingTasks)},
 }...)
 
-// exitEntries have a step that ends with each code that means something to somebody, told to continue or not.
+// exitEntries have a step that ends with each exit code that has a meaning, told to continue or
+// not.
 func exitEntries() []entry {
 	var all []entry
 	for _, code := range []string{"1", "74", "137", "255"} {
 		all = append(all, entry{name: "a last step exits with " + code, yaml: lastOfTwo("exit " + code)})
 	}
 	for _, signal := range []string{"TERM", "KILL"} {
-		all = append(all, entry{name: "a last step is ended by its own " + signal, yaml: lastOfTwo("kill -" + signal + " $$; sleep 5")})
+		all = append(all, entry{name: "a last step is ended by its own " + signal,
+			yaml: lastOfTwo("kill -" + signal + " $$; sleep 5")})
 	}
 	return all
 }
 
-// twoSteps is a Task whose last step has written results before it does what is given. Lines of YAML may be given
-// for it besides, such as a command, which takes the script's place.
+// twoSteps is a Task whose last step has written results before it does what is given. Further
+// lines of YAML may replace its script, for example by a command.
 func twoSteps(lines, script string) string {
 	switch {
 	case strings.HasPrefix(script, "#!"):
 		lines += "\nscript: |\n" + indent(script, "  ")
 	case script != "":
-		lines += "\nscript: |\n" + indent("printf two > $(results.text.path)\nprintf own > $(step.results.own.path)\n"+script, "  ")
+		lines += "\nscript: |\n" + indent("printf two > $(results.text.path)\nprintf own > $(step.results.own.path)\n"+script,
+			"  ")
 	}
 	return `
 results: [{name: early}, {name: text}]
@@ -94,8 +105,7 @@ steps:
 
 func lastOfTwo(script string) string { return oneTask(twoSteps("", script)) }
 
-// twoTasks has a Task that waits to be ended, one before and one that would come after it, and one that is always
-// run.
+// twoTasks has a Task that waits to be ended, one before it, one after it, and one in finally.
 var twoTasks = onePipeline(waitingTasks)
 
 const waitingTasks = `
@@ -133,7 +143,8 @@ func (p *place) cancelTaskRun() {
 	cancelled(p, "")
 }
 
-// stopping sets the status of the entry's PipelineRun when Tekton has noted that the step of its Task wait runs.
+// stopping sets the status of the entry's PipelineRun when Tekton has noted that the step of its
+// Task wait runs.
 func stopping(status string) func(*place) {
 	return func(p *place) {
 		p.t.Helper()

@@ -4,7 +4,8 @@ package e2e
 
 import "fmt"
 
-// environmentEntries hide things from a step or change how programs behave. None of it is meant for the publisher.
+// environmentEntries hide things from a step or change how programs behave; none of it may affect
+// the publisher.
 var environmentEntries = append([]entry{
 	{name: "what a step finds in its environment", yaml: oneTask(`
 results: [{name: text}]
@@ -115,14 +116,16 @@ steps:
 - {name: read, image: IMAGE, script: "ls /tmp"}`)},
 }, hidingEntries()...)
 
-// hidingEntries set variables that programs written in Go, or those that talk to the API server, act upon. Each is
-// set in the first and the last step of its TaskRun.
+// hidingEntries set variables that programs written in Go, or those that talk to the API server,
+// act upon. Each is set in the first and the last step of its TaskRun.
 func hidingEntries() []entry {
 	var all []entry
 	for _, e := range []struct{ name, variables string }{
-		{"the cluster's address is hidden", `{name: KUBERNETES_SERVICE_HOST, value: ""}, {name: KUBERNETES_SERVICE_PORT, value: ""}`},
+		{"the cluster's address is hidden",
+			`{name: KUBERNETES_SERVICE_HOST, value: ""}, {name: KUBERNETES_SERVICE_PORT, value: ""}`},
 		{"another cluster's address is given", `{name: KUBERNETES_SERVICE_HOST, value: "192.0.2.1"}`},
-		{"the address is no address", `{name: KUBERNETES_SERVICE_HOST, value: "x y"}, {name: KUBERNETES_SERVICE_PORT, value: "-1"}`},
+		{"the address is no address",
+			`{name: KUBERNETES_SERVICE_HOST, value: "x y"}, {name: KUBERNETES_SERVICE_PORT, value: "-1"}`},
 		{"nothing is where programs look for it", `{name: PATH, value: ""}, {name: HOME, value: /nonexistent}, {name: TMPDIR, value: /nonexistent},
     {name: SSL_CERT_FILE, value: /dev/null}, {name: SSL_CERT_DIR, value: /nonexistent}, {name: LD_PRELOAD, value: /nonexistent/lib.so}, {name: LD_LIBRARY_PATH, value: /nonexistent},
     {name: HOSTNAME, value: elsewhere}, {name: RES_OPTIONS, value: "timeout:1"}, {name: LOCALDOMAIN, value: test}, {name: TZ, value: /nonexistent}, {name: ZONEINFO, value: /dev/zero}`},

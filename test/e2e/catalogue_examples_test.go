@@ -30,8 +30,8 @@ const (
 	needsSize     = "has results that Tekton alone cannot have"
 )
 
-// exampleEntries are Tekton's own examples, of the module that this repository builds with. Each that is not run has a reason. The
-// pods of those that have no results are left alone.
+// exampleEntries are Tekton's own examples, of the module that this repository builds with. Each
+// that is not run has a reason. The pods of those that have no results are left alone.
 func exampleEntries(t *testing.T) []entry {
 	t.Helper()
 	root := examplesFolder(t)
@@ -52,7 +52,8 @@ func exampleEntries(t *testing.T) []entry {
 		known[name] = true
 		declares := declaredResults.Match(text)
 		if examplesLeftOut[name] == "" {
-			all = append(all, entry{name: "Tekton's example " + name, yaml: adapted(string(text)), left: !declares, unordered: true, passes: true})
+			all = append(all, entry{name: "Tekton's example " + name, yaml: adapted(string(text)), left: !declares,
+				unordered: true, passes: true})
 		}
 		return nil
 	})
@@ -81,8 +82,8 @@ func tektonModule(t *testing.T, what string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// onlyThisTekton skips the catalogue with other releases of Tekton than the one it was written with: each has its
-// own words, and not all have what the entries use.
+// onlyThisTekton skips the catalogue with other releases of Tekton than the one it was written
+// with: messages differ, and not all have the features used.
 func onlyThisTekton(t *testing.T) {
 	t.Helper()
 	if !isCatalogued(t) {
@@ -90,7 +91,7 @@ func onlyThisTekton(t *testing.T) {
 	}
 }
 
-// isCatalogued tells whether the cluster has the release of Tekton that the catalogue is of.
+// isCatalogued reports whether the cluster runs the catalogue's release of Tekton.
 func isCatalogued(t *testing.T) bool {
 	t.Helper()
 	maps := cluster.Kube.CoreV1().ConfigMaps("tekton-pipelines")
@@ -103,11 +104,11 @@ func isCatalogued(t *testing.T) bool {
 
 var declaredResults = regexp.MustCompile(`(?m)^\s*results:`)
 
-// shells are images whose steps need no more than the one image with a shell has.
+// shells are images that can be replaced by the one image with a shell.
 const shells = `(?:mirror\.gcr\.io|cgr\.dev/chainguard|docker\.io)/(?:library/)?(?:ubuntu|alpine|bash|busybox)`
 
-// adaptations make an example run with the one image that has a shell, and give its runs names that can be known
-// before.
+// adaptations make an example run with the one image that has a shell, and give its runs
+// predictable names.
 var adaptations = []struct {
 	pattern *regexp.Regexp
 	with    string

@@ -8,20 +8,27 @@ import (
 	"testing"
 )
 
-// normalisations are all that is taken out of a value before it is compared, beside the namespace's name. Each is
-// something that two runs of plain Tekton do not have in common either.
+// normalisations are removed from a value before it is compared, besides the namespace's name. Each
+// also differs between two runs of plain Tekton.
 var normalisations = []struct {
 	why     string
 	pattern *regexp.Regexp
 	with    string
 }{
-	{"objects get an identity each", regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UID"},
-	{"the two run at different times", regexp.MustCompile(`\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?`), "TIME"},
-	{"the same, as date prints it", regexp.MustCompile(`\b[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d UTC \d{4}\b`), "TIME"},
+	{"objects get an identity each", regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`),
+		"UID"},
+	{"the two run at different times",
+		regexp.MustCompile(`\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?`),
+		"TIME"},
+	{"the same, as date prints it", regexp.MustCompile(`\b[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d UTC \d{4}\b`),
+		"TIME"},
 	{"the same, in seconds", regexp.MustCompile(`\b1[789]\d{8}\b`), "TIME"},
-	{"how far a pod had come when its time was over is a matter of the machine", regexp.MustCompile(`\nPrevious status: \[.*`), ""},
+	{"how far a pod had come when its time was over is a matter of the machine",
+		regexp.MustCompile(`\nPrevious status: \[.*`),
+		""},
 	{"Tekton names a script's file at random", regexp.MustCompile(`(/tekton/scripts/script-\d+)-[a-z0-9]{5}\b`), "$1"},
-	{"the name of a claim made for a run has a digest of the run's identity", regexp.MustCompile(`\bpvc-[0-9a-f]{10}\b`), "CLAIM"},
+	{"the name of a claim made for a run has a digest of the run's identity", regexp.MustCompile(`\bpvc-[0-9a-f]{10}\b`),
+		"CLAIM"},
 	{"Go's inittrace has times and sizes", regexp.MustCompile(`@[\d.]+ ms, [\d.]+ ms clock, \d+ bytes, \d+ allocs`), "@"},
 	{"pods have addresses of their own", regexp.MustCompile(`\b10\.244\.\d+\.\d+\b`), "POD-IP"},
 }
@@ -33,11 +40,12 @@ func normal(value string) string {
 	return value
 }
 
-// runners are the lines that Tekton's entrypoint and the publisher print. They do so on stderr, and in what order
-// that and a step's stdout come into the log is up to the container runtime.
+// runners match the lines that Tekton's entrypoint and the publisher print. They print to stderr;
+// how stderr and stdout are interleaved in the log is up to the container runtime.
 var runners = regexp.MustCompile(`(?m)^(?:TIME (?:[A-Z]+|Error|Skipping) |indelible: ).*\n`)
 
-// apart takes a step's log into what the step printed and what was printed by the programs that run it.
+// apart separates a step's log into what the step printed and what the programs that run it
+// printed.
 func apart(log string) (own, around string) {
 	return runners.ReplaceAllString(log, ""), strings.Join(runners.FindAllString(log, -1), "")
 }
@@ -63,7 +71,8 @@ func TestNormalisations(t *testing.T) {
 
 func TestLogsApart(t *testing.T) {
 	own, around := apart("one\nTIME ERROR Error while\ntwo\nindelible: results not published\nTIME is money\nno newline")
-	if own != "one\ntwo\nTIME is money\nno newline" || around != "TIME ERROR Error while\nindelible: results not published\n" {
+	if own != "one\ntwo\nTIME is money\nno newline" || around != "TIME ERROR Error while\nindelible: results not "+
+		"published\n" {
 		t.Errorf("own %q, around %q", own, around)
 	}
 }

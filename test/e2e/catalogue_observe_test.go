@@ -20,12 +20,13 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// observer reads what can be seen of a run that has ended, as fields and their values. A field of a child begins
-// with the child's name, as in "run-build/step write/log".
+// observer reads what can be seen of an ended run, as fields and values. A child's fields begin
+// with its name, as in "run-build/step write/log".
 type observer struct {
 	*place
 	injected bool
-	// unordered compares a log without its order: the kubelet has stdout and stderr in one, in the order in which they come.
+	// unordered compares a log without its order: the kubelet has stdout and stderr in one, in the
+	// order in which they come.
 	unordered bool
 	fields    map[string]string
 }
@@ -41,7 +42,7 @@ func (o *observer) run(r entryRun) map[string]string {
 	return o.fields
 }
 
-// note writes down a field. Every value is made comparable here, and nowhere else.
+// note records a field. Values are normalised here, and nowhere else.
 func (o *observer) note(field, value string) {
 	o.fields[field] = normal(strings.ReplaceAll(value, o.namespace, "NAMESPACE"))
 }
@@ -85,7 +86,8 @@ func (o *observer) attempt(name string, s *pipelinev1.TaskRunStatus) {
 	o.t.Helper()
 	o.condition(name, s.GetCondition(apis.ConditionSucceeded))
 	if s.TaskSpec != nil { // workspaces that are propagated into it come out of a map
-		slices.SortFunc(s.TaskSpec.Workspaces, func(a, b pipelinev1.WorkspaceDeclaration) int { return cmp.Compare(a.Name, b.Name) })
+		slices.SortFunc(s.TaskSpec.Workspaces,
+			func(a, b pipelinev1.WorkspaceDeclaration) int { return cmp.Compare(a.Name, b.Name) })
 	}
 	o.note(name+"/spec", o.json(s.TaskSpec))
 	var names []string
@@ -125,8 +127,8 @@ func (o *observer) step(of string, s *pipelinev1.StepState) {
 	}
 }
 
-// pod reads the logs of the steps, and checks that the pod is what the comparison takes it for. Tekton deletes the
-// pod of a run that is cancelled or out of time: it has no logs then.
+// pod reads the logs of the steps, and checks that the pod is injected, or not, as expected. Tekton
+// deletes the pod of a cancelled or timed-out run, which then has no logs.
 func (o *observer) pod(name string, s *pipelinev1.TaskRunStatus) {
 	o.t.Helper()
 	pod, err := cluster.Kube.CoreV1().Pods(o.namespace).Get(o.ctx, s.PodName, metav1.GetOptions{})
@@ -154,8 +156,9 @@ func (o *observer) pod(name string, s *pipelinev1.TaskRunStatus) {
 	}
 }
 
-// withoutOrder returns what does not depend on the order in which a log came: its bytes. The processes of a step write into each other's lines, as
-// those of a pipeline whose shell traces its commands do.
+// withoutOrder returns what does not depend on the order in which a log came: its bytes. The
+// processes of a step write into each other's lines, as those of a pipeline whose shell traces its
+// commands do.
 func withoutOrder(log string) string {
 	return string(slices.Sorted(slices.Values([]byte(strings.ReplaceAll(log, "\n", "")))))
 }

@@ -2,7 +2,7 @@
 
 package e2e
 
-// resultEntries write results in the ways in which files can be written, and come to be.
+// resultEntries write results in all the ways a file can be written or created.
 var resultEntries = []entry{
 	{name: "files of every regular form", yaml: oneTask(`
 results: [{name: newline}, {name: plain}, {name: empty}, {name: unicode}, {name: crlf}, {name: json}, {name: private}, {name: unreadable},

@@ -26,10 +26,11 @@ steps:
 results: [{name: text}]
 sidecars: [{name: short, image: IMAGE, script: "exit 0"}]
 steps: [{name: write, image: IMAGE, script: "sleep 2; printf x > $(results.text.path)"}]`)},
+	// Tekton looks at it now and then.
 	{name: "a sidecar that fails", yaml: oneTask(`
 results: [{name: text}]
 sidecars: [{name: failing, image: IMAGE, script: "exit 3"}]
-steps: [{name: write, image: IMAGE, script: "sleep 25; printf x > $(results.text.path)"}]`)}, // Tekton looks at it now and then
+steps: [{name: write, image: IMAGE, script: "sleep 25; printf x > $(results.text.path)"}]`)},
 	{name: "a sidecar of Kubernetes", yaml: oneTask(`
 results: [{name: text}]
 sidecars:

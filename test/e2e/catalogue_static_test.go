@@ -12,10 +12,12 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// staticImage has nothing but the program of ./static in it: no shell, no libraries, no /tmp, no user but 65532.
+// staticImage has nothing but the program of ./static in it: no shell, no libraries, no /tmp, no
+// user but 65532.
 const staticImage = "indelible-e2e-static:local"
 
-// staticEntries run in an image without a shell. They need the local cluster, into which the image is loaded.
+// staticEntries run in an image without a shell. They need the local cluster, into which the image
+// is loaded.
 var staticEntries = []entry{
 	{name: "an image without a shell", before: loadStatic, yaml: oneTask(`
 results: [{name: text}, {name: own, value: $(steps.first.results.own)}]
@@ -53,7 +55,8 @@ func loadStatic(t *testing.T) {
 		return
 	}
 	archive := filepath.Join(t.TempDir(), "static.tar")
-	err := cluster.Local(context.Background(), "images", "--binary", program(t, ".", "./static"), "--as", "/static", "--tag", staticImage, "--output", archive)
+	err := cluster.Local(context.Background(), "images", "--binary", program(t, ".", "./static"), "--as", "/static",
+		"--tag", staticImage, "--output", archive)
 	if errors.Is(err, harness.ErrNotLocal) {
 		t.Skip("the image is of this test, and only the local cluster takes it without a registry")
 	}

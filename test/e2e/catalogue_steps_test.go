@@ -98,7 +98,8 @@ results: [{name: text}]
 steps:
 - {name: leaves, image: IMAGE, script: "sleep 300 & setsid sleep 300 & (sleep 300 > /dev/null 2>&1 &) ; printf one > $(results.text.path)"}
 - {name: last, image: IMAGE, script: "sleep 300 & exit 0"}`)},
-	{name: "a Task without results", left: true, yaml: oneTask(`steps: [{name: one, image: IMAGE, script: "echo one; ls /"}]`)},
+	{name: "a Task without results", left: true,
+		yaml: oneTask(`steps: [{name: one, image: IMAGE, script: "echo one; ls /"}]`)},
 	{name: "a Task that opted out", left: true, yaml: optedOutYAML},
 	{name: "requests and limits of steps", yaml: oneTask(`
 results: [{name: text}]

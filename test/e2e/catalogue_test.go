@@ -14,29 +14,31 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// entry is one row of the catalogue: objects that are created in a namespace with Indelible and in one without.
+// entry is one row of the catalogue: objects that are created in a namespace with Indelible and in
+// one without.
 type entry struct {
 	// name is a sentence, and the entry's name in docs/differences.md.
 	name string
-	// yaml are the objects. All TaskRuns and PipelineRuns among them are observed; what they make is found from
-	// there.
+	// yaml are the objects. All TaskRuns and PipelineRuns among them are observed; what they make
+	// is found from there.
 	yaml string
 	// before, if any, prepares the cluster.
 	before func(*testing.T)
-	// act, if any, is what happens to the runs from outside; it is done in one namespace after the other.
+	// act, if any, acts on the runs from outside, in one namespace after the other.
 	act func(*place)
 	// left says that Indelible leaves the entry's pods alone. All others must have the publisher.
 	left bool
 	// unordered says that its steps write to stdout and stderr, or what has no order.
 	unordered bool
-	// passes says that plain Tekton must succeed with it: else it is not what it was written for.
+	// passes says that the entry must succeed in plain Tekton, or it does not test what it was
+	// written for.
 	passes bool
 }
 
-// TestCatalogue runs Tasks and Pipelines twice, plain and injected. Plain Tekton is the oracle: what it says of a
-// run, and what the run's steps print, must be the same. docs/differences.md lists what is not, with its reason; a
-// difference that is not listed fails, and so does one that is listed and no longer seen. The short form has some
-// of the entries only.
+// TestCatalogue runs Tasks and Pipelines twice, plain and injected. Plain Tekton is the oracle:
+// what it says of a run, and what the run's steps print, must be the same. docs/differences.md
+// lists what is not, with its reason; a difference that is not listed fails, and so does one that
+// is listed and no longer seen. The short form has some of the entries only.
 func TestCatalogue(t *testing.T) {
 	t.Parallel()
 	onlyThisTekton(t)
@@ -68,8 +70,8 @@ func TestCatalogue(t *testing.T) {
 	}
 }
 
-// wasRun says whether the entries that a row is about were run. With RUN=… most are not; a row about any entry then
-// says nothing.
+// wasRun says whether the entries that a row is about were run. With RUN=… most are not; a row
+// about any entry then says nothing.
 func wasRun(seen *sync.Map, row *difference, all []entry) bool {
 	return !slices.ContainsFunc(all, func(e entry) bool {
 		_, ran := seen.Load(e.name)
@@ -77,11 +79,13 @@ func wasRun(seen *sync.Map, row *difference, all []entry) bool {
 	})
 }
 
-// catalogue is all entries, or, but for the wholeCatalogue form, those about results: all together take a quarter of an hour.
+// catalogue is all entries, or, but for the wholeCatalogue form, those about results: all together
+// take a quarter of an hour.
 func catalogue(t *testing.T) []entry {
 	parts := [][]entry{resultEntries}
 	if wholeCatalogue {
-		parts = append(parts, stepEntries, userEntries, environmentEntries, endingEntries, sidecarEntries, pipelineEntries, staticEntries, exampleEntries(t))
+		parts = append(parts, stepEntries, userEntries, environmentEntries, endingEntries, sidecarEntries, pipelineEntries,
+			staticEntries, exampleEntries(t))
 	}
 	return slices.Concat(parts...)
 }
@@ -140,19 +144,20 @@ func runsOf(t *testing.T, text string) []entryRun {
 	return runs
 }
 
-// oneTask is a TaskRun named run, of which the Task is given.
+// oneTask is a TaskRun named run with the given Task.
 func oneTask(taskSpec string) string { return oneTaskWith("", taskSpec) }
 
-// oneTaskWith is a TaskRun named run, of which the Task and what else is in its spec are given.
+// oneTaskWith is a TaskRun named run with the given Task and further fields of its spec.
 func oneTaskWith(spec, taskSpec string) string {
 	return "apiVersion: tekton.dev/v1\nkind: TaskRun\nmetadata: {name: run}\nspec:\n" +
 		indent(spec, "  ") + "\n  taskSpec:\n" + indent(taskSpec, "    ") + "\n"
 }
 
-// onePipeline is a PipelineRun named run, of which the Pipeline is given.
+// onePipeline is a PipelineRun named run with the given Pipeline.
 func onePipeline(pipelineSpec string) string { return onePipelineWith("", pipelineSpec) }
 
-// onePipelineWith is a PipelineRun named run, of which the Pipeline and what else is in its spec are given.
+// onePipelineWith is a PipelineRun named run with the given Pipeline and further fields of its
+// spec.
 func onePipelineWith(spec, pipelineSpec string) string {
 	return "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: run}\nspec:\n" +
 		indent(spec, "  ") + "\n  pipelineSpec:\n" + indent(pipelineSpec, "    ") + "\n"

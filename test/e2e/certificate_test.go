@@ -23,9 +23,10 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// TestRequiredCertificates has two API servers and an etcd of its own, from the programs of the local cluster,
-// and a webhook that requires certificates. The API server that has an AdmissionConfiguration, as
-// docs/operations.md shows it, is answered by the guard; the other one is not.
+// TestRequiredCertificates has two API servers and an etcd of its own, from the programs of the
+// local cluster, and a webhook that requires certificates. The API server that has an
+// AdmissionConfiguration, as docs/operations.md shows it, is answered by the guard; the other one
+// is not.
 func TestRequiredCertificates(t *testing.T) {
 	programs := filepath.Join(filepath.Dir(os.Getenv("KUBECONFIG")), "bin")
 	if _, err := os.Stat(filepath.Join(programs, "kube-apiserver")); err != nil {
@@ -71,7 +72,8 @@ plugins:
 		_, err := without.kubectl("patch", "taskrun", "run", "-n", "team", "--subresource=status", "--type=merge", "-p",
 			`{"status":{"podName":"p","conditions":[]}}`, "--dry-run=server")
 		return err != nil && strings.Contains(err.Error(), "guard") &&
-			strings.Contains(err.Error(), "the server has asked for the client to provide credentials") // what an API server makes of 401
+			// what an API server makes of 401
+			strings.Contains(err.Error(), "the server has asked for the client to provide credentials")
 	})
 }
 
@@ -96,9 +98,11 @@ func (s *servers) apiServer(name string, args ...string) *server {
 	address := freePort(s.t)
 	_, port, _ := net.SplitHostPort(address)
 	s.start(name, filepath.Join(s.programs, "kube-apiserver"), append([]string{
-		"--etcd-servers=http://" + s.etcd, "--bind-address=127.0.0.1", "--secure-port=" + port, "--cert-dir=" + s.dir + "/" + name,
+		"--etcd-servers=http://" + s.etcd, "--bind-address=127.0.0.1", "--secure-port=" + port, "--cert-dir=" + s.dir + "/" +
+			name,
 		"--token-auth-file=" + s.dir + "/tokens", "--authorization-mode=RBAC", "--service-cluster-ip-range=10.97.0.0/24",
-		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file=" + s.dir + "/service-account.crt",
+		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file=" + s.dir +
+			"/service-account.crt",
 		"--service-account-signing-key-file=" + s.dir + "/service-account.key",
 		"--enable-aggregator-routing=true", // there is no kube-proxy behind the Service
 	}, args...)...)
@@ -150,18 +154,22 @@ endpoints: [{addresses: [%[1]s], conditions: {ready: true}}]
 `, host, port))
 	s.write("config.yaml", "apiVersion: config.indelible.dev/v1alpha1\nkind: Configuration\npublisher: {image: none}\n")
 	s.must(a.kubectl("apply", "-f", s.dir+"/objects.yaml"))
-	s.start("webhook", program(s.t, "../..", "./cmd/webhook"), "--config="+s.dir+"/config.yaml", "--kubeconfig="+a.kubeconfig,
-		"--namespace=indelible-system", "--webhook-port="+port, "--metrics-address=127.0.0.1:0", "--health-address=127.0.0.1:0",
+	s.start("webhook", program(s.t, "../..", "./cmd/webhook"), "--config="+s.dir+"/config.yaml", "--kubeconfig="+
+		a.kubeconfig,
+		"--namespace=indelible-system", "--webhook-port="+port, "--metrics-address=127.0.0.1:0",
+		"--health-address=127.0.0.1:0",
 		"--client-ca="+s.dir+"/client-ca.crt", "--client-names=webhooks-client", "--require-client-certificate")
 	s.eventually("the TaskRun", func() bool {
-		_, err := a.kubectl("create", "-f", s.write("run.yaml", "apiVersion: tekton.dev/v1\nkind: TaskRun\nmetadata: {name: run, namespace: team}\nspec: {}\n"))
+		_, err := a.kubectl("create", "-f", s.write("run.yaml",
+			"apiVersion: tekton.dev/v1\nkind: TaskRun\nmetadata: {name: run, namespace: team}\nspec: {}\n"))
 		return err == nil
 	})
 	s.must(a.kubectl("apply", "-k", "../../config/webhook"))
 }
 
 func (a *server) kubectl(args ...string) (string, error) {
-	c := exec.CommandContext(a.ctx, filepath.Join(a.programs, "kubectl"), append([]string{"--kubeconfig=" + a.kubeconfig}, args...)...)
+	c := exec.CommandContext(a.ctx, filepath.Join(a.programs, "kubectl"),
+		append([]string{"--kubeconfig=" + a.kubeconfig}, args...)...)
 	out, err := c.CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("kubectl %s: %w\n%s", strings.Join(args, " "), err, out)
@@ -231,8 +239,10 @@ func (s *servers) issue(name string, by *issued) *issued {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true, IsCA: by == nil,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true,
+		IsCA:        by == nil,
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 	if by == nil {
 		by = &issued{template, key}
@@ -250,7 +260,7 @@ func (s *servers) issue(name string, by *issued) *issued {
 	return &issued{template, key}
 }
 
-// freePort is an address on which nobody listens for the moment.
+// freePort is an address on which nothing listens at the moment.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

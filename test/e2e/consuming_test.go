@@ -16,8 +16,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// TestConsuming uses large results in the next Task, by every route a Task's author has. How large they may be by each is walked by
-// TestLargeResultsTable.
+// TestConsuming uses large results in the next Task by every route. TestLargeResultsTable checks
+// the limit of each.
 func TestConsuming(t *testing.T) {
 	t.Parallel()
 	flows := []struct {
@@ -25,8 +25,8 @@ func TestConsuming(t *testing.T) {
 		run  func(*place)
 	}{
 		{"64 KB are used in a script", func(p *place) { used(p, 64_000, byScript, "") }},
-		{"200 KB are used in a script", func(p *place) { used(p, 200_000, byScript, result.Rechunked) }},
-		{"500 KB are used in a script", func(p *place) { used(p, 500_000, byScript, result.Rechunked) }},
+		{"200 KB are used in a script", func(p *place) { used(p, 200_000, byScript, result.ScriptsSplit) }},
+		{"500 KB are used in a script", func(p *place) { used(p, 500_000, byScript, result.ScriptsSplit) }},
 		{"two values of 200 KB are used in one script", twoValues},
 		{"a sidecar's script beside a long one stays what it is", sidecarScript},
 		{"a pod that may not run as root uses 200 KB in a script", unprivileged},
@@ -53,8 +53,8 @@ func TestConsuming(t *testing.T) {
 	}
 }
 
-// consumer is a PipelineRun named run. Its Task produce writes sample(n) to the result text, its Task consume gets it
-// as the parameter text; what else the latter is made of is given as YAML.
+// consumer is a PipelineRun named run. Its Task produce writes sample(n) to the result text, its
+// Task consume gets it as the parameter text; what else the latter is made of is given as YAML.
 func consumer(n int, consume string) string {
 	return fmt.Sprintf(`
 apiVersion: tekton.dev/v1
@@ -122,7 +122,8 @@ func seen(value string) string {
 	return strconv.Itoa(len(value)) + " " + hex.EncodeToString(sum[:])
 }
 
-// used runs a consumer and compares what it has seen. How its scripts were passed is an annotation of its pod.
+// used runs a consumer and compares the value it has seen. An annotation of its pod says how its
+// scripts were passed.
 func used(p *place, n int, consume, scripts string) {
 	p.create(consumer(n, consume))
 	pipelineRunSucceeded(p.t, p.pipelineRun("run"))
@@ -211,7 +212,8 @@ steps:
 
 // taskRunWith is a TaskRun named run with a line of its spec and a Task, both YAML.
 func taskRunWith(spec, task string) string {
-	return "apiVersion: tekton.dev/v1\nkind: TaskRun\nmetadata: {name: run}\nspec:\n  " + spec + "\n  taskSpec:\n" + indent(task, "    ")
+	return "apiVersion: tekton.dev/v1\nkind: TaskRun\nmetadata: {name: run}\nspec:\n  " + spec + "\n  taskSpec:\n" +
+		indent(task, "    ")
 }
 
 func arrayInArgs(p *place) {
@@ -252,18 +254,20 @@ spec:
 	wantResults(p.t, p.taskRun("run-consume").Status.Results, map[string]*pipelinev1.ResultValue{"seen": text(want)})
 }
 
-// refusedAtOnce runs a consumer of 140 KB. Its pod is never created, and the condition and one event say why.
+// refusedAtOnce runs a consumer of 140 KB. Its pod is never created; the condition and one event
+// say why.
 func refusedAtOnce(p *place, consume, why string) {
 	p.create(consumer(140_000, consume))
 	if pr := p.pipelineRun("run"); !pr.Status.GetCondition(apis.ConditionSucceeded).IsFalse() {
 		p.t.Error("the PipelineRun did not fail")
 	}
 	wantRefused(p, "run-consume", why,
-		"but Linux accepts at most 131071 bytes (128 KiB) in one string: use the value in a script, or hand it over in a workspace")
+		"but Linux accepts at most 131071 bytes (128 KiB) in one string: use the value in a script, or pass it in a "+
+			"workspace")
 }
 
-// wantRefused checks that a TaskRun has failed for good, without a pod, and that `kubectl describe` says why in both
-// places where people look.
+// wantRefused checks that a TaskRun has failed for good, without a pod, and that `kubectl describe`
+// says why in both places.
 func wantRefused(p *place, taskRun string, texts ...string) {
 	p.t.Helper()
 	tr := p.taskRun(taskRun)
@@ -272,7 +276,8 @@ func wantRefused(p *place, taskRun string, texts ...string) {
 		p.t.Errorf("the reason is %s, want PodCreationFailed", got)
 	}
 	if tr.Status.PodName != "" || len(tr.Status.RetriesStatus) > 0 || tr.Status.CompletionTime == nil {
-		p.t.Errorf("pod %q, %d retries, completed %v", tr.Status.PodName, len(tr.Status.RetriesStatus), tr.Status.CompletionTime)
+		p.t.Errorf("pod %q, %d retries, completed %v", tr.Status.PodName, len(tr.Status.RetriesStatus),
+			tr.Status.CompletionTime)
 	}
 	// Tekton sends one, or two if it looked again before its cache had the end of the TaskRun.
 	events := p.events(taskRun, "Failed")
@@ -280,7 +285,8 @@ func wantRefused(p *place, taskRun string, texts ...string) {
 		p.t.Errorf("%d events: %q", len(events), events)
 	}
 	described := strings.Join(strings.Fields(p.kubectl("describe", "taskrun", "-n", p.namespace, taskRun)), " ")
-	if message := tr.Status.GetCondition(apis.ConditionSucceeded).Message; strings.Contains(message+events[0], sample(20)) {
+	if message := tr.Status.GetCondition(apis.ConditionSucceeded).Message; strings.Contains(message+events[0],
+		sample(20)) {
 		p.t.Errorf("condition or event shows a value: %q, %q", message, events[0])
 	}
 	for _, text := range texts {
@@ -306,17 +312,20 @@ steps:
 
 // annotatedTaskRun is a TaskRun with a result and annotations.
 func annotatedTaskRun(annotations string) string {
-	return strings.Replace(taskRunOf(`- {name: text}`, writeSample(300_000, "text")), "{name: run}", "{name: run, annotations: {"+annotations+"}}", 1)
+	return strings.Replace(taskRunOf(`- {name: text}`, writeSample(300_000, "text")), "{name: run}",
+		"{name: run, annotations: {"+annotations+"}}", 1)
 }
 
 func sizeOverLimit(p *place) {
 	p.create(annotatedTaskRun(result.ResultSizeAnnotation + ": 1.1Mi"))
-	wantRefused(p, "run", "asks for results of 1153434 bytes (1.1 MiB), but this installation's limit is 1048576 bytes (1 MiB)")
+	wantRefused(p, "run", "asks for results of 1153434 bytes (1.1 MiB), but this installation's limit is 1048576 bytes "+
+		"(1 MiB)")
 }
 
 func sizeOptedOut(p *place) {
 	p.create(annotatedTaskRun(result.ResultSizeAnnotation + ": 300k, " + result.EnabledKey + ": " + result.Disabled))
-	wantRefused(p, "run", "asks for results of 300000 bytes (292.97 KiB), but this Pod's results keep Tekton's own limit of 4096 bytes (4 KiB), "+
+	wantRefused(p, "run", "asks for results of 300000 bytes (292.97 KiB), but this Pod's results keep Tekton's own limit "+
+		"of 4096 bytes (4 KiB), "+
 		"because the annotation indelible.dev/results disables it")
 }
 

@@ -16,12 +16,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestWrongController installs with the name of another Tekton's controller. The preflight refuses that; where
-// it is skipped Tekton stops, as the self-check says, and goes on when the right name is applied.
+// TestWrongController installs with a wrong name of Tekton's controller. The preflight refuses
+// that; if it is skipped, Tekton stops, the self-check says so, and Tekton continues once the right
+// name is applied.
 func TestWrongController(t *testing.T) {
 	p := newPlace(t)
-	const right, wrong = "system:serviceaccount:tekton-pipelines:tekton-pipelines-controller", "system:serviceaccount:openshift-pipelines:tekton-pipelines-controller"
-	settle(p)
+	const right, wrong = "system:serviceaccount:tekton-pipelines:tekton-pipelines-controller",
+		"system:serviceaccount:openshift-pipelines:tekton-pipelines-controller"
+	awaitSelfChecks(p)
 
 	before := p.kubectl("get", "validatingadmissionpolicies", "-o", "jsonpath={.items[*].metadata.resourceVersion}")
 	out, err := exec.CommandContext(p.ctx, "make", "-C", "../..", "install", "CONTROLLER="+wrong).CombinedOutput()
@@ -31,21 +33,26 @@ func TestWrongController(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if want := "refused: Tekton's controller here is " + right + ", but " + wrong + " would be installed as its name"; err == nil || !strings.Contains(string(out), want) {
+	if want := "refused: Tekton's controller here is " + right + ", but " + wrong +
+		" would be installed as its name"; err == nil || !strings.Contains(string(out), want) {
 		t.Fatalf("make install: %v, want %q in\n%s", err, want, out)
 	}
-	if after := p.kubectl("get", "validatingadmissionpolicies", "-o", "jsonpath={.items[*].metadata.resourceVersion}"); after != before {
+	if after := p.kubectl("get", "validatingadmissionpolicies", "-o",
+		"jsonpath={.items[*].metadata.resourceVersion}"); after != before {
 		t.Error("what was refused has been applied in part")
 	}
 
 	p.kubectl("apply", "-k", overlayWith(t, wrong))
-	awaitReadyz(p, "503", "Tekton's controller is "+right+", but MutatingWebhookConfiguration/indelible-guard names "+wrong)
+	awaitReadyz(p, "503", "Tekton's controller is "+right+", but MutatingWebhookConfiguration/indelible-guard names "+
+		wrong)
 	lines, err := cluster.WebhookMetrics(p.ctx, "indelible_wrong_controller")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, piece := range []string{"MutatingWebhookConfiguration/indelible-guard", "ValidatingAdmissionPolicy/indelible-pods", "ValidatingAdmissionPolicy/indelible-results"} {
-		if want := fmt.Sprintf(`indelible_wrong_controller{piece="%s"} %d`, piece, len(replicas(p))); !strings.Contains(strings.Join(lines, "\n"), want) {
+	for _, piece := range []string{"MutatingWebhookConfiguration/indelible-guard",
+		"ValidatingAdmissionPolicy/indelible-pods", "ValidatingAdmissionPolicy/indelible-results"} {
+		if want := fmt.Sprintf(`indelible_wrong_controller{piece="%s"} %d`, piece,
+			len(replicas(p))); !strings.Contains(strings.Join(lines, "\n"), want) {
 			t.Errorf("metrics %q lack %s", lines, want)
 		}
 	}
@@ -62,7 +69,7 @@ func TestWrongController(t *testing.T) {
 
 	p.kubectl("apply", "-k", "../../dist/install")
 	restart(p) // the kubelet would take up to a minute to bring the ConfigMap
-	settle(p)
+	awaitSelfChecks(p)
 	p.create(taskRunOf(`- {name: text}`, writeSample(100_000, "text")))
 	tr := p.taskRun("run")
 	taskRunSucceeded(t, tr)
@@ -70,7 +77,8 @@ func TestWrongController(t *testing.T) {
 	wantInjected(p, tr.Status.PodName)
 }
 
-// wantControllerStopped tries, as Tekton's controller and as a dry run, to make a pod that a TaskRun controls.
+// wantControllerStopped tries, as Tekton's controller and as a dry run, to make a pod that a
+// TaskRun controls.
 func wantControllerStopped(p *place) {
 	p.t.Helper()
 	controller, err := cluster.As("system:serviceaccount:tekton-pipelines:tekton-pipelines-controller",
@@ -89,8 +97,8 @@ func wantControllerStopped(p *place) {
 	}
 }
 
-// overlayWith is an overlay over what `make install` applied last, with another controller, as
-// docs/operations.md tells to make it.
+// overlayWith is an overlay on top of what `make install` applied last, with another controller, as
+// in docs/operations.md.
 func overlayWith(t *testing.T, controller string) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -117,11 +125,11 @@ transformers: [ROOT/config/transformers/controller]
 	return folder
 }
 
-// TestReadLeaks gives a service account patch of taskruns/status, and then every one: a replica finds the one
-// when it starts, the other at its next look.
+// TestReadLeaks gives a service account patch of taskruns/status, and then every one: a replica
+// finds the one when it starts, the other at its next look.
 func TestReadLeaks(t *testing.T) {
 	p := newPlace(t)
-	settle(p)
+	awaitSelfChecks(p)
 	before := leaks(p)
 	name := "leak-" + p.namespace
 	t.Cleanup(func() {
@@ -132,9 +140,11 @@ func TestReadLeaks(t *testing.T) {
 		}
 	})
 	p.kubectl("create", "clusterrole", name, "--verb=patch", "--resource=taskruns.tekton.dev/status")
-	p.kubectl("create", "rolebinding", "leak", "-n", p.namespace, "--clusterrole="+name, "--serviceaccount="+p.namespace+":default")
+	p.kubectl("create", "rolebinding", "leak", "-n", p.namespace, "--clusterrole="+name, "--serviceaccount="+p.namespace+
+		":default")
 	restart(p) // each replica looks through all bindings when it starts, and then seldom
-	what := fmt.Sprintf("RoleBinding/%s/leak gives ClusterRole/%s to system:serviceaccount:%s:default", p.namespace, name, p.namespace)
+	what := fmt.Sprintf("RoleBinding/%s/leak gives ClusterRole/%s to system:serviceaccount:%s:default", p.namespace, name,
+		p.namespace)
 	awaitLeaks(p, before["bound"]+1, before["all"])
 	for _, pod := range replicas(p) {
 		messages, err := cluster.Events(p.ctx, system, pod.Name, "ReadLeak")
@@ -155,12 +165,13 @@ func TestReadLeaks(t *testing.T) {
 	p.kubectl("delete", "clusterrolebinding", name)
 	awaitLeaks(p, before["bound"]+1, before["all"])
 
-	p.kubectl("create", "rolebinding", "read", "-n", p.namespace, "--clusterrole=view", "--serviceaccount="+p.namespace+":default")
+	p.kubectl("create", "rolebinding", "read", "-n", p.namespace, "--clusterrole=view", "--serviceaccount="+p.namespace+
+		":default")
 	restart(p) // who may get needs no trick
 	awaitLeaks(p, before["bound"], before["all"])
 }
 
-// leaks returns what each replica counts, by whom the leak is to; they count the same.
+// leaks returns what each replica counts, by who can exploit the leak; all replicas must agree.
 func leaks(p *place) map[string]float64 {
 	p.t.Helper()
 	counted, err := cluster.ReplicaMetrics(p.ctx, "indelible_read_leaks")
@@ -168,7 +179,8 @@ func leaks(p *place) map[string]float64 {
 		p.t.Fatal(err)
 	}
 	for _, samples := range counted {
-		return map[string]float64{"bound": samples[`indelible_read_leaks{to="bound"}`], "all": samples[`indelible_read_leaks{to="all"}`]}
+		return map[string]float64{"bound": samples[`indelible_read_leaks{to="bound"}`],
+			"all": samples[`indelible_read_leaks{to="all"}`]}
 	}
 	p.t.Fatal("there is no replica")
 	return nil
@@ -176,13 +188,16 @@ func leaks(p *place) map[string]float64 {
 
 func awaitLeaks(p *place, bound, all float64) {
 	p.t.Helper()
-	p.eventually(fmt.Sprintf("every replica to count %v bindings that leak, and %v that leaks to all", bound, all), func() (bool, error) {
-		counted, err := cluster.ReplicaMetrics(p.ctx, "indelible_read_leaks", "indelible_selfcheck_leaks_last_success_timestamp_seconds")
-		for _, samples := range counted {
-			if samples["indelible_selfcheck_leaks_last_success_timestamp_seconds"] == 0 || samples[`indelible_read_leaks{to="bound"}`] != bound || samples[`indelible_read_leaks{to="all"}`] != all {
-				return false, err
+	p.eventually(fmt.Sprintf("every replica to count %v bindings that leak, and %v that leaks to all", bound, all),
+		func() (bool, error) {
+			counted, err := cluster.ReplicaMetrics(p.ctx, "indelible_read_leaks",
+				"indelible_selfcheck_leaks_last_success_timestamp_seconds")
+			for _, samples := range counted {
+				if samples["indelible_selfcheck_leaks_last_success_timestamp_seconds"] == 0 ||
+					samples[`indelible_read_leaks{to="bound"}`] != bound || samples[`indelible_read_leaks{to="all"}`] != all {
+					return false, err
+				}
 			}
-		}
-		return len(counted) > 0, err
-	})
+			return len(counted) > 0, err
+		})
 }

@@ -23,8 +23,9 @@ spec: {limits: [{type: Container, ` + limits + `}]}
 `
 }
 
-// TestInitContainerDelivery has the publisher come by an init container, in namespaces that demand something of
-// containers. What they let Tekton's own pods have, ours have: each TaskRun runs plain as well.
+// TestInitContainerDelivery delivers the publisher by an init container, in namespaces that
+// restrict containers. Whatever they accept from Tekton's own pods they must accept from ours: each
+// TaskRun also runs plain.
 func TestInitContainerDelivery(t *testing.T) {
 	configure(newPlace(t), "delivery", "init-container")
 	for _, c := range []struct {
@@ -32,10 +33,14 @@ func TestInitContainerDelivery(t *testing.T) {
 		class           corev1.PodQOSClass
 	}{
 		{"a namespace that demands nothing", "", corev1.PodQOSBestEffort},
-		{"a LimitRange whose minimum is above what the installer would choose", limitRange(`min: {cpu: 200m, memory: 128Mi}`), corev1.PodQOSBurstable},
-		{"a LimitRange whose maximum is below", limitRange(`min: {cpu: 10m, memory: 16Mi}, max: {cpu: 60m, memory: 48Mi}`), corev1.PodQOSGuaranteed},
-		{"a LimitRange with a ratio and defaults", limitRange(`default: {cpu: 120m, memory: 64Mi}, defaultRequest: {cpu: 60m, memory: 32Mi}, maxLimitRequestRatio: {cpu: 2, memory: 2}`), corev1.PodQOSBurstable},
-		{"a LimitRange whose defaults make a pod guaranteed", limitRange(`default: {cpu: 80m, memory: 96Mi}, defaultRequest: {cpu: 80m, memory: 96Mi}`), corev1.PodQOSGuaranteed},
+		{"a LimitRange whose minimum is above what the installer would choose", limitRange(`min: {cpu: 200m, memory: 128Mi}`),
+			corev1.PodQOSBurstable},
+		{"a LimitRange whose maximum is below", limitRange(`min: {cpu: 10m, memory: 16Mi}, max: {cpu: 60m, memory: 48Mi}`),
+			corev1.PodQOSGuaranteed},
+		{"a LimitRange with a ratio and defaults",
+			limitRange(`default: {cpu: 120m, memory: 64Mi}, defaultRequest: {cpu: 60m, memory: 32Mi}, maxLimitRequestRatio: {cpu: 2, memory: 2}`), corev1.PodQOSBurstable},
+		{"a LimitRange whose defaults make a pod guaranteed",
+			limitRange(`default: {cpu: 80m, memory: 96Mi}, defaultRequest: {cpu: 80m, memory: 96Mi}`), corev1.PodQOSGuaranteed},
 		{"a quota that demands requests and limits, and has room for the step alone", limitRange(`default: {cpu: 90m, memory: 48Mi}, defaultRequest: {cpu: 50m, memory: 40Mi}`) + `
 ---
 apiVersion: v1
@@ -63,7 +68,8 @@ spec: {hard: {requests.cpu: 50m, limits.cpu: 90m, requests.memory: 40Mi, limits.
 				t.Errorf("the publisher came by %q, want init-container", got)
 			}
 
-			p.create(strings.Replace(strings.Replace(taskRunOf(`- {name: text}`, writeSample(1_000, "text")), "{name: run}", "{name: plain}", 1),
+			p.create(strings.Replace(strings.Replace(taskRunOf(`- {name: text}`, writeSample(1_000, "text")), "{name: run}",
+				"{name: plain}", 1),
 				"metadata: {name: plain}", "metadata: {name: plain, annotations: {indelible.dev/results: disabled}}", 1))
 			tr = p.taskRun("plain")
 			taskRunSucceeded(t, tr)

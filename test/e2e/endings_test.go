@@ -19,35 +19,43 @@ import (
 // ending is a way in which a step's container comes to its end.
 type ending struct {
 	name string
-	// last is what the second step does after it has written its result; by default it waits to be ended.
+	// last is what the second step does after it has written its result; by default it waits to be
+	// ended.
 	last string
 	// step and spec are lines of YAML for the second step and for the TaskRun's spec.
 	step, spec string
 	// end ends it from outside, once the second step has said that it has written.
 	end func(p *place, pod string)
-	// more are results beyond those Tekton has, because the publisher could still speak; less are those it could not publish.
+	// more are results beyond those Tekton has, because the publisher could still speak; less are
+	// those it could not publish.
 	more, less []string
-	// judge takes the place of the comparison, where Tekton has two ways to end it or cannot come to such an end; see there.
+	// judge replaces the comparison, if Tekton has two ways to end it or cannot reach such an end;
+	// see there.
 	judge func(t *testing.T, p *place, with, without verdict)
 }
 
 const endless = "exec sleep 3600"
 
-// TestEndings runs each TaskRun twice at a time, in a namespace with Indelible and in one without: Tekton itself says
-// what the verdict has to be. Condition, reasons, exit codes and small results must be the same.
+// TestEndings runs each TaskRun twice at a time, in a namespace with Indelible and in one without:
+// plain Tekton is the oracle. Condition, reasons, exit codes and small results must be the same.
 func TestEndings(t *testing.T) {
 	t.Parallel()
 	endings := []ending{
 		{name: "a step that fails", last: "exit 3"},
 		{name: "a step that kills itself", last: "kill -9 $$"},
-		{name: "a step that tries to kill the container's first process, which the kernel forbids", last: "kill -9 1; exit 0"},
+		{name: "a step that tries to kill the container's first process, which the kernel forbids",
+			last: "kill -9 1; exit 0"},
 		{name: "a step whose process is killed", end: killing(func(p process) bool { return p.command[0] == "sleep" })},
-		// Tekton knows of the first step's result already: each of its steps reports by itself, and a publisher at the end.
-		{name: "a step whose first process is killed", less: []string{"early"}, end: killing(func(p process) bool { return p.pidInside == 1 })},
-		// In a pod with a publisher Tekton's entrypoint is not the first process, so that the publisher outlives it.
+		// Tekton knows of the first step's result already: each of its steps reports by itself, and
+		// a publisher at the end.
+		{name: "a step whose first process is killed", less: []string{"early"},
+			end: killing(func(p process) bool { return p.pidInside == 1 })},
+		// In a pod with a publisher Tekton's entrypoint is not the first process, so that the
+		// publisher outlives it.
 		{name: "a step whose entrypoint is killed", more: []string{"text"},
 			end: killing(func(p process) bool { return p.command[0] == "/tekton/bin/entrypoint" })},
-		{name: "a step that kills its parent, which it cannot in plain Tekton", last: "kill -9 $PPID; exec sleep 5", judge: parentKilled},
+		{name: "a step that kills its parent, which it cannot in plain Tekton", last: "kill -9 $PPID; exec sleep 5",
+			judge: parentKilled},
 		{name: "a step that is killed for memory", step: limit, last: "exec " + eat},
 		{name: "a step that ends well although a process of it was killed for memory", step: limit, last: eat + " || exit 0"},
 		{name: "a step that runs out of its time", step: "timeout: 3s"},
@@ -109,8 +117,8 @@ func (e ending) compare(t *testing.T) {
 	}
 }
 
-// noted waits until Tekton has noted that the first step has ended and the second runs: what it has noted by the end of a
-// TaskRun that is cancelled stays as it is.
+// noted waits until Tekton's status shows that the first step has ended and the second runs: for a
+// cancelled TaskRun, what the status shows at the end stays.
 func (p *place) noted() *pipelinev1.TaskRun {
 	p.t.Helper()
 	tr, err := cluster.WaitTaskRun(p.ctx, p.namespace, "run", secondRuns)
@@ -162,7 +170,7 @@ spec:
 `, e.spec, e.step, last)
 }
 
-// verdict is what Tekton says of a TaskRun that has ended, without what differs from one TaskRun to the next.
+// verdict is Tekton's status of an ended TaskRun, without what differs between any two.
 type verdict struct {
 	ending  string
 	results map[string]string
@@ -173,14 +181,16 @@ func (o verdict) String() string { return fmt.Sprintf("%sresults %v", o.ending, 
 func verdictOf(tr *pipelinev1.TaskRun) verdict {
 	condition := tr.Status.GetCondition(apis.ConditionSucceeded)
 	var b strings.Builder
-	fmt.Fprintf(&b, "Succeeded %s %s: %s\n", condition.Status, condition.Reason, strings.ReplaceAll(condition.Message, tr.Namespace, "NAMESPACE"))
+	fmt.Fprintf(&b, "Succeeded %s %s: %s\n", condition.Status, condition.Reason,
+		strings.ReplaceAll(condition.Message, tr.Namespace, "NAMESPACE"))
 	for _, s := range tr.Status.Steps {
 		fmt.Fprintf(&b, "step %s:", s.Name)
 		if s.Running != nil {
 			b.WriteString(" running")
 		}
 		if s.Terminated != nil {
-			fmt.Fprintf(&b, " terminated, reason %s, exit code %d, terminationReason %s", s.Terminated.Reason, s.Terminated.ExitCode, s.TerminationReason)
+			fmt.Fprintf(&b, " terminated, reason %s, exit code %d, terminationReason %s", s.Terminated.Reason,
+				s.Terminated.ExitCode, s.TerminationReason)
 		}
 		b.WriteString("\n")
 	}
@@ -191,28 +201,33 @@ func verdictOf(tr *pipelinev1.TaskRun) verdict {
 	return verdict{b.String(), results}
 }
 
-// parentKilled: in plain Tekton a step's parent is the container's first process, and the kernel lets no process of the
-// container kill that. With a publisher it is not, and a step can. The TaskRun then fails, and keeps its results.
+// parentKilled: in plain Tekton a step's parent is the container's first process, which the kernel
+// protects from the container's processes. With a publisher the parent is another process, and a
+// step can kill it. The TaskRun then fails and keeps its results.
 func parentKilled(t *testing.T, _ *place, with, without verdict) {
 	t.Helper()
 	if !strings.Contains(without.ending, "Succeeded True") {
 		t.Errorf("Tekton alone: %s", without)
 	}
-	if !strings.Contains(with.ending, "Succeeded False") || !strings.Contains(with.ending, "exit code 137") || len(with.results) != 2 {
+	if !strings.Contains(with.ending, "Succeeded False") || !strings.Contains(with.ending, "exit code 137") ||
+		len(with.results) != 2 {
 		t.Errorf("with Indelible: %s\nwant a failure with exit code 137, and both results", with)
 	}
 }
 
-// ownValue is a result that no two pods have, also in the step's log; then the step waits to be ended or released.
+// ownValue is a result that no two pods have, also in the step's log; then the step waits to be
+// ended or released.
 const ownValue = `tr -d '\n' < /proc/sys/kernel/random/uuid | tee $(results.text.path); until [ -e /tekton/home/go ]; do sleep 0.2; done`
 
-// endedOrRunAgain: when a pod disappears, Tekton either sees its end before, and the TaskRun fails; or it does not, and makes
-// the same attempt again in another pod, which does not count as a retry. Which of both is a race inside Tekton. Indelible
-// must leave both possible: had the first pod published, the second could not, because results are written once.
+// endedOrRunAgain: when a pod disappears, Tekton either sees its end before, and the TaskRun fails;
+// or it does not, and makes the same attempt again in another pod, which does not count as a retry.
+// Which of both is a race inside Tekton. Indelible must leave both possible: had the first pod
+// published, the second could not, because results are written once.
 func endedOrRunAgain(t *testing.T, p *place, with, without verdict) {
 	t.Helper()
 	for who, o := range map[string]verdict{"with Indelible": with, "Tekton alone": without} {
-		if !strings.Contains(o.ending, "Succeeded True") && !strings.Contains(o.ending, `Failed: "step-write" exited with code 255`) {
+		if !strings.Contains(o.ending, "Succeeded True") &&
+			!strings.Contains(o.ending, `Failed: "step-write" exited with code 255`) {
 			t.Errorf("%s: %s\nwant the first pod's failure or the second's success", who, o)
 		}
 	}
@@ -222,7 +237,8 @@ func endedOrRunAgain(t *testing.T, p *place, with, without verdict) {
 		}
 		return
 	}
-	if own := stepLog(p, p.taskRun("run").Status.PodName); with.results["text"] == "" || !strings.HasSuffix(own, with.results["text"]) {
+	if own := stepLog(p, p.taskRun("run").Status.PodName); with.results["text"] == "" ||
+		!strings.HasSuffix(own, with.results["text"]) {
 		t.Errorf("result text is %q, the pod that ended well wrote %q", with.results["text"], own)
 	}
 }
@@ -260,7 +276,7 @@ func lost(p *place, pod string) {
 	})
 }
 
-// disappears lets a pod go, and where Tekton makes another in its place, lets that end well.
+// disappears deletes a pod and, if Tekton creates another in its place, lets that succeed.
 func (p *place) disappears(remove func() error) {
 	p.t.Helper()
 	before := p.noted().Status.Steps[1].Running.StartedAt

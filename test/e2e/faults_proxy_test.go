@@ -13,11 +13,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// handshakeBytes is more than an API server sends in a TLS handshake, and less than its answer with a TaskRun of 100 KB.
+// handshakeBytes is more than an API server sends in a TLS handshake, and less than its answer with
+// a TaskRun of 100 KB.
 const handshakeBytes = 20_000
 
-// breaking stands between a pod and the API server. It passes bytes on, TLS included, and breaks the first connection in the
-// middle of the API server's answer. Later connections wait for goOn, and then pass.
+// breaking is a proxy between a pod and the API server. It forwards bytes, TLS included, and breaks
+// the first connection in the middle of the API server's answer. Later connections wait for goOn,
+// and then pass.
 type breaking struct {
 	host, port  string
 	connections atomic.Int32
@@ -26,7 +28,8 @@ type breaking struct {
 	target      string
 }
 
-// newBreaking listens on the node's address, which pods reach and the API server's certificate names on the local cluster.
+// newBreaking listens on the node's address, which pods reach and the API server's certificate
+// names on the local cluster.
 func newBreaking(ctx context.Context) (*breaking, error) {
 	nodes, err := cluster.Kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil || len(nodes.Items) == 0 || len(nodes.Items[0].Status.Addresses) == 0 {
@@ -36,7 +39,8 @@ func newBreaking(ctx context.Context) (*breaking, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(nodes.Items[0].Status.Addresses[0].Address, "0"))
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp",
+		net.JoinHostPort(nodes.Items[0].Status.Addresses[0].Address, "0"))
 	if err != nil {
 		return nil, err
 	}

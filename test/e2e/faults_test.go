@@ -24,15 +24,16 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// TestFaults breaks something while 24 TaskRuns (8 in the short form) publish 100 KB each. Every one of them has to succeed with
-// its own value: publishers wait until what they need is back. TestGuardAwayWhilePublishing does the same with an
-// outage that somebody ordered.
+// TestFaults breaks something while 24 TaskRuns (8 in the short form) publish 100 KB each. All must
+// succeed with their own value: publishers wait until what they need is back.
+// TestGuardAwayWhilePublishing does the same with a planned outage.
 //
-// Pods are created before the fault: one that is created while no webhook answers gets no publisher (TestInjectAway).
+// Pods are created before the fault: one created while no webhook answers gets no publisher
+// (TestInjectAway).
 func TestFaults(t *testing.T) {
 	for _, fault := range []struct {
 		name string
-		// first strikes before the steps end, where they would else be faster than what is broken stays so.
+		// first strikes before the steps end, which would otherwise finish before the fault shows.
 		first func(*place)
 		// strike strikes while they end, one after the other.
 		strike func(*place)
@@ -41,7 +42,8 @@ func TestFaults(t *testing.T) {
 	}{
 		{"one webhook replica after the other is killed", nil, killOneByOne, false},
 		{"all webhook replicas are killed, twice", killAllTwice, func(p *place) { ready(p.t) }, true},
-		{"the webhook's certificates are revoked and made anew, twice", nil, func(p *place) { revokeCertificates(p); revokeCertificates(p) }, false},
+		{"the webhook's certificates are revoked and made anew, twice", nil,
+			func(p *place) { revokeCertificates(p); revokeCertificates(p) }, false},
 		{"the API server is killed and comes back", nil, restartAPIServer, true},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
@@ -67,7 +69,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// spread makes the steps of a burst publish one after the other, within a few seconds of their release.
+// spread makes the steps of a burst publish one after the other, within a few seconds of their
+// release.
 const spread = `until [ -e /tekton/home/go ]; do sleep 0.2; done
 sleep $((${HOSTNAME//[!0-9]/} % 6))`
 
@@ -87,7 +90,8 @@ func (b burst) release() {
 	for i := range b.n {
 		go func() {
 			slots <- struct{}{}
-			_, err := cluster.Kubectl(b.p.ctx, "exec", burstName(i)+"-pod", "-n", b.p.namespace, "-c", "step-write", "--", "touch", "/tekton/home/go")
+			_, err := cluster.Kubectl(b.p.ctx, "exec", burstName(i)+"-pod", "-n", b.p.namespace, "-c", "step-write", "--",
+				"touch", "/tekton/home/go")
 			<-slots
 			errs <- err
 		}()
@@ -113,7 +117,8 @@ func (b burst) triedAgain() int {
 
 func stepLog(p *place, pod string) string {
 	p.t.Helper()
-	stream, err := cluster.Kube.CoreV1().Pods(p.namespace).GetLogs(pod, &corev1.PodLogOptions{Container: "step-write"}).Stream(p.ctx)
+	stream, err := cluster.Kube.CoreV1().Pods(p.namespace).GetLogs(pod,
+		&corev1.PodLogOptions{Container: "step-write"}).Stream(p.ctx)
 	if err != nil {
 		p.t.Fatalf("reading the log of %s: %v", pod, err)
 	}
@@ -125,7 +130,8 @@ func stepLog(p *place, pod string) string {
 	return string(text)
 }
 
-// killOneByOne kills each webhook replica's process, the next when the one before runs again.
+// killOneByOne kills the webhook replicas' processes one after the other, each when the previous
+// one runs again.
 func killOneByOne(p *place) {
 	p.t.Helper()
 	for _, pod := range replicas(p) {
@@ -133,16 +139,17 @@ func killOneByOne(p *place) {
 	}
 }
 
-// killAllTwice kills the processes of all webhook replicas, and when they run again, once more: this time the kubelet
-// waits ten seconds before it starts them.
+// killAllTwice kills the processes of all webhook replicas, and when they run again, once more:
+// this time the kubelet waits ten seconds before it starts them.
 func killAllTwice(p *place) {
 	p.t.Helper()
 	killReplicas(p, replicas(p)...)()
 	killReplicas(p, replicas(p)...)
 }
 
-// killReplicas ends webhook replicas by SIGKILL, so that nothing under way is answered. What it returns waits until they run
-// again. Deleting a pod, even without a grace period, lets it finish what it has begun.
+// killReplicas kills webhook replicas with SIGKILL, so that requests in flight are not answered.
+// The function it returns waits until they run again. Deleting a pod, even without a grace period,
+// lets it finish requests.
 func killReplicas(p *place, pods ...corev1.Pod) (wait func()) {
 	p.t.Helper()
 	there := &place{t: p.t, ctx: p.ctx, namespace: system}
@@ -163,23 +170,27 @@ func killReplicas(p *place, pods ...corev1.Pod) (wait func()) {
 	}
 }
 
-// ready waits until the installation is whole. It has a time of its own, as it runs when a test has ended too.
+// ready waits until the installation is whole. It has a time of its own, as it runs when a test has
+// ended too.
 func ready(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	defer cancel()
-	if _, err := cluster.Kubectl(ctx, "rollout", "status", "deployment/"+deployment, "-n", system, "--timeout=180s"); err != nil {
+	if _, err := cluster.Kubectl(ctx, "rollout", "status", "deployment/"+deployment, "-n", system,
+		"--timeout=180s"); err != nil {
 		t.Errorf("the webhook did not come back: %v", err)
 	}
 }
 
-// awaitInjection waits until new pods get a publisher: after its certificates were revoked, an API server may not trust
-// a replica that is ready for some seconds more, and creates pods without asking.
+// awaitInjection waits until new pods get a publisher: after its certificates were revoked, an API
+// server may not trust a replica that is ready for some seconds more, and creates pods without
+// asking.
 func awaitInjection(p *place) {
 	p.t.Helper()
 	for i := 0; p.ctx.Err() == nil; i++ {
 		name := fmt.Sprintf("probe-%d", i)
-		p.create(strings.Replace(taskRunOf(`- {name: text}`, `printf probe > $(results.text.path)`), "{name: run}", "{name: "+name+"}", 1))
+		p.create(strings.Replace(taskRunOf(`- {name: text}`, `printf probe > $(results.text.path)`), "{name: run}", "{name: "+
+			name+"}", 1))
 		if p.pod(p.ended(name).Status.PodName).Annotations[result.InjectedAnnotation] != "" {
 			return
 		}
@@ -187,8 +198,9 @@ func awaitInjection(p *place) {
 	p.t.Error("new pods get no publisher")
 }
 
-// revokeCertificates deletes the Secret with the CA and the serving certificate: all that was issued becomes worthless. It
-// returns when a replica has made new ones; the other may serve with the old one for some seconds more.
+// revokeCertificates deletes the Secret with the CA and the serving certificate: all that was
+// issued becomes worthless. It returns when a replica has made new ones; the other may serve with
+// the old one for some seconds more.
 func revokeCertificates(p *place) {
 	p.t.Helper()
 	const name = "indelible-webhook-certs"
@@ -265,7 +277,8 @@ func networkCutForGood(p *place) {
 	wantResults(t, tr.Status.Results, nil)
 }
 
-// misleading is a patch that gives a pod's publisher another address for the API server, "" for a pod that has none.
+// misleading is a patch that gives a pod's publisher another address for the API server, "" for a
+// pod that has none.
 func misleading(object []byte, address string) string {
 	var pod corev1.Pod
 	if json.Unmarshal(object, &pod) != nil {
@@ -279,8 +292,9 @@ func misleading(object []byte, address string) string {
 	return ""
 }
 
-// TestAnswerLost breaks the connection after the API server has stored the results and before the publisher has its whole
-// answer: it cannot know, writes them once more, and that is allowed because it is the same.
+// TestAnswerLost breaks the connection after the API server has stored the results and before the
+// publisher has the whole answer: it cannot know, writes them again, and that is allowed because
+// they are the same.
 func TestAnswerLost(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -288,10 +302,14 @@ func TestAnswerLost(t *testing.T) {
 	if err != nil {
 		t.Skipf("needs a node that is this machine: %v", err)
 	}
-	misled := &otherWebhook{patchOf: func(pod []byte) string { return misleading(pod, net.JoinHostPort(between.host, between.port)) }}
+	misled := &otherWebhook{patchOf: func(pod []byte) string {
+		return misleading(pod,
+			net.JoinHostPort(between.host, between.port))
+	}}
 	misled.install(p, "z-"+p.namespace, podsCreated)
 	p.eventually("pods to be misled", func() (bool, error) {
-		_, err := cluster.Kube.CoreV1().Pods(p.namespace).Create(p.ctx, idlePod("probe"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		_, err := cluster.Kube.CoreV1().Pods(p.namespace).Create(p.ctx, idlePod("probe"),
+			metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		return misled.saw("spec"), err
 	})
 	p.create(taskRunOf(`- {name: text}`, writeSample(burstBytes, "text")))

@@ -16,7 +16,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// TestFlows runs what a pipeline author may write, with plain Tasks, and checks what Tekton then holds.
+// TestFlows runs what a pipeline author may write, with plain Tasks, and checks what Tekton then
+// holds.
 func TestFlows(t *testing.T) {
 	t.Parallel()
 	type flow struct {
@@ -35,7 +36,8 @@ func TestFlows(t *testing.T) {
 		{"a Task that writes no result succeeds as in Tekton, and nobody can write it afterwards", nothingWritten},
 		{"a persistent workspace is shared with a large result beside it", workspace},
 	}
-	// TestCatalogue has these as well, and compares more of them, but knows one release of Tekton only, and has most of them in its long form.
+	// TestCatalogue has these as well, and compares more of them, but knows one release of Tekton
+	// only, and has most of them in its long form.
 	catalogued := []flow{
 		{"a string of 5 bytes is published", func(p *place) { stringOf(p, 5) }},
 		{"a string with quotes, newlines and other scripts stays as it is", awkwardString},
@@ -155,7 +157,8 @@ spec:
 `, strings.ReplaceAll(writeSample(80_000, "text"), `\`, `\\`)))
 	pipelineRunSucceeded(p.t, p.pipelineRun("run"))
 	sum := sha256.Sum256([]byte(sample(80_000)))
-	wantResults(p.t, p.taskRun("run-consume").Status.Results, map[string]*pipelinev1.ResultValue{"digest": text(hex.EncodeToString(sum[:]))})
+	wantResults(p.t, p.taskRun("run-consume").Status.Results,
+		map[string]*pipelinev1.ResultValue{"digest": text(hex.EncodeToString(sum[:]))})
 }
 
 func awkwardString(p *place) {
@@ -229,7 +232,8 @@ spec:
 `)
 	tr := p.taskRun("run")
 	taskRunSucceeded(p.t, tr)
-	wantResults(p.t, tr.Status.Results, map[string]*pipelinev1.ResultValue{"digest": text("sha256:abc"), "own": text("sha256:abc")})
+	wantResults(p.t, tr.Status.Results, map[string]*pipelinev1.ResultValue{"digest": text("sha256:abc"),
+		"own": text("sha256:abc")})
 	if len(tr.Status.Steps) != 2 {
 		p.t.Fatalf("the TaskRun has %d steps, want 2", len(tr.Status.Steps))
 	}
@@ -294,7 +298,8 @@ spec:
 	failed := p.taskRun("run-fail")
 	failedWith(p.t, failed, `"step-write" exited with code 3`)
 	wantResults(p.t, failed.Status.Results, map[string]*pipelinev1.ResultValue{"why": text("out of cheese")})
-	wantResults(p.t, p.taskRun("run-report").Status.Results, map[string]*pipelinev1.ResultValue{"said": text("out of cheese")})
+	wantResults(p.t, p.taskRun("run-report").Status.Results,
+		map[string]*pipelinev1.ResultValue{"said": text("out of cheese")})
 }
 
 func onErrorContinue(p *place) {
@@ -555,16 +560,19 @@ spec:
 	pr := p.pipelineRun("run")
 	condition := pr.Status.GetCondition(apis.ConditionSucceeded)
 	// Tekton 1.9 says less than 1.15.
-	says := strings.Contains(condition.Message, `did not emit the result "missing"`) || strings.Contains(condition.Message, "Failed Validation: 1")
+	says := strings.Contains(condition.Message, `did not emit the result "missing"`) ||
+		strings.Contains(condition.Message, "Failed Validation: 1")
 	if !condition.IsFalse() || !says {
-		p.t.Errorf("the PipelineRun ended with %s: %s, want Tekton's complaint about the missing result", condition.Status, condition.Message)
+		p.t.Errorf("the PipelineRun ended with %s: %s, want Tekton's complaint about the missing result", condition.Status,
+			condition.Message)
 	}
 	tr := p.taskRun("run-produce")
 	taskRunSucceeded(p.t, tr)
 	wantResults(p.t, tr.Status.Results, map[string]*pipelinev1.ResultValue{"text": text("hello")})
 }
 
-// The sidecar has the pod's token and waits for the end of the steps: what it publishes then nobody would compare with files.
+// The sidecar has the pod's token and waits for the end of the steps: nothing would compare what it
+// publishes then with files.
 func nothingWritten(p *place) {
 	p.create(`
 apiVersion: tekton.dev/v1
@@ -576,9 +584,11 @@ spec:
     sidecars: [{name: late, image: IMAGE, script: "sleep 3600"}]
     steps: [{name: write, image: IMAGE, script: "true"}]
 `)
-	tr, err := cluster.WaitTaskRun(p.ctx, p.namespace, "run", func(tr *pipelinev1.TaskRun) bool { return tr.Status.Annotations[result.PublishedAnnotation] != "" })
+	tr, err := cluster.WaitTaskRun(p.ctx, p.namespace, "run",
+		func(tr *pipelinev1.TaskRun) bool { return tr.Status.Annotations[result.PublishedAnnotation] != "" })
 	p.must(err)
-	if err := p.writeAs(p.podWriter(tr.Status.PodName), `{"results":[{"name":"text","value":"x"}]}`); err == nil || !strings.Contains(err.Error(), "may add none") && !strings.Contains(err.Error(), "is finished") {
+	if err := p.writeAs(p.podWriter(tr.Status.PodName), `{"results":[{"name":"text","value":"x"}]}`); err == nil ||
+		!strings.Contains(err.Error(), "may not add any") && !strings.Contains(err.Error(), "is finished") {
 		p.t.Errorf("a late result: %v, want a denial", err)
 	}
 	tr = p.taskRun("run")
@@ -609,20 +619,22 @@ func overTaskRunLimit(p *place) {
 	wantExplained(p, tr, "1400001", strconv.Itoa(5<<18))
 }
 
-// wantExplained checks that a step that could not publish says so in its own state, and that one event on the
-// TaskRun does.
+// wantExplained checks that a step that could not publish says so in its own state, and that one
+// event on the TaskRun does.
 func wantExplained(p *place, tr *pipelinev1.TaskRun, texts ...string) {
 	p.t.Helper()
 	last := tr.Status.Steps[len(tr.Status.Steps)-1]
 	if last.TerminationReason != result.TerminationReasonNotPublished {
-		p.t.Errorf("step %s: terminationReason %q, want %q", last.Name, last.TerminationReason, result.TerminationReasonNotPublished)
+		p.t.Errorf("step %s: terminationReason %q, want %q", last.Name, last.TerminationReason,
+			result.TerminationReasonNotPublished)
 	}
 	if last.Terminated.ExitCode != result.ExitNotPublished {
 		p.t.Errorf("step %s: exit code %d, want %d", last.Name, last.Terminated.ExitCode, result.ExitNotPublished)
 	}
 	events := p.events("run", result.TerminationReasonNotPublished)
 	if len(events) != 1 {
-		p.t.Fatalf("the TaskRun has %d events of reason %s, want 1: %q", len(events), result.TerminationReasonNotPublished, events)
+		p.t.Fatalf("the TaskRun has %d events of reason %s, want 1: %q", len(events), result.TerminationReasonNotPublished,
+			events)
 	}
 	for _, text := range texts {
 		if !strings.Contains(events[0], text) {

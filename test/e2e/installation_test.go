@@ -55,8 +55,8 @@ spec:
 			p := newPlace(t)
 			before := guardCalls(p)
 			p.create(c.yaml)
-			// The step ends only when the controller has nothing more to write, so that the pod's patch and the
-			// controller's updates cannot meet: a meeting costs a second call, as it must.
+			// The step ends only when the controller has nothing left to write, so that the pod's
+			// write cannot conflict with the controller's: a conflict rightly costs a second call.
 			pod := p.running("run", "step-write")
 			if _, err := cluster.WaitTaskRun(p.ctx, p.namespace, "run", func(tr *pipelinev1.TaskRun) bool {
 				return len(tr.Status.Steps) == 1 && tr.Status.Steps[0].Running != nil
@@ -72,7 +72,8 @@ spec:
 	}
 }
 
-var guardCallSample = regexp.MustCompile(`(?m)^apiserver_admission_webhook_request_total\{[^}]*name="(?:guard|report|carry-over|fit)\.indelible\.dev"[^}]*\} ([0-9.e+]+)$`)
+var guardCallSample = regexp.MustCompile(
+	`(?m)^apiserver_admission_webhook_request_total\{[^}]*name="(?:guard|report|carry-over|fit)\.indelible\.dev"[^}]*\} ([0-9.e+]+)$`)
 
 // guardCalls is how often the API server has called the webhooks of a TaskRun's status.
 func guardCalls(p *place) int {
@@ -122,7 +123,8 @@ func TestControllerWithStaleStatus(t *testing.T) {
 		t.Error("the rest of the controller's write was not taken")
 	}
 
-	// The pod publishes the same value once more when its step ends: that adds nothing and is allowed.
+	// The pod publishes the same value once more when its step ends: that adds nothing and is
+	// allowed.
 	p.release(pod, "step-write")
 	tr := p.taskRun("run")
 	taskRunSucceeded(t, tr)
@@ -137,7 +139,7 @@ func publishAs(p *place, pod, value string) {
 	}
 }
 
-// writeAs writes the status of the TaskRun run as somebody, the way a publisher does.
+// writeAs writes the status of the TaskRun run as another requester, like a publisher.
 func (p *place) writeAs(who *harness.Cluster, status string) error {
 	p.t.Helper()
 	run, err := cluster.TaskRun(p.ctx, p.namespace, "run")
@@ -145,8 +147,8 @@ func (p *place) writeAs(who *harness.Cluster, status string) error {
 	return who.PutSparse(p.namespace, "run", run.UID, status).Do(p.ctx).Error()
 }
 
-// TestRestrictedNamespace needs Tekton to give its own init containers the security context the restricted
-// profile demands; it does so with a feature flag, which is put back afterwards.
+// TestRestrictedNamespace needs Tekton to give its own init containers the security context the
+// restricted profile demands; it does so with a feature flag, which is put back afterwards.
 func TestRestrictedNamespace(t *testing.T) {
 	p := newPlaceWith(t, map[string]string{
 		result.EnabledKey:                    result.Enabled,
@@ -208,8 +210,8 @@ func configure(p *place, field, value string) {
 		if _, err := maps.Update(ctx, cm, metav1.UpdateOptions{}); err != nil {
 			p.t.Fatal(err)
 		}
-		// The webhook reloads the file by itself, but the kubelet takes up to a minute to bring it; new pods have
-		// it at once.
+		// The webhook reloads the file itself, but the kubelet takes up to a minute to update it;
+		// new pods have it at once.
 		restart(p)
 	}
 	_, before := read()
@@ -226,8 +228,8 @@ func configure(p *place, field, value string) {
 	write(string(after))
 }
 
-// restart replaces every webhook replica and waits until the old ones, which go on serving while they drain, are
-// gone. It does not use p.ctx, which has ended when tests clean up.
+// restart replaces every webhook replica and waits until the old ones, which serve while they
+// drain, have ended. It does not use p.ctx, which has ended when tests clean up.
 func restart(p *place) {
 	p.t.Helper()
 	run := func(args ...string) string {

@@ -21,15 +21,17 @@ const (
 	routesTo     = "<!-- end of routes -->\n"
 )
 
-// A routeRow is a row of the document: the largest value that passes, one above it, and what is said of that.
+// A routeRow is a row of the document: the largest value that passes, one above it, and what is
+// said of that.
 type routeRow struct {
 	name          string
 	passes, above int // in bytes; above is 0 where the limit of one result is the first
 	says          string
 }
 
-// TestLargeResultsTable walks the table of docs/large-results.md: for each route the largest value that passes, and one above it,
-// whose run must end with the words of the table in a condition and in an event.
+// TestLargeResultsTable walks the table of docs/large-results.md: for each route the largest value
+// that passes, and one above it, whose run must end with the words of the table in a condition and
+// in an event.
 func TestLargeResultsTable(t *testing.T) {
 	t.Parallel()
 	rows := readRoutes(t)
@@ -103,16 +105,19 @@ func bytesOf(t *testing.T, cell string) int {
 	return n
 }
 
-// isTaken takes a value by a route and checks, where a Task says what it has seen, that it is the value.
+// isTaken passes a value along a route and checks, if a Task reports what it has seen, that it is
+// the value.
 func isTaken(p *place, r route, n int) {
 	p.create(r.yaml(n))
 	succeeded(p.t, r.run, r.condition(p))
 	if r.consumer != "" {
-		wantResults(p.t, p.taskRun(r.consumer).Status.Results, map[string]*pipelinev1.ResultValue{"seen": text(seen(sample(n)))})
+		wantResults(p.t, p.taskRun(r.consumer).Status.Results,
+			map[string]*pipelinev1.ResultValue{"seen": text(seen(sample(n)))})
 	}
 }
 
-// endsSaying takes a value by a route that is too narrow for it. What is said has no value in it.
+// endsSaying passes a value along a route that is too narrow for it. The message must not contain
+// the value.
 func endsSaying(p *place, r route, row routeRow) {
 	t := p.t
 	if r.refused {
@@ -135,7 +140,8 @@ func endsSaying(p *place, r route, row routeRow) {
 	if !strings.Contains(condition.Message, row.says) {
 		t.Errorf("%s: condition %s: %q does not contain %q", name, condition.Reason, condition.Message, row.says)
 	}
-	described := strings.Join(strings.Fields(p.kubectl("get", "events", "-n", p.namespace, "--field-selector=type=Warning,involvedObject.name="+name, "-o", "jsonpath={.items[*].message}")), " ")
+	described := strings.Join(strings.Fields(p.kubectl("get", "events", "-n", p.namespace,
+		"--field-selector=type=Warning,involvedObject.name="+name, "-o", "jsonpath={.items[*].message}")), " ")
 	if !strings.Contains(described, row.says) {
 		t.Errorf("%s: no event says %q: %s", name, row.says, described)
 	}
@@ -144,7 +150,7 @@ func endsSaying(p *place, r route, row routeRow) {
 	}
 }
 
-// tryToCreate is create for what is to be refused.
+// tryToCreate is create for objects that must be refused.
 func (p *place) tryToCreate(yaml string) error {
 	p.t.Helper()
 	return cluster.Create(p.ctx, p.namespace, harness.WithImage(yaml))

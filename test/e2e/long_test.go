@@ -9,14 +9,17 @@ import (
 	"time"
 )
 
-// long says that the long forms are asked for: the numbers of docs/measurements.md, for which `make test-long` sets
-// INDELIBLE_LONG. The short forms make the same statements with fewer runs.
+// long reports whether the long forms are requested: those behind the figures in
+// docs/measurements.md, for which `make test-long` sets INDELIBLE_LONG. The short forms check the
+// same with fewer runs.
 var long = os.Getenv("INDELIBLE_LONG") != ""
 
-// wholeCatalogue says that TestCatalogue runs all of its entries, as in the long form or with the environment variable INDELIBLE_CATALOGUE.
+// wholeCatalogue says that TestCatalogue runs all of its entries, as in the long form or with the
+// environment variable INDELIBLE_CATALOGUE.
 var wholeCatalogue = long || os.Getenv("INDELIBLE_CATALOGUE") != ""
 
-// often is how many times to do a thing: the first number in a long run, else the second.
+// often is how many times to repeat something: the first number in a long run, otherwise the
+// second.
 func often(inLong, inShort int) int {
 	if long {
 		return inLong

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// TestOperations runs the commands of docs/operations.md, in their order, for a TaskRun that failed because of a result.
+// TestOperations runs the commands of docs/operations.md, in their order, for a TaskRun that failed
+// because of a result.
 func TestOperations(t *testing.T) {
 	p := newPlace(t)
 	t.Cleanup(func() {
@@ -27,7 +28,8 @@ func TestOperations(t *testing.T) {
 	}
 	commands := shellBlocks(t, "../../docs/operations.md")
 	for _, command := range commands {
-		cmd := exec.CommandContext(p.ctx, "bash", "-euo", "pipefail", "-c", `kubectl() { command `+kubectl+` "$@"; }`+"\n"+command)
+		cmd := exec.CommandContext(p.ctx, "bash", "-euo", "pipefail", "-c", `kubectl() { command `+kubectl+` "$@"; }`+"\n"+
+			command)
 		cmd.Dir = "../.."
 		cmd.Env = append(os.Environ(), "NS="+p.namespace, "RUN=run")
 		out, err := cmd.CombinedOutput()

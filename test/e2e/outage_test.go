@@ -63,7 +63,8 @@ func waitForLog(p *place, pod, container, want string) {
 	p.t.Fatalf("the log of %s never said %q", container, want)
 }
 
-// TestAwayForGood: what publishing needs does not come back. The publisher gives up after its timeout, and says why.
+// TestAwayForGood: what publishing needs does not return. The publisher gives up after its timeout
+// and says why.
 func TestAwayForGood(t *testing.T) {
 	configure(&place{t: t}, "timeout", "20s")
 	t.Run("the network", func(t *testing.T) { networkCutForGood(newPlace(t)) })
@@ -88,22 +89,26 @@ func guardAwayForGood(p *place) {
 			t.Errorf("step write: message %q does not contain %q", step.Terminated.Message, want)
 		}
 	}
-	// Nobody was there to put it into the condition, but describing the TaskRun is enough.
-	wantTexts(t, p.kubectl("describe", "taskrun", "run", "-n", p.namespace), `result \"text\" is 80000 bytes`, "guard.indelible.dev", "20s")
+	// Nothing could put it into the condition, but describing the TaskRun shows it.
+	wantTexts(t, p.kubectl("describe", "taskrun", "run", "-n", p.namespace), `result \"text\" is 80000 bytes`,
+		"guard.indelible.dev", "20s")
 }
 
-// TestInjectAway is plain Tekton's behaviour for pods created while no webhook runs, good and bad.
+// TestInjectAway: pods created while no webhook runs behave as in plain Tekton, for better or
+// worse.
 func TestInjectAway(t *testing.T) {
 	p := newPlace(t)
 	takeAway(p)
 	wantPlainTekton(p)
 }
 
-// wantPlainTekton checks that Tekton works as it does alone: small results pass, larger ones fail the step.
+// wantPlainTekton checks that Tekton works as it does alone: small results pass, larger ones fail
+// the step.
 func wantPlainTekton(p *place) {
 	p.t.Helper()
 	for name, bytes := range map[string]int{"small": 5, "large": 4097} {
-		p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(bytes, "text")), "{name: run}", "{name: "+name+"}", 1))
+		p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(bytes, "text")), "{name: run}", "{name: "+name+"}",
+			1))
 	}
 	small, large := p.ended("small"), p.ended("large")
 	taskRunSucceeded(p.t, small)
@@ -112,8 +117,8 @@ func wantPlainTekton(p *place) {
 	failedWith(p.t, large, `"step-write" exited with code 1`)
 }
 
-// TestUninstall removes Indelible as its README says and finds plain Tekton, runs that can be deleted, and, after it is installed
-// again, the archive as it was.
+// TestUninstall removes Indelible as its README says and finds plain Tekton, runs that can be
+// deleted, and, after it is installed again, the archive as it was.
 func TestUninstall(t *testing.T) {
 	p := newLongPlace(t, 2*bound)
 	t.Cleanup(func() {
@@ -150,9 +155,10 @@ func TestUninstall(t *testing.T) {
 // notOurs is what Kubernetes puts into every namespace.
 var notOurs = regexp.MustCompile(`(?m)^(configmap/kube-root-ca\.crt|serviceaccount/default)$`)
 
-// installed matches the names under config but for the archive's namespace; a node or a demo's namespace may be called
-// indelible-something too.
-var installed = regexp.MustCompile(`(?m)^.*/indelible-(?:webhook.*|archiver|results|pods|guard|inject|protect|publish-results)$`)
+// installed matches the names under config but for the archive's namespace; a node or a demo's
+// namespace may be called indelible-something too.
+var installed = regexp.MustCompile(
+	`(?m)^.*/indelible-(?:webhook.*|archiver|results|pods|guard|inject|protect|publish-results)$`)
 
 // install installs Indelible as a user would, whatever the state of the test.
 func install(p *place) {
@@ -160,5 +166,5 @@ func install(p *place) {
 	defer cancel()
 	back := &place{t: p.t, ctx: ctx, namespace: p.namespace}
 	back.make("install")
-	settle(back)
+	awaitSelfChecks(back)
 }

@@ -17,8 +17,8 @@ type process struct {
 	command        []string
 }
 
-// kill sends a signal to the one process of a container that a test means. It works where the node is this machine, as with
-// the local cluster; elsewhere the test is skipped.
+// kill sends a signal to the one process of a container that a test means. It works where the node
+// is this machine, as with the local cluster; elsewhere the test is skipped.
 func (p *place) kill(pod, container string, choose func(process) bool, signal syscall.Signal) {
 	p.t.Helper()
 	var met []process

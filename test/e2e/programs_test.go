@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// programs are those that tests start as processes of their own. Each is linked once for all tests: that takes longer than many a
-// test. TestMain removes them.
+// programs are those that tests start as processes of their own. Each is linked once for all tests:
+// that takes longer than many a test. TestMain removes them.
 var programs = struct {
 	sync.Mutex
 	dir   string
@@ -45,7 +45,8 @@ func buildProgram(module, command string) (string, error) {
 	}
 	path := filepath.Join(programs.dir, filepath.Base(command))
 	// Not the test's context: the next test may want it, too.
-	if out, err := exec.Command("go", "-C", module, "build", "-o", path, command).CombinedOutput(); err != nil { //nolint:noctx // see above
+	if out, err := exec.Command("go", "-C", module, "build", "-o", path,
+		command).CombinedOutput(); err != nil { //nolint:noctx // see above
 		return "", fmt.Errorf("building %s: %w\n%s", command, err, out)
 	}
 	return path, nil

@@ -27,7 +27,8 @@ const (
 	archivedAt = "indelible.dev/archived"
 )
 
-// protectable are runs of the three kinds in the versions the API server takes, none of which ever starts a pod.
+// protectable are runs of the three kinds in the versions the API server takes, none of which ever
+// starts a pod.
 var protectable = []struct{ version, resource, yaml string }{
 	{"v1", "taskruns", `{kind: TaskRun, spec: {taskRef: {name: absent}}}`},
 	{"v1beta1", "taskruns", `{kind: TaskRun, spec: {taskRef: {name: absent}}}`},
@@ -36,8 +37,11 @@ var protectable = []struct{ version, resource, yaml string }{
 	{"v1beta1", "customruns", `{kind: CustomRun, spec: {customRef: {apiVersion: example.dev/v1, kind: Nobody}}}`},
 }
 
-// createRun creates a run with that metadata, and returns it as the API server answers: as it was from the first moment on.
-func createRun(p *place, version, resource, text string, metadata map[string]any, dryRun ...string) *unstructured.Unstructured {
+// createRun creates a run with that metadata, and returns it as the API server answers: as it was
+// from the first moment on.
+func createRun(
+	p *place, version, resource, text string, metadata map[string]any, dryRun ...string,
+) *unstructured.Unstructured {
 	p.t.Helper()
 	objects, err := dynamic.NewForConfig(cluster.Config)
 	if err != nil {
@@ -48,7 +52,8 @@ func createRun(p *place, version, resource, text string, metadata map[string]any
 		p.t.Fatal(err)
 	}
 	object["apiVersion"], object["metadata"] = "tekton.dev/"+version, metadata
-	created, err := objects.Resource(schema.GroupVersionResource{Group: "tekton.dev", Version: version, Resource: resource}).Namespace(p.namespace).
+	created, err := objects.Resource(schema.GroupVersionResource{Group: "tekton.dev", Version: version,
+		Resource: resource}).Namespace(p.namespace).
 		Create(p.ctx, &unstructured.Unstructured{Object: object}, metav1.CreateOptions{DryRun: dryRun})
 	if err != nil {
 		p.t.Fatalf("creating %s %s: %v", version, resource, err)
@@ -56,7 +61,7 @@ func createRun(p *place, version, resource, text string, metadata map[string]any
 	return created
 }
 
-// Runs have the archive's finalizer when they come to be, before anybody can have deleted them.
+// Runs have the archive's finalizer from their creation, before anybody can delete them.
 func TestRunsAreProtectedAtCreation(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -71,12 +76,15 @@ func TestRunsAreProtectedAtCreation(t *testing.T) {
 			want     []string
 		}{
 			{"protect", named(map[string]any{}), []string{finalizer}},
-			{"protect behind another's finalizer", named(map[string]any{"finalizers": []any{"example.dev/last"}}), []string{"example.dev/last", finalizer}},
-			{"leave alone what is another archiver's", named(map[string]any{"labels": map[string]any{"indelible.dev/archiver": "another"}}), nil},
+			{"protect behind another's finalizer", named(map[string]any{"finalizers": []any{"example.dev/last"}}),
+				[]string{"example.dev/last", finalizer}},
+			{"leave alone what is another archiver's",
+				named(map[string]any{"labels": map[string]any{"indelible.dev/archiver": "another"}}), nil},
 			{"leave alone what opted out", named(map[string]any{"annotations": map[string]any{finalizer: "disabled"}}), nil},
 		} {
 			t.Run(fmt.Sprintf("%s: %s %s", c.name, run.version, run.resource), func(t *testing.T) {
-				// As a rehearsal: it passes the same admission, and a run that another's finalizer holds would stay for ever.
+				// As a dry run: it passes the same admission, and a run with another archiver's
+				// finalizer would stay for ever.
 				got := createRun(p, run.version, run.resource, run.yaml, c.metadata, metav1.DryRunAll).GetFinalizers()
 				if diff := cmp.Diff(c.want, got); diff != "" {
 					t.Error(diff)
@@ -84,14 +92,16 @@ func TestRunsAreProtectedAtCreation(t *testing.T) {
 			})
 		}
 		t.Run(fmt.Sprintf("protect for good: %s %s", run.version, run.resource), func(t *testing.T) {
-			if got := createRun(p, run.version, run.resource, run.yaml, named(map[string]any{})).GetFinalizers(); !slices.Equal(got, []string{finalizer}) {
+			if got := createRun(p, run.version, run.resource, run.yaml,
+				named(map[string]any{})).GetFinalizers(); !slices.Equal(got, []string{finalizer}) {
 				t.Errorf("finalizers %q", got)
 			}
 		})
 	}
 }
 
-// What Tekton's controller creates for a PipelineRun is protected as well, and opted out if the PipelineRun is.
+// What Tekton's controller creates for a PipelineRun is protected as well, and opted out if the
+// PipelineRun is.
 func TestChildrenAreProtectedAtCreation(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -99,7 +109,8 @@ func TestChildrenAreProtectedAtCreation(t *testing.T) {
   {name: child, taskSpec: {steps: [{name: wait, image: IMAGE, script: "until [ -e /tekton/home/go ]; do sleep 0.2; done"}]}}]}}}`
 	withImage := harness.WithImage(spec)
 	createRun(p, "v1", "pipelineruns", withImage, map[string]any{"name": "kept"})
-	createRun(p, "v1", "pipelineruns", withImage, map[string]any{"name": "out", "annotations": map[string]any{finalizer: "disabled"}})
+	createRun(p, "v1", "pipelineruns", withImage,
+		map[string]any{"name": "out", "annotations": map[string]any{finalizer: "disabled"}})
 	exists := func(*pipelinev1.TaskRun) bool { return true }
 	kept, err := cluster.WaitTaskRun(p.ctx, p.namespace, "kept-child", exists)
 	p.must(err)
@@ -117,7 +128,8 @@ func TestChildrenAreProtectedAtCreation(t *testing.T) {
 	}
 }
 
-// addedBy is the field manager of the archive's finalizer: whoever created the run, if it was added at admission.
+// addedBy is the field manager of the archive's finalizer: whoever created the run, if it was added
+// at admission.
 func addedBy(t *testing.T, managed []metav1.ManagedFieldsEntry) string {
 	t.Helper()
 	for _, entry := range managed {
@@ -136,12 +148,14 @@ func addedBy(t *testing.T, managed []metav1.ManagedFieldsEntry) string {
 	return ""
 }
 
-// A run that opted out is neither protected nor archived: by the time a later one is archived, it has been left alone.
+// A run that opted out is neither protected nor archived: by the time a later one is archived, it
+// has been left alone.
 func TestOptedOutRunIsNotArchived(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	for name, annotations := range map[string]string{"out": `{indelible.dev/archive: disabled}`, "kept": `{}`} {
-		p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(5, "text")), "{name: run}", "{name: "+name+", annotations: "+annotations+"}", 1))
+		p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(5, "text")), "{name: run}", "{name: "+name+
+			", annotations: "+annotations+"}", 1))
 		taskRunSucceeded(t, p.taskRun(name))
 	}
 	p.archived("kept")
@@ -162,12 +176,14 @@ func (p *place) archived(name string) *pipelinev1.TaskRun {
 	return tr
 }
 
-// Without the webhook configuration Tekton works as ever, and the archiver protects what it meets.
+// Without the webhook configuration Tekton works as always, and the archiver protects the runs it
+// finds.
 func TestProtectionAway(t *testing.T) {
 	p := newPlace(t)
 	withoutProtection(p)
 	p.create(waiting(writeSample(5, "text")))
-	tr, err := cluster.WaitTaskRun(p.ctx, p.namespace, "run", func(tr *pipelinev1.TaskRun) bool { return slices.Contains(tr.Finalizers, finalizer) })
+	tr, err := cluster.WaitTaskRun(p.ctx, p.namespace, "run",
+		func(tr *pipelinev1.TaskRun) bool { return slices.Contains(tr.Finalizers, finalizer) })
 	p.must(err)
 	if who := addedBy(t, tr.ManagedFields); who != "indelible-archiver" {
 		t.Errorf("protected by %q", who)
@@ -177,7 +193,8 @@ func TestProtectionAway(t *testing.T) {
 	p.archived("run")
 }
 
-// withoutProtection takes away what protects runs at their creation, until the test ends.
+// withoutProtection removes the webhook configuration that protects runs at their creation, until
+// the test ends.
 func withoutProtection(p *place) {
 	p.t.Helper()
 	p.t.Cleanup(func() {
@@ -191,7 +208,8 @@ func withoutProtection(p *place) {
 	p.awaitProtection(false)
 }
 
-// awaitProtection waits until API servers have noticed what became of the webhook configuration, and it has its CA.
+// awaitProtection waits until API servers have noticed what became of the webhook configuration,
+// and it has its CA.
 func (p *place) awaitProtection(want bool) {
 	p.t.Helper()
 	run := protectable[0]
@@ -207,7 +225,8 @@ func (p *place) awaitProtection(want bool) {
 // runsInAllStates leaves runs in a namespace: archived, running, and never started.
 func runsInAllStates(p *place) {
 	p.t.Helper()
-	p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(80_000, "text")), "{name: run}", "{name: finished}", 1))
+	p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(80_000, "text")), "{name: run}", "{name: finished}",
+		1))
 	taskRunSucceeded(p.t, p.taskRun("finished"))
 	p.archived("finished")
 	p.create(waiting(writeSample(5, "text")))
@@ -234,13 +253,16 @@ func (p *place) held() []string {
 	return held
 }
 
-// wantArchived reads the finished one of runsInAllStates from the archive, after it was deleted from the cluster.
+// wantArchived reads the finished one of runsInAllStates from the archive, after it was deleted
+// from the cluster.
 func wantArchived(p *place) {
 	p.t.Helper()
 	if _, err := cluster.TaskRun(p.ctx, p.namespace, "finished"); !apierrors.IsNotFound(err) {
 		p.t.Fatalf("the TaskRun is still in the cluster: %v", err)
 	}
 	var back pipelinev1.TaskRun
-	p.must(json.Unmarshal([]byte(p.kubectl("exec", "-n", system, "deployment/indelible-archiver", "--", "/archiver", "get", p.namespace+"/finished", "-o", "json")), &back))
+	p.must(json.Unmarshal([]byte(p.kubectl("exec", "-n", system, "deployment/indelible-archiver", "--", "/archiver", "get",
+		p.namespace+"/finished",
+		"-o", "json")), &back))
 	wantResults(p.t, back.Status.Results, map[string]*pipelinev1.ResultValue{"text": text(sample(80_000))})
 }

@@ -20,7 +20,8 @@ import (
 
 type clientOf = tektonv1.TaskRunInterface
 
-// raceField is what all races share: the namespace, Tekton's controller as whom the test writes, and the totals.
+// raceField is shared by all races: the namespace, Tekton's controller, as which the test writes,
+// and the totals.
 type raceField struct {
 	p          *place
 	controller *harness.Cluster
@@ -30,7 +31,7 @@ type raceField struct {
 	final []*race
 }
 
-// totals says what came to pass, to show that the writers did meet.
+// totals counts what happened, to show that the writers did meet.
 type totals struct {
 	published, refused, tooLate, conflicts, overwrites, putBack, retries int
 }
@@ -51,7 +52,8 @@ func (f *raceField) count(n *int) {
 	*n++
 }
 
-// overwrote counts a write of the controller; more is how many results are stored that it did not have.
+// overwrote counts a write of the controller; more is how many results are stored that it did not
+// have.
 func (f *raceField) overwrote(more int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -62,21 +64,24 @@ func (f *raceField) overwrote(more int) {
 }
 
 func (f *raceField) tally() string {
-	return fmt.Sprintf("%d writes of pods acknowledged, %d refused as results were published before, %d as too late, %d writes of the controller of which %d lacked results, %d conflicts, %d retries",
+	return fmt.Sprintf("%d writes of pods acknowledged, %d refused as results were published before, %d as too late, %d "+
+		"writes of the controller of which %d lacked results, %d conflicts, %d retries",
 		f.published, f.refused, f.tooLate, f.overwrites, f.putBack, f.conflicts, f.retries)
 }
 
 // wantContact fails a run whose writers never met: it would show nothing.
 func (f *raceField) wantContact(t *testing.T) {
 	t.Helper()
-	for what, n := range map[string]int{"conflicts": f.conflicts, "writes with lost results": f.putBack, "retries": f.retries, "refused writes": f.refused, "late writes": f.tooLate} {
+	for what, n := range map[string]int{"conflicts": f.conflicts, "writes with lost results": f.putBack,
+		"retries":        f.retries,
+		"refused writes": f.refused, "late writes": f.tooLate} {
 		if n == 0 {
 			t.Errorf("the run had no %s", what)
 		}
 	}
 }
 
-// keep remembers a race that has ended, to be looked at once more when all have.
+// keep records a finished race, to be checked again when all have finished.
 func (r *race) keep() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -93,7 +98,8 @@ func (f *raceField) finalErrors() []error {
 	return broken
 }
 
-// race is one TaskRun and those who write it. Whatever its writers share is guarded by mu of the field.
+// race is one TaskRun and those who write it. Whatever its writers share is guarded by mu of the
+// field.
 type race struct {
 	*raceField
 	name  string
@@ -141,7 +147,7 @@ func placesOf(list []placed) []string {
 	return places
 }
 
-// tell adds a line to what a failure prints.
+// tell adds a line to the output of a failure.
 func (r *race) tell(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -154,7 +160,8 @@ func (r *race) told() string {
 	return strings.Join(r.story[max(0, len(r.story)-25):], "\n")
 }
 
-// create makes the TaskRun, with a Task that declares every result that any round of an attempt may publish, and starts its first attempt.
+// create makes the TaskRun, with a Task that declares every result that any round of an attempt may
+// publish, and starts its first attempt.
 func (r *race) create() error {
 	var declared []string
 	for round := range attemptRounds + 2 {
@@ -227,8 +234,8 @@ func (r *race) startAttempt(change func(*pipelinev1.TaskRunStatus)) error {
 	}
 }
 
-// makePod makes a pod that is never scheduled: its token is all that matters. It is made as Tekton's controller, which
-// alone makes pods that a TaskRun owns.
+// makePod makes a pod that is never scheduled: its token is all that matters. It is made as
+// Tekton's controller, which alone makes pods that a TaskRun owns.
 func (r *race) makePod(name string) error {
 	_, err := r.controller.Kube.CoreV1().Pods(r.p.namespace).Create(r.p.ctx, &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, OwnerReferences: []metav1.OwnerReference{r.owner}},

@@ -15,29 +15,34 @@ import (
 )
 
 const (
-	// racers is how many TaskRuns are written at a time. More than the processors of a small machine: the writes of
-	// several then meet in the API server, in etcd and in both webhooks.
+	// racers is how many TaskRuns are written at a time. More than the processors of a small
+	// machine: the writes of several then meet in the API server, in etcd and in both webhooks.
 	racers = 12
 	// rounds is how many interleavings one TaskRun sees.
 	rounds = 25
-	// attemptRounds is how many rounds an attempt has at most; one in so many is a retry besides. It keeps the objects small,
-	// whose size would only make each write slower.
+	// attemptRounds is how many rounds an attempt has at most; one in so many is a retry besides.
+	// It keeps the objects small, whose size would only make each write slower.
 	attemptRounds = 12
-	// seedVariable of the environment repeats a run that failed: same TaskRuns, same writes, same order.
+	// seedVariable of the environment repeats a run that failed: same TaskRuns, same writes, same
+	// order.
 	seedVariable = "INDELIBLE_SEED"
 )
 
-// TestRaces lets pods publish while a controller puts its status over it, as Tekton's does: it works on a copy that may be
-// old, is told of a conflict, reads again and puts the whole status it had in mind. In 10,000 interleavings
-// (500 in the short form), half of them in an order drawn from a seed, half truly at a time:
+// TestRaces lets pods publish while a controller puts its status over it, as Tekton's does: it
+// works on a copy that may be old, is told of a conflict, reads again and puts the whole status it
+// had in mind. In 10,000 interleavings (500 in the short form), half of them in an order drawn from
+// a seed, half truly at a time:
 //
-//   - a result whose write was acknowledged is there ever after, unchanged, until a retry or for good;
+//   - a result whose write was acknowledged is there ever after, unchanged, until a retry or for
+//     good;
 //   - a result whose write was refused is never seen;
-//   - every version that the API server stores holds the former's results, first and in their order (a watch sees them all);
-//   - each attempt of a retried TaskRun starts with none, whatever the pod of the former attempt still writes.
+//   - every version that the API server stores holds the former's results, first and in their order
+//     (a watch sees them all);
+//   - each attempt of a retried TaskRun starts with none, whatever the pod of the former attempt
+//     still writes.
 //
-// All writes pass the real API server, Tekton's webhooks, the guard and the policy. The TaskRuns name another controller in
-// spec.managedBy, so that only the test plays Tekton's.
+// All writes pass the real API server, Tekton's webhooks, the guard and the policy. The TaskRuns
+// name another controller in spec.managedBy, so that only the test plays Tekton's.
 func TestRaces(t *testing.T) {
 	interleavings := often(10_000, 500)
 	p := newLongPlace(t, 20*time.Minute)
@@ -125,7 +130,8 @@ func (r *race) writers() []writer {
 	return writers
 }
 
-// interleave runs writers against each other: either one API request at a time, whose order the seed draws, or all at once.
+// interleave runs writers against each other: either one API request at a time, whose order the
+// seed draws, or all at once.
 func (r *race) interleave(writers []writer) error {
 	if r.rng.IntN(2) == 0 {
 		return r.atOnce(writers)
@@ -165,7 +171,8 @@ func (r *race) atOnce(writers []writer) error {
 	return first
 }
 
-// finish lets the controller end the TaskRun while its pod still writes, and then tries to write once more.
+// finish lets the controller end the TaskRun while its pod still writes, and then tries to write
+// once more.
 func (r *race) finish() error {
 	if err := r.interleave([]writer{r.newPublish("a"), r.newFinish()}); err != nil {
 		return fmt.Errorf("at the end: %w", err)
@@ -193,7 +200,8 @@ func (r *race) check() error {
 	return r.holds(tr)
 }
 
-// holds says whether a version of the TaskRun has what was acknowledged in this attempt, and nothing else.
+// holds reports whether a version of the TaskRun has exactly the results acknowledged in this
+// attempt.
 func (r *race) holds(tr *pipelinev1.TaskRun) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

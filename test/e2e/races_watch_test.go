@@ -13,7 +13,8 @@ import (
 	watchtools "k8s.io/client-go/tools/watch"
 )
 
-// versionsWatch sees every stored version of every TaskRun of a namespace, and compares each with the one before.
+// versionsWatch sees every stored version of every TaskRun of a namespace, and compares each with
+// the one before.
 type versionsWatch struct {
 	watcher *watchtools.RetryWatcher
 	done    chan seenVersions
@@ -26,7 +27,8 @@ type seenVersions struct {
 	broken   []error
 }
 
-// watchVersions starts before there is any TaskRun, and takes up a broken watch where it ended, so that it misses none.
+// watchVersions starts before there is any TaskRun, and takes up a broken watch where it ended, so
+// that it misses none.
 func watchVersions(p *place) *versionsWatch {
 	p.t.Helper()
 	client := cluster.Tekton.TektonV1().TaskRuns(p.namespace)
@@ -35,7 +37,10 @@ func watchVersions(p *place) *versionsWatch {
 		p.t.Fatal(err)
 	}
 	watcher, err := watchtools.NewRetryWatcherWithContext(p.ctx, list.ResourceVersion, &cache.ListWatch{
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) { return client.Watch(ctx, o) },
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface,
+			error) {
+			return client.Watch(ctx, o)
+		},
 	})
 	if err != nil {
 		p.t.Fatal(err)
@@ -45,7 +50,8 @@ func watchVersions(p *place) *versionsWatch {
 	return w
 }
 
-// lastMark is the name of the TaskRun whose creation tells the watch that there is nothing more to come.
+// lastMark is the name of the TaskRun whose creation tells the watch that there is nothing more to
+// come.
 const lastMark = "last-mark"
 
 // stop waits until the watch has seen all that is stored by now.
@@ -83,7 +89,8 @@ func (w *versionsWatch) follow() {
 		seen.versions++
 		if before := former[tr.Name]; before != nil {
 			if err := follows(before, tr); err != nil {
-				seen.broken = append(seen.broken, fmt.Errorf("TaskRun %s, version %s after %s: %w", tr.Name, tr.ResourceVersion, before.ResourceVersion, err))
+				seen.broken = append(seen.broken, fmt.Errorf("TaskRun %s, version %s after %s: %w", tr.Name, tr.ResourceVersion,
+					before.ResourceVersion, err))
 			}
 		}
 		former[tr.Name] = tr
@@ -92,8 +99,8 @@ func (w *versionsWatch) follow() {
 	w.done <- seen
 }
 
-// follows says whether a version may come after another: all results stay, first and in their order, unless it starts
-// another attempt, which then has none.
+// follows reports whether a version may come after another: all results stay, first and in their
+// order, unless it starts another attempt, which then has none.
 func follows(before, after *pipelinev1.TaskRun) error {
 	if len(after.Status.RetriesStatus) == len(before.Status.RetriesStatus)+1 {
 		if n := len(flatten(after)); n > 0 {
@@ -121,7 +128,7 @@ func resultsOf(tr *pipelinev1.TaskRun, step string) []pipelinev1.TaskRunStepResu
 	return nil
 }
 
-// extends says whether a list is another with more at its end.
+// extends reports whether a list is another with more at its end.
 func extends(before, after []pipelinev1.TaskRunResult) error {
 	if len(after) < len(before) {
 		return fmt.Errorf("%d results were stored, %d are", len(before), len(after))

@@ -20,8 +20,8 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// writer is one of those who write a TaskRun at a time. Each next is one request to the API server, so that others can come
-// between any two; done says that it was the last.
+// writer is one of the concurrent writers of a TaskRun. Each call of next makes one request to the
+// API server, so that others can come between any two; done says that it was the last.
 type writer interface {
 	next() (done bool, err error)
 }
@@ -36,7 +36,7 @@ type publish struct {
 	took    bool
 }
 
-// newPublish draws what the pod has to say that is new. Of one round, each container writes its own names.
+// newPublish draws the pod's new results. Within a round, each container writes its own names.
 func (r *race) newPublish(container string) *publish {
 	w := &publish{r: r, pod: r.pod, attempt: r.attempt, who: container}
 	kind, size := r.rng.IntN(4), 1+r.rng.IntN(200)
@@ -63,11 +63,12 @@ func (w *publish) next() (bool, error) {
 		w.took = true
 		w.r.tell("container %s publishes %v: stored in version %s", w.who, placesOf(w.add), tr.ResourceVersion)
 		return true, w.acknowledged(tr)
-	case code == http.StatusConflict && !strings.Contains(message, "admission webhook"), code >= 500, code == http.StatusTooManyRequests:
+	case code == http.StatusConflict && !strings.Contains(message, "admission webhook"), code >= 500,
+		code == http.StatusTooManyRequests:
 		w.r.tell("container %s publishes: %d, and tries again", w.who, code)
 		w.r.count(&w.r.conflicts)
 		return false, nil
-	case code == http.StatusUnprocessableEntity && strings.Contains(message, "may add none"):
+	case code == http.StatusUnprocessableEntity && strings.Contains(message, "may not add any"):
 		// Another container of the pod has published, or this one before.
 		w.r.tell("container %s publishes %v: refused, %.200s", w.who, placesOf(w.add), message)
 		w.r.count(&w.r.refused)
@@ -113,8 +114,8 @@ func (w *publish) status() string {
 	return string(body)
 }
 
-// acknowledged remembers what the API server has taken, and checks that its answer has it. The answer to the pod of a former
-// attempt may be seen only when the next one has begun.
+// acknowledged remembers what the API server has taken, and checks that its answer has it. The
+// answer to the pod of a former attempt may be seen only when the next one has begun.
 func (w *publish) acknowledged(tr *pipelinev1.TaskRun) error {
 	w.r.mu.Lock()
 	defer w.r.mu.Unlock()
@@ -134,8 +135,8 @@ func (w *publish) acknowledged(tr *pipelinev1.TaskRun) error {
 	return nil
 }
 
-// overwrite is a write of the controller, as updateStatus of Tekton's generated reconciler does it: first over the copy it
-// worked on, then, told of a conflict, over what is stored by then.
+// overwrite is a write of the controller as in updateStatus of Tekton's generated reconciler: first
+// over its own copy, then, after a conflict, over what is stored.
 type overwrite struct {
 	r        *race
 	change   func(*pipelinev1.TaskRunStatus)
@@ -147,26 +148,30 @@ type overwrite struct {
 
 func (r *race) newOverwrite() *overwrite {
 	return &overwrite{r: r, fresh: r.rng.IntN(3) > 0, change: func(status *pipelinev1.TaskRunStatus) {
-		// The controller makes the steps anew from the pod's containers, and knows of no step results.
+		// The controller makes the steps anew from the pod's containers, and knows of no step
+		// results.
 		running := pipelinev1.StepState{Name: "build", Container: "step-build"}
 		running.Running = &corev1.ContainerStateRunning{StartedAt: metav1.Now()}
 		status.Steps = []pipelinev1.StepState{running}
-		// Both it has also when the copy is too old to have them: the pod by its label, the Task from the spec.
+		// Both it has also when the copy is too old to have them: the pod by its label, the Task
+		// from the spec.
 		status.PodName, status.TaskSpec = r.podName, r.taskSpec
 		r.progress(status, fmt.Sprintf("round %d", r.round))
 	}}
 }
 
-// newRetry is what retryTaskRun of Tekton does: the status goes into retriesStatus, and the next attempt starts.
+// newRetry does what Tekton's retryTaskRun does: it moves the status into retriesStatus and starts
+// the next attempt.
 func (r *race) newRetry() *overwrite {
-	return &overwrite{r: r, fresh: r.rng.IntN(2) > 0, after: r.nextAttempt, change: func(status *pipelinev1.TaskRunStatus) {
-		before := status.DeepCopy()
-		before.RetriesStatus, before.TaskSpec = nil, nil // a TaskSpec each would only make the object larger
-		status.RetriesStatus = append(status.RetriesStatus, *before)
-		status.TaskSpec = r.taskSpec
-		status.StartTime, status.CompletionTime, status.PodName, status.Results = nil, nil, "", nil
-		r.progress(status, "to be retried")
-	}}
+	return &overwrite{r: r, fresh: r.rng.IntN(2) > 0, after: r.nextAttempt,
+		change: func(status *pipelinev1.TaskRunStatus) {
+			before := status.DeepCopy()
+			before.RetriesStatus, before.TaskSpec = nil, nil // a TaskSpec each would only make the object larger
+			status.RetriesStatus = append(status.RetriesStatus, *before)
+			status.TaskSpec = r.taskSpec
+			status.StartTime, status.CompletionTime, status.PodName, status.Results = nil, nil, "", nil
+			r.progress(status, "to be retried")
+		}}
 }
 
 func (r *race) newFinish() *overwrite {
@@ -206,7 +211,8 @@ func (w *overwrite) next() (bool, error) {
 	case err != nil:
 		return true, fmt.Errorf("the controller's write was refused: %w", err)
 	}
-	w.r.tell("controller puts %d results over version %s: stored in version %s", len(w.desired.Results), w.existing.ResourceVersion, after.ResourceVersion)
+	w.r.tell("controller puts %d results over version %s: stored in version %s", len(w.desired.Results),
+		w.existing.ResourceVersion, after.ResourceVersion)
 	w.r.overwrote(len(after.Status.Results) - len(w.desired.Results))
 	if w.after != nil {
 		return true, w.after()
@@ -214,7 +220,7 @@ func (w *overwrite) next() (bool, error) {
 	return true, nil
 }
 
-// read gets the TaskRun, or takes the copy of a round before, as an informer that lags behind would have it.
+// read gets the TaskRun, or an older copy, as from an informer that lags behind.
 func (w *overwrite) read(client clientOf) error {
 	w.r.mu.Lock()
 	old := w.r.cached
@@ -235,14 +241,16 @@ func (w *overwrite) read(client clientOf) error {
 	return nil
 }
 
-// meddler changes something else of the TaskRun, as Chains does with its annotations, and so makes others' copies old.
+// meddler changes something else of the TaskRun, as Chains does with its annotations, and so makes
+// others' copies old.
 type meddler struct{ r *race }
 
 func (r *race) newMeddler() meddler { return meddler{r} }
 
 func (w meddler) next() (bool, error) {
 	body := fmt.Sprintf(`{"metadata":{"annotations":{"e2e/round":"%d"}}}`, w.r.round)
-	tr, err := cluster.Tekton.TektonV1().TaskRuns(w.r.p.namespace).Patch(w.r.p.ctx, w.r.name, types.MergePatchType, []byte(body), metav1.PatchOptions{})
+	tr, err := cluster.Tekton.TektonV1().TaskRuns(w.r.p.namespace).Patch(w.r.p.ctx, w.r.name, types.MergePatchType,
+		[]byte(body), metav1.PatchOptions{})
 	if apierrors.IsConflict(err) {
 		return false, nil
 	}

@@ -10,18 +10,22 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// TestReasons makes TaskRuns fail because of a result, in every way there is, and looks at them as their author does:
-// `kubectl describe taskrun` names the result, the size and the limit or the rule, and one event says so. The value is
-// not shown. Scripts write values that are not in their own text.
+// TestReasons makes TaskRuns fail because of a result, in every possible way, and looks at them as
+// their author does: `kubectl describe taskrun` names the result, the size and the limit or the
+// rule, and one event says so. The value is not shown. Scripts write values that are not in their
+// own text.
 func TestReasons(t *testing.T) {
 	t.Parallel()
 	const (
-		middle     = "4242 4243 4244" // of any large sample
-		one, all   = "the limit of 1048576 bytes (1 MiB) for one result", "the limit of 1310720 bytes (1.25 MiB) for one TaskRun"
-		large      = 1<<20 + 1
-		largeIs    = "is 1048577 bytes (1 MiB)"
-		steps      = "apiVersion: tekton.dev/v1\nkind: TaskRun\nmetadata: {name: run}\nspec:\n  taskSpec:\n    results:\n    - {name: big}\n    steps:\n"
-		failsFirst = steps + "    - {name: fails, image: IMAGE, script: '%s; exit 3'}\n    - {name: never, image: IMAGE, script: 'true'}\n"
+		middle   = "4242 4243 4244" // of any large sample
+		one, all = "the limit of 1048576 bytes (1 MiB) for one result",
+			"the limit of 1310720 bytes (1.25 MiB) for one TaskRun"
+		large   = 1<<20 + 1
+		largeIs = "is 1048577 bytes (1 MiB)"
+		steps   = "apiVersion: tekton.dev/v1\nkind: TaskRun\nmetadata: {name: run}\nspec:\n  taskSpec:\n    results:\n   " +
+			" - {name: big}\n    steps:\n"
+		failsFirst = steps + "    - {name: fails, image: IMAGE, script: '%s; exit 3'}\n    - {name: never, image: IMAGE, " +
+			"script: 'true'}\n"
 		timesOut   = steps + "    - {name: slow, image: IMAGE, timeout: 3s, script: '%s; exec sleep 3600'}\n"
 		stepResult = `
 apiVersion: tekton.dev/v1
@@ -44,34 +48,48 @@ spec:
 		secret     string
 		plain      bool // Tekton's own failure, which needs no event of ours
 	}{
-		{name: "a result over its limit", yaml: taskRunOf("- {name: small}\n- {name: big}", "printf hello > $(results.small.path)\n"+writeSample(large, "big")),
-			want: []string{`"step-write" exited with code 74`, `result "big" ` + largeIs, one, "Write smaller results"}, secret: middle},
-		{name: "results over their limit together", yaml: taskRunOf("- {name: left}\n- {name: right}", writeSample(700_000, "left")+"\n"+writeSample(700_001, "right")),
-			want: []string{"all results together are 1400001 bytes", all, `result "left" is 700000 bytes`, `result "right" is 700001 bytes`}, secret: middle},
-		{name: "an object over its limit, as JSON writes two bytes for a quote", yaml: taskRunOf("- {name: quotes}", `head -c 740000 /dev/zero | tr '\0' '"' > $(results.quotes.path)`),
-			want: []string{"413", "guard.indelible.dev", "the limit is 1468416 bytes (1.4 MiB)", `result "quotes"`, "740000 bytes"}, secret: `""""`},
+		{name: "a result over its limit", yaml: taskRunOf("- {name: small}\n- {name: big}",
+			"printf hello > $(results.small.path)\n"+writeSample(large, "big")),
+			want:   []string{`"step-write" exited with code 74`, `result "big" ` + largeIs, one, "Write smaller results"},
+			secret: middle},
+		{name: "results over their limit together",
+			yaml: taskRunOf("- {name: left}\n- {name: right}", writeSample(700_000, "left")+"\n"+writeSample(700_001, "right")),
+			want: []string{"all results together are 1400001 bytes", all, `result "left" is 700000 bytes`,
+				`result "right" is 700001 bytes`}, secret: middle},
+		{name: "an object over its limit, as JSON writes two bytes for a quote",
+			yaml: taskRunOf("- {name: quotes}", `head -c 740000 /dev/zero | tr '\0' '"' > $(results.quotes.path)`),
+			want: []string{"413", "guard.indelible.dev", "the limit is 1468416 bytes (1.4 MiB)", `result "quotes"`,
+				"740000 bytes"}, secret: `""""`},
 		{name: "a step result over its limit", yaml: fmt.Sprintf(stepResult, sampleTo("$(step.results.sbom.path)")),
 			want: []string{`result "sbom" of step "build" ` + largeIs, one}, secret: "4242\n4243"},
-		{name: "content that is not UTF-8", yaml: taskRunOf("- {name: text}", `printf 'secr%s\377' et > $(results.text.path)`),
+		{name: "content that is not UTF-8", yaml: taskRunOf("- {name: text}",
+			`printf 'secr%s\377' et > $(results.text.path)`),
 			want: []string{`result "text" is not valid UTF-8 at byte 6 of 7 bytes`, "base64"}, secret: "secret"},
-		{name: "text where an array is declared", yaml: taskRunOf("- {name: list, type: array}", `printf 'secr%s' et > $(results.list.path)`),
+		{name: "text where an array is declared",
+			yaml: taskRunOf("- {name: list, type: array}", `printf 'secr%s' et > $(results.list.path)`),
 			want: []string{`result "list"`, "is declared array", "an array is a JSON list of strings"}, secret: "secret"},
-		{name: "an array of numbers", yaml: taskRunOf("- {name: list, type: array}", `printf '[123%s]' 456 > $(results.list.path)`),
+		{name: "an array of numbers", yaml: taskRunOf("- {name: list, type: array}",
+			`printf '[123%s]' 456 > $(results.list.path)`),
 			want: []string{`result "list"`, "is declared array", "an array is a JSON list of strings"}, secret: "123456"},
-		{name: "an array that breaks off", yaml: taskRunOf("- {name: list, type: array}", `printf '["secr%s",' et > $(results.list.path)`),
+		{name: "an array that breaks off", yaml: taskRunOf("- {name: list, type: array}",
+			`printf '["secr%s",' et > $(results.list.path)`),
 			want: []string{`result "list"`, "is declared array", "an array is a JSON list of strings"}, secret: "secret"},
-		{name: "an object that lacks a key", yaml: taskRunOf("- {name: image, type: object, properties: {url: {type: string}, digest: {type: string}}}", `printf '{"url":"example.test/app"}' > $(results.image.path)`),
+		{name: "an object that lacks a key", yaml: taskRunOf("- {name: image, type: object, properties: {url: {type: "+
+			"string}, digest: {type: string}}}", `printf '{"url":"example.test/app"}' > $(results.image.path)`),
 			want: []string{"missing keys", "image", "digest"}, plain: true},
 		{name: "a folder in the place of a file", yaml: taskRunOf("- {name: text}", `mkdir $(results.text.path)`),
 			want: []string{`result "text" cannot be read`, "a directory, not a regular file"}},
 		{name: "another value that was written first", yaml: waiting(`printf 'secr%s' et > $(results.text.path)`),
 			while: func(p *place, pod string) { publishAs(p, pod, "another") },
 			want:  []string{`result "text"`, "cannot be changed", "Another container of this pod"}, secret: "secret"},
-		{name: "a result over its limit, of a step that failed", yaml: taskRunOf("- {name: big}", writeSample(large, "big")+"\nexit 5"),
+		{name: "a result over its limit, of a step that failed",
+			yaml: taskRunOf("- {name: big}", writeSample(large, "big")+"\nexit 5"),
 			want: []string{`"step-write" exited with code 5`, `result "big" ` + largeIs, one}, secret: middle},
-		{name: "a result over its limit, and a step that failed before the last", yaml: fmt.Sprintf(failsFirst, sampleTo("$(results.big.path)")),
+		{name: "a result over its limit, and a step that failed before the last",
+			yaml: fmt.Sprintf(failsFirst, sampleTo("$(results.big.path)")),
 			want: []string{`"step-fails" exited with code 3`, `result "big" ` + largeIs, one}, secret: "4242\n4243"},
-		{name: "a result over its limit, of a step that ran out of time", yaml: fmt.Sprintf(timesOut, sampleTo("$(results.big.path)")),
+		{name: "a result over its limit, of a step that ran out of time",
+			yaml: fmt.Sprintf(timesOut, sampleTo("$(results.big.path)")),
 			want: []string{"exceeded the specified timeout", `result "big" ` + largeIs, one}, secret: "4242\n4243"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -131,8 +149,8 @@ func wantTexts(t *testing.T, got string, texts ...string) {
 	}
 }
 
-// TestDenialsAreVisible: who was denied is told in few events, and however often he tries, the reason why the TaskRun
-// failed is still there, once.
+// TestDenialsAreVisible: denials cause few events, and however many there are, the reason why the
+// TaskRun failed is still there, once.
 func TestDenialsAreVisible(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -147,7 +165,7 @@ func TestDenialsAreVisible(t *testing.T) {
 			t.Fatal("a forged result was stored")
 		}
 	}
-	// A step that writes by itself, past the publisher.
+	// A step that writes a result without the publisher.
 	if err := p.writeAs(p.podWriter(own), `{"results":[{"name":"IMAGE_DIGEST","value":"forged-value"}]}`); err == nil {
 		t.Fatal("an undeclared result was stored")
 	}
@@ -160,7 +178,8 @@ func TestDenialsAreVisible(t *testing.T) {
 	p.events("run", result.TerminationReasonNotPublished)
 	p.events("run", "ResultsWriteDenied")
 	out := p.kubectl("describe", "taskrun", "run", "-n", p.namespace)
-	if lines := eventLines(out, result.TerminationReasonNotPublished); len(lines) != 1 || strings.Contains(lines[0], "(x") {
+	if lines := eventLines(out, result.TerminationReasonNotPublished); len(lines) != 1 ||
+		strings.Contains(lines[0], "(x") {
 		t.Errorf("events %q, want one reason of the failure", lines)
 	}
 	denied := strings.Join(eventLines(out, "ResultsWriteDenied"), "\n")
@@ -192,8 +211,8 @@ func denials(p *place) int {
 	return total
 }
 
-// TestDryRunDenialsLeaveNoEvent: asking what would happen is no attack, and webhooks with side effects must not have
-// any then (sideEffects: NoneOnDryRun).
+// TestDryRunDenialsLeaveNoEvent: asking what would happen is no attack, and webhooks with side
+// effects must not have any then (sideEffects: NoneOnDryRun).
 func TestDryRunDenialsLeaveNoEvent(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -202,7 +221,8 @@ func TestDryRunDenialsLeaveNoEvent(t *testing.T) {
 	forger := p.podWriter(p.sleeper("forger"))
 	run, err := cluster.TaskRun(p.ctx, p.namespace, "run")
 	p.must(err)
-	err = forger.PutSparse(p.namespace, "run", run.UID, `{"results":[{"name":"text","value":"forged"}]}`).Param("dryRun", "All").Do(p.ctx).Error()
+	err = forger.PutSparse(p.namespace, "run", run.UID, `{"results":[{"name":"text","value":"forged"}]}`).Param("dryRun",
+		"All").Do(p.ctx).Error()
 	if err == nil || !strings.Contains(err.Error(), "guard.indelible.dev") {
 		t.Errorf("dry run: got %v, want the guard's denial", err)
 	}

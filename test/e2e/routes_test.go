@@ -9,15 +9,17 @@ import (
 
 // A route is a way of a value through Tekton, with a value of any size.
 type route struct {
-	// yaml is what is created to take a value of n bytes. The value is sample(n) where a consumer says what it has seen.
+	// yaml is created to pass a value of n bytes. The value is sample(n) if a consumer reports what
+	// it has seen.
 	yaml func(n int) string
-	// run is what has to end; says is the TaskRun whose condition and event name the value, where that is not run.
+	// run must end; says is the TaskRun whose condition and event name the value, if that is not
+	// run.
 	run, says string
 	// isTaskRun is set where run is a TaskRun and no PipelineRun.
 	isTaskRun bool
 	// consumer is a TaskRun with the result seen, of the value.
 	consumer string
-	// refused is set where what is too large is not even created.
+	// refused is set if an object that is too large is not even created.
 	refused bool
 }
 
@@ -54,7 +56,8 @@ steps:
 	},
 	"all results of a Pipeline": {
 		yaml: func(n int) string {
-			return pipelineOf("results:\n- {name: one, value: $(tasks.one.results.text)}\n- {name: two, value: $(tasks.two.results.text)}",
+			return pipelineOf("results:\n- {name: one, value: $(tasks.one.results.text)}\n- {name: two, value: "+
+				"$(tasks.two.results.text)}",
 				producer("one", n/2)+producer("two", n-n/2))
 		},
 		run: "run",
@@ -100,7 +103,8 @@ steps:
 	"`when` of three tasks and one in `finally`": {
 		yaml: func(n int) string {
 			when := func(name string) string {
-				return "\n- name: " + name + "\n  when: [{input: $(tasks.produce.results.text), operator: notin, values: [\"\"]}]\n  taskSpec:\n" + indent(unusedTask, "    ")
+				return "\n- name: " + name + "\n  when: [{input: $(tasks.produce.results.text), operator: notin, values: " +
+					"[\"\"]}]\n  taskSpec:\n" + indent(unusedTask, "    ")
 			}
 			return pipelineOf("finally:"+when("four"), producer("produce", n)+when("one")+when("two")+when("three"))
 		},
@@ -178,5 +182,6 @@ func pipelineOf(fields, tasks string) string {
 	if fields != "" {
 		fields = indent(fields, "    ") + "\n"
 	}
-	return "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: run}\nspec:\n  pipelineSpec:\n" + fields + "    tasks:\n" + indent(tasks, "    ")
+	return "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: run}\nspec:\n  pipelineSpec:\n" + fields +
+		"    tasks:\n" + indent(tasks, "    ")
 }

@@ -16,8 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestUnguardedGrant takes away what guards the grant, piece by piece, and puts it back by the commands that /readyz
-// names. Each replica finds out by itself.
+// TestUnguardedGrant removes each guard of the grant and restores it with the commands that /readyz
+// names. Each replica notices on its own.
 func TestUnguardedGrant(t *testing.T) {
 	p := newPlace(t)
 	t.Cleanup(func() { install(p) })
@@ -25,7 +25,8 @@ func TestUnguardedGrant(t *testing.T) {
 	failed := failedLooks(p)
 
 	p.kubectl("delete", "validatingadmissionpolicybinding", "indelible-results")
-	wantNotReady(p, "ValidatingAdmissionPolicyBinding/indelible-results", "does not exist. Put it back: kubectl apply -k config/policy; or take the grant away: kubectl delete -k config/rbac")
+	wantNotReady(p, "ValidatingAdmissionPolicyBinding/indelible-results",
+		"does not exist. Put it back: kubectl apply -k config/policy; or revoke the grant: kubectl delete -k config/rbac")
 	for _, pod := range replicas(p) { // events come after the fact
 		if _, err := cluster.Events(p.ctx, system, pod.Name, "UnguardedGrant"); err != nil {
 			t.Fatal(err)
@@ -35,18 +36,20 @@ func TestUnguardedGrant(t *testing.T) {
 	if got := len(eventLines(described, "UnguardedGrant")); got == 0 {
 		t.Errorf("`kubectl describe pods` shows no event UnguardedGrant:\n%s", described)
 	}
-	// Pods are not injected, and Tekton goes on by itself.
+	// Pods are not injected, and Tekton continues.
 	p.kubectl("wait", "--for=condition=Ready=False", "pod", "-l", replicaLabel, "-n", system, "--timeout=60s")
 	wantPlainTekton(p)
 	p.kubectl("apply", "-k", "../../config/policy")
 	wantReady(p)
 
 	p.kubectl("delete", "mutatingwebhookconfiguration", "indelible-guard")
-	wantNotReady(p, "MutatingWebhookConfiguration/indelible-guard", "does not exist. Put it back: kubectl apply -k config/webhook;")
+	wantNotReady(p, "MutatingWebhookConfiguration/indelible-guard",
+		"does not exist. Put it back: kubectl apply -k config/webhook;")
 	p.kubectl("apply", "-k", "../../config/webhook")
 	wantReady(p)
 
-	p.kubectl("patch", "validatingadmissionpolicy", "indelible-results", "--type=merge", "-p", `{"spec":{"failurePolicy":"Ignore"}}`)
+	p.kubectl("patch", "validatingadmissionpolicy", "indelible-results", "--type=merge", "-p",
+		`{"spec":{"failurePolicy":"Ignore"}}`)
 	wantNotReady(p, "ValidatingAdmissionPolicy/indelible-results", "has failurePolicy Ignore, not Fail")
 	p.kubectl("delete", "-k", "../../config/rbac", "--ignore-not-found")
 	wantReady(p)
@@ -68,7 +71,7 @@ func TestUnguardedGrant(t *testing.T) {
 	}
 }
 
-// failedLooks is how often replicas could not find out, which faults of the API server bring about.
+// failedLooks counts the replicas' failed checks, which faults of the API server cause.
 func failedLooks(p *place) string {
 	p.t.Helper()
 	lines, err := cluster.WebhookMetrics(p.ctx, "indelible_selfcheck_failures_total")
@@ -78,7 +81,8 @@ func failedLooks(p *place) string {
 	return strings.Join(lines, " ")
 }
 
-// wantReady waits until every replica is ready, for its kubelet too, and says that nothing is unguarded.
+// wantReady waits until every replica is ready, for its kubelet too, and says that nothing is
+// unguarded.
 func wantReady(p *place) {
 	p.t.Helper()
 	awaitReadyz(p, "200", "ok")
@@ -111,7 +115,8 @@ func unguarded(p *place) []string {
 func awaitReadyz(p *place, status, text string) {
 	p.t.Helper()
 	var last []string
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(500 * time.Millisecond) { // between two looks
+	// between two looks
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(500 * time.Millisecond) {
 		last = nil
 		for _, pod := range replicas(p) {
 			if got := readyz(p, pod.Name); !strings.HasPrefix(got, status) || !strings.Contains(got, text) {
@@ -125,7 +130,8 @@ func awaitReadyz(p *place, status, text string) {
 	p.t.Fatalf("want %s with %q from every replica, but %s", status, text, strings.Join(last, "; "))
 }
 
-// readyz is what a replica answers, as "status text". A replica that is not ready is in no Service, but can be asked.
+// readyz is what a replica answers, as "status text". A replica that is not ready is in no Service,
+// but can be asked.
 func readyz(p *place, pod string) string {
 	text, err := cluster.Kube.CoreV1().RESTClient().Get().Namespace(system).Resource("pods").
 		Name(pod + ":8081").SubResource("proxy").Suffix("readyz").MaxRetries(0).DoRaw(p.ctx)
@@ -139,19 +145,22 @@ func readyz(p *place, pod string) string {
 	return err.Error()
 }
 
-// settle waits until every replica has looked at what is there now, and is ready. Without it, one that has just seen a
-// piece missing would go out of its Service when the next test has begun, and that test's pods would not be injected.
-func settle(p *place) {
+// awaitSelfChecks waits until every replica has checked the current state and is ready. Otherwise a
+// replica that has just seen a missing piece could become unready during the next test, whose pods
+// would then not be injected.
+func awaitSelfChecks(p *place) {
 	p.t.Helper()
 	now := time.Now()
 	p.eventually("every replica to look", func() (bool, error) {
 		pods := replicas(p)
-		return len(pods) > 0 && !slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return lastLook(p, pod.Name).Before(now) }), nil
+		return len(pods) > 0 && !slices.ContainsFunc(pods,
+			func(pod corev1.Pod) bool { return lastLook(p, pod.Name).Before(now) }), nil
 	})
 	wantReady(p)
 }
 
-// lastLook is when the last look of a replica began, as its metric says: long ago for one that goes, or is not there yet.
+// lastLook is when the last look of a replica began, as its metric says: long ago for one that
+// goes, or is not there yet.
 func lastLook(p *place, pod string) time.Time {
 	text, err := cluster.Kube.CoreV1().RESTClient().Get().Namespace(system).Resource("pods").
 		Name(pod + ":8080").SubResource("proxy").Suffix("metrics").DoRaw(p.ctx)

@@ -28,7 +28,8 @@ import (
 const (
 	// system is the namespace Indelible is installed in.
 	system = "indelible-system"
-	// bound ends a wait that will not be fulfilled. It is far beyond what any flow takes, also with two cores.
+	// bound ends a wait that will not succeed. It is far beyond what any flow takes, even with two
+	// cores.
 	bound = 5 * time.Minute
 )
 
@@ -88,8 +89,8 @@ func (p *place) create(yaml string) {
 	}
 }
 
-// taskRun waits for a TaskRun to end. Where the namespace opted in, it checks that the TaskRun had a publisher,
-// without which many a test would pass as well.
+// taskRun waits for a TaskRun to end. If the namespace opted in, it checks that the TaskRun had a
+// publisher, without which many tests would pass as well.
 func (p *place) taskRun(name string) *pipelinev1.TaskRun {
 	p.t.Helper()
 	tr := p.ended(name)
@@ -99,7 +100,8 @@ func (p *place) taskRun(name string) *pipelinev1.TaskRun {
 	return tr
 }
 
-// wantPublisher checks that a TaskRun's pod, if there is one and it did not opt out, has a publisher.
+// wantPublisher checks that a TaskRun's pod, if there is one and it did not opt out, has a
+// publisher.
 func (p *place) wantPublisher(tr *pipelinev1.TaskRun) {
 	p.t.Helper()
 	if tr.Status.PodName == "" {
@@ -117,7 +119,8 @@ func (p *place) wantPublisher(tr *pipelinev1.TaskRun) {
 
 // hasResults says whether a Task declares results, of its own or of its steps.
 func hasResults(spec *pipelinev1.TaskSpec) bool {
-	return spec != nil && (len(spec.Results) > 0 || slices.ContainsFunc(spec.Steps, func(s pipelinev1.Step) bool { return len(s.Results) > 0 }))
+	return spec != nil && (len(spec.Results) > 0 ||
+		slices.ContainsFunc(spec.Steps, func(s pipelinev1.Step) bool { return len(s.Results) > 0 }))
 }
 
 // ended waits for a TaskRun to end, whether it has a publisher or not.
@@ -152,7 +155,8 @@ func (p *place) pod(name string) *corev1.Pod {
 // running waits until a container of a TaskRun's pod runs, and returns the pod's name.
 func (p *place) running(taskRun, container string) string {
 	p.t.Helper()
-	tr, err := cluster.WaitTaskRun(p.ctx, p.namespace, taskRun, func(tr *pipelinev1.TaskRun) bool { return tr.Status.PodName != "" })
+	tr, err := cluster.WaitTaskRun(p.ctx, p.namespace, taskRun,
+		func(tr *pipelinev1.TaskRun) bool { return tr.Status.PodName != "" })
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -170,7 +174,7 @@ func (p *place) running(taskRun, container string) string {
 	return tr.Status.PodName
 }
 
-// release lets a step go on that waits for the file /tekton/home/go.
+// release ends the wait of a step for the file /tekton/home/go.
 func (p *place) release(pod, container string) {
 	p.t.Helper()
 	p.kubectl("exec", pod, "-n", p.namespace, "-c", container, "--", "touch", "/tekton/home/go")
@@ -222,7 +226,8 @@ func pipelineRunSucceeded(t *testing.T, pr *pipelinev1.PipelineRun) {
 	succeeded(t, "PipelineRun "+pr.Name, pr.Status.GetCondition(apis.ConditionSucceeded))
 }
 
-// failedWith checks that a TaskRun failed and that its condition's message holds every one of some texts.
+// failedWith checks that a TaskRun failed and that its condition's message holds every one of some
+// texts.
 func failedWith(t *testing.T, tr *pipelinev1.TaskRun, texts ...string) {
 	t.Helper()
 	condition := tr.Status.GetCondition(apis.ConditionSucceeded)
@@ -270,7 +275,7 @@ func wantValue(t *testing.T, name string, got, want pipelinev1.ResultValue) {
 	}
 }
 
-// fingerprint shows a value so that a failure message stays readable when the value is a megabyte.
+// fingerprint shortens a value so that a failure message stays readable.
 func fingerprint(value []byte) string {
 	sum := sha256.Sum256(value)
 	head := value

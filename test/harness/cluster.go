@@ -24,12 +24,13 @@ type Cluster struct {
 	kubeconfig, kubectl string
 }
 
-// Connect connects as the KUBECONFIG environment variable says. KUBECTL names the kubectl to run, by default
-// the one on the PATH.
+// Connect connects as the KUBECONFIG environment variable says. KUBECTL names the kubectl to run,
+// by default the one on the PATH.
 func Connect() (*Cluster, error) {
 	path := os.Getenv("KUBECONFIG")
 	if path == "" {
-		return nil, fmt.Errorf("connecting to a cluster: KUBECONFIG is not set; `make cluster-up` starts a local cluster and says what to set")
+		return nil, fmt.Errorf("connecting to a cluster: KUBECONFIG is not set; `make cluster-up` starts a local cluster " +
+			"and says what to set")
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", path)
 	if err != nil {

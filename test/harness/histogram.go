@@ -9,11 +9,13 @@ import (
 	"strings"
 )
 
-// Histogram is a histogram of Prometheus: how many observations were at most so much, by the upper bound of each bucket.
+// Histogram is a histogram of Prometheus: how many observations were at most so much, by the upper
+// bound of each bucket.
 type Histogram map[float64]float64
 
-// StatusWriteTimes is how long the API server took for PUTs of taskruns/status since it started, in seconds: decoding,
-// webhooks, policies and etcd. Those of publishers are among them, and more of Tekton's controller.
+// StatusWriteTimes is how long the API server took for PUTs of taskruns/status since it started, in
+// seconds: decoding, webhooks, policies and etcd. Those of publishers are among them, and more of
+// Tekton's controller.
 func (c *Cluster) StatusWriteTimes(ctx context.Context) (Histogram, error) {
 	text, err := c.Kube.CoreV1().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
 	if err != nil {
@@ -23,7 +25,8 @@ func (c *Cluster) StatusWriteTimes(ctx context.Context) (Histogram, error) {
 		`dry_run=""`, `group="tekton.dev"`, `resource="taskruns"`, `subresource="status"`, `verb="PUT"`, `version="v1"`), nil
 }
 
-// readHistogram adds up the series of a histogram that have all of some labels, written as in the text format.
+// readHistogram adds up the series of a histogram that have all of some labels, written as in the
+// text format.
 func readHistogram(text, name string, labels ...string) Histogram {
 	h := Histogram{}
 	for _, line := range strings.Split(text, "\n") {
@@ -52,7 +55,7 @@ func hasAll(text string, parts []string) bool {
 	return true
 }
 
-// Since is what was observed after an earlier look.
+// Since returns the observations since an earlier reading.
 func (h Histogram) Since(before Histogram) Histogram {
 	since := Histogram{}
 	for le, count := range h {
@@ -64,7 +67,8 @@ func (h Histogram) Since(before Histogram) Histogram {
 // Count is the number of observations.
 func (h Histogram) Count() int { return int(h[math.Inf(1)]) }
 
-// Quantile is the bucket that holds a quantile, above lower and at most upper. What is inside a bucket is not known.
+// Quantile is the bucket that holds a quantile, above lower and at most upper. What is inside a
+// bucket is not known.
 func (h Histogram) Quantile(q float64) (lower, upper float64) {
 	bounds := make([]float64, 0, len(h))
 	for le := range h {

@@ -24,7 +24,8 @@ seconds_count{verb="PATCH"} 100
 			t.Errorf("quantile %v: got above %v, at most %v, want %v", q, lower, upper, want)
 		}
 	}
-	if since := h.Since(Histogram{.1: 10, .2: 97, .4: 97, math.Inf(1): 97}); since.Count() != 3 || since[.4] != 3 || since[.2] != 0 {
+	if since := h.Since(Histogram{.1: 10, .2: 97, .4: 97, math.Inf(1): 97}); since.Count() != 3 || since[.4] != 3 ||
+		since[.2] != 0 {
 		t.Errorf("since an earlier look: %v, want the three slowest", since)
 	}
 }

@@ -10,8 +10,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// WebhookMetrics adds up metrics of all webhook replicas and returns them as lines of the Prometheus text format,
-// sorted. Names select metrics by prefix; samples that are zero everywhere are left out.
+// WebhookMetrics adds up metrics of all webhook replicas and returns them as lines of the
+// Prometheus text format, sorted. Names select metrics by prefix; samples that are zero everywhere
+// are left out.
 func (c *Cluster) WebhookMetrics(ctx context.Context, names ...string) ([]string, error) {
 	replicas, err := c.ReplicaMetrics(ctx, names...)
 	if err != nil {
@@ -33,10 +34,12 @@ func (c *Cluster) WebhookMetrics(ctx context.Context, names ...string) ([]string
 	return lines, nil
 }
 
-// ReplicaMetrics returns metrics of each webhook replica, by the name of its pod and by sample. Names select metrics by prefix.
+// ReplicaMetrics returns metrics of each webhook replica, by the name of its pod and by sample.
+// Names select metrics by prefix.
 func (c *Cluster) ReplicaMetrics(ctx context.Context, names ...string) (map[string]map[string]float64, error) {
 	const namespace = "indelible-system"
-	pods, err := c.Kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=indelible-webhook"})
+	pods, err := c.Kube.CoreV1().Pods(namespace).List(ctx,
+		metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=indelible-webhook"})
 	if err != nil {
 		return nil, fmt.Errorf("listing webhook replicas: %w", err)
 	}

@@ -19,10 +19,12 @@ import (
 	sigsyaml "sigs.k8s.io/yaml"
 )
 
-// CreateNamespace creates a namespace, and waits until pods can be created in it. An existing one is fine.
+// CreateNamespace creates a namespace, and waits until pods can be created in it. An existing one
+// is fine.
 func (c *Cluster) CreateNamespace(ctx context.Context, name string, labels map[string]string) error {
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
-	if _, err := c.Kube.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+	if _, err := c.Kube.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{}); err != nil &&
+		!apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("creating namespace %s: %w", name, err)
 	}
 	// Pods are refused until the controller manager has made the default service account.
@@ -37,7 +39,8 @@ func (c *Cluster) DeleteNamespace(ctx context.Context, name string) error {
 	return ignoreNotFound(c.Kube.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{}))
 }
 
-// Create creates every object of a YAML text in a namespace: Tekton's, and what their pods mount. Unknown fields are errors.
+// Create creates every object of a YAML text in a namespace: Tekton's, and what their pods mount.
+// Unknown fields are errors.
 func (c *Cluster) Create(ctx context.Context, namespace, text string) error {
 	docs := yaml.NewYAMLReader(bufio.NewReader(strings.NewReader(text)))
 	for {
@@ -86,7 +89,9 @@ func (c *Cluster) createOne(ctx context.Context, namespace string, doc []byte) e
 	}
 }
 
-func create[T any](ctx context.Context, doc []byte, to func(context.Context, *T, metav1.CreateOptions) (*T, error)) error {
+func create[T any](
+	ctx context.Context, doc []byte, to func(context.Context, *T, metav1.CreateOptions) (*T, error),
+) error {
 	object := new(T)
 	if err := sigsyaml.UnmarshalStrict(doc, object); err != nil {
 		return fmt.Errorf("reading YAML of a %T: %w", object, err)
@@ -102,16 +107,17 @@ func (c *Cluster) TaskRun(ctx context.Context, namespace, name string) (*pipelin
 	return c.Tekton.TektonV1().TaskRuns(namespace).Get(ctx, name, metav1.GetOptions{})
 }
 
-// PutSparse is the request by which a publisher writes: a PUT of no more than a TaskRun's name, namespace and UID, and a
-// status, given as JSON.
+// PutSparse is the request by which a publisher writes: a PUT of no more than a TaskRun's name,
+// namespace and UID, and a status, given as JSON.
 func (c *Cluster) PutSparse(namespace, name string, uid types.UID, status string) *rest.Request {
 	body := fmt.Sprintf(`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":%q,"namespace":%q,"uid":%q},"status":%s}`, name, namespace, uid, status)
-	return c.Tekton.TektonV1().RESTClient().Put().AbsPath("apis/tekton.dev/v1", "namespaces", namespace, "taskruns", name, "status").
+	return c.Tekton.TektonV1().RESTClient().Put().AbsPath("apis/tekton.dev/v1", "namespaces", namespace, "taskruns", name,
+		"status").
 		SetHeader("Content-Type", "application/json").Body([]byte(body))
 }
 
-// BoundToken returns a token of a service account that is bound to a live pod, as the pod itself holds one.
-// An empty pod gives a token that is bound to nothing.
+// BoundToken returns a token of a service account that is bound to a live pod, as the pod itself
+// holds one. An empty pod gives a token that is bound to nothing.
 func (c *Cluster) BoundToken(ctx context.Context, namespace, serviceAccount, pod string) (string, error) {
 	request := &authenticationv1.TokenRequest{}
 	if pod != "" {
@@ -123,7 +129,8 @@ func (c *Cluster) BoundToken(ctx context.Context, namespace, serviceAccount, pod
 			APIVersion: "v1", Kind: "Pod", Name: pod, UID: live.UID,
 		}
 	}
-	got, err := c.Kube.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, serviceAccount, request, metav1.CreateOptions{})
+	got, err := c.Kube.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, serviceAccount, request,
+		metav1.CreateOptions{})
 	if err != nil {
 		return "", fmt.Errorf("making a token of service account %s/%s: %w", namespace, serviceAccount, err)
 	}

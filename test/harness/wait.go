@@ -16,25 +16,33 @@ import (
 	watchtools "k8s.io/client-go/tools/watch"
 )
 
-// WaitTaskRun watches a TaskRun until a condition on it holds, and returns it as it was then. When ctx ends
-// first, the error says in what state the TaskRun was left.
-func (c *Cluster) WaitTaskRun(ctx context.Context, namespace, name string, until func(*pipelinev1.TaskRun) bool) (*pipelinev1.TaskRun, error) {
+// WaitTaskRun watches a TaskRun until a condition on it holds, and returns it as it was then. When
+// ctx ends first, the error says in what state the TaskRun was left.
+func (c *Cluster) WaitTaskRun(
+	ctx context.Context, namespace, name string, until func(*pipelinev1.TaskRun) bool,
+) (*pipelinev1.TaskRun, error) {
 	client := c.Tekton.TektonV1().TaskRuns(namespace)
-	return waitFor(ctx, name, lister[*pipelinev1.TaskRunList]{client.List, client.Watch}, until, func(t *pipelinev1.TaskRun) string {
-		return fmt.Sprintf("TaskRun %s/%s: conditions %v", namespace, name, t.Status.Conditions)
-	})
+	return waitFor(ctx, name, lister[*pipelinev1.TaskRunList]{client.List, client.Watch}, until,
+		func(t *pipelinev1.TaskRun) string {
+			return fmt.Sprintf("TaskRun %s/%s: conditions %v", namespace, name, t.Status.Conditions)
+		})
 }
 
 // WaitPipelineRun does for a PipelineRun what WaitTaskRun does for a TaskRun.
-func (c *Cluster) WaitPipelineRun(ctx context.Context, namespace, name string, until func(*pipelinev1.PipelineRun) bool) (*pipelinev1.PipelineRun, error) {
+func (c *Cluster) WaitPipelineRun(
+	ctx context.Context, namespace, name string, until func(*pipelinev1.PipelineRun) bool,
+) (*pipelinev1.PipelineRun, error) {
 	client := c.Tekton.TektonV1().PipelineRuns(namespace)
-	return waitFor(ctx, name, lister[*pipelinev1.PipelineRunList]{client.List, client.Watch}, until, func(p *pipelinev1.PipelineRun) string {
-		return fmt.Sprintf("PipelineRun %s/%s: conditions %v", namespace, name, p.Status.Conditions)
-	})
+	return waitFor(ctx, name, lister[*pipelinev1.PipelineRunList]{client.List, client.Watch}, until,
+		func(p *pipelinev1.PipelineRun) string {
+			return fmt.Sprintf("PipelineRun %s/%s: conditions %v", namespace, name, p.Status.Conditions)
+		})
 }
 
 // WaitPod does for a Pod what WaitTaskRun does for a TaskRun.
-func (c *Cluster) WaitPod(ctx context.Context, namespace, name string, until func(*corev1.Pod) bool) (*corev1.Pod, error) {
+func (c *Cluster) WaitPod(
+	ctx context.Context, namespace, name string, until func(*corev1.Pod) bool,
+) (*corev1.Pod, error) {
 	client := c.Kube.CoreV1().Pods(namespace)
 	return waitFor(ctx, name, lister[*corev1.PodList]{client.List, client.Watch}, until, func(p *corev1.Pod) string {
 		return fmt.Sprintf("Pod %s/%s: phase %s, containers %v", namespace, name, p.Status.Phase, p.Status.ContainerStatuses)
@@ -52,7 +60,9 @@ type lister[L runtime.Object] struct {
 	watch func(context.Context, metav1.ListOptions) (watch.Interface, error)
 }
 
-func waitFor[T runtime.Object, L runtime.Object](ctx context.Context, name string, from lister[L], until func(T) bool, describe func(T) string) (T, error) {
+func waitFor[T runtime.Object, L runtime.Object](
+	ctx context.Context, name string, from lister[L], until func(T) bool, describe func(T) string,
+) (T, error) {
 	byName := fields.OneTermEqualSelector("metadata.name", name).String()
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
@@ -89,15 +99,16 @@ func waitFor[T runtime.Object, L runtime.Object](ctx context.Context, name strin
 
 // Eventually polls, for the few things that cannot be watched.
 func Eventually(ctx context.Context, what string, done func() (bool, error)) error {
-	err := wait.PollUntilContextCancel(ctx, 200*time.Millisecond, true, func(context.Context) (bool, error) { return done() })
+	err := wait.PollUntilContextCancel(ctx, 200*time.Millisecond, true,
+		func(context.Context) (bool, error) { return done() })
 	if err != nil {
 		return fmt.Errorf("waiting for %s: %w", what, err)
 	}
 	return nil
 }
 
-// Events waits until there are events of one reason about an object, and returns their messages, one entry an
-// occurrence. Events are sent after the fact, so that the first may be a moment away.
+// Events waits until there are events of one reason about an object, and returns their messages,
+// one entry an occurrence. Events are sent after the fact, so that the first may be a moment away.
 func (c *Cluster) Events(ctx context.Context, namespace, name, reason string) ([]string, error) {
 	var messages []string
 	selector := fields.Set{"involvedObject.name": name, "reason": reason}.String()
@@ -124,7 +135,8 @@ func (c *Cluster) WaitGone(ctx context.Context, namespace, pipelineRun string) e
 		if err == nil || ignoreNotFound(err) != nil {
 			return false, ignoreNotFound(err)
 		}
-		pods, err := c.Kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: "tekton.dev/pipelineRun=" + pipelineRun})
+		pods, err := c.Kube.CoreV1().Pods(namespace).List(ctx,
+			metav1.ListOptions{LabelSelector: "tekton.dev/pipelineRun=" + pipelineRun})
 		return err == nil && len(pods.Items) == 0, err
 	})
 }

@@ -19,8 +19,8 @@ import (
 // guardPackage is where the guard's rules are, below the root.
 const guardPackage = "pkg/admission/guard"
 
-// readersAndWriters are files without rules of the guard's own. That they read and write JSON rightly is what the fuzz
-// targets hold them to, with encoding/json beside them.
+// readersAndWriters are files without rules. Fuzz targets compare their reading and writing of JSON
+// with encoding/json.
 var readersAndWriters = []string{"doc.go", "encode.go", "metrics.go"}
 
 const (
@@ -57,7 +57,8 @@ func tryGuard(root string, only *regexp.Regexp, progress io.Writer) ([]outcome, 
 		return nil, err
 	}
 	binary := filepath.Join(temp, "guard.test")
-	build := exec.Command("go", "test", "-c", "-vet=off", "-overlay", filepath.Join(temp, "overlay.json"), "-o", binary, "./"+guardPackage)
+	build := exec.Command("go", "test", "-c", "-vet=off", "-overlay", filepath.Join(temp, "overlay.json"), "-o", binary,
+		"./"+guardPackage)
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build the guard's tests with switches: %w\n%s", err, out)
@@ -81,7 +82,7 @@ func tryGuard(root string, only *regexp.Regexp, progress io.Writer) ([]outcome, 
 	return outcomes, runAll(binary, pkg, outcomes)
 }
 
-// allFound fails if equivalents.go names what is no rule any more.
+// allFound fails if equivalents.go names a rule that does not exist.
 func allFound(files []instrumented) error {
 	left := maps.Clone(equivalents)
 	for _, f := range files {
@@ -119,13 +120,15 @@ type instrumented struct {
 	rules []rule
 }
 
-// overlay writes the instrumented files and the map that puts them in the place of the real ones (go help build).
+// overlay writes the instrumented files and the map that puts them in the place of the real ones
+// (go help build).
 func overlay(root, temp string) ([]instrumented, error) {
 	paths, err := filepath.Glob(filepath.Join(root, guardPackage, "*.go"))
 	if err != nil {
 		return nil, err
 	}
-	replace := map[string]string{filepath.Join(root, guardPackage, "mutant_switch.go"): filepath.Join(temp, "mutant_switch.go")}
+	replace := map[string]string{filepath.Join(root, guardPackage, "mutant_switch.go"): filepath.Join(temp,
+		"mutant_switch.go")}
 	if err := os.WriteFile(filepath.Join(temp, "mutant_switch.go"), []byte(switchSource), 0o600); err != nil {
 		return nil, fmt.Errorf("write the switch: %w", err)
 	}
@@ -157,7 +160,8 @@ func overlay(root, temp string) ([]instrumented, error) {
 	return files, os.WriteFile(filepath.Join(temp, "overlay.json"), body, 0o600)
 }
 
-// runTests runs a test binary in its package's folder with one rule switched off, and returns the tests that failed.
+// runTests runs a test binary in its package's folder with one rule switched off, and returns the
+// tests that failed.
 func runTests(binary, dir string, id int) ([]string, error) {
 	cmd := exec.Command(binary, "-test.timeout", runLimit.String())
 	cmd.Dir = dir
@@ -177,8 +181,8 @@ var (
 	timeoutLine = regexp.MustCompile(`(?m)^\trunning tests:|^\t\t(\S+) \([0-9.]+s\)$`)
 )
 
-// failedTests reads the output of a test binary and returns the innermost tests that failed, or were running when the
-// time was up, in the order of their names.
+// failedTests reads the output of a test binary and returns the innermost tests that failed, or
+// were running when the time was up, in the order of their names.
 func failedTests(output string) []string {
 	var names []string
 	for _, m := range failLine.FindAllStringSubmatch(output, -1) {

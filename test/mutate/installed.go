@@ -13,11 +13,13 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 )
 
-// forceLimit bounds the wait until the API server has seen a policy's change. It takes about a second.
+// forceLimit bounds the wait until the API server has seen a policy's change. It takes about a
+// second.
 const forceLimit = time.Minute
 
-// inCluster returns a function that puts a policy into force on the cluster, in the place of the one installed. It returns
-// when the API server goes by it. To see that, each policy but the original gets one validation more, which denies one name.
+// inCluster returns a function that puts a policy into force on the cluster, in the place of the
+// one installed. It returns when the API server goes by it. To see that, each policy but the
+// original gets one validation more, which denies one name.
 func (f policyFile) inCluster(temp string) func(*admissionregistrationv1.ValidatingAdmissionPolicy) error {
 	path, last := filepath.Join(temp, f.name), ""
 	return func(p *admissionregistrationv1.ValidatingAdmissionPolicy) error {
@@ -44,7 +46,8 @@ func (f policyFile) inCluster(temp string) func(*admissionregistrationv1.Validat
 	}
 }
 
-// isDenied tries, as a dry run, to create a pod of that name, of a kind that the policies on pods look at.
+// isDenied tries, as a dry run, to create a pod of that name, of a kind that the policies on pods
+// look at.
 func isDenied(temp, name string) bool {
 	path := filepath.Join(temp, "probe.yaml")
 	probe := `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"` + name + `","namespace":"default",
@@ -59,6 +62,7 @@ func isDenied(temp, name string) bool {
 
 func kubectl(args ...string) (string, error) {
 	words := append(strings.Fields(cmp.Or(os.Getenv("KUBECTL"), "kubectl")), args...)
-	out, err := exec.Command(words[0], words[1:]...).CombinedOutput() //nolint:gosec // G702: whoever runs this says what kubectl is
+	out, err := exec.Command(words[0],
+		words[1:]...).CombinedOutput() //nolint:gosec // G702: whoever runs this says what kubectl is
 	return string(out), err
 }

@@ -23,16 +23,17 @@ var policyTests = map[string]policyTest{
 
 type policyTest struct {
 	tests string
-	// installed says that the tests try the installed policy, which is then changed for their time (installed.go). Without it
-	// they read the file when they run, as ../../config/policy/<file>, and put a copy into force.
+	// installed says that the tests try the installed policy, which is then changed for their time
+	// (installed.go). Without it they read the file when they run, as ../../config/policy/<file>,
+	// and put a copy into force.
 	installed bool
 }
 
 // policyFolder is where the policies are, below the root.
 const policyFolder = "config/policy"
 
-// tryPolicies runs, against the cluster of KUBECONFIG, the tests of each policy without each of its validations. The tests
-// are built once and run in a copy of the folders they read.
+// tryPolicies runs, against the cluster of KUBECONFIG, the tests of each policy without each of its
+// validations. The tests are built once and run in a copy of the folders they read.
 func tryPolicies(root string, only *regexp.Regexp, progress io.Writer) ([]outcome, error) {
 	files, err := readPolicies(filepath.Join(root, policyFolder))
 	if err != nil {

@@ -27,7 +27,8 @@ func report(w io.Writer, outcomes []outcome) bool {
 			line(w, o, "SURVIVED")
 		}
 	}
-	_, _ = fmt.Fprintf(w, "\n%d rules taken away one at a time: %d missed by a test, %d change nothing (equivalents.go), %d SURVIVED\n",
+	_, _ = fmt.Fprintf(w, "\n%d rules taken away one at a time: %d missed by a test, %d change nothing (equivalents.go), "+
+		"%d SURVIVED\n",
 		len(outcomes), killed, explained, survived)
 	if stale > 0 {
 		_, _ = fmt.Fprintf(w, "%d in equivalents.go that a test misses: remove them there\n", stale)
@@ -39,7 +40,8 @@ func line(w io.Writer, o outcome, fate string) {
 	_, _ = fmt.Fprintf(w, "%s  %s\n    %s\n", o.where, o.name, fate)
 }
 
-// killers names the first and counts the rest. Fuzz targets come last: a test with a sentence for a name says more.
+// killers names the first and counts the rest. Fuzz targets come last: a test with a sentence for a
+// name says more.
 func killers(names []string) string {
 	names = slices.Clone(names)
 	slices.SortStableFunc(names, func(a, b string) int { return fuzz(a) - fuzz(b) })

@@ -21,7 +21,8 @@ type rule struct {
 	before, after string
 }
 
-// switchName is the variable by which the instrumented package knows which rule to leave out; 0 is none.
+// switchName is the variable by which the instrumented package knows which rule to leave out; 0 is
+// none.
 const switchName = "indelibleMutant"
 
 // finder walks one file.
@@ -34,8 +35,8 @@ type finder struct {
 	fn    string
 }
 
-// findRules returns the rules of a Go file. next is the last id that was given, over all files of the package; seen
-// counts names.
+// findRules returns the rules of a Go file. next is the last id that was given, over all files of
+// the package; seen counts names.
 func findRules(name string, src []byte, next *int, seen map[string]int) ([]rule, error) {
 	f := &finder{fset: token.NewFileSet(), src: src, next: next, seen: seen}
 	file, err := parser.ParseFile(f.fset, name, src, parser.SkipObjectResolution)
@@ -119,7 +120,8 @@ func (f *finder) cases(s *ast.SwitchStmt) {
 	}
 }
 
-// operands takes what && and || join out of them, one at a time. Of a chain it does so once, at its outermost operator.
+// operands takes what && and || join out of them, one at a time. Of a chain it does so once, at its
+// outermost operator.
 func (f *finder) operands(e *ast.BinaryExpr) {
 	if e.Op != token.LAND && e.Op != token.LOR {
 		return
@@ -173,7 +175,8 @@ func instrument(src []byte, rules []rule) []byte {
 	}
 	var all []insertion
 	for _, r := range rules {
-		all = append(all, insertion{r.start, len(src) - r.end + r.start + 1, r.before}, insertion{r.end, r.end - r.start - len(src) - 1, r.after})
+		all = append(all, insertion{r.start, len(src) - r.end + r.start + 1, r.before},
+			insertion{r.end, r.end - r.start - len(src) - 1, r.after})
 	}
 	slices.SortStableFunc(all, func(a, b insertion) int {
 		if a.at != b.at {

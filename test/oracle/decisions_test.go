@@ -13,11 +13,12 @@ import (
 	"github.com/indelible-ci/indelible/pkg/admission/guard"
 )
 
-// The guard never allows what the policy denies: if it did, a write would be refused with the policy's short words
-// instead of the guard's, or, worse, one of the two would be wrong. What is compared is the object that would
-// be stored: with the guard's patch applied, and metadata and spec put back as the status subresource does.
+// The guard never allows what the policy denies: if it did, a write would be refused with the
+// policy's short message instead of the guard's or, worse, one of the two would be wrong. What is
+// compared is the object that would be stored: with the guard's patch applied, and metadata and
+// spec restored as by the status subresource.
 //
-// The other way round the guard may be stricter, in the ways that laxities lists.
+// Conversely, the guard may be stricter, in the ways listed in laxities.
 func TestGuardNeverAllowsWhatThePolicyDenies(t *testing.T) {
 	cases := 5000
 	if testing.Short() {
@@ -27,7 +28,8 @@ func TestGuardNeverAllowsWhatThePolicyDenies(t *testing.T) {
 	for seed := range cases {
 		j.compare(t, newWrite(t, random(uint64(seed))))
 	}
-	t.Logf("%d writes: %d allowed by both, %d denied by both, %d not fit for Tekton's schema", cases, j.allowed, j.denied, j.refused)
+	t.Logf("%d writes: %d allowed by both, %d denied by both, %d not fit for Tekton's schema", cases, j.allowed, j.denied,
+		j.refused)
 	for _, l := range laxities {
 		t.Logf("%d denied by the guard only: %s", j.stricter[l.why], l.why)
 	}
@@ -44,13 +46,16 @@ func FuzzGuardNeverAllowsWhatThePolicyDenies(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) { j.compare(t, newWrite(t, &chooser{data})) })
 }
 
-// laxities are the guard's denials of what the policy alone would let pass, and why it may: by the writer, or "" for any, and
-// a part of the message.
+// laxities are the guard's denials of what the policy alone would let pass, and why it may: by the
+// writer, or "" for any, and a part of the message.
 var laxities = []struct{ writer, message, why string }{
 	{"recycled", "no longer exists with the UID", "a policy cannot look up a Pod (docs/threat-model.md)"},
-	{"like team", "is not bound to a pod", "the policy looks at the beginning of a name that no API server makes: namespaces have no colon"},
-	{"", "does not declare there without a value", "the policy does not tell a Task result that takes its value from a step from others"},
-	{"", "the value must be a string, the text of the result's file", "the policy sees the form that is stored, which the guard makes of the text"},
+	{"like team", "is not bound to a pod",
+		"the policy looks at the beginning of a name that no API server makes: namespaces have no colon"},
+	{"", "which the Task does not declare, or declares with a value:",
+		"the policy does not tell a Task result that takes its value from a step from others"},
+	{"", "the value must be a string, the text of the result's file",
+		"the policy sees the form that is stored, which the guard makes of the text"},
 }
 
 // laxity names the class of a denial, "" if there is none.
@@ -123,7 +128,8 @@ func (j *judges) ask(t *testing.T, w write, old, incoming []byte) ([]byte, *admi
 	return admit(t, handler, w.who, old, incoming)
 }
 
-// subresource is what an update of status makes of an object: everything else stays as it is stored.
+// subresource is what an update of status makes of an object: everything else stays as it is
+// stored.
 func subresource(old, new map[string]any) map[string]any {
 	out := maps.Clone(old)
 	delete(out, "status")

@@ -23,7 +23,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// large are parameters of every type, with values that are part of each other, and one made of a given text.
+// large are parameters of every type, with values that are part of each other, and one made of a
+// given text.
 func large(of string) pipelinev1.Params {
 	a, b := strings.Repeat("a", 400_000), strings.Repeat(of, 2_000)
 	return pipelinev1.Params{
@@ -49,36 +50,42 @@ steps:
 sidecars:
 - {name: three, image: i, script: "$(params.longer)"}`
 
-// TestReferencesAreTekton's: what fit makes of a status is, with Tekton's own substitution, what Tekton had written. It is what the
-// controller does with the status of a run whose Task or Pipeline was referred to.
+// TestReferencesAreTekton's: what fit makes of a status is, with Tekton's own substitution, what
+// Tekton had written. It is what the controller does with the status of a run whose Task or
+// Pipeline was referred to.
 func TestReferencesAreTektons(t *testing.T) {
 	t.Run("of a TaskRun", func(t *testing.T) {
 		var spec pipelinev1.TaskSpec
 		must(t, yaml.UnmarshalStrict([]byte(takingTask), &spec))
-		tr := &pipelinev1.TaskRun{Spec: pipelinev1.TaskRunSpec{Params: large("$(params.list[0]) "), TaskRef: &pipelinev1.TaskRef{Name: "task"}}}
+		tr := &pipelinev1.TaskRun{Spec: pipelinev1.TaskRunSpec{Params: large("$(params.list[0]) "),
+			TaskRef: &pipelinev1.TaskRef{Name: "task"}}}
 		substituted := taskresources.ApplyParameters(&spec, tr, spec.Params...)
 		tr.Status.TaskSpec = substituted
 		var stored pipelinev1.TaskRun
 		fitted(t, "taskruns", tr, &stored)
 		again := taskresources.ApplyParameters(stored.Status.TaskSpec, &stored, stored.Status.TaskSpec.Params...)
-		if diff := cmp.Diff(len(encoded(t, substituted)), len(encoded(t, again))); diff != "" || string(encoded(t, substituted)) != string(encoded(t, again)) {
+		if diff := cmp.Diff(len(encoded(t, substituted)), len(encoded(t, again))); diff != "" ||
+			string(encoded(t, substituted)) != string(encoded(t, again)) {
 			t.Errorf("Tekton makes another Task of it: sizes differ by %s", diff)
 		}
 	})
 	t.Run("of a PipelineRun", func(t *testing.T) {
 		var task pipelinev1.TaskSpec
 		must(t, yaml.UnmarshalStrict([]byte(takingTask), &task))
-		taken := pipelinev1.PipelineTask{Name: "a", TaskSpec: &pipelinev1.EmbeddedTask{TaskSpec: task}, Params: pipelinev1.Params{
-			{Name: "text", Value: *pipelinev1.NewStructuredValues("$(params.text)")},
-			{Name: "list", Value: *pipelinev1.NewStructuredValues("$(params.list[*])", "$(params.longer)")},
-		}}
+		taken := pipelinev1.PipelineTask{Name: "a", TaskSpec: &pipelinev1.EmbeddedTask{TaskSpec: task},
+			Params: pipelinev1.Params{
+				{Name: "text", Value: *pipelinev1.NewStructuredValues("$(params.text)")},
+				{Name: "list", Value: *pipelinev1.NewStructuredValues("$(params.list[*])", "$(params.longer)")},
+			}}
 		free := taken.DeepCopy()
 		free.Name, free.TaskSpec.Params = "b", nil // parameters are propagated
-		free.When = pipelinev1.WhenExpressions{{Input: "$(params.longer)", Operator: "in", Values: []string{"$(params.text)"}}}
+		free.When = pipelinev1.WhenExpressions{{Input: "$(params.longer)", Operator: "in",
+			Values: []string{"$(params.text)"}}}
 		spec := &pipelinev1.PipelineSpec{Params: task.Params, Tasks: []pipelinev1.PipelineTask{taken, *free}}
-		// Tekton puts values into parameters first and then into the Task, so that it changes a value that looks like a reference
-		// by itself each time.
-		pr := &pipelinev1.PipelineRun{Spec: pipelinev1.PipelineRunSpec{Params: large("no reference "), PipelineRef: &pipelinev1.PipelineRef{Name: "pipeline"}}}
+		// Tekton puts values into parameters first and then into the Task, so that it changes a
+		// value that looks like a reference by itself each time.
+		pr := &pipelinev1.PipelineRun{Spec: pipelinev1.PipelineRunSpec{Params: large("no reference "),
+			PipelineRef: &pipelinev1.PipelineRef{Name: "pipeline"}}}
 		substituted, err := pipelineresources.ApplyParameters(spec, pr)
 		must(t, err)
 		pr.Status.PipelineSpec = substituted
@@ -87,12 +94,14 @@ func TestReferencesAreTektons(t *testing.T) {
 		again, err := pipelineresources.ApplyParameters(stored.Status.PipelineSpec, &stored)
 		must(t, err)
 		if string(encoded(t, substituted)) != string(encoded(t, again)) {
-			t.Errorf("Tekton makes another Pipeline of it: %d bytes instead of %d", len(encoded(t, again)), len(encoded(t, substituted)))
+			t.Errorf("Tekton makes another Pipeline of it: %d bytes instead of %d", len(encoded(t, again)),
+				len(encoded(t, substituted)))
 		}
 	})
 }
 
-// fitted asks fit about a controller's write, which must become small enough to be stored, and returns what is stored.
+// fitted sends a controller's write to fit, which must make it small enough to be stored, and
+// returns the stored object.
 func fitted(t *testing.T, resource string, run, into any) {
 	t.Helper()
 	const controller = "system:serviceaccount:tekton-pipelines:tekton-pipelines-controller"

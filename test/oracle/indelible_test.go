@@ -35,8 +35,9 @@ import (
 const controllerName = "system:serviceaccount:tekton-pipelines:tekton-pipelines-controller"
 
 var (
-	controller = authenticationv1.UserInfo{Username: controllerName, Groups: []string{"system:serviceaccounts", "system:authenticated"}}
-	ownPod     = podUser("team", "run-pod", "pod-uid")
+	controller = authenticationv1.UserInfo{Username: controllerName,
+		Groups: []string{"system:serviceaccounts", "system:authenticated"}}
+	ownPod = podUser("team", "run-pod", "pod-uid")
 )
 
 func podUser(namespace, pod, uid string) authenticationv1.UserInfo {
@@ -57,9 +58,11 @@ func (onePod) GetPod(_ context.Context, namespace, name string) (*corev1.Pod, er
 		return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, name)
 	}
 	owns := true
-	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, UID: "pod-uid", OwnerReferences: []metav1.OwnerReference{
-		{APIVersion: "tekton.dev/v1", Kind: "TaskRun", Name: "run", UID: "run-uid", Controller: &owns},
-	}}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "step-build", Command: []string{result.PublisherPath}}}}}, nil
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, UID: "pod-uid",
+		OwnerReferences: []metav1.OwnerReference{
+			{APIVersion: "tekton.dev/v1", Kind: "TaskRun", Name: "run", UID: "run-uid", Controller: &owns},
+		}}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "step-build",
+		Command: []string{result.PublisherPath}}}}}, nil
 }
 
 func options() guard.Options {
@@ -71,8 +74,11 @@ func options() guard.Options {
 	}
 }
 
-// admit asks a handler and applies the patch of its answer, as the API server does. The object is nil if it is denied.
-func admit(t testing.TB, h admission.Handler, user authenticationv1.UserInfo, stored, incoming []byte) ([]byte, *admission.Response) {
+// admit asks a handler and applies the patch of its answer, as the API server does. The object is
+// nil if it is denied.
+func admit(
+	t testing.TB, h admission.Handler, user authenticationv1.UserInfo, stored, incoming []byte,
+) ([]byte, *admission.Response) {
 	t.Helper()
 	req := admission.Request{AdmissionRequest: admissionv1.AdmissionRequest{
 		Operation: admissionv1.Update, Namespace: "team", Name: "run", SubResource: "status", UserInfo: user,
@@ -95,7 +101,8 @@ func admit(t testing.TB, h admission.Handler, user authenticationv1.UserInfo, st
 	return final, &resp
 }
 
-// apiServer answers the publisher: it asks the guard about the sparse object, and stores what comes of it.
+// apiServer answers the publisher: it asks the guard about the sparse object, and stores what comes
+// of it.
 type apiServer struct {
 	*httptest.Server
 	t      testing.TB
@@ -143,7 +150,8 @@ func newIndelible(t testing.TB) *indelible {
 	t.Helper()
 	dir := t.TempDir()
 	i := &indelible{publisher: filepath.Join(dir, "publisher"), credentials: filepath.Join(dir, "credentials")}
-	out, err := exec.Command("go", "build", "-o", i.publisher, "github.com/indelible-ci/indelible/cmd/publisher").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", i.publisher,
+		"github.com/indelible-ci/indelible/cmd/publisher").CombinedOutput()
 	if err != nil {
 		t.Fatalf("build the publisher: %v\n%s", err, out)
 	}
@@ -151,17 +159,19 @@ func newIndelible(t testing.TB) *indelible {
 	return i
 }
 
-// publish runs the publisher after a command that does nothing, in each step that has results of its own and in the last,
-// and returns the last one's exit code and what is stored then.
+// publish runs the publisher after a command that does nothing, in each step that has results of
+// its own and in the last, and returns the last one's exit code and what is stored then.
 func (i *indelible) publish(t testing.TB, task task, f folders, tr v1.TaskRun) (code int, stored []byte, said string) {
 	t.Helper()
 	body, err := json.Marshal(tr)
 	must(t, err)
 	i.server.t, i.server.stored = t, body
 	o := publisher.Options{
-		Namespace: "team", TaskRun: "run", UID: "run-uid", Server: i.server.Listener.Addr().String(), Results: task.given(), ResultsDir: f.results(), Credentials: i.credentials,
-		Timeout: 20 * time.Second, Limits: result.DefaultLimits(), TerminationMessage: filepath.Join(f.root, "publisher-termination"),
-		Command: []string{"/bin/true"},
+		Namespace: "team", TaskRun: "run", UID: "run-uid", Server: i.server.Listener.Addr().String(), Results: task.given(),
+		ResultsDir: f.results(), Credentials: i.credentials,
+		Timeout: 20 * time.Second, Limits: result.DefaultLimits(),
+		TerminationMessage: filepath.Join(f.root, "publisher-termination"),
+		Command:            []string{"/bin/true"},
 	}
 	for n := range task.spec.Steps {
 		names := task.givenOf(n)

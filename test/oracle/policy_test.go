@@ -22,8 +22,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// policy is the ValidatingAdmissionPolicy of config/policy, evaluated by the API server's own code with its own budget.
-// Which requests it is evaluated for (matchConstraints) is not decided here: that takes an API server (test/e2e).
+// policy is the ValidatingAdmissionPolicy of config/policy, evaluated by the API server's own code
+// with its own budget. Which requests it is evaluated for (matchConstraints) is not decided here:
+// that takes an API server (test/e2e).
 type policy struct{ validating.Validator }
 
 var (
@@ -31,7 +32,8 @@ var (
 	taskRuns    = schema.GroupVersionResource{Group: "tekton.dev", Version: "v1", Resource: "taskruns"}
 )
 
-// loadPolicy compiles the policy as compilePolicy does (k8s.io/apiserver/pkg/admission/plugin/policy/validating).
+// loadPolicy compiles the policy as compilePolicy does
+// (k8s.io/apiserver/pkg/admission/plugin/policy/validating).
 func loadPolicy(t testing.TB) policy {
 	t.Helper()
 	text, err := os.ReadFile("../../config/policy/10-policy.yaml")
@@ -61,8 +63,8 @@ func loadPolicy(t testing.TB) policy {
 	return policy{validating.NewValidator(conditions, nil, none, none, p.Spec.FailurePolicy, nil)}
 }
 
-// denies returns the message of the first validation that denies that new be stored over old, "" if none does.
-// requestVersion is the API version the request was made in.
+// denies returns the message of the first validation that denies that new be stored over old, "" if
+// none does. requestVersion is the API version the request was made in.
 func (p policy) denies(who authenticationv1.UserInfo, requestVersion string, old, new map[string]any) string {
 	info := &user.DefaultInfo{Name: who.Username, UID: who.UID, Groups: who.Groups, Extra: map[string][]string{}}
 	for key, values := range who.Extra {
@@ -78,7 +80,8 @@ func (p policy) denies(who authenticationv1.UserInfo, requestVersion string, old
 	}
 	attributes.VersionedObject.Set(after)
 	attributes.VersionedOldObject.Set(before)
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team", Labels: map[string]string{result.EnabledKey: result.Enabled}}}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team",
+		Labels: map[string]string{result.EnabledKey: result.Enabled}}}
 	outcome := p.Validate(context.Background(), taskRuns, attributes, nil, namespace, celconfig.RuntimeCELCostBudget, nil)
 	for _, d := range outcome.Decisions {
 		if d.Action == validating.ActionDeny {

@@ -15,17 +15,22 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// What Tekton would store of a Task's result files is what is stored with Indelible: the same results with the same types
-// and values, Task results and step results. Two differences are decisions (docs/decisions/0003):
+// What Tekton would store of a Task's result files is what is stored with Indelible: the same
+// results with the same types and values, Task results and step results. Two differences are
+// decisions (docs/decisions/0003):
 //
-//   - A result that has not its declared type is left out at once, where Tekton's controller removes it a moment later and
-//     fails the TaskRun. A step result that feeds such a Task result is left out with it. The publisher then fails.
-//   - A file that is not valid UTF-8 is refused, where Tekton stores another text. Nothing is published then.
+//   - A result that has not its declared type is left out at once, where Tekton's controller
+//     removes it a moment later and fails the TaskRun. A step result that feeds such a Task result
+//     is left out with it. The publisher then fails.
+//   - A file that is not valid UTF-8 is refused, where Tekton stores another text. Nothing is
+//     published then.
 //
-// A third is invariant 3: a step result that is not declared a string, and whose file holds a JSON string or null, is stored
-// by Tekton as what that decodes to. So it is here, but the publisher fails, because what is stored is not the file.
+// A third is invariant 3 (docs/design.md): a step result that is not declared a string, and whose
+// file holds a JSON string or null, is stored by Tekton as what that decodes to. So it is here, but
+// the publisher fails, because what is stored is not the file.
 //
-// What Tekton's controller makes of it afterwards, with the pod's end, takes nothing away and adds nothing.
+// What Tekton's controller makes of it afterwards, with the pod's end, takes nothing away and adds
+// nothing.
 func TestStoredIsWhatTektonWouldStore(t *testing.T) {
 	cases := 2000
 	if testing.Short() {
@@ -60,7 +65,8 @@ func newWorld(t testing.TB) *world {
 	return &world{indelible: newIndelible(t), folders: folders{scratch(t)}}
 }
 
-// scratch returns a folder in memory, if there is one: Tekton's entrypoint syncs each of its files to disk.
+// scratch returns a folder in memory, if there is one: Tekton's entrypoint syncs each of its files
+// to disk.
 func scratch(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "oracle")
@@ -84,7 +90,8 @@ func (w *world) compare(t *testing.T, task task) {
 	got := storedResults(t, stored)
 	text, _ := json.Marshal(task.spec)
 	describe := func() string {
-		return fmt.Sprintf("\nTask: %s\nfiles: %q\nsteps' files: %q\npublisher: %d %s", text, task.files, task.steps, code, said)
+		return fmt.Sprintf("\nTask: %s\nfiles: %q\nsteps' files: %q\npublisher: %d %s", text, task.files, task.steps, code,
+			said)
 	}
 	switch {
 	case !task.isText():
@@ -136,8 +143,9 @@ func (f flat) add(key string, r any) {
 	f[key] = string(text)
 }
 
-// split takes from Tekton's status what its controller would remove for its type (mismatchedTypesResults in Tekton's
-// pkg/reconciler/taskrun), with the step results it came from, and says whether nothing had to be.
+// split takes from Tekton's status what its controller would remove for its type
+// (mismatchedTypesResults in Tekton's pkg/reconciler/taskrun), with the step results it came from,
+// and says whether nothing had to be.
 func split(task task, status v1.TaskRunStatus) (kept flat, complete bool) {
 	types, wrong := map[string]v1.ResultsType{}, map[string]bool{}
 	for _, r := range task.spec.Results {
@@ -187,8 +195,8 @@ func storedResults(t testing.TB, object []byte) flat {
 	return all
 }
 
-// afterTheEnd is what is stored when Tekton's controller has written the status it makes of the ended pod, whose
-// termination messages have no results any more.
+// afterTheEnd is what is stored when Tekton's controller has written the status it makes of the
+// ended pod, whose termination messages have no results any more.
 func (w *world) afterTheEnd(t *testing.T, task task, stored []byte) flat {
 	t.Helper()
 	var tr v1.TaskRun

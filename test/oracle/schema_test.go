@@ -15,8 +15,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// crd is the schema of TaskRuns in tekton.dev/v1, as Tekton installs it: the API server drops fields it does not know before
-// admission, and refuses what does not fit it afterwards.
+// crd is the schema of TaskRuns in tekton.dev/v1, as Tekton installs it: the API server drops
+// fields it does not know before admission, and refuses what does not fit it afterwards.
 type crd struct {
 	structural *schema.Structural
 	validator  validation.SchemaValidator
@@ -35,7 +35,8 @@ func loadCRD(t testing.TB) crd {
 			continue
 		}
 		var props apiextensions.JSONSchemaProps
-		must(t, apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(v.Schema.OpenAPIV3Schema, &props, nil))
+		must(t, apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(v.Schema.OpenAPIV3Schema, &props,
+			nil))
 		structural, err := schema.NewStructural(&props)
 		must(t, err)
 		validator, _, err := validation.NewSchemaValidator(&props)

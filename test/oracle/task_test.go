@@ -13,17 +13,21 @@ import (
 // task is a Task and what its steps leave in the files of its results.
 type task struct {
 	spec v1.TaskSpec
-	// files are the Task results', steps those of each step, by result; a result without a file is absent.
+	// files are the Task results', steps those of each step, by result; a result without a file is
+	// absent.
 	files map[string]string
 	steps []map[string]string
 }
 
 // contents are what people and programs write into result files, and what they should not.
 var contents = []string{
-	"", "text", "text\n", " ", "\n", "0", "1e400", "true", "null", `"quoted"`, `"half`, "é\u2028", "\ufeff[]", "a\x00b", "<a>&'",
-	`[]`, `[ ]`, `["a"]`, `["a","b"]`, ` ["a"]`, `["a"] `, "[\"a\"]\n", `["a",]`, `["a"`, `["a"]["b"]`, `[1]`, `[null]`, `["a",null]`,
+	"", "text", "text\n", " ", "\n", "0", "1e400", "true", "null", `"quoted"`, `"half`, "é\u2028", "\ufeff[]", "a\x00b",
+	"<a>&'",
+	`[]`, `[ ]`, `["a"]`, `["a","b"]`, ` ["a"]`, `["a"] `, "[\"a\"]\n", `["a",]`, `["a"`, `["a"]["b"]`, `[1]`, `[null]`,
+	`["a",null]`,
 	`[["a"]]`, `["\u00e9\n\ud83d\ude00"]`, `["\ud800"]`, `[{"a":"b"}]`, `["",""]`, `["<&>"]`,
-	`{}`, `{"a":"1"}`, `{"a":"1","b":"2"}`, `{"b":"2","a":"1"}`, `{"a":1}`, `{"a":null}`, `{"a":{"b":"c"}}`, `{"a":"1","a":"2"}`,
+	`{}`, `{"a":"1"}`, `{"a":"1","b":"2"}`, `{"b":"2","a":"1"}`, `{"a":1}`, `{"a":null}`, `{"a":{"b":"c"}}`,
+	`{"a":"1","a":"2"}`,
 	`{"":""}`, `{"a":"1"}x`, ` {"a":"1"}`, `{"a":["b"]}`, `{"A":"1","a":"2"}`, `{"é":"\u00e9"}`,
 	`[{"key":"a","value":"b","type":1}]`, "tknz:x", "$(params.x)", "\u0085", "\x7f", "\ufffd",
 }

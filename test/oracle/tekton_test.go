@@ -62,8 +62,8 @@ func (idle) Wait(ctx context.Context, _ string, _, _ bool) error {
 	return entrypoint.ErrContextCanceled // what the entrypoint's own waiter returns
 }
 
-// fits reports whether every step's termination message will: the entrypoint ends the process when one does not.
-// Everything is counted as if each character needed six, and once more for the names.
+// fits reports whether every step's termination message will: the entrypoint ends the process when
+// one does not. Everything is counted as if each character needed six, and once more for the names.
 func fits(task task) bool {
 	total := 0
 	for _, files := range append([]map[string]string{task.files}, task.steps...) {
@@ -75,18 +75,21 @@ func fits(task task) bool {
 	return total < 3500
 }
 
-// message is what a step's container leaves as its termination message by Tekton's own entrypoint. With results it
-// has them; without it is the message that is left where Indelible has taken the arguments away.
+// message is what a step's container leaves as its termination message by Tekton's own entrypoint.
+// With results it has them; without it is the message that is left where Indelible has taken the
+// arguments away.
 func message(t testing.TB, task task, f folders, step int, withResults bool) string {
 	t.Helper()
 	e := entrypoint.Entrypointer{
-		Waiter: idle{}, Runner: idle{}, PostWriter: idle{}, TerminationPath: f.termination(step), StepMetadataDir: f.metadata(step),
-		ArtifactsDirectory: filepath.Join(f.root, "artifacts"), ResultExtractionMethod: entrypoint.ResultExtractionMethodTerminationMessage,
+		Waiter: idle{}, Runner: idle{}, PostWriter: idle{}, TerminationPath: f.termination(step),
+		StepMetadataDir:        f.metadata(step),
+		ArtifactsDirectory:     filepath.Join(f.root, "artifacts"),
+		ResultExtractionMethod: entrypoint.ResultExtractionMethodTerminationMessage,
 	}
 	_ = os.Remove(f.termination(step))
 	if withResults {
-		// The folder of Task results is a constant, and the setting that replaces it replaces the steps' too. So the
-		// entrypoint runs twice, and adds to its own message.
+		// The folder of Task results is a constant, and the setting that replaces it replaces the
+		// steps' too. So the entrypoint runs twice, and adds to its own message.
 		first := e
 		first.Results, first.ResultsDirectory = task.given(), f.results()
 		must(t, first.Go())
@@ -101,13 +104,15 @@ func message(t testing.TB, task task, f folders, step int, withResults bool) str
 // tektonStatus is the status that Tekton's own code makes of a TaskRun when its pod has ended.
 func tektonStatus(t testing.TB, task task, f folders, tr v1.TaskRun, withResults bool) v1.TaskRunStatus {
 	t.Helper()
-	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "run-pod", Namespace: "team"}, Status: corev1.PodStatus{Phase: corev1.PodSucceeded}}
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "run-pod", Namespace: "team"},
+		Status: corev1.PodStatus{Phase: corev1.PodSucceeded}}
 	for i := range task.spec.Steps {
 		name := "step-" + task.stepName(i)
 		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: name})
-		p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, corev1.ContainerStatus{Name: name, State: corev1.ContainerState{
-			Terminated: &corev1.ContainerStateTerminated{Reason: "Completed", Message: message(t, task, f, i, withResults)},
-		}})
+		p.Status.ContainerStatuses = append(p.Status.ContainerStatuses,
+			corev1.ContainerStatus{Name: name, State: corev1.ContainerState{
+				Terminated: &corev1.ContainerStateTerminated{Reason: "Completed", Message: message(t, task, f, i, withResults)},
+			}})
 	}
 	status, err := pod.MakeTaskRunStatus(context.Background(), zap.NewNop().Sugar(), tr, p, nil, &task.spec)
 	must(t, err)

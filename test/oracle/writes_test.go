@@ -11,7 +11,8 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 )
 
-// A write is somebody's attempt at a TaskRun's status: who, in which version, over what, and what it would become.
+// A write is an attempt to change a TaskRun's status: who, in which version, over what, and the new
+// object.
 type write struct {
 	who      authenticationv1.UserInfo
 	name     string // of who
@@ -46,8 +47,10 @@ const (
 var states = map[string]string{
 	"empty":     `{}`,
 	"unstarted": `{"podName":"",` + unfinished + `}`,
-	"fresh":     `{"podName":"run-pod","startTime":"2026-01-02T03:04:05Z",` + unfinished + `,` + steps + `,"provenance":{"refSource":{"uri":"git"}}}`,
-	"wide":      `{"podName":"run-pod",` + unfinished + `,"steps":[` + numberedSteps(200) + `{"name":"build","container":"step-build"}]}`,
+	"fresh": `{"podName":"run-pod","startTime":"2026-01-02T03:04:05Z",` + unfinished + `,` + steps +
+		`,"provenance":{"refSource":{"uri":"git"}}}`,
+	"wide": `{"podName":"run-pod",` + unfinished + `,"steps":[` + numberedSteps(200) +
+		`{"name":"build","container":"step-build"}]}`,
 	"early":     `{"podName":"run-pod",` + unfinished + `}`,
 	"published": `{"podName":"run-pod",` + unfinished + `,` + published + `}`,
 	"retried":   `{"podName":"run-pod",` + unfinished + `,` + published + `,"retriesStatus":[{"podName":"run-pod-0"}]}`,
@@ -98,7 +101,8 @@ func sortedKeys[T any](m map[string]T) []string {
 	return keys
 }
 
-// newWrite makes a write of a few edits. Half of the writers are the own pod: the others rarely get far.
+// newWrite makes a write of a few edits. Half of the writers are the own pod: the others rarely get
+// far.
 func newWrite(t testing.TB, c *chooser) write {
 	state := pick(c, stateNames)
 	w := write{name: "own pod", version: "v1"}
@@ -146,13 +150,15 @@ var edits = []struct {
 		status["results"] = append(list(status["results"]), raw(pick(c, resultNames), content(c)))
 	}},
 	{"publish what fits", func(c *chooser, _, status map[string]any) {
-		status["results"] = append(list(status["results"]), raw("text", c.ascii(9)), raw("list", pick(c, []string{`[]`, `["a"]`})))
+		status["results"] = append(list(status["results"]), raw("text", c.ascii(9)),
+			raw("list", pick(c, []string{`[]`, `["a"]`})))
 	}},
 	{"publish only new ones", func(c *chooser, _, status map[string]any) {
 		status["results"] = []any{raw(pick(c, resultNames), content(c))}
 	}},
 	{"publish step results", func(c *chooser, _, status map[string]any) {
-		status["steps"] = []any{map[string]any{"name": "build", "results": []any{raw("digest", "d"), raw("files", content(c))}}}
+		status["steps"] = []any{map[string]any{"name": "build",
+			"results": []any{raw("digest", "d"), raw("files", content(c))}}}
 	}},
 	{"publish step results in full steps", func(c *chooser, _, status map[string]any) {
 		step := anyStep(c, status)
@@ -174,7 +180,10 @@ var edits = []struct {
 		step["results"] = append(list(step["results"]), typed(c, pick(c, stepResultNames)))
 	}},
 	{"change a result", func(c *chooser, _, status map[string]any) { change(c, list(status["results"])) }},
-	{"change a step result", func(c *chooser, _, status map[string]any) { change(c, list(anyStep(c, status)["results"])) }},
+	{"change a step result", func(c *chooser, _,
+		status map[string]any) {
+		change(c, list(anyStep(c, status)["results"]))
+	}},
 	{"shuffle results", func(c *chooser, _, status map[string]any) { shuffle(c, status, "results") }},
 	{"shuffle step results", func(c *chooser, _, status map[string]any) { shuffle(c, anyStep(c, status), "results") }},
 	{"shuffle steps", func(c *chooser, _, status map[string]any) { shuffle(c, status, "steps") }},
@@ -182,7 +191,8 @@ var edits = []struct {
 		set(c, status, pick(c, append(statusFields, "results", "steps")))
 	}},
 	{"set a field of a step", func(c *chooser, _, status map[string]any) {
-		set(c, anyStep(c, status), pick(c, []string{"name", "container", "imageID", "terminated", "running", "terminationReason", "results", "provenance"}))
+		set(c, anyStep(c, status), pick(c, []string{"name", "container", "imageID", "terminated", "running",
+			"terminationReason", "results", "provenance"}))
 	}},
 	{"retry", func(c *chooser, _, status map[string]any) {
 		status["retriesStatus"] = append(list(status["retriesStatus"]), map[string]any{"podName": "run-pod"})
@@ -205,7 +215,10 @@ var edits = []struct {
 			}
 		}
 	}},
-	{"remove the status", func(c *chooser, object, _ map[string]any) { object["status"] = pick(c, []any{nil, map[string]any{}}) }},
+	{"remove the status", func(c *chooser, object,
+		_ map[string]any) {
+		object["status"] = pick(c, []any{nil, map[string]any{}})
+	}},
 	{"many results", func(c *chooser, _, status map[string]any) {
 		for range 280 + c.below(30) {
 			status["results"] = append(list(status["results"]), raw("text", "v"))
@@ -213,14 +226,16 @@ var edits = []struct {
 	}},
 	{"a large result", func(c *chooser, _, status map[string]any) {
 		size := pick(c, []int{1 << 20, 1<<20 + 1, 5<<18 - 40, 5<<18 + 1})
-		status["results"] = append(list(status["results"]), raw(pick(c, resultNames), pick(c, []string{`["`, ``})+strings.Repeat("v", size)+pick(c, []string{``, `"]`})))
+		status["results"] = append(list(status["results"]),
+			raw(pick(c, resultNames), pick(c, []string{`["`, ``})+strings.Repeat("v", size)+pick(c, []string{``, `"]`})))
 	}},
 }
 
 var (
 	resultNames     = []string{"text", "list", "map", "fed", "fedlist", "IMAGE_DIGEST", ""}
 	stepResultNames = []string{"digest", "files", "sig", "log", "text", ""}
-	statusFields    = []string{"podName", "conditions", "completionTime", "startTime", "taskSpec", "provenance", "artifacts", "sidecars", "retriesStatus", "annotations", "spanContext", "later"}
+	statusFields    = []string{"podName", "conditions", "completionTime", "startTime", "taskSpec", "provenance",
+		"artifacts", "sidecars", "retriesStatus", "annotations", "spanContext", "later"}
 )
 
 func list(v any) []any {
@@ -233,7 +248,8 @@ func raw(name, value string) map[string]any { return map[string]any{"name": name
 // typed is a result in the form it is stored in, or nearly.
 func typed(c *chooser, name string) map[string]any {
 	r := map[string]any{"name": name, "type": pick(c, []string{"string", "array", "object", "", "number"})}
-	r["value"] = pick(c, []any{"v", []any{"a"}, []any{1.0}, map[string]any{"a": "b"}, map[string]any{"a": 1.0}, nil, 5.0, []any{}, map[string]any{}})
+	r["value"] = pick(c, []any{"v", []any{"a"}, []any{1.0}, map[string]any{"a": "b"}, map[string]any{"a": 1.0}, nil, 5.0,
+		[]any{}, map[string]any{}})
 	if c.one(8) {
 		r["extra"] = true
 	}

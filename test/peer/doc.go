@@ -1,6 +1,7 @@
 //go:build tools
 
-// Package peer pins Tekton Results, which test/bench builds and measures beside Indelible. It is a module of its own: nothing else needs what that needs.
+// Package peer pins Tekton Results, which test/bench builds and measures beside Indelible. It is a
+// module of its own: nothing else needs what that needs.
 package peer
 
 import (

@@ -16,8 +16,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// BenchmarkRuns is what a run costs a store: two small objects created and read back, a record and a commit. STORE_DIRECTORY says where
-// the directory is: on a disk, as one in memory flushes nothing.
+// BenchmarkRuns is what a run costs a store: two small objects created and read back, a record and
+// a commit. STORE_DIRECTORY says where the directory is: on a disk, as one in memory flushes
+// nothing.
 func BenchmarkRuns(b *testing.B) {
 	for name, open := range map[string]func(b *testing.B) store.Store{
 		"directory": func(b *testing.B) store.Store { return directory(b, temporary(b)) },
@@ -48,7 +49,8 @@ func runs(b *testing.B, s store.Store, workers int) {
 					return
 				}
 				// As pkg/archive/layout has them: the runs of an hour are in one folder.
-				for _, form := range []string{"clusters/c/parts/2026/11/20/10/%d.record.json.gz", "clusters/c/commits/2026/11/20/10/%d.json"} {
+				for _, form := range []string{"clusters/c/parts/2026/11/20/10/%d.record.json.gz",
+					"clusters/c/commits/2026/11/20/10/%d.json"} {
 					key := fmt.Sprintf(form, run)
 					if err := s.Create(b.Context(), key, bytes.NewReader(body)); err != nil {
 						b.Error(err)
@@ -65,7 +67,8 @@ func runs(b *testing.B, s store.Store, workers int) {
 	group.Wait()
 }
 
-// BenchmarkManySmallUploads is what uploads under way take of the heap: 200 bodies that have begun, and wait.
+// BenchmarkManySmallUploads is what uploads under way take of the heap: 200 bodies that have begun,
+// and wait.
 func BenchmarkManySmallUploads(b *testing.B) {
 	const uploads = 200
 	s := open(b, s3URL(s3)+place())

@@ -19,12 +19,14 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store/storetest"
 )
 
-// emulated is smaller than what the S3 server gets: emulators are slow, and only the driver is in question.
+// emulated is smaller than what the S3 server gets: emulators are slow, and only the driver is in
+// question.
 var emulated = storetest.Options{Races: 20, StreamBytes: 24 << 20, Listed: 1100}
 
 // The driver of GCS passes what every store must, against an emulator.
 func TestGCSEmulator(t *testing.T) {
-	server, err := fakestorage.NewServerWithOptions(fakestorage.Options{Scheme: "http", Host: "127.0.0.1", StorageRoot: t.TempDir(), Writer: io.Discard})
+	server, err := fakestorage.NewServerWithOptions(fakestorage.Options{Scheme: "http", Host: "127.0.0.1",
+		StorageRoot: t.TempDir(), Writer: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,8 +58,8 @@ func TestAzureEmulator(t *testing.T) {
 	if _, err := client.CreateContainer(t.Context(), bucket, nil); err != nil {
 		t.Fatal(err)
 	}
-	// Blocks that were staged and never committed make the emulator answer that there is a blob. A part's key is used by one
-	// attempt only, and a commit is too small for blocks.
+	// Blocks that were staged and never committed make the emulator answer that there is a blob. A
+	// part's key is used by one attempt only, and a commit is too small for blocks.
 	options := emulated
 	options.TakenByFailure = true
 	parameters := "?protocol=http&domain=" + address
@@ -70,15 +72,19 @@ func TestAzureEmulator(t *testing.T) {
 
 var listening = regexp.MustCompile(`listens on http://([0-9.:]+)`)
 
-// azurite starts the emulator, and returns its address. It is a program of Node.js that `make storage-emulators` installs.
+// azurite starts the emulator, and returns its address. It is a program of Node.js that `make
+// storage-emulators` installs.
 func azurite(t *testing.T, account, key string) string {
 	t.Helper()
 	home, _ := os.UserHomeDir()
-	program := filepath.Join(cmp.Or(os.Getenv("INDELIBLE_CACHE"), filepath.Join(home, ".cache", "indelible")), "azurite", "node_modules", ".bin", "azurite-blob")
+	program := filepath.Join(cmp.Or(os.Getenv("INDELIBLE_CACHE"), filepath.Join(home, ".cache", "indelible")), "azurite",
+		"node_modules", ".bin", "azurite-blob")
 	if _, err := os.Stat(program); err != nil {
 		t.Skip("no Azure emulator is installed: make storage-emulators (needs npm) installs it")
 	}
-	command := exec.CommandContext(t.Context(), program, "--blobHost", "127.0.0.1", "--blobPort", "0", "--location", t.TempDir(), "--skipApiVersionCheck", "--disableTelemetry")
+	command := exec.CommandContext(t.Context(), program, "--blobHost", "127.0.0.1", "--blobPort", "0", "--location",
+		t.TempDir(),
+		"--skipApiVersionCheck", "--disableTelemetry")
 	command.Env = append(os.Environ(), "AZURITE_ACCOUNTS="+account+":"+key)
 	command.Stderr = os.Stderr
 	out, err := command.StdoutPipe()

@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	// silence is how long the server may be silent in these tests, and bound what three attempts and their pauses may take at most.
+	// silence is how long the server may be silent in these tests, and bound what three attempts
+	// and their pauses may take at most.
 	silence = "3s"
 	bound   = 2 * time.Minute
 	small   = 2 << 10
@@ -46,8 +47,8 @@ func of(err error) outcome {
 	return fails
 }
 
-// What is created and read while something is wrong ends, with the right kind of error; nothing is half there; and the next
-// attempt after it succeeds.
+// What is created and read while something is wrong ends, with the right kind of error; nothing is
+// half there; and the next attempt after it succeeds.
 func TestS3Faults(t *testing.T) {
 	t.Parallel()
 	for i, test := range []struct {
@@ -61,24 +62,37 @@ func TestS3Faults(t *testing.T) {
 	}{
 		{"allow a server that is slow", faults.Fault{Kind: faults.Slow}, small, false, succeeds, true, succeeds},
 		{"say that connections are reset", faults.Fault{Kind: faults.Reset}, small, false, fails, false, fails},
-		{"say that connections are reset in a larger upload", faults.Fault{Kind: faults.Reset}, large, false, fails, false, fails},
-		{"say that an upload was cut off in the middle", faults.Fault{Kind: faults.CutUpload}, large, false, fails, false, succeeds},
-		{"say that a download was cut off in the middle", faults.Fault{Kind: faults.CutDownload}, large, false, succeeds, true, fails},
+		{"say that connections are reset in a larger upload", faults.Fault{Kind: faults.Reset}, large, false, fails, false,
+			fails},
+		{"say that an upload was cut off in the middle", faults.Fault{Kind: faults.CutUpload}, large, false, fails, false,
+			succeeds},
+		{"say that a download was cut off in the middle", faults.Fault{Kind: faults.CutDownload}, large, false, succeeds,
+			true, fails},
 		{"say that the server is gone", faults.Fault{Kind: faults.Gone}, small, false, fails, false, fails},
 		{"say that the server does not answer", faults.Fault{Kind: faults.Silent}, small, false, fails, false, fails},
-		{"say that the server does not read a larger upload", faults.Fault{Kind: faults.Silent}, large, false, fails, false, fails},
+		{"say that the server does not read a larger upload", faults.Fault{Kind: faults.Silent}, large, false, fails, false,
+			fails},
 		{"say that the server is overloaded", faults.Fault{Kind: faults.ServerError}, small, false, fails, false, fails},
-		{"allow a server that was overloaded once", faults.Fault{Kind: faults.ServerError, Times: 1}, small, false, succeeds, true, succeeds},
+		{"allow a server that was overloaded once", faults.Fault{Kind: faults.ServerError, Times: 1}, small, false, succeeds,
+			true, succeeds},
 		{"say that the server is full", faults.Fault{Kind: faults.Full}, small, false, fails, false, succeeds},
-		{"say that the server is full for a larger upload", faults.Fault{Kind: faults.Full}, large, false, fails, false, succeeds},
-		{"allow a conflict that passes", faults.Fault{Kind: faults.Conflict, Times: 1}, small, false, succeeds, true, succeeds},
-		{"forbid to take a conflict for an object", faults.Fault{Kind: faults.Conflict}, small, false, fails, false, succeeds},
+		{"say that the server is full for a larger upload", faults.Fault{Kind: faults.Full}, large, false, fails, false,
+			succeeds},
+		{"allow a conflict that passes", faults.Fault{Kind: faults.Conflict, Times: 1}, small, false, succeeds, true,
+			succeeds},
+		{"forbid to take a conflict for an object", faults.Fault{Kind: faults.Conflict}, small, false, fails, false,
+			succeeds},
 		{"find the object behind a conflict", faults.Fault{Kind: faults.Conflict}, small, true, exists, true, succeeds},
-		{"find the object behind a conflict of a larger upload", faults.Fault{Kind: faults.Conflict}, large, true, exists, true, succeeds},
-		{"forbid to take a failed condition for an object", faults.Fault{Kind: faults.Precondition}, small, false, fails, false, succeeds},
-		{"find the object behind a failed condition", faults.Fault{Kind: faults.Precondition}, small, true, exists, true, succeeds},
-		{"find one's own object after the answer was lost", faults.Fault{Kind: faults.LostResponse, Times: 1}, small, false, exists, true, succeeds},
-		{"say that no answer came, though it is stored", faults.Fault{Kind: faults.LostResponse}, small, false, fails, true, succeeds},
+		{"find the object behind a conflict of a larger upload", faults.Fault{Kind: faults.Conflict}, large, true, exists,
+			true, succeeds},
+		{"forbid to take a failed condition for an object", faults.Fault{Kind: faults.Precondition}, small, false, fails,
+			false, succeeds},
+		{"find the object behind a failed condition", faults.Fault{Kind: faults.Precondition}, small, true, exists, true,
+			succeeds},
+		{"find one's own object after the answer was lost", faults.Fault{Kind: faults.LostResponse, Times: 1}, small, false,
+			exists, true, succeeds},
+		{"say that no answer came, though it is stored", faults.Fault{Kind: faults.LostResponse}, small, false, fails, true,
+			succeeds},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -121,7 +135,8 @@ func TestS3Faults(t *testing.T) {
 	}
 }
 
-// What moves goes on, however long it takes. So does an upload, but what system buffers hold is sent for the client.
+// What moves goes on, however long it takes. So does an upload, but what system buffers hold is
+// sent for the client.
 func TestS3SlowDownload(t *testing.T) {
 	t.Parallel()
 	proxy, direct, faulty := withFaults(t)
@@ -240,7 +255,8 @@ func missing(t *testing.T, s store.Store) {
 	}
 }
 
-// withFaults returns a proxy of a test's own before the one server, and stores without and with its faults on a place of the test's own.
+// withFaults returns a proxy of a test's own before the one server, and stores without and with its
+// faults on a place of the test's own.
 func withFaults(t *testing.T) (proxy *faults.Proxy, direct, faulty store.Store) {
 	t.Helper()
 	proxy, err := faults.Start("127.0.0.1:0", s3)
@@ -259,8 +275,8 @@ func set(t *testing.T, proxy *faults.Proxy, f faults.Fault) {
 	}
 }
 
-// within fails the test where a call does not end, and says what all goroutines were at. The bound is not the call's context: it is
-// to end by itself.
+// within fails the test where a call does not end, and says what all goroutines were at. The bound
+// is not the call's context: it is to end by itself.
 func within(t *testing.T, call func(context.Context) error) error {
 	t.Helper()
 	ended := make(chan error, 1)

@@ -73,13 +73,15 @@ func TestS3FailedUploadsLeaveNoParts(t *testing.T) {
 		"body":    func() (int, error) { return 0, broken },
 		"context": func() (int, error) { cancel(); return 0, nil },
 	} {
-		body := io.MultiReader(strings.NewReader(strings.Repeat("x", 12<<20)), readerFunc(func([]byte) (int, error) { return failing() }))
+		body := io.MultiReader(strings.NewReader(strings.Repeat("x", 12<<20)),
+			readerFunc(func([]byte) (int, error) { return failing() }))
 		if err := s.Create(ctx, "failing/"+name, body); err == nil {
 			t.Errorf("%s: created", name)
 		}
 	}
 	client := rawS3(t)
-	uploads, err := client.ListMultipartUploads(t.Context(), &awss3.ListMultipartUploadsInput{Bucket: aws.String(bucket), Prefix: &prefix})
+	uploads, err := client.ListMultipartUploads(t.Context(),
+		&awss3.ListMultipartUploadsInput{Bucket: aws.String(bucket), Prefix: &prefix})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store/storetest"
 )
 
-// heapLimit is what a stream of any length may take of the heap above what there was: several parts in each direction here, of
-// client and server, which share the process.
+// heapLimit is what a stream of any length may take of the heap above what there was: several parts
+// in each direction here, of client and server, which share the process.
 const heapLimit = 64 << 20
 
 // A gigabyte goes into a store and out again in constant memory.
@@ -50,7 +50,8 @@ func directory(t testing.TB, root string) store.Store {
 	return d
 }
 
-// watchHeap keeps the most that the heap had. Garbage is collected early, so that it is not counted as needed.
+// watchHeap keeps the most that the heap had. Garbage is collected early, so that it is not counted
+// as needed.
 func watchHeap() (peak *atomic.Uint64, stop func()) {
 	percent := debug.SetGCPercent(20)
 	peak, ended, done := &atomic.Uint64{}, make(chan struct{}), make(chan struct{})

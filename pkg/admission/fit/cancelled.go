@@ -6,13 +6,14 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// maxWords bounds what is taken from the annotation, in bytes.
+// maxWords bounds the text taken from the annotation, in bytes.
 const maxWords = 2000
 
-// Rule "cancelled": a PipelineRun that pkg/oversize has cancelled, because no admission ever sees what is too large in it, has the reason in
-// an annotation. It is added to the condition of the PipelineRun when Tekton ends it. A TaskRun has spec.statusMessage for that.
+// Rule "cancelled": pkg/oversize cancels PipelineRuns whose writes are too large to reach any
+// admission, and leaves the reason in an annotation. It is appended to the PipelineRun's condition
+// when Tekton ends it. (A TaskRun has spec.statusMessage for that.)
 //
-// Whoever may annotate a run can put words of his own there, and nothing else.
+// Anybody who may annotate a run can add text this way, but nothing else.
 func (o *object) explainCancellation() {
 	i := o.succeeded()
 	text := o.text("metadata", "annotations", result.TooLargeAnnotation)

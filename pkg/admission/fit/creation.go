@@ -8,14 +8,16 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// Rule "creation": a run is refused when it is created if it is so large that it, or its status, could not be stored, with the
-// values that make it large, their sizes, the limit and ways out. Without that etcd would refuse it, or the API server its
-// status, to which Tekton's controller (1.15) has no other answer than to try again until the PipelineRun's timeout. A refusal
-// as invalid ends the PipelineRun with reason CreateRunFailed and these words (handleRunCreationError in
+// Rule "creation": a run that is so large that it, or its status, could not be stored is refused at
+// creation. The message names the large values, their sizes, the limit and ways out. Otherwise etcd
+// would reject the run, or the API server its status, and Tekton's controller (1.15) would retry
+// until the PipelineRun's timeout. A refusal as invalid ends the PipelineRun with reason
+// CreateRunFailed and the message (handleRunCreationError in
 // pkg/reconciler/pipelinerun/pipelinerun.go).
 //
-// There are two sizes: that of the run itself, and, for a TaskRun with its Task in its spec, that of what the controller will
-// send with the first status, which has the Task once more, with parameters put in. Of a taskRef nobody knows the Task yet.
+// Two sizes are checked: that of the run, and, for a TaskRun with an embedded Task, that of the
+// first status write, which contains the Task once more with its parameters substituted. The Task
+// of a taskRef is not known yet.
 func (o *object) refusal(kind string) string {
 	if o.size > creatable {
 		return fmt.Sprintf("the %s is %s as stored, but a run of at most %s can be stored with its status%s. %s",
@@ -30,20 +32,21 @@ func (o *object) refusal(kind string) string {
 		sent += encodedLen(task)
 	}
 	if sent > sendable {
-		return fmt.Sprintf("the %s would be %s with its Task's parameters put in, but the API server accepts at most %s%s. %s",
+		return fmt.Sprintf("the %s would be %s with its Task's parameters put in, "+
+			"but the API server accepts at most %s%s. %s",
 			kind, result.Size(sent), result.Size(sendable), largest(used), wayOut)
 	}
 	return ""
 }
 
-// A part is what makes a run large.
+// A part is something that makes a run large.
 type part struct {
 	what string
-	// stored is its size as JSON, in bytes; times how often it is used, 0 where that does not matter.
+	// stored is its size as JSON, in bytes; times is how often it is used, 0 if irrelevant.
 	stored, times int
 }
 
-// parts are the run's parameters and its embedded Task or Pipeline.
+// parts returns the run's parameters and its embedded Task or Pipeline.
 func (o *object) parts() (list []part) {
 	for i := range o.list("spec", "params") {
 		value := o.at("spec", "params", i, "value")
@@ -54,7 +57,8 @@ func (o *object) parts() (list []part) {
 	}
 	for _, spec := range []string{"taskSpec", "pipelineSpec"} {
 		if embedded, ok := o.at("spec", spec).(map[string]any); ok {
-			list = append(list, part{what: fmt.Sprintf("spec.%s, %s", spec, result.Size(encodedLen(embedded))), stored: encodedLen(embedded)})
+			list = append(list, part{what: fmt.Sprintf("spec.%s, %s", spec, result.Size(encodedLen(embedded))),
+				stored: encodedLen(embedded)})
 		}
 	}
 	return list
@@ -69,7 +73,8 @@ func (o *object) uses() (list []part) {
 		}
 		if n > 0 {
 			stored := encodedLen(r.value)
-			list = append(list, part{what: fmt.Sprintf("parameter %.100q, %s, used %s", r.param, sizes(r.value), times(n)), stored: stored, times: n})
+			list = append(list, part{what: fmt.Sprintf("parameter %.100q, %s, used %s", r.param, sizes(r.value), times(n)),
+				stored: stored, times: n})
 		}
 	}
 	return list

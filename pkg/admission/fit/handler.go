@@ -16,24 +16,25 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// Settings is what may change while the handler runs.
+// Settings may change while the handler runs.
 type Settings struct {
 	// Controllers are the user names of Tekton's controller, whose writes are made to fit.
 	Controllers []string
 	Limits      result.Limits
 }
 
-// EventSink takes an event about an object. A record.EventRecorder of client-go is one. It must not block.
+// EventSink records an event about an object. record.EventRecorder of client-go is one. It must not
+// block.
 type EventSink interface {
 	Event(object runtime.Object, eventtype, reason, message string)
 }
 
-// Options are what the handler works with.
+// Options configure the handler.
 type Options struct {
-	// Settings is called once a request.
+	// Settings is called once per request.
 	Settings func() Settings
-	// Events may be nil. They are sent for requests of API servers only, as Authenticated tells by a request's context; nil
-	// knows none.
+	// Events may be nil. They are sent only for requests of API servers, as reported by
+	// Authenticated; nil means none.
 	Events        EventSink
 	Authenticated func(context.Context) bool
 	// Metrics may be nil.
@@ -41,7 +42,8 @@ type Options struct {
 	Log     logr.Logger
 }
 
-// New returns the handler of /fit. It denies nothing but the creation of runs that are too large.
+// New returns the handler of /fit. It denies nothing except the creation of runs that are too
+// large.
 func New(o Options) admission.Handler {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
@@ -54,10 +56,10 @@ func New(o Options) admission.Handler {
 
 type handler struct{ Options }
 
-// verdict is what was decided about a write.
+// verdict is the decision about a write.
 type verdict struct {
 	outcome outcome
-	// refusal is why a run is not created, event what is said about a run that was ended.
+	// refusal is why a run is not created; event the text about a run that was ended.
 	refusal, event, reason string
 }
 
@@ -69,7 +71,7 @@ func (h *handler) Handle(ctx context.Context, req admission.Request) admission.R
 	}
 	o, err := decode(req.Object.Raw)
 	if err != nil {
-		log.Info("Could not read a run, and let it pass unchanged", "reason", err.Error())
+		log.Info("Could not read a run; it is allowed unchanged", "reason", err.Error())
 		return admission.Allowed("")
 	}
 	before := o.size
@@ -79,7 +81,8 @@ func (h *handler) Handle(ctx context.Context, req admission.Request) admission.R
 		h.Metrics.count(v.outcome)
 	}
 	if v.outcome != unchanged {
-		log.Info("Saw a large run", "outcome", v.outcome, "bytes", before, "now", o.size, "reason", v.refusal+v.event, "dryRun", dryRun)
+		log.Info("Saw a large run", "outcome", v.outcome, "bytes", before, "now", o.size, "reason", v.refusal+v.event,
+			"dryRun", dryRun)
 	}
 	if v.event != "" && h.Events != nil && !dryRun && h.Authenticated(ctx) {
 		h.Events.Event(objectReference(o), corev1.EventTypeWarning, v.reason, v.event)
@@ -93,18 +96,20 @@ func (h *handler) Handle(ctx context.Context, req admission.Request) admission.R
 	return admission.Allowed("")
 }
 
-// inScope: creations by anybody, status writes by the trusted controller.
+// inScope: creations by anybody, and status writes by the trusted controller.
 func inScope(req *admissionv1.AdmissionRequest, controllers []string) bool {
-	if req.Resource.Group != "tekton.dev" || !slices.Contains([]string{"taskruns", "pipelineruns", "customruns"}, req.Resource.Resource) {
+	if req.Resource.Group != "tekton.dev" ||
+		!slices.Contains([]string{"taskruns", "pipelineruns", "customruns"}, req.Resource.Resource) {
 		return false
 	}
 	if req.Operation == admissionv1.Create {
 		return req.SubResource == ""
 	}
-	return req.Operation == admissionv1.Update && req.SubResource == "status" && slices.Contains(controllers, req.UserInfo.Username)
+	return req.Operation == admissionv1.Update && req.SubResource == "status" &&
+		slices.Contains(controllers, req.UserInfo.Username)
 }
 
-// decide applies the rules, what loses nothing first, and stops when the run fits.
+// decide applies the rules, lossless ones first, and stops when the run fits.
 func decide(req *admissionv1.AdmissionRequest, o *object, limits result.Limits) verdict {
 	if req.Operation == admissionv1.Create {
 		if refusal := o.refusal(req.Kind.Kind); refusal != "" {
@@ -131,8 +136,9 @@ func decide(req *admissionv1.AdmissionRequest, o *object, limits result.Limits) 
 	return v
 }
 
-// fitTaskRun makes a TaskRun small enough to be stored and, while its attempt lives, to take the results that its pod may publish:
-// the guard adds them to what is stored, and may then change nothing else.
+// fitTaskRun makes a TaskRun small enough to be stored and, while its attempt is alive, to take the
+// results its pod may publish: the guard adds them to the stored object and may not change anything
+// else.
 func (o *object) fitTaskRun(limits result.Limits) {
 	size := int(limits.Object)
 	if len(o.list("status", "taskSpec", "results")) > 0 && !o.hasEnded() {
@@ -160,7 +166,7 @@ func (o *object) fitPipelineRun(limits result.Limits, stored []byte) (event stri
 	return o.dropPipelineResults(stored)
 }
 
-// succeeded is the place of the condition Succeeded, -1 if there is none.
+// succeeded returns the index of the condition Succeeded, or -1.
 func (o *object) succeeded() int {
 	for i := range o.list("status", "conditions") {
 		if o.text("status", "conditions", i, "type") == "Succeeded" {
@@ -175,17 +181,19 @@ func (o *object) hasEnded() bool {
 	return i >= 0 && o.text("status", "conditions", i, "status") != "Unknown"
 }
 
-// refused answers as invalid: Tekton tries again what is forbidden.
+// refused answers Invalid: Tekton retries Forbidden.
 func refused(message string) admission.Response {
 	return admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{Result: &metav1.Status{
-		Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity, Reason: metav1.StatusReasonInvalid, Message: message,
+		Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity, Reason: metav1.StatusReasonInvalid,
+		Message: message,
 	}}}
 }
 
-// objectReference points an event at a run.
+// objectReference returns the reference for events about a run.
 func objectReference(o *object) *corev1.ObjectReference {
 	return &corev1.ObjectReference{
 		APIVersion: o.text("apiVersion"), Kind: o.text("kind"), Namespace: o.text("metadata", "namespace"),
-		Name: o.text("metadata", "name"), UID: types.UID(o.text("metadata", "uid")), ResourceVersion: o.text("metadata", "resourceVersion"),
+		Name: o.text("metadata", "name"), UID: types.UID(o.text("metadata", "uid")), ResourceVersion: o.text("metadata",
+			"resourceVersion"),
 	}
 }

@@ -26,11 +26,14 @@ func TestCreation(t *testing.T) {
 			fields{"taskSpec": script(text("a", 1_500_000))}, "largest: spec.taskSpec, 1500038 bytes (1.43 MiB)",
 		},
 		"forbid a parameter used so often that the controller could not send the status": {
-			fields{"params": list{param("text", text("a", 1_000_000))}, "taskSpec": script("$(params.text) $(params.text) $(params.text)")},
+			fields{"params": list{param("text", text("a", 1_000_000))}, "taskSpec": script("$(params.text) $(params.text) " +
+				"$(params.text)")},
 			`the TaskRun would be 4000337 bytes (3.82 MiB) with its Task's parameters put in, but the API server accepts at most 3080192 bytes (2.94 MiB); ` +
 				`largest: parameter "text", 1000000 bytes (976.56 KiB), used 3 times. `,
 		},
-		"allow one used twice": {fields{"params": list{param("text", text("a", 1_000_000))}, "taskSpec": script("$(params.text)")}, ""},
+		"allow one used twice": {fields{"params": list{param("text", text("a", 1_000_000))},
+			"taskSpec": script("$(params.text)")},
+			""},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -65,14 +68,17 @@ func TestScope(t *testing.T) {
 		}
 	})
 	for name, change := range map[string]func(*admissionv1.AdmissionRequest){
-		"a status that another writes":     func(r *admissionv1.AdmissionRequest) { r.UserInfo.Username = "ada" },
-		"a write of the spec":              func(r *admissionv1.AdmissionRequest) { r.SubResource = "" },
-		"a deletion":                       func(r *admissionv1.AdmissionRequest) { r.Operation = admissionv1.Delete },
-		"another resource":                 func(r *admissionv1.AdmissionRequest) { r.Resource.Resource = "tasks" },
-		"another group":                    func(r *admissionv1.AdmissionRequest) { r.Resource.Group = "apps" },
-		"a malformed object":               func(r *admissionv1.AdmissionRequest) { r.Object.Raw = []byte(`{"status":`) },
-		"no object":                        func(r *admissionv1.AdmissionRequest) { r.Object.Raw = []byte("null") },
-		"an object of other types":         func(r *admissionv1.AdmissionRequest) { r.Object.Raw = []byte(`{"spec":5,"status":[{"conditions":1}]}`) },
+		"a status that another writes": func(r *admissionv1.AdmissionRequest) { r.UserInfo.Username = "ada" },
+		"a write of the spec":          func(r *admissionv1.AdmissionRequest) { r.SubResource = "" },
+		"a deletion":                   func(r *admissionv1.AdmissionRequest) { r.Operation = admissionv1.Delete },
+		"another resource":             func(r *admissionv1.AdmissionRequest) { r.Resource.Resource = "tasks" },
+		"another group":                func(r *admissionv1.AdmissionRequest) { r.Resource.Group = "apps" },
+		"a malformed object":           func(r *admissionv1.AdmissionRequest) { r.Object.Raw = []byte(`{"status":`) },
+		"no object":                    func(r *admissionv1.AdmissionRequest) { r.Object.Raw = []byte("null") },
+		"an object of other types": func(r *admissionv1.AdmissionRequest) {
+			r.Object.Raw = []byte(
+				`{"spec":5,"status":[{"conditions":1}]}`)
+		},
 		"a creation by a subresource path": func(r *admissionv1.AdmissionRequest) { r.Operation = admissionv1.Create },
 	} {
 		t.Run(name+" passes unchanged", func(t *testing.T) {

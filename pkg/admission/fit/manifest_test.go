@@ -20,7 +20,8 @@ func TestManifest(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := manifest.Webhooks[len(manifest.Webhooks)-1]
-	if w.Name != "fit.indelible.dev" || *w.FailurePolicy != admissionregistrationv1.Ignore || *w.MatchPolicy != admissionregistrationv1.Equivalent {
+	if w.Name != "fit.indelible.dev" || *w.FailurePolicy != admissionregistrationv1.Ignore ||
+		*w.MatchPolicy != admissionregistrationv1.Equivalent {
 		t.Errorf("%s, failurePolicy %s, matchPolicy %s", w.Name, *w.FailurePolicy, *w.MatchPolicy)
 	}
 	doc, err := os.ReadFile("doc.go")

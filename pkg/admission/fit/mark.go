@@ -6,15 +6,16 @@ import (
 	"slices"
 )
 
-// worthShortening is the length in bytes from which on a copy is shortened. What takes its place has about 120.
+// worthShortening is the minimum length of a copy to be shortened, in bytes. Its replacement has
+// about 120.
 const worthShortening = 1024
 
-// mark is what takes the place of a text that was shortened. It says enough to recognize the value, which is elsewhere.
+// mark replaces a shortened text. It identifies the value, which is stored elsewhere.
 func mark(text string) string {
 	return fmt.Sprintf("[shortened by indelible.dev: %d bytes, sha256:%x]", len(text), sha256.Sum256([]byte(text)))
 }
 
-// textsBelow are the paths of the long strings below a path.
+// textsBelow returns the paths of the long strings below a path.
 func (o *object) textsBelow(p path) (list []path) {
 	o.eachText(p, func(p path, text string) {
 		if len(text) >= worthShortening {
@@ -24,7 +25,8 @@ func (o *object) textsBelow(p path) (list []path) {
 	return list
 }
 
-// shorten marks what these paths lead to, the largest first, until the object has no more bytes than it should.
+// shorten replaces the values at these paths by marks, largest first, until the object fits into
+// size bytes.
 func (o *object) shorten(size int, copies []path) {
 	lengths := make(map[string]int, len(copies))
 	for _, p := range copies {

@@ -19,7 +19,7 @@ type object struct {
 	patch []jsonpatch.Operation
 }
 
-// path leads to a field: a string is a field's name, an int a place in a list.
+// path leads to a field: a string is a field's name, an int an index in a list.
 type path []any
 
 func (p path) then(more ...any) path { return append(p[:len(p):len(p)], more...) }
@@ -52,7 +52,7 @@ func decode(raw []byte) (*object, error) {
 	return o, nil
 }
 
-// at returns what a path leads to, nil if there is nothing.
+// at returns the value at a path, nil if there is none.
 func (o *object) at(p ...any) any {
 	var v any = o.root
 	for _, key := range p {
@@ -81,7 +81,7 @@ func (o *object) text(p ...any) string {
 	return text
 }
 
-// set replaces what a path leads to, or adds a field to an object that is there.
+// set replaces the value at a path, or adds a field to an existing object.
 func (o *object) set(value any, p path) {
 	old := o.at(p...)
 	parent, last := o.at(p[:len(p)-1]...), p[len(p)-1]
@@ -112,7 +112,7 @@ func (o *object) set(value any, p path) {
 	}
 }
 
-// eachText calls visit for each string below a path, with the path that leads to it. visit may replace it.
+// eachText calls visit for each string below a path. visit may replace it.
 func (o *object) eachText(p path, visit func(p path, text string)) {
 	switch v := o.at(p...).(type) {
 	case string:
@@ -128,7 +128,8 @@ func (o *object) eachText(p path, visit func(p path, text string)) {
 	}
 }
 
-// encodedLen is the length of a value as the API server writes it: <, > and & as six bytes each, as encoding/json does.
+// encodedLen is the length of a value as the API server writes it: <, > and & as six bytes each,
+// like encoding/json.
 func encodedLen(v any) int {
 	raw, err := json.Marshal(v)
 	if err != nil {

@@ -8,18 +8,20 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// tooLarge is what the API server says of an object over 1.5 MiB, 2 MiB and 3 MiB: etcd refuses it, its client does not send it, and
-// the API server does not read it.
+// tooLarge are the API server's messages about an object over 1.5 MiB (etcd refuses it), 2 MiB
+// (etcd's client does not send it) and 3 MiB (the API server does not read it).
 var tooLarge = []string{"request is too large", "trying to send message larger than max", "equest entity too large"}
 
-// podNotStored begins what is added to the condition's message.
+// podNotStored is the beginning of the text added to the condition's message.
 const podNotStored = "the Pod could not be stored"
 
-// Rule "podcreation": where a TaskRun failed because its Pod was too large to be stored or sent, its condition says which
-// parameters are large and how often its Task uses them. Tekton repeats what the API server has said, and of what it is that is large
-// it has no word (handlePodCreationError in Tekton 1.15, pkg/reconciler/taskrun/taskrun.go).
+// Rule "podcreation": if a TaskRun failed because its Pod was too large to be stored or sent, its
+// condition names the large parameters and how often its Task uses them. Tekton repeats the API
+// server's message, which does not say what is large (handlePodCreationError in Tekton 1.15,
+// pkg/reconciler/taskrun/taskrun.go).
 //
-// It must be asked before the rules "references" and "embedded": it counts uses in the Task as it was put together.
+// It must run before the rules "references" and "embedded": it counts uses in the Task with
+// parameters substituted.
 func (o *object) explainPodCreation(stored []byte) (event string) {
 	i := o.succeeded()
 	if i < 0 || o.text("status", "conditions", i, "reason") != "PodCreationFailed" {
@@ -39,13 +41,15 @@ func (o *object) explainPodCreation(stored []byte) (event string) {
 	return text
 }
 
-// podParts are the parameters that the Task of a status uses, and how often; beside them long scripts.
+// podParts returns the parameters that the Task in the status uses, and how often; without any, its
+// scripts.
 func (o *object) podParts() (list []part) {
 	for _, r := range o.references("taskSpec") {
 		n := 0
 		o.eachText(path{"status", "taskSpec", "steps"}, func(_ path, text string) { n += strings.Count(text, r.value) })
 		if n > 0 {
-			list = append(list, part{what: fmt.Sprintf("parameter %.100q, %s, used %s", r.param, sizes(r.value), times(n)), stored: encodedLen(r.value), times: n})
+			list = append(list, part{what: fmt.Sprintf("parameter %.100q, %s, used %s", r.param, sizes(r.value), times(n)),
+				stored: encodedLen(r.value), times: n})
 		}
 	}
 	if len(list) > 0 {
@@ -53,7 +57,8 @@ func (o *object) podParts() (list []part) {
 	}
 	for i := range o.list("status", "taskSpec", "steps") {
 		script := o.text("status", "taskSpec", "steps", i, "script")
-		list = append(list, part{what: fmt.Sprintf("the script of step %.100q, %s", o.text("status", "taskSpec", "steps", i, "name"), sizes(script)), stored: encodedLen(script)})
+		list = append(list, part{what: fmt.Sprintf("the script of step %.100q, %s", o.text("status", "taskSpec", "steps", i,
+			"name"), sizes(script)), stored: encodedLen(script)})
 	}
 	return list
 }

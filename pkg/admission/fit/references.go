@@ -7,26 +7,30 @@ import (
 	"strings"
 )
 
-// worthReferring is the length in bytes from which on a parameter's value is replaced by a reference to it.
+// worthReferring is the minimum length of a value to be replaced by a reference, in bytes.
 const worthReferring = 4096
 
-// A reference is a value of a parameter, or of an element or key of it, and the text that Tekton replaces by it.
+// A reference is a parameter's value, or an element or key of it, and the text that Tekton replaces
+// by it.
 type reference struct {
 	param, text, value string
 	// whole is the value of the parameter.
 	whole any
 }
 
-// Rule "references": in the copy of the Task or Pipeline that a run's status has, a parameter's value becomes again the
-// reference that Tekton has put it in for: $(params.report) instead of a mebibyte. Nothing is lost by that. The value is in
-// spec.params, and Tekton (1.15) puts it in again whenever it reads the copy, because it does so at each reconcile:
-// applyParamsContextsResultsAndWorkspaces (pkg/reconciler/taskrun/taskrun.go), resources.ApplyParameters in reconcile
-// (pkg/reconciler/pipelinerun/pipelinerun.go). So a second attempt's pod is made of the same Task.
+// Rule "references": in the status's copy of the Task or Pipeline, a parameter's value is turned
+// back into the reference that Tekton substituted: $(params.report) instead of 1 MiB. Nothing is
+// lost: the value is in spec.params, and Tekton (1.15) substitutes again at each reconcile,
+// whenever it reads the copy: applyParamsContextsResultsAndWorkspaces
+// (pkg/reconciler/taskrun/taskrun.go), resources.ApplyParameters in reconcile
+// (pkg/reconciler/pipelinerun/pipelinerun.go). So a second attempt's pod is made from the same
+// Task.
 //
-// A string is left as it is unless putting the values in again gives exactly that string; Tekton does that in one pass,
-// whatever a value itself contains (substitution.ApplyReplacements). In a Task embedded in a Pipeline, Tekton puts in for a name what
-// its PipelineTask gives for it, if it does (propagateParams in pkg/reconciler/pipelinerun/resources/apply.go): a parameter that
-// is given another value there is left alone inside.
+// A string is changed only if substituting the values again yields exactly that string; Tekton
+// substitutes in one pass, whatever a value contains (substitution.ApplyReplacements). In a Task
+// embedded in a Pipeline, a value given by its PipelineTask takes precedence (propagateParams in
+// pkg/reconciler/pipelinerun/resources/apply.go): a parameter with another value there is left
+// alone inside.
 func (o *object) refer(spec string) {
 	list := o.references(spec)
 	if len(list) == 0 {
@@ -55,7 +59,7 @@ func (o *object) referBelow(p path, list []reference) {
 	toValues := strings.NewReplacer(back...)
 	o.eachText(p, func(p path, text string) {
 		short := text
-		for _, r := range list { // not by a Replacer, whose time is quadratic for a value of one letter
+		for _, r := range list { // not a Replacer: quadratic time for a value of one repeated letter
 			if len(short) >= len(r.value) {
 				short = strings.ReplaceAll(short, r.value, r.text)
 			}
@@ -66,8 +70,8 @@ func (o *object) referBelow(p path, list []reference) {
 	})
 }
 
-// references are the run's parameters with long values, longest first: one value may be a part of another. Tekton's patterns
-// are those of getTaskParameters and paramsFromPipelineRun.
+// references returns the run's parameters with long values, longest first, because one value may be
+// part of another. The patterns are those of Tekton's getTaskParameters and paramsFromPipelineRun.
 func (o *object) references(spec string) []reference {
 	var list []reference
 	given := make(map[string]bool)
@@ -110,10 +114,11 @@ func (o *object) references(spec string) []reference {
 	return list
 }
 
-// overrides says whether a PipelineTask gives a parameter of that name another value.
+// overrides reports whether a PipelineTask gives the parameter another value.
 func (o *object) overrides(task path, r reference) bool {
 	for i := range o.list(task.then("params")...) {
-		if o.text(task.then("params", i, "name")...) == r.param && !reflect.DeepEqual(o.at(task.then("params", i, "value")...), r.whole) {
+		if o.text(task.then("params", i, "name")...) == r.param &&
+			!reflect.DeepEqual(o.at(task.then("params", i, "value")...), r.whole) {
 			return true
 		}
 	}

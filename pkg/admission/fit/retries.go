@@ -1,12 +1,12 @@
 package fit
 
-// Rule "retries": what earlier attempts of a TaskRun have left in retriesStatus, their results and their copies of the Task, is
-// shortened to sizes and digests where it takes the room that the next attempt needs for its own. Tekton 1.15 never reads either:
-// IsPodArchived (pkg/pod/status.go) looks at each attempt's podName, and Build (pkg/pod/pod.go), ApplyContexts
-// (pkg/reconciler/taskrun/resources/apply.go) and IsRetriable at how many there are. No Pipeline can use
-// the results of an attempt that failed.
+// Rule "retries": the results and Task copies that earlier attempts of a TaskRun left in
+// retriesStatus are replaced by sizes and digests if they take room that the next attempt needs.
+// Tekton 1.15 never reads either: IsPodArchived (pkg/pod/status.go) reads each attempt's podName,
+// and Build (pkg/pod/pod.go), ApplyContexts (pkg/reconciler/taskrun/resources/apply.go) and
+// IsRetriable only their number. No Pipeline can use the results of a failed attempt.
 //
-// It has to be done when the controller starts the next attempt: a pod may write results and nothing else.
+// It must be done when the controller starts the next attempt: a pod may write results only.
 func (o *object) shortenRetries(size int) {
 	var copies []path
 	for i := range o.list("status", "retriesStatus") {
@@ -20,8 +20,9 @@ func (o *object) shortenRetries(size int) {
 	o.shorten(size, copies)
 }
 
-// longResults are the paths of the long values among the results of an attempt or a step. A value is shortened as a whole, so that
-// an array becomes a string: it must not be taken for an array of fewer elements.
+// longResults returns the paths of the long values among the results of an attempt or a step. A
+// value is replaced as a whole, so an array becomes a string: it must not look like an array with
+// fewer elements.
 func (o *object) longResults(p path) (list []path) {
 	for i := range o.list(p.then("results")...) {
 		if value := p.then("results", i, "value"); encodedLen(o.at(value...)) >= worthShortening {

@@ -9,23 +9,26 @@ import (
 )
 
 const (
-	// etcdLimit is the largest request that etcd takes (its --max-request-bytes, by default).
+	// etcdLimit is the largest request that etcd accepts (its --max-request-bytes, by default).
 	etcdLimit = 3 << 19
-	// storable is the largest object that is sure to be stored: a request has a key and a revision to compare as well.
+	// storable is the largest object that can surely be stored: a request also has a key and a
+	// revision to compare.
 	storable = etcdLimit - 8<<10
-	// creatable is the largest run that may be created: its status comes on top.
+	// creatable is the largest run that may be created: its status is added later.
 	creatable = result.DefaultObjectLimit
-	// sendable is the largest object that Tekton's controller can send. The API server takes no body over 3 MiB.
+	// sendable is the largest object that Tekton's controller can send: the API server reads bodies
+	// up to 3 MiB.
 	sendable = 3<<20 - 64<<10
-	// roomForWords is kept for the message about what was left out.
+	// roomForWords is reserved for the message about dropped results.
 	roomForWords = 8 << 10
 )
 
 // wayOut is what to do about a value that is too large.
-const wayOut = "Write smaller results, or keep large content in a workspace or an artifact store and pass on its address"
+const wayOut = "Write smaller results, or keep large content in a workspace or an artifact store and pass on its " +
+	"address"
 
-// sizes says how large a value is, and how large as it is stored where that differs: JSON escapes <, >, & and control characters
-// as six bytes each, and quotes, backslashes and line ends as two.
+// sizes describes how large a value is, and how large as stored if that differs: JSON escapes <, >,
+// & and control characters as six bytes each, and quotes, backslashes and line ends as two.
 func sizes(value any) string {
 	text, isText := value.(string)
 	if !isText {
@@ -46,7 +49,7 @@ func encoded(value any) string {
 	return string(raw)
 }
 
-// storedMessage is the message of the condition Succeeded of a stored run, "" if there is none.
+// storedMessage returns the message of a stored run's condition Succeeded, or "".
 func storedMessage(raw []byte) string {
 	var run struct {
 		Status struct {

@@ -42,7 +42,8 @@ type answer struct {
 	events recorded
 }
 
-// ask asks about a write: of a status, or, without a stored object, a creation. Kinds are TaskRun and PipelineRun.
+// ask asks about a write: of a status, or, without a stored object, a creation. Kinds are TaskRun
+// and PipelineRun.
 func ask(t *testing.T, kind string, object, stored fields) answer {
 	t.Helper()
 	return askAbout(t, requestOf(t, kind, object, stored))
@@ -68,9 +69,10 @@ func requestOf(t *testing.T, kind string, object, stored fields) admission.Reque
 func askAbout(t *testing.T, req admission.Request) answer {
 	t.Helper()
 	var a answer
-	h := New(Options{Events: &a.events, Authenticated: func(context.Context) bool { return true }, Log: logr.Discard(), Settings: func() Settings {
-		return Settings{Controllers: []string{controllerName}, Limits: result.DefaultLimits()}
-	}})
+	h := New(Options{Events: &a.events, Authenticated: func(context.Context) bool { return true }, Log: logr.Discard(),
+		Settings: func() Settings {
+			return Settings{Controllers: []string{controllerName}, Limits: result.DefaultLimits()}
+		}})
 	a.Response = h.Handle(context.Background(), req)
 	if err := a.Complete(req); err != nil {
 		t.Fatal(err)
@@ -103,7 +105,7 @@ func marshal(t *testing.T, v any) []byte {
 // text is a value of n bytes; letter makes different ones.
 func text(letter string, n int) string { return strings.Repeat(letter, n) }
 
-// shortenedText is what is to take the place of a text, written out here once more.
+// shortenedText is the expected replacement of a text, written out independently.
 func shortenedText(text string) string {
 	return fmt.Sprintf("[shortened by indelible.dev: %d bytes, sha256:%x]", len(text), sha256.Sum256([]byte(text)))
 }

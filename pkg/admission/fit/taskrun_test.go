@@ -11,7 +11,9 @@ func consumer(value, script string, more fields) fields {
 	for key, v := range more {
 		status[key] = v
 	}
-	return fields{"spec": fields{"params": list{fields{"name": "text", "value": value}}, "taskRef": fields{"name": "task"}}, "status": status}
+	return fields{"spec": fields{"params": list{fields{"name": "text", "value": value}},
+		"taskRef": fields{"name": "task"}},
+		"status": status}
 }
 
 func script(text string) fields {
@@ -31,7 +33,8 @@ func TestReferences(t *testing.T) {
 		withResults := fields{"results": list{fields{"name": "seen"}}, "steps": list{fields{"script": text("a", 300_000)}}}
 		status := fields{"taskSpec": withResults, "conditions": condition("Unknown", "Running", "")}
 		a := ask(t, "TaskRun", consumer(text("a", 300_000), "", status), fields{})
-		wantStatus(t, a, fields{"taskSpec": fields{"results": list{fields{"name": "seen"}}, "steps": list{fields{"script": "$(params.text)"}}}})
+		wantStatus(t, a, fields{"taskSpec": fields{"results": list{fields{"name": "seen"}},
+			"steps": list{fields{"script": "$(params.text)"}}}})
 		status["conditions"] = condition("True", "Succeeded", "")
 		wantUnchanged(t, ask(t, "TaskRun", consumer(text("a", 300_000), "", status), fields{}))
 	})
@@ -42,7 +45,8 @@ func TestReferences(t *testing.T) {
 	})
 	t.Run("the longer of two values goes first", func(t *testing.T) {
 		run := consumer(large, "see "+large+"tail and "+large, nil)
-		run["spec"].(fields)["params"] = list{fields{"name": "part", "value": large}, fields{"name": "all", "value": large + "tail"}}
+		run["spec"].(fields)["params"] = list{fields{"name": "part", "value": large},
+			fields{"name": "all", "value": large + "tail"}}
 		a := ask(t, "TaskRun", run, fields{})
 		wantStatus(t, a, fields{"taskSpec": script("see $(params.all) and $(params.part)")})
 	})
@@ -72,7 +76,8 @@ func TestEmbeddedTask(t *testing.T) {
 		wantStatus(t, a, fields{"taskSpec": script(shortenedText(large))})
 	})
 	t.Run("the only copy of a Task that was referred to stays", func(t *testing.T) {
-		run := fields{"spec": fields{"params": list{text("b", 1_000_000)}, "taskRef": fields{"name": "t"}}, "status": fields{"taskSpec": script(large)}}
+		run := fields{"spec": fields{"params": list{text("b", 1_000_000)}, "taskRef": fields{"name": "t"}},
+			"status": fields{"taskSpec": script(large)}}
 		wantUnchanged(t, ask(t, "TaskRun", run, fields{}))
 	})
 }
@@ -80,27 +85,32 @@ func TestEmbeddedTask(t *testing.T) {
 func TestRetries(t *testing.T) {
 	large := text("a", 800_000)
 	attempt := func(value any) fields {
-		return fields{"podName": "run-pod", "results": list{fields{"name": "report", "type": "string", "value": value}}, "steps": list{fields{"name": "s", "results": list{fields{"name": "r", "value": value}}}}}
+		return fields{"podName": "run-pod", "results": list{fields{"name": "report", "type": "string", "value": value}},
+			"steps": list{fields{"name": "s", "results": list{fields{"name": "r", "value": value}}}}}
 	}
 	declares := fields{"results": list{fields{"name": "report"}}}
 	t.Run("the results of earlier attempts make room for the next one's", func(t *testing.T) {
-		a := ask(t, "TaskRun", fields{"status": fields{"taskSpec": declares, "retriesStatus": list{attempt(large), attempt("short")}}}, fields{})
+		a := ask(t, "TaskRun", fields{"status": fields{"taskSpec": declares,
+			"retriesStatus": list{attempt(large), attempt("short")}}}, fields{})
 		wantStatus(t, a, fields{"retriesStatus": list{attempt(shortenedText(large)), attempt("short")}})
 	})
 	t.Run("so do arrays", func(t *testing.T) {
 		array := list{large, "b"}
-		a := ask(t, "TaskRun", fields{"status": fields{"taskSpec": declares, "retriesStatus": list{attempt(array)}}}, fields{})
+		a := ask(t, "TaskRun", fields{"status": fields{"taskSpec": declares, "retriesStatus": list{attempt(array)}}},
+			fields{})
 		wantStatus(t, a, fields{"retriesStatus": list{attempt(shortenedText(`["` + large + `","b"]`))}})
 	})
 	t.Run("and copies of the Task", func(t *testing.T) {
-		a := ask(t, "TaskRun", consumer(large, large, fields{"retriesStatus": list{fields{"taskSpec": script(large)}}}), fields{})
+		a := ask(t, "TaskRun", consumer(large, large, fields{"retriesStatus": list{fields{"taskSpec": script(large)}}}),
+			fields{})
 		wantStatus(t, a, fields{"taskSpec": script("$(params.text)")})
 		if size := len(marshal(t, a.object)); size > 1_468_416 {
 			t.Errorf("%d bytes are left", size)
 		}
 	})
 	t.Run("they stay where there is room", func(t *testing.T) {
-		wantUnchanged(t, ask(t, "TaskRun", fields{"status": fields{"taskSpec": declares, "retriesStatus": list{attempt(text("a", 60_000))}}}, fields{}))
+		wantUnchanged(t, ask(t, "TaskRun",
+			fields{"status": fields{"taskSpec": declares, "retriesStatus": list{attempt(text("a", 60_000))}}}, fields{}))
 	})
 }
 
@@ -115,11 +125,13 @@ func TestPodCreation(t *testing.T) {
 		"Request entity too large: limit is 3145728",
 	} {
 		t.Run(reason, func(t *testing.T) {
-			wantExplained(t, ask(t, "TaskRun", failed(`failed to create task run pod "run": `+reason+". Maybe invalid TaskSpec"), fields{}), reason)
+			wantExplained(t, ask(t, "TaskRun", failed(`failed to create task run pod "run": `+reason+". Maybe invalid TaskSpec"),
+				fields{}), reason)
 		})
 	}
 	t.Run("the event is sent once", func(t *testing.T) {
-		stored := fields{"status": fields{"conditions": condition("False", "PodCreationFailed", "etcdserver: request is too large; "+podNotStored)}}
+		stored := fields{"status": fields{"conditions": condition("False", "PodCreationFailed",
+			"etcdserver: request is too large; "+podNotStored)}}
 		if a := ask(t, "TaskRun", failed("etcdserver: request is too large"), stored); len(a.events) > 0 {
 			t.Errorf("events: %q", a.events)
 		}
@@ -133,7 +145,8 @@ func TestPodCreation(t *testing.T) {
 func wantExplained(t *testing.T, a answer, tekton string) {
 	t.Helper()
 	message := a.object["status"].(fields)["conditions"].(list)[0].(fields)["message"].(string)
-	for _, want := range []string{tekton, `largest: parameter "text", 600000 bytes (585.94 KiB), used 3 times`, "etcd takes at most 1572864 bytes (1.5 MiB)", wayOut} {
+	for _, want := range []string{tekton, `largest: parameter "text", 600000 bytes (585.94 KiB), used 3 times`,
+		"etcd takes at most 1572864 bytes (1.5 MiB)", wayOut} {
 		if len(a.events) != 1 || !strings.Contains(message, want) {
 			t.Errorf("events %q, condition %q; want %q", a.events, message, want)
 		}

@@ -11,18 +11,18 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// carryOver puts stored step results back into a status that the controller has rebuilt: it makes status.steps anew
-// from the pod's container states with each write, and takes step results from termination messages only, which no
-// longer carry any. It returns how many results it put back.
-func carryOver(stored, incoming status) (ops []operation, restored int) {
+// carryOver puts stored step results back into a status that the controller has rebuilt. With each
+// write the controller derives status.steps from the pod's container states, and step results from
+// termination messages, which no longer carry any. It returns how many results it put back.
+func carryOver(stored, incoming status) (ops []operation, preserved int) {
 	if !incoming.present || isRetry(stored, incoming) {
 		return nil, 0
 	}
 	return putBackSteps("/status/steps", stored.steps, incoming.steps)
 }
 
-// putBackSteps puts the results of stored steps back into a list of steps, which is at path.
-func putBackSteps(path string, stored, incoming steps) (ops []operation, restored int) {
+// putBackSteps puts the results of stored steps back into the list of steps at path.
+func putBackSteps(path string, stored, incoming steps) (ops []operation, preserved int) {
 	want := slices.Clone(incoming.list)
 	index := indexOf(want)
 	for _, old := range stored.list {
@@ -32,27 +32,27 @@ func putBackSteps(path string, stored, incoming steps) (ops []operation, restore
 		i, known := index[old.name]
 		if !known {
 			want = append(want, old)
-			restored += len(old.results.list)
+			preserved += len(old.results.list)
 			continue
 		}
 		list, n := putBack(old.results.list, want[i].results.list)
 		want[i].results.list = list
-		restored += n
+		preserved += n
 	}
-	if restored == 0 {
+	if preserved == 0 {
 		return nil, 0
 	}
-	return patchList(path, incoming.present, incoming.list, want), restored
+	return patchList(path, incoming.present, incoming.list, want), preserved
 }
 
 // carryOverHandler answers /carry-over.
 type carryOverHandler struct{ Options }
 
-// Handle never denies. Its webhook's failure policy is Ignore for the same reason: what it adds makes a status more
-// useful, and must never hold one up.
+// Handle never denies, and the webhook's failure policy is Ignore: what it adds is useful, but must
+// not delay a status.
 func (h *carryOverHandler) Handle(ctx context.Context, req admission.Request) admission.Response {
-	w := writerOf(req.UserInfo, h.Settings().Controllers)
-	if w.kind != writerController || !inScope(&req.AdmissionRequest) {
+	r := requesterOf(req.UserInfo, h.Settings().Controllers)
+	if r.kind != requesterController || !inScope(&req.AdmissionRequest) {
 		return allowed(nil, nil)
 	}
 	stored, incoming, d := decodeRequest(&req.AdmissionRequest)
@@ -61,10 +61,10 @@ func (h *carryOverHandler) Handle(ctx context.Context, req admission.Request) ad
 			"namespace", req.Namespace, "taskrun", req.Name, "reason", d.message)
 		return allowed(nil, nil)
 	}
-	ops, restored := carryOver(stored.status, incoming.status)
+	ops, preserved := carryOver(stored.status, incoming.status)
 	explained, event := explain(stored.status, incoming.status)
 	if !isDryRun(&req.AdmissionRequest) {
-		h.Metrics.restored.Add(float64(restored))
+		h.Metrics.restored.Add(float64(preserved))
 		if event != "" {
 			h.Metrics.explanations.Inc()
 		}
@@ -75,7 +75,7 @@ func (h *carryOverHandler) Handle(ctx context.Context, req admission.Request) ad
 	return allowed(append(ops, explained...), nil)
 }
 
-// reference points an event at a TaskRun.
+// reference returns the object reference for events about a TaskRun.
 func reference(tr taskRun) *corev1.ObjectReference {
 	return &corev1.ObjectReference{
 		APIVersion: "tekton.dev/v1", Kind: "TaskRun", Namespace: tr.namespace, Name: tr.name, UID: types.UID(tr.uid),

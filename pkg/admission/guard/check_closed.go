@@ -2,14 +2,15 @@ package guard
 
 import "github.com/indelible-ci/indelible/pkg/result"
 
-// Rule "closed": a TaskRun's pod publishes once, all at once (TEP-0086: "first write, subsequent read only"). The publisher has
-// compared what is stored with the files by the time its step ends; what another container added later would be compared
-// with nothing. Whatever was published closes the attempt's results, and so does that nothing was, of which a mark is left.
+// Rule "closed": a TaskRun's pod publishes once, all results at once (TEP-0086: "first write,
+// subsequent read only"). Before its step ends, the publisher has compared what is stored with the
+// files; results added later by another container would not be compared with anything. An attempt
+// is closed by its first publication, even one without results, which is recorded by a mark.
 func checkClosed(stored status, podUID string, adds bool) *denial {
 	if !adds || !isPublished(stored, podUID) {
 		return nil
 	}
-	return invalid(ruleClosed, "status.results: the pod has published its results already, and may add none")
+	return invalid(ruleClosed, "status.results: the pod has published its results already, and may not add any")
 }
 
 func isPublished(stored status, podUID string) bool {
@@ -24,10 +25,11 @@ func isPublished(stored status, podUID string) bool {
 	return annotationsOf(stored).text(result.PublishedAnnotation) == podUID
 }
 
-// markPublished remembers that a pod has published nothing: Tekton's own webhook drops an empty list, and keeps
-// status.annotations. The mark names the pod, because it outlives the attempt. A finished TaskRun needs none.
+// markPublished records that a pod has published no results: Tekton's own webhook drops an empty
+// list but keeps status.annotations. The mark names the pod because it outlives the attempt. A
+// completed TaskRun needs none.
 func markPublished(stored status, podUID string, adds bool) []operation {
-	if adds || isPublished(stored, podUID) || isFinished(stored) {
+	if adds || isPublished(stored, podUID) || isCompleted(stored) {
 		return nil
 	}
 	marks := annotationsOf(stored)
@@ -37,7 +39,7 @@ func markPublished(stored status, podUID string, adds bool) []operation {
 
 const statusAnnotations = "annotations"
 
-// annotationsOf reads status.annotations. What is no object is none.
+// annotationsOf reads status.annotations; anything but an object counts as empty.
 func annotationsOf(stored status) fields {
 	marks := fields{}
 	s := scan(stored.fields[statusAnnotations])

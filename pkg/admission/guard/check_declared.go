@@ -1,10 +1,11 @@
 package guard
 
-// Rule "declared": a pod publishes results that its Task declares, each once. Of a Task's results those without
-// value:, because one with value: takes it from a step; of a step's, those that this step declares. Undeclared
-// names are not harmless: Tekton Chains, for one, signs what it finds under IMAGE_DIGEST.
+// Rule "declared": a pod publishes only results that its Task declares, each once: Task results
+// without value: (those with value: are taken from a step result), and for each step the results it
+// declares. Undeclared names are not harmless: Tekton Chains, for one, signs what it finds under
+// IMAGE_DIGEST.
 //
-// A name that is already stored is left to the rule "once".
+// Names that are already stored are left to the rule "once".
 func checkDeclared(declared declarations, stored, incoming status) *denial {
 	if d := checkNames("status.results", incoming.results, stored.results, func(name string) bool {
 		_, ok := declared.results[name]
@@ -41,7 +42,8 @@ func checkNames(where string, incoming, stored results, declared func(name strin
 		}
 		seen[e.name] = true
 		if _, ok := stored.find(e.name); !ok && !declared(e.name) {
-			return invalid(ruleDeclared, "%s have result %.100q, which the Task does not declare there without a value", where, e.name)
+			return invalid(ruleDeclared, "%s have result %.100q, which the Task does not declare, or declares with a value:",
+				where, e.name)
 		}
 	}
 	return nil

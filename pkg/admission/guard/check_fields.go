@@ -2,23 +2,26 @@ package guard
 
 import "encoding/json"
 
-// Rule "fields": a pod changes status.results and status.steps[].results, and nothing else of anything. What its write
-// leaves out is no change: the publisher knows little more of the object than its name, and the guard adds the rest
-// (whole.go). What is there must be as it is stored.
+// Rule "fields": a pod changes status.results and status.steps[].results, and nothing else. Fields
+// its write leaves out are not changed: the publisher knows little more than the object's name, and
+// the guard adds the rest (whole.go). Fields it contains must equal the stored ones.
 //
-// A step comes either as it is stored, apart from its results, or as no more than a name and results. A step that the
-// stored status does not have yet has no other form.
+// A step is either as stored, apart from its results, or just a name and results. A step that is
+// not stored yet can only have the second form.
 //
-// Metadata and spec: on the status subresource the API server puts the stored ones back, but only after mutating
-// admission, so the guard sees what was tried. It would have no effect, yet no publisher does it: it is refused
-// like the rest. Only managedFields may differ; the API server keeps book there of each write. A resourceVersion says
-// which object the writer has in mind: if that is another one by now, the writer may read it and try again.
+// Metadata and spec: on the status subresource the API server restores the stored ones, but only
+// after mutating admission, so the guard sees the attempt. It would have no effect, but no
+// publisher does it, and it is denied like the rest. Only managedFields may differ; the API server
+// records each write there. A resourceVersion other than the stored one is answered by 409: the
+// requester may read the object again and retry.
 func checkFields(stored, incoming taskRun) *denial {
 	if field, changes := firstChange(stored.fields, incoming.fields); changes {
 		return changedField(field)
 	}
-	if version, given := incoming.metadata["resourceVersion"]; given && !sameJSON(version, stored.metadata["resourceVersion"]) {
-		return tooEarly(ruleFields, "metadata.resourceVersion is not the stored one: the TaskRun has changed since it was read, try again")
+	if version, given := incoming.metadata["resourceVersion"]; given &&
+		!sameJSON(version, stored.metadata["resourceVersion"]) {
+		return tooEarly(ruleFields, "metadata.resourceVersion is not the stored one: the TaskRun has changed since it was "+
+			"read, try again")
 	}
 	if field, changes := firstChange(stored.metadata, withoutManagedFields(incoming.metadata)); changes {
 		return changedField("metadata." + field)
@@ -45,7 +48,8 @@ func checkFields(stored, incoming taskRun) *denial {
 	return nil
 }
 
-// firstChange returns the first field, in the order of their names, that incoming has and stored has not, or otherwise.
+// firstChange returns the first field, by name, that incoming has and that stored lacks or has with
+// another value.
 func firstChange(stored, incoming fields) (field string, changes bool) {
 	for _, key := range incoming.keys() {
 		if value, ok := stored[key]; !ok || !sameJSON(value, incoming[key]) {
@@ -80,12 +84,13 @@ func checkStepFields(stored step, known bool, incoming step) *denial {
 	return changedField("status.steps[]." + field)
 }
 
-// partialStep is the state of a step of which nothing is stored but results.
+// partialStep returns a step of which only results are known.
 func partialStep(name string) step {
 	return step{name: name, fields: fields{"name": quoteJSON(name), "container": quoteJSON(containerPrefix + name)}}
 }
 
-// beyondPartial returns the first field that a step has beyond its name and the container that follows from it.
+// beyondPartial returns the first field of a step other than its name and the container derived
+// from it.
 func beyondPartial(s step) (field string, beyond bool) {
 	partial := partialStep(s.name).fields
 	for _, key := range s.fields.keys() {
@@ -96,7 +101,8 @@ func beyondPartial(s step) (field string, beyond bool) {
 	return "", false
 }
 
-// checkEntryFields refuses a result with fields beyond name, type and value, unless Tekton stored it so.
+// checkEntryFields denies a result with fields other than name, type and value, unless it is stored
+// like that.
 func checkEntryFields(list string, incoming entry, stored results) *denial {
 	if len(incoming.extra) == 0 {
 		return nil
@@ -108,7 +114,8 @@ func checkEntryFields(list string, incoming entry, stored results) *denial {
 	return changedField(list + "[]." + field)
 }
 
-// containerPrefix begins the names of steps' containers (Tekton Pipelines, pkg/pod/entrypoint.go).
+// containerPrefix is the prefix of step containers' names (Tekton Pipelines,
+// pkg/pod/entrypoint.go).
 const containerPrefix = "step-"
 
 func quoteJSON(text string) json.RawMessage {

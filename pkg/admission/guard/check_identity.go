@@ -1,32 +1,33 @@
 package guard
 
-// Rule "identity", first part: the token. A pod may write to the TaskRun whose pod it is. The API server vouches for the
-// service account's namespace and the token's pod. A service account without a pod in its token is nobody's pod, and
-// one of another namespace is not the TaskRun's. Both are known before any object is read.
-func checkToken(w writer, namespace string) *denial {
-	if w.kind != writerPod {
-		return forbidden(ruleIdentity, "the service account's token is not bound to a pod: only a TaskRun's own pod may write its results")
+// Rule "identity", part 1: the token. The API server vouches for the service account's namespace
+// and for the pod in the token. A token without a pod cannot publish, nor can one from another
+// namespace. Both are decided before any object is read.
+func checkToken(r requester, namespace string) *denial {
+	if r.kind != requesterPod {
+		return forbidden(ruleIdentity,
+			"the service account's token is not bound to a pod: only a TaskRun's own pod may write its results")
 	}
-	if w.namespace != namespace {
+	if r.namespace != namespace {
 		return forbidden(ruleIdentity, "the service account is of another namespace than the TaskRun")
 	}
 	return nil
 }
 
-// Rule "identity", second part: the stored status says which pod is the TaskRun's.
+// Rule "identity", part 2: the stored status names the TaskRun's pod.
 //
-// The stored status may be empty, or of a retry that has no pod yet: then the write may be allowed later, and the
-// denial says "try again". Names can be reused, so the third part (check_owner.go) compares UIDs.
-func checkIdentity(w writer, stored taskRun) *denial {
-	if d := checkToken(w, stored.namespace); d != nil {
+// podName may not be stored yet, for a new TaskRun or a retry; the write may succeed later, so the
+// answer is 409. Names are reused; part 3 (check_owner.go) compares UIDs.
+func checkIdentity(r requester, stored taskRun) *denial {
+	if d := checkToken(r, stored.namespace); d != nil {
 		return d
 	}
 	podName := stored.status.fields.text("podName")
 	if podName == "" {
 		return tooEarly(ruleIdentity, "status.podName is not stored yet: try again")
 	}
-	if podName != w.podName {
-		return forbidden(ruleIdentity, "Pod %.100q is not the TaskRun's pod (status.podName)", w.podName)
+	if podName != r.podName {
+		return forbidden(ruleIdentity, "Pod %.100q is not the TaskRun's pod (status.podName)", r.podName)
 	}
 	return nil
 }

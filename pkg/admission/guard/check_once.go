@@ -2,8 +2,8 @@ package guard
 
 import pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
-// Rule "once": the first write wins. What is stored stays, with its value, its type and its place: a pod may add to it,
-// repeat it, as raw text or in the form it is stored in, or leave it out, which changes nothing.
+// Rule "once": the first write wins. Stored results keep their value, type and position. A pod may
+// add to them, repeat them (as raw text or as stored), or leave them out, which changes nothing.
 func checkOnce(declared declarations, stored, incoming status) *denial {
 	if d := checkListOnce("status.results", stored.results, incoming.results, declared.results); d != nil {
 		return d
@@ -27,7 +27,7 @@ func checkListOnce(where string, stored, incoming results, declared resultTypes)
 	return nil
 }
 
-// repeats reports whether an incoming result says what is stored, in either form.
+// repeats reports whether an incoming result equals the stored one, in either form.
 func repeats(incoming, stored entry, declared pipelinev1.ResultsType) bool {
 	if incoming.same(stored) {
 		return true

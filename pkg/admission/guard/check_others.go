@@ -1,8 +1,9 @@
 package guard
 
-// Rule "others": nobody but the run's own pod and the trusted controller writes results. Whoever else may write a
-// TaskRun's status by the cluster's RBAC may write all of it but status.results and status.steps[].results, which
-// stay as they are stored: neither added to, nor changed, nor removed, nor reset by anything that looks like a retry.
+// Rule "others": only the run's own pod and the trusted controller write results. Anybody else with
+// the right to write a TaskRun's status may change everything but status.results and
+// status.steps[].results, which stay as stored: no additions, changes or removals, and no reset
+// that looks like a retry.
 func checkOthers(stored, incoming status) *denial {
 	if !sameResults(stored.results, incoming.results) {
 		return forbidden(ruleOthers, "status.results: only the TaskRun's own pod writes results, and only once")
@@ -15,14 +16,16 @@ func checkOthers(stored, incoming status) *denial {
 	for _, names := range []map[string]results{before, after} {
 		for name := range names {
 			if !sameResults(before[name], after[name]) {
-				return forbidden(ruleOthers, "status.steps[].results of step %.100q: only the TaskRun's own pod writes results, and only once", name)
+				return forbidden(ruleOthers, "status.steps[].results of step %.100q: only the TaskRun's own pod writes results, "+
+					"and only once", name)
 			}
 		}
 	}
 	return nil
 }
 
-// stepResults returns the results of the steps that have any, and a name that two of these steps share.
+// stepResults returns the results of the steps that have any, and a name that two of those steps
+// share, if there is one.
 func stepResults(list steps) (byStep map[string]results, twice string) {
 	byStep = make(map[string]results)
 	for _, st := range list.list {
@@ -37,7 +40,7 @@ func stepResults(list steps) (byStep map[string]results, twice string) {
 	return byStep, twice
 }
 
-// sameResults takes an empty list for none.
+// sameResults treats an empty list like an absent one.
 func sameResults(a, b results) bool {
 	if len(a.list) != len(b.list) {
 		return false

@@ -9,25 +9,26 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// Bounds beyond the configured ones. The policy looks at each result and at each key of an object with CEL, in the API
-// server, in time quadratic in their number; there they would be denied, less clearly. Tekton's own limit of 4096
-// bytes leaves room for fewer of both.
+// Bounds beyond the configured ones. The policy evaluates each result and each key of an object in
+// CEL, in quadratic time; beyond these bounds it would deny the write with a less clear message.
+// Tekton's own limit of 4096 bytes allows fewer of either.
 const (
 	// maxResults is how many results, and how many step results, a TaskRun may have.
 	maxResults = 300
-	// maxSteps is how many steps a TaskRun may have whose pod writes.
+	// maxSteps is how many steps a TaskRun may have whose pod publishes.
 	maxSteps = 200
 	// maxKeys is how many keys a result of type object may have.
 	maxKeys = 2000
 )
 
-// Rule "size": a published result, all results of a TaskRun together, and the TaskRun as a whole stay below their
-// limits. etcd refuses requests over 1.5 MiB, and a TaskRun that has grown to that can never be written again,
-// not even to finish it: so the guard keeps the object below it by a margin for Tekton's own writes.
+// Rule "size": a published result, all results of a TaskRun together, and the TaskRun as a whole
+// stay below their limits. etcd refuses requests over 1.5 MiB, and a TaskRun that reaches that size
+// can never be written again, not even to be completed: so the guard leaves a margin for Tekton's
+// own writes.
 //
-// A result's size is that of its text (a string's bytes, anything else as JSON), without JSON's escapes; the
-// object's is that of its JSON, with them, because that is what is stored. A write that adds nothing has no size; only
-// the number of steps is asked of it too, as by the policy.
+// A result's size is that of its text (for anything but a string, of its JSON), without JSON's
+// escapes; the object's is that of its JSON, with them, because that is what is stored. A write
+// that adds nothing has no size; only the number of steps is checked for it, as in the policy.
 func checkSize(limits result.Limits, m merged, objectSize int64) *denial {
 	if n := len(m.steps); n > maxSteps {
 		return tooLarge("the TaskRun has %d steps, the limit is %d", n, maxSteps)
@@ -68,8 +69,8 @@ func largest(added []addition) string {
 	return top.what + ", " + result.Size(top.bytes).String()
 }
 
-// escapes says what JSON's escapes add to results of that many bytes, where it is a tenth or more: whoever has written
-// 700 KB of markup does not find them in a TaskRun of 1.5 MiB otherwise.
+// escapes reports how much JSON's escapes add to results of that many bytes, if it is a tenth or
+// more: otherwise nobody could see why 700 KB of markup make a TaskRun of 1.5 MiB.
 func escapes(m merged, total int64) string {
 	var stored int64
 	for _, list := range m.lists() {
@@ -80,11 +81,12 @@ func escapes(m merged, total int64) string {
 	if stored-total < total/10 {
 		return ""
 	}
-	return fmt.Sprintf("; results of %d bytes take %s as stored: JSON writes <, >, & and control characters as six bytes, quotes and line ends as two",
+	return fmt.Sprintf("; results of %d bytes take %s as stored: JSON writes <, >, & and control characters as six "+
+		"bytes, quotes and line ends as two",
 		total, result.Size(stored))
 }
 
-// lists are the results of the TaskRun and of each step.
+// lists returns the results of the TaskRun and of each step.
 func (m merged) lists() [][]entry {
 	lists := [][]entry{m.results}
 	for _, st := range m.steps {
@@ -104,14 +106,14 @@ func totalSize(m merged) int64 {
 	return total
 }
 
-// finalSize is the length of the final object as JSON: the stored one with other lists in it.
+// finalSize returns the length of the final object as JSON: the stored one with the new lists.
 func finalSize(stored taskRun, m merged) int64 {
 	size := stored.size - len(stored.status.results.raw) - len(stored.status.steps.raw)
 	return int64(size + encodedLen(m.results) + encodedLen(m.steps))
 }
 
-// valueSize returns the size of a result's value in bytes: of a string what it decodes to (UTF-8), of anything
-// else its JSON.
+// valueSize returns the size of a value in bytes: of a string, its decoded length in UTF-8; of
+// anything else, its JSON.
 func valueSize(raw json.RawMessage) int64 {
 	if len(raw) < 2 || raw[0] != '"' {
 		return int64(len(raw))

@@ -7,20 +7,21 @@ import (
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 )
 
-// resultTypes are the declared types of results by their names. Of two declarations with one name the last counts, as in
-// the maps of Tekton's filterResults.
+// resultTypes maps names of results to their declared types. The last of two declarations of one
+// name counts, as in the maps of Tekton's filterResults.
 type resultTypes map[string]pipelinev1.ResultsType
 
-// declarations are the results that a TaskRun's Task declares, from the stored status.taskSpec. Tekton consults
-// spec.taskSpec before it (setTaskRunStatusBasedOnStepStatus in its pkg/pod/status.go), but status.taskSpec is made
-// from that, is looked up last, and so decides; and it is the one the policy sees.
+// declarations are the results that a TaskRun's Task declares, from the stored status.taskSpec.
+// Tekton consults spec.taskSpec first (setTaskRunStatusBasedOnStepStatus in its pkg/pod/status.go),
+// but status.taskSpec is derived from it and looked up last, and so decides; it is also what the
+// policy sees.
 type declarations struct {
-	// results are the Task's, computed those of them that take their value from a step result.
+	// results are the Task's; computed those that take their value from a step result.
 	results  resultTypes
 	computed map[string]bool
-	// steps are the results of each step, by the name it has in status.steps.
+	// steps are the results of each step, by its name in status.steps.
 	steps map[string]resultTypes
-	// feeds is, for each step, which Task result takes its value from which of its results.
+	// feeds maps, for each step, its results to the Task results that take their value from them.
 	feeds map[string]map[string]string
 }
 
@@ -39,7 +40,8 @@ func declarationsOf(stored status) (declarations, error) {
 	return d, nil
 }
 
-// decodeDeclarations scans past scripts and parameters, which may be as large as the results they were made of.
+// decodeDeclarations skips scripts and parameters, which may be as large as the results they came
+// from.
 func decodeDeclarations(raw json.RawMessage) (declarations, error) {
 	d := declarations{results: resultTypes{}, computed: map[string]bool{}, steps: map[string]resultTypes{}}
 	s := scan(raw)
@@ -88,8 +90,9 @@ func (s *scanner) declaredStep(index int) (name string, declared resultTypes, er
 	}
 	if name == "" {
 		name = fmt.Sprintf("unnamed-%d", index) // StepName in Tekton's pkg/pod/entrypoint.go
-		// Tekton looks for a step's types by a container name that steps without a name do not have
-		// (setTaskRunStatusBasedOnStepStatus in its pkg/pod/status.go), finds none, and lets the text decide.
+		// Tekton looks up a step's types by container name, which fails for steps without a name
+		// (setTaskRunStatusBasedOnStepStatus in its pkg/pod/status.go); then the text decides the
+		// type.
 		for name := range declared {
 			declared[name] = ""
 		}
@@ -105,9 +108,9 @@ func (s *scanner) unmarshal(into any) error {
 	return json.Unmarshal(raw, into)
 }
 
-// feeds maps steps and their results to the Task results that take their value from them. Like Tekton's
-// findStepResultsFetchedByTask it has room for one Task result only: if several name one step result, the last
-// gets the value. One value that is no such reference is an error there, by which no step feeds anything.
+// feeds maps steps and their results to the Task results that take their value from them. Like
+// Tekton's findStepResultsFetchedByTask, it keeps one Task result per step result: of several, the
+// last. A value that is not such a reference is an error there, and then no step feeds anything.
 func feeds(results []pipelinev1.TaskResult) map[string]map[string]string {
 	fed := make(map[string]map[string]string)
 	for _, r := range results {

@@ -12,7 +12,7 @@ import (
 const (
 	tooMuch    = `{"status":{"results":[{"name":"undeclared","value":"secret"}]}}`
 	byStranger = `Warning ResultsWriteDenied: denied a write to the status by user "system:serviceaccount:team:default", Pod "other-pod" (rule "identity"): Pod "other-pod" is not the TaskRun's pod (status.podName)`
-	byOwnPod   = `Warning ResultsWriteDenied: denied a write to the status by user "system:serviceaccount:team:default", Pod "build-pod" (rule "declared"): status.results have result "undeclared", which the Task does not declare there without a value`
+	byOwnPod   = `Warning ResultsWriteDenied: denied a write to the status by user "system:serviceaccount:team:default", Pod "build-pod" (rule "declared"): status.results have result "undeclared", which the Task does not declare, or declares with a value:`
 )
 
 func TestDenialsAreReported(t *testing.T) {
@@ -27,7 +27,8 @@ func TestDenialsAreReported(t *testing.T) {
 		event  string // "" for none
 	}{
 		{name: "report another pod", user: otherPod, write: publish, rule: "identity", event: byStranger},
-		{name: "report another pod that claims to be the publisher", user: otherPod, write: publish, rule: "identity", event: byStranger,
+		{name: "report another pod that claims to be the publisher", user: otherPod, write: publish, rule: "identity",
+			event: byStranger,
 			change: func(r *admissionv1.AdmissionRequest) {
 				r.Options.Raw = []byte(`{"fieldManager":"indelible-publisher"}`)
 			}},
@@ -37,15 +38,19 @@ func TestDenialsAreReported(t *testing.T) {
 			change: func(r *admissionv1.AdmissionRequest) { r.Resource.Version = "v1beta1" },
 			event: `Warning ResultsWriteDenied: denied a write to the status by user "system:serviceaccount:team:default" (rule "scope"): ` +
 				`taskruns/status is written by updates in tekton.dev/v1 only, not by this request (operation, resource or version)`},
-		{name: "report what a step of the own pod writes by itself", user: ownPod, write: tooMuch, rule: "declared", event: byOwnPod,
+		{name: "report what a step of the own pod writes by itself", user: ownPod, write: tooMuch, rule: "declared",
+			event:  byOwnPod,
 			change: func(r *admissionv1.AdmissionRequest) { r.Options.Raw = []byte(`{"fieldManager":"curl"}`) }},
-		{name: "report what a step of the own pod writes without options", user: ownPod, write: tooMuch, rule: "declared", event: byOwnPod},
+		{name: "report what a step of the own pod writes without options", user: ownPod, write: tooMuch, rule: "declared",
+			event: byOwnPod},
 		{name: "leave the own publisher to the failure of its TaskRun", user: ownPod, write: tooMuch, rule: "declared",
 			change: func(r *admissionv1.AdmissionRequest) {
 				r.Options.Raw = []byte(`{"fieldManager":"indelible-publisher"}`)
 			}},
-		{name: "leave a pod that may try again", user: ownPod, stored: `{"status":{"podName":null}}`, write: publish, rule: "identity"},
-		{name: "leave dry runs", user: otherPod, write: publish, rule: "identity", change: func(r *admissionv1.AdmissionRequest) { r.DryRun = &yes }},
+		{name: "leave a pod that may try again", user: ownPod, stored: `{"status":{"podName":null}}`, write: publish,
+			rule: "identity"},
+		{name: "leave dry runs", user: otherPod, write: publish, rule: "identity",
+			change: func(r *admissionv1.AdmissionRequest) { r.DryRun = &yes }},
 		{name: "leave what is allowed", user: ownPod, write: publish},
 	}
 	for _, tt := range tests {
@@ -84,7 +89,8 @@ func TestDenialsAreReported(t *testing.T) {
 func TestDenialsThatCannotBeReadAreReportedToTheNameInTheRequest(t *testing.T) {
 	b := newBench(t)
 	b.report(request(otherPod, "{", "{"))
-	if len(b.denials) != 1 || !strings.Contains(b.denials[0], `(rule "request")`) || !strings.Contains(b.denials[0], "Namespace:team,Name:build,UID:,") {
+	if len(b.denials) != 1 || !strings.Contains(b.denials[0], `(rule "request")`) || !strings.Contains(b.denials[0],
+		"Namespace:team,Name:build,UID:,") {
 		t.Errorf("got %q", b.denials)
 	}
 }
@@ -122,7 +128,7 @@ func TestDenialsAtTheEdgesOfTheRules(t *testing.T) {
 	})
 }
 
-// Whoever reaches the port can send a review of what never was.
+// Anybody who reaches the port can send a forged review.
 func TestNothingComesOfForgedReviews(t *testing.T) {
 	b := newBench(t)
 	b.options.Authenticated = nil

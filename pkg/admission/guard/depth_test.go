@@ -12,7 +12,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
-// What the comment at maxDepth says of a TaskRun's depth is true of the version of Tekton in go.mod.
+// What the comment at maxDepth says of a TaskRun's depth is true of the version of Tekton in
+// go.mod.
 func TestDepthOfTaskRuns(t *testing.T) {
 	depth, path := depthOfType(reflect.TypeFor[pipelinev1.TaskRun](), map[reflect.Type]int{})
 	if want := 15; depth != want {
@@ -20,8 +21,9 @@ func TestDepthOfTaskRuns(t *testing.T) {
 	}
 }
 
-// depthOfType returns how deeply the JSON of a type nests, and by which fields. A type within itself is looked at once more:
-// Tekton puts a status into retriesStatus with an empty retriesStatus (retryTaskRun in its pkg/reconciler/taskrun/taskrun.go).
+// depthOfType returns how deeply the JSON of a type nests, and by which fields. A type within
+// itself is looked at once more: Tekton puts a status into retriesStatus with an empty
+// retriesStatus (retryTaskRun in its pkg/reconciler/taskrun/taskrun.go).
 func depthOfType(typ reflect.Type, within map[reflect.Type]int) (int, string) {
 	if typ == reflect.TypeFor[pipelinev1.ParamValue]() {
 		return 1, ""
@@ -71,14 +73,16 @@ func TestDepthIsBounded(t *testing.T) {
 			for _, kind := range [][2]string{{"[", "]"}, {`{"a":`, "}"}, {`[{"a":`, "}]"}} {
 				nests := func(depth int) error {
 					n := (depth - test.outside) / len(kind[1])
-					_, err := decodeTaskRun([]byte(test.before + strings.Repeat(kind[0], n) + "0" + strings.Repeat(kind[1], n) + test.after))
+					_, err := decodeTaskRun([]byte(test.before + strings.Repeat(kind[0], n) + "0" + strings.Repeat(kind[1], n) +
+						test.after))
 					return err
 				}
 				if err := nests(maxDepth); err != nil {
 					t.Errorf("%d deep by %q: %v", maxDepth, kind[0], err)
 				}
 				for _, depth := range []int{maxDepth + 2, 10_000} {
-					if err := nests(depth); !errors.Is(err, jsonscan.ErrDepth) || !strings.Contains(err.Error(), "nested more than 200 deep") {
+					if err := nests(depth); !errors.Is(err, jsonscan.ErrDepth) || !strings.Contains(err.Error(),
+						"nested more than 200 deep") {
 						t.Errorf("%d deep by %q: %v, want that it is too deep", depth, kind[0], err)
 					}
 				}

@@ -6,36 +6,36 @@ import (
 	"slices"
 )
 
-// textWriter takes JSON piece by piece.
+// textWriter receives JSON piece by piece.
 type textWriter interface {
 	add(piece []byte)
 	addString(piece string)
 }
 
-// text keeps what it is given; counter counts its bytes.
+// buffer keeps the bytes; counter only counts them.
 type (
-	text    []byte
+	buffer  []byte
 	counter int
 )
 
-func (t *text) add(piece []byte)          { *t = append(*t, piece...) }
-func (t *text) addString(piece string)    { *t = append(*t, piece...) }
+func (b *buffer) add(piece []byte)        { *b = append(*b, piece...) }
+func (b *buffer) addString(piece string)  { *b = append(*b, piece...) }
 func (c *counter) add(piece []byte)       { *c += counter(len(piece)) }
 func (c *counter) addString(piece string) { *c += counter(len(piece)) }
 
-// encoder is what writes itself as JSON.
+// encoder writes itself as JSON.
 type encoder interface{ encode(textWriter) }
 
 func encodeItem[T encoder](one T) json.RawMessage {
-	var t text
-	one.encode(&t)
-	return json.RawMessage(t)
+	var b buffer
+	one.encode(&b)
+	return json.RawMessage(b)
 }
 
 func encodeList[T encoder](list []T) json.RawMessage {
-	t := make(text, 0, encodedLen(list))
-	writeList(&t, list)
-	return json.RawMessage(t)
+	b := make(buffer, 0, encodedLen(list))
+	writeList(&b, list)
+	return json.RawMessage(b)
 }
 
 // encodedLen returns the length of what encodeList returns, without making it.
@@ -97,7 +97,7 @@ func (f fields) keys() []string {
 	return keys
 }
 
-// open writes an object in the order of its fields' names, but for the closing brace.
+// open writes an object, fields sorted by name, without the closing brace.
 func (f fields) open(w textWriter) {
 	w.addString("{")
 	for i, key := range f.keys() {

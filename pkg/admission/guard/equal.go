@@ -6,11 +6,11 @@ import (
 	"reflect"
 )
 
-// fields are the fields of an object that the guard carries or compares but does not look into.
+// fields are fields of an object that the guard carries or compares without looking into them.
 type fields map[string]json.RawMessage
 
-// sameJSON reports whether two values mean the same. The API server writes both objects of a request with the
-// same encoder, so equal values nearly always have equal bytes; only others are decoded.
+// sameJSON reports whether two values are equal. The API server encodes both objects of a request
+// with the same encoder, so equal values nearly always have equal bytes; only others are decoded.
 func sameJSON(a, b json.RawMessage) bool {
 	if bytes.Equal(a, b) {
 		return true
@@ -23,7 +23,7 @@ func sameJSON(a, b json.RawMessage) bool {
 	return errA == nil && errB == nil && reflect.DeepEqual(va, vb)
 }
 
-// kind tells strings, objects, lists and the rest apart by the first byte.
+// kind classifies a value as string, object, list or other by its first byte.
 func kind(raw json.RawMessage) byte {
 	switch raw[0] {
 	case '"', '{', '[':
@@ -32,7 +32,8 @@ func kind(raw json.RawMessage) byte {
 	return 0
 }
 
-// decodeAny keeps numbers as they are written: 1 and 1.0 are taken for different rather than rounded into equality.
+// decodeAny keeps numbers verbatim: 1 and 1.0 count as different, and nothing is rounded into
+// equality.
 func decodeAny(raw json.RawMessage) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
@@ -41,8 +42,8 @@ func decodeAny(raw json.RawMessage) (any, error) {
 	return v, err
 }
 
-// firstDifference returns the first field, in the order of their names, in which a and b differ. A field that is
-// absent differs from one that is null. An empty name is a name like any other.
+// firstDifference returns the first field, by name, in which a and b differ. An absent field
+// differs from null. An empty name is a valid name.
 func firstDifference(a, b fields) (field string, differ bool) {
 	note := func(key string) {
 		if !differ || key < field {

@@ -13,22 +13,22 @@ import (
 	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
-// The keys of the audit annotations that an allowed publication gets. In the API server's audit log each begins with
-// guard.indelible.dev/.
+// The keys of the audit annotations that an allowed publication gets. In the API server's audit log
+// each begins with guard.indelible.dev/.
 const (
 	auditTaskRun    = "taskrun-uid"
 	auditPod        = "pod-uid"
-	auditCredential = "credential-id" // the token's, where the API server names it (Kubernetes 1.32 and later)
+	auditCredential = "credential-id" // of the token; Kubernetes 1.32 and later
 	auditResults    = "published"
 )
 
 // extraCredentialID is the identifier of a token (KEP-4193): a JWT's jti.
 const extraCredentialID = "authentication.kubernetes.io/credential-id"
 
-// evidence says who published what, for the audit log: the run, the pod and the token that it was, and the SHA-256 of
-// the text of each result that was added. It has no value.
-func evidence(req *admissionv1.AdmissionRequest, w writer, v verdict) map[string]string {
-	said := map[string]string{auditTaskRun: v.taskRunUID, auditPod: w.podUID}
+// evidence documents an allowed publication in the audit log: run, pod, token, and the SHA-256 of
+// each added result's text. It contains no values.
+func evidence(req *admissionv1.AdmissionRequest, r requester, v verdict) map[string]string {
+	said := map[string]string{auditTaskRun: v.taskRunUID, auditPod: r.podUID}
 	if id := single(req.UserInfo.Extra[extraCredentialID]); id != "" {
 		said[auditCredential] = id
 	}
@@ -47,7 +47,8 @@ func digestOf(text json.RawMessage) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// hashAtOnce is how much is decoded before it is hashed. Lines are short, and to hash each one alone took longer than all else.
+// hashAtOnce is how much text is decoded before it is hashed: hashing line by line took longer than
+// everything else.
 const hashAtOnce = 4 << 10
 
 // hashText hashes what the text between two quotes decodes to.

@@ -9,16 +9,17 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// maxExplanation bounds the explanation, in bytes. It comes from a pod, which may write anything there.
+// maxExplanation bounds the explanation, in bytes. It comes from a pod and may contain anything.
 const maxExplanation = 1000
 
-// explain appends to a failed TaskRun's Succeeded condition why its results were not published: Tekton says no more
-// than "step-build" exited with code 74. The publisher leaves the reason in its termination message, which Tekton
-// shows as the step's terminationReason and terminated.message. The reason is another one where Tekton has one of its
-// own, such as Skipped for a last step after one that failed; then the message alone tells.
+// explain appends to a failed TaskRun's Succeeded condition why its results were not published;
+// Tekton only says `"step-build" exited with code 74`. The publisher leaves the reason in its
+// termination message, which Tekton shows as the step's terminationReason and terminated.message.
+// If Tekton has a terminationReason of its own (Skipped, for a last step after a failed one), only
+// the message tells.
 //
-// It returns no operations where there is nothing to add, and the text for an event, "" if the stored status has it
-// already: the controller may write the same status more than once.
+// It returns no operations if there is nothing to add. The text for an event is "" if the stored
+// status already has it: the controller may write the same status more than once.
 func explain(stored, incoming status) (ops []operation, event string) {
 	conditions, err := decodeConditions(incoming)
 	i := succeededIndex(conditions)
@@ -42,7 +43,7 @@ func explain(stored, incoming status) (ops []operation, event string) {
 	return ops, text
 }
 
-// explanation returns what the step that could not publish says about it.
+// explanation returns the reason given by the step that could not publish.
 func explanation(list steps) (string, bool) {
 	for _, st := range list.list {
 		why := saidBy(st)
@@ -56,8 +57,8 @@ func explanation(list steps) (string, bool) {
 	return "", false
 }
 
-// saidBy finds the publisher's entry in a step's termination message: a list of key and value (Tekton Pipelines,
-// pkg/result.RunResult).
+// saidBy returns the publisher's entry in a step's termination message, a list of keys and values
+// (Tekton Pipelines, pkg/result.RunResult).
 func saidBy(st step) string {
 	var terminated struct {
 		Message string `json:"message"`
@@ -80,7 +81,7 @@ func saidBy(st step) string {
 	return ""
 }
 
-// printable makes one bounded line of a text.
+// printable turns a text into one bounded line.
 func printable(text string) string {
 	if len(text) > maxExplanation {
 		text = text[:maxExplanation]

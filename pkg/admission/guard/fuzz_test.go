@@ -22,7 +22,8 @@ func FuzzText(f *testing.F) {
 	for _, seed := range []string{
 		`"` + strings.Repeat("a", hashAtOnce-1) + `\n` + strings.Repeat(`é\t`, hashAtOnce) + `"`, `"\b\f\n\r\t\/\\\""`,
 		`"` + strings.Repeat("a", hashAtOnce) + `bn"`,
-		`"\ud83d\ud83d\ude00"`, "\"\xff\\n\"", `"a"`, `"\u00e9é\n"`, `"\ud83d\ude00"`, `"\ud83d\u0041"`, `"\ude00"`, `"\ud83d"`, `"\\u0041"`,
+		`"\ud83d\ud83d\ude00"`, "\"\xff\\n\"", `"a"`, `"\u00e9é\n"`, `"\ud83d\ude00"`, `"\ud83d\u0041"`, `"\ude00"`,
+		`"\ud83d"`, `"\\u0041"`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -51,8 +52,9 @@ func FuzzText(f *testing.F) {
 	})
 }
 
-// What a pod writes, by any patch, leaves everything but results as it was, and stored results where they were.
-// The oracle takes the final object apart with encoding/json and knows nothing of the guard's types.
+// What a pod writes, by any patch, leaves everything but results as it was, and stored results
+// where they were. The oracle takes the final object apart with encoding/json and knows nothing of
+// the guard's types.
 func FuzzGuard(f *testing.F) {
 	for _, seed := range []string{
 		`{"status":{"results":[{"name":"text","value":"v"}]}}`,
@@ -60,7 +62,8 @@ func FuzzGuard(f *testing.F) {
 		`{"status":{"steps":[{"name":"sign","results":[{"name":"sig","value":"s"}]}]}}`,
 		`{"status":{"steps":[{"name":"build","results":[{"name":"digest","value":"d"},{"name":"files","value":"[]"}]}]}}`,
 		`{"status":{"steps":[{"name":"build","imageID":"evil"}],"Results":[],"podName":""}}`,
-		`{"":{}}`, `{"metadata":{"finalizers":["x"]},"status":null}`, `{"status":{"results":null}}`, `[]`, `{`, `{"status":{"results":[{"name":"text","name":"list"}]}}`, `{"status":{"steps":[{"name":"`,
+		`{"":{}}`, `{"metadata":{"finalizers":["x"]},"status":null}`, `{"status":{"results":null}}`, `[]`, `{`,
+		`{"status":{"results":[{"name":"text","name":"list"}]}}`, `{"status":{"steps":[{"name":"`,
 	} {
 		f.Add([]byte(seed), false)
 		f.Add([]byte(seed), true)
@@ -86,7 +89,8 @@ func FuzzGuard(f *testing.F) {
 			return
 		}
 		before, after := takeApart(t, stored), takeApart(t, final)
-		if marks := after.rest["status"].(map[string]any)["annotations"].(map[string]any); !published && len(after.results)+len(after.steps["build"])+len(after.steps["sign"]) == 0 {
+		if marks := after.rest["status"].(map[string]any)["annotations"].(map[string]any); !published && len(after.results)+
+			len(after.steps["build"])+len(after.steps["sign"]) == 0 {
 			if marks["indelible.dev/published"] != "pod-uid" {
 				t.Fatalf("that nothing was published is not remembered: %v", marks)
 			}
@@ -106,8 +110,8 @@ func FuzzGuard(f *testing.F) {
 	})
 }
 
-// The carry-over never panics and never denies. It puts stored step results back and appends to a condition's message: with these
-// taken out again, the object is as it was written.
+// The carry-over never panics and never denies. It puts stored step results back and appends to a
+// condition's message: with these taken out again, the object is as it was written.
 func FuzzCarryOver(f *testing.F) {
 	for _, seed := range []string{
 		`{"status":{"steps":null}}`, `{"status":{"steps":[{"name":"build"}]}}`, `{"status":{"steps":[5]}}`, `{`, `0`,
@@ -121,7 +125,8 @@ func FuzzCarryOver(f *testing.F) {
 		stored := withStatus(t, `{"steps":[{"name":"build","container":"step-build","results":[{"name":"digest","type":"string","value":"d"}]}]}`)
 		b := newBench(t)
 		for _, incoming := range []string{string(patch), stored} {
-			if resp := NewCarryOver(b.options).Handle(context.Background(), request(trustedController, stored, incoming)); !resp.Allowed {
+			if resp := NewCarryOver(b.options).Handle(context.Background(),
+				request(trustedController, stored, incoming)); !resp.Allowed {
 				t.Fatalf("denied: %v", resp.Result)
 			}
 		}
@@ -147,7 +152,8 @@ func FuzzCarryOver(f *testing.F) {
 	})
 }
 
-// takeOutExplanation takes out of the message of the condition Succeeded, where it is False, what the carry-over may have appended.
+// takeOutExplanation takes out of the message of the condition Succeeded, where it is False, what
+// the carry-over may have appended.
 func takeOutExplanation(before, after map[string]any) {
 	written, final := objects(before["conditions"]), objects(after["conditions"])
 	for i, condition := range written {
@@ -169,7 +175,8 @@ func takeOutExplanation(before, after map[string]any) {
 	}
 }
 
-// takeOutStepResults takes out of a final status the step results, and the steps at the end, that are those of the stored status.
+// takeOutStepResults takes out of a final status the step results, and the steps at the end, that
+// are those of the stored status.
 func takeOutStepResults(stored, before, after map[string]any) {
 	written, final := objects(before["steps"]), objects(after["steps"])
 	for i, step := range written {
@@ -240,7 +247,8 @@ func takeApart(t testing.TB, object string) apart {
 		name, _ := st["name"].(string)
 		a.steps[name], _ = st["results"].([]any)
 		delete(st, "results")
-		// A step that has nothing but a name, its container and results was added for these results.
+		// A step that has nothing but a name, its container and results was added for these
+		// results.
 		if len(st) == 2 && st["container"] == "step-"+name && len(a.steps[name]) > 0 && object != running {
 			continue
 		}

@@ -19,39 +19,40 @@ import (
 
 // Settings is what may change while the guard runs.
 type Settings struct {
-	// Controllers are the user names that may write any status: Tekton's controller. The ValidatingAdmissionPolicy
-	// in config/policy names it too.
+	// Controllers are the user names that may write any status: Tekton's controller. The
+	// ValidatingAdmissionPolicy in config/policy names it too.
 	Controllers []string
 	// Limits bound what pods may publish.
 	Limits result.Limits
 }
 
-// PodGetter reads a Pod live, past any cache: a cache may still hold the pod that had the name before. A Pod that
-// does not exist is a NotFound error (k8s.io/apimachinery/pkg/api/errors).
+// PodGetter reads a live Pod, not a cached one: a cache may still hold the previous pod of that
+// name. A missing Pod is a NotFound error (k8s.io/apimachinery/pkg/api/errors).
 type PodGetter interface {
 	GetPod(ctx context.Context, namespace, name string) (*corev1.Pod, error)
 }
 
-// EventSink takes an event about an object. A record.EventRecorder of client-go is one. It must not block.
+// EventSink records an event about an object. record.EventRecorder of client-go is one. It must not
+// block.
 type EventSink interface {
 	Event(object runtime.Object, eventtype, reason, message string)
 }
 
-// Options are what the handlers work with.
+// Options configure the handlers.
 type Options struct {
-	// Settings is called once a request.
+	// Settings is called once per request.
 	Settings func() Settings
-	// Pods is needed by guard and report only, Denials by report, Events by the carry-over. Both can do without their events.
-	// Who is denied may be denied as often as he likes: Denials must have bounds of its own.
+	// Pods is needed by guard and report, Denials by report, Events by the carry-over; the last two
+	// may be nil. Denials must have limits of its own: an attacker can cause any number of denials.
 	Pods            PodGetter
 	Events, Denials EventSink
-	// Authenticated reports whether a request, whose context that is, comes from an API server that has proved it. Events are sent
-	// for those only; nil means for none. What is answered is the same.
+	// Authenticated reports whether the request with this context comes from a proven API server.
+	// Events are sent only for those; nil means none. It does not affect answers.
 	Authenticated func(context.Context) bool
-	// Metrics may be shared by both handlers; nil means unregistered ones.
+	// Metrics may be shared by all handlers; nil means unregistered ones.
 	Metrics *Metrics
 	Log     logr.Logger
-	// Now is the clock by which durations are measured; nil means time.Now.
+	// Now is the clock for measuring durations; nil means time.Now.
 	Now func() time.Time
 }
 
@@ -68,12 +69,13 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// NewGuard returns the handler of /guard, which decides who may write what into a TaskRun's status in a namespace that
-// has opted in.
+// NewGuard returns the handler of /guard, which decides who may write what into a TaskRun's status
+// in namespaces that have opted in.
 func NewGuard(o Options) admission.Handler { return &guard{Options: o.withDefaults()} }
 
-// NewGuardElsewhere returns the handler of /guard-elsewhere, which does the same in all other namespaces. There no pod
-// publishes; what is stored from before the namespace opted out is still guarded.
+// NewGuardElsewhere returns the handler of /guard-elsewhere, which does the same for all other
+// namespaces. No pod publishes there; results stored before a namespace opted out are still
+// guarded.
 func NewGuardElsewhere(o Options) admission.Handler {
 	return &guard{Options: o.withDefaults(), elsewhere: true}
 }
@@ -89,12 +91,13 @@ type guard struct {
 
 // verdict is what the guard decides about one write.
 type verdict struct {
-	denial   *denial
-	patch    []operation
-	warnings []string
-	added    []addition
-	restored int
-	// own is set when the writer is the TaskRun's own pod, by the rule "identity"; taskRunUID is then the stored UID.
+	denial    *denial
+	patch     []operation
+	warnings  []string
+	added     []addition
+	preserved int
+	// own is set if the requester is the TaskRun's own pod (rule "identity"); taskRunUID is then
+	// the stored UID.
 	own        bool
 	taskRunUID string
 }
@@ -102,49 +105,51 @@ type verdict struct {
 func (g *guard) Handle(ctx context.Context, req admission.Request) admission.Response {
 	start := g.Now()
 	settings := g.Settings()
-	w := writerOf(req.UserInfo, settings.Controllers)
-	v := g.judge(ctx, settings, w, &req.AdmissionRequest)
-	g.Metrics.decided(w, v, g.Now().Sub(start), isDryRun(&req.AdmissionRequest))
-	if v.restored > 0 {
+	r := requesterOf(req.UserInfo, settings.Controllers)
+	v := g.judge(ctx, settings, r, &req.AdmissionRequest)
+	g.Metrics.decided(r, v, g.Now().Sub(start), isDryRun(&req.AdmissionRequest))
+	if v.preserved > 0 {
 		g.Log.Info("Put stored results back into a write of the controller",
-			"namespace", req.Namespace, "taskrun", req.Name, "results", v.restored)
+			"namespace", req.Namespace, "taskrun", req.Name, "results", v.preserved)
 	}
-	return respond(g.Log, &req.AdmissionRequest, w, v)
+	return respond(g.Log, &req.AdmissionRequest, r, v)
 }
 
-func (g *guard) judge(ctx context.Context, settings Settings, w writer, req *admissionv1.AdmissionRequest) verdict {
-	if d := checkScope(w, req); d != nil {
+func (g *guard) judge(ctx context.Context, settings Settings, r requester, req *admissionv1.AdmissionRequest) verdict {
+	if d := checkScope(r, req); d != nil {
 		return verdict{denial: d}
 	}
 	if !inScope(req) {
 		return verdict{}
 	}
-	if w.kind == writerPod || w.kind == writerServiceAccount {
-		return g.judgeAccount(ctx, settings.Limits, w, req)
+	if r.kind == requesterPod || r.kind == requesterServiceAccount {
+		return g.judgeAccount(ctx, settings.Limits, r, req)
 	}
 	stored, incoming, d := decodeRequest(req)
 	if d != nil {
 		return verdict{denial: d}
 	}
-	if w.kind == writerController {
-		patch, restored, d := restore(stored.status, incoming.status)
-		return verdict{patch: patch, restored: restored, denial: d}
+	if r.kind == requesterController {
+		patch, preserved, d := putBackResults(stored.status, incoming.status)
+		return verdict{patch: patch, preserved: preserved, denial: d}
 	}
 	return verdict{denial: checkOthers(stored.status, incoming.status)}
 }
 
-// judgeAccount decides a write of a service account. What it has sent is read last: whoever is not the TaskRun's own
-// pod costs the guard no more than a look at the request and at the stored object, which the API server has made.
-func (g *guard) judgeAccount(ctx context.Context, limits result.Limits, w writer, req *admissionv1.AdmissionRequest) verdict {
+// judgeAccount decides a write of a service account. The incoming object is read last: a requester
+// that is not the TaskRun's own pod costs no more than a look at the request and the stored object.
+func (g *guard) judgeAccount(
+	ctx context.Context, limits result.Limits, r requester, req *admissionv1.AdmissionRequest,
+) verdict {
 	if d := firstDenial(
-		func() *denial { return checkToken(w, req.Namespace) },
+		func() *denial { return checkToken(r, req.Namespace) },
 		func() *denial { return checkOptedIn(g.elsewhere) },
 	); d != nil {
 		return verdict{denial: d}
 	}
 	stored, d := decodeStored(req)
 	if d == nil {
-		d = g.identify(ctx, w, stored)
+		d = g.identify(ctx, r, stored)
 	}
 	if d != nil {
 		return verdict{denial: d}
@@ -153,7 +158,7 @@ func (g *guard) judgeAccount(ctx context.Context, limits result.Limits, w writer
 	if d != nil {
 		return verdict{denial: d, own: true}
 	}
-	v := judgePod(limits, w.podUID, stored, incoming)
+	v := judgePod(limits, r.podUID, stored, incoming)
 	v.own, v.taskRunUID = true, stored.uid
 	return v
 }
@@ -181,23 +186,24 @@ func decodeIncoming(req *admissionv1.AdmissionRequest) (taskRun, *denial) {
 	return incoming, nil
 }
 
-// identify applies the rule "identity". The live Pod is read last, for writers whose token fits.
-func (g *guard) identify(ctx context.Context, w writer, stored taskRun) *denial {
-	if d := checkIdentity(w, stored); d != nil {
+// identify applies the rules "identity", parts 2 and 3, and "publisher". The live Pod is read only
+// if the token fits.
+func (g *guard) identify(ctx context.Context, r requester, stored taskRun) *denial {
+	if d := checkIdentity(r, stored); d != nil {
 		return d
 	}
-	pod, err := g.Pods.GetPod(ctx, stored.namespace, w.podName)
+	pod, err := g.Pods.GetPod(ctx, stored.namespace, r.podName)
 	if apierrors.IsNotFound(err) {
-		return checkOwner(w, stored, nil)
+		return checkOwner(r, stored, nil)
 	}
 	if err != nil {
-		g.Log.Error(err, "Could not read the Pod of a writer", "namespace", stored.namespace, "pod", w.podName)
+		g.Log.Error(err, "Could not read the Pod of a requester", "namespace", stored.namespace, "pod", r.podName)
 		return deny(ruleIdentity, http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable,
-			"the guard could not read Pod %.100q: try again", w.podName)
+			"the guard could not read Pod %.100q: try again", r.podName)
 	}
 	return firstDenial(
-		func() *denial { return checkOwner(w, stored, pod) },
-		func() *denial { return checkPublisher(w, pod) },
+		func() *denial { return checkOwner(r, stored, pod) },
+		func() *denial { return checkPublisher(r, pod) },
 	)
 }
 
@@ -219,7 +225,7 @@ func judgePod(limits result.Limits, podUID string, stored, incoming taskRun) ver
 		return verdict{denial: d}
 	}
 	if d := firstDenial(
-		func() *denial { return checkFrozen(stored.status, final.adds()) },
+		func() *denial { return checkCompleted(stored.status, final.adds()) },
 		func() *denial { return checkSize(limits, final, finalSize(stored, final)) },
 		func() *denial { return checkClosed(stored.status, podUID, final.adds()) },
 	); d != nil {

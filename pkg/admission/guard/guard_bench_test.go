@@ -10,8 +10,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
 
-// One review each, with a result of 1 MiB, a newline in every 80 bytes; the pod sends a sparse object. Decoding is the
-// baseline: what encoding/json takes to decode the two objects of the publication into maps.
+// One review each, with a result of 1 MiB, a newline in every 80 bytes; the pod sends a sparse
+// object. Decoding is the baseline: what encoding/json takes to decode the two objects of the
+// publication into maps.
 func BenchmarkReview(b *testing.B) {
 	value := string(quoteJSON(strings.Repeat(strings.Repeat("v", 79)+"\n", 1<<20/80)))
 	stored := withStatus(b, `{"results":[{"name":"text","type":"string","value":`+value+`}]}`)

@@ -55,7 +55,9 @@ func TestBoundsAreThePolicys(t *testing.T) {
 	for _, v := range policy.Spec.Variables {
 		got[v.Name] = v.Expression
 	}
-	for name, want := range map[string]int{"maxBytes": result.DefaultTaskRunLimit, "maxResults": maxResults, "maxSteps": maxSteps, "maxKeys": maxKeys} {
+	for name, want := range map[string]int{"maxBytes": result.DefaultTaskRunLimit, "maxResults": maxResults,
+		"maxSteps": maxSteps,
+		"maxKeys":  maxKeys} {
 		if got[name] != strconv.Itoa(want) {
 			t.Errorf("variable %s is %q, want %d", name, got[name], want)
 		}

@@ -8,13 +8,13 @@ import (
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 )
 
-// merged is the status a pod's write leads to: what is stored, plus the results it adds.
+// merged is the status that results from a pod's write: the stored one plus the results it adds.
 type merged struct {
 	results []entry
 	steps   []step
 	// added are the results that were not stored before.
 	added []addition
-	// warnings go back with the answer, for the publisher's explanation.
+	// warnings are returned to the publisher, for its explanation.
 	warnings []string
 	// has are the names in results.
 	has map[string]bool
@@ -22,15 +22,15 @@ type merged struct {
 
 // addition is a result that a write adds.
 type addition struct {
-	// what names the result for a message, key in the audit log.
+	// what names the result in messages, key in the audit log.
 	what, key string
-	// text is its value as it came: the text of the result's file as a JSON string.
+	// text is the value as sent: the content of the result's file as a JSON string.
 	text json.RawMessage
-	// bytes is the size of its value as it came.
+	// bytes is the size of the value as sent.
 	bytes int64
 }
 
-// adds reports whether the write changes anything stored.
+// adds reports whether the write adds results.
 func (m merged) adds() bool { return len(m.added) > 0 }
 
 // stepResults counts the results of all steps.
@@ -42,14 +42,17 @@ func (m merged) stepResults() int {
 	return n
 }
 
-// merge computes the final status of a pod's write that the rules on fields, names and once let pass.
+// merge computes the final status of a pod's write that passed the rules "fields", "declared" and
+// "once".
 //
-// A result whose value has not the declared type is left out, with a warning: Tekton's controller removes such a
-// result and fails the TaskRun (validateTaskRunResults). Here it is the publisher that fails it, because it finds
-// less stored than it sent. A step result that feeds a Task result of another type is therefore left out
-// with it: were only the Task result left out, nobody would notice and the TaskRun would succeed without it.
+// A result whose value does not have the declared type is dropped, with a warning: Tekton's
+// controller removes such a result and fails the TaskRun (validateTaskRunResults). Here the
+// publisher fails it, because it finds fewer results stored than it sent. A step result that feeds
+// a Task result of another type is dropped with it: if only the Task result were dropped, nobody
+// would notice, and the TaskRun would succeed without it.
 func merge(declared declarations, stored, incoming status) (merged, *denial) {
-	m := merged{results: slices.Clone(stored.results.list), steps: slices.Clone(stored.steps.list), has: make(map[string]bool)}
+	m := merged{results: slices.Clone(stored.results.list), steps: slices.Clone(stored.steps.list),
+		has: make(map[string]bool)}
 	for _, e := range m.results {
 		m.has[e.name] = true
 	}
@@ -80,8 +83,9 @@ func merge(declared declarations, stored, incoming status) (merged, *denial) {
 	return m, nil
 }
 
-// mergeStep adds the results of one step, and those Task results that take their value from them
-// (createTaskResultsFromStepResults in Tekton's pkg/pod/status.go: type and value are the step result's).
+// mergeStep adds the results of one step and the Task results that take their value from them
+// (createTaskResultsFromStepResults in Tekton's pkg/pod/status.go: with the step result's type and
+// value).
 func (m *merged) mergeStep(declared declarations, incoming step) *denial {
 	final, i := partialStep(incoming.name), slices.IndexFunc(m.steps, func(s step) bool { return s.name == incoming.name })
 	if i >= 0 {
@@ -128,5 +132,6 @@ func wrongType(name string, declared pipelinev1.ResultsType, got string) string 
 	if got == string(pipelinev1.ResultsTypeString) {
 		article = "a"
 	}
-	return fmt.Sprintf("result %.100q is declared %s, but its value is %s %s; Tekton drops it", name, declared, article, got)
+	return fmt.Sprintf("result %.100q is declared %s, but its value is %s %s; Tekton drops it", name, declared, article,
+		got)
 }

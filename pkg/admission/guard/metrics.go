@@ -6,7 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics are the guard's. No label has a name of a namespace, run or pod: their number has no bound.
+// Metrics are the guard's metrics. No label is the name of a namespace, run or pod: their number is
+// unbounded.
 type Metrics struct {
 	decisions    *prometheus.CounterVec
 	duration     *prometheus.HistogramVec
@@ -15,12 +16,13 @@ type Metrics struct {
 	explanations prometheus.Counter
 }
 
-// NewMetrics registers the guard's metrics. One Metrics serves both handlers.
+// NewMetrics registers the guard's metrics. One Metrics serves all handlers.
 func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "indelible_guard_decisions_total",
-			Help: "Status writes the guard decided, by kind of writer, by the rule that denied (empty if allowed), and by decision: allowed, denied, or deferred, where the writer is told to try again.",
+			Help: "Status writes the guard decided, by kind of writer, by the rule that denied (empty if allowed), and by " +
+				"decision: allowed, denied, or deferred, where the writer is told to try again.",
 		}, []string{"writer", "rule", "decision"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "indelible_guard_duration_seconds",
@@ -45,7 +47,7 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	return m
 }
 
-func (m *Metrics) decided(w writer, v verdict, took time.Duration, dryRun bool) {
+func (m *Metrics) decided(r requester, v verdict, took time.Duration, dryRun bool) {
 	decision, rule := "allowed", ""
 	if v.denial != nil {
 		decision, rule = "denied", v.denial.rule
@@ -53,12 +55,12 @@ func (m *Metrics) decided(w writer, v verdict, took time.Duration, dryRun bool) 
 			decision = "deferred"
 		}
 	}
-	m.decisions.WithLabelValues(string(w.kind), rule, decision).Inc()
-	m.duration.WithLabelValues(string(w.kind)).Observe(took.Seconds())
+	m.decisions.WithLabelValues(string(r.kind), rule, decision).Inc()
+	m.duration.WithLabelValues(string(r.kind)).Observe(took.Seconds())
 	if v.denial != nil || dryRun {
 		return
 	}
-	m.restored.Add(float64(v.restored))
+	m.restored.Add(float64(v.preserved))
 	for _, a := range v.added {
 		m.resultBytes.Observe(float64(a.bytes))
 	}

@@ -7,21 +7,23 @@ import (
 	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
-// maxDepth is how deeply arrays and objects may nest. The types of a TaskRun of Tekton 1.15 nest 15 deep at most, in
-// status.retriesStatus[].taskSpec.volumes[].projected.sources[].clusterTrustBundle.labelSelector.matchExpressions[].values
-// (TestDepthOfTaskRuns); managedFields name each field, and so nest 5 deeper. encoding/json draws the line at 10,000.
+// maxDepth is how deeply arrays and objects may nest. The types of a TaskRun of Tekton 1.15 nest 15
+// deep at most, in
+// status.retriesStatus[].taskSpec.volumes[].projected.sources[].clusterTrustBundle…
+// (matchExpressions[].values) (TestDepthOfTaskRuns); managedFields name each field and nest 5
+// deeper. encoding/json's limit is 10,000.
 const maxDepth = 200
 
-// scanner reads what an admission review has of a TaskRun.
+// scanner reads the parts of an admission review that are TaskRuns.
 type scanner struct{ jsonscan.Scanner }
 
 func scan(data []byte) *scanner { return &scanner{jsonscan.New(data, maxDepth)} }
 
-// taskRun is a TaskRun as far as the guard looks into it. All raw values are parts of the request's own bytes.
+// taskRun is the part of a TaskRun that the guard reads. All raw values alias the request's bytes.
 type taskRun struct {
 	// size is the length of the whole object as JSON, in bytes.
 	size int
-	// fields are the fields beside metadata and status; metadata are those of the metadata.
+	// fields are all fields except metadata and status; metadata those of the metadata.
 	fields, metadata     fields
 	namespace, name, uid string
 	status               status
@@ -30,7 +32,7 @@ type taskRun struct {
 // status is a TaskRun's status.
 type status struct {
 	present bool
-	// fields are the fields beside results and steps.
+	// fields are all fields except results and steps.
 	fields  fields
 	results results
 	steps   steps
@@ -38,11 +40,12 @@ type status struct {
 
 // results is a list of results: status.results, or the results of one step.
 type results struct {
-	// present distinguishes an empty list from none; raw is the list as it came.
+	// present distinguishes an empty list from an absent one; raw is the list as received.
 	present bool
 	raw     json.RawMessage
 	list    []entry
-	// index is the first place of each name in list; lists may be as long as an attacker can make them.
+	// index is the first position of each name in list; an attacker can make lists arbitrarily
+	// long.
 	index map[string]int
 }
 
@@ -58,13 +61,13 @@ type steps struct {
 type entry struct {
 	name, typ string
 	value     json.RawMessage
-	// size is what valueSize says of value, 0 where nobody has asked yet.
+	// size is valueSize of value; 0 if not computed yet.
 	size int64
-	// extra are fields the schema of Tekton 1.15 does not know.
+	// extra are fields that the schema of Tekton 1.15 does not know.
 	extra fields
 }
 
-// step is the state of one step. fields are all its fields beside results, the name among them.
+// step is the state of one step. fields are all its fields except results, including the name.
 type step struct {
 	name    string
 	fields  fields
@@ -76,7 +79,7 @@ func (e entry) same(other entry) bool {
 		sameFields(e.extra, other.extra)
 }
 
-// bytes returns the size of the value in bytes, of which the scanner has taken note.
+// bytes returns the size of the value in bytes, as noted by the scanner.
 func (e entry) bytes() int64 {
 	if e.size > 0 {
 		return e.size
@@ -111,7 +114,7 @@ func indexOf[T interface{ itemName() string }](list []T) map[string]int {
 	return index
 }
 
-// text returns a field's string, "" if it is absent or no string.
+// text returns a field's string; "" if it is absent or not a string.
 func (f fields) text(key string) string {
 	raw := f[key]
 	if len(raw) == 0 || raw[0] != '"' {
@@ -184,7 +187,8 @@ func (s *scanner) status(st *status) error {
 	})
 }
 
-// objects consumes an array of objects, or a null, which stands for an empty one, and returns its text.
+// objects consumes an array of objects, or a null, which stands for an empty array, and returns its
+// text.
 func (s *scanner) objects(object func() error) (json.RawMessage, error) {
 	s.Peek()
 	start := s.Pos()

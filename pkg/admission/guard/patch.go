@@ -12,33 +12,34 @@ type operation struct {
 	value    json.RawMessage
 }
 
-// encodePatch writes a patch. The values are JSON already; encoding/json would read a mebibyte once more.
+// encodePatch writes a patch. The values are already JSON; encoding/json would read each mebibyte
+// again.
 func encodePatch(ops []operation) []byte {
-	var t text
+	var b buffer
 	for i, o := range ops {
-		t.addString([]string{"[", ","}[min(i, 1)])
-		t.addString(`{"op":"` + o.op + `","path":`)
-		t.add(quoteJSON(o.path))
+		b.addString([]string{"[", ","}[min(i, 1)])
+		b.addString(`{"op":"` + o.op + `","path":`)
+		b.add(quoteJSON(o.path))
 		if o.op != "remove" {
-			t.addString(`,"value":`)
-			t.add(o.value)
+			b.addString(`,"value":`)
+			b.add(o.value)
 		}
-		t.addString("}")
+		b.addString("}")
 	}
-	t.addString("]")
-	return t
+	b.addString("]")
+	return b
 }
 
-// item is an element of a list whose elements have names: a result or a step.
+// item is an element of a list with named elements: a result or a step.
 type item[T any] interface {
 	itemName() string
 	encode(textWriter)
-	// change returns the operations that make this element, at path, into the wanted one.
+	// change returns the operations that turn this element, at path, into the wanted one.
 	change(path string, want T) []operation
 }
 
-// patchList returns the operations that make a list what is wanted. It leaves alone what is right already, so that
-// a mebibyte which the publisher has just sent is not sent back to the API server once more.
+// patchList returns the operations that turn a list into the wanted one. Elements that are already
+// right are left alone, so that 1 MiB just received is not sent back to the API server.
 func patchList[T item[T]](path string, present bool, got, want []T) []operation {
 	if len(want) == 0 {
 		if present {
@@ -55,7 +56,7 @@ func patchList[T item[T]](path string, present bool, got, want []T) []operation 
 		return ok
 	}
 	var ops []operation
-	i := 0 // the next element of got; everything before it is settled
+	i := 0 // the next element of got; everything before it is done
 	for j, w := range want {
 		at := path + "/" + strconv.Itoa(j)
 		for i < len(got) && !has(inWant, got[i].itemName()) {
@@ -66,7 +67,7 @@ func patchList[T item[T]](path string, present bool, got, want []T) []operation 
 		case i < len(got) && got[i].itemName() == w.itemName():
 			ops = append(ops, got[i].change(at, w)...)
 			i++
-		case has(inGot, w.itemName()): // it stands elsewhere: another order, or a name twice
+		case has(inGot, w.itemName()): // it is elsewhere in the list: another order, or a repeated name
 			return []operation{{op: "replace", path: path, value: encodeList(want)}}
 		default:
 			ops = append(ops, operation{op: "add", path: at, value: encodeItem(w)})

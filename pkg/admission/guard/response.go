@@ -9,20 +9,20 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
 
-// auditDeniedBy is the key of the audit annotation a denial gets. In the API server's audit log it is
-// guard.indelible.dev/denied-by, and its value the rule.
+// auditDeniedBy is the key of a denial's audit annotation: guard.indelible.dev/denied-by in the API
+// server's audit log. Its value is the rule.
 const auditDeniedBy = "denied-by"
 
-// respond builds the answer to a request from what was decided, and logs a denial.
-func respond(log logr.Logger, req *admissionv1.AdmissionRequest, w writer, v verdict) admission.Response {
+// respond builds the answer for a verdict, and logs a denial.
+func respond(log logr.Logger, req *admissionv1.AdmissionRequest, r requester, v verdict) admission.Response {
 	if v.denial == nil {
 		response := allowed(v.patch, v.warnings)
 		if v.own {
-			response.AuditAnnotations = evidence(req, w, v)
+			response.AuditAnnotations = evidence(req, r, v)
 		}
 		return response
 	}
-	logDenial(log, req, w, v.denial)
+	logDenial(log, req, r, v.denial)
 	return admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{
 		AuditAnnotations: map[string]string{auditDeniedBy: v.denial.rule},
 		Result: &metav1.Status{
@@ -34,7 +34,7 @@ func respond(log logr.Logger, req *admissionv1.AdmissionRequest, w writer, v ver
 	}}
 }
 
-// allowed builds an answer that lets a write pass, with a patch if there are operations.
+// allowed builds an answer that allows the write, with a patch if there are operations.
 func allowed(patch []operation, warnings []string) admission.Response {
 	response := admissionv1.AdmissionResponse{
 		Allowed:  true,
@@ -48,11 +48,11 @@ func allowed(patch []operation, warnings []string) admission.Response {
 	return admission.Response{AdmissionResponse: response}
 }
 
-// logDenial writes the one line a denial gets. It has no value of any result: denials name fields only.
-func logDenial(log logr.Logger, req *admissionv1.AdmissionRequest, w writer, d *denial) {
+// logDenial writes one line per denial, without any value: denials name fields only.
+func logDenial(log logr.Logger, req *admissionv1.AdmissionRequest, r requester, d *denial) {
 	log.Info("Denied a status write",
 		"namespace", req.Namespace, "taskrun", req.Name, "rule", d.rule, "reason", d.message, "code", d.code,
-		"writer", w.kind, "user", w.username, "pod", w.podName, "dryRun", isDryRun(req))
+		"writer", r.kind, "user", r.username, "pod", r.podName, "dryRun", isDryRun(req))
 }
 
 func isDryRun(req *admissionv1.AdmissionRequest) bool { return req.DryRun != nil && *req.DryRun }

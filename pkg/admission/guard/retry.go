@@ -2,9 +2,10 @@ package guard
 
 import "encoding/json"
 
-// isRetry reports whether a write of the trusted controller starts another attempt. Tekton's retryTaskRun (its
-// pkg/reconciler/taskrun/taskrun.go) then moves the status into retriesStatus, which grows by one, and clears
-// podName and results. It is the only way by which stored results may go; each attempt has its own.
+// isRetry reports whether a write of the trusted controller starts another attempt. Tekton's
+// retryTaskRun (pkg/reconciler/taskrun/taskrun.go) then moves the status into retriesStatus, which
+// grows by one, and clears podName and results. It is the only way for stored results to disappear;
+// each attempt has its own.
 func isRetry(stored, incoming status) bool {
 	before, ok := countElements(stored.fields["retriesStatus"])
 	if !ok {

@@ -13,7 +13,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// The tests of this file are of rules that no other test missed when `make mutate-guard` took them away.
+// The tests of this file are of rules that no other test missed when `make mutate-guard` took them
+// away.
 
 // withText returns running with a part of its text replaced.
 func withText(t *testing.T, old, new string) string {
@@ -29,27 +30,47 @@ func TestPodWritesAtTheEdgesOfTheRules(t *testing.T) {
 	const digest = `{"results":[{"name":"digest","type":"string","value":"d"}],"steps":[{"name":"build","container":"step-build","results":[{"name":"digest","type":"string","value":"d"}]}]}`
 	const extra = `{"results":[{"name":"text","type":"string","value":"x","signed":true}]}`
 	text := `{"results":[{"name":"text","value":"v"}]}`
-	unnamed := withStatus(t, `{"taskSpec":{"steps":[{"image":"i"},{"image":"i","results":[{"name":"log","type":"string"}]}]}}`)
+	unnamed := withStatus(t,
+		`{"taskSpec":{"steps":[{"image":"i"},{"image":"i","results":[{"name":"log","type":"string"}]}]}}`)
 	tests := []struct {
 		name, stored, patch string
 		code                int32 // 0: allowed
 		rule, text          string
 	}{
-		{name: "allow a result that says its right type", stored: running, patch: `{"results":[{"name":"text","type":"string","value":"v"}]}`},
-		{name: "allow a result while the completion time is null", stored: withText(t, `"podName"`, `"completionTime":null,"podName"`), patch: text},
+		{name: "allow a result that says its right type", stored: running,
+			patch: `{"results":[{"name":"text","type":"string","value":"v"}]}`},
+		{name: "allow a result while the completion time is null",
+			stored: withText(t, `"podName"`, `"completionTime":null,"podName"`), patch: text},
 		{name: "allow a result while there are no conditions", stored: withText(t, conditions, ""), patch: text},
-		{name: "allow a result while no condition says whether the run succeeded", stored: withStatus(t, `{"conditions":[{"type":"Ready","status":"True"}]}`), patch: text},
-		{name: "allow a stored result with a field that Tekton does not know, once more", stored: withStatus(t, extra), patch: extra},
-		{name: "allow a result of a step without a name, under the name Tekton gives it", stored: unnamed, patch: `{"steps":[{"name":"unnamed-1","results":[{"name":"log","value":"v"}]}]}`},
-		{name: "forbid a result of another step without a name", stored: unnamed, patch: `{"steps":[{"name":"unnamed-0","results":[{"name":"log","value":"v"}]}]}`, code: 422, rule: "declared", text: `"log"`},
-		{name: "forbid a result while the conditions cannot be read", stored: withStatus(t, `{"conditions":5}`), patch: text, code: 403, rule: "frozen", text: "finished"},
-		{name: "forbid a result while the Task cannot be read", stored: withStatus(t, `{"taskSpec":[]}`), patch: text, code: 422, rule: "declared", text: "status.taskSpec"},
-		{name: "forbid a result while the Task's results cannot be read", stored: withStatus(t, `{"taskSpec":{"results":5}}`), patch: text, code: 422, rule: "declared", text: "status.taskSpec"},
-		{name: "forbid a result while the Task is null", stored: `{"metadata":{"namespace":"team","name":"build","uid":"run-uid"},"status":{"podName":"build-pod","taskSpec":null}}`, patch: text, code: 422, rule: "declared", text: `"text", which the Task does not declare`},
-		{name: "forbid changing a field that Tekton does not know of a stored result", stored: withStatus(t, extra), patch: `{"results":[{"name":"text","type":"string","value":"x","signed":false}]}`, code: 422, rule: "fields", text: `"status.results[].signed"`},
-		{name: "forbid fields of a step result that Tekton does not know", stored: running, patch: `{"steps":[{"name":"sign","results":[{"name":"sig","value":"s","signed":true}]}]}`, code: 422, rule: "fields", text: `"status.steps[].results[].signed"`},
-		{name: "forbid changing a stored result that the guard computed", stored: withStatus(t, digest), patch: `{"results":[{"name":"digest","value":"e"}]}`, code: 422, rule: "once", text: `"digest" is stored and cannot be changed`},
-		{name: "forbid a step result that is no text", stored: running, patch: `{"steps":[{"name":"sign","results":[{"name":"sig","value":5}]}]}`, code: 422, rule: "type", text: "must be a string"},
+		{name: "allow a result while no condition says whether the run succeeded",
+			stored: withStatus(t, `{"conditions":[{"type":"Ready","status":"True"}]}`), patch: text},
+		{name: "allow a stored result with a field that Tekton does not know, once more", stored: withStatus(t, extra),
+			patch: extra},
+		{name: "allow a result of a step without a name, under the name Tekton gives it", stored: unnamed,
+			patch: `{"steps":[{"name":"unnamed-1","results":[{"name":"log","value":"v"}]}]}`},
+		{name: "forbid a result of another step without a name", stored: unnamed,
+			patch: `{"steps":[{"name":"unnamed-0","results":[{"name":"log","value":"v"}]}]}`, code: 422, rule: "declared",
+			text: `"log"`},
+		{name: "forbid a result while the conditions cannot be read", stored: withStatus(t, `{"conditions":5}`), patch: text,
+			code: 403, rule: "frozen", text: "finished"},
+		{name: "forbid a result while the Task cannot be read", stored: withStatus(t, `{"taskSpec":[]}`), patch: text,
+			code: 422, rule: "declared", text: "status.taskSpec"},
+		{name: "forbid a result while the Task's results cannot be read", stored: withStatus(t, `{"taskSpec":{"results":5}}`),
+			patch: text, code: 422, rule: "declared", text: "status.taskSpec"},
+		{name: "forbid a result while the Task is null",
+			stored: `{"metadata":{"namespace":"team","name":"build","uid":"run-uid"},"status":{"podName":"build-pod","taskSpec":null}}`, patch: text, code: 422, rule: "declared", text: `"text", which the Task does not declare`},
+		{name: "forbid changing a field that Tekton does not know of a stored result", stored: withStatus(t, extra),
+			patch: `{"results":[{"name":"text","type":"string","value":"x","signed":false}]}`, code: 422, rule: "fields",
+			text: `"status.results[].signed"`},
+		{name: "forbid fields of a step result that Tekton does not know", stored: running,
+			patch: `{"steps":[{"name":"sign","results":[{"name":"sig","value":"s","signed":true}]}]}`, code: 422, rule: "fields",
+			text: `"status.steps[].results[].signed"`},
+		{name: "forbid changing a stored result that the guard computed", stored: withStatus(t, digest),
+			patch: `{"results":[{"name":"digest","value":"e"}]}`, code: 422, rule: "once",
+			text: `"digest" is stored and cannot be changed`},
+		{name: "forbid a step result that is no text", stored: running,
+			patch: `{"steps":[{"name":"sign","results":[{"name":"sig","value":5}]}]}`, code: 422, rule: "type",
+			text: "must be a string"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -64,22 +85,29 @@ func TestPodWritesAtTheEdgesOfTheRules(t *testing.T) {
 	}
 }
 
-// Tekton finds no declared type for a step without a name, so the text decides, also of what is declared a string.
+// Tekton finds no declared type for a step without a name, so the text decides, also of what is
+// declared a string.
 func TestStepsWithoutANameHaveNoTypes(t *testing.T) {
 	stored := withStatus(t, `{"steps":null,"taskSpec":{"steps":[{"image":"i","results":[{"name":"log","type":"string"}]}]}}`)
-	_, got := newBench(t).guard(ownPod, stored, mergePatch(t, stored, `{"status":{"steps":[{"name":"unnamed-0","results":[{"name":"log","value":"[\"a\"]"}]}]}}`))
-	wantSame(t, got, mergePatch(t, stored, `{"status":{"steps":[{"name":"unnamed-0","container":"step-unnamed-0","results":[{"name":"log","type":"array","value":["a"]}]}]}}`))
+	_, got := newBench(t).guard(ownPod, stored,
+		mergePatch(t, stored, `{"status":{"steps":[{"name":"unnamed-0","results":[{"name":"log","value":"[\"a\"]"}]}]}}`))
+	wantSame(t, got, mergePatch(t, stored,
+		`{"status":{"steps":[{"name":"unnamed-0","container":"step-unnamed-0","results":[{"name":"log","type":"array","value":["a"]}]}]}}`))
 }
 
-// Which Task results take their value from steps, where not all values are references to step results.
+// Which Task results take their value from steps, where not all values are references to step
+// results.
 func TestTaskResultsWithOtherValues(t *testing.T) {
 	const step = `"steps":[{"name":"build","results":[{"name":"digest","type":"string"},{"name":"files","type":"array"},{"name":"note","type":"string"}]}]`
 	const patch = `{"status":{"steps":[{"name":"build","results":[{"name":"digest","value":"d"},{"name":"files","value":"[]"},{"name":"note","value":"n"}]}]}}`
 	for _, tt := range []struct{ name, results, want string }{
-		{"a list as a value is no reference, and the others feed", `{"name":"fixed","type":"array","value":["a"]},{"name":"r","type":"string","value":"$(steps.build.results.digest)"}`,
+		{"a list as a value is no reference, and the others feed",
+			`{"name":"fixed","type":"array","value":["a"]},{"name":"r","type":"string","value":"$(steps.build.results.digest)"}`,
 			`[{"name":"r","type":"string","value":"d"}]`},
-		{"text as a value makes that no step feeds anything", `{"name":"r","type":"string","value":"$(steps.build.results.digest)"},{"name":"fixed","type":"string","value":"text"}`, `null`},
-		{"a result that two step results feed is stored once", `{"name":"r","type":"string","value":"$(steps.build.results.digest)"},{"name":"r","type":"string","value":"$(steps.build.results.note)"}`,
+		{"text as a value makes that no step feeds anything",
+			`{"name":"r","type":"string","value":"$(steps.build.results.digest)"},{"name":"fixed","type":"string","value":"text"}`, `null`},
+		{"a result that two step results feed is stored once",
+			`{"name":"r","type":"string","value":"$(steps.build.results.digest)"},{"name":"r","type":"string","value":"$(steps.build.results.note)"}`,
 			`[{"name":"r","type":"string","value":"d"}]`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -94,7 +122,7 @@ func TestTaskResultsWithOtherValues(t *testing.T) {
 	}
 }
 
-// What is no JSON, or not the JSON of a TaskRun, is denied whoever sends it.
+// Anything but the JSON of a TaskRun is denied, whoever sends it.
 func TestObjectsThatCannotBeRead(t *testing.T) {
 	for _, tt := range []struct{ name, stored, incoming, text string }{
 		{"forbid a stored object that cannot be read", `[]`, running, "the stored object"},
@@ -130,8 +158,10 @@ func TestOthersWritesAtTheEdgesOfTheRules(t *testing.T) {
 		allow       bool
 	}{
 		{name: "forbid a person to rename a result", patch: `{"results":[{"name":"list","type":"string","value":"x"}]}`},
-		{name: "forbid a person to put a second step of the name before the one with results", patch: `{"steps":[{"name":"build","results":[{"name":"digest","type":"string","value":"e"}]},{"name":"build","results":[{"name":"digest","type":"string","value":"d"}]}]}`},
-		{name: "allow a person to write two steps of a name without results", patch: `{"steps":[{"name":"build","results":[{"name":"digest","type":"string","value":"d"}]},{"name":"sign"},{"name":"sign"}]}`, allow: true},
+		{name: "forbid a person to put a second step of the name before the one with results",
+			patch: `{"steps":[{"name":"build","results":[{"name":"digest","type":"string","value":"e"}]},{"name":"build","results":[{"name":"digest","type":"string","value":"d"}]}]}`},
+		{name: "allow a person to write two steps of a name without results",
+			patch: `{"steps":[{"name":"build","results":[{"name":"digest","type":"string","value":"d"}]},{"name":"sign"},{"name":"sign"}]}`, allow: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t)
@@ -147,7 +177,8 @@ func TestOthersWritesAtTheEdgesOfTheRules(t *testing.T) {
 
 func TestWritersThatOnlyLookLikePods(t *testing.T) {
 	noNamespace := podUser("", "build-pod", "pod-uid")
-	inGroup := authenticationv1.UserInfo{Username: "team:default", Groups: []string{serviceAccountsGroup}, Extra: ownPod.Extra}
+	inGroup := authenticationv1.UserInfo{Username: "team:default", Groups: []string{serviceAccountsGroup},
+		Extra: ownPod.Extra}
 	for name, user := range map[string]authenticationv1.UserInfo{
 		"forbid a service account without a namespace":                                             noNamespace,
 		"forbid a member of the service accounts' group whose user name is an account's last part": inGroup,
@@ -166,7 +197,7 @@ func TestAPodOfAnotherNamespaceIsNotTheRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	pod := taskRunPod("build-pod", "pod-uid", "run-uid")
-	w := writerOf(ownPod, nil)
+	w := requesterOf(ownPod, nil)
 	if d := checkOwner(w, stored, pod); d != nil {
 		t.Fatalf("the own pod: %s", d.message)
 	}
@@ -198,7 +229,8 @@ func TestRequestsAtTheEdgesOfTheScope(t *testing.T) {
 			if resp, _ := b.complete(NewGuard(b.options), req); !resp.Allowed || len(resp.Patch) > 0 {
 				t.Errorf("guard: %+v", resp)
 			}
-			req.OldObject.Raw = []byte(withStatus(t, `{"steps":[{"name":"build","results":[{"name":"digest","type":"string","value":"d"}]}]}`))
+			req.OldObject.Raw = []byte(withStatus(t,
+				`{"steps":[{"name":"build","results":[{"name":"digest","type":"string","value":"d"}]}]}`))
 			if resp, _ := b.complete(NewCarryOver(b.options), req); !resp.Allowed || len(resp.Patch) > 0 {
 				t.Errorf("carry-over: %+v", resp)
 			}
@@ -210,7 +242,8 @@ func TestSizesAtTheEdgesOfTheRules(t *testing.T) {
 	limits := result.Limits{Result: 100, TaskRun: 60, Object: 10000}
 	for _, tt := range []struct{ name, stored, patch, text string }{
 		{"name the largest result though it does not come first", running,
-			`{"results":[{"name":"list","value":"[]"},{"name":"text","value":"` + strings.Repeat("v", 60) + `"}]}`, `results are 62 bytes together, the limit is 60 bytes (largest added: result "text", 60 bytes)`},
+			`{"results":[{"name":"list","value":"[]"},{"name":"text","value":"` + strings.Repeat("v", 60) + `"}]}`,
+			`results are 62 bytes together, the limit is 60 bytes (largest added: result "text", 60 bytes)`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t).limits(limits)
@@ -236,7 +269,8 @@ func TestSizesAtTheEdgesOfTheRules(t *testing.T) {
 // Sizes of escapes, counted by hand.
 func TestValueSizes(t *testing.T) {
 	for raw, want := range map[string]int64{
-		`"\ud83d\ude00"`: 4, `"\ud83d\u00e9"`: 3 + 2, `"\ud83d\ue000"`: 3 + 3, `"\u1234\udc00"`: 3 + 3, `"\udc00\udc00"`: 3 + 3,
+		`"\ud83d\ude00"`: 4, `"\ud83d\u00e9"`: 3 + 2, `"\ud83d\ue000"`: 3 + 3, `"\u1234\udc00"`: 3 + 3, `"\udc00\udc00"`: 3 +
+			3,
 		`"\ud83dxudc00x"`: 3 + 7, `"\ud83d\ndc00xx"`: 3 + 1 + 6, `"\u0041\u00e9\uffff\n"`: 1 + 2 + 3 + 1, `["a"]`: 5,
 	} {
 		if got := valueSize([]byte(raw)); got != want {
@@ -252,16 +286,22 @@ func TestControllerWritesAtTheEdgesOfTheRules(t *testing.T) {
 		name, stored, incoming, want string
 		log                          bool
 	}{
-		{"restores a field that Tekton does not know", withStatus(t, `{"results":[{"name":"text","type":"string","value":"x","signed":true}]}`),
-			`{"results":[{"name":"text","type":"string","value":"x","signed":false}]}`, `{"results":[{"name":"text","type":"string","value":"x","signed":true}]}`, true},
+		{"restores a field that Tekton does not know",
+			withStatus(t, `{"results":[{"name":"text","type":"string","value":"x","signed":true}]}`),
+			`{"results":[{"name":"text","type":"string","value":"x","signed":false}]}`,
+			`{"results":[{"name":"text","type":"string","value":"x","signed":true}]}`, true},
 		{"restores that a result has no value", withStatus(t, `{"results":[{"name":"text","type":"string"}]}`),
 			`{"results":[{"name":"text","type":"string","value":"v"}]}`, `{"results":[{"name":"text","type":"string"}]}`, true},
-		{"leaves alone results given twice of a run that had none", running, `{"results":[{"name":"a","value":"1"},{"name":"a","value":"2"}]}`, `{}`, false},
+		{"leaves alone results given twice of a run that had none", running,
+			`{"results":[{"name":"a","value":"1"},{"name":"a","value":"2"}]}`, `{}`, false},
 		{"believes the last of two that it adds, as Tekton does", withStatus(t, one),
 			`{"results":[{"name":"text","type":"string","value":"x"},{"name":"a","value":"1"},{"name":"a","value":"2"}]}`,
 			`{"results":[{"name":"text","type":"string","value":"x"},{"name":"a","value":"2"}]}`, false},
-		{"restores if the stored attempts are no list", withStatus(t, `{"retriesStatus":5,`+one[1:]), `{"results":null,"podName":"","retriesStatus":[{}]}`, one, true},
-		{"lets results go at the first retry of a run whose attempts are null", retriesNull, `{"results":null,"podName":"","retriesStatus":[{}]}`, `{"retriesStatus":[{"results":[{"name":"text","type":"string","value":"x"}]}]}`, true},
+		{"restores if the stored attempts are no list", withStatus(t, `{"retriesStatus":5,`+one[1:]),
+			`{"results":null,"podName":"","retriesStatus":[{}]}`, one, true},
+		{"lets results go at the first retry of a run whose attempts are null", retriesNull,
+			`{"results":null,"podName":"","retriesStatus":[{}]}`,
+			`{"retriesStatus":[{"results":[{"name":"text","type":"string","value":"x"}]}]}`, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t)
@@ -290,7 +330,8 @@ func TestCarryOverAtTheEdgesOfTheRules(t *testing.T) {
 	})
 	t.Run("leaves the order of step results alone", func(t *testing.T) {
 		b := newBench(t)
-		incoming := mergePatch(t, two, `{"status":{"steps":[{"name":"build","results":[{"name":"files","type":"array","value":[]},{"name":"digest","type":"string","value":"d"}]}]}}`)
+		incoming := mergePatch(t, two,
+			`{"status":{"steps":[{"name":"build","results":[{"name":"files","type":"array","value":[]},{"name":"digest","type":"string","value":"d"}]}]}}`)
 		_, got := b.carryOver(trustedController, two, incoming)
 		wantSame(t, got, incoming)
 	})
@@ -316,15 +357,17 @@ func TestCarryOverAtTheEdgesOfTheRules(t *testing.T) {
 			t.Errorf("counted %v explanations, want 1", n)
 		}
 	})
-	t.Run("explains a run whose stored conditions do not say whether it succeeded, and takes no half of a message", func(t *testing.T) {
-		b := newBench(t)
-		b.carryOver(trustedController, withStatus(t, `{"conditions":[{"type":"Ready","status":"True"}]}`), failed)
-		if len(b.events) != 1 || !strings.HasSuffix(b.events[0], "results not published: the step does not say why") {
-			t.Errorf("events %q", b.events)
-		}
-	})
+	t.Run("explains a run whose stored conditions do not say whether it succeeded, and takes no half of a message",
+		func(t *testing.T) {
+			b := newBench(t)
+			b.carryOver(trustedController, withStatus(t, `{"conditions":[{"type":"Ready","status":"True"}]}`), failed)
+			if len(b.events) != 1 || !strings.HasSuffix(b.events[0], "results not published: the step does not say why") {
+				t.Errorf("events %q", b.events)
+			}
+		})
 	t.Run("cuts what a pod says between characters", func(t *testing.T) {
-		if got := printable("a" + strings.Repeat("é", maxExplanation)); strings.ContainsRune(got, '\uFFFD') || len(got) != maxExplanation-1 {
+		if got := printable("a" + strings.Repeat("é", maxExplanation)); strings.ContainsRune(got, '\uFFFD') ||
+			len(got) != maxExplanation-1 {
 			t.Errorf("%d bytes, ending with %q", len(got), got[len(got)-4:])
 		}
 	})

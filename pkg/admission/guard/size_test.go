@@ -22,32 +22,46 @@ func TestSizes(t *testing.T) {
 	}{
 		{name: "allow a result of exactly the limit", limits: result.Limits{Result: 100, TaskRun: 1000, Object: 10000},
 			patch: `{"results":[{"name":"text","value":` + value(100) + `}]}`},
-		{name: "forbid a result of one byte more, and say which, its size and the limit", limits: result.Limits{Result: 100, TaskRun: 1000, Object: 10000},
-			patch: `{"results":[{"name":"text","value":` + value(101) + `}]}`, text: `result "text" is 101 bytes, the limit is 100 bytes`},
+		{name: "forbid a result of one byte more, and say which, its size and the limit",
+			limits: result.Limits{Result: 100, TaskRun: 1000, Object: 10000},
+			patch:  `{"results":[{"name":"text","value":` + value(101) + `}]}`,
+			text:   `result "text" is 101 bytes, the limit is 100 bytes`},
 		{name: "forbid a result over the default limit", limits: result.DefaultLimits(),
-			patch: `{"results":[{"name":"text","value":` + value(1<<20+1) + `}]}`, text: `result "text" is 1048577 bytes (1 MiB), the limit is 1048576 bytes (1 MiB)`},
+			patch: `{"results":[{"name":"text","value":` + value(1<<20+1) + `}]}`,
+			text:  `result "text" is 1048577 bytes (1 MiB), the limit is 1048576 bytes (1 MiB)`},
 		{name: "count bytes and not characters", limits: result.Limits{Result: 3, TaskRun: 1000, Object: 10000},
 			patch: `{"results":[{"name":"text","value":"éé"}]}`, text: `is 4 bytes, the limit is 3 bytes`},
 		{name: "count the text and not its JSON", limits: result.Limits{Result: 4, TaskRun: 1000, Object: 10000},
 			patch: `{"results":[{"name":"text","value":"\n\n\u0001\""}]}`},
 		{name: "count a list as its JSON, and not as it came", limits: result.Limits{Result: 100, TaskRun: 5, Object: 10000},
 			patch: `{"results":[{"name":"list","value":"[ \"a\" ]"}]}`},
-		{name: "count a stored list as its JSON, brackets and all", stored: `{"results":[{"name":"list","type":"array","value":["a"]}]}`, limits: result.Limits{Result: 100, TaskRun: 10, Object: 10000},
-			patch: `{"results":[{"name":"list","type":"array","value":["a"]},{"name":"text","value":` + value(6) + `}]}`, text: `results are 11 bytes together, the limit is 10 bytes`},
+		{name: "count a stored list as its JSON, brackets and all",
+			stored: `{"results":[{"name":"list","type":"array","value":["a"]}]}`,
+			limits: result.Limits{Result: 100, TaskRun: 10, Object: 10000},
+			patch:  `{"results":[{"name":"list","type":"array","value":["a"]},{"name":"text","value":` + value(6) + `}]}`,
+			text:   `results are 11 bytes together, the limit is 10 bytes`},
 		{name: "forbid a step result over the limit", limits: result.Limits{Result: 100, TaskRun: 1000, Object: 10000},
-			patch: `{"steps":[{"name":"sign","results":[{"name":"sig","value":` + value(101) + `}]}]}`, text: `result "sig" of step "sign" is 101 bytes`},
-		{name: "forbid results that exceed the TaskRun's limit together", limits: result.Limits{Result: 100, TaskRun: 150, Object: 10000},
-			patch: `{"results":[{"name":"text","value":` + value(80) + `}],"steps":[{"name":"sign","results":[{"name":"sig","value":` + value(71) + `}]}]}`,
-			text:  `results are 151 bytes together, the limit is 150 bytes (largest added: result "text", 80 bytes)`},
-		{name: "count a step result and the Task result made of it", limits: result.Limits{Result: 100, TaskRun: 150, Object: 10000},
-			patch: `{"steps":[{"name":"build","results":[{"name":"digest","value":` + value(76) + `}]}]}`, text: `results are 152 bytes together`},
+			patch: `{"steps":[{"name":"sign","results":[{"name":"sig","value":` + value(101) + `}]}]}`,
+			text:  `result "sig" of step "sign" is 101 bytes`},
+		{name: "forbid results that exceed the TaskRun's limit together",
+			limits: result.Limits{Result: 100, TaskRun: 150, Object: 10000},
+			patch: `{"results":[{"name":"text","value":` + value(80) +
+				`}],"steps":[{"name":"sign","results":[{"name":"sig","value":` + value(71) + `}]}]}`,
+			text: `results are 151 bytes together, the limit is 150 bytes (largest added: result "text", 80 bytes)`},
+		{name: "count a step result and the Task result made of it",
+			limits: result.Limits{Result: 100, TaskRun: 150, Object: 10000},
+			patch:  `{"steps":[{"name":"build","results":[{"name":"digest","value":` + value(76) + `}]}]}`,
+			text:   `results are 152 bytes together`},
 		{name: "forbid an object over its limit", limits: result.Limits{Result: 10000, TaskRun: 10000, Object: 3000},
-			patch: `{"results":[{"name":"text","value":` + value(2000) + `}]}`, text: `with these results, the limit is 3000 bytes (2.93 KiB)`},
+			patch: `{"results":[{"name":"text","value":` + value(2000) + `}]}`,
+			text:  `with these results, the limit is 3000 bytes (2.93 KiB)`},
 		{name: "say what JSON's escapes add to markup", limits: result.Limits{Result: 10000, TaskRun: 10000, Object: 3000},
 			patch: `{"results":[{"name":"text","value":"` + strings.Repeat(`\u003c`, 400) + `"}]}`,
 			text:  `; results of 400 bytes take 2402 bytes (2.35 KiB) as stored: JSON writes <, >, & and control characters as six bytes, quotes and line ends as two`},
-		{name: "allow a write that adds nothing to a run over the limit", stored: `{"results":[{"name":"text","type":"string","value":` + value(80) + `}]}`,
-			limits: result.Limits{Result: 1, TaskRun: 1, Object: 1}, patch: `{"results":[{"name":"text","value":` + value(80) + `}]}`},
+		{name: "allow a write that adds nothing to a run over the limit",
+			stored: `{"results":[{"name":"text","type":"string","value":` + value(80) + `}]}`,
+			limits: result.Limits{Result: 1, TaskRun: 1, Object: 1}, patch: `{"results":[{"name":"text","value":` + value(80) +
+				`}]}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -69,7 +83,8 @@ func TestSizes(t *testing.T) {
 // What JSON's escapes add is worth a word only where it is what makes the results too large.
 func TestSizesOfWhatNeedsNoEscapes(t *testing.T) {
 	b := newBench(t).limits(result.Limits{Result: 10000, TaskRun: 10000, Object: 3000})
-	resp, _ := b.guard(ownPod, running, mergePatch(t, running, `{"status":{"results":[{"name":"text","value":"`+strings.Repeat("v", 2000)+`\n"}]}}`))
+	resp, _ := b.guard(ownPod, running, mergePatch(t, running, `{"status":{"results":[{"name":"text","value":"`+
+		strings.Repeat("v", 2000)+`\n"}]}}`))
 	if resp.Allowed || strings.Contains(resp.Result.Message, "as stored") {
 		t.Errorf("allowed: %v, %+v", resp.Allowed, resp.Result)
 	}
@@ -109,10 +124,14 @@ func TestNumbersOfResultsAndKeys(t *testing.T) {
 		rule, text          string
 	}{
 		{name: "allow 300 results", stored: declaring(300), patch: `{"results":[` + results(300) + `]}`},
-		{name: "forbid 301 results", stored: declaring(301), patch: `{"results":[` + results(301) + `]}`, code: 413, rule: "size", text: "the TaskRun has 301 results, the limit is 300"},
-		{name: "forbid 301 step results", stored: declaring(301), patch: `{"steps":[{"name":"many","results":[` + results(301) + `]}]}`, code: 413, rule: "size", text: "the TaskRun's steps have 301 results, the limit is 300"},
-		{name: "allow an object of 2000 keys", stored: running, patch: `{"results":[{"name":"map","value":` + object(2000) + `}]}`},
-		{name: "forbid an object of 2001 keys", stored: running, patch: `{"results":[{"name":"map","value":` + object(2001) + `}]}`, code: 422, rule: "type", text: `result "map": an object of 2001 keys, the limit is 2000`},
+		{name: "forbid 301 results", stored: declaring(301), patch: `{"results":[` + results(301) + `]}`, code: 413,
+			rule: "size", text: "the TaskRun has 301 results, the limit is 300"},
+		{name: "forbid 301 step results", stored: declaring(301), patch: `{"steps":[{"name":"many","results":[` +
+			results(301) + `]}]}`, code: 413, rule: "size", text: "the TaskRun's steps have 301 results, the limit is 300"},
+		{name: "allow an object of 2000 keys", stored: running, patch: `{"results":[{"name":"map","value":` + object(2000) +
+			`}]}`},
+		{name: "forbid an object of 2001 keys", stored: running, patch: `{"results":[{"name":"map","value":` + object(2001) +
+			`}]}`, code: 422, rule: "type", text: `result "map": an object of 2001 keys, the limit is 2000`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t)
@@ -126,7 +145,7 @@ func TestNumbersOfResultsAndKeys(t *testing.T) {
 	}
 }
 
-// The size of the final object is computed, not measured. It must be that of what is stored.
+// The size of the final object is computed, not measured; it must equal that of the stored object.
 func TestFinalSizeIsTheStoredObjects(t *testing.T) {
 	compact := func(object string) string {
 		raw, err := json.Marshal(decode(t, object))
@@ -152,7 +171,8 @@ func TestFinalSizeIsTheStoredObjects(t *testing.T) {
 			t.Fatal(d.message)
 		}
 		_, got := newBench(t).guard(ownPod, stored, incoming)
-		// The final object may have gained or lost the fields "results" and "steps", which are not counted.
+		// The final object may have gained or lost the fields "results" and "steps", which are not
+		// counted.
 		if size, want := finalSize(before, m), int64(len(compact(got))); size < want-24 || size > want+24 {
 			t.Errorf("computed %d bytes, %d are stored", size, want)
 		}
@@ -178,7 +198,8 @@ func TestPatchesCarryNoValueThatIsRightAlready(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	b := newBench(t)
 	b.options = b.options.withDefaults()
-	b.guard(ownPod, running, withStatus(t, `{"results":[{"name":"text","value":"four"}],"steps":[{"name":"sign","results":[{"name":"sig","value":"s"}]}]}`))
+	b.guard(ownPod, running,
+		withStatus(t, `{"results":[{"name":"text","value":"four"}],"steps":[{"name":"sign","results":[{"name":"sig","value":"s"}]}]}`))
 	b.guard(otherPod, running, running)
 	b.guard(person, running, running)
 	early := withStatus(t, `{"podName":null}`)

@@ -65,8 +65,8 @@ func withStatus(t testing.TB, patch string) string {
 	return mergePatch(t, running, `{"status":`+patch+`}`)
 }
 
-// sparse is the object that the publisher sends: names, the UID and a status, with no entry of managedFields but the one
-// that the API server has made of it.
+// sparse is the object that the publisher sends: names, the UID and a status, with no entry of
+// managedFields but the one that the API server has made of it.
 func sparse(status string) string {
 	return `{"apiVersion": "tekton.dev/v1", "kind": "TaskRun", "metadata": {"name": "build", "namespace": "team", "uid": "run-uid"},
 	  "status": ` + status + `}`
@@ -92,8 +92,9 @@ var (
 	trustedController = authenticationv1.UserInfo{Username: controllerName, Groups: []string{"system:serviceaccounts"}}
 	ownPod            = podUser("team", "build-pod", "pod-uid")
 	otherPod          = podUser("team", "other-pod", "other-uid")
-	unboundAccount    = authenticationv1.UserInfo{Username: "system:serviceaccount:team:default", Groups: []string{"system:serviceaccounts"}}
-	person            = authenticationv1.UserInfo{Username: "ada", Groups: []string{"system:authenticated"}}
+	unboundAccount    = authenticationv1.UserInfo{Username: "system:serviceaccount:team:default",
+		Groups: []string{"system:serviceaccounts"}}
+	person = authenticationv1.UserInfo{Username: "ada", Groups: []string{"system:authenticated"}}
 )
 
 func podUser(namespace, pod, uid string) authenticationv1.UserInfo {
@@ -129,7 +130,8 @@ func taskRunPod(name, uid, ownerUID string) *corev1.Pod {
 		OwnerReferences: []metav1.OwnerReference{{
 			APIVersion: "tekton.dev/v1", Kind: "TaskRun", Name: "build", UID: types.UID(ownerUID), Controller: &controller,
 		}},
-	}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "sidecar-x", Command: []string{"sh"}}, {Name: "step-build", Command: []string{"/indelible/bin/publisher"}}}}}
+	}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "sidecar-x", Command: []string{"sh"}},
+		{Name: "step-build", Command: []string{"/indelible/bin/publisher"}}}}}
 }
 
 func livePods() fakePods { return fakePods{"build-pod": taskRunPod("build-pod", "pod-uid", "run-uid")} }
@@ -138,7 +140,8 @@ func livePods() fakePods { return fakePods{"build-pod": taskRunPod("build-pod", 
 type recordedEvents []string
 
 func (r *recordedEvents) Event(object runtime.Object, eventtype, reason, message string) {
-	if about := object.(*corev1.ObjectReference); about.Kind != "TaskRun" || about.Namespace != "team" || about.Name != "build" || about.UID != "run-uid" {
+	if about := object.(*corev1.ObjectReference); about.Kind != "TaskRun" || about.Namespace != "team" ||
+		about.Name != "build" || about.UID != "run-uid" {
 		message = fmt.Sprintf("%s, about %v", message, about)
 	}
 	*r = append(*r, eventtype+" "+reason+": "+message)
@@ -162,7 +165,8 @@ func newBench(t testing.TB) *bench {
 		Pods:   livePods(),
 		Events: &b.events, Denials: &b.denials,
 		Authenticated: func(context.Context) bool { return true },
-		Log:           funcr.New(func(prefix, args string) { b.log.WriteString(prefix + " " + args + "\n") }, funcr.Options{}),
+		Log: funcr.New(func(prefix, args string) { b.log.WriteString(prefix + " " + args + "\n") },
+			funcr.Options{}),
 	}
 	return b
 }
@@ -182,16 +186,19 @@ func request(user authenticationv1.UserInfo, stored, incoming string) admission.
 	}}
 }
 
-// guard decides a write of incoming over stored and returns the answer and the object that would be stored.
+// guard decides a write of incoming over stored and returns the answer and the object that would be
+// stored.
 func (b *bench) guard(user authenticationv1.UserInfo, stored, incoming string) (admission.Response, string) {
 	b.t.Helper()
 	return b.complete(NewGuard(b.options), request(user, stored, incoming))
 }
 
-// report asks about a write that the guard is about to decide. Nothing of the answer changes anything.
+// report asks about a write that the guard is about to decide. Nothing of the answer changes
+// anything.
 func (b *bench) report(req admission.Request) {
 	b.t.Helper()
-	if resp := NewReport(b.options).Handle(context.Background(), req); !resp.Allowed || resp.Patch != nil || resp.Warnings != nil {
+	if resp := NewReport(b.options).Handle(context.Background(), req); !resp.Allowed || resp.Patch != nil ||
+		resp.Warnings != nil {
 		b.t.Errorf("the report is answered %+v", resp)
 	}
 }
@@ -201,7 +208,8 @@ func (b *bench) carryOver(user authenticationv1.UserInfo, stored, incoming strin
 	return b.complete(NewCarryOver(b.options), request(user, stored, incoming))
 }
 
-// complete handles a request as the webhook server does, and applies the answer's patch as the API server does.
+// complete handles a request as the webhook server does, and applies the answer's patch as the API
+// server does.
 func (b *bench) complete(h admission.Handler, req admission.Request) (admission.Response, string) {
 	b.t.Helper()
 	resp := h.Handle(context.Background(), req)
@@ -241,7 +249,8 @@ func wantSame(t testing.TB, got, want string) {
 	}
 }
 
-// wantDenied checks a denial's code, reason, rule and text, and that it left exactly one line in the log.
+// wantDenied checks a denial's code, reason, rule and text, and that it left exactly one line in
+// the log.
 func (b *bench) wantDenied(resp admission.Response, code int32, rule, text string) {
 	b.t.Helper()
 	if resp.Allowed {
@@ -252,7 +261,8 @@ func (b *bench) wantDenied(resp admission.Response, code int32, rule, text strin
 		422: metav1.StatusReasonInvalid, 503: metav1.StatusReasonServiceUnavailable,
 	}
 	if resp.Result.Code != code || resp.Result.Reason != reasons[code] {
-		b.t.Errorf("got %d %s, want %d %s (%s)", resp.Result.Code, resp.Result.Reason, code, reasons[code], resp.Result.Message)
+		b.t.Errorf("got %d %s, want %d %s (%s)", resp.Result.Code, resp.Result.Reason, code, reasons[code],
+			resp.Result.Message)
 	}
 	if !strings.Contains(resp.Result.Message, text) {
 		b.t.Errorf("message %q does not have %q", resp.Result.Message, text)

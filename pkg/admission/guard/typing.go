@@ -9,12 +9,12 @@ import (
 	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
-// typed makes of a published result what Tekton makes of a result file's text (filterResults in its
-// pkg/pod/status.go). A result declared "string" is the text itself. For any other, the text decides: a JSON list of
-// strings is an array, a JSON object of strings is an object, the rest is a string. Whether that is the declared
-// type is asked afterwards (merge.go).
+// typed converts a published result as Tekton converts a result file's text (filterResults in its
+// pkg/pod/status.go). A result declared "string" is the text itself. Otherwise the text decides: a
+// JSON list of strings is an array, a JSON object of strings an object, anything else a string.
+// merge.go then compares it with the declared type.
 //
-// The text comes as a JSON string; a type, if one is given, must be the outcome's.
+// The text is sent as a JSON string; a type, if given, must be the outcome's.
 func typed(e entry, declared pipelinev1.ResultsType) (entry, error) {
 	if len(e.value) == 0 || e.value[0] != '"' {
 		return entry{}, fmt.Errorf("result %.100q: the value must be a string, the text of the result's file", e.name)

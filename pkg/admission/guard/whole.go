@@ -2,13 +2,14 @@ package guard
 
 import "slices"
 
-// makeWhole returns the operations that make a pod's write the object to be stored: what is stored, with the final
-// lists of results and steps. The publisher writes a sparse object and may read nothing, so whatever it leaves out is
-// taken from the stored object, the resourceVersion included. The API server calls mutating admission inside its
-// compare-and-swap, so that what is stored here is still stored when it writes.
+// makeWhole returns the operations that complete a pod's write: the stored object with the final
+// lists of results and steps. The publisher sends a sparse object and has no right to read, so
+// whatever it leaves out is taken from the stored object, including the resourceVersion. The API
+// server calls mutating admission inside its compare-and-swap, so the object that is stored now is
+// still stored when it writes.
 //
-// Spec and metadata are handed on as well, though the API server puts the stored ones back in a write to the status:
-// the mutating webhooks after this one, Tekton's own among them, are to see a whole TaskRun.
+// Spec and metadata are added as well, though the API server would restore them in a status write:
+// later mutating webhooks, such as Tekton's own, should see a whole TaskRun.
 func makeWhole(stored, incoming taskRun, final merged) []operation {
 	ops := addMissing("", stored.fields, incoming.fields)
 	if len(incoming.metadata) == 0 {
@@ -20,8 +21,10 @@ func makeWhole(stored, incoming taskRun, final merged) []operation {
 		ops = append(ops, operation{op: "add", path: "/status", value: emptyObject})
 	}
 	ops = append(ops, addMissing("/status", stored.status.fields, incoming.status.fields)...)
-	ops = append(ops, patchList("/status/results", incoming.status.results.present, incoming.status.results.list, final.results)...)
-	return append(ops, patchList("/status/steps", incoming.status.steps.present, incoming.status.steps.list, final.steps)...)
+	ops = append(ops, patchList("/status/results", incoming.status.results.present, incoming.status.results.list,
+		final.results)...)
+	return append(ops, patchList("/status/steps", incoming.status.steps.present, incoming.status.steps.list,
+		final.steps)...)
 }
 
 var emptyObject = []byte("{}")
@@ -39,9 +42,9 @@ func addMissing(path string, stored, incoming fields) []operation {
 
 const managedFields = "managedFields"
 
-// keepManagers keeps the books of who wrote which field (metadata.managedFields). The API server has compared the
-// stored object with the sparse one by now, and concluded that everybody's fields but the pod's were removed. What is
-// right of that is the entry of a manager that had none; the others stay as they are stored.
+// keepManagers restores metadata.managedFields. The API server has already compared the stored
+// object with the sparse one, and concluded that all fields but the pod's were removed. Of its
+// result only a new manager's entry is right; the other entries stay as stored.
 func keepManagers(stored, incoming fields) []operation {
 	before := readManagers(stored[managedFields])
 	want := slices.Clone(before)
@@ -62,7 +65,7 @@ type manager struct{ fields fields }
 
 func (m manager) encode(w textWriter) { m.fields.encode(w) }
 
-// sameAs compares what the API server tells managers apart by.
+// sameAs compares what the API server identifies managers by.
 func (m manager) sameAs(other manager) bool {
 	for _, key := range []string{"manager", "operation", "apiVersion", "subresource"} {
 		if m.fields.text(key) != other.fields.text(key) {
@@ -72,7 +75,7 @@ func (m manager) sameAs(other manager) bool {
 	return true
 }
 
-// readManagers reads metadata.managedFields. An API server writes nothing there but a list of objects, or nothing.
+// readManagers reads metadata.managedFields. API servers write a list of objects there, or nothing.
 func readManagers(raw []byte) []manager {
 	var list []manager
 	s := scan(raw)

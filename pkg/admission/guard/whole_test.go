@@ -15,12 +15,15 @@ import (
 
 func TestTheBooksOfManagersAreKept(t *testing.T) {
 	const controller, run, pod = `{"manager":"controller","operation":"Update"}`,
-		`{"manager":"controller","operation":"Update","subresource":"status"}`, `{"manager":"publisher","operation":"Update","subresource":"status"}`
+		`{"manager":"controller","operation":"Update","subresource":"status"}`,
+		`{"manager":"publisher","operation":"Update","subresource":"status"}`
 	for _, tt := range []struct{ name, stored, incoming, want string }{
-		{"an entry that the API server has shortened is as it was", `[` + controller + `,{"manager":"m","fieldsV1":{"a":{}}}]`, `[{"manager":"m"}]`,
+		{"an entry that the API server has shortened is as it was", `[` + controller +
+			`,{"manager":"m","fieldsV1":{"a":{}}}]`, `[{"manager":"m"}]`,
 			`[` + controller + `,{"manager":"m","fieldsV1":{"a":{}}}]`},
 		{"a new manager comes after the others", `[` + controller + `]`, `[` + pod + `]`, `[` + controller + `,` + pod + `]`},
-		{"the same name on a subresource is another manager", `[` + controller + `]`, `[` + run + `]`, `[` + controller + `,` + run + `]`},
+		{"the same name on a subresource is another manager", `[` + controller + `]`, `[` + run + `]`, `[` + controller +
+			`,` + run + `]`},
 		{"without stored books the API server's stay", `[]`, `[` + pod + `]`, `[` + pod + `]`},
 		{"what is no list is none", `5`, `[` + pod + `]`, `[` + pod + `]`},
 		{"where nobody has written they stay as they are", `[]`, `[]`, `[]`},
@@ -62,20 +65,28 @@ func TestThatNothingWasPublishedIsRemembered(t *testing.T) {
 	const publication, nothing = `{"results":[{"name":"text","value":"v"}]}`, `{}`
 	const published = `{"results":[{"name":"text","type":"string","value":"v"}]}`
 	for _, tt := range []struct{ name, stored, write, want string }{
-		{"without annotations before", `{"annotations":null}`, nothing, `{"annotations":{"indelible.dev/published":"pod-uid"}}`},
-		{"beside other annotations", `{"annotations":{"a":"b/~"}}`, nothing, `{"annotations":{"indelible.dev/published":"pod-uid"}}`},
-		{"over an earlier pod's mark", `{"annotations":{"indelible.dev/published":"earlier"}}`, nothing, `{"annotations":{"indelible.dev/published":"pod-uid"}}`},
-		{"over annotations that are no object", `{"annotations":["x"]}`, nothing, `{"annotations":{"indelible.dev/published":"pod-uid"}}`},
+		{"without annotations before", `{"annotations":null}`, nothing,
+			`{"annotations":{"indelible.dev/published":"pod-uid"}}`},
+		{"beside other annotations", `{"annotations":{"a":"b/~"}}`, nothing,
+			`{"annotations":{"indelible.dev/published":"pod-uid"}}`},
+		{"over an earlier pod's mark", `{"annotations":{"indelible.dev/published":"earlier"}}`, nothing,
+			`{"annotations":{"indelible.dev/published":"pod-uid"}}`},
+		{"over annotations that are no object", `{"annotations":["x"]}`, nothing,
+			`{"annotations":{"indelible.dev/published":"pod-uid"}}`},
 		{"once", `{"annotations":{"indelible.dev/published":"pod-uid"}}`, nothing, `{}`},
 		{"with a result there is no mark", `{}`, publication, published},
-		{"after an earlier pod's mark a result is stored", `{"annotations":{"indelible.dev/published":"earlier"}}`, publication, published},
+		{"after an earlier pod's mark a result is stored", `{"annotations":{"indelible.dev/published":"earlier"}}`,
+			publication, published},
 		{"where a result is stored there is no mark", published, nothing, `{}`},
-		{"where a step result is stored there is no mark", `{"steps":[{"name":"sign","container":"step-sign","results":[{"name":"sig","type":"string","value":"s"}]}]}`, nothing, `{}`},
+		{"where a step result is stored there is no mark",
+			`{"steps":[{"name":"sign","container":"step-sign","results":[{"name":"sig","type":"string","value":"s"}]}]}`,
+			nothing, `{}`},
 		{"a finished TaskRun has no mark", `{"completionTime":"2026-01-02T03:05:00Z"}`, nothing, `{}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			stored := withStatus(t, tt.stored)
-			for form, incoming := range map[string]string{"whole": mergePatch(t, stored, `{"status":`+tt.write+`}`), "sparse": sparse(tt.write)} {
+			for form, incoming := range map[string]string{"whole": mergePatch(t, stored, `{"status":`+tt.write+`}`),
+				"sparse": sparse(tt.write)} {
 				resp, got := newBench(t).guard(ownPod, stored, incoming)
 				if !resp.Allowed {
 					t.Fatalf("%s: denied: %s", form, resp.Result.Message)
@@ -86,16 +97,17 @@ func TestThatNothingWasPublishedIsRemembered(t *testing.T) {
 	}
 	b := newBench(t)
 	resp, _ := b.guard(ownPod, marked(t, running), sparse(publication))
-	b.wantDenied(resp, 422, "closed", "may add none")
+	b.wantDenied(resp, 422, "closed", "may not add any")
 }
 
-// Where results come from termination messages, nobody would compare what a container publishes.
+// If results come from termination messages, nothing would compare what a container publishes.
 func TestAPodWithoutAPublisherPublishesNothing(t *testing.T) {
 	for name, containers := range map[string][]corev1.Container{
 		"plain Tekton": {{Name: "step-build", Command: []string{"/tekton/bin/entrypoint"}}},
-		"a sidecar that calls itself the publisher": {{Name: "step-build", Command: []string{"/tekton/bin/entrypoint"}}, {Name: "sidecar-x", Command: []string{"/indelible/bin/publisher"}}},
-		"a step without a command":                  {{Name: "step-build", Args: []string{"/indelible/bin/publisher"}}},
-		"no containers":                             nil,
+		"a sidecar that calls itself the publisher": {{Name: "step-build", Command: []string{"/tekton/bin/entrypoint"}},
+			{Name: "sidecar-x", Command: []string{"/indelible/bin/publisher"}}},
+		"a step without a command": {{Name: "step-build", Args: []string{"/indelible/bin/publisher"}}},
+		"no containers":            nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			pod := taskRunPod("build-pod", "pod-uid", "run-uid")
@@ -108,8 +120,8 @@ func TestAPodWithoutAPublisherPublishesNothing(t *testing.T) {
 	}
 }
 
-// A stranger costs a look at the request: neither his body is read, which he may have made as he likes, nor, where the
-// request tells already that he is one, the stored object.
+// A stranger costs no more than a look at the request: neither the incoming object, which may be
+// anything, is read nor, if the request already shows that it is a stranger, the stored one.
 func TestAStrangersBodyIsNotRead(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -131,7 +143,8 @@ func TestAStrangersBodyIsNotRead(t *testing.T) {
 func TestInNamespacesThatHaveNotOptedIn(t *testing.T) {
 	stored := withStatus(t, storedResults)
 	b := newBench(t)
-	resp, _ := b.complete(NewGuardElsewhere(b.options), request(ownPod, running, sparse(`{"results":[{"name":"text","value":"v"}]}`)))
+	resp, _ := b.complete(NewGuardElsewhere(b.options),
+		request(ownPod, running, sparse(`{"results":[{"name":"text","value":"v"}]}`)))
 	b.wantDenied(resp, 403, "opted-in", "indelible.dev/results: enabled")
 	b = newBench(t)
 	resp, _ = b.complete(NewGuardElsewhere(b.options), request(unboundAccount, running, running))
@@ -163,7 +176,8 @@ func TestAPublicationLeavesEvidence(t *testing.T) {
 	resp := NewGuard(newBench(t).options).Handle(context.Background(), req)
 	want := map[string]string{
 		"taskrun-uid": "run-uid", "pod-uid": "pod-uid", "credential-id": "JTI=1",
-		"published": "results/text=" + sum(value) + " results/list=" + sum(`[ "a" ]`) + " steps/sign/results/sig=" + sum("s\U0001F600/"),
+		"published": "results/text=" + sum(value) + " results/list=" + sum(`[ "a" ]`) + " steps/sign/results/sig=" +
+			sum("s\U0001F600/"),
 	}
 	if diff := cmp.Diff(want, resp.AuditAnnotations); diff != "" {
 		t.Errorf("audit annotations (-want +got):\n%s", diff)

@@ -83,7 +83,8 @@ func TestWhatIsAdded(t *testing.T) {
 		"an image volume for a pod with a token, and a folder for each step before the last that no other can write": {
 			"multi-step", DeliveryImageVolume, ownToken,
 			map[string]string{
-				"volumes indelible-bin": wantImageVolume, "volumes indelible-kept": `{"item":{"name":"indelible-kept","emptyDir":{}}}`,
+				"volumes indelible-bin":    wantImageVolume,
+				"volumes indelible-kept":   `{"item":{"name":"indelible-kept","emptyDir":{}}}`,
 				"step-fetch indelible-bin": wantBinMount, "step-fetch indelible-kept": wantKeptMount("0"),
 				"step-build indelible-bin": wantBinMount, "step-build indelible-kept": wantKeptMount("1"),
 				"step-unnamed-2 indelible-bin":  wantBinMount,
@@ -125,7 +126,9 @@ func TestWhatIsAdded(t *testing.T) {
 			},
 			map[string]string{
 				"volumes indelible-bin": wantEmptyDir, "step-build indelible-bin": wantBinMount,
-				"initContainers indelible-install": installerWith(`{"requests":{"cpu":"200m","memory":"96Mi"},"limits":{"cpu":"400m","memory":"96Mi","ephemeral-storage":"1Gi"}}`, ""),
+				"initContainers indelible-install": installerWith(
+					`{"requests":{"cpu":"200m","memory":"96Mi"},"limits":{"cpu":"400m","memory":"96Mi","ephemeral-storage":"1Gi"}}`,
+					""),
 			},
 		},
 		"an init container with what the first container has, where Tekton has none": {
@@ -157,7 +160,8 @@ func TestWhatIsAdded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			settings := testSettings
 			settings.Delivery = tc.delivery
-			after, response := handle(t, Options{Settings: func() Settings { return settings }}, edit(t, readPod(t, tc.pod), tc.change))
+			after, response := handle(t, Options{Settings: func() Settings { return settings }},
+				edit(t, readPod(t, tc.pod), tc.change))
 			if len(response.Warnings) > 0 {
 				t.Errorf("warnings %q", response.Warnings)
 			}
@@ -201,16 +205,29 @@ func TestPublisherOptionsFromThePod(t *testing.T) {
 		grace              time.Duration
 		terminationMessage string
 	}{
-		"the pod's own token":               {ownToken, ownDir, 30 * time.Second, "/tekton/termination"},
-		"no token, so one of ours":          {func(tree) {}, "/indelible/token", 30 * time.Second, "/tekton/termination"},
-		"a Secret's token is not the pod's": {mount(tree{"secret": tree{"secretName": "s"}}), "/indelible/token", 30 * time.Second, "/tekton/termination"},
-		"a projection the user made":        {mount(tree{"projected": tree{"sources": []any{token(tree{"path": "token"}), root}}}), ownDir, 30 * time.Second, "/tekton/termination"},
-		"a token for somebody else":         {mount(tree{"projected": tree{"sources": []any{token(tree{"path": "token", "audience": "vault"}), root}}}), "/indelible/token", 30 * time.Second, "/tekton/termination"},
-		"a token without a CA":              {mount(tree{"projected": tree{"sources": []any{token(tree{"path": "token"})}}}), "/indelible/token", 30 * time.Second, "/tekton/termination"},
-		"a grace period":                    {seconds(300), "/indelible/token", 5 * time.Minute, "/tekton/termination"},
-		"no grace period is one second":     {seconds(0), "/indelible/token", time.Second, "/tekton/termination"},
-		"no termination message path":       {func(p tree) { delete(at(p, "spec", "containers", 0).(tree), "terminationMessagePath") }, "/indelible/token", 30 * time.Second, "/tekton/termination"},
-		"another termination message path":  {func(p tree) { at(p, "spec", "containers", 0).(tree)["terminationMessagePath"] = "/x" }, "/indelible/token", 30 * time.Second, "/x"},
+		"the pod's own token":      {ownToken, ownDir, 30 * time.Second, "/tekton/termination"},
+		"no token, so one of ours": {func(tree) {}, "/indelible/token", 30 * time.Second, "/tekton/termination"},
+		"a Secret's token is not the pod's": {mount(tree{"secret": tree{"secretName": "s"}}), "/indelible/token",
+			30 * time.Second,
+			"/tekton/termination"},
+		"a projection the user made": {mount(tree{"projected": tree{"sources": []any{token(tree{"path": "token"}), root}}}),
+			ownDir, 30 * time.Second,
+			"/tekton/termination"},
+		"a token for somebody else": {mount(tree{"projected": tree{"sources": []any{token(tree{"path": "token",
+			"audience": "vault"}), root}}}), "/indelible/token", 30 * time.Second, "/tekton/termination"},
+		"a token without a CA": {mount(tree{"projected": tree{"sources": []any{token(tree{"path": "token"})}}}),
+			"/indelible/token", 30 * time.Second, "/tekton/termination"},
+		"a grace period":                {seconds(300), "/indelible/token", 5 * time.Minute, "/tekton/termination"},
+		"no grace period is one second": {seconds(0), "/indelible/token", time.Second, "/tekton/termination"},
+		"no termination message path": {func(p tree) {
+			delete(at(p, "spec", "containers", 0).(tree),
+				"terminationMessagePath")
+		}, "/indelible/token", 30 * time.Second, "/tekton/termination"},
+		"another termination message path": {func(p tree) {
+			at(p, "spec", "containers",
+				0).(tree)["terminationMessagePath"] = "/x"
+		},
+			"/indelible/token", 30 * time.Second, "/x"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -223,7 +240,8 @@ func TestPublisherOptionsFromThePod(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Credentials != tc.credentials || got.GracePeriod != tc.grace || got.TerminationMessage != tc.terminationMessage {
+			if got.Credentials != tc.credentials || got.GracePeriod != tc.grace ||
+				got.TerminationMessage != tc.terminationMessage {
 				t.Errorf("got %s, %s, %s", got.Credentials, got.GracePeriod, got.TerminationMessage)
 			}
 		})
@@ -253,8 +271,8 @@ func TestLastStepIsTheOneThatRunsLast(t *testing.T) {
 	}
 }
 
-// A TaskRun's annotations are copied to its Pod, so one that was copied from an injected Pod must not stop
-// injection.
+// A TaskRun's annotations are copied to its Pod, so one that was copied from an injected Pod must
+// not stop injection.
 func TestForgedAnnotationDoesNotStopInjection(t *testing.T) {
 	raw := edit(t, readPod(t, "one-step"), func(pod tree) {
 		at(pod, "metadata", "annotations").(tree)["indelible.dev/injected"] = "yes"
@@ -285,7 +303,8 @@ func TestInstallerCollision(t *testing.T) {
 		at(pod, "spec", "initContainers", 0).(tree)["name"] = "indelible-install"
 	})
 	_, response := handle(t, Options{Settings: func() Settings { return settings }}, raw)
-	want := "indelible: results of this Pod keep Tekton's own size limit: it already has a container named indelible-install"
+	want := "indelible: results of this Pod keep Tekton's own size limit: it already has a container named " +
+		"indelible-install"
 	if hasPublisher(response) || len(response.Warnings) != 1 || response.Warnings[0] != want {
 		t.Errorf("patches %v, warnings %q", response.Patches, response.Warnings)
 	}

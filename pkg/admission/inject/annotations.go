@@ -7,13 +7,14 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// What was done with a Pod can be seen on the Pod. Tekton copies a TaskRun's annotations to its Pods, so that a mark
-// may also be somebody's copy of another Pod's: each mark is set to what is true of this Pod, or removed.
+// Annotations show on the Pod what was done with it. Tekton copies a TaskRun's annotations to its
+// Pods, so a mark may be copied from another Pod: each mark is set to what is true of this Pod, or
+// removed.
 
-// mark is an annotation that says what was done; without a value it is not to be there.
+// mark is an annotation that says what was done; an empty value removes it.
 type mark struct{ key, value string }
 
-// marks are those of a TaskRun's Pod.
+// marks returns the marks of a TaskRun's Pod.
 func (d decision) marks() []mark {
 	var injected, not, scripts string
 	switch {
@@ -24,16 +25,17 @@ func (d decision) marks() []mark {
 	case !d.skipped.is(reasonNoResults) && mayHaveResults(d.pod):
 		not = string(d.skipped.reason) + ": " + d.skipped.because
 	}
-	if d.scripts != nil || isRechunked(d.pod) {
-		scripts = result.Rechunked
+	if d.scripts != nil || hasSplitScripts(d.pod) {
+		scripts = result.ScriptsSplit
 	}
-	return []mark{{result.InjectedAnnotation, injected}, {result.NotInjectedAnnotation, not}, {result.ScriptsAnnotation, scripts}}
+	return []mark{{result.InjectedAnnotation, injected}, {result.NotInjectedAnnotation, not},
+		{result.ScriptsAnnotation, scripts}}
 }
 
-// annotate returns the operations that make the marks what they are to be.
+// annotate returns the operations that set or remove the marks.
 func annotate(pod *corev1.Pod, marks []mark) []jsonpatch.JsonPatchOperation {
 	var ops []jsonpatch.JsonPatchOperation
-	missing := len(pod.Annotations) == 0 // or null, or empty: "add" of the whole map is right for all three
+	missing := len(pod.Annotations) == 0 // or null, or empty: "add" of the whole map fits all three
 	for _, m := range marks {
 		have, there := pod.Annotations[m.key]
 		switch {

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Tekton's entrypoint reads its arguments with Go's flag package up to the first "--"; what follows belongs to
-// the step's command (cmd/entrypoint/main.go and args.go of Tekton Pipelines 1.15). Reading them here differently
-// from there would take the wrong words out of somebody's command line, so the rules of the flag package are kept:
-// one or two dashes, "-x=v" or "-x v" for values, and no separate value for booleans.
+// Tekton's entrypoint parses its arguments with Go's flag package up to the first "--"; the rest
+// belongs to the step's command (cmd/entrypoint/main.go and args.go of Tekton Pipelines 1.15).
+// Parsing them differently here would break a user's command line, so the rules of the flag package
+// are followed: one or two dashes, "-x=v" or "-x v" for values, and no separate value for booleans.
 
 // entrypointBool names the flags of Tekton's entrypoint that take no value.
 var entrypointBool = map[string]bool{
@@ -19,7 +19,7 @@ var entrypointBool = map[string]bool{
 	"compress_termination_message": true,
 }
 
-// entrypointValue names the flags that take a value, whatever that value looks like.
+// entrypointValue names the flags that take a value, whatever the value looks like.
 var entrypointValue = map[string]bool{
 	"entrypoint": true, "wait_file": true, "post_file": true, "termination_path": true, "results": true,
 	"step_results": true, "when_expressions": true, "timeout": true, "stdout_path": true, "stderr_path": true,
@@ -27,29 +27,30 @@ var entrypointValue = map[string]bool{
 	"basic-docker": true, "docker-config": true, "docker-cfg": true, "basic-git": true, "ssh-git": true,
 }
 
-// entrypointArgs is what the arguments of one step's entrypoint say.
+// entrypointArgs are the parsed arguments of one step's entrypoint.
 type entrypointArgs struct {
-	// kept are all arguments but -results and -step_results, in their order.
+	// kept are all arguments except -results and -step_results, in their order.
 	kept []string
 	// results and stepResults are the names given to those two flags.
 	results, stepResults []string
-	// values holds the last value of every other flag; a boolean's is "true" or "false".
+	// values holds the last value of every other flag; booleans are "true" or "false".
 	values map[string]string
 }
 
-// with returns the arguments that are kept, with another value of a flag: of a flag that is given twice the last counts.
+// with returns the kept arguments with a flag overridden: the last occurrence of a flag counts.
 func (a entrypointArgs) with(flag, value string) []string {
 	end := slices.Index(a.kept, "--")
 	return slices.Insert(slices.Clone(a.kept), end, "-"+flag, value)
 }
 
-// breaks says whether the step may stop at a breakpoint, where scripts of Tekton's write beside the file for which the next step waits.
+// breaks reports whether the step may stop at a breakpoint, where Tekton's debug scripts write
+// files next to the one that the next step waits for: that file must keep its name.
 func (a entrypointArgs) breaks() bool {
 	return a.values["breakpoint_on_failure"] == "true" || a.values["debug_before_step"] == "true"
 }
 
-// parseEntrypointArgs reads the arguments of Tekton's entrypoint. It fails on what that entrypoint would refuse and
-// on what Tekton never writes, because a Pod that is not understood must be left alone.
+// parseEntrypointArgs fails on anything that the entrypoint would reject or that Tekton never
+// writes: a Pod that is not understood must be left alone.
 func parseEntrypointArgs(args []string) (entrypointArgs, error) {
 	parsed := entrypointArgs{values: map[string]string{}}
 	for i := 0; i < len(args); {
@@ -75,8 +76,9 @@ func parseEntrypointArgs(args []string) (entrypointArgs, error) {
 	return entrypointArgs{}, errors.New("no -- ends the entrypoint's own arguments")
 }
 
-// readFlag reads the flag that args begin with and says how many arguments it takes up. A flag that is in neither
-// list, because a later Tekton has it, is taken for a boolean if another flag follows, else for one with a value.
+// readFlag parses the flag at the beginning of args and returns how many arguments it takes up. A
+// flag in neither list, from a later Tekton, counts as a boolean if another flag follows, and
+// otherwise as one with a value.
 func readFlag(args []string) (name, value string, width int, err error) {
 	name, hasDash := strings.CutPrefix(args[0], "-")
 	name = strings.TrimPrefix(name, "-")
@@ -105,8 +107,8 @@ func readFlag(args []string) (name, value string, width int, err error) {
 	}
 }
 
-// splitNames splits a list of result names. Tekton writes an empty list for a Task whose results all have a value
-// of their own.
+// splitNames splits a list of result names. Tekton writes an empty list for a Task whose results
+// all have a value:.
 func splitNames(list string) []string {
 	var names []string
 	for _, name := range strings.Split(list, ",") {

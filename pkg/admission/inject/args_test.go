@@ -15,7 +15,8 @@ func TestParseEntrypointArgs(t *testing.T) {
 		values                           map[string]string
 	}{
 		"takes both flags out and keeps the rest in order": {
-			args:    "-wait_file /tekton/run/0/out -post_file /tekton/run/1/out -step_results c -results a,b -entrypoint sh -- -c x",
+			args: "-wait_file /tekton/run/0/out -post_file /tekton/run/1/out -step_results c -results a,b -entrypoint sh -- " +
+				"-c x",
 			kept:    "-wait_file /tekton/run/0/out -post_file /tekton/run/1/out -entrypoint sh -- -c x",
 			results: "a b", stepResults: "c",
 			values: map[string]string{"wait_file": "/tekton/run/0/out", "post_file": "/tekton/run/1/out", "entrypoint": "sh"},
@@ -25,17 +26,21 @@ func TestParseEntrypointArgs(t *testing.T) {
 			results: "a", stepResults: "b", values: map[string]string{"post_file": "p"},
 		},
 		"keeps flags of the step's command": {
-			args: "-results a -- -results b --step_results=c -- -results d", kept: "-- -results b --step_results=c -- -results d",
+			args:    "-results a -- -results b --step_results=c -- -results d",
+			kept:    "-- -results b --step_results=c -- -results d",
 			results: "a", values: map[string]string{},
 		},
 		"keeps values that look like the flags": {
-			args:   "-entrypoint -results -stdout_path --step_results=x --when_expressions -results --",
-			kept:   "-entrypoint -results -stdout_path --step_results=x --when_expressions -results --",
-			values: map[string]string{"entrypoint": "-results", "stdout_path": "--step_results=x", "when_expressions": "-results"},
+			args: "-entrypoint -results -stdout_path --step_results=x --when_expressions -results --",
+			kept: "-entrypoint -results -stdout_path --step_results=x --when_expressions -results --",
+			values: map[string]string{"entrypoint": "-results", "stdout_path": "--step_results=x",
+				"when_expressions": "-results"},
 		},
 		"takes a boolean for a flag of its own": {
-			args: "-wait_file_content -results a -breakpoint_on_failure -debug_before_step -enable_spire=0 -compress_termination_message=true --",
-			kept: "-wait_file_content -breakpoint_on_failure -debug_before_step -enable_spire=0 -compress_termination_message=true --",
+			args: "-wait_file_content -results a -breakpoint_on_failure -debug_before_step -enable_spire=0 " +
+				"-compress_termination_message=true --",
+			kept: "-wait_file_content -breakpoint_on_failure -debug_before_step -enable_spire=0 " +
+				"-compress_termination_message=true --",
 			values: map[string]string{
 				"wait_file_content": "true", "breakpoint_on_failure": "true", "debug_before_step": "true", "enable_spire": "false",
 				"compress_termination_message": "true",
@@ -43,7 +48,8 @@ func TestParseEntrypointArgs(t *testing.T) {
 			results: "a",
 		},
 		"takes an unknown flag before another for a boolean": {
-			args: "-new_switch -results a --", kept: "-new_switch --", results: "a", values: map[string]string{"new_switch": "true"},
+			args: "-new_switch -results a --", kept: "-new_switch --", results: "a",
+			values: map[string]string{"new_switch": "true"},
 		},
 		"takes an unknown flag before a word for one with a value": {
 			args: "-new_value v -results a -new_last --", kept: "-new_value v -new_last --", results: "a",
@@ -60,8 +66,9 @@ func TestParseEntrypointArgs(t *testing.T) {
 			values: map[string]string{"result_from": "termination-message", "results_x": "y"},
 		},
 		"keeps credentials": {
-			args: "-basic-docker=s=https://x -ssh-git=k=h -results a --", kept: "-basic-docker=s=https://x -ssh-git=k=h --", results: "a",
-			values: map[string]string{"basic-docker": "s=https://x", "ssh-git": "k=h"},
+			args: "-basic-docker=s=https://x -ssh-git=k=h -results a --", kept: "-basic-docker=s=https://x -ssh-git=k=h --",
+			results: "a",
+			values:  map[string]string{"basic-docker": "s=https://x", "ssh-git": "k=h"},
 		},
 	}
 	for name, tc := range tests {
@@ -70,7 +77,8 @@ func TestParseEntrypointArgs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := entrypointArgs{kept: words(tc.kept), results: words(tc.results), stepResults: words(tc.stepResults), values: tc.values}
+			want := entrypointArgs{kept: words(tc.kept), results: words(tc.results), stepResults: words(tc.stepResults),
+				values: tc.values}
 			if diff := cmp.Diff(want, got, cmp.AllowUnexported(entrypointArgs{})); diff != "" {
 				t.Error(diff)
 			}
@@ -88,7 +96,8 @@ func TestParseEntrypointArgsForbids(t *testing.T) {
 		"forbid a lone dash":                {"- --", "argument 0: not a flag"},
 		"forbid three dashes":               {"---results a --", "argument 0: not a flag"},
 		"forbid a flag without a name":      {"-=a --", "argument 0: not a flag"},
-		"forbid a boolean that is neither":  {"-enable_spire=perhaps --", "argument 0: -enable_spire is neither true nor false"},
+		"forbid a boolean that is neither": {"-enable_spire=perhaps --",
+			"argument 0: -enable_spire is neither true nor false"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -113,8 +122,8 @@ func words(s string) []string {
 	return fields
 }
 
-// FuzzParseEntrypointArgs: whatever the arguments, what is kept is the input without some -results and
-// -step_results and their values, and everything from the first "--" on is untouched.
+// FuzzParseEntrypointArgs: whatever the arguments, what is kept is the input without some -results
+// and -step_results and their values, and everything from the first "--" on is untouched.
 func FuzzParseEntrypointArgs(f *testing.F) {
 	f.Add("-wait_file\n/tekton/run/0/out\n-results\na,b\n--\n-results\nc")
 	f.Add("--results=a\n-entrypoint\n-results\n-x\n-step_results\n--")
@@ -173,7 +182,8 @@ func takesNext(arg string) bool {
 
 func TestArgumentsWithAnotherValue(t *testing.T) {
 	for args, want := range map[string]string{
-		"-wait_file w -post_file p -entrypoint sh -- -post_file q": "-wait_file w -post_file p -entrypoint sh -post_file new -- -post_file q",
+		"-wait_file w -post_file p -entrypoint sh -- -post_file q": "-wait_file w -post_file p -entrypoint sh -post_file " +
+			"new -- -post_file q",
 		"--":        "-post_file new --",
 		"-- -- a b": "-post_file new -- -- a b",
 	} {

@@ -13,30 +13,30 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// What a cluster needs for image volumes (KEP-4639): the feature on by default in the API server and in every
-// kubelet, which is so since Kubernetes 1.35 (in 1.33 and 1.34 it is behind a gate nobody outside can see), and a
-// runtime that mounts them executable.
+// Image volumes (KEP-4639) need the feature enabled by default in the API server and every kubelet,
+// which is so since Kubernetes 1.35 (in 1.33 and 1.34 it depends on a feature gate that cannot be
+// seen from outside), and a runtime that mounts them executable.
 //
-// containerd has image volumes since 2.1 and mounts them without noexec (mutateImageMount, read in 2.2.1). CRI-O
-// mounts the image noexec, as KEP-4639 first asked for, and gives the container an overlay on top of that mount
-// (mountImage in server/container_create_linux.go, read in 1.34.0). Whether a program runs from there has not been
-// tried, and a Pod that cannot start is worse than one that starts a second later, so with CRI-O only an explicit
-// setting uses image volumes.
+// containerd has them since 2.1 and mounts them without noexec (mutateImageMount, read in 2.2.1).
+// CRI-O mounts the image noexec, as KEP-4639 first required, and puts an overlay for the container
+// on top (mountImage in server/container_create_linux.go, read in 1.34.0). Whether programs can be
+// executed from there has not been tried. A Pod that cannot start is worse than one that starts a
+// second later, so CRI-O gets image volumes only if explicitly configured.
 var (
 	minKubernetes = version.MustParseGeneric("1.35.0")
 	minContainerd = version.MustParseGeneric("2.1.0")
 )
 
 const (
-	// capabilityFor is how long an answer, or the failure to get one, is kept. A node of another kind that joins is
-	// noticed after that; the Pods created until then may have to be retried on it.
+	// capabilityFor is how long an answer or an error is cached. A new kind of node is noticed only
+	// after that; Pods created until then may have to be retried on it.
 	capabilityFor = time.Minute
-	// capabilityTimeout bounds finding out, well within the time the API server waits for a webhook.
+	// capabilityTimeout bounds the lookup, well within the API server's webhook timeout.
 	capabilityTimeout = 3 * time.Second
 	nodePage          = 500
 )
 
-// ServerVersion tells the API server's version; client-go's discovery client does.
+// ServerVersion returns the API server's version; client-go's discovery client implements it.
 type ServerVersion interface {
 	ServerVersion() (*apiversion.Info, error)
 }
@@ -47,7 +47,7 @@ type Capability struct {
 	nodes   client.Reader
 	now     func() time.Time
 
-	mu      sync.Mutex // guards what follows; held while finding out, so that one caller asks for all
+	mu      sync.Mutex // guards the fields below; held during a lookup, so that one caller asks for all
 	known   bool
 	until   time.Time
 	ok      bool
@@ -55,18 +55,18 @@ type Capability struct {
 	err     error
 }
 
-// NewCapability returns a ClusterInfo. nodes needs the right to list Nodes; a reader without a cache is enough,
-// since it is asked once a minute, and spares the memory of one.
+// NewCapability returns a ClusterInfo. nodes needs the right to list Nodes and no cache: it is
+// called once a minute.
 func NewCapability(v ServerVersion, nodes client.Reader, now func() time.Time) *Capability {
 	return &Capability{version: v, nodes: nodes, now: now}
 }
 
-// SupportsImageVolumes answers from memory for a minute, then asks again.
+// SupportsImageVolumes caches its answer for a minute.
 func (c *Capability) SupportsImageVolumes(ctx context.Context) (ok bool, reason string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.known || !c.now().Before(c.until) {
-		// The answer is for all, so it must not hang on the patience of the one who happened to ask.
+		// The answer is shared, so it must not depend on this caller's deadline.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), capabilityTimeout)
 		defer cancel()
 		c.ok, c.because, c.err = c.find(ctx)
@@ -86,7 +86,7 @@ func (c *Capability) find(ctx context.Context) (ok bool, because string, err err
 	return c.findInNodes(ctx)
 }
 
-// findInNodes stops at the first node that cannot.
+// findInNodes stops at the first node without support.
 func (c *Capability) findInNodes(ctx context.Context) (ok bool, because string, err error) {
 	seen, next := 0, ""
 	for {
@@ -108,13 +108,13 @@ func (c *Capability) findInNodes(ctx context.Context) (ok bool, because string, 
 			continue
 		}
 		if seen == 0 {
-			return false, "there are no Linux nodes to judge by", nil
+			return false, "there are no Linux nodes", nil
 		}
 		return true, "", nil
 	}
 }
 
-// unfitNode says why image volumes cannot be used on a node, or "".
+// unfitNode returns why image volumes cannot be used on a node, or "".
 func unfitNode(name string, info corev1.NodeSystemInfo) string {
 	where := "node " + name
 	if because := tooOld(where, "kubelet", info.KubeletVersion, minKubernetes); because != "" {
@@ -127,11 +127,11 @@ func unfitNode(name string, info corev1.NodeSystemInfo) string {
 	case "cri-o":
 		return where + " runs CRI-O, which mounts the images of image volumes noexec"
 	default:
-		return fmt.Sprintf("%s runs %q, of which nothing is known here", where, runtime)
+		return fmt.Sprintf("%s runs %q, an unknown container runtime", where, runtime)
 	}
 }
 
-// tooOld compares the numbers of a version and ignores what vendors put behind them.
+// tooOld compares version numbers and ignores vendors' suffixes.
 func tooOld(where, what, have string, atLeast *version.Version) string {
 	v, err := version.ParseGeneric(have)
 	switch {

@@ -10,13 +10,13 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// A string of a command line or an environment that is longer than Linux accepts is refused before the Pod exists:
-// its container would end with "argument list too long", after everything before it has run. Only what fails for
-// certain is refused, that is, a string that is too long whatever the kubelet makes of its variables. What comes
-// from valueFrom or envFrom is not known here.
+// A string in a command line or environment that exceeds Linux' limit is refused before the Pod
+// exists: its container would fail with "argument list too long", after all earlier steps have run.
+// Only certain failures are refused: strings that are too long whatever the kubelet substitutes for
+// variables. Values from valueFrom or envFrom are not known here.
 
 // checkStrings refuses a Pod with strings that are too long.
-func checkStrings(pod *corev1.Pod, scripts *rechunk) *refusal {
+func checkStrings(pod *corev1.Pod, scripts *scriptSplit) *refusal {
 	var found []overlong
 	for i := range pod.Spec.InitContainers {
 		c := pod.Spec.InitContainers[i]
@@ -38,11 +38,11 @@ func checkStrings(pod *corev1.Pod, scripts *rechunk) *refusal {
 // overlong is one string that is too long.
 type overlong struct {
 	reason reason
-	// what says whose and which string it is and how long, never what it says.
+	// what names the container, the string and its length, never its content.
 	what string
 }
 
-// overlongOf returns a container's strings that are too long, in the order of environment and command line.
+// overlongOf returns a container's strings that are too long: environment first, then command line.
 func overlongOf(c *corev1.Container, owner string) []overlong {
 	var found []overlong
 	for i, e := range c.Env {
@@ -60,12 +60,12 @@ func overlongOf(c *corev1.Container, owner string) []overlong {
 	return found
 }
 
-// setAgain: of several variables of one name, the last one counts.
+// setAgain: the last of several variables of one name counts.
 func setAgain(name string, later []corev1.EnvVar) bool {
 	return slices.ContainsFunc(later, func(e corev1.EnvVar) bool { return e.Name == name })
 }
 
-// explain keeps the message short enough for an event, which has room for 1,024 bytes.
+// explain keeps the message short enough for an event (1,024 bytes).
 func explain(found []overlong) string {
 	const most = 3
 	var parts []string
@@ -76,6 +76,7 @@ func explain(found []overlong) string {
 	if more := len(found) - most; more > 0 {
 		text += fmt.Sprintf("; and %d more", more)
 	}
-	return fmt.Sprintf("%s, but Linux accepts at most %s in one string: use the value in a script, or hand it over in a workspace",
+	return fmt.Sprintf("%s, but Linux accepts at most %s in one string: use the value in a script, or pass it in a "+
+		"workspace",
 		text, result.Size(maxString))
 }

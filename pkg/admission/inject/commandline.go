@@ -1,84 +1,122 @@
 package inject
 
 import (
-	"fmt"
+	"path"
 	"slices"
-	"strings"
+	"strconv"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/indelible-ci/indelible/pkg/publisher"
+	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// word is one string that a container is started with, and what it is to the people who wrote the Task.
-type word struct{ what, text string }
-
-// commandLine returns a container's command line as its author wrote it: behind Tekton's entrypoint, where there is one,
-// the step's command and args, counted together. Where one ends and the other begins, the Pod does not say.
-func commandLine(c *corev1.Container) []word {
-	argv := slices.Concat(c.Command, c.Args)
-	if len(c.Command) > 0 && c.Command[0] == publisherBinary {
-		argv = argv[slices.Index(argv, "--")+1:] // what the publisher runs
-	}
-	if len(c.Command) == 0 || len(argv) == 0 || argv[0] != tektonEntrypoint {
-		return numbered(argv, min(len(c.Command), 1))
-	}
-	return behindEntrypoint(argv[1:])
+// wrap is the new command line of one step's container. A step's command becomes
+//
+//	/indelible/bin/publisher FLAGS -- /tekton/bin/entrypoint ARGS
+//
+// where ARGS are the entrypoint's arguments without -results and -step_results (args.go), and FLAGS
+// are publisher.Options.Args.
+type wrap struct {
+	container     int
+	command, args []string
+	mounts        []corev1.VolumeMount
 }
 
-// behindEntrypoint reads the arguments of Tekton's entrypoint. From the first it cannot read on, they are just
-// numbered.
-func behindEntrypoint(args []string) []word {
-	var found []word
-	for i := 0; i < len(args); {
-		if args[i] == "--" {
-			return append(found, numbered(args[i+1:], 0)...)
-		}
-		name, _, width, err := readFlag(args[i:])
-		if err != nil {
-			return append(found, numbered(args[i:], 0)...)
-		}
-		what := "Tekton's argument -" + name
-		if name == "entrypoint" {
-			what = "the program"
-		}
-		for _, text := range args[i : i+width] {
-			found = append(found, word{what, text})
-		}
-		i += width
-	}
-	return found
+const (
+	keptVolume = "indelible-kept"
+	keptDir    = "/indelible/kept"
+	keptReport = "report"
+)
+
+// wrapper makes the wraps of one Pod.
+type wrapper struct {
+	pod       *corev1.Pod
+	namespace string
+	settings  Settings
 }
 
-// numbered counts arguments from 1, after so many words that are the program itself.
-func numbered(argv []string, program int) []word {
-	found := make([]word, 0, len(argv)) // which may be as many as a request has room for
-	for i, text := range argv {
-		what := "the program"
-		if i >= program {
-			what = fmt.Sprintf("argument %d", i-program+1)
-		}
-		found = append(found, word{what, text})
+// keeping wraps a step other than the last: it keeps what its command reports in a folder that no
+// other step can write to, and only then starts the next step. It gets no token.
+func (w wrapper) keeping(s step) wrap {
+	o := w.options(s)
+	o.KeepIn = path.Join(keptDir, keptReport)
+	if post := s.args.values["post_file"]; post != "" && !s.args.breaks() {
+		o.Post = post
+		o.Command = slices.Concat(w.pod.Spec.Containers[s.container].Command,
+			s.args.with("post_file", publisher.Unkept(post)))
 	}
-	return found
+	return w.wrap(s, o, corev1.VolumeMount{Name: keptVolume, MountPath: keptDir, SubPath: folderOf(s)})
 }
 
-// title names a container as the Task's author does.
-func title(c *corev1.Container, isInit bool) string {
-	for prefix, kind := range map[string]string{stepPrefix: "step", "sidecar-": "sidecar"} {
-		if name, ok := strings.CutPrefix(c.Name, prefix); ok {
-			return kind + " " + quoted(name)
-		}
+// publishing wraps the last step, which publishes the results of all steps.
+func (w wrapper) publishing(s step, kept []publisher.StepResults) wrap {
+	o := w.options(s)
+	o.UID, o.Server = taskRunUIDOf(w.pod), w.settings.Server
+	o.Timeout, o.Kept = w.settings.Timeout, kept
+	var mounts []corev1.VolumeMount
+	if len(kept) > 0 {
+		mounts = append(mounts, corev1.VolumeMount{Name: keptVolume, MountPath: keptDir, ReadOnly: true})
 	}
-	if isInit {
-		return "init container " + quoted(c.Name)
+	o.Credentials = publisher.DefaultCredentials
+	if !hasOwnToken(w.pod, &w.pod.Spec.Containers[s.container]) {
+		o.Credentials = tokenDir
+		mounts = append(mounts, corev1.VolumeMount{Name: tokenVolume, MountPath: tokenDir, ReadOnly: true})
 	}
-	return "container " + quoted(c.Name)
+	return w.wrap(s, o, mounts...)
 }
 
-// quoted makes a name fit for a message: it comes from a Pod that nobody has checked yet.
-func quoted(name string) string {
-	const most = 63 // what a container's name may have
-	if len(name) > most {
-		name = name[:most] + "…"
+// options are the publisher's options common to all steps.
+func (w wrapper) options(s step) publisher.Options {
+	c := &w.pod.Spec.Containers[s.container]
+	o := publisher.Options{
+		Namespace:          w.namespace,
+		TaskRun:            taskRunOf(w.pod),
+		Results:            s.args.results,
+		ResultsDir:         result.TaskResultsDir,
+		Credentials:        publisher.DefaultCredentials,
+		Timeout:            publisher.DefaultTimeout,
+		GracePeriod:        gracePeriod(w.pod),
+		Limits:             w.settings.Limits,
+		TerminationMessage: terminationMessage(c, s),
+		Command:            slices.Concat(c.Command, s.args.kept),
 	}
-	return fmt.Sprintf("%q", name)
+	if len(s.args.stepResults) > 0 {
+		o.Own = publisher.StepResults{
+			Step: s.name, Dir: path.Join(s.args.values["step_metadata_dir"], result.StepMetadataResults),
+			Names: s.args.stepResults,
+		}
+	}
+	return o
+}
+
+func (w wrapper) wrap(s step, o publisher.Options, mounts ...corev1.VolumeMount) wrap {
+	return wrap{
+		container: s.container,
+		command:   []string{publisherBinary},
+		args:      o.Args(),
+		mounts:    append([]corev1.VolumeMount{{Name: binVolume, MountPath: binDir, ReadOnly: true}}, mounts...),
+	}
+}
+
+// folderOf returns the folder of a step's report.
+func folderOf(s step) string { return strconv.Itoa(s.order) }
+
+// gracePeriod is the time between SIGTERM and SIGKILL. Zero means "at once" in a Pod but "the
+// default" to the publisher, so it is passed as one second.
+func gracePeriod(pod *corev1.Pod) time.Duration {
+	seconds := pod.Spec.TerminationGracePeriodSeconds
+	if seconds == nil {
+		return publisher.DefaultGracePeriod
+	}
+	return max(time.Duration(*seconds)*time.Second, time.Second)
+}
+
+// terminationMessage is the file that Tekton's entrypoint writes and the kubelet reads.
+func terminationMessage(c *corev1.Container, s step) string {
+	if c.TerminationMessagePath != "" {
+		return c.TerminationMessagePath
+	}
+	return s.args.values["termination_path"]
 }

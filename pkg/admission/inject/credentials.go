@@ -11,21 +11,21 @@ import (
 const (
 	tokenVolume = "indelible-token"
 	tokenDir    = "/indelible/token"
-	// tokenSeconds is the lifetime asked for; the kubelet renews the file well before it ends, so it need not
-	// cover the TaskRun. Longer lifetimes only make a leaked token worth more.
+	// tokenSeconds is the lifetime requested. The kubelet renews the file in time, so it need not
+	// cover the TaskRun; a longer lifetime only makes a leaked token more valuable.
 	tokenSeconds int64 = 3600
-	// tokenFileMode is what the ServiceAccount admission plugin uses for the Pod's own token. Where all containers
-	// run as one user, or the Pod has a group, the kubelet narrows it.
+	// tokenFileMode is the mode that the ServiceAccount admission plugin uses for the Pod's own
+	// token. The kubelet narrows it if all containers run as one user, or the Pod has a group.
 	tokenFileMode int32 = 0o644
 	rootCAMap           = "kube-root-ca.crt"
 	caFile              = "ca.crt"
 	tokenFile           = "token"
 )
 
-// hasOwnToken says whether the container already has a token that the publisher can use: the projected, Pod-bound
-// one that the ServiceAccount admission plugin mounts. That plugin runs before mutating webhooks. It mounts nothing
-// where automounting is off, or where the user has a mount of their own at this path, which may be anything: a
-// Secret's token there is not bound to the Pod, and the guard would refuse it.
+// hasOwnToken reports whether the container already has a token that the publisher can use: the
+// projected, Pod-bound one that the ServiceAccount admission plugin mounts before mutating webhooks
+// run. The plugin mounts nothing if automounting is off, or if the user has a mount at this path,
+// which may be anything: a Secret's token is not bound to the Pod, and the guard would deny it.
 func hasOwnToken(pod *corev1.Pod, c *corev1.Container) bool {
 	for _, m := range c.VolumeMounts {
 		if path.Clean(m.MountPath) != publisher.DefaultCredentials {
@@ -37,7 +37,7 @@ func hasOwnToken(pod *corev1.Pod, c *corev1.Container) bool {
 	return false
 }
 
-// projectsToken wants a token for the API server itself (no other audience) and the CA to know it by.
+// projectsToken requires a token for the API server (no other audience) and its CA.
 func projectsToken(p *corev1.ProjectedVolumeSource) bool {
 	var token, ca bool
 	for _, s := range p.Sources {
@@ -51,7 +51,7 @@ func projectsToken(p *corev1.ProjectedVolumeSource) bool {
 	return token && ca
 }
 
-// ownTokenVolume is a projected volume with the two files the publisher needs.
+// ownTokenVolume returns a projected volume with the two files the publisher needs.
 func ownTokenVolume() corev1.Volume {
 	seconds, mode := tokenSeconds, tokenFileMode
 	return corev1.Volume{Name: tokenVolume, VolumeSource: corev1.VolumeSource{

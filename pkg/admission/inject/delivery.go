@@ -10,16 +10,17 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// Delivery is how the publisher gets into the Pod (DESIGN, D2).
+// Delivery is how the publisher gets into the Pod (docs/design.md, D2).
 type Delivery string
 
 const (
-	// DeliveryAuto uses an image volume where the whole cluster has them, an init container elsewhere.
+	// DeliveryAuto uses an image volume if the whole cluster supports them, otherwise an init
+	// container.
 	DeliveryAuto Delivery = "auto"
 	// DeliveryImageVolume mounts the publisher's image (KEP-4639).
 	DeliveryImageVolume Delivery = "image-volume"
-	// DeliveryInitContainer copies the publisher from its image into an emptyDir before the steps start. It works
-	// everywhere and costs a TaskRun about a second.
+	// DeliveryInitContainer copies the publisher from its image into an emptyDir before the steps
+	// start. It works everywhere and costs about a second per TaskRun.
 	DeliveryInitContainer Delivery = "init-container"
 )
 
@@ -29,19 +30,19 @@ const (
 	publisherBinary  = result.PublisherPath
 	imagePublisher   = "/publisher"
 	installContainer = result.InstallContainer
-	// installUser is "nonroot" of the distroless images; any number but 0 would do.
+	// installUser is "nonroot" of the distroless images; any number except 0 would do.
 	installUser int64 = 65532
 )
 
-// ClusterInfo tells what the cluster's machines can do. It is asked only for DeliveryAuto.
+// ClusterInfo reports the cluster's capabilities. It is used only for DeliveryAuto.
 type ClusterInfo interface {
-	// SupportsImageVolumes says whether a Pod with an image volume runs on every node it may land on, and if not,
-	// why. An error means that it could not be found out.
+	// SupportsImageVolumes reports whether a Pod with an image volume can run on every node it may
+	// be scheduled to, and if not, why. An error means that this could not be determined.
 	SupportsImageVolumes(ctx context.Context) (ok bool, reason string, err error)
 }
 
-// chooseDelivery turns DeliveryAuto into one of the two others. When unsure it takes the init container, which
-// costs time but not the run.
+// chooseDelivery resolves DeliveryAuto. When unsure it takes the init container, which costs time
+// but not the run.
 func chooseDelivery(ctx context.Context, configured Delivery, cluster ClusterInfo, log logr.Logger) (Delivery, error) {
 	switch configured {
 	case DeliveryImageVolume, DeliveryInitContainer:
@@ -56,7 +57,7 @@ func chooseDelivery(ctx context.Context, configured Delivery, cluster ClusterInf
 	ok, why, err := cluster.SupportsImageVolumes(ctx)
 	switch {
 	case err != nil:
-		log.Error(err, "cannot tell whether the cluster has image volumes; using an init container")
+		log.Error(err, "cannot determine whether the cluster supports image volumes; using an init container")
 		return DeliveryInitContainer, nil
 	case !ok:
 		log.V(1).Info("using an init container", "reason", why)
@@ -65,7 +66,7 @@ func chooseDelivery(ctx context.Context, configured Delivery, cluster ClusterInf
 	return DeliveryImageVolume, nil
 }
 
-// publisherVolume is the volume that holds the publisher.
+// publisherVolume returns the volume that holds the publisher.
 func publisherVolume(d Delivery, s Settings) corev1.Volume {
 	if d == DeliveryImageVolume {
 		return corev1.Volume{Name: binVolume, VolumeSource: corev1.VolumeSource{
@@ -75,8 +76,8 @@ func publisherVolume(d Delivery, s Settings) corev1.Volume {
 	return corev1.Volume{Name: binVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}
 }
 
-// publisherInstaller is the init container of DeliveryInitContainer. It satisfies the restricted Pod Security
-// profile.
+// publisherInstaller returns the init container of DeliveryInitContainer. It satisfies the
+// restricted Pod Security profile.
 func publisherInstaller(pod *corev1.Pod, s Settings) corev1.Container {
 	yes, no := true, false
 	return corev1.Container{
@@ -97,17 +98,18 @@ func publisherInstaller(pod *corev1.Pod, s Settings) corev1.Container {
 	}
 }
 
-// prepare is the init container by which Tekton brings its own entrypoint into the pod.
+// prepare is the init container that installs Tekton's own entrypoint.
 const prepare = "prepare"
 
-// installerResources are those of Tekton's own init container that does the same work, or if there is none, of
-// the first container. What a namespace demands of containers, it has demanded of that one already: the API
-// server's LimitRanger gives defaults before webhooks are called, and Tekton's config-defaults name the
-// container for quotas that want values. The same values once more are within the same minimum, maximum and
-// ratio; the pod asks for no more than before, as init containers count by the largest; and a Pod of quality of
-// service class Guaranteed stays one. Without any, the installer has none either.
+// installerResources are those of Tekton's init container that does the same job or, without it, of
+// the first container. That container already meets the namespace's requirements: LimitRanger sets
+// defaults before webhooks are called, and Tekton's config-defaults name the container for quotas
+// that require values. The same values are within the same minimum, maximum and ratio; the Pod's
+// request does not grow, because only the largest init container counts; and a Pod of QoS class
+// Guaranteed stays one. Without any, the installer has none either.
 //
-// Only what schedulers, quotas and limits count of every container is copied: not devices, nor claims.
+// Only what schedulers, quotas and limits require of every container is copied, not devices or
+// claims.
 func installerResources(pod *corev1.Pod) corev1.ResourceRequirements {
 	like := corev1.ResourceRequirements{}
 	if len(pod.Spec.Containers) > 0 {
@@ -123,7 +125,8 @@ func installerResources(pod *corev1.Pod) corev1.ResourceRequirements {
 
 func computeOnly(all corev1.ResourceList) corev1.ResourceList {
 	var some corev1.ResourceList
-	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage} {
+	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory,
+		corev1.ResourceEphemeralStorage} {
 		quantity, ok := all[name]
 		if !ok {
 			continue
@@ -136,8 +139,8 @@ func computeOnly(all corev1.ResourceList) corev1.ResourceList {
 	return some
 }
 
-// installerUser is nil where the Pod names a user for all its containers, who may be the only one its namespace
-// allows, unless that is root.
+// installerUser is nil if the Pod sets a non-root user for all containers, possibly the only one
+// its namespace allows.
 func installerUser(pod *corev1.Pod) *int64 {
 	if sc := pod.Spec.SecurityContext; sc != nil && sc.RunAsUser != nil && *sc.RunAsUser != 0 {
 		return nil

@@ -1,18 +1,24 @@
-// Package inject decides what becomes of a TaskRun's Pod when it is created: whether its results are published by
-// Indelible, and whether it can be started with the large values it was given.
+// Package inject handles a TaskRun's Pod at its creation: it makes the steps publish their results
+// through Indelible, and makes it possible to start the Pod with the large values it was given.
 //
-// To publish, it takes -results and -step_results out of the arguments of Tekton's entrypoint in every step, so that
-// no result passes through a termination message of 4096 bytes, and wraps the command of the last step in the publisher
-// (DESIGN, D1), which it mounts from an image (D2). Where it cannot be sure, it leaves the results to Tekton and says why:
-// in a metric, in an annotation of the Pod and, where nobody chose it, in a warning.
+// Publishing: -results and -step_results are removed from the arguments of Tekton's entrypoint in
+// every step, so that no result passes through a termination message of 4096 bytes, and the
+// commands of steps that report results and of the last step are wrapped in the publisher
+// (docs/design.md, D1), which is mounted from an image (D2). If anything is unclear, the results
+// are left to Tekton, and the reason is shown in a metric, in an annotation of the Pod and, unless
+// somebody chose it, in a warning.
 //
-// To consume, it passes scripts in pieces if they are too long for one string. A Pod that would fail for certain, because
-// another string is too long or because it says that its results will be larger than they may, is refused before it
-// runs: Tekton fails the TaskRun with the reason. Everything else is let pass, changed or not.
+// Consuming: scripts too long for one string are split. A Pod that would certainly fail, because
+// another string is too long or because it declares results larger than allowed, is refused before
+// it runs, and Tekton fails the TaskRun with the reason. All other Pods are allowed, changed or
+// not.
 //
-// The package owns the path /inject of the webhook, everything on a Pod that begins with "indelible", and the
-// arguments of the init container that writes the scripts.
+// checks.go has the order of all checks; commandline.go rewrites the steps' command lines,
+// scripts.go the scripts'; patch.go turns a plan into JSON patch operations.
 //
-// The patch names each place it changes and nothing else. The Pod is read through the typed API, but never written
-// through it, so a field this version does not know is neither lost nor altered.
+// The package owns the webhook's path /inject, everything on a Pod whose name begins with
+// "indelible", and the arguments of the init container that writes the scripts.
+//
+// The patch contains only the changes. The Pod is read through the typed API but not written
+// through it, so fields that this version does not know are preserved.
 package inject

@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// expand is the kubelet's own code, Expand and tryReadVariableName of third_party/forked/golang/expansion in
-// Kubernetes 1.36.3 (Apache License 2.0), in one function.
+// expand is the kubelet's own code, Expand and tryReadVariableName of
+// third_party/forked/golang/expansion in Kubernetes 1.36.3 (Apache License 2.0), in one function.
 func expand(input string, variables map[string]string) string {
 	var buf strings.Builder
 	checkpoint := 0

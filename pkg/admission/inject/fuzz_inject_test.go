@@ -24,14 +24,18 @@ import (
 	"github.com/indelible-ci/indelible/pkg/publisher"
 )
 
-// Whatever the arguments of a step's entrypoint, either the Pod is left alone or the publisher is told what Go's flag
-// package, by which Tekton's entrypoint reads them, finds in -results and -step_results; that entrypoint then finds the
-// same as before in all its other flags, and none of these two; and its command line is untouched.
+// Whatever the arguments of a step's entrypoint, either the Pod is left alone or the publisher is
+// told what Go's flag package, by which Tekton's entrypoint reads them, finds in -results and
+// -step_results; that entrypoint then finds the same as before in all its other flags, and none of
+// these two; and its command line is untouched.
 func FuzzInjectArguments(f *testing.F) {
 	for _, seed := range []string{
-		"-results\na,b\n-step_results\nc\n-entrypoint\nsh\n--\n-c\ntrue", "--results=a\n-on_error=continue\n--", "-step_results\nx\n--", "-results\n\n--\n-results\nb",
-		"-timeout\n-results\n-results\na\n--", "-wait_file_content\n-results\na\n-enable_spire=f\n--", "-step_metadata_dir\n/x=y\n-step_results\nc\n--", "-results\na=b\n--\n--", "-results\na,,b\n--",
-		"-results\na\n-results\n--", "-results\na\n--results=b\n--\nx", "-unknown\n-results\na\n--", "-result_from\nsidecar-logs\n-results\na\n--",
+		"-results\na,b\n-step_results\nc\n-entrypoint\nsh\n--\n-c\ntrue", "--results=a\n-on_error=continue\n--",
+		"-step_results\nx\n--", "-results\n\n--\n-results\nb",
+		"-timeout\n-results\n-results\na\n--", "-wait_file_content\n-results\na\n-enable_spire=f\n--",
+		"-step_metadata_dir\n/x=y\n-step_results\nc\n--", "-results\na=b\n--\n--", "-results\na,,b\n--",
+		"-results\na\n-results\n--", "-results\na\n--results=b\n--\nx", "-unknown\n-results\na\n--",
+		"-result_from\nsidecar-logs\n-results\na\n--",
 	} {
 		f.Add(seed)
 	}
@@ -40,7 +44,9 @@ func FuzzInjectArguments(f *testing.F) {
 		if !utf8.ValidString(joined) {
 			return // no JSON can hold it
 		}
-		args := append([]string{"-post_file", "/tekton/run/0/out", "-step_metadata_dir", "/tekton/run/0/status"}, strings.Split(joined, "\n")...)
+		args := append([]string{"-post_file", "/tekton/run/0/out", "-step_metadata_dir", "/tekton/run/0/status"},
+			strings.Split(joined,
+				"\n")...)
 		in := pod.DeepCopy()
 		in.Spec.Containers[0].Args = args
 		out := injected(t, in)
@@ -80,12 +86,16 @@ func FuzzInjectArguments(f *testing.F) {
 	})
 }
 
-// The handler allows every Pod, panics at none, changes none twice, and answers with a patch that applies.
+// The handler allows every Pod, panics at none, changes none twice, and answers with a patch that
+// applies.
 func FuzzInjectHandler(f *testing.F) {
 	for _, seed := range []string{
-		`{`, `null`, `[]`, `{"spec":null}`, `{"spec":{"containers":null}}`, `{"spec":{"containers":[{"name":"step-x","args":null}]}}`, `{"metadata":{"labels":null}}`,
-		`{"metadata":{"annotations":{"indelible.dev/results":"disabled"}}}`, `{"spec":{"volumes":[{"name":"indelible-bin"}],"initContainers":[]}}`,
-		`{"spec":{"terminationGracePeriodSeconds":-1}}`, `{"spec":{"containers":[{"name":"step-"}]}}`, `{"metadata":{"ownerReferences":[{}]}}`,
+		`{`, `null`, `[]`, `{"spec":null}`, `{"spec":{"containers":null}}`,
+		`{"spec":{"containers":[{"name":"step-x","args":null}]}}`, `{"metadata":{"labels":null}}`,
+		`{"metadata":{"annotations":{"indelible.dev/results":"disabled"}}}`,
+		`{"spec":{"volumes":[{"name":"indelible-bin"}],"initContainers":[]}}`,
+		`{"spec":{"terminationGracePeriodSeconds":-1}}`, `{"spec":{"containers":[{"name":"step-"}]}}`,
+		`{"metadata":{"ownerReferences":[{}]}}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -140,7 +150,7 @@ func injected(t *testing.T, pod *corev1.Pod) *corev1.Pod {
 	return out
 }
 
-// answerTo asks the handler about any bytes, and returns what its patch makes of them, nil if there is none.
+// answerTo sends any bytes to the handler and returns the patched object, nil if there is no patch.
 func answerTo(t *testing.T, raw []byte) []byte {
 	t.Helper()
 	h := New(Options{Settings: func() Settings { return testSettings }, Log: logr.Discard()})
@@ -173,7 +183,8 @@ type asRead struct {
 	others, command []string
 }
 
-// readAsTekton reads arguments as cmd/entrypoint/main.go of Tekton Pipelines 1.15 does, with its flags.
+// readAsTekton reads arguments as cmd/entrypoint/main.go of Tekton Pipelines 1.15 does, with its
+// flags.
 func readAsTekton(args []string) (asRead, bool) {
 	set := flag.NewFlagSet("entrypoint", flag.ContinueOnError)
 	set.SetOutput(io.Discard)

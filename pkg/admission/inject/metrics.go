@@ -15,9 +15,9 @@ const (
 
 // Metrics counts what became of the Pods seen.
 type Metrics struct {
-	pods      *prometheus.CounterVec
-	rechunked prometheus.Counter
-	duration  prometheus.Histogram
+	pods     *prometheus.CounterVec
+	split    prometheus.Counter
+	duration prometheus.Histogram
 }
 
 // NewMetrics registers the package's metrics; a nil Registerer registers none.
@@ -25,9 +25,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		pods: promauto.With(r).NewCounterVec(prometheus.CounterOpts{
 			Name: "indelible_inject_pods_total",
-			Help: "Pods seen at their creation, by what was done about their results or, where they were refused, that, and why.",
+			Help: "Pods seen at their creation, by what was done about their results, " +
+				"or that they were refused, and why.",
 		}, []string{"outcome", "reason"}),
-		rechunked: promauto.With(r).NewCounter(prometheus.CounterOpts{
+		split: promauto.With(r).NewCounter(prometheus.CounterOpts{
 			Name: "indelible_inject_rechunked_total",
 			Help: "Pods whose scripts were too long for one string and are passed in pieces.",
 		}),
@@ -37,7 +38,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}),
 	}
-	// Series that are there from the start let a rate see the first event.
+	// Series that exist from the start let a rate see the first event.
 	m.pods.WithLabelValues(outcomeInjected, "")
 	for _, r := range skipReasons {
 		m.pods.WithLabelValues(outcomeSkipped, string(r))
@@ -60,7 +61,7 @@ func (m *Metrics) count(d decision) {
 		m.pods.WithLabelValues(outcomeInjected, "").Inc()
 	}
 	if d.scripts != nil {
-		m.rechunked.Inc()
+		m.split.Inc()
 	}
 }
 

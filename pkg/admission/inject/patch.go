@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// patch returns the plan as a JSON patch (RFC 6902) of the Pod it was made for.
+// patch returns the plan as JSON patch operations (RFC 6902) on its Pod.
 func (p *plan) patch(pod *corev1.Pod) []jsonpatch.JsonPatchOperation {
 	var ops []jsonpatch.JsonPatchOperation
 	for _, s := range p.steps {
@@ -29,8 +29,8 @@ func (p *plan) patch(pod *corev1.Pod) []jsonpatch.JsonPatchOperation {
 	return ops
 }
 
-// appendAll adds items to the end of a list that may be missing, null or empty: the typed Pod does not tell these
-// apart, and "add" of the whole list is right for all three.
+// appendAll appends items to a list that may be missing, null or empty: the typed Pod does not
+// distinguish these, and "add" of the whole list fits all three.
 func appendAll[T any](have, items []T, at ...any) []jsonpatch.JsonPatchOperation {
 	if len(have) == 0 {
 		return []jsonpatch.JsonPatchOperation{add(items, at...)}
@@ -42,7 +42,7 @@ func appendAll[T any](have, items []T, at ...any) []jsonpatch.JsonPatchOperation
 	return ops
 }
 
-// prepend puts item first in a list that may be missing, null or empty.
+// prepend inserts item at the front of a list that may be missing, null or empty.
 func prepend[T any](have []T, item T, at ...any) jsonpatch.JsonPatchOperation {
 	if len(have) == 0 {
 		return add([]T{item}, at...)

@@ -3,40 +3,25 @@ package inject
 import (
 	"path"
 	"slices"
-	"strconv"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/indelible-ci/indelible/pkg/publisher"
-	"github.com/indelible-ci/indelible/pkg/result"
 )
 
 // plan is what injection adds to a Pod and changes in it.
 type plan struct {
 	delivery Delivery
-	// steps are all steps in the order they run in.
+	// steps are all steps in their order.
 	steps []step
-	// wraps are the containers that get the publisher: those of steps that report results, and the last step's.
+	// wraps are the containers that get the publisher: those of steps that report results, and the
+	// last step's.
 	wraps     []wrap
 	volumes   []corev1.Volume
 	installer *corev1.Container
 }
 
-// wrap is what becomes of one step's container.
-type wrap struct {
-	container     int
-	command, args []string
-	mounts        []corev1.VolumeMount
-}
-
-const (
-	keptVolume = "indelible-kept"
-	keptDir    = "/indelible/kept"
-	keptReport = "report"
-)
-
-// newPlan decides everything about a Pod that is to be injected.
+// newPlan plans the injection of a Pod.
 func newPlan(pod *corev1.Pod, namespace string, steps []step, d Delivery, s Settings) *plan {
 	p := &plan{delivery: d, steps: steps, volumes: []corev1.Volume{publisherVolume(d, s)}}
 	if d == DeliveryInitContainer {
@@ -56,7 +41,8 @@ func newPlan(pod *corev1.Pod, namespace string, steps []step, d Delivery, s Sett
 	}
 	publishing := w.publishing(last, kept)
 	if len(kept) > 0 {
-		p.volumes = append(p.volumes, corev1.Volume{Name: keptVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
+		p.volumes = append(p.volumes, corev1.Volume{Name: keptVolume,
+			VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
 	}
 	if !hasOwnToken(pod, &pod.Spec.Containers[last.container]) {
 		p.volumes = append(p.volumes, ownTokenVolume())
@@ -65,100 +51,11 @@ func newPlan(pod *corev1.Pod, namespace string, steps []step, d Delivery, s Sett
 	return p
 }
 
-// wrapper makes the wraps of one Pod.
-type wrapper struct {
-	pod       *corev1.Pod
-	namespace string
-	settings  Settings
-}
-
-// keeping wraps a step that is not the last: it keeps what its command reports in a folder that no other step can write, and
-// only then lets the next step begin. It gets no token.
-func (w wrapper) keeping(s step) wrap {
-	o := w.options(s)
-	o.KeepIn = path.Join(keptDir, keptReport)
-	if post := s.args.values["post_file"]; post != "" && !s.args.breaks() {
-		o.Post = post
-		o.Command = slices.Concat(w.pod.Spec.Containers[s.container].Command, s.args.with("post_file", publisher.Unkept(post)))
-	}
-	return w.wrap(s, o, corev1.VolumeMount{Name: keptVolume, MountPath: keptDir, SubPath: folderOf(s)})
-}
-
-// publishing wraps the last step, which publishes what all have reported.
-func (w wrapper) publishing(s step, kept []publisher.StepResults) wrap {
-	o := w.options(s)
-	o.UID, o.Server = taskRunUIDOf(w.pod), w.settings.Server
-	o.Timeout, o.Kept = w.settings.Timeout, kept
-	var mounts []corev1.VolumeMount
-	if len(kept) > 0 {
-		mounts = append(mounts, corev1.VolumeMount{Name: keptVolume, MountPath: keptDir, ReadOnly: true})
-	}
-	o.Credentials = publisher.DefaultCredentials
-	if !hasOwnToken(w.pod, &w.pod.Spec.Containers[s.container]) {
-		o.Credentials = tokenDir
-		mounts = append(mounts, corev1.VolumeMount{Name: tokenVolume, MountPath: tokenDir, ReadOnly: true})
-	}
-	return w.wrap(s, o, mounts...)
-}
-
-// options are those that the publisher needs in every step.
-func (w wrapper) options(s step) publisher.Options {
-	c := &w.pod.Spec.Containers[s.container]
-	o := publisher.Options{
-		Namespace:          w.namespace,
-		TaskRun:            taskRunOf(w.pod),
-		Results:            s.args.results,
-		ResultsDir:         result.TaskResultsDir,
-		Credentials:        publisher.DefaultCredentials,
-		Timeout:            publisher.DefaultTimeout,
-		GracePeriod:        gracePeriod(w.pod),
-		Limits:             w.settings.Limits,
-		TerminationMessage: terminationMessage(c, s),
-		Command:            slices.Concat(c.Command, s.args.kept),
-	}
-	if len(s.args.stepResults) > 0 {
-		o.Own = publisher.StepResults{
-			Step: s.name, Dir: path.Join(s.args.values["step_metadata_dir"], result.StepMetadataResults), Names: s.args.stepResults,
-		}
-	}
-	return o
-}
-
-func (w wrapper) wrap(s step, o publisher.Options, mounts ...corev1.VolumeMount) wrap {
-	return wrap{
-		container: s.container,
-		command:   []string{publisherBinary},
-		args:      o.Args(),
-		mounts:    append([]corev1.VolumeMount{{Name: binVolume, MountPath: binDir, ReadOnly: true}}, mounts...),
-	}
-}
-
-// folderOf is the folder of a step's report.
-func folderOf(s step) string { return strconv.Itoa(s.order) }
-
-// wrapOf returns what becomes of a container, nil if it gets no publisher.
+// wrapOf returns a container's wrap, nil if it gets no publisher.
 func (p *plan) wrapOf(container int) *wrap {
 	i := slices.IndexFunc(p.wraps, func(w wrap) bool { return w.container == container })
 	if i < 0 {
 		return nil
 	}
 	return &p.wraps[i]
-}
-
-// gracePeriod is how long the Pod has after a SIGTERM. Zero means "at once" in a Pod but "the default" to the
-// publisher, so the shortest time that is not zero stands for it.
-func gracePeriod(pod *corev1.Pod) time.Duration {
-	seconds := pod.Spec.TerminationGracePeriodSeconds
-	if seconds == nil {
-		return publisher.DefaultGracePeriod
-	}
-	return max(time.Duration(*seconds)*time.Second, time.Second)
-}
-
-// terminationMessage is the file the kubelet reads, to which Tekton's entrypoint writes.
-func terminationMessage(c *corev1.Container, s step) string {
-	if c.TerminationMessagePath != "" {
-		return c.TerminationMessagePath
-	}
-	return s.args.values["termination_path"]
 }

@@ -10,23 +10,24 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
 
-// decision is all that was decided about a Pod.
+// decision is everything decided about a Pod.
 type decision struct {
-	// pod is nil if the request is not about one that could be read.
+	// pod is nil if the request has no readable Pod.
 	pod *corev1.Pod
 	// publish is set if the Pod is injected, skipped if not.
 	publish *plan
 	skipped *skip
-	// scripts is set if they have to be passed in pieces.
-	scripts *rechunk
-	// refused is set if the Pod may not be created; nothing else matters then.
+	// scripts is set if the scripts must be split.
+	scripts *scriptSplit
+	// refused is set if the Pod must not be created; nothing else matters then.
 	refused *refusal
 }
 
-// refusal is the decision that a Pod may not be created, because it would fail for certain.
+// refusal is the decision that a Pod must not be created, because it would certainly fail.
 type refusal struct {
 	reason reason
-	// message names the field at fault, the limit and the way out, never a value. It ends in the TaskRun's condition.
+	// message names the field at fault, the limit and the way out, never a value. It is shown in
+	// the TaskRun's condition.
 	message string
 }
 
@@ -45,9 +46,9 @@ func respond(d decision) admission.Response {
 	return response
 }
 
-// refuse answers 422, reason Invalid, by which Tekton fails the TaskRun for good. It takes some 403 and 409 for
-// passing and tries again, by what the message says, which holds names that users choose (handlePodCreationError in
-// pkg/reconciler/taskrun/taskrun.go of Tekton Pipelines 1.9 and 1.15).
+// refuse answers 422, reason Invalid, on which Tekton fails the TaskRun for good. It treats some
+// 403 and 409 as temporary depending on the message, which contains user-chosen names
+// (handlePodCreationError in pkg/reconciler/taskrun/taskrun.go of Tekton Pipelines 1.9 and 1.15).
 func refuse(r *refusal) admission.Response {
 	return admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{Result: &metav1.Status{
 		Status:  metav1.StatusFailure,
@@ -57,14 +58,14 @@ func refuse(r *refusal) admission.Response {
 	}}}
 }
 
-// patch returns the decision as a JSON patch (RFC 6902) of its Pod.
+// patch returns the decision as JSON patch operations (RFC 6902) on its Pod.
 func (d decision) patch() []jsonpatch.JsonPatchOperation {
 	if d.pod == nil || d.skipped.is(reasonNotTaskRun) {
 		return nil
 	}
 	var ops []jsonpatch.JsonPatchOperation
 	if d.scripts != nil {
-		// Before an init container is put in front of this one.
+		// Must precede the insertion of an init container before this one.
 		ops = append(ops, replace(d.scripts.args, "spec", "initContainers", d.scripts.container, "args"))
 	}
 	if d.publish != nil {

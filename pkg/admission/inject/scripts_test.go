@@ -20,8 +20,8 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// shells are those of this machine among which Tekton's init container may find one: Debian's, busybox' (the image Tekton
-// names by default has it), and bash.
+// shells are those of this machine among which Tekton's init container may find one: Debian's,
+// busybox' (the image Tekton names by default has it), and bash.
 func shells(t testing.TB) [][]string {
 	t.Helper()
 	var found [][]string
@@ -36,7 +36,8 @@ func shells(t testing.TB) [][]string {
 	return found
 }
 
-// growScript makes the first script of the Pod long, as Tekton's builder would have with a long script.
+// growScript makes the first script of the Pod long, as Tekton's builder would have with a long
+// script.
 func growScript(script string) func(tree) {
 	return func(pod tree) {
 		args := placeScriptsArgs(pod)
@@ -58,8 +59,8 @@ func placeScriptsArgs(pod tree) []any {
 // longScript is what becomes of a script that quotes a result: n bytes, no two places alike.
 func longScript(n int) string { return "cat << 'END'\n" + harness.Sample(n) + "\nEND\n" }
 
-// TestScriptsArePlaced runs the init container's program of Tekton's Pod in real shells, as Linux and the kubelet pass
-// it, and reads what is in the script files.
+// TestScriptsArePlaced runs the init container's program of Tekton's Pod in real shells, as Linux
+// and the kubelet pass it, and reads what is in the script files.
 func TestScriptsArePlaced(t *testing.T) {
 	for _, size := range []int{80_000, 200_000, 500_000, 1_100_000} {
 		script := longScript(size)
@@ -69,7 +70,8 @@ func TestScriptsArePlaced(t *testing.T) {
 		}
 		args := placeScriptsArgs(parse(t, after))
 		wantPieces := size > 98_000 // 4/3 of it is over 128 KiB
-		if (len(args) > 2) != wantPieces || at(parse(t, after), "metadata", "annotations").(tree)["indelible.dev/scripts"] != marked(wantPieces) {
+		if (len(args) > 2) != wantPieces || at(parse(t, after), "metadata",
+			"annotations").(tree)["indelible.dev/scripts"] != marked(wantPieces) {
 			t.Fatalf("%d bytes: %d arguments, annotations %v", size, len(args), at(parse(t, after), "metadata", "annotations"))
 		}
 		for _, shell := range shells(t) {
@@ -85,7 +87,8 @@ func TestScriptsArePlaced(t *testing.T) {
 					t.Errorf("sidecar's script %q, want %q", got, want)
 				}
 				debug := files["debug/scripts/debug-continue"]
-				if !strings.HasPrefix(debug, "#!/bin/sh\nset -e\n\nnumberOfSteps=3\n") || !strings.Contains(debug, `postFile="$(ls ${debugInfo} | grep -E '[0-9]+' | tail -1)"`) {
+				if !strings.HasPrefix(debug, "#!/bin/sh\nset -e\n\nnumberOfSteps=3\n") ||
+					!strings.Contains(debug, `postFile="$(ls ${debugInfo} | grep -E '[0-9]+' | tail -1)"`) {
 					t.Errorf("debug script %q", debug)
 				}
 				if len(files) != 8 {
@@ -103,7 +106,8 @@ func marked(rechunked bool) any {
 	return nil
 }
 
-// place runs a shell with the arguments, in which /tekton is a folder of the test's, and returns all files of it.
+// place runs a shell with the arguments, in which /tekton is a folder of the test's, and returns
+// all files of it.
 func place(t *testing.T, shell []string, args []any) map[string]string {
 	t.Helper()
 	root := t.TempDir()
@@ -140,7 +144,8 @@ func place(t *testing.T, shell []string, args []any) map[string]string {
 	return files
 }
 
-// TestOtherScriptsAreLeftAlone: shapes that Tekton does not write, which end in a refusal where they are too long.
+// TestOtherScriptsAreLeftAlone: shapes that Tekton does not write, which end in a refusal where
+// they are too long.
 func TestOtherScriptsAreLeftAlone(t *testing.T) {
 	long := strings.Repeat("#", 140_000)
 	tests := map[string]func(c tree){
@@ -157,7 +162,9 @@ func TestOtherScriptsAreLeftAlone(t *testing.T) {
 				growScript(long)(pod)
 				change(at(pod, "spec", "initContainers", 1).(tree))
 			})
-			if r := refused(t, Options{}, raw); !strings.Contains(r, "place-scripts") || !strings.Contains(r, "argument 2 has") && !strings.Contains(r, "argument 3 has") {
+			if r := refused(t, Options{}, raw); !strings.Contains(r, "place-scripts") ||
+				!strings.Contains(r, "argument 2 has") && !strings.Contains(r,
+					"argument 3 has") {
 				t.Errorf("refused with %q", r)
 			}
 		})
@@ -172,7 +179,8 @@ func TestRechunkingIsCounted(t *testing.T) {
 	}
 }
 
-// TestScriptsOfPodsWithoutInjection: to consume needs no publisher, unless nobody wants anything of the Pod's touched.
+// TestScriptsOfPodsWithoutInjection: consuming needs no publisher; scripts are split unless the Pod
+// opted out.
 func TestScriptsOfPodsWithoutInjection(t *testing.T) {
 	annotated := func(key, value string) func(tree) {
 		return func(pod tree) { at(pod, "metadata", "annotations").(tree)[key] = value }
@@ -181,11 +189,14 @@ func TestScriptsOfPodsWithoutInjection(t *testing.T) {
 		change func(tree)
 		want   bool
 	}{
-		"a pod without results":                 {func(tree) {}, true},
-		"a pod whose steps another has wrapped": {func(pod tree) { at(pod, "spec", "containers", 0).(tree)["command"] = []any{"/vault"} }, true},
-		"not a pod that opted out":              {annotated("indelible.dev/results", "disabled"), false},
-		"not a pod for Windows":                 {func(pod tree) { pod["spec"].(tree)["os"] = tree{"name": "windows"} }, false},
-		"not a pod of nobody's":                 {func(pod tree) { delete(pod["metadata"].(tree), "ownerReferences") }, false},
+		"a pod without results": {func(tree) {}, true},
+		"a pod whose steps another has wrapped": {func(pod tree) {
+			at(pod, "spec", "containers",
+				0).(tree)["command"] = []any{"/vault"}
+		}, true},
+		"not a pod that opted out": {annotated("indelible.dev/results", "disabled"), false},
+		"not a pod for Windows":    {func(pod tree) { pod["spec"].(tree)["os"] = tree{"name": "windows"} }, false},
+		"not a pod of nobody's":    {func(pod tree) { delete(pod["metadata"].(tree), "ownerReferences") }, false},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -220,8 +231,8 @@ func run(t *testing.T, argv []string) outcome {
 	return outcome{stdout.String(), cmd.ProcessState.ExitCode()}
 }
 
-// FuzzShells runs a program whole and in pieces. Its text is free only where shells take it as it is: what a fuzzer
-// writes is not to be executed.
+// FuzzShells runs a program whole and in pieces. Its text is free only where shells take it as it
+// is: what a fuzzer writes is not to be executed.
 func FuzzShells(f *testing.F) {
 	f.Add("some data", 0, 20)
 	f.Add("é ' \" \\ `x` $(x) $$ * \t\n\n_EOF", 3, 30)
@@ -232,13 +243,15 @@ func FuzzShells(f *testing.F) {
 		script := "printf '%s|' \"$0\" \"$#\" \"$@\" \"$-\" x $*\n" +
 			"file=/dev/stdout\ncat > ${file} << '_EOF_'\n" + base64.StdEncoding.EncodeToString([]byte(data)) + "\n_EOF_\n" +
 			"cat << 'a-long-delimiter-that-nobody-writes'\n" + data + "\na-long-delimiter-that-nobody-writes\n" +
-			"unset BASH_EXECUTION_STRING\nset | grep -v -e '^_=' -e '^LINENO=' -e '^BASH_' -e '^PPID=' | wc -l\n(exit " + strconv.Itoa(exit&127) + ")"
+			"unset BASH_EXECUTION_STRING\nset | grep -v -e '^_=' -e '^LINENO=' -e '^BASH_' -e '^PPID=' | wc -l\n(exit " +
+			strconv.Itoa(exit&127) + ")"
 		pieces, ok := cut(script, 16+limit&0xffff)
 		if !ok || len(script) > maxString || len(pieces) < 2 {
 			return
 		}
 		for _, shell := range shells {
-			// As the kubelet starts it: the name in the command is the first word, whatever file it is.
+			// As the kubelet starts it: the name in the command is the first word, whatever file it
+			// is.
 			whole := run(t, append(slices.Clone(shell), "-c", script, "sh"))
 			inPieces := run(t, append(slices.Clone(shell), joined(pieces)...))
 			if diff := cmp.Diff(whole, inPieces); diff != "" {

@@ -9,8 +9,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// reason says why a Pod is left as it is or refused. It is the label of a metric, so there are few of them and none
-// is built from what the Pod says.
+// reason says why a Pod is left alone or refused. It is a metric label, so the set is fixed and
+// contains nothing from the Pod.
 type reason string
 
 // Reasons to leave a Pod's results to Tekton.
@@ -52,14 +52,14 @@ var (
 // skip is the decision to leave a Pod's results to Tekton.
 type skip struct {
 	reason reason
-	// because says it to whoever looks at the Pod.
+	// because is the reason for whoever looks at the Pod.
 	because string
-	// warn also tells whoever creates the Pod, because nobody chose that its results stay within Tekton's own
-	// limits although the namespace asked for more.
+	// warn also tells whoever creates the Pod: nobody chose that its results keep Tekton's limits,
+	// though the namespace opted in.
 	warn bool
 }
 
-// is says whether there is a skip and this is its reason.
+// is reports whether s is a skip for this reason; s may be nil.
 func (s *skip) is(r reason) bool { return s != nil && s.reason == r }
 
 const (
@@ -68,16 +68,17 @@ const (
 	taskRunKind  = "TaskRun"
 	osLabel      = "kubernetes.io/os"
 	windows      = "windows"
-	// SPIRE's volume and CSI driver, and the container that reads results in sidecar-logs mode (pkg/spire/spire.go,
-	// pkg/pod/pod.go and pkg/apis/pipeline/sidecarlogs.go of Tekton Pipelines 1.15).
+	// SPIRE's volume and CSI driver, and the container that reads results in sidecar-logs mode
+	// (pkg/spire/spire.go, pkg/pod/pod.go and pkg/apis/pipeline/sidecarlogs.go of Tekton Pipelines
+	// 1.15).
 	spireVolume        = "spiffe-workload-api"
 	spireDriver        = "csi.spiffe.io"
 	sidecarLogsMethod  = "sidecar-logs"
 	sidecarLogsProgram = "sidecar-tekton-log-results"
 )
 
-// taskRunOf returns the name of the TaskRun that controls the Pod, or "" if none does. The label alone would let
-// any Pod pass for a TaskRun's; the guard believes only the owner reference as well.
+// taskRunOf returns the name of the TaskRun that controls the Pod, or "". The label alone proves
+// nothing, as any Pod may have it; the guard relies on the owner reference, too.
 func taskRunOf(pod *corev1.Pod) string {
 	owner := metav1.GetControllerOf(pod)
 	if pod.Labels[taskRunLabel] == "" || owner == nil || owner.Kind != taskRunKind || owner.UID == "" ||
@@ -95,36 +96,8 @@ func taskRunUIDOf(pod *corev1.Pod) string {
 	return ""
 }
 
-// skipPod is the part of the ladder that needs no reading of arguments.
-func skipPod(pod *corev1.Pod) *skip {
-	switch {
-	case taskRunOf(pod) == "":
-		return &skip{reason: reasonNotTaskRun}
-	case pod.Annotations[result.EnabledKey] == result.Disabled:
-		return &skip{reason: reasonOptedOut, because: "the annotation " + result.EnabledKey + " disables it"}
-	case alreadyInjected(pod):
-		return &skip{reason: reasonAlreadyInjected}
-	case isWindows(pod):
-		return &skip{reason: reasonWindows, because: "it runs on Windows"}
-	}
-	return nil
-}
-
-// skipSteps is the part of the ladder that looks at what the steps were told to do.
-func skipSteps(pod *corev1.Pod, steps []step) *skip {
-	switch {
-	case usesSidecarLogs(pod, steps):
-		return &skip{reason: reasonSidecarLogs, because: "Tekton is configured to read results from a sidecar's log"}
-	case usesSPIRE(pod, steps):
-		return &skip{reason: reasonSPIRE, because: "Tekton is configured to sign results with SPIRE"}
-	case !hasResults(steps):
-		return &skip{reason: reasonNoResults}
-	}
-	return nil
-}
-
-// alreadyInjected asks for the volume besides the annotation: annotations of a TaskRun are copied to its Pod, so
-// the annotation alone may be somebody's copy of an earlier Pod's.
+// alreadyInjected requires the volume besides the annotation: a TaskRun's annotations are copied to
+// its Pod, so the annotation alone may be a copy of an earlier Pod's.
 func alreadyInjected(pod *corev1.Pod) bool {
 	return pod.Annotations[result.InjectedAnnotation] != "" && volumeNamed(pod, binVolume) != nil
 }
@@ -133,8 +106,8 @@ func isWindows(pod *corev1.Pod) bool {
 	return pod.Spec.OS != nil && pod.Spec.OS.Name == corev1.Windows || pod.Spec.NodeSelector[osLabel] == windows
 }
 
-// allEntrypoints says whether every step runs Tekton's entrypoint and nothing else. Another webhook may have
-// wrapped it already, and what its wrapper does with arguments is not known here.
+// allEntrypoints reports whether every step runs Tekton's entrypoint directly. Another webhook may
+// have wrapped it, and how its wrapper treats arguments is unknown.
 func allEntrypoints(pod *corev1.Pod) bool {
 	indexes := stepContainers(pod)
 	for _, i := range indexes {
@@ -145,7 +118,7 @@ func allEntrypoints(pod *corev1.Pod) bool {
 	return len(indexes) > 0
 }
 
-// usesSidecarLogs: the installation reads results from a sidecar's log, which has its own limits.
+// usesSidecarLogs: Tekton reads results from a sidecar's log, which has its own limits.
 func usesSidecarLogs(pod *corev1.Pod, steps []step) bool {
 	for _, s := range steps {
 		if s.args.values["result_from"] == sidecarLogsMethod {
@@ -155,7 +128,8 @@ func usesSidecarLogs(pod *corev1.Pod, steps []step) bool {
 	return hasContainer(pod, sidecarLogsProgram)
 }
 
-// usesSPIRE: the entrypoint signs the results it reports, and a result it does not report is not signed.
+// usesSPIRE: the entrypoint signs the results it reports; results it does not report would be
+// unsigned.
 func usesSPIRE(pod *corev1.Pod, steps []step) bool {
 	for _, s := range steps {
 		if s.args.values["enable_spire"] == "true" {
@@ -175,8 +149,8 @@ func hasResults(steps []step) bool {
 	return false
 }
 
-// mayHaveResults says of any TaskRun's Pod whether results are to be expected from it. Where its steps cannot be
-// read, they are.
+// mayHaveResults reports whether to expect results from a TaskRun's Pod; true if its steps cannot
+// be parsed.
 func mayHaveResults(pod *corev1.Pod) bool {
 	steps, err := readSteps(pod)
 	return err != nil || len(steps) == 0 || hasResults(steps)

@@ -17,19 +17,19 @@ const (
 	stepPrefix       = "step-"
 )
 
-// step is one step's container, read.
+// step is one step's parsed container.
 type step struct {
 	// container is its index in spec.containers.
 	container int
 	// name is the step's name as in status.steps.
 	name string
-	// order is the step's place among the steps, from the file it writes when it has ended.
+	// order is the step's position, from the path of its -post_file.
 	order int
 	args  entrypointArgs
 }
 
-// stepContainers returns the indexes of the containers Tekton regards as steps: by their name, as its
-// IsContainerStep does.
+// stepContainers returns the indexes of the containers that Tekton regards as steps, by name, as
+// its IsContainerStep does.
 func stepContainers(pod *corev1.Pod) []int {
 	var indexes []int
 	for i := range pod.Spec.Containers {
@@ -40,7 +40,7 @@ func stepContainers(pod *corev1.Pod) []int {
 	return indexes
 }
 
-// readSteps reads all steps and returns them in the order they run in.
+// readSteps parses all steps and returns them in their order.
 func readSteps(pod *corev1.Pod) ([]step, error) {
 	var steps []step
 	for _, i := range stepContainers(pod) {
@@ -57,7 +57,8 @@ func readSteps(pod *corev1.Pod) ([]step, error) {
 			return nil, fmt.Errorf("container %s: -step_results without -step_metadata_dir", c.Name)
 		}
 		if len(args.stepResults) > 0 && strings.Contains(args.values["step_metadata_dir"], "=") {
-			return nil, fmt.Errorf("container %s: -step_metadata_dir has an equals sign, which ends a folder in the publisher's -step", c.Name)
+			return nil, fmt.Errorf("container %s: -step_metadata_dir has an equals sign, which would end the folder in the "+
+				"publisher's -step", c.Name)
 		}
 		steps = append(steps, step{container: i, name: strings.TrimPrefix(c.Name, stepPrefix), order: order, args: args})
 	}

@@ -134,12 +134,14 @@ func refused(t *testing.T, o Options, raw []byte) string {
 	return response.Result.Message
 }
 
-// ownToken adds what the ServiceAccount admission plugin adds to every container before a webhook sees the Pod.
+// ownToken adds what the ServiceAccount admission plugin adds to every container before a webhook
+// sees the Pod.
 func ownToken(pod tree) {
 	volume := tree{"name": "kube-api-access-x7k2p", "projected": tree{"defaultMode": 420, "sources": []any{
 		tree{"serviceAccountToken": tree{"expirationSeconds": 3607, "path": "token"}},
 		tree{"configMap": tree{"name": "kube-root-ca.crt", "items": []any{tree{"key": "ca.crt", "path": "ca.crt"}}}},
-		tree{"downwardAPI": tree{"items": []any{tree{"path": "namespace", "fieldRef": tree{"fieldPath": "metadata.namespace"}}}}},
+		tree{"downwardAPI": tree{"items": []any{tree{"path": "namespace",
+			"fieldRef": tree{"fieldPath": "metadata.namespace"}}}}},
 	}}}
 	spec := pod["spec"].(tree)
 	spec["volumes"] = append(spec["volumes"].([]any), volume)
@@ -155,9 +157,11 @@ const ownDir = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 // TestPublisherCommand: for Tekton's Pods, what runs in each step afterwards.
 func TestPublisherCommand(t *testing.T) {
-	first := "-wait_file /tekton/downward/ready -wait_file_content -post_file /tekton/run/0/out -termination_path /tekton/termination -step_metadata_dir /tekton/run/0/status"
+	first := "-wait_file /tekton/downward/ready -wait_file_content -post_file /tekton/run/0/out -termination_path " +
+		"/tekton/termination -step_metadata_dir /tekton/run/0/status"
 	tests := map[string]struct {
-		// keeping are the steps before the last: what the publisher runs there, and their own results.
+		// keeping are the steps before the last: what the publisher runs there, and their own
+		// results.
 		keeping []keeping
 		// command is what the publisher runs in the last.
 		command string
@@ -172,14 +176,18 @@ func TestPublisherCommand(t *testing.T) {
 		"multi-step": {
 			keeping: []keeping{
 				{command: first + " -entrypoint /tekton/scripts/script-0-9l9zj --"},
-				{command: "-wait_file /tekton/run/0/out -post_file /tekton/run/1/out -termination_path /tekton/termination -step_metadata_dir /tekton/run/1/status" +
-					" -on_error continue -timeout 1m30s -stdout_path /workspace/out -stderr_path /workspace/err -entrypoint make -- -results x -- -step_results=y",
+				{command: "-wait_file /tekton/run/0/out -post_file /tekton/run/1/out -termination_path /tekton/termination " +
+					"-step_metadata_dir /tekton/run/1/status" +
+					" -on_error continue -timeout 1m30s -stdout_path /workspace/out -stderr_path /workspace/err -entrypoint make -- " +
+					"-results x -- -step_results=y",
 					own: publisher.StepResults{Step: "build", Dir: "/tekton/run/1/status/results", Names: []string{"sha"}}},
 			},
-			command: "-wait_file /tekton/run/1/out -post_file /tekton/run/2/out -termination_path /tekton/termination -step_metadata_dir /tekton/run/2/status" +
+			command: "-wait_file /tekton/run/1/out -post_file /tekton/run/2/out -termination_path /tekton/termination " +
+				"-step_metadata_dir /tekton/run/2/status" +
 				` --when_expressions [{"input":"-x","operator":"in","values":["-results","a"]}] -entrypoint sh -- -c true`,
 			results: []string{"digest", "tags", "url"},
-			own:     publisher.StepResults{Step: "unnamed-2", Dir: "/tekton/run/2/status/results", Names: []string{"left", "right"}},
+			own: publisher.StepResults{Step: "unnamed-2", Dir: "/tekton/run/2/status/results", Names: []string{"left",
+				"right"}},
 			kept: []publisher.StepResults{
 				{Step: "fetch", Dir: "/indelible/kept/0/report"},
 				{Step: "build", Dir: "/indelible/kept/1/report", Names: []string{"sha"}},
@@ -188,13 +196,15 @@ func TestPublisherCommand(t *testing.T) {
 		"step-results-only": {
 			keeping: []keeping{{command: first + " -entrypoint sh -- -c true",
 				own: publisher.StepResults{Step: "first", Dir: "/tekton/run/0/status/results", Names: []string{"a"}}}},
-			command: "-wait_file /tekton/run/0/out -post_file /tekton/run/1/out -termination_path /tekton/termination -step_metadata_dir /tekton/run/1/status -entrypoint sh -- -c true",
-			kept:    []publisher.StepResults{{Step: "first", Dir: "/indelible/kept/0/report", Names: []string{"a"}}},
+			command: "-wait_file /tekton/run/0/out -post_file /tekton/run/1/out -termination_path /tekton/termination " +
+				"-step_metadata_dir /tekton/run/1/status -entrypoint sh -- -c true",
+			kept: []publisher.StepResults{{Step: "first", Dir: "/indelible/kept/0/report", Names: []string{"a"}}},
 		},
 		"sidecar":        {command: first + " -entrypoint sh -- -c true", results: []string{"digest"}},
 		"native-sidecar": {command: first + " -entrypoint /tekton/scripts/script-0-9l9zj --", results: []string{"digest"}},
 		"breakpoint": {
-			command: first + " -breakpoint_on_failure -debug_before_step -entrypoint sh -- -c|echo -n abc > /tekton/results/digest",
+			command: first + " -breakpoint_on_failure -debug_before_step -entrypoint sh -- -c|echo -n abc > " +
+				"/tekton/results/digest",
 			results: []string{"digest"},
 		},
 		"compressed": {
@@ -222,9 +232,11 @@ func TestPublisherCommand(t *testing.T) {
 				if i < len(tc.keeping) {
 					want.KeepIn, want.Post = "/indelible/kept/report", fmt.Sprintf("/tekton/run/%d/out", i)
 					letsBegin := fmt.Sprintf(" -post_file /tekton/run/%d/out.unkept --", i)
-					want.Command = append([]string{"/tekton/bin/entrypoint"}, argv(strings.Replace(step.command, " --", letsBegin, 1))...)
+					want.Command = append([]string{"/tekton/bin/entrypoint"},
+						argv(strings.Replace(step.command, " --", letsBegin, 1))...)
 				} else {
-					want.UID, want.Server, want.Timeout, want.Kept = "6a1f1c5e-0f5b-4f5e-9a0e-0d2f5e0b7c11", "10.96.0.1:443", 90*time.Second, tc.kept
+					want.UID, want.Server, want.Timeout, want.Kept = "6a1f1c5e-0f5b-4f5e-9a0e-0d2f5e0b7c11", "10.96.0.1:443",
+						90*time.Second, tc.kept
 				}
 				c := pod.Spec.Containers[i]
 				if diff := cmp.Diff([]string{"/indelible/bin/publisher"}, c.Command); diff != "" {
@@ -258,10 +270,11 @@ func argv(s string) []string {
 	return args
 }
 
-// TestPatchTouchesNothingElse: with everything the package owns taken away again, the Pod is what it was, down to
-// fields no version of the API has.
+// TestPatchTouchesNothingElse: without everything that the package owns, the Pod is unchanged, down
+// to fields unknown to every version of the API.
 func TestPatchTouchesNothingElse(t *testing.T) {
-	names := []string{"one-step", "multi-step", "step-results-only", "sidecar", "native-sidecar", "breakpoint", "compressed"}
+	names := []string{"one-step", "multi-step", "step-results-only", "sidecar", "native-sidecar", "breakpoint",
+		"compressed"}
 	for _, name := range names {
 		for _, delivery := range []Delivery{DeliveryImageVolume, DeliveryInitContainer} {
 			t.Run(name+" "+string(delivery), func(t *testing.T) {
@@ -298,7 +311,10 @@ func TestPatchTouchesNothingElse(t *testing.T) {
 }
 
 func withoutOurs(list []any) []any {
-	return slices.DeleteFunc(slices.Clone(list), func(v any) bool { return strings.HasPrefix(at(v, "name").(string), "indelible-") })
+	return slices.DeleteFunc(slices.Clone(list), func(v any) bool {
+		return strings.HasPrefix(at(v, "name").(string),
+			"indelible-")
+	})
 }
 
 func TestApplyingTwiceEqualsOnce(t *testing.T) {
@@ -310,7 +326,8 @@ func TestApplyingTwiceEqualsOnce(t *testing.T) {
 			once, first := handle(t, o, readPod(t, name))
 			twice, second := handle(t, o, once)
 			if len(first.Patches) == 0 || len(second.Patches) > 0 || len(second.Warnings) > 0 {
-				t.Errorf("%s %s: %d, then %d operations, warnings %q", name, delivery, len(first.Patches), len(second.Patches), second.Warnings)
+				t.Errorf("%s %s: %d, then %d operations, warnings %q", name, delivery, len(first.Patches), len(second.Patches),
+					second.Warnings)
 			}
 			if diff := cmp.Diff(parse(t, once), parse(t, twice)); diff != "" {
 				t.Errorf("%s %s: %s", name, delivery, diff)
@@ -321,11 +338,14 @@ func TestApplyingTwiceEqualsOnce(t *testing.T) {
 
 // hasPublisher says whether a response changes more than annotations.
 func hasPublisher(r admission.Response) bool {
-	return slices.ContainsFunc(r.Patches, func(op gomodules.Operation) bool { return !strings.HasPrefix(op.Path, "/metadata/annotations") })
+	return slices.ContainsFunc(r.Patches, func(op gomodules.Operation) bool {
+		return !strings.HasPrefix(op.Path,
+			"/metadata/annotations")
+	})
 }
 
-// counted returns the counters of indelible_inject_pods_total that are not zero, and "rechunked", and checks that each
-// decision was timed.
+// counted returns the counters of indelible_inject_pods_total that are not zero, and "rechunked",
+// and checks that each decision was timed.
 func counted(t *testing.T, g prometheus.Gatherer) map[string]float64 {
 	t.Helper()
 	families, err := g.Gather()
@@ -383,8 +403,9 @@ func TestBadSettingsLeaveThePodAlone(t *testing.T) {
 		settings Settings
 		want     string
 	}{
-		"no image":         {Settings{Delivery: DeliveryAuto}, "internal error: no publisher image is configured"},
-		"unknown delivery": {Settings{Image: "p", Delivery: "post"}, `internal error: choose delivery: unknown delivery "post"`},
+		"no image": {Settings{Delivery: DeliveryAuto}, "internal error: no publisher image is configured"},
+		"unknown delivery": {Settings{Image: "p", Delivery: "post"},
+			`internal error: choose delivery: unknown delivery "post"`},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -412,9 +433,10 @@ func TestAutoDelivery(t *testing.T) {
 		cluster    ClusterInfo
 		want       string
 	}{
-		"auto uses image volumes where they are":        {DeliveryAuto, answer{ok: true}, "image-volume"},
-		"auto uses an init container elsewhere":         {DeliveryAuto, answer{}, "init-container"},
-		"auto uses an init container when unsure":       {DeliveryAuto, answer{ok: true, err: errors.New("x")}, "init-container"},
+		"auto uses image volumes where they are": {DeliveryAuto, answer{ok: true}, "image-volume"},
+		"auto uses an init container elsewhere":  {DeliveryAuto, answer{}, "init-container"},
+		"auto uses an init container when unsure": {DeliveryAuto, answer{ok: true, err: errors.New("x")},
+			"init-container"},
 		"auto uses an init container when nobody knows": {DeliveryAuto, nil, "init-container"},
 		"nothing configured means auto":                 {"", answer{ok: true}, "image-volume"},
 		"image volumes can be demanded":                 {DeliveryImageVolume, answer{}, "image-volume"},
@@ -424,7 +446,8 @@ func TestAutoDelivery(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			settings := testSettings
 			settings.Delivery = tc.configured
-			after, _ := handle(t, Options{Settings: func() Settings { return settings }, Cluster: tc.cluster}, readPod(t, "one-step"))
+			after, _ := handle(t, Options{Settings: func() Settings { return settings }, Cluster: tc.cluster}, readPod(t,
+				"one-step"))
 			if got := at(parse(t, after), "metadata", "annotations", "indelible.dev/injected"); got != tc.want {
 				t.Errorf("got %v, want %s", got, tc.want)
 			}

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// Metrics counts what became of the runs seen.
+// Metrics counts what was done with runs.
 type Metrics struct {
 	runs     *prometheus.CounterVec
 	duration prometheus.Histogram
@@ -26,7 +26,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1},
 		}),
 	}
-	// Series that are there from the start let a rate see the first event.
+	// Series that exist from the start let a rate see the first event.
 	for _, o := range outcomes {
 		m.runs.WithLabelValues(string(o))
 	}

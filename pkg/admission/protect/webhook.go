@@ -17,7 +17,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// Options is what the handler works with.
+// Options configure the handler.
 type Options struct {
 	// Metrics may be nil.
 	Metrics *Metrics
@@ -34,7 +34,7 @@ func New(o Options) admission.Handler {
 	return &handler{Options: o}
 }
 
-// outcome is what was decided about a run, and the reason where it was left alone.
+// outcome is what was decided about a run, and why if it was left alone.
 type outcome string
 
 const (
@@ -42,7 +42,7 @@ const (
 	// Left alone.
 	already    outcome = "already"    // it has the finalizer
 	optedOut   outcome = "opted-out"  // its annotation says so
-	notARun    outcome = "not-a-run"  // another resource, or no creation: the webhook configuration is not ours
+	notARun    outcome = "not-a-run"  // another resource or operation: the webhook configuration is not ours
 	unreadable outcome = "unreadable" // its metadata cannot be decoded
 )
 
@@ -64,8 +64,9 @@ func (h *handler) Handle(_ context.Context, req admission.Request) admission.Res
 	return admission.Patched("", patch...)
 }
 
-// decide goes down a ladder: each early return is one reason to leave a run alone. Whether it is or not, a run that is created is
-// in no archive yet, whatever its annotations say: they came with the YAML of another run.
+// decide adds the finalizer unless a check says otherwise. In any case it removes the marks of an
+// archived run: a run being created is in no archive, and the marks come from the YAML of another
+// run.
 func decide(req admission.Request) ([]jsonpatch.Operation, outcome, error) {
 	if req.Operation != admissionv1.Create || !isRun(req.Resource) || req.SubResource != "" {
 		return nil, notARun, nil
@@ -76,7 +77,7 @@ func decide(req admission.Request) ([]jsonpatch.Operation, outcome, error) {
 			Annotations map[string]string `json:"annotations"`
 		} `json:"metadata"`
 	}
-	// Field names are told apart by case, as by the API server and unlike by encoding/json.
+	// Field names are case-sensitive, as in the API server and unlike in encoding/json.
 	if err := json.Unmarshal(req.Object.Raw, &run); err != nil {
 		return nil, unreadable, err
 	}
@@ -85,7 +86,8 @@ func decide(req admission.Request) ([]jsonpatch.Operation, outcome, error) {
 	}
 	var patch []jsonpatch.Operation
 	for _, mark := range result.Marks(run.Metadata.Annotations) {
-		patch = append(patch, jsonpatch.NewOperation("remove", "/metadata/annotations/"+strings.ReplaceAll(mark, "/", "~1"), nil))
+		patch = append(patch, jsonpatch.NewOperation("remove", "/metadata/annotations/"+strings.ReplaceAll(mark, "/", "~1"),
+			nil))
 	}
 	switch {
 	case run.Metadata.Annotations[result.ArchiveKey] == result.Disabled:
@@ -100,8 +102,8 @@ func isRun(r metav1.GroupVersionResource) bool {
 	return r.Group == "tekton.dev" && slices.Contains([]string{"taskruns", "pipelineruns", "customruns"}, r.Resource)
 }
 
-// addition puts the finalizer behind the others as a JSON patch (RFC 6902). The list may be missing, null or empty, of which
-// "add" of the whole list is right for all three.
+// addition appends the finalizer, as a JSON patch (RFC 6902). "add" of the whole list fits a
+// missing, null or empty list.
 func addition(finalizers []string) jsonpatch.Operation {
 	if len(finalizers) == 0 {
 		return jsonpatch.NewOperation("add", "/metadata/finalizers", []string{result.ArchiveKey})

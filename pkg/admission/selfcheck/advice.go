@@ -6,10 +6,11 @@ import (
 	"strings"
 )
 
-// Each of these says in one line what is wrong and what to do about it, and nothing if nothing is.
+// Each function describes in one line what is wrong and what to do about it, "" if nothing is
+// wrong.
 
-// adviseGrant: the manifests in this repository name the usual controller. Whoever runs Tekton by another one
-// must not put a single piece back from there.
+// adviseGrant: the manifests in this repository name the usual controller, so an installation with
+// another name must not restore single pieces from here.
 func adviseGrant(gaps []gap, usual bool) string {
 	if len(gaps) == 0 {
 		return ""
@@ -22,10 +23,10 @@ func adviseGrant(gaps []gap, usual bool) string {
 	}
 	back := strings.Join(commands, " && ")
 	if !usual {
-		back = "by the overlay that was installed, as Tekton's controller has another name there than in config"
+		back = "with the overlay that was installed, because it names another controller of Tekton's than config does"
 	}
 	return "service accounts may write taskruns/status, but what guards these writes is not all in place: " +
-		list(gaps) + ". Put it back: " + back + "; or take the grant away: " + revoke
+		list(gaps) + ". Put it back: " + back + "; or revoke the grant: " + revoke
 }
 
 func adviseController(running []string, gaps []gap) string {
@@ -33,7 +34,8 @@ func adviseController(running []string, gaps []gap) string {
 		return ""
 	}
 	return fmt.Sprintf("Tekton's controller is %s, but %s: Tekton cannot go on with TaskRuns. "+
-		"Install again with its name: make install CONTROLLER=%s, or an overlay with that key `controller` (docs/operations.md)",
+		"Install again with its name: make install CONTROLLER=%s, or an overlay with that key `controller` "+
+		"(docs/operations.md)",
 		strings.Join(running, " or "), list(gaps), running[0])
 }
 
@@ -41,8 +43,8 @@ func adviseSettings(gaps []gap) string {
 	if len(gaps) == 0 {
 		return ""
 	}
-	return "the API server does not go by what the webhook is configured with: " + list(gaps) +
-		". For a minute after a change that is so; else install again what was changed (docs/operations.md)"
+	return "the API server's settings differ from the webhook's configuration: " + list(gaps) +
+		". This is normal for a minute after a change; otherwise install again what was changed (docs/operations.md)"
 }
 
 func adviseGroupLeak(leaking bool) string {
@@ -50,12 +52,12 @@ func adviseGroupLeak(leaking bool) string {
 		return ""
 	}
 	return "every service account may patch taskruns/status, and a patch that cannot be decoded is answered " +
-		"with the whole TaskRun: whoever knows a name reads it. Look which role a ClusterRoleBinding gives to " +
+		"with the whole TaskRun: anybody who knows a name can read it. Find the role that a ClusterRoleBinding gives to " +
 		"system:serviceaccounts or system:authenticated (kubectl get clusterrolebindings -o wide), " +
-		"and take patch out; publishing needs update only (config/rbac)"
+		"and remove patch from it; publishing needs update only (config/rbac)"
 }
 
-// maxNamed bounds how many bindings an event names.
+// maxNamed is how many bindings an event names.
 const maxNamed = 5
 
 func adviseLeaks(leaks []leak) string {
@@ -71,7 +73,7 @@ func adviseLeaks(leaks []leak) string {
 	}
 	return "service accounts may patch taskruns/status where they may not get TaskRuns, and a patch that cannot be " +
 		"decoded is answered with the whole TaskRun: " + strings.Join(texts, "; ") +
-		". Take patch out of the role, or the binding away; publishing needs update only"
+		". Remove patch from the role, or remove the binding; publishing needs update only"
 }
 
 func list(gaps []gap) string {

@@ -10,28 +10,28 @@ import (
 	"github.com/indelible-ci/indelible/pkg/preflight"
 )
 
-// Expected is what the webhook itself goes by.
+// Expected are the webhook's own settings.
 type Expected struct {
-	// Controllers are the users it takes for Tekton's controller.
+	// Controllers are the users it treats as Tekton's controller.
 	Controllers []string
-	// TaskRunLimit is its limit on all results of a TaskRun, in bytes.
+	// TaskRunLimit is its limit for all results of a TaskRun, in bytes.
 	TaskRunLimit int64
 }
 
-// A naming is a piece that says who Tekton's controller is, once or more often.
+// A naming is a piece that names Tekton's controller, in one or more places.
 type naming struct {
 	piece  piece
 	places [][]string
 }
 
-// configuration is not one of the pieces that guard: the API server does not evaluate it.
+// configuration is not a piece that guards: the API server does not evaluate it.
 var configuration = piece{"ConfigMap", "indelible-config"}
 
-// Rule "controller": every place names a user that Tekton's controller runs as. One that does not stops Tekton:
-// the policy on pods lets it create none, the others let it finish no TaskRun. Where the controller is not
-// found under its usual name nothing can be said.
+// Rule "controller": every piece names a user that Tekton's controller runs as. A wrong name stops
+// Tekton: the policy on pods does not let it create any, the others do not let it complete a
+// TaskRun. If the controller is not found under its usual name, nothing is reported.
 //
-// It returns the pieces that do not.
+// It returns the pieces with a wrong name.
 func checkController(running []string, expected Expected, namings []naming) []gap {
 	if len(running) == 0 {
 		return nil
@@ -45,8 +45,8 @@ func checkController(running []string, expected Expected, namings []naming) []ga
 	return gaps
 }
 
-// Rule "settings": the API server goes by the same names as the webhook. For up to a minute after a change it
-// does not: the kubelet brings the ConfigMap late.
+// Rule "settings": the API server has the same controller names as the webhook. They may differ for
+// up to a minute after a change, until the kubelet has updated the ConfigMap's files.
 func checkSettings(expected Expected, namings []naming) []gap {
 	var gaps []gap
 	for _, n := range namings {
@@ -67,14 +67,15 @@ func checkSettings(expected Expected, namings []naming) []gap {
 	return gaps
 }
 
-// Rule "limit": what the configuration allows, the policy allows. Its limit is a variable that it names
-// maxBytes; a policy without has none of ours.
+// Rule "limit": the policy allows what the configuration allows. Its limit is the variable
+// maxBytes; a policy without it has no limit.
 func checkLimit(expected Expected, p *admissionv1.ValidatingAdmissionPolicy) string {
 	for _, v := range p.Spec.Variables {
 		if v.Name != "maxBytes" {
 			continue
 		}
-		if most, err := strconv.ParseInt(strings.TrimSpace(v.Expression), 10, 64); err == nil && most < expected.TaskRunLimit {
+		if most, err := strconv.ParseInt(strings.TrimSpace(v.Expression), 10, 64); err == nil &&
+			most < expected.TaskRunLimit {
 			return fmt.Sprintf("allows %d bytes of results (variable maxBytes), less than limits.taskRun, %d",
 				most, expected.TaskRunLimit)
 		}

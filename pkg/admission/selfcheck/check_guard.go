@@ -10,10 +10,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// Rule "guard": the configuration has the guard's two webhooks, one for namespaces that have opted in and one for all
-// others, and they are asked about each update of taskruns/status, in whatever version, and refuse what they are not asked
-// about. An objectSelector would leave it to whoever labels a TaskRun
-// whether it is guarded.
+// Rule "guard": the configuration has the guard's two webhooks, one for namespaces that have opted
+// in and one for all others; they receive each update of taskruns/status in every version, and fail
+// closed. An objectSelector would let anybody who labels a TaskRun decide whether it is guarded.
 //
 // It returns what is wrong, "" if nothing is.
 func checkGuard(c *admissionv1.MutatingWebhookConfiguration) string {
@@ -23,7 +22,9 @@ func checkGuard(c *admissionv1.MutatingWebhookConfiguration) string {
 	return checkWebhook(c, elsewhereWebhook, metav1.LabelSelectorOpNotIn)
 }
 
-func checkWebhook(c *admissionv1.MutatingWebhookConfiguration, name string, optedIn metav1.LabelSelectorOperator) string {
+func checkWebhook(
+	c *admissionv1.MutatingWebhookConfiguration, name string, optedIn metav1.LabelSelectorOperator,
+) string {
 	i := slices.IndexFunc(c.Webhooks, func(w admissionv1.MutatingWebhook) bool { return w.Name == name })
 	if i < 0 {
 		return "has no webhook " + name
@@ -35,7 +36,8 @@ func checkWebhook(c *admissionv1.MutatingWebhookConfiguration, name string, opte
 	case w.MatchPolicy != nil && *w.MatchPolicy != admissionv1.Equivalent:
 		return fmt.Sprintf("has matchPolicy %s for %s, not Equivalent", *w.MatchPolicy, name)
 	case !selects(w.NamespaceSelector, optedIn):
-		return fmt.Sprintf("has a namespaceSelector for %s that is not %s %s (%s)", name, result.EnabledKey, optedIn, result.Enabled)
+		return fmt.Sprintf("has a namespaceSelector for %s that is not %s %s (%s)", name, result.EnabledKey, optedIn,
+			result.Enabled)
 	case !isEmpty(w.ObjectSelector):
 		return "has an objectSelector for " + name
 	case !slices.ContainsFunc(w.Rules, covers):
@@ -44,7 +46,7 @@ func checkWebhook(c *admissionv1.MutatingWebhookConfiguration, name string, opte
 	return ""
 }
 
-// selects reports whether a namespaceSelector asks for the opt-in label and nothing else.
+// selects reports whether a namespaceSelector matches by the opt-in label and nothing else.
 func selects(s *metav1.LabelSelector, optedIn metav1.LabelSelectorOperator) bool {
 	if s == nil || len(s.MatchLabels) > 0 || len(s.MatchExpressions) != 1 {
 		return false
@@ -53,7 +55,7 @@ func selects(s *metav1.LabelSelector, optedIn metav1.LabelSelectorOperator) bool
 	return e.Key == result.EnabledKey && e.Operator == optedIn && slices.Equal(e.Values, []string{result.Enabled})
 }
 
-// isFail: Fail is what an absent failurePolicy means.
+// isFail: an absent failurePolicy means Fail.
 func isFail(p *admissionv1.FailurePolicyType) bool { return p == nil || *p == admissionv1.Fail }
 
 func isEmpty(s *metav1.LabelSelector) bool {

@@ -9,23 +9,25 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// Rule "leaks": no service account may patch taskruns/status where it may not read TaskRuns. The API server
-// refuses a patch that it cannot decode before any admission, and quotes the object it was to change: the right
-// to patch is the right to get for who knows a name.
+// Rule "leaks": no service account may patch taskruns/status where it may not read TaskRuns. The
+// API server rejects a patch that it cannot decode before any admission, and quotes the object: for
+// anybody who knows a name, the right to patch is the right to get.
 //
-// What counts is what RBAC says. Other authorizers are asked only about all service accounts (isGroupLeak).
+// This considers RBAC only. Other authorizers are asked only about all service accounts together
+// (isGroupLeak).
 
-// A leak is a binding by which service accounts may patch and not read.
+// A leak is a binding that lets service accounts patch but not read.
 type leak struct{ binding, role, subject string }
 
 func (l leak) String() string {
 	return fmt.Sprintf("%s gives %s to %s", l.binding, l.role, l.subject)
 }
 
-// access is what a role allows of what matters here.
+// access is the part of a role that matters here.
 type access struct{ patches, reads bool }
 
-// accessOf looks at a role's rules. A rule for TaskRuns of some names leaks these, and lets nobody read the others.
+// accessOf evaluates a role's rules. A patch rule restricted to some names leaks those; a read rule
+// restricted to some names does not cover the others.
 func accessOf(rules []rbacv1.PolicyRule) access {
 	var a access
 	for _, r := range rules {
@@ -45,14 +47,15 @@ func accessOf(rules []rbacv1.PolicyRule) access {
 	return a
 }
 
-// A grant is what one binding gives to one subject: in a namespace, or in all of them, "".
+// A grant is what one binding gives to one subject, in a namespace or, if "", in all.
 type grant struct {
 	account   string // a user name, or a group that service accounts are in
 	namespace string
-	leak      leak // how to tell of it
+	leak      leak // how to report it
 }
 
-// account returns the user or group a subject of a binding stands for, if service accounts may be meant.
+// account returns the user or group that a binding's subject stands for, and whether it may be
+// service accounts.
 func account(s rbacv1.Subject, namespace string) (string, bool) {
 	switch s.Kind {
 	case rbacv1.ServiceAccountKind:
@@ -72,7 +75,7 @@ const (
 	allAuthenticated = "system:authenticated"
 )
 
-// memberships are the account itself and the groups all of it is in: what it may do is what they may.
+// memberships returns the account and the groups that all of it belongs to: its rights are theirs.
 func memberships(account string) []string {
 	all := []string{account}
 	if rest, single := strings.CutPrefix(account, serviceAccount); single {

@@ -7,7 +7,7 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 )
 
-// Rule "policy": a policy that fails denies. What it says is not looked into.
+// Rule "policy": a policy that cannot be evaluated denies. Its expressions are not checked.
 func checkPolicy(p *admissionv1.ValidatingAdmissionPolicy) string {
 	if !isFail(p.Spec.FailurePolicy) {
 		return fmt.Sprintf("has failurePolicy %s, not Fail", *p.Spec.FailurePolicy)
@@ -15,7 +15,8 @@ func checkPolicy(p *admissionv1.ValidatingAdmissionPolicy) string {
 	return ""
 }
 
-// Rule "binding": without a binding a policy is not evaluated, and without the action Deny it only warns or audits.
+// Rule "binding": a policy without a binding is not evaluated; without the action Deny it only
+// warns or audits.
 func checkBinding(b *admissionv1.ValidatingAdmissionPolicyBinding) string {
 	switch {
 	case b.Spec.PolicyName != b.Name:

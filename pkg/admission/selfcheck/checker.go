@@ -12,44 +12,47 @@ import (
 )
 
 const (
-	// Interval is how often a replica looks: how long a grant may be unguarded before anybody is told.
+	// Interval is how often a replica checks: the longest time for which an unguarded grant goes
+	// unreported.
 	Interval = 10 * time.Second
-	// LeakInterval is how often it looks through all roles and bindings: a cluster has thousands.
+	// LeakInterval is how often it goes through all roles and bindings; a cluster has thousands.
 	LeakInterval = 10 * time.Minute
-	// timeout bounds one look, so that the next one is not late.
+	// timeout bounds one check, so that it does not delay the next.
 	timeout = 8 * time.Second
 )
 
-// Options are what a Checker works with.
+// Options configure a Checker.
 type Options struct {
-	// Question is what a look is to find out, for the log.
+	// Question is what a check determines, for the log.
 	Question string
-	// Inspect is one look at the API server. With an error it may return what it found all the same, or nil.
+	// Inspect makes one check at the API server. With an error it may return a partial result or
+	// nil.
 	Inspect func(context.Context) (Look, error)
-	// Timeout bounds one look; 0 means a little less than Interval.
+	// Timeout bounds one check; 0 means a little less than Interval.
 	Timeout time.Duration
-	// Ticks says when to look again after the first look.
+	// Ticks triggers the checks after the first.
 	Ticks <-chan time.Time
-	// Changed is told of each change, with what is wrong now, "" if all is well. It may be nil.
+	// Changed is called on each change with the current problem, "" if there is none. It may be
+	// nil.
 	Changed func(ctx context.Context, topic Topic, problem string)
-	// Now is the clock of the metric; nil means time.Now.
+	// Now is the clock for the metrics; nil means time.Now.
 	Now func() time.Time
 	// Metrics may be nil.
 	Metrics *Metrics
 	Log     logr.Logger
 }
 
-// Checker looks again and again, and remembers the last finding.
+// Checker checks repeatedly and remembers the last result.
 type Checker struct {
 	Options
-	failing bool // the last look failed; Run's own
+	failing bool // the last check failed; owned by Run
 
 	mu    sync.Mutex
-	wrong map[Topic]string // by the last look that had an answer; nothing if nothing
+	wrong map[Topic]string // the problem found by the last successful check, if any
 }
 
-// New returns a Checker that finds nothing wrong until it has looked: a replica that starts while the API
-// server cannot be asked must not stay away because of that.
+// New returns a Checker that reports no problem before its first check: a replica must not stay
+// unready because the API server cannot be reached when it starts.
 func New(o Options) *Checker {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(prometheus.NewRegistry())
@@ -63,7 +66,7 @@ func New(o Options) *Checker {
 	return &Checker{Options: o, wrong: map[Topic]string{}}
 }
 
-// Run looks at once and at each tick, until ctx ends.
+// Run checks at once and at each tick, until ctx ends.
 func (c *Checker) Run(ctx context.Context) error {
 	for {
 		c.check(ctx)
@@ -75,7 +78,7 @@ func (c *Checker) Run(ctx context.Context) error {
 	}
 }
 
-// Ready says why the webhook must not be relied on, nil if it may.
+// Ready returns why the webhook must not be relied on, nil if it may.
 func (c *Checker) Ready() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,8 +94,8 @@ func (c *Checker) Ready() error {
 	return errors.New(strings.Join(why, "; "))
 }
 
-// check is one look. What could not be found out changes nothing but the count of failures: a passing fault of
-// the API server must take no replica away, and bring none back.
+// check makes one check. What could not be determined only increments the count of failures: a
+// passing fault of the API server must neither take a replica out of service nor bring it back.
 func (c *Checker) check(ctx context.Context) {
 	start := c.Now()
 	bounded, cancel := context.WithTimeout(ctx, c.Timeout)
@@ -114,21 +117,21 @@ func (c *Checker) check(ctx context.Context) {
 	found.measure(c.Metrics, start)
 }
 
-// answered counts looks that failed, and tells of the first and of the end of them.
+// answered counts failed checks, and logs the first failure and the recovery.
 func (c *Checker) answered(err error) {
 	if err != nil {
 		c.Metrics.failures.Inc()
 	}
 	switch {
 	case err != nil && !c.failing:
-		c.Log.Error(err, "Could not find out "+c.Question+"; what was found before still counts")
+		c.Log.Error(err, "Could not find out "+c.Question+"; the last result stays in force")
 	case err == nil && c.failing:
-		c.Log.Info("Can find out again " + c.Question)
+		c.Log.Info("Found out again " + c.Question)
 	}
 	c.failing = err != nil
 }
 
-// note remembers what is wrong, and tells of a change.
+// note stores a topic's problem and reports a change.
 func (c *Checker) note(ctx context.Context, topic Topic, problem string) {
 	c.mu.Lock()
 	changed := c.wrong[topic] != problem

@@ -42,20 +42,24 @@ func newLooks() *looks {
 var (
 	guarded   = Finding{usual: true, granted: true}
 	ungranted = Finding{gaps: []gap{{piece{kindPolicy, "indelible-results"}, "does not exist"}}}
-	noBinding = Finding{usual: true, granted: true, gaps: []gap{{piece{kindBinding, "indelible-results"}, "does not exist"}}}
-	noLocks   = Finding{usual: true, granted: true, gaps: []gap{{piece{kindGuard, "indelible-guard"}, "does not exist"},
-		{piece{kindPolicy, "indelible-results"}, "has failurePolicy Ignore, not Fail"}, {piece{kindBinding, "indelible-results"}, "does not exist"}}}
+	noBinding = Finding{usual: true, granted: true,
+		gaps: []gap{{piece{kindBinding, "indelible-results"}, "does not exist"}}}
+	noLocks = Finding{usual: true, granted: true, gaps: []gap{{piece{kindGuard, "indelible-guard"}, "does not exist"},
+		{piece{kindPolicy, "indelible-results"}, "has failurePolicy Ignore, not Fail"}, {piece{kindBinding,
+			"indelible-results"}, "does not exist"}}}
 	errAway = errors.New("connection refused")
 )
 
 const (
 	noBindingText = "service accounts may write taskruns/status, but what guards these writes is not all in place: " +
 		"ValidatingAdmissionPolicyBinding/indelible-results does not exist. " +
-		"Put it back: kubectl apply -k config/policy; or take the grant away: kubectl delete -k config/rbac --ignore-not-found"
+		"Put it back: kubectl apply -k config/policy; or revoke the grant: kubectl delete -k config/rbac --ignore-not-found"
 	noLocksText = "service accounts may write taskruns/status, but what guards these writes is not all in place: " +
-		"MutatingWebhookConfiguration/indelible-guard does not exist; ValidatingAdmissionPolicy/indelible-results has failurePolicy Ignore, not Fail; " +
+		"MutatingWebhookConfiguration/indelible-guard does not exist; ValidatingAdmissionPolicy/indelible-results has " +
+		"failurePolicy Ignore, not Fail; " +
 		"ValidatingAdmissionPolicyBinding/indelible-results does not exist. " +
-		"Put it back: kubectl apply -k config/webhook && kubectl apply -k config/policy; or take the grant away: kubectl delete -k config/rbac --ignore-not-found"
+		"Put it back: kubectl apply -k config/webhook && kubectl apply -k config/policy; or revoke the grant: kubectl " +
+		"delete -k config/rbac --ignore-not-found"
 )
 
 func TestChecker(t *testing.T) {
@@ -76,16 +80,27 @@ func TestChecker(t *testing.T) {
 		{name: "is ready before it has looked"},
 		{name: "is ready while the grant is guarded", looked: 20, looks: []look{{found: guarded}, {found: guarded}}},
 		{name: "is ready while nothing is granted, whatever is missing", looked: 10, looks: []look{{found: ungranted}}},
-		{name: "is not ready while a piece is missing, and says so once", looked: 40, looks: []look{{found: guarded}, {found: noBinding}, {found: noBinding}, {found: noBinding}},
-			ready: noBindingText, changes: []string{"UnguardedGrant: " + noBindingText}, lines: 1, metric: map[string]float64{"ValidatingAdmissionPolicyBinding/indelible-results": 1}},
+		{name: "is not ready while a piece is missing, and says so once", looked: 40,
+			looks: []look{{found: guarded}, {found: noBinding}, {found: noBinding}, {found: noBinding}},
+			ready: noBindingText, changes: []string{"UnguardedGrant: " + noBindingText}, lines: 1,
+			metric: map[string]float64{"ValidatingAdmissionPolicyBinding/indelible-results": 1}},
 		{name: "says when more is missing", looked: 20, looks: []look{{found: noBinding}, {found: noLocks}},
-			ready: noLocksText, changes: []string{"UnguardedGrant: " + noBindingText, "UnguardedGrant: " + noLocksText}, lines: 2,
-			metric: map[string]float64{"MutatingWebhookConfiguration/indelible-guard": 1, "ValidatingAdmissionPolicy/indelible-results": 1, "ValidatingAdmissionPolicyBinding/indelible-results": 1}},
-		{name: "is ready again when the piece is back", looked: 20, looks: []look{{found: noBinding}, {found: guarded}}, changes: []string{"UnguardedGrant: " + noBindingText, "UnguardedGrant: "}, lines: 2},
-		{name: "is ready again when the grant is gone", looked: 20, looks: []look{{found: noLocks}, {found: ungranted}}, changes: []string{"UnguardedGrant: " + noLocksText, "UnguardedGrant: "}, lines: 2},
-		{name: "stays ready when the API server cannot be asked, and says so once", looked: 10, looks: []look{{found: guarded}, {err: errAway}, {err: errAway}}, lines: 1, failures: 2},
-		{name: "stays not ready when the API server cannot be asked", looked: 30, looks: []look{{found: noBinding}, {err: errAway}, {found: noBinding}},
-			ready: noBindingText, changes: []string{"UnguardedGrant: " + noBindingText}, lines: 3, failures: 1, metric: map[string]float64{"ValidatingAdmissionPolicyBinding/indelible-results": 1}},
+			ready: noLocksText, changes: []string{"UnguardedGrant: " + noBindingText, "UnguardedGrant: " + noLocksText},
+			lines: 2,
+			metric: map[string]float64{"MutatingWebhookConfiguration/indelible-guard": 1,
+				"ValidatingAdmissionPolicy/indelible-results": 1, "ValidatingAdmissionPolicyBinding/indelible-results": 1}},
+		{name: "is ready again when the piece is back", looked: 20, looks: []look{{found: noBinding}, {found: guarded}},
+			changes: []string{"UnguardedGrant: " + noBindingText,
+				"UnguardedGrant: "}, lines: 2},
+		{name: "is ready again when the grant is gone", looked: 20, looks: []look{{found: noLocks}, {found: ungranted}},
+			changes: []string{"UnguardedGrant: " + noLocksText,
+				"UnguardedGrant: "}, lines: 2},
+		{name: "stays ready when the API server cannot be asked, and says so once", looked: 10,
+			looks: []look{{found: guarded}, {err: errAway}, {err: errAway}}, lines: 1, failures: 2},
+		{name: "stays not ready when the API server cannot be asked", looked: 30,
+			looks: []look{{found: noBinding}, {err: errAway}, {found: noBinding}},
+			ready: noBindingText, changes: []string{"UnguardedGrant: " + noBindingText}, lines: 3, failures: 1,
+			metric: map[string]float64{"ValidatingAdmissionPolicyBinding/indelible-results": 1}},
 		{name: "starts ready though the API server cannot be asked", looks: []look{{err: errAway}}, lines: 1, failures: 1},
 	}
 	for _, tt := range tests {
@@ -115,7 +130,8 @@ func TestChecker(t *testing.T) {
 			if got := value(t, l.Metrics.looked); got != tt.looked {
 				t.Errorf("last looked at %v, want %v", got, tt.looked)
 			}
-			for _, p := range []string{"MutatingWebhookConfiguration/indelible-guard", "ValidatingAdmissionPolicy/indelible-results", "ValidatingAdmissionPolicyBinding/indelible-results"} {
+			for _, p := range []string{"MutatingWebhookConfiguration/indelible-guard",
+				"ValidatingAdmissionPolicy/indelible-results", "ValidatingAdmissionPolicyBinding/indelible-results"} {
 				if got := value(t, l.Metrics.unguarded.WithLabelValues(p)); got != tt.metric[p] {
 					t.Errorf("indelible_unguarded_grant of %s is %v, want %v", p, got, tt.metric[p])
 				}

@@ -18,24 +18,24 @@ import (
 	"github.com/indelible-ci/indelible/pkg/preflight"
 )
 
-// Finding is what one look at the grant and at what guards it found.
+// Finding is the result of one check of the grant and its guards.
 type Finding struct {
 	granted bool
 	gaps    []gap
-	// running is who Tekton's controller is; strangers are the pieces that trust somebody else instead. Where
-	// it could not be found out, the rest stands.
+	// running is who Tekton's controller runs as; strangers are the pieces that trust somebody
+	// else. unknown is set if that could not be determined; the rest is valid then.
 	unknown   bool
 	running   []string
 	strangers []gap
-	// settings are those that are not the webhook's.
+	// settings are pieces whose settings differ from the webhook's.
 	settings []gap
-	// leaking: every service account may patch taskruns/status, and not all may get TaskRuns.
+	// leaking: every service account may patch taskruns/status, but not every one may get TaskRuns.
 	leaking bool
-	// usual: the controller has the name of Tekton's own manifests, and with it those in this repository.
+	// usual: the controller has the name it has in Tekton's and this repository's manifests.
 	usual bool
 }
 
-// unguarded returns the gaps that matter: without a grant none does.
+// unguarded returns the gaps if there is a grant; without one they do not matter.
 func (f *Finding) unguarded() []gap {
 	if !f.granted {
 		return nil
@@ -66,9 +66,9 @@ func (f *Finding) measure(m *Metrics, began time.Time) {
 	m.looked.Set(seconds(began))
 }
 
-// Inspect looks at the grant, at each piece that guards it, and at whom they trust. It returns an error if
-// something could not be read: an object that does not exist is a finding, an API server that does not answer
-// is none. What was found all the same is returned with the error, nil if nothing was.
+// Inspect checks the grant, each piece that guards it, and whom the pieces trust. It returns an
+// error if something could not be read; a missing object is a finding, an API server that does not
+// answer is not. A partial result is returned with the error, nil if there is none.
 func Inspect(ctx context.Context, client kubernetes.Interface, expected Expected) (*Finding, error) {
 	found := &Finding{usual: slices.Equal(expected.Controllers, []string{config.DefaultController})}
 	var err error
@@ -104,15 +104,15 @@ func Inspect(ctx context.Context, client kubernetes.Interface, expected Expected
 	return found, err
 }
 
-// piecewise is what is to be said of one piece.
+// piecewise is what was found about one piece.
 type piecewise struct {
-	why   string     // what keeps it from guarding
-	limit string     // what it allows less of than the webhook
-	names bool       // it says who Tekton's controller is
-	named [][]string // who that is, in each place
+	why   string     // why it does not guard
+	limit string     // a limit lower than the webhook's
+	names bool       // it names Tekton's controller
+	named [][]string // the names, per place
 }
 
-// look reads one piece.
+// look reads and checks one piece.
 func look(ctx context.Context, client kubernetes.Interface, p piece, expected Expected) (piecewise, error) {
 	api := client.AdmissionregistrationV1()
 	switch p.kind {
@@ -138,10 +138,10 @@ func look(ctx context.Context, client kubernetes.Interface, p piece, expected Ex
 	return piecewise{why: checkBinding(c)}, nil
 }
 
-// isGranted reports whether service accounts may write TaskRun statuses: all of them in all namespaces, or those of
-// some namespace.
+// isGranted reports whether service accounts may write TaskRun statuses: all of them in all
+// namespaces, or in single namespaces.
 func isGranted(ctx context.Context, client kubernetes.Interface) (bool, error) {
-	// update is what config/rbac grants; patch would open the same door.
+	// config/rbac grants update; patch would grant as much.
 	for _, verb := range []string{"update", "patch"} {
 		may, err := mayDo(ctx, client, verb, "status")
 		if err != nil || may {
@@ -151,8 +151,9 @@ func isGranted(ctx context.Context, client kubernetes.Interface) (bool, error) {
 	return isGrantedSomewhere(ctx, client)
 }
 
-// isGroupLeak reports whether every service account may patch taskruns/status without being allowed to read
-// TaskRuns. A patch that cannot be decoded is answered, before any admission, with the object it was to change.
+// isGroupLeak reports whether every service account may patch taskruns/status without being allowed
+// to read TaskRuns. A patch that cannot be decoded is answered, before any admission, with the
+// object.
 func isGroupLeak(ctx context.Context, client kubernetes.Interface) (bool, error) {
 	patches, err := mayDo(ctx, client, "patch", "status")
 	if err != nil || !patches {
@@ -162,16 +163,17 @@ func isGroupLeak(ctx context.Context, client kubernetes.Interface) (bool, error)
 	return !reads, err
 }
 
-// mayDo asks whether the webhook's own service account may do something to all TaskRuns. It has no such right
-// of its own: if it may, service accounts in general may. Everybody may ask that about themselves
-// (system:basic-user), and it counts whatever authorizer and binding the answer comes from.
+// mayDo asks whether the webhook's own service account may do something to all TaskRuns. It has no
+// such right of its own, so if it may, service accounts in general may. Everybody may ask this
+// about themselves (system:basic-user), and the answer covers all authorizers and bindings.
 func mayDo(ctx context.Context, client kubernetes.Interface, verb, subresource string) (bool, error) {
-	review, err := client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
-		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Verb: verb, Group: "tekton.dev", Version: "v1", Resource: "taskruns", Subresource: subresource,
-			Namespace: metav1.NamespaceAll,
-		}},
-	}, metav1.CreateOptions{})
+	review, err := client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx,
+		&authorizationv1.SelfSubjectAccessReview{
+			Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Verb: verb, Group: "tekton.dev", Version: "v1", Resource: "taskruns", Subresource: subresource,
+				Namespace: metav1.NamespaceAll,
+			}},
+		}, metav1.CreateOptions{})
 	if err != nil {
 		what := path.Join("taskruns", subresource)
 		return false, fmt.Errorf("asking whether service accounts may %s %s: %w", verb, what, err)
@@ -179,9 +181,9 @@ func mayDo(ctx context.Context, client kubernetes.Interface, verb, subresource s
 	return review.Status.Allowed, nil
 }
 
-// isGrantedSomewhere looks for grants in single namespaces. Listing by name needs the right to that name only,
-// and is one request whatever the number of namespaces. Bindings that are left over when the ClusterRole is
-// gone grant nothing.
+// isGrantedSomewhere looks for grants in single namespaces. Listing by name needs the right to that
+// name only, and is one request for all namespaces. Bindings left over after the ClusterRole was
+// deleted grant nothing.
 func isGrantedSomewhere(ctx context.Context, client kubernetes.Interface) (bool, error) {
 	_, err := client.RbacV1().ClusterRoles().Get(ctx, grantName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -192,7 +194,7 @@ func isGrantedSomewhere(ctx context.Context, client kubernetes.Interface) (bool,
 	}
 	list, err := client.RbacV1().RoleBindings(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
 		FieldSelector:   fields.OneTermEqualSelector(metav1.ObjectNameField, grantName).String(),
-		ResourceVersion: "0", // the API server's cache will do
+		ResourceVersion: "0", // the API server's cache is good enough
 	})
 	if err != nil {
 		return false, fmt.Errorf("listing RoleBindings named %s: %w", grantName, err)

@@ -11,7 +11,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// Leaks is what one look through all roles and bindings found.
+// Leaks is the result of one check of all roles and bindings.
 type Leaks struct{ found []leak }
 
 func (l Leaks) problems() map[Topic]string {
@@ -23,13 +23,14 @@ func (l Leaks) measure(m *Metrics, began time.Time) {
 	m.leaksLooked.Set(seconds(began))
 }
 
-// pageSize bounds what is in memory at a time. A list by pages is read from the API server's cache since
-// Kubernetes 1.34, from etcd before; one at resource version 0 would come from the cache everywhere, but whole.
+// pageSize bounds memory. Paged lists are served from the API server's cache since Kubernetes 1.34,
+// before that from etcd; a list at resource version 0 would always come from the cache, but in one
+// piece.
 const pageSize = 500
 
-// InspectLeaks looks through all roles, and then through all bindings to those that matter: what allows to
-// patch taskruns/status, and what allows to read TaskRuns. Between two pages things may change; the next look
-// is right again.
+// InspectLeaks goes through all roles, then through all bindings to roles that allow patching
+// taskruns/status or reading TaskRuns. Changes between two pages may go unnoticed until the next
+// check.
 func InspectLeaks(ctx context.Context, client kubernetes.Interface) (Leaks, error) {
 	roles, err := rolesThatMatter(ctx, client)
 	if err != nil {
@@ -61,12 +62,13 @@ func InspectLeaks(ctx context.Context, client kubernetes.Interface) (Leaks, erro
 		}
 	}
 	rbac := client.RbacV1()
-	err = pages(ctx, "ClusterRoleBindings", rbac.ClusterRoleBindings().List, func(l *rbacv1.ClusterRoleBindingList) metav1.ListMeta {
-		for _, b := range l.Items {
-			note("ClusterRoleBinding", b.ObjectMeta, b.RoleRef, b.Subjects)
-		}
-		return l.ListMeta
-	})
+	err = pages(ctx, "ClusterRoleBindings", rbac.ClusterRoleBindings().List,
+		func(l *rbacv1.ClusterRoleBindingList) metav1.ListMeta {
+			for _, b := range l.Items {
+				note("ClusterRoleBinding", b.ObjectMeta, b.RoleRef, b.Subjects)
+			}
+			return l.ListMeta
+		})
 	if err != nil {
 		return Leaks{}, err
 	}
@@ -82,18 +84,19 @@ func InspectLeaks(ctx context.Context, client kubernetes.Interface) (Leaks, erro
 
 type roleKey struct{ kind, namespace, name string }
 
-// rolesThatMatter returns those that allow to patch taskruns/status or to read TaskRuns. The rules of an
-// aggregated role are in it: Kubernetes' controller writes them there.
+// rolesThatMatter returns the roles that allow patching taskruns/status or reading TaskRuns.
+// Aggregated roles contain their rules: Kubernetes' controller writes them there.
 func rolesThatMatter(ctx context.Context, client kubernetes.Interface) (map[roleKey]access, error) {
 	roles := map[roleKey]access{}
-	err := pages(ctx, "ClusterRoles", client.RbacV1().ClusterRoles().List, func(l *rbacv1.ClusterRoleList) metav1.ListMeta {
-		for _, r := range l.Items {
-			if a := accessOf(r.Rules); a != (access{}) {
-				roles[roleKey{kind: "ClusterRole", name: r.Name}] = a
+	err := pages(ctx, "ClusterRoles", client.RbacV1().ClusterRoles().List,
+		func(l *rbacv1.ClusterRoleList) metav1.ListMeta {
+			for _, r := range l.Items {
+				if a := accessOf(r.Rules); a != (access{}) {
+					roles[roleKey{kind: "ClusterRole", name: r.Name}] = a
+				}
 			}
-		}
-		return l.ListMeta
-	})
+			return l.ListMeta
+		})
 	if err != nil {
 		return nil, err
 	}
@@ -108,9 +111,10 @@ func rolesThatMatter(ctx context.Context, client kubernetes.Interface) (map[role
 	return roles, err
 }
 
-// pages lists page by page. each returns the list's metadata, which says whether there is more.
+// pages lists page by page. each returns the list's metadata, with the continue token.
 func pages[L any](
-	ctx context.Context, what string, list func(context.Context, metav1.ListOptions) (L, error), each func(L) metav1.ListMeta,
+	ctx context.Context, what string, list func(context.Context, metav1.ListOptions) (L, error),
+	each func(L) metav1.ListMeta,
 ) error {
 	options := metav1.ListOptions{Limit: pageSize}
 	for {

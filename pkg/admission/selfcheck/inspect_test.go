@@ -42,15 +42,19 @@ func complete() *installation {
 	return &installation{
 		may:       "update",
 		workloads: []runtime.Object{controllerIn("tekton-pipelines")},
-		guard: &admissionv1.MutatingWebhookConfiguration{ObjectMeta: meta("indelible-guard"), Webhooks: []admissionv1.MutatingWebhook{
-			{Name: "carry-over.indelible.dev"},
-			guardWebhookFor("guard.indelible.dev", metav1.LabelSelectorOpIn),
-			guardWebhookFor("guard-elsewhere.indelible.dev", metav1.LabelSelectorOpNotIn),
-		}},
-		policy: &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: meta("indelible-results"), Spec: admissionv1.ValidatingAdmissionPolicySpec{FailurePolicy: &fail,
-			Variables: []admissionv1.Variable{{Name: "controllers", Expression: named("tekton-pipelines")}, {Name: "maxBytes", Expression: "1310720"}}}},
-		binding: &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: meta("indelible-results"), Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
-			PolicyName: "indelible-results", ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny}}},
+		guard: &admissionv1.MutatingWebhookConfiguration{ObjectMeta: meta("indelible-guard"),
+			Webhooks: []admissionv1.MutatingWebhook{
+				{Name: "carry-over.indelible.dev"},
+				guardWebhookFor("guard.indelible.dev", metav1.LabelSelectorOpIn),
+				guardWebhookFor("guard-elsewhere.indelible.dev", metav1.LabelSelectorOpNotIn),
+			}},
+		policy: &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: meta("indelible-results"),
+			Spec: admissionv1.ValidatingAdmissionPolicySpec{FailurePolicy: &fail,
+				Variables: []admissionv1.Variable{{Name: "controllers", Expression: named("tekton-pipelines")},
+					{Name: "maxBytes", Expression: "1310720"}}}},
+		binding: &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: meta("indelible-results"),
+			Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
+				PolicyName: "indelible-results", ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny}}},
 		role: &rbacv1.ClusterRole{ObjectMeta: meta("indelible-publish-results")},
 	}
 }
@@ -85,8 +89,9 @@ func guardWebhookFor(name string, optedIn metav1.LabelSelectorOperator) admissio
 	return admissionv1.MutatingWebhook{Name: name, FailurePolicy: &fail, MatchPolicy: &equivalent,
 		NamespaceSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
 			{Key: "indelible.dev/results", Operator: optedIn, Values: []string{"enabled"}}}},
-		ObjectSelector:  &metav1.LabelSelector{},
-		MatchConditions: []admissionv1.MatchCondition{{Expression: "!(request.userInfo.username in " + named("tekton-pipelines") + ") || has(oldObject.status)"}},
+		ObjectSelector: &metav1.LabelSelector{},
+		MatchConditions: []admissionv1.MatchCondition{{Expression: "!(request.userInfo.username in " +
+			named("tekton-pipelines") + ") || has(oldObject.status)"}},
 		Rules: []admissionv1.RuleWithOperations{{Operations: []admissionv1.OperationType{"UPDATE"}, Rule: admissionv1.Rule{
 			APIGroups: []string{"tekton.dev"}, APIVersions: []string{"v1"}, Resources: []string{"taskruns/status"}}}}}
 }
@@ -130,16 +135,18 @@ func (i *installation) client(t *testing.T) *fake.Clientset {
 		}
 	}
 	client := fake.NewClientset(objects...)
-	client.PrependReactor("create", "selfsubjectaccessreviews", func(action clienttesting.Action) (bool, runtime.Object, error) {
-		review := action.(clienttesting.CreateAction).GetObject().(*authorizationv1.SelfSubjectAccessReview)
-		a := review.Spec.ResourceAttributes
-		isRead := a.Verb == "get" && a.Subresource == ""
-		if a.Group != "tekton.dev" || a.Resource != "taskruns" || !isRead && a.Subresource != "status" || a.Namespace != "" || a.Name != "" {
-			t.Errorf("asked about %+v, want all of taskruns/status, or reading all TaskRuns", a)
-		}
-		review.Status.Allowed = isRead && i.reads || !isRead && a.Verb == i.may
-		return true, review, nil
-	})
+	client.PrependReactor("create", "selfsubjectaccessreviews",
+		func(action clienttesting.Action) (bool, runtime.Object, error) {
+			review := action.(clienttesting.CreateAction).GetObject().(*authorizationv1.SelfSubjectAccessReview)
+			a := review.Spec.ResourceAttributes
+			isRead := a.Verb == "get" && a.Subresource == ""
+			if a.Group != "tekton.dev" || a.Resource != "taskruns" || !isRead && a.Subresource != "status" ||
+				a.Namespace != "" || a.Name != "" {
+				t.Errorf("asked about %+v, want all of taskruns/status, or reading all TaskRuns", a)
+			}
+			review.Status.Allowed = isRead && i.reads || !isRead && a.Verb == i.may
+			return true, review, nil
+		})
 	if i.broken != "" {
 		client.PrependReactor("*", i.broken, func(clienttesting.Action) (bool, runtime.Object, error) {
 			return true, nil, errors.New("connection refused")
@@ -163,13 +170,16 @@ func TestInspect(t *testing.T) {
 		{name: "finds nothing wrong where nothing is granted", change: func(i *installation) { *i = installation{} }},
 		{name: "finds nothing wrong where the grant was taken away and its locks after it",
 			change: func(i *installation) { i.may, i.role, i.guard, i.policy, i.binding = "", nil, nil, nil, nil }},
-		{name: "misses everything under a grant that is left alone", change: func(i *installation) { i.guard, i.policy, i.binding = nil, nil, nil },
-			want: []string{"MutatingWebhookConfiguration/indelible-guard does not exist", "ValidatingAdmissionPolicy/indelible-results does not exist",
+		{name: "misses everything under a grant that is left alone",
+			change: func(i *installation) { i.guard, i.policy, i.binding = nil, nil, nil },
+			want: []string{"MutatingWebhookConfiguration/indelible-guard does not exist",
+				"ValidatingAdmissionPolicy/indelible-results does not exist",
 				"ValidatingAdmissionPolicyBinding/indelible-results does not exist"}},
 		{name: "misses the guard under a grant of patch", change: func(i *installation) { i.may, i.guard = "patch", nil },
 			want: []string{"MutatingWebhookConfiguration/indelible-guard does not exist"}},
-		{name: "misses the policy under a grant in one namespace", from: inNamespaces, change: func(i *installation) { i.policy = nil },
-			want: []string{"ValidatingAdmissionPolicy/indelible-results does not exist"}},
+		{name: "misses the policy under a grant in one namespace", from: inNamespaces,
+			change: func(i *installation) { i.policy = nil },
+			want:   []string{"ValidatingAdmissionPolicy/indelible-results does not exist"}},
 		{name: "finds nothing wrong with leftover bindings to a ClusterRole that is gone", from: inNamespaces,
 			change: func(i *installation) { i.policy, i.role = nil, nil }},
 		{name: "finds nothing wrong with a binding of that name to another role", from: inNamespaces,
@@ -183,34 +193,50 @@ func TestInspect(t *testing.T) {
 			w.Rules = []admissionv1.RuleWithOperations{{Operations: []admissionv1.OperationType{"*"}, Rule: admissionv1.Rule{
 				APIGroups: []string{"*"}, APIVersions: []string{"*"}, Resources: []string{"*/*"}}}}
 		})},
-		{name: "misses a webhook that was taken out of the configuration", change: func(i *installation) { i.guard.Webhooks = i.guard.Webhooks[:1] },
-			want: []string{"MutatingWebhookConfiguration/indelible-guard has no webhook guard.indelible.dev"}},
-		{name: "misses a guard that may be skipped", change: guard(func(w *admissionv1.MutatingWebhook) { w.FailurePolicy = &ignore }),
-			want: []string{"MutatingWebhookConfiguration/indelible-guard has failurePolicy Ignore for guard.indelible.dev, not Fail"}},
-		{name: "misses a guard that v1beta1 passes by", change: guard(func(w *admissionv1.MutatingWebhook) { w.MatchPolicy = &exact }),
-			want: []string{"MutatingWebhookConfiguration/indelible-guard has matchPolicy Exact for guard.indelible.dev, not Equivalent"}},
-		{name: "misses a guard of chosen TaskRuns only", change: guard(func(w *admissionv1.MutatingWebhook) { w.ObjectSelector.MatchLabels = map[string]string{"a": "b"} }),
-			want: []string{"MutatingWebhookConfiguration/indelible-guard has an objectSelector for guard.indelible.dev"}},
-		{name: "misses a guard of TaskRuns but not their status", change: guard(func(w *admissionv1.MutatingWebhook) { w.Rules[0].Resources = []string{"taskruns"} }),
-			want: []string{"MutatingWebhookConfiguration/indelible-guard has no rule for UPDATE of taskruns/status in tekton.dev/v1 for guard.indelible.dev"}},
-		{name: "misses a guard of creations only", change: guard(func(w *admissionv1.MutatingWebhook) { w.Rules[0].Operations = []admissionv1.OperationType{"CREATE"} }),
-			want: []string{"MutatingWebhookConfiguration/indelible-guard has no rule for UPDATE of taskruns/status in tekton.dev/v1 for guard.indelible.dev"}},
-		{name: "misses the guard of namespaces that have not opted in", change: func(i *installation) { i.guard.Webhooks = i.guard.Webhooks[:2] },
-			want: []string{"MutatingWebhookConfiguration/indelible-guard has no webhook guard-elsewhere.indelible.dev"}},
-		{name: "misses one of these that may be skipped", change: func(i *installation) { i.guard.Webhooks[2].FailurePolicy = &ignore },
-			want: []string{"MutatingWebhookConfiguration/indelible-guard has failurePolicy Ignore for guard-elsewhere.indelible.dev, not Fail"}},
+		{name: "misses a webhook that was taken out of the configuration",
+			change: func(i *installation) { i.guard.Webhooks = i.guard.Webhooks[:1] },
+			want:   []string{"MutatingWebhookConfiguration/indelible-guard has no webhook guard.indelible.dev"}},
+		{name: "misses a guard that may be skipped",
+			change: guard(func(w *admissionv1.MutatingWebhook) { w.FailurePolicy = &ignore }),
+			want: []string{"MutatingWebhookConfiguration/indelible-guard has failurePolicy Ignore for guard.indelible.dev, " +
+				"not Fail"}},
+		{name: "misses a guard that v1beta1 passes by",
+			change: guard(func(w *admissionv1.MutatingWebhook) { w.MatchPolicy = &exact }),
+			want: []string{"MutatingWebhookConfiguration/indelible-guard has matchPolicy Exact for guard.indelible.dev, not " +
+				"Equivalent"}},
+		{name: "misses a guard of chosen TaskRuns only",
+			change: guard(func(w *admissionv1.MutatingWebhook) { w.ObjectSelector.MatchLabels = map[string]string{"a": "b"} }),
+			want:   []string{"MutatingWebhookConfiguration/indelible-guard has an objectSelector for guard.indelible.dev"}},
+		{name: "misses a guard of TaskRuns but not their status",
+			change: guard(func(w *admissionv1.MutatingWebhook) { w.Rules[0].Resources = []string{"taskruns"} }),
+			want: []string{"MutatingWebhookConfiguration/indelible-guard has no rule for UPDATE of taskruns/status in " +
+				"tekton.dev/v1 for guard.indelible.dev"}},
+		{name: "misses a guard of creations only",
+			change: guard(func(w *admissionv1.MutatingWebhook) { w.Rules[0].Operations = []admissionv1.OperationType{"CREATE"} }),
+			want: []string{"MutatingWebhookConfiguration/indelible-guard has no rule for UPDATE of taskruns/status in " +
+				"tekton.dev/v1 for guard.indelible.dev"}},
+		{name: "misses the guard of namespaces that have not opted in",
+			change: func(i *installation) { i.guard.Webhooks = i.guard.Webhooks[:2] },
+			want:   []string{"MutatingWebhookConfiguration/indelible-guard has no webhook guard-elsewhere.indelible.dev"}},
+		{name: "misses one of these that may be skipped",
+			change: func(i *installation) { i.guard.Webhooks[2].FailurePolicy = &ignore },
+			want: []string{"MutatingWebhookConfiguration/indelible-guard has failurePolicy Ignore for " +
+				"guard-elsewhere.indelible.dev, not Fail"}},
 		{name: "misses a guard of chosen namespaces only", change: guard(func(w *admissionv1.MutatingWebhook) {
 			w.NamespaceSelector.MatchLabels = map[string]string{"team": "one"}
 		}),
-			want: []string{"MutatingWebhookConfiguration/indelible-guard has a namespaceSelector for guard.indelible.dev that is not indelible.dev/results In (enabled)"}},
+			want: []string{"MutatingWebhookConfiguration/indelible-guard has a namespaceSelector for guard.indelible.dev that " +
+				"is not indelible.dev/results In (enabled)"}},
 		{name: "misses a guard that leaves a namespace to none of the two", change: func(i *installation) {
 			i.guard.Webhooks[2].NamespaceSelector.MatchExpressions[0].Values = []string{"enabled", "disabled"}
-		}, want: []string{"MutatingWebhookConfiguration/indelible-guard has a namespaceSelector for guard-elsewhere.indelible.dev that is not indelible.dev/results NotIn (enabled)"}},
+		}, want: []string{"MutatingWebhookConfiguration/indelible-guard has a namespaceSelector for " +
+			"guard-elsewhere.indelible.dev that is not indelible.dev/results NotIn (enabled)"}},
 		{name: "misses a policy that may be skipped", change: func(i *installation) { i.policy.Spec.FailurePolicy = &ignore },
 			want: []string{"ValidatingAdmissionPolicy/indelible-results has failurePolicy Ignore, not Fail"}},
 		{name: "misses a binding that only warns", change: func(i *installation) {
 			i.binding.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Warn, admissionv1.Audit}
-		}, want: []string{"ValidatingAdmissionPolicyBinding/indelible-results has validationActions [Warn Audit], without Deny"}},
+		}, want: []string{"ValidatingAdmissionPolicyBinding/indelible-results has validationActions [Warn Audit], without " +
+			"Deny"}},
 		{name: "misses a binding of another policy", change: func(i *installation) { i.binding.Spec.PolicyName = "theirs" },
 			want: []string{`ValidatingAdmissionPolicyBinding/indelible-results binds "theirs", not "indelible-results"`}},
 	}
@@ -249,14 +275,17 @@ func TestInspectSaysWhatItCouldNotRead(t *testing.T) {
 	} {
 		i := complete()
 		i.broken = resource
-		if _, err := Inspect(context.Background(), i.client(t), expected); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Inspect(context.Background(), i.client(t), expected); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s cannot be read: got %v, want an error with %q", resource, err, want)
 		}
 	}
-	for resource, want := range map[string]string{"clusterroles": "ClusterRole indelible-publish-results", "rolebindings": "RoleBindings named indelible-publish-results"} {
+	for resource, want := range map[string]string{"clusterroles": "ClusterRole indelible-publish-results",
+		"rolebindings": "RoleBindings named indelible-publish-results"} {
 		i := inNamespaces()
 		i.broken = resource
-		if _, err := Inspect(context.Background(), i.client(t), expected); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Inspect(context.Background(), i.client(t), expected); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s cannot be read: got %v, want an error with %q", resource, err, want)
 		}
 	}

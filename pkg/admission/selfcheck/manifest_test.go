@@ -57,7 +57,8 @@ func documents(t *testing.T, path string) [][]byte {
 	return out
 }
 
-// The policies that config/policy installs are those the self-check wants, each with a binding of its name.
+// The policies that config/policy installs are those the self-check wants, each with a binding of
+// its name.
 func TestPoliciesAreTheManifests(t *testing.T) {
 	var policies, bindings []string
 	for _, object := range manifests(t, "policy/[0-9]*.yaml") {
@@ -147,7 +148,8 @@ func TestTheInstallationIsGuarded(t *testing.T) {
 			}
 		}
 	}
-	if gaps := append(checkSettings(expected, namings), checkController(expected.Controllers, expected, namings)...); len(namings) != 3 || len(gaps) > 0 {
+	if gaps := append(checkSettings(expected, namings),
+		checkController(expected.Controllers, expected, namings)...); len(namings) != 3 || len(gaps) > 0 {
 		t.Errorf("%d pieces name Tekton's controller: %v", len(namings), gaps)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics are the self-check's. Their labels have one value for each object of the installation, and two for leaks.
+// Metrics of the self-check. Labels have one value per object of the installation; for leaks, two.
 type Metrics struct {
 	unguarded, strangers, settings *prometheus.GaugeVec
 	leaks                          *prometheus.GaugeVec
@@ -15,13 +15,13 @@ type Metrics struct {
 	failures                       prometheus.Counter
 }
 
-// Whom a leak is to: all service accounts, or those that bindings name.
+// Who can exploit a leak: all service accounts, or those that bindings name.
 const (
 	leakOfGroup = "all"
 	leakBound   = "bound"
 )
 
-// NewMetrics registers the self-check's metrics. They say that all is well until the first look.
+// NewMetrics registers the self-check's metrics. They report no problem before the first check.
 func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	gauges := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
@@ -42,7 +42,8 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 				"0 or 1; and bound, by how many bindings.", "to"),
 		looked: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "indelible_selfcheck_last_success_timestamp_seconds",
-			Help: "When the last look for an unguarded grant that had an answer began, in seconds since 1970; 0 before the first.",
+			Help: "When the last look for an unguarded grant that had an answer began, in seconds since 1970; 0 before the " +
+				"first.",
 		}),
 		leaksLooked: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "indelible_selfcheck_leaks_last_success_timestamp_seconds",
@@ -63,7 +64,7 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	return m
 }
 
-// foundGaps sets 1 for each piece of the gaps, 0 for each other.
+// foundGaps sets 1 for each piece among the gaps, 0 for the others.
 func (m *Metrics) foundGaps(v *prometheus.GaugeVec, gaps []gap) {
 	all := pieces()
 	if v == m.strangers {

@@ -1,6 +1,6 @@
 package selfcheck
 
-// Names of what is installed: config/webhook and config/rbac.
+// Names of installed objects: config/webhook and config/rbac.
 const (
 	guardConfiguration = "indelible-guard"
 	guardWebhook       = "guard.indelible.dev"
@@ -8,11 +8,13 @@ const (
 	grantName          = "indelible-publish-results"
 )
 
-// Policies are the ValidatingAdmissionPolicies that must be in place, each with a ValidatingAdmissionPolicyBinding of
-// the same name. They are those of config/policy; the webhook's ClusterRole lets it read them by name.
+// Policies are the required ValidatingAdmissionPolicies, each with a
+// ValidatingAdmissionPolicyBinding of the same name: those of config/policy. The webhook's
+// ClusterRole lets it read them by name.
 var Policies = []string{"indelible-results", "indelible-pods"}
 
-// A piece is one object without which the grant is unguarded. As text, and as the metric's label, it is "kind/name".
+// A piece is an object without which the grant is unguarded. Its text form, also the metric's
+// label, is "kind/name".
 type piece struct{ kind, name string }
 
 func (p piece) String() string { return p.kind + "/" + p.name }
@@ -23,7 +25,7 @@ const (
 	kindBinding = "ValidatingAdmissionPolicyBinding"
 )
 
-// pieces lists everything that must be in place.
+// pieces lists all required pieces.
 func pieces() []piece {
 	all := []piece{{kindGuard, guardConfiguration}}
 	for _, name := range Policies {
@@ -32,7 +34,7 @@ func pieces() []piece {
 	return all
 }
 
-// apply is the command that puts a piece back.
+// apply is the command that restores a piece.
 func (p piece) apply() string {
 	if p.kind == kindGuard {
 		return "kubectl apply -k config/webhook"
@@ -40,10 +42,11 @@ func (p piece) apply() string {
 	return "kubectl apply -k config/policy"
 }
 
-// revoke is the command that takes the grant away, from single namespaces as well: their bindings are to the ClusterRole.
+// revoke is the command that removes the grant, in single namespaces as well: their bindings refer
+// to the ClusterRole.
 const revoke = "kubectl delete -k config/rbac --ignore-not-found"
 
-// A gap is a piece that is missing, or of which something is wrong.
+// A gap is a piece that is missing or wrong.
 type gap struct {
 	piece piece
 	why   string

@@ -15,7 +15,7 @@ import (
 // Cache is a folder of finished builds, shared by every checkout and every run of this user.
 type Cache struct {
 	Dir string
-	// Log tells a waiting user what is going on.
+	// Log tells a waiting user what is happening.
 	Log func(format string, args ...any)
 }
 
@@ -37,7 +37,8 @@ const progressEvery = 30 * time.Second
 // Entry names a build and the digest of everything that goes into it.
 type Entry struct {
 	Name, Key string
-	// Usual is how long it takes with empty caches on two cores, for a user who waits; 0 if it takes a moment.
+	// Usual is how long it takes with empty caches on two cores, for a user who waits; 0 if it
+	// takes a moment.
 	Usual time.Duration
 }
 
@@ -47,14 +48,18 @@ func (c *Cache) Has(name string) bool {
 	return err == nil && len(found) > 0
 }
 
-// Once returns the folder of the entry, and calls fill to make it if there is none yet. One build runs at a time, in all
-// processes: two at once on a small machine take longer than one after the other.
-func (c *Cache) Once(ctx context.Context, entry Entry, fill func(ctx context.Context, dir string) error) (string, error) {
+// Once returns the folder of the entry, and calls fill to make it if there is none yet. One build
+// runs at a time, in all processes: two at once on a small machine take longer than one after the
+// other.
+func (c *Cache) Once(
+	ctx context.Context, entry Entry, fill func(ctx context.Context, dir string) error,
+) (string, error) {
 	final := filepath.Join(c.Dir, entry.Name+"-"+entry.Key)
 	if exists(final) {
 		return final, nil
 	}
-	unlock, err := lock.Hold(ctx, filepath.Join(c.Dir, "lock"), func() { c.Log("waiting for another build that uses %s", c.Dir) })
+	unlock, err := lock.Hold(ctx, filepath.Join(c.Dir, "lock"),
+		func() { c.Log("waiting for another build that uses %s", c.Dir) })
 	if err != nil {
 		return "", err
 	}

@@ -21,7 +21,8 @@ func TestOnce(t *testing.T) {
 	never := func(context.Context, string) error { return errors.New("built again") }
 	newCache := func(t *testing.T) (*Cache, *strings.Builder) {
 		var log strings.Builder
-		return &Cache{Dir: t.TempDir(), Log: func(format string, args ...any) { fmt.Fprintf(&log, format+"\n", args...) }}, &log
+		return &Cache{Dir: t.TempDir(), Log: func(format string, args ...any) { fmt.Fprintf(&log, format+"\n", args...) }},
+			&log
 	}
 
 	t.Run("builds once, says what takes how long, and finds the build later", func(t *testing.T) {
@@ -48,7 +49,8 @@ func TestOnce(t *testing.T) {
 	})
 	t.Run("leaves nothing of a build that failed", func(t *testing.T) {
 		cache, _ := newCache(t)
-		if _, err := cache.Once(t.Context(), entry, func(context.Context, string) error { return os.ErrInvalid }); !errors.Is(err, os.ErrInvalid) {
+		if _, err := cache.Once(t.Context(), entry, func(context.Context, string) error { return os.ErrInvalid }); !errors.Is(
+			err, os.ErrInvalid) {
 			t.Fatalf("got %v", err)
 		}
 		if left, _ := os.ReadDir(cache.Dir); len(left) != 0 {
@@ -82,7 +84,8 @@ func TestDefaultDir(t *testing.T) {
 		env  map[string]string
 		want string
 	}{
-		"takes INDELIBLE_CACHE first":      {map[string]string{"INDELIBLE_CACHE": "/a", "XDG_CACHE_HOME": "/b", "HOME": "/c"}, "/a"},
+		"takes INDELIBLE_CACHE first": {map[string]string{"INDELIBLE_CACHE": "/a", "XDG_CACHE_HOME": "/b", "HOME": "/c"},
+			"/a"},
 		"takes the user's cache folder":    {map[string]string{"XDG_CACHE_HOME": "/b", "HOME": "/c"}, "/b/indelible"},
 		"takes .cache in the home instead": {map[string]string{"HOME": "/c"}, "/c/.cache/indelible"},
 	} {

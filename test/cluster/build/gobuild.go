@@ -14,7 +14,8 @@ import (
 // Module is a Go module at one version, with the checksum its content must have.
 type Module struct {
 	Path, Version string
-	// Sum is the "h1:" checksum as in go.sum. It is compared here too, because the module is not in our own go.sum.
+	// Sum is the "h1:" checksum as in go.sum. It is compared here too, because the module is not in
+	// our own go.sum.
 	Sum string
 }
 
@@ -30,17 +31,18 @@ type Target struct {
 	Inputs []string
 }
 
-// Build returns a folder with the binaries of t. They are static, so that they run in an empty image and on any machine
-// of this architecture.
+// Build returns a folder with the binaries of t. They are static, so that they run in an empty
+// image and on any machine of this architecture.
 func (c *Cache) Build(ctx context.Context, t Target) (dir string, err error) {
 	goVersion, err := output(ctx, t.Dir, "env", "GOVERSION", "GOARCH")
 	if err != nil {
 		return "", err
 	}
-	return c.Once(ctx, Entry{Name: t.Name, Key: t.key(goVersion), Usual: t.Usual}, func(ctx context.Context, out string) error {
-		_, err := output(ctx, t.Dir, append(append(t.args(), "-o", out+"/"), t.Packages...)...)
-		return err
-	})
+	return c.Once(ctx, Entry{Name: t.Name, Key: t.key(goVersion), Usual: t.Usual},
+		func(ctx context.Context, out string) error {
+			_, err := output(ctx, t.Dir, append(append(t.args(), "-o", out+"/"), t.Packages...)...)
+			return err
+		})
 }
 
 func (t Target) args() []string {
@@ -69,12 +71,12 @@ func Download(ctx context.Context, m Module) (dir string, err error) {
 	return got.Dir, nil
 }
 
-// flags replaces the user's GOFLAGS. Without -buildvcs=false a checkout that git does not trust, as root's in a container
-// often is, fails to build.
+// flags replaces the user's GOFLAGS. Without -buildvcs=false a checkout that git does not trust, as
+// root's in a container often is, fails to build.
 const flags = "-buildvcs=false"
 
-// output runs a Go command outside any workspace, without cgo, and returns what it printed; what it complained about
-// becomes the error.
+// output runs a Go command outside any workspace, without cgo, and returns what it printed; what it
+// complained about becomes the error.
 func output(ctx context.Context, dir string, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, "go", args...)
 	command.Dir = dir

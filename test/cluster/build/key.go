@@ -13,8 +13,8 @@ import (
 // keyLength is the number of hexadecimal digits of a Key.
 const keyLength = 16
 
-// Key is a short digest of the inputs of a build. Each part is written with its length, so that moving a character from
-// one part to the next changes the key.
+// Key is a short digest of the inputs of a build. Each part is written with its length, so that
+// moving a character from one part to the next changes the key.
 func Key(parts ...string) string {
 	hash := sha256.New()
 	for _, part := range parts {

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// CheckGo says what is wrong with this machine's Go before minutes of work end in a compiler's message. A Go that is too
-// old will do if it may fetch the right one itself (GOTOOLCHAIN).
+// CheckGo says what is wrong with this machine's Go before minutes of work end in a compiler's
+// message. A Go that is too old will do if it may fetch the right one itself (GOTOOLCHAIN).
 func CheckGo(ctx context.Context, minimum string) error {
 	if _, err := exec.LookPath("go"); err != nil {
 		return fmt.Errorf("the program go is not on the PATH (%s): install Go %s or later from https://go.dev/dl; "+
@@ -34,7 +34,8 @@ func goSuffices(found, toolchain, minimum string) error {
 	if fetches {
 		return nil
 	}
-	message := fmt.Sprintf("this machine has %s, and Go %s or later is needed: install it from https://go.dev/dl", strings.Replace(found, "go", "Go ", 1), minimum)
+	message := fmt.Sprintf("this machine has %s, and Go %s or later is needed: install it from https://go.dev/dl",
+		strings.Replace(found, "go", "Go ", 1), minimum)
 	if toolchain == "local" {
 		message += ", or set GOTOOLCHAIN=auto so that go fetches it itself"
 	}

@@ -17,10 +17,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// containerdName is the annotation under which containerd looks for the full name of an image in an archive.
+// containerdName is the annotation under which containerd looks for the full name of an image in an
+// archive.
 const containerdName = "io.containerd.image.name"
 
-// Reference spells a name in full, as the kubelet and containerd do: busybox:local is docker.io/library/busybox:local.
+// Reference spells a name in full, as the kubelet and containerd do: busybox:local is
+// docker.io/library/busybox:local.
 func Reference(short string) (string, error) {
 	tag, err := name.NewTag(short)
 	if err != nil {
@@ -33,8 +35,8 @@ func Reference(short string) (string, error) {
 	return registry + "/" + tag.RepositoryStr() + ":" + tag.TagStr(), nil
 }
 
-// WriteArchive writes the images, by full name, as one file that is both an OCI layout (for containerd, skopeo, podman)
-// and what docker save writes (for docker load, kind, crane).
+// WriteArchive writes the images, by full name, as one file that is both an OCI layout (for
+// containerd, skopeo, podman) and what docker save writes (for docker load, kind, crane).
 func WriteArchive(path string, images map[string]v1.Image) (err error) {
 	file, err := os.Create(path)
 	if err != nil {
@@ -152,7 +154,8 @@ func (a *archiveWriter) close() error {
 		a.tar.Close())
 }
 
-// Digests reads the names and manifest digests of the images in an OCI archive; an archive of another kind has none.
+// Digests reads the names and manifest digests of the images in an OCI archive; an archive of
+// another kind has none.
 func Digests(path string) (map[string]string, error) {
 	file, err := os.Open(path)
 	if err != nil {

@@ -40,8 +40,9 @@ type Spec struct {
 	WorkingDir string
 }
 
-// Assemble makes an image of one layer. Nothing in it depends on when or where it was made: no times, no owners, entries
-// sorted, parents first. The layer is not compressed, because it goes to a runtime on the same machine.
+// Assemble makes an image of one layer. Nothing in it depends on when or where it was made: no
+// times, no owners, entries sorted, parents first. The layer is not compressed, because it goes to
+// a runtime on the same machine.
 func Assemble(spec Spec) (v1.Image, error) {
 	content, err := layer(spec.Files)
 	if err != nil {
@@ -80,7 +81,7 @@ func layer(files []File) ([]byte, error) {
 	return buffer.Bytes(), nil
 }
 
-// withParents sorts the files and adds the folders that they need and nobody listed.
+// withParents sorts the files and adds missing parent folders.
 func withParents(files []File) []File {
 	byPath := map[string]File{}
 	for _, file := range files {

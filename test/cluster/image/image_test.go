@@ -85,8 +85,9 @@ func TestArchiveLoadsBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := v1.Config{Entrypoint: []string{"/usr/bin/tool", "serve"}, Cmd: []string{"--help"}, User: "65532", WorkingDir: "/tmp",
-			Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}}
+		want := v1.Config{Entrypoint: []string{"/usr/bin/tool", "serve"}, Cmd: []string{"--help"}, User: "65532",
+			WorkingDir: "/tmp",
+			Env:        []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}}
 		if !reflect.DeepEqual(config.Config, want) || config.OS != "linux" || config.Architecture != runtime.GOARCH {
 			t.Errorf("got %+v for %s/%s, want %+v", config.Config, config.OS, config.Architecture, want)
 		}
@@ -119,7 +120,8 @@ func TestArchiveLoadsBack(t *testing.T) {
 			}
 		}
 		want := []entry{
-			{"etc/", tar.TypeDir, 0o755, ""}, {"etc/passwd", tar.TypeReg, 0o644, "root:x:0:0\n"}, {"tmp/", tar.TypeDir, 0o1777, ""},
+			{"etc/", tar.TypeDir, 0o755, ""}, {"etc/passwd", tar.TypeReg, 0o644, "root:x:0:0\n"},
+			{"tmp/", tar.TypeDir, 0o1777, ""},
 			{"usr/", tar.TypeDir, 0o755, ""}, {"usr/bin/", tar.TypeDir, 0o755, ""},
 			{"usr/bin/alias", tar.TypeSymlink, 0o777, "/usr/bin/tool"}, {"usr/bin/tool", tar.TypeReg, 0o755, "program"},
 		}
@@ -172,7 +174,8 @@ func TestSystem(t *testing.T) {
 			links[file.Path] = file.Link
 		}
 	}
-	if want := map[string]string{"/bin/sh": "/bin/busybox", "/usr/bin/awk": "/bin/busybox"}; !reflect.DeepEqual(links, want) {
+	if want := map[string]string{"/bin/sh": "/bin/busybox", "/usr/bin/awk": "/bin/busybox"}; !reflect.DeepEqual(links,
+		want) {
 		t.Errorf("got %v, want %v", links, want)
 	}
 }

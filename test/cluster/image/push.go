@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// Push sends the only image of an archive to a registry, with the credentials that docker login or podman login keep.
-// Insecure allows plain HTTP.
+// Push sends the only image of an archive to a registry, with the credentials that docker login or
+// podman login keep. Insecure allows plain HTTP.
 func Push(ctx context.Context, path, reference string, insecure bool) (digest string, err error) {
 	image, err := Read(path)
 	if err != nil {
@@ -24,7 +24,8 @@ func Push(ctx context.Context, path, reference string, insecure bool) (digest st
 	if err != nil {
 		return "", fmt.Errorf("image reference %q: %w", reference, err)
 	}
-	if err := remote.Write(target, image, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain)); err != nil {
+	if err := remote.Write(target, image, remote.WithContext(ctx),
+		remote.WithAuthFromKeychain(authn.DefaultKeychain)); err != nil {
 		return "", fmt.Errorf("push %s: %w", target, err)
 	}
 	hash, err := image.Digest()

@@ -1,5 +1,6 @@
-// Command kube is every Kubernetes component the local cluster runs, and etcd, in one binary: the name it is started
-// under says which. One link instead of eight, and one copy of the shared code on disk and in the page cache.
+// Command kube is every Kubernetes component the local cluster runs, and etcd, in one binary: the
+// name it is started under says which. One link instead of eight, and one copy of the shared code
+// on disk and in the page cache.
 package main
 
 import (

@@ -22,7 +22,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// provisionerName is what the StorageClass names. The controller manager copies it to each claim that waits for a volume.
+// provisionerName is what the StorageClass names. The controller manager copies it to each claim
+// that waits for a volume.
 const provisionerName = "indelible.dev/host-path"
 
 const (
@@ -30,8 +31,9 @@ const (
 	volumeProvisioner = "pv.kubernetes.io/provisioned-by"
 )
 
-// provisioner makes one directory of this machine per claim and removes it with the volume. The in-tree host-path
-// provisioner does the same with mode 0750 and no fsGroup, so that a Task that does not run as root cannot write.
+// provisioner makes one directory of this machine per claim and removes it with the volume. The
+// in-tree host-path provisioner does the same with mode 0750 and no fsGroup, so that a Task that
+// does not run as root cannot write.
 type provisioner struct {
 	client kubernetes.Interface
 	root   string
@@ -124,15 +126,17 @@ func (p *provisioner) next(ctx context.Context) bool {
 	return true
 }
 
-// provision makes the directory and the volume of a claim that has none. Its name comes from the claim's UID, so that a
-// crash between the two calls, or a stale cache, ends in the same directory and the same volume.
+// provision makes the directory and the volume of a claim that has none. Its name comes from the
+// claim's UID, so that a crash between the two calls, or a stale cache, ends in the same directory
+// and the same volume.
 func (p *provisioner) provision(ctx context.Context, key string) error {
 	object, exists, err := p.claims.GetByKey(key)
 	if err != nil || !exists {
 		return err
 	}
 	claim := object.(*corev1.PersistentVolumeClaim)
-	if claim.Spec.VolumeName != "" || claim.DeletionTimestamp != nil || claim.Annotations[claimProvisioner] != provisionerName {
+	if claim.Spec.VolumeName != "" || claim.DeletionTimestamp != nil ||
+		claim.Annotations[claimProvisioner] != provisionerName {
 		return nil
 	}
 	volume := volumeFor(claim, p.root)
@@ -172,7 +176,8 @@ func volumeFor(claim *corev1.PersistentVolumeClaim, root string) *corev1.Persist
 	}
 }
 
-// reclaim removes a released volume, directory first: a crash in between leaves a volume that is reclaimed again.
+// reclaim removes a released volume, directory first: a crash in between leaves a volume that is
+// reclaimed again.
 func (p *provisioner) reclaim(ctx context.Context, key string) error {
 	object, exists, err := p.pvs.GetByKey(key)
 	if err != nil || !exists {

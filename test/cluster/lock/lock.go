@@ -1,4 +1,5 @@
-// Package lock lets one process at a time do something on this machine, and tells a user who has to wait.
+// Package lock lets one process at a time do something on this machine, and tells a user who has to
+// wait.
 package lock
 
 import (
@@ -11,11 +12,13 @@ import (
 	"time"
 )
 
-// retryEvery is short enough for a person, and a wait for a lock ends with its context, which a blocking flock does not.
+// retryEvery is short enough for a person, and a wait for a lock ends with its context, which a
+// blocking flock does not.
 const retryEvery = 200 * time.Millisecond
 
-// Hold takes the lock at path. waiting is called once if somebody else has it. The kernel frees it when this process ends,
-// however it ends; the file is removed on release, so that nothing stays behind.
+// Hold takes the lock at path. waiting is called once if somebody else has it. The kernel frees it
+// when this process ends, however it ends; the file is removed on release, so that nothing stays
+// behind.
 func Hold(ctx context.Context, path string, waiting func()) (release func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
@@ -40,8 +43,9 @@ func Hold(ctx context.Context, path string, waiting func()) (release func(), err
 	}
 }
 
-// try returns the locked file, or nil if the lock is another's. A file that was removed between opening and locking is not
-// the lock any more: the next process would make and lock a new one beside it.
+// try returns the locked file, or nil if the lock is another's. A file that was removed between
+// opening and locking is not the lock any more: the next process would make and lock a new one
+// beside it.
 func try(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

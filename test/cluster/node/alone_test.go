@@ -7,7 +7,8 @@ func TestStateOf(t *testing.T) {
 		args []string
 		want string
 	}{
-		"finds the folder of a cluster":          {[]string{"/state/bin/etcd", "--name=indelible-node", "--data-dir=/state/etcd"}, "/state"},
+		"finds the folder of a cluster": {[]string{"/state/bin/etcd", "--name=indelible-node",
+			"--data-dir=/state/etcd"}, "/state"},
 		"leaves another etcd alone":              {[]string{"/usr/bin/etcd", "--name=default"}, ""},
 		"leaves a program that names ours":       {[]string{"/usr/bin/grep", "--name=indelible-node"}, ""},
 		"leaves a kernel thread, without a line": {nil, ""},

@@ -10,7 +10,8 @@ import (
 type component struct {
 	name string
 	args []string
-	// ready is a URL that answers 200, or a socket's path; empty if nothing waits for this component.
+	// ready is a URL that answers 200, or a socket's path; empty if nothing waits for this
+	// component.
 	ready string
 	// ports must be free before the component starts.
 	ports []string
@@ -26,7 +27,8 @@ const readyWithin = 90 * time.Second
 
 // components are in the order of starting; they end in the opposite order.
 func (s State) components() []component {
-	return []component{s.etcd(), s.apiServer(), s.controllerManager(), s.scheduler(), s.containerd(), s.kubelet(), s.kubeProxy(),
+	return []component{s.etcd(), s.apiServer(), s.controllerManager(), s.scheduler(), s.containerd(), s.kubelet(),
+		s.kubeProxy(),
 		s.volumeProvisioner()}
 }
 
@@ -45,14 +47,17 @@ func (c component) environment() []string {
 }
 
 func (s State) etcd() component {
-	return component{name: "etcd", ready: "https://127.0.0.1:2379/health", ports: []string{"127.0.0.1:2379", "127.0.0.1:2380"},
+	return component{name: "etcd", ready: "https://127.0.0.1:2379/health",
+		ports:    []string{"127.0.0.1:2379", "127.0.0.1:2380"},
 		patience: 20 * time.Second, args: []string{
 			"--name=" + nodeName, "--data-dir=" + s.path("etcd"),
 			"--listen-client-urls=https://127.0.0.1:2379", "--advertise-client-urls=https://127.0.0.1:2379",
 			"--listen-peer-urls=https://127.0.0.1:2380", "--initial-advertise-peer-urls=https://127.0.0.1:2380",
 			"--initial-cluster=" + nodeName + "=https://127.0.0.1:2380",
-			"--client-cert-auth", "--trusted-ca-file=" + s.pki("ca.crt"), "--cert-file=" + s.pki("etcd.crt"), "--key-file=" + s.pki("etcd.key"),
-			"--peer-client-cert-auth", "--peer-trusted-ca-file=" + s.pki("ca.crt"), "--peer-cert-file=" + s.pki("etcd.crt"), "--peer-key-file=" + s.pki("etcd.key"),
+			"--client-cert-auth", "--trusted-ca-file=" + s.pki("ca.crt"), "--cert-file=" + s.pki("etcd.crt"), "--key-file=" +
+				s.pki("etcd.key"),
+			"--peer-client-cert-auth", "--peer-trusted-ca-file=" + s.pki("ca.crt"), "--peer-cert-file=" + s.pki("etcd.crt"),
+			"--peer-key-file=" + s.pki("etcd.key"),
 			"--auto-compaction-retention=1h",
 		}}
 }
@@ -62,26 +67,32 @@ func (s State) apiServer() component {
 		patience: 30 * time.Second, args: []string{
 			"--advertise-address=" + nodeIP, "--secure-port=6443", "--service-cluster-ip-range=" + serviceRange,
 			"--tls-cert-file=" + s.pki("kube-apiserver.crt"), "--tls-private-key-file=" + s.pki("kube-apiserver.key"),
-			"--client-ca-file=" + s.pki("ca.crt"), "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
+			"--client-ca-file=" + s.pki("ca.crt"), "--authorization-mode=Node,RBAC",
+			"--enable-admission-plugins=NodeRestriction",
 			"--allow-privileged=true", "--enable-aggregator-routing=true",
 			"--etcd-servers=https://127.0.0.1:2379", "--etcd-cafile=" + s.pki("ca.crt"),
 			"--etcd-certfile=" + s.pki("etcd.crt"), "--etcd-keyfile=" + s.pki("etcd.key"),
 			"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-			"--service-account-key-file=" + s.pki("service-account.pub"), "--service-account-signing-key-file=" + s.pki("service-account.key"),
-			"--kubelet-certificate-authority=" + s.pki("ca.crt"), "--kubelet-client-certificate=" + s.pki("apiserver-kubelet-client.crt"),
+			"--service-account-key-file=" + s.pki("service-account.pub"), "--service-account-signing-key-file=" +
+				s.pki("service-account.key"),
+			"--kubelet-certificate-authority=" + s.pki("ca.crt"), "--kubelet-client-certificate=" +
+				s.pki("apiserver-kubelet-client.crt"),
 			"--kubelet-client-key=" + s.pki("apiserver-kubelet-client.key"), "--kubelet-preferred-address-types=InternalIP",
 			"--requestheader-client-ca-file=" + s.pki("front-proxy-ca.crt"), "--requestheader-allowed-names=front-proxy-client",
 			"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
 			"--requestheader-extra-headers-prefix=X-Remote-Extra-",
-			"--proxy-client-cert-file=" + s.pki("front-proxy-client.crt"), "--proxy-client-key-file=" + s.pki("front-proxy-client.key"),
+			"--proxy-client-cert-file=" + s.pki("front-proxy-client.crt"), "--proxy-client-key-file=" +
+				s.pki("front-proxy-client.key"),
 		}}
 }
 
 func (s State) controllerManager() component {
 	config := s.userConfig("kube-controller-manager")
-	return component{name: "kube-controller-manager", ready: "https://127.0.0.1:10257/healthz", ports: []string{"127.0.0.1:10257"},
+	return component{name: "kube-controller-manager", ready: "https://127.0.0.1:10257/healthz",
+		ports:    []string{"127.0.0.1:10257"},
 		patience: 10 * time.Second, args: []string{
-			"--bind-address=127.0.0.1", "--kubeconfig=" + config, "--authentication-kubeconfig=" + config, "--authorization-kubeconfig=" + config,
+			"--bind-address=127.0.0.1", "--kubeconfig=" + config, "--authentication-kubeconfig=" + config,
+			"--authorization-kubeconfig=" + config,
 			"--allocate-node-cidrs=false", "--use-service-account-credentials=true", "--leader-elect=false",
 			"--root-ca-file=" + s.pki("ca.crt"), "--service-account-private-key-file=" + s.pki("service-account.key"),
 			"--cluster-signing-cert-file=" + s.pki("ca.crt"), "--cluster-signing-key-file=" + s.pki("ca.key"),
@@ -93,7 +104,8 @@ func (s State) scheduler() component {
 	config := s.userConfig("kube-scheduler")
 	return component{name: "kube-scheduler", ready: "https://127.0.0.1:10259/healthz", ports: []string{"127.0.0.1:10259"},
 		patience: 10 * time.Second, args: []string{
-			"--bind-address=127.0.0.1", "--kubeconfig=" + config, "--authentication-kubeconfig=" + config, "--authorization-kubeconfig=" + config,
+			"--bind-address=127.0.0.1", "--kubeconfig=" + config, "--authentication-kubeconfig=" + config,
+			"--authorization-kubeconfig=" + config,
 			"--leader-elect=false", "--cert-dir=" + s.path("run"),
 		}}
 }
@@ -104,7 +116,8 @@ func (s State) containerd() component {
 }
 
 func (s State) kubelet() component {
-	return component{name: "kubelet", ready: "http://127.0.0.1:10248/healthz", ports: []string{nodeIP + ":10250", "127.0.0.1:10248"},
+	return component{name: "kubelet", ready: "http://127.0.0.1:10248/healthz",
+		ports:    []string{nodeIP + ":10250", "127.0.0.1:10248"},
 		patience: 20 * time.Second, args: []string{
 			"--config=" + s.config("kubelet.yaml"), "--kubeconfig=" + s.userConfig("kubelet"), "--root-dir=" + s.kubeletRoot(),
 			"--cert-dir=" + s.path("kubelet", "pki"), "--hostname-override=" + nodeName, "--node-ip=" + nodeIP,

@@ -19,8 +19,9 @@ const PauseImage = "docker.io/library/indelible-pause:local"
 // configFile is a file and the component that reads it, if one reads it only when it starts.
 type configFile struct{ path, content, reader string }
 
-// writeConfig writes the configuration of every component. It is compared on each up, so that a new version of this tool
-// reaches a cluster that was made by an older one: the reader of a changed file is ended, and started again with the others.
+// writeConfig writes the configuration of every component. It is compared on each up, so that a new
+// version of this tool reaches a cluster that was made by an older one: the reader of a changed
+// file is ended, and started again with the others.
 func (s State) writeConfig() error {
 	runc, err := exec.LookPath("runc")
 	if err != nil {
@@ -33,7 +34,8 @@ func (s State) writeConfig() error {
 		{filepath.Join(s.cniConfig(), "10-indelible.conflist"), s.cni(), ""},
 		{s.Kubeconfig(), s.kubeconfig("admin"), ""},
 	}
-	for _, user := range []string{"kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "volume-provisioner"} {
+	for _, user := range []string{"kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet",
+		"volume-provisioner"} {
 		files = append(files, configFile{s.userConfig(user), s.kubeconfig(user), user})
 	}
 	for _, file := range files {
@@ -70,7 +72,8 @@ current-context: indelible
 `, apiURL, s.pki("ca.crt"), user, s.pki(user+".crt"), s.pki(user+".key"))
 }
 
-// overlayMagic is statfs's type of overlay file systems, of which a second one cannot be stacked on a first.
+// overlayMagic is statfs's type of overlay file systems, of which a second one cannot be stacked on
+// a first.
 const overlayMagic = 0x794c7630
 
 func snapshotter(dir string) string {
@@ -112,7 +115,8 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.snapshotter.v1.de
 		s.bin("containerd-shim-runc-v2"), runc)
 }
 
-// resolvConf is the file of real name servers where systemd-resolved puts a stub into /etc/resolv.conf, which no pod reaches.
+// resolvConf is the file of real name servers where systemd-resolved puts a stub into
+// /etc/resolv.conf, which no pod reaches.
 func resolvConf() string {
 	const resolved = "/run/systemd/resolve/resolv.conf"
 	if content, err := os.ReadFile("/etc/resolv.conf"); err == nil && strings.Contains(string(content), "127.0.0.53") {
@@ -123,8 +127,8 @@ func resolvConf() string {
 	return "/etc/resolv.conf"
 }
 
-// kubeletConfig: images are loaded and cannot be pulled again, so none may ever be collected, and the thresholds of
-// eviction leave a developer's full disk alone.
+// kubeletConfig: images are loaded and cannot be pulled again, so none may ever be collected, and
+// the thresholds of eviction leave a developer's full disk alone.
 func (s State) kubeletConfig(resolvConf string) string {
 	return fmt.Sprintf(`apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -149,8 +153,9 @@ evictionHard: {memory.available: 100Mi, nodefs.available: 1%%, nodefs.inodesFree
 		s.podLogs(), s.path("kubelet", "volume-plugins"), resolvConf)
 }
 
-// kubeProxyConfig: every connection to a service is masqueraded. Two pods of one bridge would otherwise answer each other
-// directly, past the translation of addresses, on machines without br_netfilter. The machine's own limits stay.
+// kubeProxyConfig: every connection to a service is masqueraded. Two pods of one bridge would
+// otherwise answer each other directly, past the translation of addresses, on machines without
+// br_netfilter. The machine's own limits stay.
 func (s State) kubeProxyConfig() string {
 	return fmt.Sprintf(`apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// Down ends the cluster and takes back everything it made on this machine outside its folder. What it stored stays, for the
-// next Up, unless purge is set. Each part runs whatever became of the others; running it again finishes what failed.
+// Down ends the cluster and takes back everything it made on this machine outside its folder. What
+// it stored stays, for the next Up, unless purge is set. Each part runs whatever became of the
+// others; running it again finishes what failed.
 func (s State) Down(ctx context.Context, purge bool, log func(string, ...any)) error {
 	s.adopt()
 	components := s.components()
@@ -23,7 +24,8 @@ func (s State) Down(ctx context.Context, purge bool, log func(string, ...any)) e
 	failed = append(failed, s.rememberShimSockets())
 	for _, c := range components {
 		if c.name == "containerd" {
-			// After the kubelet, which would start pods again, and before the one that can end them.
+			// After the kubelet, which would start pods again, and before the one that can end
+			// them.
 			failed = append(failed, s.endContainers(ctx, log))
 		}
 		if s.running(c.name) != 0 {
@@ -45,7 +47,8 @@ func (s State) Down(ctx context.Context, purge bool, log func(string, ...any)) e
 	return s.purge()
 }
 
-// endContainers kills all containers and makes containerd forget them, so that the next start meets none that died without it.
+// endContainers kills all containers and makes containerd forget them, so that the next start meets
+// none that died without it.
 func (s State) endContainers(ctx context.Context, log func(string, ...any)) error {
 	if s.running("containerd") == 0 {
 		return nil
@@ -61,17 +64,19 @@ func (s State) endContainers(ctx context.Context, log func(string, ...any)) erro
 		log("ending %d containers", len(containers))
 	}
 	for _, container := range containers {
-		// A container that has ended has no task: the first command fails then, and need not succeed.
+		// A container that has ended has no task: the first command fails then, and need not
+		// succeed.
 		_, _ = s.ctr(ctx, "tasks", "delete", "--force", container)
-		if _, err := s.ctr(ctx, "containers", "delete", container); err != nil && !strings.Contains(err.Error(), "not found") {
+		if _, err := s.ctr(ctx, "containers", "delete", container); err != nil &&
+			!strings.Contains(err.Error(), "not found") {
 			return err
 		}
 	}
 	return nil
 }
 
-// endShims kills the shims that are left, with what runs below them. A shim carries the address of its containerd, which is in
-// our folder, so none of another containerd is met.
+// endShims kills the shims that are left, with what runs below them. A shim carries the address of
+// its containerd, which is in our folder, so none of another containerd is met.
 func (s State) endShims() error {
 	for _, pid := range s.shims() {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
@@ -81,7 +86,8 @@ func (s State) endShims() error {
 	return s.endContained()
 }
 
-// endContained kills the processes whose root is below our folder: those of containers that lost their shim.
+// endContained kills the processes whose root is below our folder: those of containers that lost
+// their shim.
 func (s State) endContained() error {
 	until := time.Now().Add(10 * time.Second)
 	for {

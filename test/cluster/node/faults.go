@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// crashPatience is what Restart leaves a component to end by itself: less than it needs to finish what it has begun.
+// crashPatience is what Restart leaves a component to end by itself: less than it needs to finish
+// what it has begun.
 const crashPatience = time.Second
 
-// Restart ends one component, as roughly as a crash, and starts it with the arguments it has in Up. It returns when the component
-// is ready.
+// Restart ends one component, as roughly as a crash, and starts it with the arguments it has in Up.
+// It returns when the component is ready.
 func (s State) Restart(ctx context.Context, name string) error {
 	if s.running(name) == 0 {
 		return fmt.Errorf("%s does not run in %s", name, s)
@@ -32,8 +33,8 @@ func (s State) Restart(ctx context.Context, name string) error {
 	return s.waitReady(ctx, client, c)
 }
 
-// Cut drops everything that a pod sends to the API server, as a cable would that is cut: no answer, no refusal. With mend
-// the rule goes again. Both may be repeated.
+// Cut drops everything that a pod sends to the API server, as a cable would that is cut: no answer,
+// no refusal. With mend the rule goes again. Both may be repeated.
 func Cut(ctx context.Context, podIP string, mend bool) error {
 	rule, err := cutRule(podIP)
 	if err != nil {
@@ -49,8 +50,8 @@ func Cut(ctx context.Context, podIP string, mend bool) error {
 	return err
 }
 
-// cutRule carries the comment by which down and check-clean know a rule as the cluster's. Packets to the API server's
-// service have its own address and port by the time they reach INPUT.
+// cutRule carries the comment by which down and check-clean know a rule as the cluster's. Packets
+// to the API server's service have its own address and port by the time they reach INPUT.
 func cutRule(podIP string) ([]string, error) {
 	_, pods, err := net.ParseCIDR(podRange)
 	if err != nil {

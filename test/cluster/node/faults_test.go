@@ -56,7 +56,8 @@ func TestStartKeepsNothingOfItsCallerOpen(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = state.stop("etcd", patience) })
 	var log []byte
-	for until := time.Now().Add(patience); strings.Count(string(log), "\n") < 4 && time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+	for until := time.Now().Add(patience); strings.Count(string(log), "\n") < 4 &&
+		time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
 		if log, err = os.ReadFile(state.log("etcd")); err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,8 @@ import (
 	"github.com/indelible-ci/indelible/test/cluster/image"
 )
 
-// Load imports image archives into containerd. An archive whose images are all there already is left alone.
+// Load imports image archives into containerd. An archive whose images are all there already is
+// left alone.
 func (s State) Load(ctx context.Context, archives []string, log func(string, ...any)) error {
 	if s.running("containerd") == 0 {
 		return fmt.Errorf("no cluster runs in %s: start it with up", s)
@@ -25,7 +26,8 @@ func (s State) Load(ctx context.Context, archives []string, log func(string, ...
 		}
 		if len(digests) == 0 || !containsAll(present, digests) {
 			log("loading %s", archive)
-			if _, err := s.ctr(ctx, "images", "import", "--local", "--snapshotter", snapshotter(string(s)), archive); err != nil {
+			if _, err := s.ctr(ctx, "images", "import", "--local", "--snapshotter", snapshotter(string(s)),
+				archive); err != nil {
 				return fmt.Errorf("load %s: %w", archive, err)
 			}
 		}
@@ -36,11 +38,13 @@ func (s State) Load(ctx context.Context, archives []string, log func(string, ...
 	return nil
 }
 
-// managedLabel is how containerd's Kubernetes service marks the images that it has given a second name, their ID.
+// managedLabel is how containerd's Kubernetes service marks the images that it has given a second
+// name, their ID.
 const managedLabel = "io.cri-containerd.image"
 
-// introduce waits until each image has its ID for a name, by which pods mount one as a volume. An import under a name that
-// was there before keeps the label, so that the service takes the new content for known. Without the label it looks again.
+// introduce waits until each image has its ID for a name, by which pods mount one as a volume. An
+// import under a name that was there before keeps the label, so that the service takes the new
+// content for known. Without the label it looks again.
 func (s State) introduce(ctx context.Context, digests map[string]string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()

@@ -8,8 +8,8 @@ import (
 // ownChain matches the chains that the kubelet, kube-proxy and the CNI plugins make.
 var ownChain = regexp.MustCompile(`^(KUBE-|CNI-)`)
 
-// ours says whether a line of iptables-save is a chain or a rule of the cluster: one of its chains, a rule in one, a jump
-// to one, or a rule with our comment.
+// ours says whether a line of iptables-save is a chain or a rule of the cluster: one of its chains,
+// a rule in one, a jump to one, or a rule with our comment.
 func ours(line string) bool {
 	if chain, found := strings.CutPrefix(line, ":"); found {
 		return ownChain.MatchString(chain)
@@ -33,9 +33,10 @@ func ours(line string) bool {
 	return false
 }
 
-// removalOf turns the output of iptables-save into an input of iptables-restore --noflush that removes the cluster's chains
-// and rules and touches nothing else. In each table: first the rules in other chains, then all of our chains are
-// emptied (which naming them does), since they refer to each other, then they are deleted.
+// removalOf turns the output of iptables-save into an input of iptables-restore --noflush that
+// removes the cluster's chains and rules and touches nothing else. In each table: first the rules
+// in other chains, then all of our chains are emptied (which naming them does), since they refer to
+// each other, then they are deleted.
 func removalOf(saved string) string {
 	var result, table, chains, rules, deletions strings.Builder
 	flush := func() {

@@ -76,7 +76,8 @@ func TestRulesLeft(t *testing.T) {
 	if len(left) != 10 {
 		t.Errorf("%d lines, want 10:\n%s", len(left), strings.Join(left, "\n"))
 	}
-	for _, foreign := range []string{":DOCKER-USER - [0:0]", "-A FORWARD -j DOCKER-USER", "-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT"} {
+	for _, foreign := range []string{":DOCKER-USER - [0:0]", "-A FORWARD -j DOCKER-USER",
+		"-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT"} {
 		if slices.Contains(left, foreign) {
 			t.Errorf("takes %q for the cluster's", foreign)
 		}

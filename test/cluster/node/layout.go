@@ -2,8 +2,8 @@ package node
 
 import "path/filepath"
 
-// Addresses of the cluster. They live on a bridge of our own, so nothing depends on the addresses of the machine and the
-// certificates stay valid when it moves to another network.
+// Addresses of the cluster. They live on a bridge of our own, so nothing depends on the addresses
+// of the machine and the certificates stay valid when it moves to another network.
 const (
 	nodeName     = "indelible-node"
 	bridge       = "indelible0"
@@ -14,7 +14,8 @@ const (
 	apiServiceIP = "10.96.0.1"
 )
 
-// State is the folder of one cluster. Everything the cluster writes is below it, apart from what layout names otherwise.
+// State is the folder of one cluster. Everything the cluster writes is below it, apart from what
+// layout names otherwise.
 type State string
 
 func (s State) path(parts ...string) string {

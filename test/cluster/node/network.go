@@ -19,7 +19,8 @@ const ruleComment = "indelible-cluster"
 
 // rules let pods out of the bridge, on machines whose policy is to drop what is forwarded, too.
 var rules = []rule{
-	{"nat", "POSTROUTING", "-s " + podRange + " ! -d " + podRange + " -m comment --comment " + ruleComment + " -j MASQUERADE"},
+	{"nat", "POSTROUTING", "-s " + podRange + " ! -d " + podRange + " -m comment --comment " + ruleComment +
+		" -j MASQUERADE"},
 	{"filter", "FORWARD", "-i " + bridge + " -m comment --comment " + ruleComment + " -j ACCEPT"},
 	{"filter", "FORWARD", "-o " + bridge + " -m comment --comment " + ruleComment + " -j ACCEPT"},
 }
@@ -41,17 +42,20 @@ func makeNetwork(ctx context.Context) error {
 	}
 	for _, rule := range rules {
 		spec := strings.Fields(rule.spec)
-		if _, err := run(ctx, "", "iptables", append([]string{"-w", "-t", rule.table, "-C", rule.chain}, spec...)...); err == nil {
+		if _, err := run(ctx, "", "iptables", append([]string{"-w", "-t", rule.table, "-C", rule.chain},
+			spec...)...); err == nil {
 			continue
 		}
-		if _, err := run(ctx, "", "iptables", append([]string{"-w", "-t", rule.table, "-I", rule.chain}, spec...)...); err != nil {
+		if _, err := run(ctx, "", "iptables", append([]string{"-w", "-t", rule.table, "-I", rule.chain},
+			spec...)...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// rangeIsFree refuses a machine whose own network has the pods' addresses: it would lose part of it.
+// rangeIsFree refuses a machine whose own network has the pods' addresses: it would lose part of
+// it.
 func rangeIsFree(ctx context.Context) error {
 	listed, err := run(ctx, "", "ip", "-json", "-4", "address", "show")
 	if err != nil {
@@ -75,7 +79,8 @@ func rangeIsFree(ctx context.Context) error {
 			}
 			for _, ours := range []string{podRange, serviceRange} {
 				if prefix.Overlaps(netip.MustParsePrefix(ours)) {
-					return fmt.Errorf("%s of this machine has the address %s, which overlaps with the cluster's %s", link.Name, prefix, ours)
+					return fmt.Errorf("%s of this machine has the address %s, which overlaps with the cluster's %s", link.Name, prefix,
+						ours)
 				}
 			}
 		}
@@ -83,8 +88,8 @@ func rangeIsFree(ctx context.Context) error {
 	return nil
 }
 
-// removeNetwork takes back what makeNetwork, the kubelet, kube-proxy and the CNI plugins made. Interfaces first: deleting one
-// end of a pod's pair deletes the other.
+// removeNetwork takes back what makeNetwork, the kubelet, kube-proxy and the CNI plugins made.
+// Interfaces first: deleting one end of a pod's pair deletes the other.
 func removeNetwork(ctx context.Context) error {
 	var failed []error
 	// The ports before the bridge: without it, nothing tells whose they are.
@@ -110,7 +115,8 @@ func removeNetwork(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// settleWithin bounds the wait for what the kernel takes down by itself when containers end: interfaces, mounts, control groups.
+// settleWithin bounds the wait for what the kernel removes itself when containers end: interfaces,
+// mounts, control groups.
 const settleWithin = 10 * time.Second
 
 // settled repeats try until it succeeds, and returns its last error when the time is over.
@@ -130,8 +136,9 @@ func settled(ctx context.Context, try func() error) error {
 	}
 }
 
-// deleteInterfaces fails while one of them exists. The kernel deletes those of a pod that just ended by itself, a moment
-// later and perhaps between our look and our deletion, so an error alone says nothing.
+// deleteInterfaces fails while one of them exists. The kernel deletes those of a pod that just
+// ended by itself, a moment later and perhaps between our look and our deletion, so an error alone
+// says nothing.
 func deleteInterfaces(ctx context.Context, names []string) error {
 	var failed []error
 	for _, name := range names {

@@ -25,17 +25,20 @@ type authority struct {
 	key         crypto.Signer
 }
 
-// leaf describes a certificate. An organisation is a Kubernetes group, a common name a Kubernetes user.
+// leaf describes a certificate. An organisation is a Kubernetes group, a common name a Kubernetes
+// user.
 type leaf struct {
 	file, user, group string
 	hosts             []string
 	addresses         []string
 }
 
-// clusterLeaves are signed by the cluster's authority: clients the API server trusts, and the servers of the cluster.
+// clusterLeaves are signed by the cluster's authority: clients the API server trusts, and the
+// servers of the cluster.
 var clusterLeaves = []leaf{
 	{file: "kube-apiserver", user: "kube-apiserver", addresses: []string{"127.0.0.1", nodeIP, apiServiceIP},
-		hosts: []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}},
+		hosts: []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
+			"kubernetes.default.svc.cluster.local"}},
 	{file: "kubelet-server", user: nodeName, hosts: []string{nodeName}, addresses: []string{nodeIP}},
 	{file: "etcd", user: "etcd", hosts: []string{"localhost"}, addresses: []string{"127.0.0.1"}},
 	{file: "admin", user: "admin", group: "system:masters"},
@@ -44,11 +47,13 @@ var clusterLeaves = []leaf{
 	{file: "kube-scheduler", user: "system:kube-scheduler"},
 	{file: "kube-proxy", user: "system:kube-proxy"},
 	{file: "kubelet", user: "system:node:" + nodeName, group: "system:nodes"},
-	// The volume provisioner is part of this tool, not of Kubernetes, and has no role of its own there.
+	// The volume provisioner is part of this tool, not of Kubernetes, and has no role of its own
+	// there.
 	{file: "volume-provisioner", user: "volume-provisioner", group: "system:masters"},
 }
 
-// makePKI fills the pki folder once. The marker is written last, so a crash in between starts afresh.
+// makePKI fills the pki folder once. The marker is written last, so a crash in between starts
+// afresh.
 func (s State) makePKI(now time.Time) error {
 	marker := s.pki("complete")
 	if _, err := os.Stat(marker); err == nil {
@@ -66,7 +71,8 @@ func (s State) makePKI(now time.Time) error {
 			return fmt.Errorf("certificate %s: %w", leaf.file, err)
 		}
 	}
-	// The aggregation layer's clients have an authority of their own: any client certificate it signs may name any user.
+	// The aggregation layer's clients have an authority of their own: any client certificate it
+	// signs may name any user.
 	front, err := s.makeAuthority("front-proxy-ca", now)
 	if err != nil {
 		return err

@@ -12,7 +12,8 @@ import (
 	"syscall"
 )
 
-// CheckPorts refuses a machine where something else has a port of the cluster, before minutes of building.
+// CheckPorts refuses a machine where something else has a port of the cluster, before minutes of
+// building.
 func (s State) CheckPorts() error {
 	s.adopt()
 	for _, c := range s.components() {
@@ -26,16 +27,18 @@ func (s State) CheckPorts() error {
 	return nil
 }
 
-// portsFree names the port that another program has, and that program, before the component fails on it in its log.
+// portsFree names the port that another program has, and that program, before the component fails
+// on it in its log.
 func (c component) portsFree() error {
 	for _, address := range c.ports {
 		listener, err := net.Listen("tcp", address)
 		switch {
 		case errors.Is(err, syscall.EADDRINUSE):
 			_, port, _ := net.SplitHostPort(address)
-			return fmt.Errorf("%s needs the port %s, which %s has: end that first, or use an existing cluster by its kubeconfig", c.name, port, portOwner(port))
+			return fmt.Errorf("%s needs the port %s, which %s has: end that first, or use an existing cluster by its kubeconfig",
+				c.name, port, portOwner(port))
 		case errors.Is(err, syscall.EADDRNOTAVAIL):
-			// The bridge with this address is not made yet, so nobody listens there.
+			// The bridge with this address does not exist yet, so nothing listens there.
 			continue
 		case err != nil:
 			return fmt.Errorf("%s needs the port %s: %w", c.name, address, err)
@@ -68,8 +71,9 @@ func portOwner(port string) string {
 	return owner
 }
 
-// listeners finds the inodes of the sockets that listen on a port, in the format of /proc/net/tcp: the second column is
-// address:port in hexadecimal, the fourth the state (0A is LISTEN), the tenth the inode.
+// listeners finds the inodes of the sockets that listen on a port, in the format of /proc/net/tcp:
+// the second column is address:port in hexadecimal, the fourth the state (0A is LISTEN), the tenth
+// the inode.
 func listeners(table string, port uint16) []string {
 	var inodes []string
 	suffix := fmt.Sprintf(":%04X", port)
@@ -94,7 +98,8 @@ func hasSocket(pid int, inodes []string) bool {
 	})
 }
 
-// commandLine is a program and its first arguments: enough to know it by, and not all that may be secret in it.
+// commandLine is a program and its first arguments: enough to know it by, and not all that may be
+// secret in it.
 func commandLine(pid int) string {
 	args := arguments(pid)
 	if len(args) > 3 {

@@ -44,14 +44,16 @@ type Machine struct {
 
 // ThisMachine describes the machine this runs on.
 func ThisMachine(log func(string, ...any)) Machine {
-	machine := Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, UID: os.Geteuid(), Log: log, Has: has, Memory: memory(), Free: free}
+	machine := Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, UID: os.Geteuid(), Log: log, Has: has, Memory: memory(),
+		Free: free}
 	if has("apt-get") && has("dpkg") {
 		machine.Install = install
 	}
 	return machine
 }
 
-// Check ends with an error that says what is missing and how to get it, or with everything in place.
+// Check ends with an error that says what is missing and how to get it, or with everything in
+// place.
 func (m Machine) Check(ctx context.Context) error {
 	if m.OS != "linux" {
 		return fmt.Errorf("the cluster needs Linux, this is %s: use an existing cluster by its kubeconfig instead", m.OS)
@@ -124,7 +126,8 @@ func has(name string) bool {
 
 // install asks nothing, and refreshes the package lists only if the packages are not found without.
 func install(ctx context.Context, packages []string) error {
-	args := append([]string{"DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", "--no-install-recommends"}, packages...)
+	args := append([]string{"DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", "--no-install-recommends"},
+		packages...)
 	if _, err := run(ctx, "", "env", args...); err == nil {
 		return nil
 	}

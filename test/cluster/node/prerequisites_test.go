@@ -19,15 +19,24 @@ func TestMachineCheck(t *testing.T) {
 		change func(*Machine)
 		want   string
 	}{
-		"allows a machine that has everything":            {change: func(*Machine) {}},
-		"allows a machine whose memory is unknown":        {change: func(m *Machine) { m.Memory = 0 }},
-		"allows a machine of 4 GB":                        {change: func(m *Machine) { m.Memory = 4025628 * 1024 }},
-		"forbids another system, and says what to do":     {func(m *Machine) { m.OS = "darwin" }, "needs Linux, this is darwin: use an existing cluster by its kubeconfig"},
-		"forbids another architecture":                    {func(m *Machine) { m.Arch = "riscv64" }, "amd64 and arm64, this is riscv64"},
-		"forbids a user who is not root":                  {func(m *Machine) { m.UID = 1000 }, "needs root, for containers, mounts and network interfaces: run this with sudo"},
-		"forbids a machine with too little memory":        {func(m *Machine) { m.Memory = 2e9 }, "needs 4 GB of memory, this machine has 2.0 GB"},
-		"forbids a missing program where there is no apt": {func(m *Machine) { m.Has = lacks("runc", "nft") }, "missing: runc (runc), nft (nftables) (names of Debian packages; on Debian and Ubuntu: apt-get install runc nftables)"},
-		"forbids a missing CNI plugin, and says where it is looked for": {func(m *Machine) { m.Has = lacks("/usr/lib/cni/bridge") },
+		"allows a machine that has everything":     {change: func(*Machine) {}},
+		"allows a machine whose memory is unknown": {change: func(m *Machine) { m.Memory = 0 }},
+		"allows a machine of 4 GB":                 {change: func(m *Machine) { m.Memory = 4025628 * 1024 }},
+		"forbids another system, and says what to do": {func(m *Machine) { m.OS = "darwin" },
+			"needs Linux, this is darwin: use an existing cluster by its kubeconfig"},
+		"forbids another architecture": {func(m *Machine) { m.Arch = "riscv64" },
+			"amd64 and arm64, this is riscv64"},
+		"forbids a user who is not root": {func(m *Machine) { m.UID = 1000 },
+			"needs root, for containers, mounts and network interfaces: run this with sudo"},
+		"forbids a machine with too little memory": {func(m *Machine) { m.Memory = 2e9 },
+			"needs 4 GB of memory, this machine has 2.0 GB"},
+		"forbids a missing program where there is no apt": {func(m *Machine) { m.Has = lacks("runc", "nft") },
+			"missing: runc (runc), nft (nftables) (names of Debian packages; on Debian and Ubuntu: apt-get install runc " +
+				"nftables)"},
+		"forbids a missing CNI plugin, and says where it is looked for": {func(m *Machine) {
+			m.Has = lacks(
+				"/usr/lib/cni/bridge")
+		},
 			"CNI plugins are looked for in /usr/lib/cni"},
 		"forbids packages that cannot be installed": {func(m *Machine) {
 			m.Has = lacks("runc")
@@ -69,14 +78,19 @@ func TestCheckSpace(t *testing.T) {
 		builds       bool
 		want         string
 	}{
-		"allows enough for all":                       {cache: 20e9, state: 20e9, builds: true},
-		"allows a fuller disk when nothing is built":  {cache: 4e9, state: 4e9},
-		"allows what is unknown":                      {builds: true},
-		"forbids building on a full disk":             {cache: 14e9, state: 14e9, builds: true, want: "needs 15 GB of disk, and 14.0 GB are free for /cache"},
-		"forbids a cluster on a full disk of its own": {cache: 20e9, state: 1e9, builds: true, want: "needs 3 GB of disk, and 1.0 GB are free for /state"},
+		"allows enough for all":                      {cache: 20e9, state: 20e9, builds: true},
+		"allows a fuller disk when nothing is built": {cache: 4e9, state: 4e9},
+		"allows what is unknown":                     {builds: true},
+		"forbids building on a full disk": {cache: 14e9, state: 14e9, builds: true,
+			want: "needs 15 GB of disk, and 14.0 GB are free for /cache"},
+		"forbids a cluster on a full disk of its own": {cache: 20e9, state: 1e9, builds: true,
+			want: "needs 3 GB of disk, and 1.0 GB are free for /state"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			machine := Machine{Free: func(dir string) uint64 { return map[string]uint64{"/cache": test.cache, "/state": test.state}[dir] }}
+			machine := Machine{Free: func(dir string) uint64 {
+				return map[string]uint64{"/cache": test.cache,
+					"/state": test.state}[dir]
+			}}
 			expect(t, machine.CheckSpace("/state", "/cache", test.builds), test.want)
 		})
 	}

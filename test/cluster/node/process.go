@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// record is what a pid file remembers of a process. A pid alone may belong to another program by now; with the start time
-// and the boot it names one process for ever.
+// record is what a pid file remembers of a process. A pid alone may belong to another program by
+// now; with the start time and the boot it names one process for ever.
 type record struct {
 	PID int `json:"pid"`
 	// Started is in clock ticks since the boot, field 22 of /proc/<pid>/stat.
@@ -47,8 +47,8 @@ func (s State) start(c component) error {
 	return s.remember(c.name, rec)
 }
 
-// closeOnExec keeps what our caller left open from a component, which outlives the caller: a lock of flock(1), inherited, would
-// be held for as long as the cluster runs.
+// closeOnExec keeps what our caller left open from a component, which outlives the caller: a lock
+// of flock(1), inherited, would be held for as long as the cluster runs.
 func closeOnExec() {
 	open, _ := os.ReadDir("/proc/self/fd")
 	for _, entry := range open {
@@ -66,8 +66,8 @@ func (s State) remember(name string, rec record) error {
 	return writeWhole(s.pid(name), content)
 }
 
-// adopt finds components whose pid file is missing or stale, because this tool was killed between starting one and writing
-// it: only they run a program of our folder by its path there.
+// adopt finds components whose pid file is missing or stale, because this tool was killed between
+// starting one and writing it: only they run a program of our folder by its path there.
 func (s State) adopt() {
 	for _, c := range s.components() {
 		if s.running(c.name) != 0 {
@@ -110,7 +110,8 @@ func describe(pid int) (record, error) {
 	return record{PID: pid, Started: started, Boot: strings.TrimSpace(string(boot))}, err
 }
 
-// parseStat finds state and start time. The second field is the program's name in parentheses and may hold anything.
+// parseStat finds state and start time. The second field is the program's name in parentheses and
+// may hold anything.
 func parseStat(stat string) (state, started string, err error) {
 	end := strings.LastIndexByte(stat, ')')
 	fields := strings.Fields(stat[end+1:])

@@ -17,7 +17,8 @@ import (
 // patience is long: nothing here waits for it unless it fails.
 const patience = time.Minute
 
-// stateWith is a folder as prepare makes it, with a program called etcd that waits for its standard input to end.
+// stateWith is a folder as prepare makes it, with a program called etcd that waits for its standard
+// input to end.
 func stateWith(t *testing.T) State {
 	t.Helper()
 	state := State(t.TempDir())

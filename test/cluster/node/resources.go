@@ -12,7 +12,8 @@ import (
 
 const (
 	gigabyte = 1000 * 1000 * 1000
-	// memoryNeeded is what a machine of 4 GB reports, whose kernel keeps some for itself. Linking Kubernetes takes 3 GB.
+	// memoryNeeded is what a machine of 4 GB reports, whose kernel keeps some for itself. Linking
+	// Kubernetes takes 3 GB.
 	memoryNeeded = 35 * gigabyte / 10
 	// The space for the compiler's caches, and for a cluster with its images.
 	buildSpace   = 15 * gigabyte
@@ -23,12 +24,14 @@ const (
 func (m Machine) CheckSpace(state, cache string, builds bool) error {
 	if builds {
 		if left := m.Free(cache); left != 0 && left < buildSpace {
-			return fmt.Errorf("building needs 15 GB of disk, and %s are free for %s: make room, or set INDELIBLE_CACHE, GOCACHE and "+
+			return fmt.Errorf("building needs 15 GB of disk, and %s are free for %s: make room, or set INDELIBLE_CACHE, "+
+				"GOCACHE and "+
 				"GOMODCACHE to folders elsewhere", gigabytes(left), cache)
 		}
 	}
 	if left := m.Free(state); left != 0 && left < clusterSpace {
-		return fmt.Errorf("the cluster needs 3 GB of disk, and %s are free for %s: make room, or give a folder elsewhere with --state",
+		return fmt.Errorf("the cluster needs 3 GB of disk, and %s are free for %s: make room, or give a folder elsewhere "+
+			"with --state",
 			gigabytes(left), state)
 	}
 	return nil

@@ -10,12 +10,14 @@ import (
 // settings of the kernel that the cluster changes: ours is forwarding, the kubelet sets the others.
 var settings = []string{
 	"/proc/sys/net/ipv4/ip_forward", "/proc/sys/vm/overcommit_memory", "/proc/sys/vm/panic_on_oom",
-	"/proc/sys/kernel/panic", "/proc/sys/kernel/panic_on_oops", "/proc/sys/kernel/keys/root_maxkeys", "/proc/sys/kernel/keys/root_maxbytes",
+	"/proc/sys/kernel/panic", "/proc/sys/kernel/panic_on_oops", "/proc/sys/kernel/keys/root_maxkeys",
+	"/proc/sys/kernel/keys/root_maxbytes",
 }
 
 func (s State) savedSettings() string { return s.path("settings.json") }
 
-// saveSettings remembers the kernel's settings before the first start, and turns on the first of them, forwarding.
+// saveSettings remembers the kernel's settings before the first start, and turns on the first of
+// them, forwarding.
 func (s State) saveSettings(paths []string) error {
 	if _, err := os.Stat(s.savedSettings()); errors.Is(err, os.ErrNotExist) {
 		values := map[string]string{}

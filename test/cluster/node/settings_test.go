@@ -27,7 +27,8 @@ func TestSettings(t *testing.T) {
 	}
 	write(forward, "0\n")
 	write(panics, "5\n")
-	// The second save is that of an up on a running cluster: it must not take the cluster's values for the machine's.
+	// The second save is that of an up on a running cluster: it must not take the cluster's values
+	// for the machine's.
 	for range 2 {
 		if err := state.saveSettings([]string{forward, panics, absent}); err != nil {
 			t.Fatal(err)

@@ -11,13 +11,14 @@ import (
 	"strings"
 )
 
-// A shim removes its socket when it ends by itself, not when it is killed. The name of a socket is a digest (SocketAddress in
-// containerd's pkg/shim) of the address of its containerd and the id of its pod, so that it tells ours from another containerd's only
-// to somebody who knows the ids.
+// A shim removes its socket when it ends by itself, not when it is killed. The name of a socket is
+// a digest (SocketAddress in containerd's pkg/shim) of the address of its containerd and the id of
+// its pod, so that it tells ours from another containerd's only to somebody who knows the ids.
 
 func (s State) savedShimSockets() string { return s.path("run", "shim-sockets.json") }
 
-// rememberShimSockets writes down the sockets of the pods that exist, for the time after their pods.
+// rememberShimSockets writes down the sockets of the pods that exist, for the time after their
+// pods.
 func (s State) rememberShimSockets() error {
 	sockets := s.shimSockets()
 	if len(sockets) == 0 {
@@ -47,7 +48,8 @@ func (s State) shimSockets() []string {
 	})
 }
 
-// bundleSockets are those that containerd has written beside its containers; a killed shim leaves them too.
+// bundleSockets are those that containerd has written beside its containers; a killed shim leaves
+// them too.
 func (s State) bundleSockets() []string {
 	files, err := filepath.Glob(s.path("run", "containerd", "io.containerd.runtime.v2.task", "*", "*", "bootstrap.json"))
 	if err != nil {

@@ -54,7 +54,8 @@ func (s State) printVersions(ctx context.Context, out io.Writer) error {
 			return s.RunKubectl(ctx, "", "get", "node", nodeName, "--output=jsonpath={.status.nodeInfo.kubeletVersion}")
 		}},
 		{"containerd", func() (string, error) {
-			runtime, err := s.RunKubectl(ctx, "", "get", "node", nodeName, "--output=jsonpath={.status.nodeInfo.containerRuntimeVersion}")
+			runtime, err := s.RunKubectl(ctx, "", "get", "node", nodeName,
+				"--output=jsonpath={.status.nodeInfo.containerRuntimeVersion}")
 			return strings.TrimPrefix(runtime, "containerd://"), err
 		}},
 		{"runc", func() (string, error) { return runcVersion(ctx) }},

@@ -10,10 +10,11 @@ import (
 	"strings"
 )
 
-// This file finds what a cluster leaves on the machine. Down removes what it finds, and Leftovers reports it, so that
-// neither can overlook what the other sees.
+// This file finds what a cluster leaves on the machine. Down removes what it finds, and Leftovers
+// reports it, so that neither can overlook what the other sees.
 
-// Leftovers lists everything of the cluster that is on this machine outside its folder: after Down there is nothing.
+// Leftovers lists everything of the cluster that is on this machine outside its folder: after Down
+// there is nothing.
 func (s State) Leftovers(ctx context.Context) ([]string, error) {
 	var left []string
 	for _, c := range s.components() {
@@ -75,14 +76,16 @@ func (s State) shims() []int {
 	var pids []int
 	processes(func(pid int) {
 		args := arguments(pid)
-		if len(args) > 0 && filepath.Base(args[0]) == "containerd-shim-runc-v2" && slices.Contains(args, s.containerdSocket()) {
+		if len(args) > 0 && filepath.Base(args[0]) == "containerd-shim-runc-v2" &&
+			slices.Contains(args, s.containerdSocket()) {
 			pids = append(pids, pid)
 		}
 	})
 	return pids
 }
 
-// contained finds the processes of containers: a mount of their mount namespace is the root file system of one of ours.
+// contained finds the processes of containers: a mount of their mount namespace is the root file
+// system of one of ours.
 func (s State) contained() []int {
 	own, err := os.Readlink("/proc/self/ns/mnt")
 	if err != nil {
@@ -95,15 +98,16 @@ func (s State) contained() []int {
 			return
 		}
 		content, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", pid))
-		if err == nil && strings.Contains(string(content), s.path("containerd")+"/") && rootIsOurs(string(content), s.path("containerd")) {
+		if err == nil && strings.Contains(string(content), s.path("containerd")+"/") &&
+			rootIsOurs(string(content), s.path("containerd")) {
 			pids = append(pids, pid)
 		}
 	})
 	return pids
 }
 
-// rootIsOurs looks at the line of the mount at /: an overlay names its layers, which are in containerd's folder, and a copy
-// (of the native snapshotter) is a bind mount from it.
+// rootIsOurs looks at the line of the mount at /: an overlay names its layers, which are in
+// containerd's folder, and a copy (of the native snapshotter) is a bind mount from it.
 func rootIsOurs(mountinfo, containerd string) bool {
 	for _, line := range strings.Split(mountinfo, "\n") {
 		fields := strings.Fields(line)

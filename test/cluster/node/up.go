@@ -23,11 +23,12 @@ type Programs struct {
 }
 
 // kubeNames are the names under which kube is linked.
-var kubeNames = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl",
+var kubeNames = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy",
+	"kubectl",
 	"volume-provisioner"}
 
-// Up starts what does not run, in order, waiting for each. images are archives that are loaded as soon as containerd runs.
-// Running it again repairs what died and otherwise changes nothing.
+// Up starts what does not run, in order, waiting for each. images are archives that are loaded as
+// soon as containerd runs. Running it again repairs what died and otherwise changes nothing.
 func (s State) Up(ctx context.Context, programs Programs, images []string, log func(string, ...any)) error {
 	s.adopt()
 	if err := s.prepare(ctx, programs); err != nil {
@@ -60,7 +61,8 @@ func (s State) Up(ctx context.Context, programs Programs, images []string, log f
 }
 
 func (s State) prepare(ctx context.Context, programs Programs) error {
-	for _, dir := range []string{s.path("bin"), s.path("pids"), s.path("run"), s.path("config"), s.podLogs(), s.volumes()} {
+	for _, dir := range []string{s.path("bin"), s.path("pids"), s.path("run"), s.path("config"), s.podLogs(),
+		s.volumes()} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
@@ -106,8 +108,9 @@ func (s State) link(programs Programs) error {
 	return nil
 }
 
-// httpClient trusts the cluster's authority and is the administrator. Controller manager and scheduler make their own
-// serving certificates; they are asked on the loopback interface for their health only.
+// httpClient trusts the cluster's authority and is the administrator. Controller manager and
+// scheduler make their own serving certificates; they are asked on the loopback interface for their
+// health only.
 func (s State) httpClient() (*http.Client, error) {
 	pair, err := tls.LoadX509KeyPair(s.pki("admin.crt"), s.pki("admin.key"))
 	if err != nil {
@@ -194,7 +197,8 @@ reclaimPolicy: Delete
 volumeBindingMode: Immediate
 `
 
-// waitNode waits until pods can start: the node is ready, and the service account that they run as exists.
+// waitNode waits until pods can start: the node is ready, and the service account that they run as
+// exists.
 func (s State) waitNode(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()

@@ -20,13 +20,14 @@ var namespaces = []string{"tekton-pipelines", "tekton-pipelines-resolvers"}
 const probe = `{"apiVersion":"tekton.dev/v1","kind":"Task","metadata":{"name":"indelible-cluster-probe","namespace":"default"},
 "spec":{"steps":[{"name":"probe","image":"busybox:local","script":"true"}]}}`
 
-// Install applies the manifests of a version, which changes nothing when they are there already, and waits until Tekton
-// answers. Over another version it installs nothing: Tekton has no way back to an older one, and what a test then ran on
-// would be neither.
+// Install applies the manifests of a version, which changes nothing when they are there already,
+// and waits until Tekton answers. Over another version it installs nothing: Tekton has no way back
+// to an older one, and what a test then ran on would be neither.
 func Install(ctx context.Context, kubectl Kubectl, version string, manifests Manifests) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
-	installed, err := kubectl(ctx, "", "get", "configmap", "pipelines-info", "--namespace", namespaces[0], "--ignore-not-found", "--output", "jsonpath={.data.version}")
+	installed, err := kubectl(ctx, "", "get", "configmap", "pipelines-info", "--namespace", namespaces[0],
+		"--ignore-not-found", "--output", "jsonpath={.data.version}")
 	if err != nil {
 		return fmt.Errorf("ask which Tekton is installed: %w", err)
 	}
@@ -38,7 +39,8 @@ func Install(ctx context.Context, kubectl Kubectl, version string, manifests Man
 			return err
 		}
 	}
-	if _, err := kubectl(ctx, manifests.Definitions, "wait", "--for=condition=Established", "--timeout=60s", "-f", "-"); err != nil {
+	if _, err := kubectl(ctx, manifests.Definitions, "wait", "--for=condition=Established", "--timeout=60s", "-f",
+		"-"); err != nil {
 		return fmt.Errorf("wait for Tekton's resource definitions: %w", err)
 	}
 	if err := apply(ctx, kubectl, manifests.Rest); err != nil {
@@ -54,17 +56,19 @@ func Install(ctx context.Context, kubectl Kubectl, version string, manifests Man
 	return answers(ctx, kubectl)
 }
 
-// apply is server-side: what Tekton itself fills in later, such as its webhooks' certificates, is not ours and stays. In a
-// cluster that starts again, Tekton's webhook checks its ConfigMaps, and refuses them until its pod is back.
+// apply is server-side: what Tekton itself fills in later, such as its webhooks' certificates, is
+// not ours and stays. In a cluster that starts again, Tekton's webhook checks its ConfigMaps, and
+// refuses them until its pod is back.
 func apply(ctx context.Context, kubectl Kubectl, manifests string) error {
 	return untilAccepted(ctx, "apply Tekton's manifests", func() error {
-		_, err := kubectl(ctx, manifests, "apply", "--server-side", "--force-conflicts", "--field-manager=indelible-cluster", "-f", "-")
+		_, err := kubectl(ctx, manifests, "apply", "--server-side", "--force-conflicts", "--field-manager=indelible-cluster",
+			"-f", "-")
 		return err
 	})
 }
 
-// answers waits until Tekton's webhook has its certificate and its service has an endpoint, which follow a moment after its
-// deployment is available.
+// answers waits until Tekton's webhook has its certificate and its service has an endpoint, which
+// follow a moment after its deployment is available.
 func answers(ctx context.Context, kubectl Kubectl) error {
 	return untilAccepted(ctx, "reach Tekton's webhook", func() error {
 		_, err := kubectl(ctx, probe, "create", "--dry-run=server", "-f", "-")
@@ -72,7 +76,8 @@ func answers(ctx context.Context, kubectl Kubectl) error {
 	})
 }
 
-// untilAccepted repeats what the API server refuses because a webhook cannot be called, and nothing else.
+// untilAccepted repeats what the API server refuses because a webhook cannot be called, and nothing
+// else.
 func untilAccepted(ctx context.Context, what string, try func() error) error {
 	for {
 		err := try()

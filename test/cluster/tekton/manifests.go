@@ -15,7 +15,8 @@ type Manifests struct {
 	Namespaces, Definitions, Rest string
 }
 
-// skipped are files that need what this cluster does not have. The autoscaler needs a metrics server, and would fill the event log.
+// skipped are files that need what this cluster does not have. The autoscaler needs a metrics
+// server, and would fill the event log.
 var skipped = map[string]bool{"webhook-hpa.yaml": true}
 
 // Load reads the manifests of a release and names the images that Build made.
@@ -42,8 +43,8 @@ func (b *Built) Load() (Manifests, error) {
 	return result, result.check(b.Version)
 }
 
-// check refuses what would fail later as a pod that waits for an image: one that Build did not make, as another release of
-// Tekton might name, and one that was not filled in.
+// check refuses what would fail later as a pod that waits for an image: one that Build did not
+// make, as another release of Tekton might name, and one that was not filled in.
 func (m Manifests) check(version string) error {
 	if m.Namespaces == "" || m.Definitions == "" || m.Rest == "" {
 		return errors.New("the manifests of Tekton lack namespaces, definitions or deployments")
@@ -96,8 +97,9 @@ var (
 	shellImage  = regexp.MustCompile(`("-shell-image",\s*)"[^"]+"`)
 )
 
-// rewrite does what Tekton's release pipeline does to these files: it fills in the images and the version. Images have a
-// tag other than latest, so the default pull policy is IfNotPresent and nothing is pulled.
+// rewrite does what Tekton's release pipeline does to these files: it fills in the images and the
+// version. Images have a tag other than latest, so the default pull policy is IfNotPresent and
+// nothing is pulled.
 func rewrite(content, version string) string {
 	content = koReference.ReplaceAllStringFunc(content, func(reference string) string {
 		return imageName(koReference.FindStringSubmatch(reference)[1], version)

@@ -26,7 +26,8 @@ func source(t *testing.T, version string) string {
 	return dir
 }
 
-// replaced are all lines of Tekton's manifests that may change, without indentation, and what they become.
+// replaced are all lines of Tekton's manifests that may change, without indentation, and what they
+// become.
 var replaced = map[string]string{
 	`image: ko://github.com/tektoncd/pipeline/cmd/controller`:                                                               `image: tekton.local/controller:v1.15.0`,
 	`image: ko://github.com/tektoncd/pipeline/cmd/events`:                                                                   `image: tekton.local/events:v1.15.0`,
@@ -98,8 +99,10 @@ func TestLoadOfTektonsOwnManifests(t *testing.T) {
 	}{
 		"keeps the namespaces first":   {manifests.Namespaces, 2, []string{"Namespace"}},
 		"keeps the definitions second": {manifests.Definitions, 8, []string{"CustomResourceDefinition"}},
-		"keeps all else, without the autoscaler": {manifests.Rest, 65, []string{"ClusterRole", "ClusterRoleBinding", "ConfigMap", "Deployment",
-			"MutatingWebhookConfiguration", "Role", "RoleBinding", "Secret", "Service", "ServiceAccount", "ValidatingWebhookConfiguration"}},
+		"keeps all else, without the autoscaler": {manifests.Rest, 65,
+			[]string{"ClusterRole", "ClusterRoleBinding", "ConfigMap", "Deployment",
+				"MutatingWebhookConfiguration", "Role", "RoleBinding", "Secret", "Service", "ServiceAccount",
+				"ValidatingWebhookConfiguration"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var kinds []string
@@ -117,7 +120,8 @@ func TestLoadOfTektonsOwnManifests(t *testing.T) {
 	}
 }
 
-// Loading ends with a check that all images are ours: so each release that is pinned here can be installed.
+// Loading ends with a check that all images are ours: so each release that is pinned here can be
+// installed.
 func TestLoadOfEveryPinnedRelease(t *testing.T) {
 	for version := range sums {
 		t.Run("allow "+version, func(t *testing.T) {
@@ -138,11 +142,16 @@ func TestLoadOfEveryPinnedRelease(t *testing.T) {
 
 func TestManifestsCheck(t *testing.T) {
 	for name, test := range map[string]struct{ rest, want string }{
-		"allows the images that are built":  {rest: "image: tekton.local/controller:v1.15.0\nargs: [\"-nop-image\", \"tekton.local/nop:v1.15.0\"]"},
-		"forbids one that is not built":     {rest: "image: tekton.local/agent:v1.15.0", want: "the image tekton.local/agent:v1.15.0, which this tool does not build"},
-		"forbids one of another version":    {rest: "image: tekton.local/nop:v1.9.0", want: "the image tekton.local/nop:v1.9.0, which this tool does not build"},
-		"forbids one that is not filled in": {rest: "image: ko://example.com/x", want: "the image ko://example.com/x, which this tool does not fill in"},
-		"forbids a folder without objects":  {want: "lack namespaces, definitions or deployments"},
+		"allows the images that are built": {rest: "image: tekton.local/controller:v1.15.0\nargs: [\"-nop-image\", " +
+			"\"tekton.local/nop:v1.15.0\"]"},
+		"forbids one that is not built": {rest: "image: tekton.local/agent:v1.15.0",
+			want: "the image tekton.local/agent:v1.15.0, which this tool does not build"},
+		"forbids one of another version": {rest: "image: tekton.local/nop:v1.9.0",
+			want: "the image tekton.local/nop:v1.9.0, which this tool does not build"},
+		"forbids one that is not filled in": {rest: "image: ko://example.com/x",
+			want: "the image ko://example.com/x, which " +
+				"this tool does not fill in"},
+		"forbids a folder without objects": {want: "lack namespaces, definitions or deployments"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := Manifests{Namespaces: "n", Definitions: "d", Rest: test.rest}.check("1.15.0")
@@ -158,13 +167,16 @@ func TestReleaseModule(t *testing.T) {
 		release   Release
 		sum, want string
 	}{
-		"takes the pinned checksum":                       {release: Release{Version: "1.15.0"}, sum: "h1:ZGboFUaEdpYurZWqeGT5rn9e6qmomGL/gLSKhHp2vvQ="},
-		"takes a given checksum":                          {release: Release{Version: "1.9.0", Sum: "h1:x"}, sum: "h1:x"},
-		"forbids a release without one, and says what to": {release: Release{Version: "1.9.0"}, want: "go mod download -json github.com/tektoncd/pipeline@v1.9.0"},
+		"takes the pinned checksum": {release: Release{Version: "1.15.0"},
+			sum: "h1:ZGboFUaEdpYurZWqeGT5rn9e6qmomGL/gLSKhHp2vvQ="},
+		"takes a given checksum": {release: Release{Version: "1.9.0", Sum: "h1:x"}, sum: "h1:x"},
+		"forbids a release without one, and says what to": {release: Release{Version: "1.9.0"},
+			want: "go mod download -json github.com/tektoncd/pipeline@v1.9.0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			module, err := test.release.module()
-			if module.Sum != test.sum || (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			if module.Sum != test.sum || (err == nil) != (test.want == "") || err != nil &&
+				!strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %+v, %v", module, err)
 			}
 		})

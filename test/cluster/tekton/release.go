@@ -20,8 +20,8 @@ const ShellImage = "docker.io/library/busybox:local"
 
 const modulePath = "github.com/tektoncd/pipeline"
 
-// sums pins the releases that may be asked for by number alone: the one that all is measured with, and patch
-// releases of the oldest long-term-support release that is still supported.
+// sums pins the releases that may be asked for by number alone: the one that all is measured with,
+// and patch releases of the oldest long-term-support release that is still supported.
 var sums = map[string]string{
 	"1.9.2":  "h1:uKEt6CGLmkeKLdKIZnel0gn8lfQ1P7+398yystdBuHU=",
 	"1.9.6":  "h1:j/yUWklZwuhF6HaM6jyjlf+pmLMcW8+WLksqhb2/j9I=",
@@ -29,7 +29,8 @@ var sums = map[string]string{
 }
 
 // commands are the programs a Tekton installation runs, each in an image of its own.
-var commands = []string{"controller", "webhook", "entrypoint", "nop", "workingdirinit", "sidecarlogresults", "events", "resolvers"}
+var commands = []string{"controller", "webhook", "entrypoint", "nop", "workingdirinit", "sidecarlogresults", "events",
+	"resolvers"}
 
 // Release is a version of Tekton Pipelines.
 type Release struct {
@@ -89,25 +90,27 @@ func archive(ctx context.Context, cache *build.Cache, release Release, binaries,
 		return "", err
 	}
 	key := build.Key(layoutVersion, filepath.Base(binaries), shell)
-	dir, err := cache.Once(ctx, build.Entry{Name: "tekton-" + release.Version + "-images", Key: key}, func(ctx context.Context, dir string) error {
-		images := map[string]v1.Image{}
-		for _, command := range commands {
-			spec, err := spec(ctx, command, filepath.Join(binaries, command), busybox)
-			if err != nil {
-				return err
+	dir, err := cache.Once(ctx, build.Entry{Name: "tekton-" + release.Version + "-images", Key: key},
+		func(ctx context.Context, dir string) error {
+			images := map[string]v1.Image{}
+			for _, command := range commands {
+				spec, err := spec(ctx, command, filepath.Join(binaries, command), busybox)
+				if err != nil {
+					return err
+				}
+				if images[imageName(command, release.Version)], err = image.Assemble(spec); err != nil {
+					return err
+				}
 			}
-			if images[imageName(command, release.Version)], err = image.Assemble(spec); err != nil {
-				return err
-			}
-		}
-		return image.WriteArchive(filepath.Join(dir, "images.tar"), images)
-	})
+			return image.WriteArchive(filepath.Join(dir, "images.tar"), images)
+		})
 	return filepath.Join(dir, "images.tar"), err
 }
 
 func imageName(command, version string) string { return "tekton.local/" + command + ":v" + version }
 
-// spec follows the layout that Tekton's manifests and its controller rely on: the program is /ko-app/<command>.
+// spec follows the layout that Tekton's manifests and its controller rely on: the program is
+// /ko-app/<command>.
 func spec(ctx context.Context, command, binary, busybox string) (image.Spec, error) {
 	path := "/ko-app/" + command
 	result := image.Spec{
@@ -118,8 +121,9 @@ func spec(ctx context.Context, command, binary, busybox string) (image.Spec, err
 	if command != "resolvers" {
 		return result, nil
 	}
-	// Tekton's image for the resolvers has tini as its first process, and its manifest says so. There is no git in ours, so the
-	// git resolver is the one part of Tekton that does not work here.
+	// Tekton's image for the resolvers has tini as its first process, and its manifest says so.
+	// There is no git in ours, so the git resolver is the one part of Tekton that does not work
+	// here.
 	system, err := image.Busybox(ctx, busybox)
 	if err != nil {
 		return image.Spec{}, err

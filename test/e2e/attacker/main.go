@@ -1,5 +1,5 @@
-// Command attacker is what TestPortUnderAttack runs in a pod without rights: clients of one webhook that mean no
-// good, for a while. It prints how often each was answered what.
+// Command attacker runs in a pod without rights for TestPortUnderAttack: hostile clients of one
+// webhook, for a while. It prints how often each got which answer.
 package main
 
 import (
@@ -22,7 +22,8 @@ const (
 	large    = 1400 << 10 // of each of the two objects in a review
 )
 
-var config = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12} //nolint:gosec // an attacker does not care whom he talks to
+var config = &tls.Config{InsecureSkipVerify: true,
+	MinVersion: tls.VersionTLS12} //nolint:gosec // an attacker does not care whom he talks to
 
 func main() {
 	address := flag.String("address", "", "`host:port` of the webhook")
@@ -40,7 +41,8 @@ func main() {
 		return
 	}
 	now := time.Now()
-	a := &attack{address: *address, crowded: now.Add(*length * 2 / 3), end: now.Add(*length), answers: map[string]map[string]int{}}
+	a := &attack{address: *address, crowded: now.Add(*length * 2 / 3), end: now.Add(*length),
+		answers: map[string]map[string]int{}}
 	a.run()
 	_ = json.NewEncoder(os.Stdout).Encode(a.answers)
 }
@@ -54,14 +56,14 @@ type attack struct {
 	answers map[string]map[string]int // by client, how often what
 }
 
-// run has all clients at it, some hundred.
+// run runs all clients, about a hundred.
 func (a *attack) run() {
 	deep := []byte(fmt.Sprintf(review, strings.Repeat(`{"a":`, 10_000)+"1"+strings.Repeat("}", 10_000), "{}"))
 	object := fmt.Sprintf(taskRun, strings.Repeat("x", large))
 	valid := []byte(fmt.Sprintf(review, object, object))
 	shared := client()
-	// Few come slowly: each holds, for some seconds, more than half of what this address may have, and the
-	// others wait for it.
+	// A few send slowly: each holds, for some seconds, more than half of this address's share, and
+	// the others wait for it.
 	var clients sync.WaitGroup
 	for name, c := range map[string]struct {
 		n  int
@@ -69,8 +71,10 @@ func (a *attack) run() {
 	}{
 		"bodies that do not come": {30, func() string { return a.body(0, 0) }},
 		"bodies that come slowly": {3, func() string { return a.body(20<<10, 100*time.Millisecond) }},
-		"bodies that nest deeply": {4, func() string { return post(shared, "https://"+a.address+"/guard?timeout=30s", deep) }},
-		"large reviews":           {16, func() string { return post(shared, "https://"+a.address+"/guard?timeout=30s", valid) }},
+		"bodies that nest deeply": {4,
+			func() string { return post(shared, "https://"+a.address+"/guard?timeout=30s", deep) }},
+		"large reviews": {16,
+			func() string { return post(shared, "https://"+a.address+"/guard?timeout=30s", valid) }},
 		"connections without TLS": {300, a.connection},
 	} {
 		a.answers[name] = map[string]int{}
@@ -97,7 +101,8 @@ func (a *attack) body(first int, between time.Duration) string {
 	}
 	defer func() { _ = conn.Close() }()
 	_ = conn.SetDeadline(a.end)
-	_, _ = fmt.Fprintf(conn, "POST /guard?timeout=30s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+	_, _ = fmt.Fprintf(conn, "POST /guard?timeout=30s HTTP/1.1\r\nHost: x\r\nContent-Type: "+
+		"application/json\r\nContent-Length: %d\r\n\r\n%s",
 		declared, strings.Repeat(" ", first))
 	done := make(chan struct{})
 	defer close(done)
@@ -133,7 +138,8 @@ func (a *attack) connection() string {
 }
 
 func client() *http.Client {
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: config.Clone(), ForceAttemptHTTP2: true}, Timeout: 30 * time.Second}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: config.Clone(), ForceAttemptHTTP2: true},
+		Timeout: 30 * time.Second}
 }
 
 // post returns the status, and below it what was answered.

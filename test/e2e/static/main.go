@@ -1,5 +1,5 @@
-// Command static is all there is in the image of the catalogue's steps without a shell: it writes, prints, reads
-// and exits, as the static programs in distroless images do.
+// Command static is all there is in the image of the catalogue's steps without a shell: it writes,
+// prints, reads and exits, as the static programs in distroless images do.
 package main
 
 import (

@@ -11,16 +11,18 @@ import (
 )
 
 const (
-	// chunk is how much of a connection is looked at at a time. A slow one takes pause for each, in each direction.
+	// chunk is how much of a connection is looked at at a time. A slow one takes pause for each, in
+	// each direction.
 	chunk = 128 << 10
 	pause = 300 * time.Millisecond
 	// cutAfter is how much passes before a connection is cut.
 	cutAfter = 1 << 20
 )
 
-// connections forwards TCP connections, and does to them what the fault of the moment says. To set and to end one waits for no
-// peer: whoever has stopped reading may be the one that sets the fault. (A proxy that changes its faults between two chunks waits
-// until somebody takes the chunk before.) mu owns listener, fault and open; nothing that can block is done while it is held.
+// connections forwards TCP connections, and does to them what the fault of the moment says. To set
+// and to end one waits for no peer: whoever has stopped reading may be the one that sets the fault.
+// (A proxy that changes its faults between two chunks waits until somebody takes the chunk before.)
+// mu owns listener, fault and open; nothing that can block is done while it is held.
 type connections struct {
 	address, target string
 
@@ -40,16 +42,18 @@ type connection struct {
 	done           chan struct{}
 }
 
-// portPatience is how long an address may be somebody else's that was ours.
+// portPatience is how long an address that was ours may be used by another process.
 const portPatience = 30 * time.Second
 
-// listen starts to forward what comes to an address. Port 0 becomes a port that stays the same while it is gone.
+// listen starts to forward what comes to an address. Port 0 becomes a port that stays the same
+// while it is gone.
 func listen(address, target string) (*connections, error) {
 	c := &connections{address: address, target: target, fault: &strike{}, open: make(map[*connection]struct{})}
 	return c, c.set("")
 }
 
-// set sets the fault, "" for none, in place of the one before. Connections end where they have lost what they carried.
+// set sets the fault, "" for none, in place of the one before. Connections end where they have lost
+// what they carried.
 func (c *connections) set(kind Kind) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -66,7 +70,8 @@ func (c *connections) set(kind Kind) error {
 		return nil
 	}
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", c.address)
-	// While nobody listens there, the kernel may give the port to a connection of somebody's, for a while.
+	// While nobody listens there, the kernel may give the port to a connection of somebody's, for a
+	// while.
 	for began := time.Now(); errors.Is(err, syscall.EADDRINUSE) && time.Since(began) < portPatience; {
 		time.Sleep(portPatience / 100)
 		listener, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", c.address)
@@ -140,7 +145,8 @@ func (c *connections) now() *strike {
 	return c.fault
 }
 
-// copy copies one direction until it ends, which it passes on, or a fault or an error ends both. cut is the fault that cuts it.
+// copy copies one direction until it ends, which it passes on, or a fault or an error ends both.
+// cut is the fault that cuts it.
 func (o *connection) copy(to, from *net.TCPConn, cut Kind, now func() *strike) {
 	buffer, passed := make([]byte, chunk), 0
 	for fault := now(); ; {
@@ -169,7 +175,7 @@ func (o *connection) copy(to, from *net.TCPConn, cut Kind, now func() *strike) {
 	}
 }
 
-// suffer says whether what was read may go on.
+// suffer reports whether the data that was read may be forwarded.
 func (o *connection) suffer(kind Kind) bool {
 	switch kind {
 	case Slow:

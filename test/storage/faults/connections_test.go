@@ -14,8 +14,9 @@ import (
 // kinds are those of connections.
 var kinds = []Kind{"", Slow, Reset, CutUpload, CutDownload, Gone, Silent}
 
-// A fault is set and ended at once, also on connections of which neither end reads any more: it may be an end that sets it. What
-// hangs here is shown by go test, with all goroutines, at its time-out.
+// A fault is set and ended at once, also on connections of which neither end reads any more: it may
+// be an end that sets it. What hangs here is shown by go test, with all goroutines, at its
+// time-out.
 func TestAFaultWaitsForNobody(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
@@ -34,7 +35,8 @@ func TestAFaultWaitsForNobody(t *testing.T) {
 	}
 }
 
-// Each kind does what it says, to connections that are open and to new ones, and no more when it has ended.
+// Each kind does what it says, to connections that are open and to new ones, and no more when it
+// has ended.
 func TestKinds(t *testing.T) {
 	for _, test := range []struct {
 		kind Kind

@@ -1,4 +1,5 @@
-// Package faults stands before a real S3 server, and does to its clients what networks, proxies and servers do:
+// Package faults stands before a real S3 server, and does to its clients what networks, proxies and
+// servers do:
 //
 //	client → connections (slow, reset, cut, gone, silent) → reverse proxy (answers of its own, or none) → server
 package faults
@@ -16,7 +17,8 @@ import (
 // Kind is what goes wrong.
 type Kind string
 
-// Kinds of faults. Those of connections strike all, also those that are open; those of requests can be limited by Fault.Times.
+// Kinds of faults. Those of connections strike all, also those that are open; those of requests can
+// be limited by Fault.Times.
 const (
 	// Slow: each direction of a connection takes 300 ms longer and carries 128 KiB meanwhile.
 	Slow Kind = "slow"
@@ -78,7 +80,7 @@ func Start(address, upstream string) (*Proxy, error) {
 // URL is where clients find the server.
 func (p *Proxy) URL() string { return "http://" + p.connections.address }
 
-// Set sets a fault in place of the one before. It does not wait for anybody to read or write.
+// Set replaces the current fault. It does not wait for any peer to read or write.
 func (p *Proxy) Set(f Fault) error {
 	var ofRequests Fault
 	var ofConnections Kind

@@ -1,5 +1,5 @@
-// Package s3server starts a real S3 server: the Versity gateway, on a directory and a port of its own. A process
-// can have one at a time.
+// Package s3server starts a real S3 server: the Versity gateway, on a directory and a port of its
+// own. A process can have one at a time.
 package s3server
 
 import (
@@ -33,8 +33,8 @@ type Server struct {
 	ended    chan error
 }
 
-// New starts a server on a directory, with buckets, and returns when it answers. Of an address with port 0 it
-// chooses the port.
+// New starts a server on a directory, with buckets, and returns when it answers. Of an address with
+// port 0 it chooses the port.
 func New(root, address string, buckets ...string) (*Server, error) {
 	for _, bucket := range buckets {
 		if err := os.MkdirAll(filepath.Join(root, bucket), 0o750); err != nil {
@@ -71,12 +71,14 @@ func (s *Server) Close() {
 
 // Environment is what lets the SDK find the server's credentials.
 func Environment() map[string]string {
-	return map[string]string{"AWS_ACCESS_KEY_ID": AccessKey, "AWS_SECRET_ACCESS_KEY": SecretKey, "AWS_EC2_METADATA_DISABLED": "true"}
+	return map[string]string{"AWS_ACCESS_KEY_ID": AccessKey, "AWS_SECRET_ACCESS_KEY": SecretKey,
+		"AWS_EC2_METADATA_DISABLED": "true"}
 }
 
 // URL is that of a bucket, as pkg/archive/store/cloud takes it.
 func URL(endpoint, bucket string) string {
-	return "s3://" + bucket + "?" + url.Values{"endpoint": {endpoint}, "use_path_style": {"true"}, "region": {Region}}.Encode()
+	return "s3://" + bucket + "?" + url.Values{"endpoint": {endpoint}, "use_path_style": {"true"},
+		"region": {Region}}.Encode()
 }
 
 func freePort(address string) (string, error) {

@@ -1,10 +1,11 @@
-// Command s3 serves a real S3 server behind a proxy that makes faults, for tests in other modules. It prints one line of JSON when it
-// is ready, and ends with SIGINT, SIGTERM, or with its standard input if -stdin is given:
+// Command s3 serves a real S3 server behind a proxy that makes faults, for tests in other modules.
+// It prints one line of JSON when it is ready, and ends with SIGINT, SIGTERM, or with its standard
+// input if -stdin is given:
 //
 //	{"endpoint": "http://127.0.0.1:1", "direct": "http://127.0.0.1:2", "control": "http://127.0.0.1:3", "store": "s3://archive?…", "environment": {"AWS_…": "…"}}
 //
-// Faults are set by POST {control}/fault {"kind": "gone"} and end by DELETE {control}/fault; kinds are those of package faults.
-// The endpoint has them, direct has not.
+// Faults are set by POST {control}/fault {"kind": "gone"} and end by DELETE {control}/fault; kinds
+// are those of package faults. The endpoint has them, direct has not.
 package main
 
 import (
@@ -43,7 +44,8 @@ type ready struct {
 
 func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
 	flags := flag.NewFlagSet("s3", flag.ContinueOnError)
-	directory := flags.String("directory", "", "where the buckets are; by default a temporary directory, which is removed at the end")
+	directory := flags.String("directory", "",
+		"where the buckets are; by default a temporary directory, which is removed at the end")
 	host := flags.String("host", "127.0.0.1", "address of this machine that the endpoint listens at")
 	bucket := flags.String("bucket", "archive", "the bucket that is made")
 	stdin := flags.Bool("stdin", false, "end when the standard input does: with the test that started it")

@@ -7,8 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// findCollision returns what of the Pod is in the way of what the plan adds, in words, or "". Adding it anyway
-// would make the API server refuse the Pod, or hide files of the user's.
+// findCollision returns what in the Pod conflicts with what the plan adds, or "". Adding it anyway
+// would make the API server reject the Pod, or hide the user's files.
 func findCollision(pod *corev1.Pod, p *plan) string {
 	for i := range p.volumes {
 		if name := p.volumes[i].Name; volumeNamed(pod, name) != nil {
@@ -43,8 +43,8 @@ func collides(c *corev1.Container, mounts []corev1.VolumeMount) string {
 	return ""
 }
 
-// nested says whether one path is the other or lies below it. A mount below somebody else's would need a folder
-// made inside their volume.
+// nested reports whether one path equals the other or lies below it. A mount below a user's mount
+// would need a folder inside their volume.
 func nested(a, b string) bool {
 	a, b = path.Clean(a)+"/", path.Clean(b)+"/"
 	return strings.HasPrefix(a, b) || strings.HasPrefix(b, a)

@@ -11,7 +11,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// limits are compared only if each could be read: one problem is not to be told as three.
+// limits compares the limits only if each is valid, so that one problem is not reported three
+// times.
 func (r *reader) limits(to *result.Limits, v any) {
 	before := len(r.problems)
 	fields := r.object("limits", v, "result", "taskRun", "object")
@@ -32,7 +33,8 @@ func (r *reader) limits(to *result.Limits, v any) {
 		}
 	}
 	if to.Object > MaxObjectLimit {
-		r.problem("limits.object", "is %s, but must be at most %s, because etcd refuses requests over 1.5 MiB: lower it to 1.45Mi or less",
+		r.problem("limits.object", "is %s, but must be at most %s, because etcd refuses requests over 1.5 MiB: lower it to "+
+			"1.45Mi or less",
 			result.Size(to.Object), result.Size(MaxObjectLimit))
 	}
 }
@@ -55,7 +57,8 @@ func (r *reader) publisher(to *Publisher, v any) {
 	r.server(&to.Server, "publisher.server", fields["server"])
 }
 
-// server is a host and a port. The kubelet's own form of an IPv6 address has no brackets; with a port it needs them.
+// server reads HOST:PORT. The kubelet's IPv6 addresses have no brackets; with a port they need
+// them.
 func (r *reader) server(to *string, path string, v any) {
 	if v == "" {
 		return
@@ -83,7 +86,8 @@ func (r *reader) timeout(to *time.Duration, path string, v any) {
 	case !ok || err != nil:
 		r.problem(path, "must be a duration such as 90s or 2m")
 	case d <= 0 || d > MaxPublishTimeout:
-		r.problem(path, "is %s, but must be more than 0 and at most %s", d, strings.TrimSuffix(MaxPublishTimeout.String(), "0s"))
+		r.problem(path, "is %s, but must be more than 0 and at most %s", d, strings.TrimSuffix(MaxPublishTimeout.String(),
+			"0s"))
 	default:
 		*to = d
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// reader takes values out of a decoded file and remembers every problem. A value that is missing or null leaves
-// the default in place.
+// reader takes values out of a decoded file and collects every problem. A missing or null value
+// keeps the default.
 type reader struct{ problems []error }
 
 func (r *reader) problem(path, format string, args ...any) {
@@ -22,7 +22,7 @@ func (r *reader) problem(path, format string, args ...any) {
 	r.problems = append(r.problems, fmt.Errorf("%s %s", path, fmt.Sprintf(format, args...)))
 }
 
-// object returns the fields of v and reports those that are not allowed.
+// object returns the fields of v and reports unknown ones.
 func (r *reader) object(path string, v any, allowed ...string) map[string]any {
 	if v == nil {
 		return nil
@@ -49,14 +49,14 @@ func (r *reader) object(path string, v any, allowed ...string) map[string]any {
 	return fields
 }
 
-// constant demands one value.
+// constant requires a fixed value.
 func (r *reader) constant(path string, v any, want string) {
 	if v != want {
 		r.problem(path, "must be %s", want)
 	}
 }
 
-// text reads a string without white space, which no user name and no image reference has.
+// text reads a string without white space, which neither user names nor image references contain.
 func (r *reader) text(to *string, path string, v any) {
 	if v == nil {
 		return
@@ -119,7 +119,7 @@ func (r *reader) whole(to *int, path string, v any, least, most int) {
 	*to = n
 }
 
-// list returns the items of v, nil if there is a problem or no list.
+// list returns the items of v; nil if it is not a list.
 func (r *reader) list(path string, v any) []any {
 	if v == nil {
 		return nil

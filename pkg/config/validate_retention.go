@@ -11,36 +11,11 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// How a run ended, as retention policies name it.
-const (
-	StatusSucceeded = "Succeeded"
-	StatusFailed    = "Failed"
-	StatusCancelled = "Cancelled"
-)
-
-var statuses = []string{StatusSucceeded, StatusFailed, StatusCancelled}
-
-// Retention is one policy of what is deleted from the archive: the runs of which all that it says is true. What it does not
-// say does not matter.
-type Retention struct {
-	// Name is for logs and metrics.
-	Name string
-	// After is the least age of a run, counted from its end; 0 if the policy does not say.
-	After time.Duration
-	// Namespaces are globs, as package path matches them, of which one must match.
-	Namespaces []string
-	// DeletedNamespaces demands that the run's namespace does not exist any more.
-	DeletedNamespaces bool
-	// Selector is a label selector as kubectl takes it; "" if the policy does not say.
-	Selector string
-	// Status lists how runs ended, each one of the Status constants; nil if the policy does not say.
-	Status []string
-}
-
-// everything tells whether a policy, its age aside, may well be true of every run.
+// everything reports whether a policy, apart from its age, may match every run.
 func (p *Retention) everything() bool {
 	return !p.DeletedNamespaces && p.Selector == "" &&
-		(len(p.Namespaces) == 0 || slices.ContainsFunc(p.Namespaces, func(glob string) bool { return strings.Trim(glob, "*") == "" })) &&
+		(len(p.Namespaces) == 0 || slices.ContainsFunc(p.Namespaces,
+			func(glob string) bool { return strings.Trim(glob, "*") == "" })) &&
 		(len(p.Status) == 0 || len(p.Status) == len(statuses))
 }
 
@@ -50,7 +25,7 @@ func (r *reader) retention(to *[]Retention, path string, v any) {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		p := r.policy(at, item)
 		if p.Name != "" && slices.ContainsFunc(policies, func(other Retention) bool { return other.Name == p.Name }) {
-			r.problem(at+".name", "is the name of another policy already")
+			r.problem(at+".name", "is already the name of another policy")
 		}
 		policies = append(policies, p)
 	}
@@ -94,14 +69,16 @@ func (r *reader) after(to *time.Duration, path string, v any) {
 	*to = d
 }
 
-// glob is what can match the name of a namespace: with a capital letter or a slash in it nothing ever would.
+// glob matches patterns that can match a namespace's name; with a capital letter or a slash they
+// never would.
 var glob = regexp.MustCompile(`^[a-z0-9*?\[\]^-]{1,253}$`)
 
-// namespaces must not be empty: is nothing meant then, or everything?
+// namespaces must not be empty: it would be unclear whether that means none or all.
 func (r *reader) namespaces(to *[]string, at string, v any) {
 	for i, item := range r.words(at, v) {
 		if _, err := path.Match(item, ""); err != nil || !glob.MatchString(item) {
-			r.problem(fmt.Sprintf("%s[%d]", at, i), "must be the name of a namespace, in which * stands for any characters, ? for one and [ab] for one of some")
+			r.problem(fmt.Sprintf("%s[%d]", at, i),
+				"must be the name of a namespace, in which * stands for any characters, ? for one and [ab] for one of some")
 		}
 		*to = append(*to, item)
 	}
@@ -113,14 +90,14 @@ func (r *reader) status(to *[]string, at string, v any) {
 		case !slices.Contains(statuses, item):
 			r.problem(where, "must be one of %s", strings.Join(statuses, ", "))
 		case slices.Contains(*to, item):
-			r.problem(where, "is in the list already")
+			r.problem(where, "is already in the list")
 		default:
 			*to = append(*to, item)
 		}
 	}
 }
 
-// words returns the strings of a list that has at least one, if there is such a list.
+// words returns the strings of a non-empty list, nil if v is missing.
 func (r *reader) words(at string, v any) []string {
 	if v == nil {
 		return nil
@@ -139,7 +116,7 @@ func (r *reader) words(at string, v any) []string {
 	return words
 }
 
-// selector must say something, and must be of equalities and sets as kubectl's is.
+// selector must not be empty, and have the syntax of kubectl's.
 func (r *reader) selector(to *string, path string, v any) {
 	if v == nil {
 		return

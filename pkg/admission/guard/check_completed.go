@@ -6,29 +6,32 @@ import (
 	"slices"
 )
 
-// Rule "frozen": a finished TaskRun's results are final. It is finished when the stored status has a completion
-// time or a Succeeded condition that is decided; others have read its results by then, and may have signed them.
-// Publishing once more what is stored adds nothing, and passes: the answer to the first time may have been lost.
-func checkFrozen(stored status, adds bool) *denial {
-	if !adds || !isFinished(stored) {
+// Rule "completed" ("frozen" in metrics and logs): a completed TaskRun's results are final. It is
+// completed when the stored status has a completion time or a decided Succeeded condition: others
+// may have read its results by then, or signed them. Publishing again what is stored adds nothing
+// and is allowed: the first answer may have been lost.
+func checkCompleted(stored status, adds bool) *denial {
+	if !adds || !isCompleted(stored) {
 		return nil
 	}
-	return forbidden(ruleFrozen, "the TaskRun is finished (status.completionTime or its Succeeded condition): its results are final")
+	return forbidden(ruleCompleted,
+		"the TaskRun is finished (status.completionTime or its Succeeded condition): its results are final")
 }
 
-func isFinished(stored status) bool {
+func isCompleted(stored status) bool {
 	if t, ok := stored.fields["completionTime"]; ok && string(t) != "null" {
 		return true
 	}
 	conditions, err := decodeConditions(stored)
 	if err != nil {
-		return true // what cannot be read cannot be shown to be unfinished
+		return true // unreadable: assume the worst
 	}
 	i := succeededIndex(conditions)
 	return i >= 0 && (conditions[i].Status == "True" || conditions[i].Status == "False")
 }
 
-// condition is a condition of a TaskRun (knative.dev/pkg/apis.Condition) as far as the guard reads it.
+// condition is the part of a TaskRun's condition (knative.dev/pkg/apis.Condition) that the guard
+// reads.
 type condition struct {
 	Type    string `json:"type"`
 	Status  string `json:"status"`

@@ -3,30 +3,9 @@ package config
 import (
 	"fmt"
 	"slices"
-	"time"
 )
 
-// MaxLast is more runs of one Pipeline than anybody looks through in a cluster.
-const MaxLast = 10000
-
-// Keep is one policy of what stays in the cluster.
-type Keep struct {
-	// Name is for logs; of the short form it is keep.
-	Name string
-	// For is how long a run stays after it was archived, at least; Forever, that it stays.
-	For     time.Duration
-	Forever bool
-	// Last is how many runs of each Pipeline or Task stay, however old they are, in each namespace; 0 if the policy does not say.
-	Last int
-	// Namespaces are globs, as package path matches them, of which one must match.
-	Namespaces []string
-	// Selector is a label selector as kubectl takes it; "" if the policy does not say.
-	Selector string
-	// Status lists how runs ended, each one of the Status constants; nil if the policy does not say.
-	Status []string
-}
-
-// keep reads policies, or the short form: how long all runs stay.
+// keep reads a list of policies, or the short form: how long all runs stay.
 func (r *reader) keep(path string, v any) []Keep {
 	if items, ok := v.([]any); ok {
 		policies := make([]Keep, 0, len(items))
@@ -34,7 +13,7 @@ func (r *reader) keep(path string, v any) []Keep {
 			at := fmt.Sprintf("%s[%d]", path, i)
 			p := r.keepPolicy(at, item)
 			if p.Name != "" && slices.ContainsFunc(policies, func(other Keep) bool { return other.Name == p.Name }) {
-				r.problem(at+".name", "is the name of another policy already")
+				r.problem(at+".name", "is already the name of another policy")
 			}
 			policies = append(policies, p)
 		}
@@ -48,7 +27,8 @@ func (r *reader) keep(path string, v any) []Keep {
 	}
 	d, ok := parseAge(v)
 	if !ok {
-		r.problem(path, "must be %s, a duration such as 0s, 12h or 30d, at most %dd, or a list of policies", forever, MaxAge/day)
+		r.problem(path, "must be %s, a duration such as 0s, 12h or 30d, at most %dd, or a list of policies", forever,
+			MaxAge/day)
 	}
 	return []Keep{{Name: "keep", For: d}}
 }
@@ -69,7 +49,7 @@ func (r *reader) keepPolicy(at string, v any) Keep {
 	}
 	r.whole(&p.Last, at+".last", fields["last"], 1, MaxLast)
 	if p.Forever && fields["last"] != nil {
-		r.problem(at+".last", "says nothing beside for: %s", forever)
+		r.problem(at+".last", "has no effect with for: %s", forever)
 	}
 	r.namespaces(&p.Namespaces, at+".namespaces", fields["namespaces"])
 	r.selector(&p.Selector, at+".selector", fields["selector"])
