@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Objects are what tools write: Results, and Records and Logs under them. All of a Result, its tree, has one
@@ -18,7 +19,7 @@ import (
 //	clusters/<cluster>/objects/3fa/<tree>.under.<epoch>.log.<id>.<number>.json.gz     one of a Log
 //	clusters/<cluster>/objects/3fa/<as these>.<number>.gone                           it says that this is a tombstone
 //	clusters/<cluster>/contents/3fa/<tree>.<epoch>.<id>.<number>.<writer>.zst         the content of a large Log
-//	clusters/<cluster>/objectsegments/3f/<writer>.<objects>.jsonl.gz                  copies of many generations, a cache
+//	clusters/<cluster>/objectsegments/3f/<writer>.<which>.<cut>.<objects>.jsonl.gz    copies of many generations, a cache
 //	clusters/<cluster>/resultholds/3fa/<tree>.json                                    while it is there, the tree is not deleted
 //	clusters/<cluster>/resultdeletions/3fa/<tree>.<writer>                            while it is there, the tree is being deleted
 //
@@ -252,30 +253,44 @@ func (c Cluster) ObjectSegments() string { return root + string(c) + "/objectseg
 // ObjectSegmentsIn returns what those begin with that have the objects of trees that begin with two digits.
 func (c Cluster) ObjectSegmentsIn(digits string) string { return c.ObjectSegments() + digits + "/" }
 
-// ObjectSegment returns the key of one, with so many objects. Those of one writer sort as their objects do: which is how
-// many the writer has written before.
-func (c Cluster) ObjectSegment(digits, writer string, which, objects int) (string, error) {
-	key := fmt.Sprintf("%s%s.%04d.%d%s", c.ObjectSegmentsIn(digits), writer, which, objects, segmentExtension)
-	if _, _, _, err := ParseObjectSegment(key); err != nil {
-		return "", err
-	}
-	return key, nil
+// ObjectSegmentKey is what the key of such a segment says.
+type ObjectSegmentKey struct {
+	// Digits are those that the trees begin with.
+	Digits string
+	// Writer is random. Which counts the segments of one writer from 0: they have the objects in the order of their keys.
+	Writer string
+	Which  int
+	// Cut is the time, in seconds, up to which generations were stored that are in it, if they were the newest.
+	Cut time.Time
+	// Objects is how many those were.
+	Objects int
 }
 
-var objectSegmentName = regexp.MustCompile(`^([0-9a-f]{2})/([a-z0-9]{8,32})\.([0-9]{4})\.([1-9][0-9]{0,8})\.jsonl\.gz$`)
+// ObjectSegment returns the key of a segment.
+func (c Cluster) ObjectSegment(s ObjectSegmentKey) (string, error) {
+	key := fmt.Sprintf("%s%s.%04d.%010d.%d%s", c.ObjectSegmentsIn(s.Digits), s.Writer, s.Which, s.Cut.Unix(), s.Objects, segmentExtension)
+	_, _, err := ParseObjectSegment(key)
+	return key, err
+}
+
+var objectSegmentName = regexp.MustCompile(`^([0-9a-f]{2})/([a-z0-9]{8,32})\.([0-9]{4})\.([0-9]{10})\.([0-9]{1,9})\.jsonl\.gz$`)
 
 // ParseObjectSegment is the reverse of ObjectSegment.
-func ParseObjectSegment(key string) (cluster Cluster, digits string, objects int, err error) {
+func ParseObjectSegment(key string) (Cluster, ObjectSegmentKey, error) {
 	cluster, rest, err := split(key, "objectsegments")
 	if err != nil {
-		return "", "", 0, err
+		return "", ObjectSegmentKey{}, err
 	}
 	match := objectSegmentName.FindStringSubmatch(rest)
 	if match == nil {
-		return "", "", 0, fmt.Errorf("key %s is not that of a segment of objects", key)
+		return "", ObjectSegmentKey{}, fmt.Errorf("key %s is not that of a segment of objects", key)
 	}
-	objects, err = strconv.Atoi(match[4])
-	return cluster, match[1], objects, err
+	s := ObjectSegmentKey{Digits: match[1], Writer: match[2]}
+	s.Which, _ = strconv.Atoi(match[3]) // they are digits, and few
+	cut, _ := strconv.ParseInt(match[4], 10, 64)
+	s.Cut = time.Unix(cut, 0).UTC()
+	s.Objects, _ = strconv.Atoi(match[5])
+	return cluster, s, nil
 }
 
 // ResultHolds returns what the holds on Results begin with.

@@ -71,13 +71,22 @@ func splice(text []byte, fields map[string]json.RawMessage) []byte {
 
 // decode reads what is at the key of a generation. It fails with ErrDamaged where that is not what the key says.
 func (o *Objects) decode(key string, packed []byte) (*file, error) {
-	text, err := unpack(packed)
+	text, err := textOf(key, packed)
 	if err != nil {
-		return nil, fmt.Errorf("object %s: %w: %w", key, ErrDamaged, err)
+		return nil, err
 	}
 	return o.decodeText(key, text)
 }
 
+func textOf(key string, packed []byte) ([]byte, error) {
+	text, err := unpack(packed)
+	if err != nil {
+		return nil, fmt.Errorf("object %s: %w: %w", key, ErrDamaged, err)
+	}
+	return text, nil
+}
+
+// decodeText reads the text of a generation. Without a key it is wherever it says that it is.
 func (o *Objects) decodeText(key string, text []byte) (*file, error) {
 	f := &file{}
 	if err := decodeJSON(text, f); err != nil {
@@ -86,7 +95,10 @@ func (o *Objects) decodeText(key string, text []byte) (*file, error) {
 	if f.APIVersion != apiVersion && f.APIVersion != "" {
 		return nil, fmt.Errorf("object %s: %s: %w", key, f.APIVersion, ErrVersion)
 	}
-	own, err := layout.Cluster(f.Cluster).Object(f.Object.key())
+	own, err := layout.Cluster(f.Cluster).Object(f.key())
+	if key == "" {
+		key = own
+	}
 	if err == nil && own != key {
 		err = fmt.Errorf("it is generation %d of %s in cluster %s", f.Generation, f.Name(), f.Cluster)
 	}

@@ -16,29 +16,47 @@ type head struct {
 	// at is the key's text.
 	at   string
 	info store.Info
-	// older are the generations before, with their marks, oldest first.
+	// mark is that of a tombstone.
+	mark store.Info
+	// older are the generations before and their marks, oldest first.
 	older []older
+	// live says that it was read, and is no tombstone.
+	live bool
 }
 
 type older struct {
-	number layout.ObjectKey
-	info   store.Info
+	generation int64
+	info       store.Info
 }
 
 func (h *head) none() bool { return h.at == "" && !h.Gone }
+
+// generations are all that were listed.
+func (h *head) generations() []int64 {
+	var all []int64
+	for _, o := range h.older {
+		all = append(all, o.generation)
+	}
+	if !h.none() {
+		all = append(all, h.Generation())
+	}
+	return all
+}
 
 // add takes the next key of the list. The mark of a tombstone comes before the tombstone.
 func (h *head) add(k layout.ObjectKey, info store.Info) {
 	gone := k.Gone
 	k.Gone = false
 	if k != (layout.ObjectKey{Tree: h.Tree, Kind: h.Kind, ID: h.ID, Epoch: h.Epoch, Number: h.Number}) {
-		if h.at != "" {
-			h.older = append(h.older, older{h.ObjectKey, h.info})
+		for _, was := range []store.Info{h.info, h.mark} {
+			if was.Key != "" {
+				h.older = append(h.older, older{h.Generation(), was})
+			}
 		}
-		h.ObjectKey, h.at, h.info = k, "", store.Info{}
+		h.ObjectKey, h.at, h.info, h.mark = k, "", store.Info{}, store.Info{}
 	}
 	if gone {
-		h.Gone = true
+		h.Gone, h.mark = true, info
 		return
 	}
 	h.at, h.info = info.Key, info

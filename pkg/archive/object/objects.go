@@ -66,8 +66,9 @@ func (o *Objects) find(ctx context.Context, name Name) (head, *file, error) {
 		return head{}, nil, fmt.Errorf("%w: it is of %s", ErrDamaged, f.Name())
 	}
 	if f.Deleted {
-		f = nil
+		return h, nil, nil
 	}
+	h.live = true
 	return h, f, nil
 }
 

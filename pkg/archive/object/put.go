@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,13 +24,17 @@ import (
 // store's clock; and a writer that took longer than prompt from its look to its answer looks again, and has
 // lost if there are two generations after its own. Clocks need not agree for that: one measures how long
 // something took, the other compares two times of the store.
+//
+// Where there is nothing, or a tombstone, the first generation may have any number: Sweep takes tombstones away, and of two
+// creators one may have seen the last of them, and the other nothing. So a creator looks again in any case, and
+// gives way if there is a generation that it does not know. Of two that do both at least one sees the other.
 const (
 	// Kept is how long a generation stays that has successors.
 	Kept = time.Minute
 	// prompt is how long a writer may take without looking again.
 	prompt = Kept / 2
-	// hopeless is how long it may take at all: a third of how long a tombstone stays (MinGrace).
-	hopeless = 8 * time.Hour
+	// hopeless is how long it may take at all: far less than a tombstone stays.
+	hopeless = MinGrace / 3
 	// maxPruned is how many old generations one writer deletes; Sweep deletes the rest.
 	maxPruned = 16
 )
@@ -51,7 +56,7 @@ func (o *Objects) put(ctx context.Context, object Object, h head, began time.Tim
 	if err := o.win(ctx, key, data); err != nil {
 		return Object{}, err
 	}
-	if err := o.stillWon(ctx, key, object.key(), began); err != nil {
+	if err := o.stillWon(ctx, key, object.key(), h, began); err != nil {
 		return Object{}, err
 	}
 	o.states.put(key, object.Deleted)
@@ -83,23 +88,35 @@ func (o *Objects) win(ctx context.Context, key string, data []byte) error {
 	return fmt.Errorf("%w: %d bytes came back, not the %d that were sent", ErrDamaged, len(stored), len(data))
 }
 
-// stillWon looks again where a writer was slow.
-func (o *Objects) stillWon(ctx context.Context, key string, k layout.ObjectKey, began time.Time) error {
+// stillWon looks again where that is needed.
+func (o *Objects) stillWon(ctx context.Context, key string, k layout.ObjectKey, before head, began time.Time) error {
 	took := o.took(began)
-	if took <= prompt {
+	if took > hopeless { // nobody knows what it is the successor of
+		return o.giveWay(ctx, key)
+	}
+	if took <= prompt && before.live {
 		return nil
 	}
-	if took > hopeless { // nobody knows what it is the successor of
-		return errors.Join(ErrConflict, o.store.Delete(context.WithoutCancel(ctx), key))
-	}
-	h, err := o.head(ctx, k)
+	now, err := o.head(ctx, k)
 	if err != nil {
 		return fmt.Errorf("look again: %w", err)
 	}
-	if h.Generation() > k.Generation()+1 {
-		return ErrConflict
+	if before.live {
+		if now.Generation() > k.Generation()+1 {
+			return ErrConflict
+		}
+		return nil
+	}
+	for _, g := range now.generations() {
+		if g != k.Generation() && !slices.Contains(before.generations(), g) && (g < k.Generation() || before.none()) {
+			return o.giveWay(ctx, key)
+		}
 	}
 	return nil
+}
+
+func (o *Objects) giveWay(ctx context.Context, key string) error {
+	return errors.Join(ErrConflict, o.store.Delete(context.WithoutCancel(ctx), key))
 }
 
 // took says how long ago it was, also if the machine slept meanwhile, which monotonic clocks do not count.
