@@ -125,9 +125,10 @@ func (n ObjectName) KeyOf() ObjectKey {
 	return k
 }
 
+// Extensions of generations, and of the marks that say that one is a tombstone.
 const (
-	objectExtension = ".json.gz"
-	goneExtension   = ".gone"
+	ObjectExtension = ".json.gz"
+	GoneExtension   = ".gone"
 )
 
 // Objects returns what all objects of the cluster begin with.
@@ -160,9 +161,9 @@ func (c Cluster) Object(k ObjectKey) (string, error) {
 	if k.Number < 1 || k.Number > maxNumber || k.Epoch < 0 || k.Epoch > maxNumber {
 		return "", fmt.Errorf("generation %d of epoch %d: must be from 1, and 0, to %d", k.Number, k.Epoch, maxNumber)
 	}
-	extension := objectExtension
+	extension := ObjectExtension
 	if k.Gone {
-		extension = goneExtension
+		extension = GoneExtension
 	}
 	below := c.Generations(k)
 	if k.Kind == ResultKind {

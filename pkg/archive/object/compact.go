@@ -97,6 +97,9 @@ func (k *compaction) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if h.none() {
+			continue
+		}
 		if d := bucketOf(h.Tree); d != digits {
 			if err := k.bucket(ctx, digits, heads); err != nil {
 				return err
@@ -173,7 +176,7 @@ func (k *compaction) forget(ctx context.Context, digits string) error {
 		if err != nil {
 			return err
 		}
-		if h.older = nil; !h.Gone {
+		if h.older = nil; !h.Gone && !h.none() {
 			heads = append(heads, h)
 		}
 	}

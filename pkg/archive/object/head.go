@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
@@ -16,55 +17,52 @@ type head struct {
 	// at is the key's text.
 	at   string
 	info store.Info
-	// mark is that of a tombstone.
-	mark store.Info
-	// older are the generations before and their marks, oldest first.
-	older []older
+	// mark says that it is a tombstone. In lists a mark comes before its generation: until that comes it is in waiting.
+	mark, waiting store.Info
+	// older are the generations before, oldest first, with their marks. A mark without its generation is one of them, whatever its
+	// number: it says nothing.
+	older []store.Info
 	// live says that it was read, and is no tombstone.
 	live bool
+	// name is whose head it is, also if there are but marks.
+	name layout.ObjectKey
 }
 
-type older struct {
-	generation int64
-	info       store.Info
-}
+// none says that the name has no generation.
+func (h *head) none() bool { return h.at == "" }
 
-func (h *head) none() bool { return h.at == "" && !h.Gone }
-
-// generations are all that were listed.
-func (h *head) generations() []int64 {
-	var all []int64
-	for _, o := range h.older {
-		all = append(all, o.generation)
-	}
-	if !h.none() {
-		all = append(all, h.Generation())
-	}
-	return all
-}
-
-// add takes the next key of the list. The mark of a tombstone comes before the tombstone.
+// add takes the next key of the list.
 func (h *head) add(k layout.ObjectKey, info store.Info) {
-	gone := k.Gone
-	k.Gone = false
-	if k != (layout.ObjectKey{Tree: h.Tree, Kind: h.Kind, ID: h.ID, Epoch: h.Epoch, Number: h.Number}) {
-		for _, was := range []store.Info{h.info, h.mark} {
-			if was.Key != "" {
-				h.older = append(h.older, older{h.Generation(), was})
-			}
-		}
-		h.ObjectKey, h.at, h.info, h.mark = k, "", store.Info{}, store.Info{}
-	}
-	if gone {
-		h.Gone, h.mark = true, info
+	h.name = k
+	if k.Gone {
+		h.end()
+		h.waiting = info
 		return
 	}
-	h.at, h.info = info.Key, info
+	h.retire(h.info)
+	h.retire(h.mark)
+	h.ObjectKey, h.at, h.info, h.mark = k, info.Key, info, store.Info{}
+	if strings.TrimSuffix(h.waiting.Key, layout.GoneExtension) == strings.TrimSuffix(info.Key, layout.ObjectExtension) {
+		h.mark, h.Gone, h.waiting = h.waiting, true, store.Info{}
+	}
+	h.end()
+}
+
+// end takes note that no generation of the mark has come.
+func (h *head) end() {
+	h.retire(h.waiting)
+	h.waiting = store.Info{}
+}
+
+func (h *head) retire(info store.Info) {
+	if info.Key != "" {
+		h.older = append(h.older, info)
+	}
 }
 
 // head lists the generations of a name. Of a Record or Log those of the epoch of the key.
 func (o *Objects) head(ctx context.Context, k layout.ObjectKey) (head, error) {
-	var h head
+	h := head{name: k}
 	below := o.cluster.Generations(k)
 	for info, err := range o.store.List(ctx, below, "") {
 		if err != nil {
@@ -76,6 +74,7 @@ func (o *Objects) head(ctx context.Context, k layout.ObjectKey) (head, error) {
 		}
 		h.add(k, info)
 	}
+	h.end()
 	return h, nil
 }
 

@@ -71,6 +71,9 @@ func (w *walk) run() error {
 		if err != nil {
 			return err
 		}
+		if h.none() {
+			continue
+		}
 		if n := len(w.items); n > 0 && bucketOf(w.items[n-1].Tree) != bucketOf(h.Tree) {
 			if err := w.bucket(); err != nil || w.stopped {
 				return err
@@ -83,7 +86,7 @@ func (w *walk) run() error {
 
 func bucketOf(tree string) string { return tree[:layout.BucketDigits] }
 
-// heads yields the newest generation of each name, of trees that begin with some digits.
+// heads yields the newest generation of each name, of trees that begin with some digits; also of names with nothing but marks.
 func (o *Objects) heads(ctx context.Context, digits string) iter.Seq2[head, error] {
 	return o.headsOf(ctx, o.cluster.ObjectsIn(digits))
 }
@@ -101,15 +104,15 @@ func (o *Objects) headsOf(ctx context.Context, below string) iter.Seq2[head, err
 			if err != nil {
 				continue // fsck names it
 			}
-			if !h.none() && !h.same(k) {
-				if !yield(h, nil) {
+			if h.name.Tree != "" && !h.same(k) {
+				if h.end(); !yield(h, nil) {
 					return
 				}
 				h = head{}
 			}
 			h.add(k, info)
 		}
-		if !h.none() {
+		if h.end(); h.name.Tree != "" {
 			yield(h, nil)
 		}
 	}
@@ -117,7 +120,8 @@ func (o *Objects) headsOf(ctx context.Context, below string) iter.Seq2[head, err
 
 // same says whether a key is of the head's name. Those of a Result are one name in all epochs.
 func (h *head) same(k layout.ObjectKey) bool {
-	return h.Tree == k.Tree && h.Kind == k.Kind && h.ID == k.ID && (k.Kind == Result || h.Epoch == k.Epoch)
+	was := h.name
+	return was.Tree == k.Tree && was.Kind == k.Kind && was.ID == k.ID && (k.Kind == Result || was.Epoch == k.Epoch)
 }
 
 // bucket reads and yields what was listed of a bucket.

@@ -25,9 +25,9 @@ import (
 // lost if there are two generations after its own. Clocks need not agree for that: one measures how long
 // something took, the other compares two times of the store.
 //
-// Where there is nothing, or a tombstone, the first generation may have any number: Sweep takes tombstones away, and of two
-// creators one may have seen the last of them, and the other nothing. So a creator looks again in any case, and
-// gives way if there is a generation that it does not know. Of two that do both at least one sees the other.
+// Sweep takes tombstones away, and then the first generation is number 1 again: of two creators one may have seen the
+// last of the tombstone, and the other nothing. So who writes behind a tombstone looks again in any case, and gives way if it
+// is gone. While it is there, nobody has seen nothing.
 const (
 	// Kept is how long a generation stays that has successors.
 	Kept = time.Minute
@@ -94,25 +94,25 @@ func (o *Objects) stillWon(ctx context.Context, key string, k layout.ObjectKey, 
 	if took > hopeless { // nobody knows what it is the successor of
 		return o.giveWay(ctx, key)
 	}
-	if took <= prompt && before.live {
+	behind := !before.live && !before.none() // a tombstone
+	if took <= prompt && !behind {
 		return nil
 	}
 	now, err := o.head(ctx, k)
-	if err != nil {
+	switch {
+	case err != nil:
 		return fmt.Errorf("look again: %w", err)
-	}
-	if before.live {
-		if now.Generation() > k.Generation()+1 {
-			return ErrConflict
-		}
-		return nil
-	}
-	for _, g := range now.generations() {
-		if g != k.Generation() && !slices.Contains(before.generations(), g) && (g < k.Generation() || before.none()) {
-			return o.giveWay(ctx, key)
-		}
+	case behind && !slices.ContainsFunc(now.older, before.isAt):
+		return o.giveWay(ctx, key)
+	case now.Generation() > k.Generation()+1:
+		return ErrConflict
 	}
 	return nil
+}
+
+// isAt says whether an object is the head's.
+func (h *head) isAt(info store.Info) bool {
+	return h.at == info.Key && h.info.Modified.Equal(info.Modified)
 }
 
 func (o *Objects) giveWay(ctx context.Context, key string) error {
@@ -129,10 +129,10 @@ func (o *Objects) took(began time.Time) time.Duration {
 // does it as well.
 func (o *Objects) prune(ctx context.Context, h head) {
 	for i, old := range h.older {
-		if i == maxPruned || h.info.Modified.Sub(old.info.Modified) < Kept {
+		if i == maxPruned || h.info.Modified.Sub(old.Modified) < Kept {
 			return
 		}
-		_ = o.store.Delete(ctx, old.info.Key)
+		_ = o.store.Delete(ctx, old.Key)
 	}
 }
 

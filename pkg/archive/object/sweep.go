@@ -82,11 +82,11 @@ func (s *sweep) trees(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if h.Tree != s.at.hash {
+		if h.name.Tree != s.at.hash {
 			if err := s.endOfTree(ctx); err != nil {
 				return err
 			}
-			s.at = tree{hash: h.Tree}
+			s.at = tree{hash: h.name.Tree}
 		}
 		if err := s.head(ctx, h); err != nil {
 			return err
@@ -99,9 +99,12 @@ func (s *sweep) trees(ctx context.Context) error {
 // the one's that is created next.
 func (s *sweep) head(ctx context.Context, h head) error {
 	for _, old := range h.older {
-		if err := s.delete(ctx, old.info, &s.totals.Generations); err != nil {
+		if err := s.delete(ctx, old, &s.totals.Generations); err != nil {
 			return err
 		}
+	}
+	if h.none() {
+		return nil
 	}
 	if err := s.discover(ctx, &h); err != nil {
 		return err
@@ -125,13 +128,13 @@ func (s *sweep) endOfTree(ctx context.Context) error {
 	return nil
 }
 
-// remove deletes the newest generation of a name, the mark last.
+// remove deletes the newest generation of a name, the mark first: without its generation it would say nothing.
 func (s *sweep) remove(ctx context.Context, h head) error {
-	if h.Gone && !s.old(h.mark) || h.at != "" && !s.old(h.info) {
+	if h.Gone && !s.old(h.mark) || !s.old(h.info) {
 		s.at.left = true
 		return nil
 	}
-	for _, info := range []store.Info{h.info, h.mark} {
+	for _, info := range []store.Info{h.mark, h.info} {
 		if info.Key == "" {
 			continue
 		}

@@ -33,6 +33,9 @@ func (o *Objects) Idle(ctx context.Context, since time.Time) iter.Seq2[string, e
 				yield("", fmt.Errorf("list objects: %w", err))
 				return
 			}
+			if h.none() {
+				continue
+			}
 			if h.Tree != tree {
 				if tree != "" && !gone && !last.After(since) && !yield(tree, nil) {
 					return
@@ -59,6 +62,9 @@ func (o *Objects) ReadTree(ctx context.Context, hash string) (*Tree, error) {
 	for h, err := range o.headsOf(ctx, o.cluster.ObjectsOf(hash)) {
 		if err != nil {
 			return nil, fmt.Errorf("read tree %s: %w", hash, err)
+		}
+		if h.none() {
+			continue
 		}
 		t.add(&h)
 		i := &item{ObjectKey: h.ObjectKey, at: h.at}
@@ -90,7 +96,7 @@ func (o *Objects) DeleteTree(ctx context.Context, t *Tree) error {
 			if err != nil {
 				return err
 			}
-			if !t.keys[h.at] && !h.Gone {
+			if !t.keys[h.at] && !h.Gone && !h.none() {
 				return ErrConflict
 			}
 		}
