@@ -185,7 +185,7 @@ func (k *compaction) forget(ctx context.Context, digits string) error {
 
 // rewrite writes the segments of a bucket, and then deletes those there were.
 func (k *compaction) rewrite(ctx context.Context, digits string, heads []head, old *segments) error {
-	w := &rewriting{compaction: k, key: layout.ObjectSegmentKey{Digits: digits, Writer: strings.ToLower(rand.Text())}, build: newSegmentBuilder()}
+	w := &rewriting{compaction: k, key: layout.ObjectSegmentKey{Digits: digits, Writer: strings.ToLower(rand.Text())}, build: newSegmentBuilder(), began: k.now()}
 	if heads = w.settle(heads); len(heads) > 0 {
 		if err := w.write(ctx, heads, old); err != nil {
 			return err
@@ -208,6 +208,8 @@ type rewriting struct {
 	considered int
 	// texts are those of the old segment that is open, by keys.
 	texts map[string][]byte
+	// began is when the first was read.
+	began time.Time
 	// epoch and gone are those of tree.
 	tree  string
 	epoch int64
@@ -364,7 +366,7 @@ func (w *rewriting) one(ctx context.Context, h *head, text []byte, f *file) erro
 		return nil
 	case f.Deleted:
 		w.considered-- // it is none any more when it is listed again
-		return w.buried(ctx, *h)
+		return w.buried(ctx, *h, w.began)
 	}
 	if err := w.build.add(h.at, text); err != nil {
 		w.Passed(h.at, err)

@@ -121,7 +121,7 @@ func (o *Objects) held(ctx context.Context, tree string) (*HoldText, error) {
 }
 
 // unheld deletes something of a tree, unless that is held.
-func (o *Objects) unheld(ctx context.Context, tree string, remove func() error) (err error) {
+func (o *Objects) unheld(ctx context.Context, tree string, remove func(mark string) error) (err error) {
 	mark, err := o.cluster.ResultDeletion(tree, strings.ToLower(rand.Text()))
 	if err != nil {
 		return err
@@ -138,7 +138,7 @@ func (o *Objects) unheld(ctx context.Context, tree string, remove func() error) 
 	if text != nil {
 		return fmt.Errorf("%w: %s", ErrHeld, text.Reason)
 	}
-	return remove()
+	return remove(mark)
 }
 
 // clearMarks takes away the marks of those that were killed.

@@ -168,3 +168,20 @@ func (o *Objects) OpenLog(ctx context.Context, log Object) (io.ReadCloser, error
 	}
 	return content, nil
 }
+
+// verify reads a content to its end, and compares it with both digests.
+func verify(ctx context.Context, from store.Store, c *Content) error {
+	content, err := manifest.Open(ctx, from, c.asPart())
+	if err != nil {
+		return err
+	}
+	sum := sha256.New()
+	_, err = io.Copy(sum, content)
+	if err = errors.Join(err, content.Close()); err != nil {
+		return err
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != c.SHA256 {
+		return fmt.Errorf("content %s: %w: sha256 %s, want %s", c.Part, ErrDamaged, got, c.SHA256)
+	}
+	return nil
+}

@@ -108,7 +108,7 @@ func (o *Objects) create(ctx context.Context, object Object) (Object, error) {
 		}
 		k := h.next()
 		if object.Kind == Result && !h.none() { // behind a tombstone
-			if err := o.buried(ctx, h); err != nil {
+			if err := o.buried(ctx, h, began); err != nil {
 				return Object{}, err
 			}
 			k.Epoch, k.Number = h.Epoch+1, 1
@@ -180,7 +180,7 @@ func (o *Objects) Delete(ctx context.Context, name Name, generation int64) error
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrInvalid, err)
 	} else {
-		err = o.unheld(ctx, name.Tree(), func() error { return o.delete(ctx, name, generation) })
+		err = o.unheld(ctx, name.Tree(), func(string) error { return o.delete(ctx, name, generation) })
 	}
 	if err != nil {
 		return fmt.Errorf("delete %s: %w", name, err)
@@ -196,7 +196,7 @@ func (o *Objects) delete(ctx context.Context, name Name, generation int64) error
 			return err
 		}
 		if there == nil {
-			there, err = o.nothing(ctx, name, h)
+			there, err = o.nothing(ctx, name, h, began)
 			if err != nil {
 				return err
 			}
@@ -213,15 +213,15 @@ func (o *Objects) delete(ctx context.Context, name Name, generation int64) error
 			return err
 		}
 		h.ObjectKey, h.at = written.key(), written.Key
-		return o.buried(ctx, h)
+		return o.buried(ctx, h, began)
 	}
 	return errMoved
 }
 
 // nothing says what is deleted where a name has nothing: of a Result what is under it, if anything is.
-func (o *Objects) nothing(ctx context.Context, name Name, h head) (*file, error) {
+func (o *Objects) nothing(ctx context.Context, name Name, h head, began time.Time) (*file, error) {
 	if !h.none() {
-		return nil, errors.Join(ErrNotExist, o.buried(ctx, h)) // who deleted it may have been killed before that
+		return nil, errors.Join(ErrNotExist, o.buried(ctx, h, began)) // who deleted it may have been killed before that
 	}
 	if name.Kind != Result {
 		return nil, ErrNotExist
@@ -236,12 +236,16 @@ func (o *Objects) nothing(ctx context.Context, name Name, h head) (*file, error)
 	return nil, ErrNotExist
 }
 
-// buried does what follows a tombstone: what is under it goes, and a mark says for those who only list that it is one.
-func (o *Objects) buried(ctx context.Context, h head) error {
+// buried does what follows a tombstone: what is under it goes, and a mark says for those who only list that it is one. Who slept for
+// hours since it saw it leaves that to others: the generation may be another one's by now.
+func (o *Objects) buried(ctx context.Context, h head, began time.Time) error {
 	if h.Kind == Result {
 		if err := o.purge(ctx, h.ObjectKey); err != nil {
 			return err
 		}
+	}
+	if o.took(began) > hopeless {
+		return nil
 	}
 	return o.mark(ctx, h.ObjectKey)
 }

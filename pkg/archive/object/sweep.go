@@ -150,12 +150,13 @@ func (s *sweep) discover(ctx context.Context, h *head) error {
 	if h.Gone || s.Known == nil || s.Known(h.at) || !s.old(h.info) {
 		return nil
 	}
+	began := s.now()
 	f, err := s.read(ctx, h.at)
 	if Unreadable(err) {
 		return nil // fsck names it
 	}
 	if err == nil && f.Deleted && !s.DryRun {
-		err = s.buried(ctx, *h)
+		err = s.buried(ctx, *h, began)
 	}
 	return err
 }

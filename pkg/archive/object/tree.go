@@ -88,17 +88,24 @@ func (t *Tree) add(h *head) {
 	}
 }
 
-// DeleteTree deletes a tree that was read, if it is still what it was and no hold is on it. Errors are ErrConflict, ErrHeld, and Delete's.
-func (o *Objects) DeleteTree(ctx context.Context, t *Tree) error {
+// ErrTooYoung is the error of DeleteTree where the store's clock says so.
+var ErrTooYoung = errors.New("by the store's clock it is too young")
+
+// DeleteTree deletes a tree that was read, if it is still what it was, no hold is on it, and it may go at the store's time. What is
+// written into it at the very moment goes with it, as with a Result that a tool deletes. Errors are ErrConflict, ErrHeld, ErrTooYoung,
+// and Delete's.
+func (o *Objects) DeleteTree(ctx context.Context, t *Tree, may func(at time.Time) bool) error {
 	name := Name{Kind: Result, Parent: t.Parent, Result: t.Result}
-	err := o.unheld(ctx, t.Hash, func() error {
-		for h, err := range o.headsOf(ctx, o.cluster.ObjectsOf(t.Hash)) {
-			if err != nil {
-				return err
-			}
-			if !t.keys[h.at] && !h.Gone && !h.none() {
-				return ErrConflict
-			}
+	err := o.unheld(ctx, t.Hash, func(mark string) error {
+		info, err := o.store.Stat(ctx, mark)
+		if err == nil && !may(info.Modified) {
+			err = ErrTooYoung
+		}
+		if err == nil {
+			err = o.unchanged(ctx, t)
+		}
+		if err != nil {
+			return err
 		}
 		generation := int64(0)
 		if len(t.Objects) > 0 && t.Objects[0].Kind == Result {
@@ -108,6 +115,19 @@ func (o *Objects) DeleteTree(ctx context.Context, t *Tree) error {
 	})
 	if err != nil && !errors.Is(err, ErrNotExist) {
 		return fmt.Errorf("delete %s: %w", name, err)
+	}
+	return nil
+}
+
+// unchanged fails with ErrConflict if a tree has what was not there when it was read.
+func (o *Objects) unchanged(ctx context.Context, t *Tree) error {
+	for h, err := range o.headsOf(ctx, o.cluster.ObjectsOf(t.Hash)) {
+		if err != nil {
+			return err
+		}
+		if !t.keys[h.at] && !h.Gone && !h.none() {
+			return ErrConflict
+		}
 	}
 	return nil
 }
