@@ -62,11 +62,13 @@ func splice(text []byte, fields map[string]json.RawMessage) []byte {
 	if len(fields) == 0 {
 		return text
 	}
-	more, err := json.Marshal(fields)
-	if err != nil {
+	var more bytes.Buffer
+	encoder := json.NewEncoder(&more)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(fields); err != nil {
 		return text // they were read as JSON
 	}
-	return append(append(bytes.TrimSuffix(bytes.TrimSpace(text), []byte("}")), ','), append(more[1:], '\n')...)
+	return append(append(bytes.TrimSuffix(bytes.TrimSpace(text), []byte("}")), ','), more.Bytes()[1:]...)
 }
 
 // decode reads what is at the key of a generation. It fails with ErrDamaged where that is not what the key says.

@@ -237,3 +237,53 @@ func (f *faulty) Create(ctx context.Context, key string, body io.Reader) error {
 	}
 	return errLost
 }
+
+// The format: what is in archives out there.
+func TestFormat(t *testing.T) {
+	p := newPlace(t)
+	at := time.Date(2026, 11, 20, 10, 42, 11, 123456789, time.UTC)
+	o := New(p.store(t), cluster, func() time.Time { return at })
+	record := recordOf("r1", `{"a": "<é>"}`)
+	record.UID = "6e21a8a5-bd27-4f4b-a14b-0f4e4e2c3a11"
+	written := must(t)(o.Create(t.Context(), record))
+	text, err := o.text(t.Context(), written.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start, writer, _ := strings.Cut(string(text), `"writer":"`)
+	const want = `{"apiVersion":"archive.indelible.dev/v1","cluster":"prod","kind":"Record","parent":"team-a","result":"build-7","id":"r1",` +
+		`"uid":"6e21a8a5-bd27-4f4b-a14b-0f4e4e2c3a11","generation":1,"created":"2026-11-20T10:42:11.123456Z","updated":"2026-11-20T10:42:11.123456Z",` +
+		`"type":"example.dev/v1.Report","data":{"a":"<é>"},"dataSHA256":"6c9c16dcfa514da0d29bfa265370019e7db3cd144e181e3fd69797ad552437d2",`
+	if start != want || len(writer) != 26+3 { // printf '{"a":"<é>"}' | sha256sum
+		t.Errorf("got %s\nwant %s and a writer, not %s", start, want, writer)
+	}
+	if written.ETag() != "1-6e21a8a5" {
+		t.Errorf("etag %s", written.ETag())
+	}
+}
+
+// Fields that a later program has added are read, and carried by who writes the next generation.
+func TestFieldsOfLaterProgramsAreCarried(t *testing.T) {
+	p := newPlace(t)
+	o := p.objects(t)
+	first := must(t)(o.Create(t.Context(), recordOf("r1", "1")))
+	text, err := o.text(t.Context(), first.Key)
+	if err == nil {
+		err = o.store.Delete(t.Context(), first.Key)
+	}
+	later := strings.Replace(string(text), `"kind"`, `"labels":{"a":["<b>"]},"kind"`, 1)
+	if err == nil {
+		err = o.store.Create(t.Context(), first.Key, bytes.NewReader(pack([]byte(later))))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := must(t)(p.objects(t).Get(t.Context(), first.Name()))
+	got.Unknown = nil // who serves it does not know of them
+	got.Data = json.RawMessage("2")
+	second := must(t)(o.Update(t.Context(), got))
+	again := must(t)(o.Get(t.Context(), first.Name()))
+	if string(again.Data) != "2" || again.Key != second.Key || !sameJSON(again.Unknown["labels"], json.RawMessage(`{"a":["<b>"]}`)) {
+		t.Errorf("got %+v", again)
+	}
+}
