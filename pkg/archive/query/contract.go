@@ -28,6 +28,11 @@ type Engine interface {
 	Summarize(ctx context.Context, q Summary) (*pb.RecordListSummary, error)
 	// Commit returns the commit, which may be bare, of the archived run that a record's or log's name is about, or NotFound.
 	Commit(ctx context.Context, parent, result, record string) (*manifest.Commit, error)
+	// Children returns the commits, which may be bare, of the TaskRuns that a PipelineRun of the archive made, first created first.
+	Children(ctx context.Context, of *manifest.Commit) ([]*manifest.Commit, error)
+	// Namespaces returns the namespaces that anything in the index is of, sorted: those that a list over all of them is reviewed for. More
+	// than limit are an error, ResourceExhausted.
+	Namespaces(ctx context.Context, limit int) ([]string, error)
 }
 
 // List says what a list is of.
