@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -37,7 +38,7 @@ type Live interface {
 
 // Container is one of a live run.
 type Container struct {
-	// Run is the name of the TaskRun.
+	// Run is the name of the TaskRun in the log of a PipelineRun, else empty.
 	Run, Name string
 	Content   io.ReadCloser
 }
@@ -193,7 +194,7 @@ func (s *Server) live(ctx context.Context, n name) (*openLog, error) {
 		case err != nil:
 			return nil, failed(ctx, "read the log from the cluster", err)
 		}
-		return &section{header: container.Run + " " + container.Name + " :-\n", content: container.Content}, nil
+		return &section{header: strings.TrimSpace(container.Run+" "+container.Name) + " :-\n", content: container.Content}, nil
 	}, stop)
 }
 
