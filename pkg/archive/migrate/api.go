@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 
 	pb "github.com/tektoncd/results/proto/v1alpha2/results_go_proto"
 	"google.golang.org/grpc"
@@ -94,8 +95,8 @@ func (a *API) Log(ctx context.Context, record *pb.Record) (io.ReadCloser, error)
 	switch r.receive(); {
 	case r.err == nil || errors.Is(r.err, io.EOF):
 		return r, nil
-	case status.Code(r.err) == codes.NotFound, status.Code(r.err) == codes.Unimplemented:
-		err = ErrNoLog
+	case slices.Contains([]codes.Code{codes.NotFound, codes.Unimplemented, codes.Internal}, status.Code(r.err)):
+		err = ErrNoLog // Internal is of a log whose record says that it is stored, and that is not there
 	default:
 		err = r.err
 	}

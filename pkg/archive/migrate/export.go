@@ -49,10 +49,13 @@ func Export(ctx context.Context, o ExportOptions) (Totals, error) {
 	if o.Damaged == nil {
 		o.Damaged = func(string, error) {}
 	}
-	e := &exporting{ExportOptions: o, objects: object.New(o.Store, o.Cluster, time.Now)}
+	e := &exporting{ExportOptions: o, objects: object.New(o.Store, o.Cluster, time.Now), logs: map[string]object.Name{}}
 	err := e.tools(ctx)
 	if err == nil {
 		err = e.runs(ctx)
+	}
+	if err == nil && e.From == "" {
+		err = e.lonelyLogs(ctx)
 	}
 	return e.totals, err
 }
@@ -65,6 +68,8 @@ type exporting struct {
 	totals  Totals
 	// results are those that are there, by name.
 	results sync.Map
+	// logs are the records of logs whose content is in a commit, if in any: imported ones. By the run's UID, about 200 bytes each.
+	logs map[string]object.Name
 }
 
 // created counts what a call that creates says: that it is there is no error.
@@ -110,6 +115,9 @@ func (e *exporting) tool(ctx context.Context, o *object.Object) error {
 		if err := e.result(ctx, o.Parent, &pb.Result{Name: resultName(o.Parent, o.Result)}); err != nil {
 			return err
 		}
+		if e.ofRun(o) {
+			return nil
+		}
 		return e.record(ctx, o.Name().String(), o.Type, o.Data)
 	}
 	content, err := e.objects.OpenLog(ctx, *o)
@@ -123,13 +131,57 @@ func (e *exporting) tool(ctx context.Context, o *object.Object) error {
 	id := object.Name{Kind: object.Record, Parent: o.Parent, Result: o.Result, ID: o.ID}
 	record, err := e.objects.Get(ctx, id)
 	if err == nil && e.LogType != "" {
-		if err = e.record(ctx, id.String(), record.Type, record.Data); err == nil {
+		if err = e.record(ctx, id.String(), record.Type, unstored(record.Data)); err == nil {
 			err = e.send(ctx, o.Name().String(), content)
 		}
 	} else if errors.Is(err, object.ErrNotExist) {
 		err = nil // it overlays that of a run, which comes with the run
 	}
 	return errors.Join(err, content.Close())
+}
+
+// ofRun remembers the record of a log, which comes with the log: of a tool's with its Log, of a run's with the run.
+func (e *exporting) ofRun(o *object.Object) bool {
+	if o.Type != logType && o.Type != oldLogType {
+		return false
+	}
+	log, err := parseLog(&pb.Record{Data: &pb.Any{Value: o.Data}})
+	if err != nil || log.Spec.Resource.UID == "" {
+		return false
+	}
+	e.logs[o.Parent+"/"+log.Spec.Resource.UID] = o.Name()
+	return true
+}
+
+// lonelyLogs exports the records of logs that came neither with a Log nor with a run.
+func (e *exporting) lonelyLogs(ctx context.Context) error {
+	for _, name := range e.logs {
+		o, err := e.objects.Get(ctx, name)
+		if errors.Is(err, object.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = e.record(ctx, name.String(), o.Type, unstored(o.Data))
+		}
+		if err != nil {
+			return fmt.Errorf("export %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// unstored returns the data of a log's record without what it says of where it is stored.
+func unstored(data []byte) []byte {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(data, &fields) != nil {
+		return data
+	}
+	delete(fields, "status")
+	text, err := json.Marshal(fields)
+	if err != nil {
+		return data
+	}
+	return text
 }
 
 func resultName(parent, result string) string { return parent + "/results/" + result }
@@ -289,6 +341,22 @@ func (e *exporting) log(ctx context.Context, c *manifest.Commit, parent string) 
 	if len(logs) == 0 {
 		return nil
 	}
+	record, err := e.logRecord(ctx, c, parent)
+	if err == nil {
+		err = e.record(ctx, record.GetName(), record.GetData().GetType(), record.GetData().GetValue())
+	}
+	if err != nil {
+		return fmt.Errorf("record of the log of %s: %w", c.Run.UID, err)
+	}
+	return e.send(ctx, logNameOf(record.GetName()), &partsReader{ctx: ctx, from: e.Store, parts: logs})
+}
+
+// logRecord returns the record of a run's log: the one that was imported with it, or one as Tekton Results makes it.
+func (e *exporting) logRecord(ctx context.Context, c *manifest.Commit, parent string) (*pb.Record, error) {
+	if name, ok := e.logs[c.Run.Namespace+"/"+c.Run.UID]; ok {
+		o, err := e.objects.Get(ctx, name)
+		return &pb.Record{Name: name.String(), Data: &pb.Any{Type: o.Type, Value: unstored(o.Data)}}, err
+	}
 	id := run.LogID(c.Run.Result, c.Run.UID)
 	data, err := json.Marshal(map[string]any{
 		"kind": "Log", "apiVersion": "results.tekton.dev/v1alpha3",
@@ -297,14 +365,7 @@ func (e *exporting) log(ctx context.Context, c *manifest.Commit, parent string) 
 			"type": e.LogType, "resource": map[string]any{"kind": c.Run.Kind, "namespace": c.Run.Namespace, "name": c.Run.Name, "uid": c.Run.UID},
 		},
 	})
-	if err != nil {
-		return err
-	}
-	_, err = e.To.results.CreateRecord(ctx, &pb.CreateRecordRequest{Parent: parent, Record: &pb.Record{Name: parent + "/records/" + id, Data: &pb.Any{Type: logType, Value: data}}})
-	if err := e.created(err, func(t *Totals) { t.Records++ }); err != nil {
-		return fmt.Errorf("create record of log %s: %w", id, err)
-	}
-	return e.send(ctx, parent+"/logs/"+id, &partsReader{ctx: ctx, from: e.Store, parts: logs})
+	return &pb.Record{Name: parent + "/records/" + id, Data: &pb.Any{Type: logType, Value: data}}, err
 }
 
 // send writes a log's content, unless the other one has it: it would append.

@@ -95,7 +95,7 @@ func taskRun(uid, status string) string {
 }
 
 func logOf(uid string, size int) string {
-	return fmt.Sprintf(`{"kind":"Log","apiVersion":"results.tekton.dev/v1alpha3","spec":{"resource":{"kind":"TaskRun","namespace":"team-a","name":"build","uid":%q},"type":"File"},"status":{"size":%d,"isStored":true}}`, uid, size)
+	return fmt.Sprintf(`{"kind":"Log","apiVersion":"results.tekton.dev/v1alpha3","metadata":{"name":"%[1]s-log","namespace":"team-a","uid":"log-of-%[1]s"},"spec":{"resource":{"kind":"TaskRun","namespace":"team-a","name":"build","uid":"%[1]s"},"type":"File"},"status":{"size":%[2]d,"isStored":true}}`, uid, size)
 }
 
 const result = "team-a/results/build-7"
