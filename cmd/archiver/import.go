@@ -123,8 +123,10 @@ func runImport(ctx context.Context, c *common, cmd *cobra.Command, o *importOpti
 		return err
 	}
 	defer a.close()
-	if err := c.bind(ctx, a, "archiver import"); err != nil {
-		return err
+	if !o.compare {
+		if err := c.bind(ctx, a, "archiver import"); err != nil {
+			return err
+		}
 	}
 	stderr := cmd.ErrOrStderr()
 	totals, err := migrate.Import(ctx, migrate.Options{
