@@ -15,6 +15,8 @@ import (
 
 	"github.com/indelible-ci/indelible/pkg/archive/catalogue"
 	"github.com/indelible-ci/indelible/pkg/archive/index"
+	"github.com/indelible-ci/indelible/pkg/archive/object"
+	"github.com/indelible-ci/indelible/pkg/archive/query"
 	"github.com/indelible-ci/indelible/pkg/archive/retention"
 	"github.com/indelible-ci/indelible/pkg/archive/stay"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
@@ -50,6 +52,7 @@ var chores = []chore{
 	{"index", 0, syncIndex},
 	{"retention", maintenance, applyRetention},
 	{"catalogue", maintenance, compactCatalogue},
+	{"objects", sweeping, compactObjects},
 	{"sweep", maintenance, sweepArchive},
 }
 
@@ -108,11 +111,26 @@ func applyRetention(ctx context.Context, r *replica, a *archive) error {
 	known := func(context.Context) (map[string]time.Time, error) { return deleted, unknown }
 	totals, err := retention.Apply(ctx, retention.Options{
 		Store: a.store, Index: a.index, Cluster: a.cluster, Policies: policies, Now: now, Deleted: known,
+		Forgotten: a.forgetResults,
 	})
 	if totals.Deleted+totals.Damaged > 0 {
-		r.log.Info("Runs were deleted from the archive, as its retention says", "deleted", totals.Deleted, "kept", totals.Kept, "damaged", totals.Damaged, "bytes", totals.Bytes)
+		r.log.Info("Runs were deleted from the archive, as its retention says", "deleted", totals.Deleted, "results", totals.Results, "kept", totals.Kept, "damaged", totals.Damaged, "bytes", totals.Bytes)
 	}
 	return err
+}
+
+// forgetResults takes Results that retention has deleted out of an index that has objects.
+func (a *archive) forgetResults(ctx context.Context, results []*object.Tree) error {
+	objects, ok := a.index.(query.ObjectIndex)
+	if !ok {
+		return nil
+	}
+	for _, tree := range results {
+		if err := objects.DeleteObjects(ctx, string(a.cluster), tree.Objects...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // clockTolerance is by how much clocks may differ without anybody being told.
@@ -150,6 +168,17 @@ func compactCatalogue(ctx context.Context, r *replica, a *archive) error {
 	return err
 }
 
+// compactObjects lists all that tools wrote, which is why it is done daily.
+func compactObjects(ctx context.Context, r *replica, a *archive) error {
+	totals, err := object.New(a.store, a.cluster, time.Now).Compact(ctx, object.CompactOptions{Now: time.Now(), Passed: func(key string, err error) {
+		r.log.Error(err, "An object of the archive is damaged: archiver fsck says more", "key", key)
+	}})
+	if totals.Segments > 0 {
+		r.log.Info("Segments of objects were written", "segments", totals.Segments, "objects", totals.Objects)
+	}
+	return err
+}
+
 // sweepArchive goes on where it stopped an hour ago, and begins anew a day after it was at the end.
 func sweepArchive(ctx context.Context, r *replica, a *archive) error {
 	if time.Since(a.swept) < sweeping {
@@ -166,10 +195,20 @@ func sweepArchive(ctx context.Context, r *replica, a *archive) error {
 		Store: a.store, Index: a.index, Cluster: a.cluster, Now: time.Now(), Grace: abandoned, After: a.sweptTo, Limit: sweepAtOnce,
 	})
 	if a.sweptTo = totals.Next; err == nil && a.sweptTo == "" {
-		a.swept = time.Now()
+		if err = sweepObjects(ctx, r, a); err == nil {
+			a.swept = time.Now()
+		}
 	}
 	if totals.Parts > 0 {
 		r.log.Info("What no commit names was deleted from the archive", "parts", totals.Parts, "bytes", totals.Bytes)
+	}
+	return err
+}
+
+func sweepObjects(ctx context.Context, r *replica, a *archive) error {
+	totals, err := object.New(a.store, a.cluster, time.Now).Sweep(ctx, object.SweepOptions{Now: time.Now(), Grace: abandoned})
+	if n := totals.Generations + totals.Contents; n > 0 {
+		r.log.Info("What tools have replaced or deleted was deleted from the archive", "objects", n, "bytes", totals.Bytes)
 	}
 	return err
 }

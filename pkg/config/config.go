@@ -49,6 +49,8 @@ type Configuration struct {
 	Publisher Publisher
 	// Archive says where finished runs go.
 	Archive Archive
+	// API is where they are read.
+	API API
 }
 
 // Publisher configures what injection adds to a Pod.
