@@ -60,6 +60,7 @@ var measurements = []measurement{
 	{name: "flow", do: (*bench).flow},
 	{name: "upkeep", do: (*bench).upkeep},
 	{name: "peer", do: (*bench).peer},
+	{name: "peer-logs", do: (*bench).peerLogs},
 	{name: "overhead", do: (*bench).overhead, results: true},
 }
 
