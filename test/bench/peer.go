@@ -104,6 +104,9 @@ func (b *bench) theirs(ctx context.Context) (c contender, err error) {
 	if err := r.startAPI(ctx, "LOGS_API=false"); err != nil {
 		return c, err
 	}
+	if err := r.build(ctx, "watcher"); err != nil {
+		return c, err
+	}
 	// Its configuration, all by default.
 	for _, name := range []string{"logging", "observability", "leader-election", "results-retention-policy"} {
 		empty := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "tekton-results-config-" + name}}
@@ -141,13 +144,15 @@ type tektonResults struct {
 	ended       []chan struct{}
 }
 
-// startAPI builds both programs, and starts a database and the API server with settings for logs.
+func (r *tektonResults) build(ctx context.Context, program string) error {
+	note("building Tekton Results' %s (cold 3 min)", program)
+	return build(ctx, "test/peer", filepath.Join(r.folder, program), "github.com/tektoncd/results/cmd/"+program)
+}
+
+// startAPI starts a database and the API server with settings for logs.
 func (r *tektonResults) startAPI(ctx context.Context, logs string) error {
-	note("building Tekton Results (cold 5 min)")
-	for _, program := range []string{"api", "watcher"} {
-		if err := build(ctx, "test/peer", filepath.Join(r.folder, program), "github.com/tektoncd/results/cmd/"+program); err != nil {
-			return err
-		}
+	if err := r.build(ctx, "api"); err != nil {
+		return err
 	}
 	addresses, err := freePorts(ctx, 4)
 	if err != nil {
