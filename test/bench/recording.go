@@ -178,10 +178,11 @@ func (r *recording) replay(ctx context.Context, name, node string, put func(reso
 var tokens = regexp.MustCompile(`[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{40}\b|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
 
 // asStored returns an object's name and what the API server writes of it: JSON of a custom resource, protobuf of others.
+// Tekton leaves alone what another controller manages, and pods that it does not manage.
 func asStored(resource, text, node string) (name string, stored []byte, err error) {
 	var meta struct{ Metadata struct{ Name string } }
 	if err := json.Unmarshal([]byte(text), &meta); err != nil || resource == "taskruns" {
-		return meta.Metadata.Name, []byte(text), err
+		return meta.Metadata.Name, []byte(strings.Replace(text, `"spec":{`, `"spec":{"managedBy":"indelible.dev/bench",`, 1)), err
 	}
 	pod := &corev1.Pod{}
 	object := runtime.Object(&corev1.Event{})
@@ -192,6 +193,7 @@ func asStored(resource, text, node string) (name string, stored []byte, err erro
 		return "", nil, err
 	}
 	pod.Spec.NodeName = node
+	delete(pod.Labels, "app.kubernetes.io/managed-by")
 	var buffer bytes.Buffer
 	err = protobuf.NewSerializer(scheme.Scheme, scheme.Scheme).Encode(object, &buffer)
 	return meta.Metadata.Name, buffer.Bytes(), err
