@@ -27,9 +27,8 @@ const (
 	// flowRate is how many TaskRuns come in an hour. Each step prints flowLines; those of one run in flowLarge print
 	// largeLines, which are over 5 MB.
 	flowRate, flowLines, flowLarge, largeLines = 10_000, 100, 20, 60_000
-	// runsStay is how many runs come before one is deleted, with its pod: those of some minutes. eventsStay is for how
-	// long events stay, in seconds.
-	runsStay, eventsStay = 600, 600
+	// runsStay is how long a finished run and its pod stay in the cluster, eventsStay how long events do.
+	runsStay, eventsStay = 3 * time.Minute, 10 * time.Minute
 	// flowSample is how often the archiver is looked at.
 	flowSample = 5 * time.Second
 )
@@ -162,7 +161,7 @@ func (f *flow) measure(ctx context.Context, s setting) (rows []row, err error) {
 	}, err
 }
 
-// come has runs come one by one, and old ones go. It returns when the last has ended.
+// come has runs come one by one, and go after a while. It returns when the last has ended.
 func (f *flow) come(ctx context.Context) error {
 	all, ctx := errgroup.WithContext(ctx)
 	began := time.Now()
@@ -170,10 +169,11 @@ func (f *flow) come(ctx context.Context) error {
 		if sleep(ctx, time.Until(began.Add(time.Duration(i)*time.Hour/flowRate))) != nil {
 			break
 		}
-		all.Go(func() error { return f.one(ctx, i) })
-		if old := i - runsStay; old >= 0 {
-			go f.delete(ctx, old)
-		}
+		all.Go(func() error {
+			err := f.one(ctx, i)
+			time.AfterFunc(runsStay, func() { f.delete(ctx, i) })
+			return err
+		})
 	}
 	return all.Wait()
 }
@@ -187,7 +187,7 @@ func (f *flow) one(ctx context.Context, i int) error {
 	}
 	// At its end etcd deletes what was written with it: that is how the API server forgets events.
 	var lease struct{ ID string }
-	if err := f.etcd.Post(ctx, "lease/grant", map[string]any{"TTL": eventsStay}, &lease); err != nil {
+	if err := f.etcd.Post(ctx, "lease/grant", map[string]any{"TTL": int(eventsStay.Seconds())}, &lease); err != nil {
 		return err
 	}
 	late, err := f.replay(ctx, name, f.kubelet.name, func(resource, object string, stored []byte) error {
