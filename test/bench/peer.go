@@ -101,7 +101,10 @@ func (b *bench) stored(ctx context.Context, name string) (time.Duration, error) 
 func (b *bench) theirs(ctx context.Context) (c contender, err error) {
 	r := &tektonResults{b: b, folder: filepath.Join(b.folder, "peer")}
 	defer func() { err = errors.Join(err, r.stop()) }()
-	if err := r.startAPI(ctx); err != nil {
+	if err := r.startAPI(ctx, "LOGS_API=false"); err != nil {
+		return c, err
+	}
+	if err := r.build(ctx, "watcher"); err != nil {
 		return c, err
 	}
 	// Its configuration, all by default.
@@ -141,13 +144,15 @@ type tektonResults struct {
 	ended       []chan struct{}
 }
 
-// startAPI builds both programs, and starts a database and the API server.
-func (r *tektonResults) startAPI(ctx context.Context) error {
-	note("building Tekton Results (cold 5 min)")
-	for _, program := range []string{"api", "watcher"} {
-		if err := build(ctx, "test/peer", filepath.Join(r.folder, program), "github.com/tektoncd/results/cmd/"+program); err != nil {
-			return err
-		}
+func (r *tektonResults) build(ctx context.Context, program string) error {
+	note("building Tekton Results' %s (cold 3 min)", program)
+	return build(ctx, "test/peer", filepath.Join(r.folder, program), "github.com/tektoncd/results/cmd/"+program)
+}
+
+// startAPI starts a database and the API server with settings for logs.
+func (r *tektonResults) startAPI(ctx context.Context, logs string) error {
+	if err := r.build(ctx, "api"); err != nil {
+		return err
 	}
 	addresses, err := freePorts(ctx, 4)
 	if err != nil {
@@ -167,7 +172,7 @@ func (r *tektonResults) startAPI(ctx context.Context) error {
 	r.api = addresses[1]
 	settings := "DB_USER=postgres\nDB_PASSWORD=none\nDB_HOST=127.0.0.1\nDB_PORT=" + ports[0] + "\nDB_NAME=postgres\nDB_SSLMODE=disable\nDB_SSLROOTCERT=\nDB_ENABLE_AUTO_MIGRATION=true\n" +
 		"DB_MAX_IDLE_CONNECTIONS=10\nDB_MAX_OPEN_CONNECTIONS=10\nGRPC_WORKER_POOL=2\nSERVER_PORT=" + ports[1] + "\nPROMETHEUS_PORT=" + ports[2] + "\n" +
-		"LOG_LEVEL=warn\nSQL_LOG_LEVEL=error\nTLS_PATH=/nonexistent\nFEATURE_GATES='PartialResponse=true'\nAUTH_DISABLE=true\nLOGS_API=false\n"
+		"LOG_LEVEL=warn\nSQL_LOG_LEVEL=error\nTLS_PATH=/nonexistent\nFEATURE_GATES='PartialResponse=true'\nAUTH_DISABLE=true\n" + logs + "\n"
 	if err := os.WriteFile(filepath.Join(r.folder, "config.env"), []byte(settings), 0o600); err != nil {
 		return err
 	}

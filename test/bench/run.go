@@ -34,7 +34,9 @@ type bench struct {
 	pairs int
 	// runs is how many runs are in the archive for upkeep, pipelines how many PipelineRuns in a backlog.
 	runs, pipelines int
-	out             io.Writer
+	// minutes is how long runs come for flow.
+	minutes int
+	out     io.Writer
 }
 
 // measurement is one of the things that can be measured by itself.
@@ -55,8 +57,10 @@ var measurements = []measurement{
 	{name: "memory", do: (*bench).memory},
 	{name: "start", do: (*bench).start},
 	{name: "logs", do: (*bench).logs},
+	{name: "flow", do: (*bench).flow},
 	{name: "upkeep", do: (*bench).upkeep},
 	{name: "peer", do: (*bench).peer},
+	{name: "peer-logs", do: (*bench).peerLogs},
 	{name: "overhead", do: (*bench).overhead, results: true},
 }
 
@@ -84,6 +88,7 @@ func runBench(ctx context.Context, args []string, out io.Writer) error {
 	pairs := flags.Int("pairs", 40, "TaskRuns of each kind for overhead")
 	runs := flags.Int("runs", 1_000_000, "runs in the archive for upkeep")
 	pipelines := flags.Int("pipelines", 20_000, "PipelineRuns in a backlog")
+	minutes := flags.Int("minutes", 60, "minutes for flow")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -92,7 +97,7 @@ func runBench(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	b.idle, b.pairs, b.runs, b.pipelines = *idle, *pairs, *runs, *pipelines
+	b.idle, b.pairs, b.runs, b.pipelines, b.minutes = *idle, *pairs, *runs, *pipelines, *minutes
 	defer os.RemoveAll(b.folder)
 	if needsPrograms(measure) {
 		if err := b.buildPrograms(ctx, *archiver); err != nil {
