@@ -1,0 +1,84 @@
+package index
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// table says how rows of one are inserted: many by one statement, as each statement costs as much as some rows.
+type table struct {
+	name    string
+	columns []string
+	// conflict is what happens with a row that is there.
+	conflict string
+}
+
+// chunks are how many rows a statement has: the parser's work is done once for each.
+var chunks = []int{64, 8, 1}
+
+// inserter prepares statements when they are needed.
+type inserter struct {
+	db *sql.DB
+
+	mu         sync.Mutex
+	statements map[string]*sql.Stmt
+}
+
+func (i *inserter) statement(ctx context.Context, text string) (*sql.Stmt, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	s := i.statements[text]
+	if s == nil {
+		var err error
+		if s, err = i.db.PrepareContext(ctx, text); err != nil {
+			return nil, err
+		}
+		i.statements[text] = s
+	}
+	return s, nil
+}
+
+// insert adds rows, each with a value for each column, in a row.
+func (i *inserter) insert(ctx context.Context, tx *sql.Tx, t *table, values []any) error {
+	for _, chunk := range chunks {
+		n := chunk * len(t.columns)
+		for len(values) >= n && n > 0 {
+			if err := i.exec(ctx, tx, t.statement(chunk), values[:n]...); err != nil {
+				return fmt.Errorf("insert into %s: %w", t.name, err)
+			}
+			values = values[n:]
+		}
+	}
+	return nil
+}
+
+// exec runs a statement of which there are few.
+func (i *inserter) exec(ctx context.Context, tx *sql.Tx, text string, args ...any) error {
+	_, err := tx.ExecContext(ctx, text, args...)
+	return err
+}
+
+func (t *table) statement(rows int) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "INSERT INTO %s (%s) VALUES ", t.name, strings.Join(t.columns, ", "))
+	n := 0
+	for row := range rows {
+		if row > 0 {
+			text.WriteString(", ")
+		}
+		text.WriteByte('(')
+		for column := range t.columns {
+			if column > 0 {
+				text.WriteString(", ")
+			}
+			n++
+			fmt.Fprintf(&text, "$%d", n)
+		}
+		text.WriteByte(')')
+	}
+	text.WriteString(t.conflict)
+	return text.String()
+}
