@@ -15,6 +15,10 @@ type database struct {
 	dialect     dialect
 	interned    *interned
 	inserter    *inserter
+	// reads has the statements of readers.
+	reads      *inserter
+	groupCache groupCache
+	specCopies specCache
 	statements
 }
 
@@ -36,6 +40,7 @@ const (
 func newDatabase(ctx context.Context, d dialect, read, write *sql.DB, reader bool) (*database, error) {
 	db := &database{
 		read: read, write: write, dialect: d, interned: newInterned(), inserter: &inserter{db: write, statements: map[string]*sql.Stmt{}},
+		reads: &inserter{db: read, statements: map[string]*sql.Stmt{}},
 	}
 	db.writer = newWriter(write, d.lock, db.newBatch)
 	var err error
@@ -143,3 +148,6 @@ func (d *database) Close() error {
 	}
 	return nil
 }
+
+// Reader implements Index.
+func (d *database) Reader(context.Context) (Reader, error) { return d, nil }

@@ -67,11 +67,11 @@ func sqliteList(values any) any {
 
 func postgresList(values any) any { return values }
 
-// sqliteStreams has an argument for each stream, from ?1 on; others come behind them.
+// sqliteStreams has an argument for each stream, from $1 on; others come behind them.
 func sqliteStreams(statement string, streams int) string {
 	parts := make([]string, streams)
 	for i := range parts {
-		parts[i] = "SELECT * FROM (" + strings.ReplaceAll(statement, "{stream}", fmt.Sprint("?", i+1)) + ")"
+		parts[i] = "SELECT * FROM (" + strings.ReplaceAll(statement, "{stream}", fmt.Sprint("$", i+1)) + ")"
 	}
 	return strings.Join(parts, " UNION ALL ")
 }

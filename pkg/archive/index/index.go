@@ -44,6 +44,8 @@ type Index interface {
 	// of them, and that a run is not in it says nothing.
 	Complete(ctx context.Context, cluster string) (bool, error)
 	SetComplete(ctx context.Context, cluster string, complete bool) error
+	// Reader is for the query API.
+	Reader(ctx context.Context) (Reader, error)
 	Close() error
 }
 

@@ -122,6 +122,15 @@ func (l *later) SetComplete(ctx context.Context, cluster string, complete bool) 
 	return x.SetComplete(ctx, cluster, complete)
 }
 
+// Reader implements Index.
+func (l *later) Reader(ctx context.Context) (Reader, error) {
+	x, err := l.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return x.Reader(ctx)
+}
+
 // Close implements Index.
 func (l *later) Close() error {
 	l.mu.Lock()

@@ -13,8 +13,15 @@ import (
 // these counts it up.
 const schemaVersion = 4
 
+// Names of dialects.
+const (
+	postgres = "postgres"
+	sqlite3  = "sqlite"
+)
+
 // dialect is in what SQLite and Postgres differ.
 type dialect struct {
+	name  string
 	types *strings.Replacer
 	// lock makes others wait that are about to write, until the transaction ends. Without it two programs that write the same
 	// rows in another order would deadlock, and one might delete a spec that the other is about to refer to.

@@ -17,6 +17,7 @@ import (
 )
 
 var sqliteDialect = dialect{
+	name:  sqlite3,
 	types: strings.NewReplacer("{id}", "INTEGER PRIMARY KEY", "{key}", "INTEGER PRIMARY KEY", "{text}", "TEXT", "{bytes}", "BLOB", "{clustered}", " WITHOUT ROWID"),
 	// The write lock is taken when the transaction begins (_txlock).
 	lock: `SELECT 1`,
