@@ -225,7 +225,10 @@ func (h *hot) ofRun(c *manifest.Commit, head *recordHead) {
 		textOf(head.namespace).String == r.Namespace && textOf(head.uid).String == r.UID && h.created == r.Created.Unix() &&
 		h.ended.Valid == (r.Completed != nil) && (r.Completed == nil || r.Completed.Unix() == h.ended.Int64)
 	h.odd = h.odd || !same
-	h.created = r.Created.Unix()
+	h.created, h.ended = r.Created.Unix(), sql.NullInt64{} // as the columns have it
+	if r.Completed != nil {
+		h.ended = sql.NullInt64{Int64: r.Completed.Unix(), Valid: true}
+	}
 	for _, p := range c.Parts {
 		switch {
 		case p.State == manifest.Missing:

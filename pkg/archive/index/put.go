@@ -296,6 +296,9 @@ func (b *batch) delete(ctx context.Context, cluster string, uids []string) error
 type storedHot struct {
 	stored
 	id, group int64
+	// committed and kind are read by migrations alone.
+	committed int64
+	kind      string
 }
 
 func (b *batch) find(ctx context.Context, cluster string, uids []string) (found []*storedHot, err error) {

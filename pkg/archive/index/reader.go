@@ -27,6 +27,8 @@ type Reader interface {
 	Load(ctx context.Context, entries []*Entry) error
 	// Results returns Results in order.
 	Results(ctx context.Context, s ResultScan) ([]ResultEntry, error)
+	// Counts counts entries.
+	Counts(ctx context.Context, s CountScan) ([]Count, error)
 	// Complete is Index's.
 	Complete(ctx context.Context, cluster string) (bool, error)
 }

@@ -33,6 +33,8 @@ type dialect struct {
 	list func(values any) any
 	// streams reads a statement once for each value, with the value in the place of {stream}, each with a limit.
 	streams func(statement string, streams int) string
+	// to4 is what else an index of version 3 needs.
+	to4 []string
 	// exists is a query that says whether there are tables of ours.
 	exists string
 }
@@ -83,8 +85,7 @@ var version4 = []string{
 	`CREATE TABLE indelible_groups (id {id}, scope BIGINT NOT NULL, kind {text} NOT NULL, status {text} NOT NULL, reason {text} NOT NULL,
 		tool BIGINT NOT NULL, UNIQUE (scope, kind, status, reason, tool))`,
 	`CREATE TABLE indelible_names (id {id}, name {text} NOT NULL UNIQUE)`,
-	`CREATE INDEX indelible_runs_group ON indelible_runs (grp, created, started, completed, pipeline, repository, flags)`,
-	`CREATE INDEX indelible_runs_updated ON indelible_runs (grp, committed)`,
+	runsIndexes[0], runsIndexes[1],
 	`CREATE TABLE indelible_labels (label BIGINT NOT NULL, created BIGINT NOT NULL, run BIGINT NOT NULL, grp BIGINT NOT NULL,
 		PRIMARY KEY (label, created, run)){clustered}`,
 	`CREATE TABLE indelible_results (id {id}, scope BIGINT NOT NULL, name {text} NOT NULL, created BIGINT NOT NULL, updated BIGINT NOT NULL,
@@ -104,6 +105,12 @@ var version4 = []string{
 		runs BIGINT NOT NULL, logs BIGINT NOT NULL, events BIGINT NOT NULL,
 		timed BIGINT NOT NULL, days BIGINT NOT NULL, seconds BIGINT NOT NULL, shortest BIGINT, longest BIGINT, started BIGINT,
 		PRIMARY KEY (grp, span, at)){clustered}`,
+}
+
+// runsIndexes are of runs, by columns of version 4.
+var runsIndexes = []string{
+	`CREATE INDEX indelible_runs_group ON indelible_runs (grp, created, started, completed, pipeline, repository, flags)`,
+	`CREATE INDEX indelible_runs_updated ON indelible_runs (grp, committed)`,
 }
 
 var drops = []string{

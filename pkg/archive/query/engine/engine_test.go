@@ -122,13 +122,17 @@ var filters = map[string]func(r index.Row) bool{
 	`data.metadata.labels["tekton.dev/pipeline"] in ["nightly", "x"]`:   func(r index.Row) bool { return label(r) == "nightly" },
 	`data.metadata.labels["tekton.dev/pipeline"] == "nobody's"`:         func(index.Row) bool { return false },
 	`data.metadata.labels.contains("tekton.dev/pipeline\": \"nightly")`: func(r index.Row) bool { return label(r) == "nightly" },
-	taskRun + ` && data.metadata.name.startsWith("checkout-pr-a")`:      func(r index.Row) bool { return r.Commit.Run.Kind == "TaskRun" && strings.HasPrefix(r.Commit.Run.Name, "checkout-pr-a") },
-	taskRun + ` || ` + pipelineRun:                                      func(index.Row) bool { return true },
+	taskRun + ` && data.metadata.name.startsWith("checkout-pr-a")`: func(r index.Row) bool {
+		return r.Commit.Run.Kind == "TaskRun" && strings.HasPrefix(r.Commit.Run.Name, "checkout-pr-a")
+	},
+	taskRun + ` || ` + pipelineRun: func(index.Row) bool { return true },
 	`has(data.status.taskSpec) && data.status.steps.exists(s, s.name == "compile")`: func(index.Row) bool { return true },
 }
 
 func label(r index.Row) string {
-	var object struct{ Metadata struct{ Labels map[string]string } }
+	var object struct {
+		Metadata struct{ Labels map[string]string }
+	}
 	_ = json.Unmarshal(r.Record, &object)
 	return object.Metadata.Labels["tekton.dev/pipeline"]
 }
