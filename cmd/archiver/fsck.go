@@ -19,7 +19,7 @@ func newFsck(c *common) *cobra.Command {
 		Use:   "fsck",
 		Short: "Compare the archive with what it says of itself",
 		Long: `Compare the archive with what it says of itself: every commit is read, and every object that it names is read, unpacked and
-compared; and the index, and the runs of the cluster that say they are in the archive, are compared with the commits. What is
+compared; so is what tools wrote; and the index, and the runs of the cluster that say they are in the archive, are compared with the commits. What is
 found is written to standard output, a line each. It only reads, and may run while the archiver does.
 
 Exit codes: 0 no damage, 1 the archive could not be read to the end, 3 damage was found, or the index is not what the archive is.`,
@@ -54,9 +54,10 @@ func runFsck(ctx context.Context, c *common, cmd *cobra.Command, grace time.Dura
 		o.Index, o.Marked = a.index, archiver.Marked(ctx, rest, class)
 	}
 	totals, err := fsck.Check(ctx, o)
-	cmd.Printf("%d runs, %d parts, %d bytes, %d holds, %d segments, %d rows, %d marked in the cluster; %d damaged, %d wrong in index or segments, %d abandoned, %d strangers\n",
-		totals.Commits, totals.Parts, totals.Bytes, totals.Holds, totals.Segments, totals.Rows, totals.Marked,
-		totals.Damaged, totals.Cache, totals.Abandoned, totals.Strangers)
+	cmd.Printf("%d runs, %d parts, %d objects of tools, %d bytes, %d holds, %d segments, %d rows, %d marked in the cluster; "+
+		"%d damaged, %d wrong in index or segments, %d unknown and carried, %d abandoned, %d strangers\n",
+		totals.Commits, totals.Parts, totals.Objects, totals.Bytes, totals.Holds, totals.Segments, totals.Rows, totals.Marked,
+		totals.Damaged, totals.Cache, totals.Carried, totals.Abandoned, totals.Strangers)
 	switch {
 	case err != nil:
 		return fmt.Errorf("the archive was not read to the end: %w", err)

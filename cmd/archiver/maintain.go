@@ -15,6 +15,7 @@ import (
 
 	"github.com/indelible-ci/indelible/pkg/archive/catalogue"
 	"github.com/indelible-ci/indelible/pkg/archive/index"
+	"github.com/indelible-ci/indelible/pkg/archive/object"
 	"github.com/indelible-ci/indelible/pkg/archive/retention"
 	"github.com/indelible-ci/indelible/pkg/archive/stay"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
@@ -50,6 +51,7 @@ var chores = []chore{
 	{"index", 0, syncIndex},
 	{"retention", maintenance, applyRetention},
 	{"catalogue", maintenance, compactCatalogue},
+	{"objects", sweeping, compactObjects},
 	{"sweep", maintenance, sweepArchive},
 }
 
@@ -150,6 +152,17 @@ func compactCatalogue(ctx context.Context, r *replica, a *archive) error {
 	return err
 }
 
+// compactObjects lists all that tools wrote, which is why it is done daily.
+func compactObjects(ctx context.Context, r *replica, a *archive) error {
+	totals, err := object.New(a.store, a.cluster, time.Now).Compact(ctx, object.CompactOptions{Now: time.Now(), Passed: func(key string, err error) {
+		r.log.Error(err, "An object of the archive is damaged: archiver fsck says more", "key", key)
+	}})
+	if totals.Segments > 0 {
+		r.log.Info("Segments of objects were written", "segments", totals.Segments, "objects", totals.Objects)
+	}
+	return err
+}
+
 // sweepArchive goes on where it stopped an hour ago, and begins anew a day after it was at the end.
 func sweepArchive(ctx context.Context, r *replica, a *archive) error {
 	if time.Since(a.swept) < sweeping {
@@ -166,10 +179,20 @@ func sweepArchive(ctx context.Context, r *replica, a *archive) error {
 		Store: a.store, Index: a.index, Cluster: a.cluster, Now: time.Now(), Grace: abandoned, After: a.sweptTo, Limit: sweepAtOnce,
 	})
 	if a.sweptTo = totals.Next; err == nil && a.sweptTo == "" {
-		a.swept = time.Now()
+		if err = sweepObjects(ctx, r, a); err == nil {
+			a.swept = time.Now()
+		}
 	}
 	if totals.Parts > 0 {
 		r.log.Info("What no commit names was deleted from the archive", "parts", totals.Parts, "bytes", totals.Bytes)
+	}
+	return err
+}
+
+func sweepObjects(ctx context.Context, r *replica, a *archive) error {
+	totals, err := object.New(a.store, a.cluster, time.Now).Sweep(ctx, object.SweepOptions{Now: time.Now(), Grace: abandoned})
+	if n := totals.Generations + totals.Contents; n > 0 {
+		r.log.Info("What tools have replaced or deleted was deleted from the archive", "objects", n, "bytes", totals.Bytes)
 	}
 	return err
 }

@@ -48,6 +48,8 @@ type Configuration struct {
 	Publisher Publisher
 	// Archive is where finished runs go.
 	Archive Archive
+	// API is where they are read.
+	API API
 }
 
 // Publisher configures what injection adds to a Pod.

@@ -67,12 +67,13 @@ func Parse(data []byte) (*Configuration, error) {
 		r.problem("controllers", "%s", movedControllers)
 		delete(fields, "controllers")
 	}
-	root := r.object("", tree, "apiVersion", "kind", "limits", "publisher", "archive")
+	root := r.object("", tree, "apiVersion", "kind", "limits", "publisher", "archive", "api")
 	r.constant("apiVersion", root["apiVersion"], APIVersion)
 	r.constant("kind", root["kind"], Kind)
 	r.limits(&c.Limits, root["limits"])
 	r.publisher(&c.Publisher, root["publisher"])
 	r.archive(&c.Archive, root["archive"])
+	r.api(&c.API, root["api"])
 	if err := errors.Join(r.problems...); err != nil {
 		return nil, err
 	}

@@ -97,7 +97,7 @@ func TestParseForbids(t *testing.T) {
 	tests := map[string]struct{ file, want string }{
 		"forbid an empty file": {"", "want one YAML document, found 0"},
 		"forbid two documents": {head + image + "---\n" + head + image, "want one YAML document, found 2"},
-		"forbid a list":        {"[a]", "the file must be an object with the fields apiVersion, kind, limits, publisher, archive\napiVersion must be config.indelible.dev/v1alpha1\nkind must be Configuration\npublisher.image is required: the image that holds the publisher"},
+		"forbid a list":        {"[a]", "the file must be an object with the fields apiVersion, kind, limits, publisher, archive, api\napiVersion must be config.indelible.dev/v1alpha1\nkind must be Configuration\npublisher.image is required: the image that holds the publisher"},
 		"forbid a field given twice": {
 			head + image + image,
 			"not valid YAML: yaml: unmarshal errors:\n  line 4: key \"publisher\" already set in map",
@@ -109,7 +109,7 @@ func TestParseForbids(t *testing.T) {
 		"forbid a missing image": {head, "publisher.image is required: the image that holds the publisher"},
 		"forbid unknown fields at every level": {
 			head + "a: 1\nlimits: {results: 1Mi}\npublisher: {image: p, Timeout: 1m}\n",
-			"a is not a field; allowed are apiVersion, kind, limits, publisher, archive\n" +
+			"a is not a field; allowed are apiVersion, kind, limits, publisher, archive, api\n" +
 				"limits.results is not a field; allowed are result, taskRun, object\n" +
 				"publisher.Timeout is not a field; allowed are image, pullPolicy, delivery, timeout, server",
 		},

@@ -2,19 +2,63 @@ package catalogue_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/index/indextest"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/object"
 )
+
+// tools stores what the document says tools write: a Result that was deleted once, a Record that was changed, one that was deleted, and a large
+// Log.
+func tools(t *testing.T, a *indextest.Archive) object.Object {
+	t.Helper()
+	o := object.New(a, indextest.Cluster, time.Now)
+	must := func(o object.Object, err error) object.Object {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	result := object.Object{Kind: object.Result, Parent: "team-a", Result: "build-7", Data: json.RawMessage(`{"annotations":{"a":"b"}}`)}
+	record := object.Object{Kind: object.Record, Parent: "team-a", Result: "build-7", ID: "r1", Type: "example.dev/v1.Report", Data: json.RawMessage(`[1]`)}
+	must(o.Create(t.Context(), result))
+	must(o.Create(t.Context(), record))
+	if err := o.Delete(t.Context(), result.Name(), 0); err != nil {
+		t.Fatal(err)
+	}
+	must(o.Create(t.Context(), result))
+	changed := must(o.Create(t.Context(), record))
+	changed.Data = json.RawMessage(`[2]`)
+	must(o.Update(t.Context(), changed))
+	record.ID = "r2"
+	must(o.Create(t.Context(), record))
+	if err := o.Delete(t.Context(), record.Name(), 0); err != nil {
+		t.Fatal(err)
+	}
+	log := object.Name{Kind: object.Log, Parent: "team-a", Result: "build-7", ID: "l1"}
+	return must(o.PutLog(t.Context(), log, strings.NewReader(strings.Repeat("a line of a large log\n", 5000))))
+}
+
+func part(t *testing.T, log object.Object) string {
+	t.Helper()
+	content, err := object.ContentOf(&log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content.Part
+}
 
 // What docs/archive-format.md says people can do with nothing but gunzip, zstd and jq, done with them.
 func TestFormatDocument(t *testing.T) {
@@ -41,6 +85,7 @@ func TestFormatDocument(t *testing.T) {
 		rows = append(rows, row)
 	}
 	compact(t, a, late)
+	large := tools(t, a)
 	one := rows[1].Commit
 	line := func(n int, reason string) string {
 		run := rows[n].Commit.Run
@@ -56,16 +101,20 @@ func TestFormatDocument(t *testing.T) {
 		"record\t\tcomplete\t\t\n" + "log\tstep-compile\tcomplete\t\t" + log + "\n" + "events\t\tcomplete\t\t\n" + "log\tstep-test\tcomplete\t\t\n" + "log\tstep-upload\tmissing\tthe pod is gone\t\n" +
 		"--- step-compile\n" + strings.Repeat("a line of "+log+"\n", 20) + "--- step-test\nok\n--- step-upload\nmissing: the pod is gone\n" +
 		log + ": OK\n" +
-		"whole: " + segments(t, a)[0] + "\nrun-1\n"
+		"whole: " + segments(t, a)[0] + "\nrun-1\n" +
+		"Result\t\t1000000001\t\t{\"annotations\":{\"a\":\"b\"}}\n" +
+		"Log\tl1\t1000000001\t\t" + string(large.Data) + "\n" +
+		"Record\tr1\t1000000002\texample.dev/v1.Report\t[2]\n" +
+		part(t, large) + ": OK\n" + "a line of a large log\n"
 	document, err := os.ReadFile("../../../docs/archive-format.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	commands := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllSubmatch(document, -1)
-	if len(commands) != 5 {
-		t.Fatalf("%d blocks of commands, want 5", len(commands))
+	if len(commands) != 7 {
+		t.Fatalf("%d blocks of commands, want 7", len(commands))
 	}
-	script := "set -euo pipefail\nuid=" + one.Run.UID + "\n"
+	script := "set -euo pipefail\nuid=" + one.Run.UID + " result=team-a/results/build-7\n"
 	for _, block := range commands {
 		script += string(block[1])
 	}

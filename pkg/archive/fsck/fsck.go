@@ -1,11 +1,12 @@
 // Package fsck compares an archive with what it says of itself: every commit is read, every part it names is read back and
-// compared, and what no commit names is found. Holds, segments, the index and the cluster's own marks are compared with the commits, too. It
+// compared, and what no commit names is found. So is what tools wrote. Holds, segments, the index and the cluster's own marks are compared with the commits, too. It
 // only reads.
 //
 // It is a library, the command's, and the oracle of the archiver's tests.
 package fsck
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,21 @@ const (
 	// Abandoned: no commit names the part, and it is older than any attempt to archive a run takes. It is what an
 	// archiver leaves that was killed. It may be deleted.
 	Abandoned Kind = "abandoned part"
+	// Carried: what a later program has written, and this one keeps and does not understand: a part of a type or state that it does not
+	// know, or fields.
+	Carried Kind = "unknown, carried"
+	// Leftover: a generation that means nothing any more, under a Result that is deleted, or a content that no Log names, and older
+	// than any writer takes. It may be deleted.
+	Leftover Kind = "abandoned object"
+	// DamagedObject: the newest generation of what a tool wrote is not what its key says.
+	DamagedObject Kind = "damaged object"
+	// UnknownObject: it is of a later version of the format.
+	UnknownObject Kind = "object of an unknown version"
+	// MissingContent, DamagedContent: a Log names a content that is not there, or not what it was.
+	MissingContent Kind = "missing content of a log"
+	DamagedContent Kind = "damaged content of a log"
+	// ResultHeldNotThere: a hold is on a Result that no tool wrote, or that is deleted.
+	ResultHeldNotThere Kind = "held, but there is no such Result"
 	// Stranger: an object that is not the archive's.
 	Stranger Kind = "object with a key that is not the archive's"
 
@@ -56,16 +72,17 @@ const (
 type Finding struct {
 	Kind Kind
 	Key  string
-	// Run is the run that is affected, where it is known: its namespace and name.
+	// Run is the run that is affected, where it is known: its namespace and name. Of an object it is that one's name.
 	Run string
 	// Detail says what was found, for people.
 	Detail string
 }
 
-// Damage says whether a run can no longer be read in full.
+// Damage says whether a run, or what a tool wrote, can no longer be read in full.
 func (f Finding) Damage() bool {
 	switch f.Kind {
-	case DamagedCommit, UnknownVersion, MissingPart, DamagedPart, NotArchived, HeldNotArchived:
+	case DamagedCommit, UnknownVersion, MissingPart, DamagedPart, NotArchived, HeldNotArchived,
+		DamagedObject, UnknownObject, MissingContent, DamagedContent, ResultHeldNotThere:
 		return true
 	}
 	return false
@@ -104,7 +121,7 @@ type Options struct {
 	// Marked yields the runs of the cluster that say they are in the archive, if it is given. One that retention has deleted from
 	// the archive while it is still in the cluster is found, too: nothing says then where its record is.
 	Marked iter.Seq2[Marked, error]
-	// Found is called for each finding: commits with their parts first, then parts, holds, segments, rows and marks, each in the order of
+	// Found is called for each finding: commits with their parts first, then parts, holds, segments, objects, rows and marks, each in the order of
 	// keys.
 	Found func(Finding)
 }
@@ -114,10 +131,13 @@ type Totals struct {
 	Commits, Parts int
 	// Bytes are those of commits and parts as stored.
 	Bytes int64
+	// Objects are what tools wrote, the newest generations that are not deleted, and Contents those of large Logs.
+	Objects, Contents int
 	// Holds, Segments, Rows and Marked count what else there is.
 	Holds, Segments, Rows, Marked int
-	// Damaged counts findings that are damage, Cache those of index and segments, Abandoned and Strangers the others.
-	Damaged, Cache, Abandoned, Strangers int
+	// Damaged counts findings that are damage, Cache those of index and segments, Carried what later programs wrote, Abandoned and Strangers
+	// the others.
+	Damaged, Cache, Carried, Abandoned, Strangers int
 }
 
 // Marked is a run of the cluster that says it is in the archive.
@@ -134,7 +154,7 @@ func Check(ctx context.Context, o Options) (Totals, error) {
 		what string
 		do   func(context.Context) error
 	}{
-		{"commits", c.commits}, {"parts", c.parts}, {"holds", c.holds}, {"segments", c.segments}, {"index", c.rows}, {"marks", c.marks},
+		{"commits", c.commits}, {"parts", c.parts}, {"holds", c.holds}, {"segments", c.segments}, {"objects", c.objects}, {"index", c.rows}, {"marks", c.marks},
 	} {
 		if err := step.do(ctx); err != nil {
 			return c.totals, fmt.Errorf("check %s: %w", step.what, err)
@@ -160,7 +180,9 @@ func (c *check) found(f Finding) {
 		c.totals.Damaged++
 	case f.Cache():
 		c.totals.Cache++
-	case f.Kind == Abandoned:
+	case f.Kind == Carried:
+		c.totals.Carried++
+	case f.Kind == Abandoned, f.Kind == Leftover:
 		c.totals.Abandoned++
 	default:
 		c.totals.Strangers++
@@ -205,28 +227,39 @@ func (c *check) commit(ctx context.Context, info store.Info) error {
 	if c.sums[info.Key], err = sumOf(commit); err != nil {
 		return err
 	}
+	if commit.Unknown != nil {
+		c.found(Finding{Kind: Carried, Key: info.Key, Run: commit.Run.Namespace + "/" + commit.Run.Name, Detail: "fields of a later program"})
+	}
 	for i := range commit.Parts {
-		if err := c.part(ctx, commit, &commit.Parts[i]); err != nil {
+		if err := c.part(ctx, info.Key, commit, &commit.Parts[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *check) part(ctx context.Context, commit *manifest.Commit, p *manifest.Part) error {
+func (c *check) part(ctx context.Context, key string, commit *manifest.Commit, p *manifest.Part) error {
+	run := commit.Run.Namespace + "/" + commit.Run.Name
+	if !p.Known() {
+		c.found(Finding{Kind: Carried, Key: cmp.Or(p.Key, key), Run: run, Detail: fmt.Sprintf("a part of type %q and state %q", p.Type, p.State)})
+	}
 	if p.Key == "" {
 		return nil
 	}
 	c.named[p.Key] = true
 	c.totals.Parts++
-	err := manifest.Verify(ctx, c.Store, p)
-	if errors.Is(err, manifest.ErrDamaged) {
-		err = manifest.Verify(ctx, c.Store, p) // a connection that broke looks like an object that ends
+	verify := manifest.Verify
+	if !p.Known() {
+		verify = storedAsSaid
 	}
-	run := commit.Run.Namespace + "/" + commit.Run.Name
+	err := verify(ctx, c.Store, p)
+	if errors.Is(err, manifest.ErrDamaged) {
+		err = verify(ctx, c.Store, p) // a connection that broke looks like an object that ends
+	}
 	switch {
-	case err == nil:
+	case err == nil && p.Stored != nil:
 		c.totals.Bytes += p.Stored.Bytes
+	case err == nil:
 	case errors.Is(err, store.ErrNotExist):
 		c.found(Finding{Kind: MissingPart, Key: p.Key, Run: run})
 	case errors.Is(err, manifest.ErrDamaged):
@@ -235,6 +268,14 @@ func (c *check) part(ctx context.Context, commit *manifest.Commit, p *manifest.P
 		return err
 	}
 	return ctx.Err()
+}
+
+// storedAsSaid looks at an object of which nobody knows what it is.
+func storedAsSaid(ctx context.Context, from store.Store, p *manifest.Part) error {
+	if p.Stored == nil || p.Stored.SHA256 == "" {
+		return nil
+	}
+	return manifest.VerifyStored(ctx, from, p)
 }
 
 func (c *check) parts(ctx context.Context) error {

@@ -3,11 +3,11 @@
 //
 // A commit is one line of JSON in gzip, so that the bucket, gunzip and jq are enough to read a run, with zstd for its large parts. What is small, a record as
 // good as always and most logs, is in the commit itself: such a run costs one object, which is there whole or not at all. Fields are
-// only ever added. A reader that meets an apiVersion it does not know leaves the run alone.
+// only ever added, and so are types and states of parts: who does not know them carries them. A reader that meets an apiVersion it does not
+// know leaves the run alone.
 package manifest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,6 +39,8 @@ type Commit struct {
 	Run         Run       `json:"run"`
 	// Parts has the record first, then logs in the order of steps and attempts, then events.
 	Parts []Part `json:"parts"`
+	// Unknown is what a later program has written beside all that, in the same places.
+	Unknown json.RawMessage `json:"-"`
 }
 
 // Versions are those of the programs that a run went through, for people. One that is not known is empty.
@@ -159,6 +161,11 @@ func DecodeBare(key string, text []byte) (*Commit, error) {
 
 // Encode returns the object of a commit, or why it must not be written.
 func Encode(c *Commit) ([]byte, error) {
+	for i := range c.Parts {
+		if p := &c.Parts[i]; !p.Known() {
+			return nil, fmt.Errorf("commit of run %s: parts[%d]: type %q and state %q are not ones of this version", c.Run.UID, i, p.Type, p.State)
+		}
+	}
 	text, err := encode(c, false)
 	if err != nil {
 		return nil, err
@@ -171,16 +178,17 @@ func encode(c *Commit, bare bool) ([]byte, error) {
 	if err := c.check(bare); err != nil {
 		return nil, fmt.Errorf("commit of run %s: %w", c.Run.UID, err)
 	}
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false) // what is inline is to stay as it is
-	if err := encoder.Encode(c); err != nil {
+	text, err := c.marshal()
+	if err != nil {
 		return nil, fmt.Errorf("commit of run %s: %w", c.Run.UID, err)
 	}
-	if text.Len() > MaxCommit {
-		return nil, fmt.Errorf("commit of run %s: %d bytes, more than %d", c.Run.UID, text.Len(), MaxCommit)
+	if c.Unknown != nil {
+		text = join(text, c.Unknown)
 	}
-	return text.Bytes(), nil
+	if len(text) > MaxCommit {
+		return nil, fmt.Errorf("commit of run %s: %d bytes, more than %d", c.Run.UID, len(text), MaxCommit)
+	}
+	return text, nil
 }
 
 // ErrVersion is the error of a commit that a later version of the format wrote.
@@ -205,7 +213,7 @@ func classed(c *Commit, err error) (*Commit, error) {
 
 func decodeText(key string, text []byte, bare bool) (*Commit, error) {
 	c := &Commit{}
-	if err := json.Unmarshal(text, c); err != nil {
+	if err := c.unmarshal(text); err != nil {
 		return nil, fmt.Errorf("commit %s: %w", key, err)
 	}
 	if c.Kind == Kind && c.APIVersion != APIVersion {
@@ -268,16 +276,14 @@ func (c *Commit) check(bare bool) error {
 
 func (c *Commit) checkPart(p *Part, bare bool) error {
 	switch {
-	case p.Type != Record && p.Type != Log && p.Type != Events:
-		return fmt.Errorf("type %q is not one of %s, %s, %s", p.Type, Record, Log, Events)
+	case !p.Known():
+		return p.checkUnknown(bare)
 	case (p.State == Complete) != (p.Reason == ""):
 		return errors.New("a part has a reason if, and only if, it is not complete")
 	case p.State == Missing && (p.Key != "" || p.Content != nil || p.Stored != nil || p.isHere()):
 		return errors.New("a missing part has no key, no sums and no content")
 	case p.State == Missing:
 		return nil
-	case p.State != Complete && p.State != Truncated:
-		return fmt.Errorf("state %q is not one of %s, %s, %s", p.State, Complete, Truncated, Missing)
 	case p.isHere(), bare && p.InCommit():
 		return p.checkInline(bare)
 	case p.Content == nil || p.Stored == nil || p.Stored.SHA256 == "":

@@ -55,14 +55,16 @@ type Object struct {
 	// Key is where the generation is in the store, set by whatever returns an object. It names the generation
 	// as well: an index that has a row with this key has this state.
 	Key string `json:"-"`
+	// Unknown are fields of a later program. Whoever writes the next generation carries them.
+	Unknown map[string]json.RawMessage `json:"-"`
 }
 
 // Name returns the object's name.
-func (o *Object) Name() Name { return Name{Kind: o.Kind, Parent: o.Parent, Result: o.Result, ID: o.ID} }
+func (o Object) Name() Name { return Name{Kind: o.Kind, Parent: o.Parent, Result: o.Result, ID: o.ID} }
 
 // ETag returns what identifies the generation to clients, also among those of an object of the same name that
 // was deleted and forgotten long ago.
-func (o *Object) ETag() string { return fmt.Sprintf("%d-%.8s", o.Generation, o.UID) }
+func (o Object) ETag() string { return fmt.Sprintf("%d-%.8s", o.Generation, o.UID) }
 
 // Content is what a Log's data says of its content.
 type Content struct {
@@ -70,6 +72,8 @@ type Content struct {
 	Bytes int64 `json:"bytes"`
 	// SHA256 is of the content, in lower-case hexadecimal digits.
 	SHA256 string `json:"sha256"`
+	// Hidden is of an overlay that says that the log of an archived run is not to be shown. It has no content.
+	Hidden bool `json:"hidden,omitempty"`
 	// Text is the content itself where it is small and UTF-8. Then there is no part.
 	Text *string `json:"text,omitempty"`
 	// Part is the key of the object that has the content, in members as the parts of runs, and Stored its

@@ -9,6 +9,7 @@ import (
 	pb "github.com/tektoncd/results/proto/v1alpha2/results_go_proto"
 
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/object"
 )
 
 // Engine answers reads from the index. It knows nothing of who asks. Errors are gRPC status errors with Tekton Results' codes; whatever
@@ -80,4 +81,14 @@ type Writer interface {
 	// UpdateLog replaces a log's content with all of content, and returns its size in bytes.
 	UpdateLog(ctx context.Context, parent, result, log string, content io.Reader) (int64, error)
 	DeleteLog(ctx context.Context, parent, result, log string) error
+}
+
+// ObjectIndex is what a Writer needs of an index: index.Index has it. Writers of several processes may call it late and out of order, so
+// that generations decide.
+type ObjectIndex interface {
+	// PutObjects puts objects of a cluster, each in the place of an earlier generation of its name. A later one that is there stays.
+	PutObjects(ctx context.Context, cluster string, objects ...object.Object) error
+	// DeleteObjects deletes what has the names of objects, and no later generation than they; with a Result all that is under it and is of
+	// the same epoch or an earlier one (layout.ObjectKey). That there is nothing is no error.
+	DeleteObjects(ctx context.Context, cluster string, objects ...object.Object) error
 }

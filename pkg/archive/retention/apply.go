@@ -9,6 +9,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/object"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
@@ -23,9 +24,11 @@ type Options struct {
 	// Deleted returns the namespaces that were deleted, and since when (DeletedNamespaces). It is asked once, and only if a policy has
 	// DeletedNamespaces. If it fails, such policies delete nothing.
 	Deleted func(context.Context) (map[string]time.Time, error)
+	// Forgotten is told of the Results that were deleted, to take them out of the index. It may be nil.
+	Forgotten func(ctx context.Context, results []*object.Tree) error
 	// DryRun reports what would be deleted, and deletes nothing.
 	DryRun bool
-	// Report is told what becomes of each run that the index proposes. It may be nil.
+	// Report is told what becomes of each run that the index proposes, and of each Result of tools that is old enough. It may be nil.
 	Report func(Outcome)
 }
 
@@ -47,7 +50,8 @@ const (
 // Outcome is what became of one run.
 type Outcome struct {
 	Action Action
-	Run    manifest.Run
+	// Run is of a Result that tools wrote its namespace and name, with Result for its kind.
+	Run manifest.Run
 	// Policy is the one by which it was deleted.
 	Policy string
 	// Reason says why it was not.
@@ -57,6 +61,8 @@ type Outcome struct {
 // Totals count outcomes.
 type Totals struct {
 	Deleted, Kept, Damaged, Cleared int
+	// Results are those that tools wrote, of the deleted ones.
+	Results int
 	// Bytes are those of the objects that were deleted, without segments.
 	Bytes int64
 }
@@ -143,7 +149,10 @@ func (a *application) run(ctx context.Context) error {
 			trees = trees[:0]
 		}
 	}
-	return a.batch(ctx, trees)
+	if err := a.batch(ctx, trees); err != nil {
+		return err
+	}
+	return a.results(ctx)
 }
 
 // ErrIncomplete is the error where the index does not have all runs: what belongs to a run nobody knows then.

@@ -7,18 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
+	"github.com/indelible-ci/indelible/pkg/archive/object"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
 // HoldText is what the object of a hold says, for people. That it is there is what counts.
-type HoldText struct {
-	Reason string    `json:"reason"`
-	By     string    `json:"by"`
-	At     time.Time `json:"at"`
-}
+type HoldText = object.HoldText
 
 const maxHold = 64 << 10
 

@@ -248,7 +248,7 @@ func (a *application) read(ctx context.Context, m *member) (subject, error) {
 		return subject{}, nil
 	}
 	for i := range e.Commit.Parts {
-		if part := &e.Commit.Parts[i]; part.Key != "" {
+		if part := &e.Commit.Parts[i]; ownPart(e.Commit, part.Key) {
 			m.parts = append(m.parts, part.Key)
 		}
 		if stored := e.Commit.Parts[i].Stored; stored != nil {
@@ -257,6 +257,12 @@ func (a *application) read(ctx context.Context, m *member) (subject, error) {
 	}
 	s.commit = e.Commit.Bare() // not what is inline: of a tree with many runs that would be much
 	return s, nil
+}
+
+// ownPart says whether a key is that of a part of the run. What later programs name besides may be others' as well.
+func ownPart(c *manifest.Commit, key string) bool {
+	cluster, uid, _, _, err := layout.ParsePart(key)
+	return err == nil && string(cluster) == c.Cluster && uid == c.Run.UID
 }
 
 // unreadable deals with a run that Load could not read.

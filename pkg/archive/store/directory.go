@@ -174,8 +174,17 @@ func (d *Directory) Delete(_ context.Context, key string) error {
 func (d *Directory) List(ctx context.Context, prefix, after string) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
 		w := walk{ctx: ctx, root: d.root, prefix: prefix, after: after, yield: yield}
-		w.folder("")
+		w.folder(folderOf(prefix))
 	}
+}
+
+// folderOf returns the folder that all keys are in which begin with a prefix, or one above it.
+func folderOf(prefix string) string {
+	folder := prefix[:strings.LastIndexByte(prefix, '/')+1]
+	if CheckKey(strings.TrimSuffix(folder, "/")) != nil {
+		return "" // no key begins so
+	}
+	return folder
 }
 
 // Sweep removes the temporary files of writers that did not live to remove them: those that nobody has written to for so

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // walk yields the objects of a directory in byte order of their keys. Memory is bounded by the largest folders on one
@@ -24,8 +26,8 @@ type walk struct {
 // folder goes through one folder, whose key is "" or ends in a slash, and says whether to go on.
 func (w *walk) folder(key string) bool {
 	entries, err := os.ReadDir(filepath.Join(w.root, filepath.FromSlash(key)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return true // removed meanwhile
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+		return true // removed meanwhile, or never there
 	}
 	if err != nil {
 		w.yield(Info{}, fmt.Errorf("list %s: %w", key, err))

@@ -78,14 +78,21 @@ type Checker struct {
 }
 
 // New returns a Checker. The client should have no limit of its own on requests: there is one here.
-func New(client kubernetes.Interface) *Checker {
+func New(client kubernetes.Interface) *Checker { return newChecker(client, realClock{}) }
+
+func newChecker(client kubernetes.Interface, clock cache.Clock) *Checker {
 	return &Checker{
-		client: client,
-		valid:  cache.NewLRUExpireCache(keptTokens), invalid: cache.NewLRUExpireCache(keptTokens),
-		decisions: cache.NewLRUExpireCache(keptDecisions),
+		client:    client,
+		valid:     cache.NewLRUExpireCacheWithClock(keptTokens, clock),
+		invalid:   cache.NewLRUExpireCacheWithClock(keptTokens, clock),
+		decisions: cache.NewLRUExpireCacheWithClock(keptDecisions, clock),
 		tokens:    make(chan struct{}, reviews), decidings: make(chan struct{}, reviews),
 	}
 }
+
+type realClock struct{}
+
+func (realClock) Now() time.Time { return time.Now() }
 
 // Errors that say the same whatever was asked for.
 var (

@@ -1,0 +1,165 @@
+package fsck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/indelible-ci/indelible/pkg/archive/layout"
+	"github.com/indelible-ci/indelible/pkg/archive/object"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
+)
+
+// What tools wrote: every newest generation is read, and the content that it names. Older generations mean nothing, and are not read.
+
+func (c *check) objects(ctx context.Context) error {
+	objects := object.New(c.Store, c.Cluster, func() time.Time { return c.Now })
+	trees, contents := map[string]bool{}, map[string]bool{}
+	for found, err := range objects.Check(ctx) {
+		if err != nil {
+			return err
+		}
+		if err := c.object(ctx, objects, found, contents); err != nil {
+			return err
+		}
+		if found.Live {
+			trees[found.Tree] = true
+		}
+	}
+	for _, step := range []func() error{
+		func() error { return c.contents(ctx, contents) },
+		func() error { return c.resultHolds(ctx, trees) },
+		func() error { return c.objectSegments(ctx, objects) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// object looks at one key.
+func (c *check) object(ctx context.Context, objects *object.Objects, found object.Found, contents map[string]bool) error {
+	old := c.Now.Sub(found.Info.Modified) >= c.Grace
+	name := ""
+	if found.Object != nil {
+		name = found.Object.Name().String()
+	}
+	switch {
+	case found.Stranger:
+		c.found(Finding{Kind: Stranger, Key: found.Info.Key, Detail: "its name is not that of an object"})
+		return nil
+	case errors.Is(found.Err, object.ErrVersion):
+		c.found(Finding{Kind: UnknownObject, Key: found.Info.Key, Detail: found.Err.Error()})
+		return nil
+	case found.Err != nil:
+		c.found(Finding{Kind: DamagedObject, Key: found.Info.Key, Detail: found.Err.Error()})
+		return nil
+	case !found.Live:
+		if found.Leftover && old {
+			c.found(Finding{Kind: Leftover, Key: found.Info.Key, Detail: "stored " + found.Info.Modified.UTC().Format(time.RFC3339)})
+		}
+		return nil
+	}
+	c.totals.Objects++
+	c.totals.Bytes += found.Info.Size
+	if found.Object.Unknown != nil {
+		c.found(Finding{Kind: Carried, Key: found.Info.Key, Run: name, Detail: "fields of a later program"})
+	}
+	if found.Object.Kind != object.Log {
+		return nil
+	}
+	return c.log(ctx, objects, found, contents)
+}
+
+// log verifies the content of a Log.
+func (c *check) log(ctx context.Context, objects *object.Objects, found object.Found, contents map[string]bool) error {
+	name := found.Object.Name().String()
+	content, err := object.ContentOf(found.Object)
+	if err != nil {
+		c.found(Finding{Kind: DamagedObject, Key: found.Info.Key, Run: name, Detail: err.Error()})
+		return nil
+	}
+	if content.Part == "" {
+		return nil
+	}
+	contents[content.Part] = true
+	c.totals.Contents++
+	err = objects.Verify(ctx, content)
+	if err != nil && object.Damaged(err) {
+		err = objects.Verify(ctx, content) // a connection that broke looks like an object that ends
+	}
+	switch {
+	case err == nil:
+		c.totals.Bytes += content.Stored.Bytes
+	case errors.Is(err, store.ErrNotExist):
+		again, getErr := objects.Get(ctx, found.Object.Name())
+		if getErr == nil && again.Key == found.Info.Key {
+			c.found(Finding{Kind: MissingContent, Key: content.Part, Run: name})
+		}
+	case object.Damaged(err):
+		c.found(Finding{Kind: DamagedContent, Key: content.Part, Run: name, Detail: err.Error()})
+	default:
+		return err
+	}
+	return ctx.Err()
+}
+
+func (c *check) contents(ctx context.Context, named map[string]bool) error {
+	for info, err := range c.Store.List(ctx, c.Cluster.Contents(), "") {
+		if err != nil {
+			return err
+		}
+		if named[info.Key] {
+			continue
+		}
+		if _, _, _, err := layout.ParseContent(info.Key); err != nil {
+			c.found(Finding{Kind: Stranger, Key: info.Key, Detail: err.Error()})
+		} else if c.Now.Sub(info.Modified) >= c.Grace {
+			c.found(Finding{Kind: Leftover, Key: info.Key, Detail: "stored " + info.Modified.UTC().Format(time.RFC3339)})
+		}
+	}
+	return nil
+}
+
+func (c *check) resultHolds(ctx context.Context, trees map[string]bool) error {
+	for info, err := range c.Store.List(ctx, c.Cluster.ResultHolds(), "") {
+		if err != nil {
+			return err
+		}
+		_, tree, err := layout.ParseResultHold(info.Key)
+		if err != nil {
+			c.found(Finding{Kind: Stranger, Key: info.Key, Detail: err.Error()})
+			continue
+		}
+		if c.totals.Holds++; !trees[tree] && c.Now.Sub(info.Modified) >= c.Grace {
+			c.found(Finding{Kind: ResultHeldNotThere, Key: info.Key})
+		}
+	}
+	return nil
+}
+
+func (c *check) objectSegments(ctx context.Context, objects *object.Objects) error {
+	for info, err := range c.Store.List(ctx, c.Cluster.ObjectSegments(), "") {
+		if err != nil {
+			return err
+		}
+		if _, _, err := layout.ParseObjectSegment(info.Key); err != nil {
+			c.found(Finding{Kind: Stranger, Key: info.Key, Detail: err.Error()})
+			continue
+		}
+		c.totals.Segments++
+		err = objects.CheckSegment(ctx, info.Key)
+		if object.Damaged(err) {
+			err = objects.CheckSegment(ctx, info.Key)
+		}
+		switch {
+		case object.Damaged(err):
+			c.found(Finding{Kind: DamagedSegment, Key: info.Key, Detail: err.Error()})
+		case err != nil && !errors.Is(err, store.ErrNotExist):
+			return fmt.Errorf("segment %s: %w", info.Key, err)
+		}
+	}
+	return nil
+}

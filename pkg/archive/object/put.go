@@ -1,0 +1,183 @@
+package object
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/indelible-ci/indelible/pkg/archive/layout"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
+)
+
+// A generation is won by who creates its key. But old generations are deleted, or a Record that is written a
+// hundred times would be a hundred objects, and the key of a deleted one could be created again: by a writer that
+// read generation 4 and slept until 5 to 7 were written and 5 was deleted. It would believe to have won.
+//
+// So nobody deletes a generation before its successor's successor is there, and it is older than Kept by the
+// store's clock; and a writer that took longer than prompt from its look to its answer looks again, and has
+// lost if there are two generations after its own. Clocks need not agree for that: one measures how long
+// something took, the other compares two times of the store.
+//
+// Sweep takes tombstones away, and then the first generation is number 1 again: of two creators one may have seen the
+// last of the tombstone, and the other nothing. So who writes behind a tombstone looks again in any case, and gives way if it
+// is gone. While it is there, nobody has seen nothing.
+const (
+	// Kept is how long a generation stays that has successors.
+	Kept = time.Minute
+	// prompt is how long a writer may take without looking again.
+	prompt = Kept / 2
+	// hopeless is how long it may take at all: far less than a tombstone stays.
+	hopeless = MinGrace / 3
+	// maxPruned is how many old generations one writer deletes; Sweep deletes the rest.
+	maxPruned = 16
+)
+
+// attempts is how often a write is tried whose outcome is not known.
+const attempts = 3
+
+// put writes a generation, whose number comes after that of the head, and reads it back. The error is ErrConflict
+// if somebody else has written it.
+func (o *Objects) put(ctx context.Context, object Object, h head, began time.Time) (Object, error) {
+	data, err := o.encode(&object, strings.ToLower(rand.Text()))
+	if err != nil {
+		return Object{}, err
+	}
+	key, err := o.cluster.Object(object.key())
+	if err != nil {
+		return Object{}, err
+	}
+	if err := o.win(ctx, key, data); err != nil {
+		return Object{}, err
+	}
+	if err := o.stillWon(ctx, key, object.key(), h, began); err != nil {
+		return Object{}, err
+	}
+	o.states.put(key, object.Deleted)
+	o.prune(ctx, h)
+	object.Key = key
+	return object, nil
+}
+
+// win creates a key, or finds that it has: an answer may be lost, and the writer in the data tells whose it is.
+func (o *Objects) win(ctx context.Context, key string, data []byte) error {
+	var err error
+	for range attempts {
+		if err = o.store.Create(ctx, key, bytes.NewReader(data)); err == nil || errors.Is(err, store.ErrExists) || ctx.Err() != nil {
+			break
+		}
+	}
+	if err != nil && !errors.Is(err, store.ErrExists) {
+		return fmt.Errorf("write: %w", err)
+	}
+	stored, readErr := o.readAll(ctx, key)
+	switch {
+	case readErr == nil && bytes.Equal(stored, data):
+		return nil
+	case err != nil && readErr == nil, missing(readErr): // it may be gone with its Result
+		return ErrConflict
+	case readErr != nil:
+		return fmt.Errorf("read back: %w", readErr)
+	}
+	return fmt.Errorf("%w: %d bytes came back, not the %d that were sent", ErrDamaged, len(stored), len(data))
+}
+
+// stillWon looks again where that is needed.
+func (o *Objects) stillWon(ctx context.Context, key string, k layout.ObjectKey, before head, began time.Time) error {
+	took := o.took(began)
+	if took > hopeless { // nobody knows what it is the successor of
+		return o.giveWay(ctx, key)
+	}
+	behind := !before.live && !before.none() // a tombstone
+	if took <= prompt && !behind {
+		return nil
+	}
+	now, err := o.head(ctx, k)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look again: %w", err)
+	case behind && !slices.ContainsFunc(now.older, before.isAt):
+		return o.giveWay(ctx, key)
+	case now.Generation() > k.Generation()+1:
+		return ErrConflict
+	}
+	return nil
+}
+
+// isAt says whether an object is the head's.
+func (h *head) isAt(info store.Info) bool {
+	return h.at == info.Key && h.info.Modified.Equal(info.Modified)
+}
+
+func (o *Objects) giveWay(ctx context.Context, key string) error {
+	return errors.Join(ErrConflict, o.store.Delete(context.WithoutCancel(ctx), key))
+}
+
+// took says how long ago it was, also if the machine slept meanwhile, which monotonic clocks do not count.
+func (o *Objects) took(began time.Time) time.Duration {
+	now := o.now()
+	return max(now.Sub(began), now.Round(0).Sub(began.Round(0)))
+}
+
+// prune deletes what is old before the head, which has a successor now. That it fails is no matter: Sweep
+// does it as well.
+func (o *Objects) prune(ctx context.Context, h head) {
+	for i, old := range h.older {
+		if i == maxPruned || h.info.Modified.Sub(old.Modified) < Kept {
+			return
+		}
+		_ = o.store.Delete(ctx, old.Key)
+	}
+}
+
+// mark says of a generation that it is a tombstone.
+func (o *Objects) mark(ctx context.Context, k layout.ObjectKey) error {
+	k.Gone = true
+	key, err := o.cluster.Object(k)
+	if err != nil {
+		return err
+	}
+	if err := o.store.Create(ctx, key, strings.NewReader("")); err != nil && !errors.Is(err, store.ErrExists) {
+		return fmt.Errorf("mark as deleted: %w", err)
+	}
+	return nil
+}
+
+// deleters is how many objects are deleted at a time.
+const deleters = 16
+
+// purge deletes what is under a Result up to the epoch in which it was deleted. Nobody sees it any more, whatever
+// happens to this.
+func (o *Objects) purge(ctx context.Context, result layout.ObjectKey) error {
+	group, groupContext := errgroup.WithContext(ctx)
+	group.SetLimit(deleters)
+	for _, below := range []string{o.cluster.Under(result.Tree), o.cluster.ContentsOf(result.Tree)} {
+		for info, err := range o.store.List(ctx, below, "") {
+			if err != nil {
+				return errors.Join(fmt.Errorf("delete what is under a result: %w", err), group.Wait())
+			}
+			if k, ok := parse(info.Key); ok && k.Epoch <= result.Epoch {
+				group.Go(func() error { return o.store.Delete(groupContext, info.Key) })
+			}
+		}
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("delete what is under a result: %w", err)
+	}
+	return nil
+}
+
+// parse parses the key of a generation or of a content.
+func parse(key string) (layout.ObjectKey, bool) {
+	_, k, err := layout.ParseObject(key)
+	if err != nil {
+		_, k, _, err = layout.ParseContent(key)
+	}
+	return k, err == nil
+}

@@ -1,0 +1,148 @@
+// Package accesstest has a fake API server that answers TokenReviews and SubjectAccessReviews by a table, for tests of what asks it. What
+// the real one answers is tested in test/e2e.
+package accesstest
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+
+	authentication "k8s.io/api/authentication/v1"
+	authorization "k8s.io/api/authorization/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+// Rule allows something, as a ClusterRole that is bound does. What is empty in it, other than Namespace, matches all.
+type Rule struct {
+	// Who is a user or a group.
+	Who string
+	// Namespace is where it is bound; empty for a ClusterRoleBinding.
+	Namespace             string
+	Group, Resource, Verb string
+	// Name is the object's.
+	Name string
+}
+
+func (r *Rule) allows(spec *authorization.SubjectAccessReviewSpec) bool {
+	a := spec.ResourceAttributes
+	match := func(rule, asked string) bool { return rule == "" || rule == asked }
+	return (r.Who == spec.User || slices.Contains(spec.Groups, r.Who)) && match(r.Namespace, a.Namespace) &&
+		match(r.Group, a.Group) && match(r.Resource, a.Resource) && match(r.Verb, a.Verb) && match(r.Name, a.Name)
+}
+
+// Cluster is the fake.
+type Cluster struct {
+	// Client has no limit on requests.
+	Client kubernetes.Interface
+
+	mu sync.Mutex
+	// users are by their tokens.
+	users map[string]authentication.UserInfo
+	rules []Rule
+	down  bool
+	asked []string
+	gate  chan struct{}
+}
+
+// New starts one, for as long as the test.
+func New(t testing.TB) *Cluster {
+	t.Helper()
+	c := &Cluster{users: map[string]authentication.UserInfo{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /apis/authentication.k8s.io/v1/tokenreviews", answer(c, func(r *authentication.TokenReview) string {
+		r.Status.User, r.Status.Authenticated = c.users[r.Spec.Token], false
+		_, r.Status.Authenticated = c.users[r.Spec.Token]
+		return "token"
+	}))
+	mux.HandleFunc("POST /apis/authorization.k8s.io/v1/subjectaccessreviews", answer(c, func(r *authorization.SubjectAccessReview) string {
+		r.Status.Allowed = slices.ContainsFunc(c.rules, func(rule Rule) bool { return rule.allows(&r.Spec) })
+		a := r.Spec.ResourceAttributes
+		return a.Verb + " " + a.Resource + " in " + a.Namespace
+	}))
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	var err error
+	if c.Client, err = kubernetes.NewForConfig(&rest.Config{Host: server.URL, QPS: -1, ContentConfig: rest.ContentConfig{ContentType: "application/json"}}); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// answer decodes a review, lets decide set its status, and remembers what was asked.
+func answer[T any](c *Cluster, decide func(*T) string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		review := new(T)
+		err := json.NewDecoder(r.Body).Decode(review)
+		c.mu.Lock()
+		gate := c.gate
+		c.mu.Unlock()
+		if gate != nil {
+			<-gate
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.asked = append(c.asked, decide(review))
+		if err != nil || c.down {
+			http.Error(w, "the fake is down; secret namespace", http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusCreated)
+		_ = json.NewEncoder(w).Encode(review)
+	}
+}
+
+// User makes a token known. The user has the group system:authenticated besides those given.
+func (c *Cluster) User(token, name string, groups ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.users[token] = authentication.UserInfo{Username: name, Groups: append(groups, "system:authenticated")}
+}
+
+// Revoke makes a token unknown.
+func (c *Cluster) Revoke(token string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.users, token)
+}
+
+// Allow adds rules.
+func (c *Cluster) Allow(rules ...Rule) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rules = append(c.rules, rules...)
+}
+
+// Down says whether reviews fail.
+func (c *Cluster) Down(down bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.down = down
+}
+
+// Hold lets reviews wait until release is called.
+func (c *Cluster) Hold() (release func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	gate := make(chan struct{})
+	c.gate = gate
+	return func() {
+		c.mu.Lock()
+		c.gate = nil
+		c.mu.Unlock()
+		close(gate)
+	}
+}
+
+// Asked returns what was asked since it was called last.
+func (c *Cluster) Asked() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	asked := c.asked
+	c.asked = nil
+	return asked
+}

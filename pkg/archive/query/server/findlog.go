@@ -1,0 +1,236 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
+)
+
+// Errors of Overlays and Live.
+var (
+	// ErrNoLog says that there is none here: look elsewhere.
+	ErrNoLog = errors.New("there is no such log")
+	// ErrLogDeleted says that somebody deleted the log: look nowhere else.
+	ErrLogDeleted = errors.New("the log was deleted")
+)
+
+// Overlays are logs that tools wrote, also in the place of one that is in a commit.
+type Overlays interface {
+	// OpenLog returns a log's content, ErrNoLog or ErrLogDeleted.
+	OpenLog(ctx context.Context, parent, result, log string) (io.ReadCloser, error)
+}
+
+// Live reads logs where runs are that still run, or are not archived yet.
+type Live interface {
+	// Logs yields what the containers of a run have written so far, by the run's UID or its log's; ErrNoLog if there is no such run.
+	Logs(ctx context.Context, namespace, result, id string) iter.Seq2[Container, error]
+}
+
+// Container is one of a live run.
+type Container struct {
+	// Run is the name of the TaskRun in the log of a PipelineRun, else empty.
+	Run, Name string
+	Content   io.ReadCloser
+}
+
+// openLog looks for a log where a tool put it, in the archive, and in the cluster, in this order.
+func (s *Server) openLog(ctx context.Context, n name) (*openLog, error) {
+	c, err := s.Engine.Commit(ctx, n.parent, n.result, n.id)
+	switch {
+	case status.Code(err) == codes.NotFound:
+		c = nil
+	case err != nil:
+		return nil, err
+	case c.Run.Namespace != n.parent:
+		return nil, errNoLog // the engine is wrong, and what it says is not the caller's
+	}
+	log, err := s.overlay(ctx, n, c)
+	switch {
+	case err == nil || !errors.Is(err, ErrNoLog):
+		return log, err
+	case c != nil:
+		return s.archived(ctx, c)
+	case s.Live == nil:
+		return nil, errNoLog
+	}
+	return s.live(ctx, n)
+}
+
+// overlay opens the log that a tool wrote.
+func (s *Server) overlay(ctx context.Context, n name, c *manifest.Commit) (*openLog, error) {
+	if s.Overlays == nil {
+		return nil, ErrNoLog
+	}
+	ids := []string{n.id, run.LogID(n.result, n.id)}
+	if c != nil {
+		ids = []string{run.LogID(c.Run.Result, c.Run.UID)}
+	}
+	for _, id := range ids {
+		content, err := s.Overlays.OpenLog(ctx, n.parent, n.result, id)
+		switch {
+		case errors.Is(err, ErrNoLog):
+			continue
+		case errors.Is(err, ErrLogDeleted):
+			return nil, errNoLog
+		case err != nil:
+			return nil, failed(ctx, "open the log", err)
+		}
+		return begin(ctx, sections(&section{content: content}), nothing)
+	}
+	return nil, ErrNoLog
+}
+
+// sections yields some.
+func sections(all ...*section) func() (*section, error) {
+	return func() (*section, error) {
+		if len(all) == 0 {
+			return nil, io.EOF
+		}
+		first := all[0]
+		all = all[1:]
+		return first, nil
+	}
+}
+
+// archived opens the log of a run of the archive: a TaskRun's own, or those of all TaskRuns that a PipelineRun made.
+func (s *Server) archived(ctx context.Context, c *manifest.Commit) (*openLog, error) {
+	of, prefix := []*manifest.Commit{c}, ""
+	if c.Run.Kind == run.PipelineRunKind {
+		var err error
+		if of, err = s.Engine.Children(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	var parts []manifest.Part // of the commit that is being read
+	return begin(ctx, func() (*section, error) {
+		for {
+			if len(parts) > 0 {
+				part := parts[0]
+				parts = parts[1:]
+				return s.part(ctx, prefix, &part)
+			}
+			if len(of) == 0 {
+				return nil, io.EOF
+			}
+			next := of[0]
+			of = of[1:]
+			whole, err := s.read(ctx, next)
+			if err != nil {
+				return nil, err
+			}
+			if c.Run.Kind == run.PipelineRunKind {
+				prefix = next.Run.Name + " "
+			}
+			parts = logsOf(whole)
+		}
+	}, nothing)
+}
+
+func nothing() {}
+
+// read returns a commit with what is inline in it.
+func (s *Server) read(ctx context.Context, c *manifest.Commit) (*manifest.Commit, error) {
+	key, err := c.Key()
+	if err != nil {
+		return nil, failed(ctx, "read the run", err)
+	}
+	whole, err := manifest.Read(ctx, s.Store, key)
+	if err != nil {
+		return nil, failed(ctx, "read the run", err)
+	}
+	return whole, nil
+}
+
+func logsOf(c *manifest.Commit) []manifest.Part {
+	var logs []manifest.Part
+	for _, part := range c.Parts {
+		if part.Type == manifest.Log {
+			logs = append(logs, part)
+		}
+	}
+	return logs
+}
+
+// part opens one container's log. Its line says what is not there.
+func (s *Server) part(ctx context.Context, prefix string, part *manifest.Part) (*section, error) {
+	title := prefix + part.Container
+	if part.Attempt > 0 {
+		title += fmt.Sprintf(", attempt %d", part.Attempt+1)
+	}
+	if part.State != manifest.Complete {
+		title += fmt.Sprintf(" (%s: %s)", part.State, part.Reason)
+	}
+	opened := &section{header: title + " :-\n"}
+	if part.State == manifest.Missing {
+		return opened, nil
+	}
+	var err error
+	if opened.content, err = manifest.Open(ctx, s.Store, part); err != nil {
+		return nil, failed(ctx, "open the log", err)
+	}
+	return opened, nil
+}
+
+// live opens the log of a run of the cluster.
+func (s *Server) live(ctx context.Context, n name) (*openLog, error) {
+	next, stop := iter.Pull2(s.Live.Logs(ctx, n.parent, n.result, n.id))
+	return begin(ctx, func() (*section, error) {
+		container, err, ok := next()
+		switch {
+		case !ok:
+			return nil, io.EOF
+		case errors.Is(err, ErrNoLog):
+			return nil, errNoLog
+		case err != nil:
+			return nil, failed(ctx, "read the log from the cluster", err)
+		}
+		return &section{header: strings.TrimSpace(container.Run+" "+container.Name) + " :-\n", content: container.Content}, nil
+	}, stop)
+}
+
+// failed gives an error of a store or cluster the code that its caller can act upon. What it says is for the server's log.
+func failed(ctx context.Context, what string, err error) error {
+	code := codes.Unavailable
+	var known interface{ GRPCStatus() *status.Status }
+	switch {
+	case errors.As(err, &known):
+		return err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, store.ErrNotExist):
+		code = codes.NotFound
+	case errors.Is(err, manifest.ErrDamaged):
+		code = codes.DataLoss
+	}
+	return &failure{code, what, err}
+}
+
+// failure is an error with a code.
+type failure struct {
+	code codes.Code
+	what string
+	err  error
+}
+
+func (f *failure) Error() string { return fmt.Sprintf("%s: %v", f.what, f.err) }
+
+func (f *failure) Unwrap() error { return f.err }
+
+// GRPCStatus is what the caller gets.
+func (f *failure) GRPCStatus() *status.Status {
+	return status.New(f.code, map[codes.Code]string{
+		codes.Unavailable: "could not " + f.what + " now: try again",
+		codes.NotFound:    "Log doesn't exist",
+		codes.DataLoss:    "could not " + f.what + ": it is damaged; archiver fsck says more",
+	}[f.code])
+}

@@ -1,0 +1,152 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	pb "github.com/tektoncd/results/proto/v1alpha2/results_go_proto"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// isOurs says whether a method is one of the API. Health and reflection are everybody's, and not worth a metric.
+func isOurs(method string) bool { return strings.HasPrefix(method, "/tekton.results.v1alpha2.") }
+
+// unary is what each call goes through.
+func (s *Server) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (answer any, err error) {
+	if !isOurs(info.FullMethod) {
+		return handle(ctx, request)
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
+	err = s.observe(path.Base(info.FullMethod), request, func() (int, error) {
+		if ctx, err = s.authenticate(ctx); err != nil {
+			return 0, err
+		}
+		ctx, mask := withFields(ctx)
+		if answer, err = handle(ctx, request); err != nil {
+			answer = nil
+			return 0, err
+		}
+		if message, ok := answer.(proto.Message); ok {
+			mask.filter(message.ProtoReflect())
+		}
+		return rowsOf(answer), nil
+	})
+	return answer, err
+}
+
+// stream is what each stream goes through.
+func (s *Server) stream(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	if !isOurs(info.FullMethod) {
+		return handle(service, stream)
+	}
+	return s.observe(path.Base(info.FullMethod), nil, func() (int, error) {
+		ctx, err := s.authenticate(stream.Context())
+		if err != nil {
+			return 0, err
+		}
+		return 0, handle(service, &contextStream{stream, ctx})
+	})
+}
+
+// contextStream is a stream whose context knows who asks.
+type contextStream struct {
+	grpc.ServerStream
+	ctx context.Context //nolint:containedctx // that is how a stream has one
+}
+
+func (s *contextStream) Context() context.Context { return s.ctx }
+
+// observe counts a request, says what was slow or failed by our fault, and makes an error of a panic.
+func (s *Server) observe(method string, request any, do func() (rows int, err error)) (err error) {
+	began := time.Now()
+	rows := 0
+	defer func() {
+		if p := recover(); p != nil {
+			s.Log.Error(fmt.Errorf("panic: %v", p), "A request failed", "method", method, "stack", string(debug.Stack()))
+			err = status.Error(codes.Internal, "internal error")
+		}
+		s.observed(method, request, time.Since(began), rows, err)
+		err = forCaller(err)
+	}()
+	rows, err = do()
+	return err
+}
+
+func (s *Server) observed(method string, request any, took time.Duration, rows int, err error) {
+	code := codeOf(err)
+	s.Metrics.observe(method, code, took, rows)
+	values := []any{"method", method, "code", code.String(), "seconds", took.Seconds(), "rows", rows}
+	values = append(values, shapeOf(request)...)
+	switch {
+	case code == codes.Internal || code == codes.Unavailable || code == codes.DataLoss || code == codes.Unknown:
+		s.Log.Error(err, "A request failed", values...)
+	case took >= s.Slow && method != "GetLog" && method != "UpdateLog":
+		s.Log.Info("A request was slow", values...)
+	}
+}
+
+// codeOf returns the code of an error, also of one that no status was made for.
+func codeOf(err error) codes.Code {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return codes.DeadlineExceeded
+	case errors.Is(err, context.Canceled):
+		return codes.Canceled
+	}
+	return status.Code(err)
+}
+
+// forCaller hides what was not meant for callers: an error that has no status may name what they may not see.
+func forCaller(err error) error {
+	code := codeOf(err)
+	said, ok := status.FromError(err)
+	switch {
+	case err == nil:
+		return nil
+	case ok && code == said.Code() && code != codes.Unknown:
+		return said.Err()
+	case code == codes.DeadlineExceeded:
+		return status.Error(code, "the request took too long: narrow its filter, or ask for one namespace")
+	case code == codes.Canceled:
+		return status.Error(code, "the request was canceled")
+	}
+	return status.Error(codes.Internal, "internal error; the server's log has more")
+}
+
+func rowsOf(answer any) int {
+	switch a := answer.(type) {
+	case *pb.ListRecordsResponse:
+		return len(a.GetRecords())
+	case *pb.ListResultsResponse:
+		return len(a.GetResults())
+	case *pb.RecordListSummary:
+		return len(a.GetSummary())
+	case *pb.Record, *pb.Result:
+		return 1
+	}
+	return 0
+}
+
+// shapeOf says what a query was like, without any value of it.
+func shapeOf(request any) []any {
+	var shape []any
+	if r, ok := request.(interface{ GetFilter() string }); ok && r.GetFilter() != "" {
+		shape = append(shape, "filter", filterShape(r.GetFilter()))
+	}
+	if r, ok := request.(interface{ GetParent() string }); ok {
+		shape = append(shape, "allNamespaces", r.GetParent() == wildcard || strings.HasPrefix(r.GetParent(), wildcard+"/"))
+	}
+	if r, ok := request.(interface{ GetPageSize() int32 }); ok {
+		shape = append(shape, "pageSize", r.GetPageSize())
+	}
+	return shape
+}

@@ -1,0 +1,107 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	pb "github.com/tektoncd/results/proto/v1alpha2/results_go_proto"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/protobuf/encoding/protojson"
+)
+
+// prefix is that of all REST paths.
+const prefix = "/apis/results.tekton.dev/v1alpha2/parents/"
+
+// newREST returns the handler of REST: JSON as Tekton Results writes it, names of fields as in the protos and empty ones left out.
+func (s *Server) newREST(ctx context.Context, to *local) (http.Handler, error) {
+	mux := runtime.NewServeMux(
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{
+			MarshalOptions: protojson.MarshalOptions{UseProtoNames: true}, UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: true},
+		}),
+		runtime.WithMetadata(annotateFields),
+		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }), // see headersKey
+		runtime.WithHealthzEndpoint(healthpb.NewHealthClient(to)),
+	)
+	if err := pb.RegisterResultsHandlerClient(ctx, mux, pb.NewResultsClient(to)); err != nil {
+		return nil, fmt.Errorf("register REST: %w", err)
+	}
+	if err := pb.RegisterLogsHandlerClient(ctx, mux, pb.NewLogsClient(to)); err != nil {
+		return nil, fmt.Errorf("register REST: %w", err)
+	}
+	// v1alpha3 is where Tekton Results has logs of other backends; consoles ask for either.
+	for path, handle := range map[string]runtime.HandlerFunc{
+		prefix + "{name=*/results/*/logs/*}":                                  s.restLog(mux, s.namedLog),
+		"/apis/results.tekton.dev/v1alpha3/parents/{name=*/results/*/logs/*}": s.restLog(mux, s.namedLog),
+		"/external-logs/{namespace}/{pod}/{container}":                        s.restLog(mux, s.externalLog),
+	} {
+		if err := mux.HandlePath(http.MethodGet, path, handle); err != nil {
+			return nil, fmt.Errorf("register REST: %w", err)
+		}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, int64(s.MaxMessage))
+		ctx := context.WithValue(r.Context(), headersKey, map[string][]string(r.Header))
+		mux.ServeHTTP(w, r.WithContext(ctx))
+	}), nil
+}
+
+// findLog finds the log that a path is about.
+type findLog func(ctx context.Context, path map[string]string) (*openLog, error)
+
+func (s *Server) namedLog(ctx context.Context, path map[string]string) (*openLog, error) {
+	return s.getLog(ctx, path["name"])
+}
+
+// restLog writes a log as it is. One that ends early breaks the connection: what has come of it must not be taken for the whole.
+func (s *Server) restLog(mux *runtime.ServeMux, find findLog) runtime.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request, path map[string]string) {
+		to := &logWriter{w: w}
+		err := s.observe("GetLog", nil, func() (int, error) {
+			ctx, err := s.authenticate(r.Context())
+			if err != nil {
+				return 0, err
+			}
+			log, err := find(ctx, path)
+			if err != nil {
+				return 0, err
+			}
+			return 0, log.writeTo(to, s.Metrics)
+		})
+		switch {
+		case err != nil && to.begun:
+			panic(http.ErrAbortHandler)
+		case err != nil:
+			_, marshaler := runtime.MarshalerForRequest(mux, r)
+			runtime.HTTPError(r.Context(), mux, marshaler, w, r, err)
+		default:
+			to.begin()
+		}
+	}
+}
+
+// logWriter begins an answer with its first byte.
+type logWriter struct {
+	w     http.ResponseWriter
+	begun bool
+}
+
+func (l *logWriter) begin() {
+	if !l.begun {
+		l.begun = true
+		l.w.Header().Set("Content-Type", textPlain)
+		l.w.Header().Set("X-Content-Type-Options", "nosniff") // what a step prints is nothing for a browser to run
+	}
+}
+
+func (l *logWriter) Write(p []byte) (int, error) {
+	l.begin()
+	return l.w.Write(p)
+}
+
+// isGRPC says which of the two a request on the one port is.
+func isGRPC(r *http.Request) bool {
+	return r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")
+}

@@ -1,0 +1,172 @@
+package writer
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+
+	pb "github.com/tektoncd/results/proto/v1alpha2/results_go_proto"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/indelible-ci/indelible/pkg/archive/object"
+)
+
+const aRecord = "the record"
+
+// CreateRecord implements query.Writer.
+func (w *Writer) CreateRecord(ctx context.Context, r *pb.Record) (*pb.Record, error) {
+	name := split(r.GetName())
+	if err := w.hasResult(ctx, name.Parent, name.Result); err != nil {
+		return nil, err
+	}
+	c, err := w.archived(ctx, name.Parent, name.Result, name.ID)
+	if err != nil {
+		return nil, err
+	}
+	if c != nil {
+		return nil, status.Error(codes.AlreadyExists, "the record exists already")
+	}
+	o, err := w.create(ctx, object.Object{
+		Kind: object.Record, Parent: name.Parent, Result: name.Result, ID: name.ID, Type: r.GetData().GetType(), Data: r.GetData().GetValue(),
+	})
+	if err != nil {
+		return nil, fail(ctx, aRecord, err)
+	}
+	return recordOf(&o), w.written(ctx, o)
+}
+
+// hasResult demands a Result, in the bucket or of archived runs: the bucket is asked first, as the index may be behind.
+func (w *Writer) hasResult(ctx context.Context, parent, result string) error {
+	_, err := w.Objects.Get(ctx, object.Name{Kind: object.Result, Parent: parent, Result: result})
+	if errors.Is(err, object.ErrNotExist) {
+		_, err = w.Engine.GetResult(ctx, parent, result)
+		return err
+	}
+	return fail(ctx, aResult, err)
+}
+
+// recordOf is a record as it was stored.
+func recordOf(o *object.Object) *pb.Record {
+	created, updated := timestamppb.New(o.Created), timestamppb.New(o.Updated)
+	r := &pb.Record{
+		Name: o.Parent + "/results/" + o.Result + "/records/" + o.ID, Id: o.UID, Uid: o.UID, Etag: o.ETag(),
+		CreatedTime: created, CreateTime: created, UpdatedTime: updated, UpdateTime: updated,
+	}
+	if o.Data != nil || o.Type != "" {
+		r.Data = &pb.Any{Type: o.Type, Value: o.Data}
+	}
+	return r
+}
+
+// UpdateRecord implements query.Writer. What the caller leaves empty of the data stays, as in Tekton Results.
+func (w *Writer) UpdateRecord(ctx context.Context, r *pb.Record, etag string) (*pb.Record, error) {
+	name := split(r.GetName())
+	c, err := w.archived(ctx, name.Parent, name.Result, name.ID)
+	if err != nil {
+		return nil, err
+	}
+	if c != nil {
+		return w.sameRecord(ctx, r, name, etag)
+	}
+	written, err := w.change(ctx, name, etag, func(o *object.Object) error {
+		if kind := r.GetData().GetType(); kind != "" {
+			o.Type = kind
+		}
+		if value := r.GetData().GetValue(); len(value) > 0 {
+			o.Data = value
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return recordOf(&written), nil
+}
+
+// change writes the next generation of a record. Without an etag it is made anew if another writer was faster.
+func (w *Writer) change(ctx context.Context, name object.Name, etag string, make func(*object.Object) error) (object.Object, error) {
+	for range tries {
+		next, err := w.Objects.Get(ctx, name)
+		if err == nil && etag != "" && etag != next.ETag() {
+			err = errEtag
+		}
+		if err == nil {
+			err = make(&next)
+		}
+		if err == nil {
+			next, err = w.Objects.Update(ctx, next)
+		}
+		if errors.Is(err, object.ErrConflict) && etag == "" {
+			continue
+		}
+		if err != nil {
+			return object.Object{}, fail(ctx, aRecord, err)
+		}
+		return next, w.written(ctx, next)
+	}
+	return object.Object{}, errBusy
+}
+
+// sameRecord lets a tool write of an archived run what there is already.
+func (w *Writer) sameRecord(ctx context.Context, r *pb.Record, name object.Name, etag string) (*pb.Record, error) {
+	there, err := w.Engine.GetRecord(ctx, name.Parent, name.Result, name.ID)
+	if err != nil {
+		return nil, err
+	}
+	if etag != "" && etag != there.GetEtag() {
+		return nil, errEtag
+	}
+	if data := r.GetData(); data != nil && (data.GetType() != "" && data.GetType() != there.GetData().GetType() ||
+		len(data.GetValue()) > 0 && !sameJSON(data.GetValue(), there.GetData().GetValue())) {
+		return nil, errArchived
+	}
+	return there, nil
+}
+
+// sameJSON says whether two texts are the same but for the space between.
+func sameJSON(one, two []byte) bool {
+	var first, second bytes.Buffer
+	return json.Compact(&first, one) == nil && json.Compact(&second, two) == nil && bytes.Equal(first.Bytes(), second.Bytes())
+}
+
+// DeleteRecord implements query.Writer.
+func (w *Writer) DeleteRecord(ctx context.Context, parent, result, record string) error {
+	c, err := w.archived(ctx, parent, result, record)
+	if err != nil {
+		return err
+	}
+	if c != nil {
+		return errArchived
+	}
+	return w.delete(ctx, aRecord, object.Name{Kind: object.Record, Parent: parent, Result: result, ID: record})
+}
+
+// create writes an object where there is none. Where there is one it brings it into the index: who wrote it may have been killed before
+// that, and this may be the same caller, who tries again.
+func (w *Writer) create(ctx context.Context, o object.Object) (object.Object, error) {
+	created, err := w.Objects.Create(ctx, o)
+	if !errors.Is(err, object.ErrExists) {
+		return created, err
+	}
+	if there, err := w.Objects.Get(ctx, o.Name()); err == nil {
+		if err := w.written(ctx, there); err != nil {
+			return object.Object{}, err
+		}
+	}
+	return object.Object{}, err
+}
+
+// delete deletes an object, with a Result all that is under it.
+func (w *Writer) delete(ctx context.Context, what string, name object.Name) error {
+	there, err := w.Objects.Get(ctx, name)
+	if err == nil {
+		err = w.Objects.Delete(ctx, name, 0)
+	}
+	if err != nil {
+		return fail(ctx, what, err)
+	}
+	return w.gone(ctx, there)
+}

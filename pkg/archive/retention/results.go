@@ -1,0 +1,210 @@
+package retention
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/indelible-ci/indelible/pkg/archive/index"
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/object"
+)
+
+// What tools wrote is kept and deleted by Results, each with all that is under it. A policy asks of a Result what it asks of a run: its age
+// is since anything of it was written last; its namespace is its parent; its outcome is that of its summary; its labels are those
+// of the record that the summary names, and without one no selector matches. As long as the archive has a run that belongs to a
+// Result, what tools wrote about it stays.
+
+// results deletes Results by the policies.
+func (a *application) results(ctx context.Context) error {
+	objects := object.New(a.Store, a.Cluster, time.Now)
+	after := a.Policies[0].After
+	for i := range a.Policies {
+		after = min(after, a.Policies[i].After)
+	}
+	var deleted []*object.Tree
+	for hash, err := range objects.Idle(ctx, a.Now.Add(-after)) {
+		if err != nil {
+			return errors.Join(err, a.forget(ctx, objects, deleted))
+		}
+		t, gone, err := a.result(ctx, objects, hash)
+		if gone {
+			deleted = append(deleted, t)
+		}
+		if err != nil {
+			return errors.Join(err, a.forget(ctx, objects, deleted))
+		}
+		if len(deleted) == batch {
+			if err := a.forget(ctx, objects, deleted); err != nil {
+				return err
+			}
+			deleted = deleted[:0]
+		}
+	}
+	return a.forget(ctx, objects, deleted)
+}
+
+// forget takes Results that were deleted out of segments and the index.
+func (a *application) forget(ctx context.Context, objects *object.Objects, deleted []*object.Tree) error {
+	if len(deleted) == 0 {
+		return nil
+	}
+	hashes := make([]string, 0, len(deleted))
+	for _, t := range deleted {
+		hashes = append(hashes, t.Hash)
+	}
+	if err := objects.Forget(ctx, hashes...); err != nil || a.Forgotten == nil {
+		return err
+	}
+	return a.Forgotten(ctx, deleted)
+}
+
+// result decides about a tree, and deletes it if a policy says so.
+func (a *application) result(ctx context.Context, objects *object.Objects, hash string) (t *object.Tree, gone bool, err error) {
+	t, err = objects.ReadTree(ctx, hash)
+	if object.Unreadable(err) {
+		a.outcome(&object.Tree{Result: hash}, Outcome{Action: Damaged, Reason: err.Error()})
+		return nil, false, nil
+	}
+	if err != nil || len(t.Objects) == 0 {
+		return nil, false, err
+	}
+	policy := a.resultPolicy(t, a.Now)
+	if policy == nil {
+		return nil, false, nil
+	}
+	if busy, err := a.hasRuns(ctx, t); busy || err != nil {
+		return nil, false, err
+	}
+	held, err := objects.Held(ctx, t.Parent, t.Result)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case held != nil:
+		a.outcome(t, Outcome{Action: Kept, Reason: "it is held: " + held.Reason})
+		return nil, false, nil
+	case a.DryRun:
+		a.outcome(t, Outcome{Action: Deleted, Policy: policy.Name})
+		return nil, false, nil
+	}
+	// A clock of the store that is ahead of this one makes nothing old.
+	may := func(at time.Time) bool { return !at.Before(a.Now) || a.resultPolicy(t, at) != nil }
+	switch err := objects.DeleteTree(ctx, t, may); {
+	case errors.Is(err, object.ErrConflict), errors.Is(err, object.ErrHeld), errors.Is(err, object.ErrTooYoung):
+		a.outcome(t, Outcome{Action: Kept, Reason: err.Error()})
+	case err != nil:
+		return nil, false, err
+	default:
+		a.outcome(t, Outcome{Action: Deleted, Policy: policy.Name})
+		return t, true, nil
+	}
+	return nil, false, nil
+}
+
+// hasRuns says whether the archive has a run of the Result.
+func (a *application) hasRuns(ctx context.Context, t *object.Tree) (bool, error) {
+	q := index.Query{Cluster: string(a.Cluster), Namespace: t.Parent, Result: t.Result, Limit: 1}
+	for _, err := range a.Index.Find(ctx, q) {
+		return true, err
+	}
+	return false, nil
+}
+
+// outcome counts and reports what became of a Result.
+func (a *application) outcome(t *object.Tree, o Outcome) {
+	switch o.Action {
+	case Deleted:
+		a.totals.Deleted++
+		a.totals.Results++
+	case Kept:
+		a.totals.Kept++
+	case Damaged:
+		a.totals.Damaged++
+	}
+	o.Run = manifest.Run{Kind: string(object.Result), Namespace: t.Parent, Name: t.Result, Result: t.Result}
+	if a.Report != nil {
+		a.Report(o)
+	}
+}
+
+// resultPolicy names the policy by which a Result may go at a time, nil if none.
+func (a *application) resultPolicy(t *object.Tree, now time.Time) *Policy {
+	r := readResult(t)
+	s := subject{
+		commit:        &manifest.Commit{CommittedAt: t.Written, Run: manifest.Run{Namespace: t.Parent}},
+		metadata:      &metadata{Labels: r.labels, Annotations: r.annotations},
+		namespaceGone: a.gone(t.Parent),
+	}
+	for i := range t.Objects {
+		if t.Objects[i].Updated.After(s.commit.CommittedAt) {
+			s.commit.CommittedAt = t.Objects[i].Updated
+		}
+	}
+	s.commit.Run.Status, s.commit.Run.Reason = r.outcome()
+	policies := a.Policies
+	if !r.root {
+		policies = slices.DeleteFunc(slices.Clone(policies), func(p Policy) bool { return !p.selector().Empty() })
+	}
+	return decide(now, policies, s)
+}
+
+// resultFacts are what policies ask of a Result.
+type resultFacts struct {
+	status string
+	// root says that the record was found that the summary names: labels are that one's.
+	root   bool
+	labels map[string]string
+	// annotations has a hold if anything of the Result has one.
+	annotations map[string]string
+}
+
+func readResult(t *object.Tree) resultFacts {
+	f := resultFacts{annotations: map[string]string{}}
+	var result struct {
+		Annotations map[string]string `json:"annotations"`
+		Summary     struct {
+			Record string `json:"record"`
+			Status string `json:"status"`
+		} `json:"summary"`
+	}
+	for i := range t.Objects {
+		o := &t.Objects[i]
+		switch o.Kind {
+		case object.Result:
+			_ = json.Unmarshal(o.Data, &result) // what is none has neither
+			f.hold(result.Annotations)
+		case object.Record:
+			m, err := metadataOf(o.Data)
+			if err != nil {
+				continue // it is no object with metadata
+			}
+			if f.hold(m.Annotations); o.Name().String() == result.Summary.Record {
+				f.root, f.labels = true, m.Labels
+			}
+		}
+	}
+	f.status = strings.ToUpper(result.Summary.Status)
+	return f
+}
+
+func (f *resultFacts) hold(annotations map[string]string) {
+	if reason := annotations[HoldAnnotation]; reason != "" {
+		f.annotations[HoldAnnotation] = reason
+	}
+}
+
+// outcome is the summary's as the condition of a run has it.
+func (f *resultFacts) outcome() (status, reason string) {
+	switch f.status {
+	case "SUCCESS":
+		return "True", "Succeeded"
+	case "FAILURE", "TIMEOUT":
+		return "False", "Failed"
+	case "CANCELLED":
+		return "False", "Cancelled"
+	}
+	return "", ""
+}
