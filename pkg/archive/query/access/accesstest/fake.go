@@ -36,7 +36,8 @@ func (r *Rule) allows(spec *authorization.SubjectAccessReviewSpec) bool {
 
 // Cluster is the fake.
 type Cluster struct {
-	// Client has no limit on requests.
+	// Config reaches it, and Client does: neither has a limit on requests.
+	Config *rest.Config
 	Client kubernetes.Interface
 
 	mu sync.Mutex
@@ -65,8 +66,9 @@ func New(t testing.TB) *Cluster {
 	}))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
+	c.Config = &rest.Config{Host: server.URL, QPS: -1, ContentConfig: rest.ContentConfig{ContentType: "application/json"}}
 	var err error
-	if c.Client, err = kubernetes.NewForConfig(&rest.Config{Host: server.URL, QPS: -1, ContentConfig: rest.ContentConfig{ContentType: "application/json"}}); err != nil {
+	if c.Client, err = kubernetes.NewForConfig(c.Config); err != nil {
 		t.Fatal(err)
 	}
 	return c
