@@ -158,7 +158,7 @@ func TestPages(t *testing.T) {
 	}
 	for what, request := range map[string]*pb.ListRecordsRequest{
 		"forbid a token of another filter":  {Parent: first.Parent, Filter: "data_type == PIPELINE_RUN", OrderBy: first.OrderBy, PageToken: page.GetNextPageToken()},
-		"forbid a token of another order":   {Parent: first.Parent, Filter: first.Filter, PageToken: page.GetNextPageToken()},
+		"forbid a token of another order":   {Parent: first.Parent, Filter: first.Filter, OrderBy: "create_time asc", PageToken: page.GetNextPageToken()},
 		"forbid a token of another parent":  {Parent: "other/results/-", Filter: first.Filter, OrderBy: first.OrderBy, PageToken: page.GetNextPageToken()},
 		"forbid what is no token":           {Parent: first.Parent, Filter: first.Filter, OrderBy: first.OrderBy, PageToken: "x"},
 		"forbid a page of less than none":   {Parent: first.Parent, PageSize: -1},

@@ -329,7 +329,7 @@ var (
 		kind: "TaskRun", namespace: "team", name: "lint-1", uid: uid(4), created: 100, status: "False", reason: "Failed",
 		labels: map[string]string{"app": "cart"}, logs: map[string]string{"step-a": "four\n"},
 	}
-	cancelled = made{kind: "TaskRun", namespace: "team", name: "lint-2", uid: uid(5), created: 200, status: "False", reason: "TaskRunCancelled"}
+	cancelled = made{kind: "TaskRun", namespace: "team", name: "lint-2", uid: uid(5), created: 200, status: "False", reason: "Cancelled"}
 	elsewhere = made{
 		kind: "TaskRun", namespace: "other", name: "lint-1", uid: uid(6), created: 300, status: "True", reason: "Succeeded",
 		labels: map[string]string{"app": "shop"}, logs: map[string]string{"step-a": "six\n"},
