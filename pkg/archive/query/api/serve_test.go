@@ -250,7 +250,7 @@ func TestWhatIsObserved(t *testing.T) {
 			}
 		}
 	}
-	want := map[string]float64{"ListRecords OK": 2, "ListRecords Unauthenticated": 1, "ListRecords Unavailable": 1}
+	want := map[string]float64{"ListRecords OK": 2, "Authenticate Unauthenticated": 1, "ListRecords Unavailable": 1}
 	for key, n := range want {
 		if counts[key] != n {
 			t.Errorf("counted %v, want %v", counts, want)
