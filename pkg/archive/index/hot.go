@@ -39,12 +39,14 @@ var unindexed = []string{"app.kubernetes.io/managed-by", "tekton.dev/memberOf"}
 type hot struct {
 	namespace, kind string // a data type: apiVersion and kind with a dot between
 	status, reason  sql.NullString
-	odd, tool       bool
-	flags           int64
-	created         int64
-	started, ended  sql.NullInt64
-	pipeline, repo  sql.NullString
-	labels          []int64
+	// hasCreated says that the record says when it was created.
+	hasCreated     bool
+	odd, tool      bool
+	flags          int64
+	created        int64
+	started, ended sql.NullInt64
+	pipeline, repo sql.NullString
+	labels         []int64
 }
 
 // group is what rows have in common by which they are listed and counted.
@@ -151,7 +153,7 @@ func heat(cluster, namespace string, record []byte) (h hot, head recordHead) {
 	h.namespace = namespace
 	h.odd = head.read(record) != nil
 	created, ok := secondsOf(head.created)
-	h.created, h.odd = created.Int64, h.odd || !ok || !created.Valid
+	h.created, h.hasCreated = created.Int64, ok && created.Valid
 	if h.started, ok = secondsOf(head.started); !ok {
 		h.odd = true
 	}
@@ -221,7 +223,7 @@ func (h *hot) condition(conditions []byte) {
 func (h *hot) ofRun(c *manifest.Commit, head *recordHead) {
 	r := &c.Run
 	h.kind = r.APIVersion + "." + r.Kind
-	same := textOf(head.apiVersion).String == r.APIVersion && textOf(head.kind).String == r.Kind && textOf(head.name).String == r.Name &&
+	same := h.hasCreated && textOf(head.apiVersion).String == r.APIVersion && textOf(head.kind).String == r.Kind && textOf(head.name).String == r.Name &&
 		textOf(head.namespace).String == r.Namespace && textOf(head.uid).String == r.UID && h.created == r.Created.Unix() &&
 		h.ended.Valid == (r.Completed != nil) && (r.Completed == nil || r.Completed.Unix() == h.ended.Int64)
 	h.odd = h.odd || !same

@@ -96,7 +96,10 @@ func (b *batch) put(ctx context.Context, rows []*packedRow) error {
 	if err := errors.Join(b.insert(ctx, &runsTable, runs), b.insert(ctx, &recordsTable, records)); err != nil {
 		return err
 	}
-	return b.flush(ctx)
+	if err := b.flush(ctx); err != nil {
+		return err
+	}
+	return b.shadow(ctx, rows)
 }
 
 // insert adds rows to a table.
@@ -289,7 +292,10 @@ func (b *batch) delete(ctx context.Context, cluster string, uids []string) error
 			return err
 		}
 	}
-	return b.recountCells(ctx, cells)
+	if err := b.recountCells(ctx, cells); err != nil {
+		return err
+	}
+	return b.unshadow(ctx, found)
 }
 
 // storedHot is a row with its group.
@@ -355,22 +361,30 @@ func (b *batch) deleteLabels(ctx context.Context, id, created int64, labels []in
 // recountResult makes a Result's row again from what is left of it.
 func (b *batch) recountResult(ctx context.Context, key resultKey) error {
 	const left = ` FROM indelible_runs r JOIN indelible_scopes s ON s.id = $1 WHERE r.result = $2 AND r.namespace = s.namespace AND r.cluster = s.cluster`
-	var runs int64
+	d := resultDelta{}
 	var created, updated sql.NullInt64
-	err := b.tx.QueryRowContext(ctx, `SELECT count(*), min(r.created), max(r.committed)`+left, key.scope, key.name).Scan(&runs, &created, &updated)
-	if err != nil {
+	if err := b.tx.QueryRowContext(ctx, `SELECT count(*), min(r.created), max(r.committed)`+left, key.scope, key.name).Scan(&d.runs, &created, &updated); err != nil {
 		return err
 	}
-	created.Int64 *= 1e6
-	var root, rootAt int64
-	err = b.tx.QueryRowContext(ctx, `SELECT r.id, r.committed`+left+` AND r.flags & $3 <> 0 ORDER BY r.committed DESC, r.uid LIMIT 1`, key.scope, key.name, flagRoot).Scan(&root, &rootAt)
+	d.created, d.updated = created.Int64*1e6, updated.Int64
+	err := b.tx.QueryRowContext(ctx, `SELECT r.id, r.committed`+left+` AND r.flags & $3 <> 0 ORDER BY r.committed DESC, r.uid LIMIT 1`, key.scope, key.name, flagRoot).Scan(&d.root, &d.rootAt)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	if _, err := b.tx.ExecContext(ctx, `DELETE FROM indelible_results WHERE scope = $1 AND name = $2`, key.scope, key.name); err != nil || runs == 0 {
+	var object, objectCreated, objectUpdated int64
+	err = b.tx.QueryRowContext(ctx, `SELECT id, created * 1000000 + micros, committed FROM indelible_objects WHERE scope = $1 AND result = $2 AND kind = $3`, key.scope, key.name, resultKind).
+		Scan(&object, &objectCreated, &objectUpdated)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	if err := b.insert(ctx, &resultsTable, []any{key.scope, key.name, created.Int64, updated.Int64, runs, root, rootAt, 0}); err != nil {
+	if object != 0 && (d.runs == 0 || objectCreated < d.created) {
+		d.created = objectCreated
+	}
+	d.updated = max(d.updated, objectUpdated)
+	if _, err := b.tx.ExecContext(ctx, `DELETE FROM indelible_results WHERE scope = $1 AND name = $2`, key.scope, key.name); err != nil || d.runs == 0 && object == 0 {
+		return err
+	}
+	if err := b.insert(ctx, &resultsTable, []any{key.scope, key.name, d.created, d.updated, d.runs, d.root, d.rootAt, object}); err != nil {
 		return err
 	}
 	return b.annotate(ctx, key)

@@ -688,6 +688,8 @@ type ResultEntry struct {
 	Created, Updated int64
 	Runs             int64
 	Annotations      []byte
+	// started and ended are what Results are sorted by, in seconds; 0 where there is none.
+	started, ended int64
 	// Root is the run that the summary is about, nil if there is none.
 	Root *RootEntry
 	// Object is what a tool wrote, nil if none did.
@@ -714,7 +716,7 @@ func (r *RootEntry) Commit() (*manifest.Commit, error) { return commitOf(&r.pack
 
 const resultColumns = `SELECT r.scope, s.cluster, s.namespace, r.name, r.created, r.updated, r.runs, r.annotations,
 	t.uid, t.name, t.api_version, t.kind, t.status, t.reason, t.created, t.started, t.completed, t.flags, t.manifest,
-	o.uid, o.generation, o.data
+	o.uid, o.generation, o.data, coalesce(o.started, 0), coalesce(o.completed, 0)
 	FROM indelible_results r JOIN indelible_scopes s ON s.id = r.scope
 	LEFT JOIN indelible_runs t ON t.id = r.root LEFT JOIN indelible_objects o ON o.id = r.object WHERE `
 
@@ -728,7 +730,9 @@ func (d *database) Results(ctx context.Context, s ResultScan) ([]ResultEntry, er
 }
 
 var resultKeys = map[ResultOrder]string{
-	ResultCreated: "r.created", ResultUpdated: "r.updated", ResultStarted: "coalesce(t.started, 0) * 1000000", ResultEnded: "coalesce(t.completed, 0) * 1000000",
+	ResultCreated: "r.created", ResultUpdated: "r.updated",
+	ResultStarted: "CASE WHEN r.object = 0 THEN coalesce(t.started, 0) ELSE coalesce(o.started, 0) END * 1000000",
+	ResultEnded:   "CASE WHEN r.object = 0 THEN coalesce(t.completed, 0) ELSE coalesce(o.completed, 0) END * 1000000",
 }
 
 func (d *database) results(ctx context.Context, s *ResultScan) ([]ResultEntry, error) {
@@ -762,12 +766,10 @@ func (s *ResultScan) at(r *ResultEntry) int64 {
 		return r.Created
 	case s.Order == ResultUpdated:
 		return r.Updated
-	case r.Root == nil:
-		return 0
 	case s.Order == ResultStarted:
-		return r.Root.Started.Int64 * 1e6
+		return r.started * 1e6
 	}
-	return r.Root.Completed.Int64 * 1e6
+	return r.ended * 1e6
 }
 
 func (d *database) resultsOf(ctx context.Context, s *ResultScan, scopes []int64) ([]ResultEntry, error) {
@@ -826,7 +828,7 @@ func scanResult(rows *sql.Rows) (r ResultEntry, err error) {
 	var root RootEntry
 	var commit, data []byte
 	err = rows.Scan(&r.Scope, &r.Cluster, &r.Parent, &r.Name, &r.Created, &r.Updated, &r.Runs, &r.Annotations,
-		&uid, &name, &version, &kind, &status, &reason, &created, &root.Started, &root.Completed, &flags, &commit, &objectUID, &generation, &data)
+		&uid, &name, &version, &kind, &status, &reason, &created, &root.Started, &root.Completed, &flags, &commit, &objectUID, &generation, &data, &r.started, &r.ended)
 	if err != nil {
 		return r, err
 	}
@@ -837,6 +839,9 @@ func scanResult(rows *sql.Rows) (r ResultEntry, err error) {
 			cluster: r.Cluster, namespace: r.Parent, name: name.String, uid: uid.String, result: r.Name, created: created.Int64, completed: root.Completed, manifest: commit,
 		}
 		r.Root = &root
+		if !objectUID.Valid {
+			r.started, r.ended = root.Started.Int64, root.Completed.Int64
+		}
 	}
 	if objectUID.Valid {
 		text, err := pack.Unpack(data)
