@@ -68,13 +68,10 @@ func New(ctx context.Context, o Options) (*server.Server, error) {
 		return nil, err
 	}
 	reads := engine.New(engine.Options{Index: o.Index, Store: o.Store, Cluster: string(o.Cluster)})
+	writes := &writer.Writer{Cluster: string(o.Cluster), Objects: object.New(o.Store, o.Cluster, time.Now), Index: o.Index, Engine: reads}
 	with := server.Options{
-		Engine: reads, Store: o.Store, Live: running, Access: access.New(kube),
+		Engine: reads, Writer: writes, Overlays: writes, Store: o.Store, Live: running, Access: access.New(kube),
 		Ready: ready(o.Index, o.Cluster), Metrics: o.Metrics.server, Log: o.Log,
-	}
-	if x, ok := o.Index.(writer.Index); ok {
-		writes := &writer.Writer{Cluster: string(o.Cluster), Objects: object.New(o.Store, o.Cluster, time.Now), Index: x, Engine: reads}
-		with.Writer, with.Overlays = writes, writes
 	}
 	if o.ReadOnly {
 		with.Writer = nil

@@ -61,7 +61,7 @@ func TestDocument(t *testing.T) {
 		pipelineOK.record(),                // gRPC's list
 		"c3RlcC1hIDotCmZvdXIK",             // gRPC's log, "step-a :-\nfour\n" in base64
 		`"etag"`,                           // writes
-		"\none\n",                          // the Dashboard's log
+		"one\n",                            // the Dashboard's log
 	} {
 		if !strings.Contains(strings.ReplaceAll(string(out), `": `, `":`), want) {
 			t.Errorf("%q is not in what the commands print:\n%s", want, out)

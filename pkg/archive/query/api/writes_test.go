@@ -36,7 +36,7 @@ func (r *rig) createRecord(name, kind, value string) *pb.Record {
 
 // A tool's Result is what it wrote, until it writes something else, with an etag for each state.
 func TestResultsOfTools(t *testing.T) {
-	r := newRig(t)
+	r := newFullRig(t)
 	const name, record = "team/results/tool", "team/results/tool/records/one"
 	summary := &pb.RecordSummary{Record: record, Type: "example.com/Build", Status: pb.RecordSummary_FAILURE, Annotations: map[string]string{"k": "v"}}
 	created, err := r.results.CreateResult(r.as(robot), &pb.CreateResultRequest{Parent: "team", Result: &pb.Result{
@@ -68,6 +68,16 @@ func TestResultsOfTools(t *testing.T) {
 	r.wantCode("update it", err, codes.NotFound)
 	if again := r.createResult(name); again.GetUid() == created.GetUid() || again.GetEtag() == updated.GetEtag() {
 		t.Errorf("created again it is the same: %v", again)
+	}
+}
+
+// A namespace may have nothing but a Result without records.
+func TestResultInAnEmptyNamespace(t *testing.T) {
+	r := newRig(t)
+	created := r.createResult("team/results/tool")
+	r.wantResult("team/results/tool", created)
+	if list, err := r.results.ListResults(r.as(robot), &pb.ListResultsRequest{Parent: "-"}); err != nil || len(list.GetResults()) != 1 {
+		t.Errorf("%v, %v", list, err)
 	}
 }
 
