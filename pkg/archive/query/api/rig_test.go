@@ -70,7 +70,11 @@ func newRig(t testing.TB, change ...func(*Options)) *rig {
 	t.Helper()
 	r := &rig{TB: t, archive: indextest.NewArchive(t), cluster: newCluster(t)}
 	var err error
-	if r.index, err = index.Open(t.Context(), "sqlite://"+t.TempDir()+"/index.db"); err != nil {
+	url := "sqlite://" + t.TempDir() + "/index.db"
+	if inPostgres != nil {
+		url = inPostgres(t.(*testing.T))
+	}
+	if r.index, err = index.Open(t.Context(), url); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.index.Close() })
@@ -83,6 +87,25 @@ func newRig(t testing.TB, change ...func(*Options)) *rig {
 	}
 	r.serve()
 	return r
+}
+
+// inPostgres makes an empty database for a rig, where TestOnPostgres wants it.
+var inPostgres func(t *testing.T) string
+
+// TestOnPostgres is what the index has to do with, once more on Postgres.
+func TestOnPostgres(t *testing.T) {
+	inPostgres = indextest.Postgres(t)
+	defer func() { inPostgres = nil }()
+	for name, test := range map[string]func(*testing.T){
+		"filters": TestFilters, "filters that are wrong": TestFiltersThatAreWrong, "order": TestOrder, "pages": TestPages, "summary": TestSummary,
+		"projected Results": TestProjectedResults, "projected records": TestProjectedRecords, "lists over all namespaces": TestListsOverAllNamespaces,
+		"filters leave no namespace": TestFiltersLeaveNoNamespace, "Results of tools": TestResultsOfTools, "records of tools": TestRecordsOfTools,
+		"writes that are wrong": TestWritesThatAreWrong, "an overlay": TestOverlayOfAProjectedResult, "a Result with its records": TestDeleteResultWithItsRecords,
+		"writers at once": TestWritersAtOnce, "the watcher": TestWhatTheWatcherStores, "logs of archived runs": TestLogsOfArchivedRuns,
+		"logs over archived ones": TestLogsOverArchivedOnes, "external logs": TestExternalLogs, "an index that is away": TestIndexAway,
+	} {
+		t.Run(name, test)
+	}
 }
 
 func newCluster(t testing.TB) *accesstest.Cluster {
