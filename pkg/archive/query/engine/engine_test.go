@@ -53,8 +53,12 @@ func newPlace(t *testing.T, url string, runs int, change func(n int, row *index.
 	}
 	must(t, x.Put(t.Context(), p.rows...))
 	must(t, x.SetComplete(t.Context(), string(indextest.Cluster), true))
-	p.engine = engine.New(engine.Options{Index: x, Store: p.Archive, Cluster: string(indextest.Cluster)})
+	p.engine = p.engineOf(x)
 	return p
+}
+
+func (p *place) engineOf(x index.Index) *engine.Engine {
+	return engine.New(engine.Options{Index: x, Store: p.Archive, Cluster: string(indextest.Cluster)})
 }
 
 func must(t *testing.T, err error) {
