@@ -28,7 +28,8 @@ deleted namespaces counts from what this cluster sees.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if from == "" {
-				return &usageError{errors.New("--from is required: the UID of kube-system of the cluster that the archive is of; the archiver's message has it")}
+				return &usageError{errors.New("--from is required: the UID of kube-system of the cluster that the archive is of; " +
+					"the archiver's message has it")}
 			}
 			a, err := c.openArchive(cmd.Context(), noIndex)
 			if err != nil {
@@ -48,7 +49,8 @@ deleted namespaces counts from what this cluster sees.`,
 				return err
 			}
 			host, _ := os.Hostname()
-			if err := identity.Adopt(cmd.Context(), a.store, a.cluster, from, kubeSystem, "archiver adopt on "+host, time.Now()); err != nil {
+			if err := identity.Adopt(cmd.Context(), a.store, a.cluster, from, kubeSystem, "archiver adopt on "+host,
+				time.Now()); err != nil {
 				return err
 			}
 			cmd.Printf("the archive %q is this cluster's, %s\n", a.cluster, kubeSystem)

@@ -54,9 +54,11 @@ object that is damaged is an error.`,
 	flags.StringVar(&o.kind, "kind", "", kindHelp)
 	flags.StringVar(&o.uid, "uid", "", "the run's UID, where several had the name")
 	flags.StringVarP(&o.output, "output", "o", "summary", "summary or json")
-	flags.BoolVar(&o.log, "log", false, "write the logs instead: of all containers in order, or of --step or --container; of a PipelineRun, of all its TaskRuns")
+	flags.BoolVar(&o.log, "log", false, "write the logs instead: of all containers in order, or of --step or "+
+		"--container; of a PipelineRun, of all its TaskRuns")
 	flags.StringVar(&o.step, "step", "", "with --log: only the log of the step of this name, of the last attempt")
-	flags.StringVar(&o.container, "container", "", "with --log: only that of this container, such as sidecar-proxy or prepare, of the last attempt")
+	flags.StringVar(&o.container, "container", "",
+		"with --log: only that of this container, such as sidecar-proxy or prepare, of the last attempt")
 	flags.BoolVar(&o.events, "events", false, "write the events instead, as JSON")
 	cmd.MarkFlagsMutuallyExclusive("log", "events", "output")
 	cmd.MarkFlagsMutuallyExclusive("step", "container")
@@ -112,9 +114,11 @@ func (o *getOptions) get(ctx context.Context, out io.Writer) error {
 	return o.summary(c, held, out)
 }
 
-// find returns the commit of the newest run of that name: where it is says the index, what it is the archive.
+// find returns the commit of the newest run of that name: where it is says the index, what it is
+// the archive.
 func (o *getOptions) find(ctx context.Context, a *archive) (*manifest.Commit, error) {
-	for row, err := range a.index.Find(ctx, index.Query{Cluster: string(a.cluster), Namespace: o.namespace, Name: o.run, Kind: o.kind}) {
+	for row, err := range a.index.Find(ctx, index.Query{Cluster: string(a.cluster), Namespace: o.namespace, Name: o.run,
+		Kind: o.kind}) {
 		if err != nil {
 			return nil, err
 		}
@@ -130,7 +134,8 @@ func (o *getOptions) find(ctx context.Context, a *archive) (*manifest.Commit, er
 	if complete, err := a.index.Complete(ctx, string(a.cluster)); err != nil || !complete {
 		return nil, errors.Join(err, errIncomplete)
 	}
-	return nil, fmt.Errorf("%w: %s", errNoSuchRun, strings.Join(strings.Fields(o.kind+" "+o.namespace+"/"+o.run+" "+o.uid), " "))
+	return nil, fmt.Errorf("%w: %s", errNoSuchRun, strings.Join(strings.Fields(o.kind+" "+o.namespace+"/"+o.run+" "+o.uid),
+		" "))
 }
 
 // write writes a part of the run, and a line end.
@@ -156,8 +161,8 @@ func copyPart(ctx context.Context, from store.Store, p *manifest.Part, out io.Wr
 	return errors.Join(err, content.Close())
 }
 
-// writeLogs writes logs one after the other, each under a line that names it if there are several. What is not complete says so on
-// standard error.
+// writeLogs writes logs one after the other, each under a line that names it if there are several.
+// What is not complete says so on standard error.
 func (o *getOptions) writeLogs(ctx context.Context, from store.Store, c *manifest.Commit, out io.Writer) error {
 	var logs []*manifest.Part
 	var there []string
@@ -172,7 +177,8 @@ func (o *getOptions) writeLogs(ctx context.Context, from store.Store, c *manifes
 		}
 	}
 	if len(logs) == 0 {
-		return fmt.Errorf("%w; it has those of the containers: %s", errNoLog, cmp.Or(strings.Join(slices.Compact(there), ", "), "none"))
+		return fmt.Errorf("%w; it has those of the containers: %s", errNoLog,
+			cmp.Or(strings.Join(slices.Compact(there), ", "), "none"))
 	}
 	for _, p := range logs {
 		if p.State != manifest.Complete {
@@ -205,7 +211,9 @@ func (o *getOptions) wants(p *manifest.Part, last int) bool {
 }
 
 // errIncomplete is why it is not known whether the archive has a run.
-var errIncomplete = errors.New("the index does not have the run, nor all of the archive yet: try again when archiver index sync has ended, which the archiver does when it starts, or look whether archive.cluster is the name of the cluster in the archive")
+var errIncomplete = errors.New("the index does not have the run, nor all of the archive yet: try again when archiver " +
+	"index sync has ended, which the archiver does when it starts, or look whether archive.cluster is the name of the " +
+	"cluster in the archive")
 
 var errNoLog = errors.New("the run has no such log in the archive")
 
@@ -228,7 +236,8 @@ func (o *getOptions) summary(c *manifest.Commit, held *retention.HoldText, out i
 	if c.Run.Completed != nil {
 		line("Completed", c.Run.Completed.Format(time.RFC3339))
 	}
-	line("Archived", fmt.Sprintf("%s by archiver %s, cluster %s", c.CommittedAt.Format(time.RFC3339), c.Versions.Archiver, c.Cluster))
+	line("Archived", fmt.Sprintf("%s by archiver %s, cluster %s", c.CommittedAt.Format(time.RFC3339), c.Versions.Archiver,
+		c.Cluster))
 	if held != nil {
 		line("Held", fmt.Sprintf("%s, by %s at %s", held.Reason, held.By, held.At.Format(time.RFC3339)))
 	}

@@ -59,7 +59,8 @@ would do. The archiver deletes runs as their time comes.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&class, "class", "", "only runs whose label "+run.ClassLabel+" has this value; empty: those without, which an archiver without --class archives")
+	cmd.Flags().StringVar(&class, "class", "", "only runs whose label "+run.ClassLabel+" has this value; empty: those "+
+		"without, which an archiver without --class archives")
 	return cmd
 }
 

@@ -1,4 +1,5 @@
-// Command archiver moves finished runs into the archive, and looks after it; see pkg/archive and docs/operations.md.
+// Command archiver moves finished runs into the archive, and looks after it; see pkg/archive and
+// docs/operations.md.
 package main
 
 import "github.com/indelible-ci/indelible/pkg/daemon"

@@ -14,8 +14,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/oversize"
 )
 
-// endOversize ends runs that are too large for Tekton to write, beside the archive, until ctx ends; the function it returns waits for
-// that. Of archivers of several classes the one without a class does it.
+// endOversize ends runs that are too large for Tekton to write, beside the archive, until ctx ends;
+// the function it returns waits for that. Of archivers of several classes the one without a class
+// does it.
 func (r *replica) endOversize(ctx context.Context) (wait func(), err error) {
 	if r.class != "" {
 		return func() {}, nil

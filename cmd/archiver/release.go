@@ -34,12 +34,14 @@ webhooks.knative.dev/exclude, which is put back as it was at the end. That needs
 				return err
 			}
 			if refused {
-				n, err := archiver.ReleaseRefused(cmd.Context(), config, namespace, timeout, func(line string) { cmd.PrintErrln(line) })
+				n, err := archiver.ReleaseRefused(cmd.Context(), config, namespace, timeout,
+					func(line string) { cmd.PrintErrln(line) })
 				cmd.Printf("%d refused runs released\n", n)
 				return err
 			}
 			if namespace != "" {
-				return &usageError{errors.New("--namespace goes with --refused only: without it the runs of all namespaces are released")}
+				return &usageError{errors.New("--namespace goes with --refused only: without it the runs of all namespaces are " +
+					"released")}
 			}
 			n, err := archiver.ReleaseAll(cmd.Context(), config, func(done int) { cmd.PrintErrf("\r%d runs released", done) })
 			if n > 0 {

@@ -79,7 +79,8 @@ func (b *bench) bytes(ctx context.Context) (rows []row, err error) {
 	}
 	defer func() {
 		_, stopErr := p.stop()
-		err = errors.Join(err, stopErr, b.removeRuns(context.WithoutCancel(ctx))) // fsck of another archive would look for them there
+		// fsck of another archive would look for them there
+		err = errors.Join(err, stopErr, b.removeRuns(context.WithoutCancel(ctx)))
 	}()
 	if err := b.ready(ctx, p); err != nil {
 		return nil, err
@@ -111,9 +112,11 @@ func (b *bench) bytes(ctx context.Context) (rows []row, err error) {
 	}
 	each := func(bytes float64) float64 { return bytes / sizedRuns / 1000 }
 	return []row{
-		atMost(fmt.Sprintf("bytes in the bucket for a TaskRun of %.1f kB and 100 lines of log (%.1f kB)", each(content[manifest.Record]), each(content[manifest.Log])),
+		atMost(fmt.Sprintf("bytes in the bucket for a TaskRun of %.1f kB and 100 lines of log (%.1f kB)",
+			each(content[manifest.Record]), each(content[manifest.Log])),
 			each(float64(stored-events)), 3, "kB"),
-		atMost(fmt.Sprintf("the same with its events (%.1f kB)", each(content[manifest.Events])), each(float64(stored)), 4, "kB"),
+		atMost(fmt.Sprintf("the same with its events (%.1f kB)", each(content[manifest.Events])), each(float64(stored)), 4,
+			"kB"),
 	}, nil
 }
 
@@ -124,7 +127,8 @@ func bytesOfEvents(c *manifest.Commit) (int64, error) {
 		return 0, err
 	}
 	rest := *c
-	rest.Parts = slices.DeleteFunc(slices.Clone(c.Parts), func(p manifest.Part) bool { return p.Type == manifest.Events && p.Inline != nil })
+	rest.Parts = slices.DeleteFunc(slices.Clone(c.Parts),
+		func(p manifest.Part) bool { return p.Type == manifest.Events && p.Inline != nil })
 	without, err := manifest.Encode(&rest)
 	return int64(len(whole) - len(without)), err
 }
@@ -174,7 +178,8 @@ func addContents(to map[manifest.PartType]float64, c *manifest.Commit) {
 	}
 }
 
-// indexSize is the size of an SQLite file and of its write-ahead log, which is part of it until the next checkpoint.
+// indexSize is the size of an SQLite file and of its write-ahead log, which is part of it until the
+// next checkpoint.
 func indexSize(file string) (int64, error) {
 	total := int64(0)
 	for _, name := range []string{file, file + "-wal"} {

@@ -24,8 +24,8 @@ func openEtcd(state string) (*etcd, error) {
 // writers are how many requests are under way at a time.
 const writers = 32
 
-// write writes n values, whose keys and contents each gives. Each has a revision of its own: the API server's caches take no
-// two objects of one revision, as a transaction would make them.
+// write writes n values, whose keys and contents each gives. Each has a revision of its own: the
+// API server's caches take no two objects of one revision, as a transaction would make them.
 func (e *etcd) write(ctx context.Context, n int, each func(i int) (key string, value []byte, err error)) error {
 	return concurrently(ctx, n, func(ctx context.Context, i int) error {
 		key, value, err := each(i)
@@ -45,7 +45,8 @@ func (e *etcd) deleteBelow(ctx context.Context, prefix string) error {
 			Key []byte `json:"key"`
 		} `json:"kvs"`
 	}
-	if err := e.Post(ctx, "kv/range", map[string]any{"key": []byte(prefix), "range_end": end, "keys_only": true}, &found); err != nil {
+	if err := e.Post(ctx, "kv/range", map[string]any{"key": []byte(prefix), "range_end": end, "keys_only": true},
+		&found); err != nil {
 		return err
 	}
 	return concurrently(ctx, len(found.Kvs), func(ctx context.Context, i int) error {

@@ -16,8 +16,9 @@ import (
 // indexedRuns are in an index whose size and lists are measured, listedRuns in a list.
 const indexedRuns, listedRuns = 3_000, 50
 
-// index measures what a run takes in the index, where all runs have the same copy of their Task, and where Tekton has substituted
-// parameters in it, which no two runs share; and a list of runs with their records. It needs no cluster.
+// index measures what a run takes in the index, where all runs have the same copy of their Task,
+// and where Tekton has substituted parameters in it, which no two runs share; and a list of runs
+// with their records. It needs no cluster.
 func (b *bench) index(ctx context.Context) (rows []row, err error) {
 	for i, revision := range []string{"the same in all", ""} {
 		what := []string{"the same copy of their Task", "copies in which parameters are substituted"}[i]
@@ -80,9 +81,11 @@ func indexRow(m made) (index.Row, error) {
 	}
 	status, reason := r.Outcome()
 	return index.Row{Record: r.Record, Commit: &manifest.Commit{
-		Cluster: "bench", CommittedAt: time.Now().UTC().Truncate(time.Millisecond), Versions: manifest.Versions{Archiver: "dev", Kubernetes: "v1.36.3", Tekton: "v1.15.0"},
+		Cluster: "bench", CommittedAt: time.Now().UTC().Truncate(time.Millisecond),
+		Versions: manifest.Versions{Archiver: "dev", Kubernetes: "v1.36.3", Tekton: "v1.15.0"},
 		Run: manifest.Run{
-			APIVersion: r.APIVersion, Kind: r.Kind, Namespace: r.Namespace, Name: r.Name, UID: string(r.UID), Created: r.CreationTimestamp.UTC(),
+			APIVersion: r.APIVersion, Kind: r.Kind, Namespace: r.Namespace, Name: r.Name, UID: string(r.UID),
+			Created:   r.CreationTimestamp.UTC(),
 			Completed: r.Completed(), Status: status, Reason: reason, Result: string(r.UID),
 		},
 		Parts: []manifest.Part{manifest.InlinePart(manifest.Record, r.Record)},

@@ -16,7 +16,8 @@ import (
 
 const latencyMetric = "indelible_archive_commit_latency_seconds"
 
-// logTask prints a hundred lines, and is archived by the bench's archiver. It has nothing to do with Indelible's results.
+// logTask prints a hundred lines, and is archived by the bench's archiver. It has nothing to do
+// with Indelible's results.
 const logTask = `
 apiVersion: tekton.dev/v1
 kind: TaskRun
@@ -34,8 +35,9 @@ spec:
         done
 `
 
-// latency measures runs of Tekton, one at a time, each made when the one before is archived, from when the archiver sees that a run is done to when it is committed and read
-// back: the archiver's own figure, which is exact for one run as the sum of a histogram that has grown by one.
+// latency measures runs of Tekton, one at a time, each made when the one before is archived, from
+// when the archiver sees that a run is done to when it is committed and read back: the archiver's
+// own figure, which is exact for one run as the sum of a histogram that has grown by one.
 func (b *bench) latency(ctx context.Context) ([]row, error) {
 	var rows []row
 	for _, c := range []struct {
@@ -51,7 +53,8 @@ func (b *bench) latency(ctx context.Context) ([]row, error) {
 		rows = append(rows,
 			atMost(what+", p50", ms(quantile(committed, .5)), c.target, "ms"),
 			atMost(what+", p99", ms(quantile(committed, .99)), 500, "ms"),
-			says("the same → released, as another watch sees both, p50, p99", "%.1f ms, %.1f ms", ms(quantile(released, .5)), ms(quantile(released, .99))))
+			says("the same → released, as another watch sees both, p50, p99", "%.1f ms, %.1f ms", ms(quantile(released, .5)),
+				ms(quantile(released, .99))))
 	}
 	return rows, nil
 }
@@ -63,7 +66,8 @@ func (b *bench) latencies(ctx context.Context, name, logs string) (committed, re
 	}
 	defer func() {
 		_, stopErr := p.stop()
-		err = errors.Join(err, stopErr, b.removeRuns(context.WithoutCancel(ctx))) // fsck of another archive would look for them there
+		// fsck of another archive would look for them there
+		err = errors.Join(err, stopErr, b.removeRuns(context.WithoutCancel(ctx)))
 	}()
 	if err := b.ready(ctx, p); err != nil {
 		return nil, nil, err
@@ -101,7 +105,9 @@ func (b *bench) oneRun(ctx context.Context, name, task string) (time.Duration, e
 	})
 }
 
-func (b *bench) oneRunUntil(ctx context.Context, name, task string, over func(*pipelinev1.TaskRun) bool) (time.Duration, error) {
+func (b *bench) oneRunUntil(
+	ctx context.Context, name, task string, over func(*pipelinev1.TaskRun) bool,
+) (time.Duration, error) {
 	text := strings.NewReplacer("NAME", name, "CLASS", b.class, "DIGEST", digest(20)).Replace(task)
 	if err := b.cluster.Create(ctx, b.namespace, harness.WithImage(text)); err != nil {
 		return 0, err

@@ -11,8 +11,8 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// largeRuns have results of a mebibyte each; largeLog is a log of one gibibyte, written no faster than a kubelet that
-// rotates it every ten seconds lets anybody follow it.
+// largeRuns have results of a mebibyte each; largeLog is a log of one gibibyte, written no faster
+// than a kubelet that rotates it every ten seconds lets anybody follow it.
 const (
 	largeRuns = 200
 	largeLog  = `
@@ -43,13 +43,16 @@ func (b *bench) memory(ctx context.Context) (rows []row, err error) {
 	}
 	defer func() {
 		peak, stopErr := p.stop()
-		rows = append(rows, atMost("peak of memory while archiving a log of 1 GiB and 200 TaskRuns with results of 1 MiB", float64(peak)/mib, 150, "MiB"))
+		rows = append(rows, atMost("peak of memory while archiving a log of 1 GiB and 200 TaskRuns with results of 1 MiB",
+			float64(peak)/mib, 150,
+			"MiB"))
 		err = errors.Join(err, stopErr, b.removeRuns(context.WithoutCancel(ctx)))
 	}()
 	if err := b.ready(ctx, p); err != nil {
 		return nil, err
 	}
-	if err := b.cluster.Create(ctx, b.namespace, harness.WithImage(strings.ReplaceAll(largeLog, "CLASS", b.class))); err != nil {
+	if err := b.cluster.Create(ctx, b.namespace,
+		harness.WithImage(strings.ReplaceAll(largeLog, "CLASS", b.class))); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -81,6 +84,7 @@ func (b *bench) memory(ctx context.Context) (rows []row, err error) {
 	if content[manifest.Log] != 1<<30 {
 		return nil, fmt.Errorf("%.0f bytes of the log are in the archive, want all of %d", content[manifest.Log], 1<<30)
 	}
-	return []row{says("what was archived then, and how long it took after the end of the log", "logs %.0f MiB, records %.0f MiB; %.1f s",
+	return []row{says("what was archived then, and how long it took after the end of the log",
+		"logs %.0f MiB, records %.0f MiB; %.1f s",
 		content[manifest.Log]/mib, content[manifest.Record]/mib, took.Seconds())}, nil
 }

@@ -25,9 +25,11 @@ var programs = []struct{ begins, name string }{
 }
 
 // components are those that are known by the base name of their program.
-var components = []string{"archiver", "s3", "kube-apiserver", "etcd", "kube-controller-manager", "kubelet", "containerd", "bench"}
+var components = []string{"archiver", "s3", "kube-apiserver", "etcd", "kube-controller-manager", "kubelet",
+	"containerd", "bench"}
 
-// readCPU adds up /proc/<pid>/stat of all processes that live; busy and idle are the machine's, from /proc/stat.
+// readCPU adds up /proc/<pid>/stat of all processes that live; busy and idle are the machine's,
+// from /proc/stat.
 func readCPU() (cpuTimes, error) {
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -47,7 +49,8 @@ func readCPU() (cpuTimes, error) {
 	return times, nil
 }
 
-// processTime reads utime and stime, the 14th and 15th field; the second is a name in brackets that may have spaces.
+// processTime reads utime and stime, the 14th and 15th field; the second is a name in brackets that
+// may have spaces.
 func processTime(file string) (time.Duration, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -84,7 +87,8 @@ func programOf(process string) string {
 	return "other"
 }
 
-// since says what was used since an earlier look, most first, in core seconds for a run each of so many.
+// since says what was used since an earlier look, most first, in core seconds for a run each of so
+// many.
 func (c cpuTimes) since(before cpuTimes, runs int) string {
 	used := map[string]time.Duration{}
 	for name, t := range c {
@@ -107,7 +111,8 @@ func (c cpuTimes) since(before cpuTimes, runs int) string {
 	for _, name := range names {
 		text = append(text, fmt.Sprintf("%s %.2f ms", name, ms(used[name])/float64(runs)))
 	}
-	return fmt.Sprintf("%s, all else %.2f ms; idle %.0f %% of the machine", strings.Join(text, ", "), ms(max(all-known, 0))/float64(runs),
+	return fmt.Sprintf("%s, all else %.2f ms; idle %.0f %% of the machine", strings.Join(text, ", "),
+		ms(max(all-known, 0))/float64(runs),
 		100*idle.Seconds()/(all+idle).Seconds())
 }
 

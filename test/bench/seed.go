@@ -41,8 +41,9 @@ func (b *bench) seed(ctx context.Context, n int, each func(i int) made) error {
 	}
 	last := each(n - 1).name
 	return b.until(ctx, "the API server knows "+last, func() (bool, error) {
-		// From its caches: what it has there, watches have been told. It has one for each version, and has Tekton's webhook convert for the
-		// second, which takes longer and would be counted as the archiver's.
+		// From its caches: what it has there, watches have been told. It has one for each version,
+		// and has Tekton's webhook convert for the second, which takes longer and would be counted
+		// as the archiver's.
 		options := metav1.GetOptions{ResourceVersion: "0"}
 		_, err := b.cluster.Tekton.TektonV1().TaskRuns(b.namespace).Get(ctx, last, options)
 		_, old := b.cluster.Tekton.TektonV1beta1().TaskRuns(b.namespace).Get(ctx, last, options)
@@ -53,7 +54,8 @@ func (b *bench) seed(ctx context.Context, n int, each func(i int) made) error {
 // removeRuns takes all runs of the bench away, whatever finalizer they have.
 func (b *bench) removeRuns(ctx context.Context) error {
 	if b.etcd != nil {
-		if err := errors.Join(b.etcd.deleteBelow(ctx, b.prefix("pipelineruns")), b.etcd.deleteBelow(ctx, b.prefix("taskruns"))); err != nil {
+		if err := errors.Join(b.etcd.deleteBelow(ctx, b.prefix("pipelineruns")),
+			b.etcd.deleteBelow(ctx, b.prefix("taskruns"))); err != nil {
 			return err
 		}
 		return b.until(ctx, "the API server has forgotten the runs", func() (bool, error) {
@@ -73,15 +75,16 @@ func (b *bench) removeRuns(ctx context.Context) error {
 		if names == "" {
 			continue
 		}
-		if _, err := b.cluster.Kubectl(ctx, "patch", resource, "-n", b.namespace, "--all", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`); err != nil {
+		if _, err := b.cluster.Kubectl(ctx, "patch", resource, "-n", b.namespace, "--all", "--type=merge", "-p",
+			`{"metadata":{"finalizers":null}}`); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// others would work on the runs of the bench, or watch them, beside the archiver that is measured. Whatever else there is to do
-// in the cluster, they find it when they are back.
+// others would work on the runs of the bench, or watch them, beside the archiver that is measured.
+// Whatever else there is to do in the cluster, they find it when they are back.
 var others = []struct{ namespace, deployment string }{
 	{"tekton-pipelines", "tekton-pipelines-controller"},
 	{"tekton-pipelines", "tekton-events-controller"},
@@ -111,14 +114,16 @@ func (b *bench) alone(ctx context.Context, do func() error) (err error) {
 }
 
 func (b *bench) scale(ctx context.Context, namespace, deployment string, replicas int32) error {
-	to := &autoscalingv1.Scale{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: deployment}, Spec: autoscalingv1.ScaleSpec{Replicas: replicas}}
+	to := &autoscalingv1.Scale{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: deployment},
+		Spec: autoscalingv1.ScaleSpec{Replicas: replicas}}
 	deployments := b.cluster.Kube.AppsV1().Deployments(namespace)
 	if _, err := deployments.UpdateScale(ctx, deployment, to, metav1.UpdateOptions{}); err != nil {
 		return fmt.Errorf("scaling %s: %w", deployment, err)
 	}
 	return b.until(ctx, fmt.Sprintf("%s has %d replicas", deployment, replicas), func() (bool, error) {
 		d, err := deployments.Get(ctx, deployment, metav1.GetOptions{})
-		return err == nil && d.Status.Replicas == replicas && d.Status.ReadyReplicas == replicas && d.Status.TerminatingReplicas != nil && *d.Status.TerminatingReplicas == 0, nil
+		return err == nil && d.Status.Replicas == replicas && d.Status.ReadyReplicas == replicas &&
+			d.Status.TerminatingReplicas != nil && *d.Status.TerminatingReplicas == 0, nil
 	})
 }
 

@@ -9,7 +9,8 @@ import (
 
 const head = "\n| what | measured | target | met |\n| --- | --- | --- | --- |\n"
 
-// row is one line of the table. One without a target says what bounds the line before it, or how it was measured.
+// row is one line of the table. One without a target says what bounds the line before it, or how it
+// was measured.
 type row struct {
 	what, measured, target string
 	met                    bool

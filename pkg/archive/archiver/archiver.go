@@ -32,17 +32,18 @@ type Options struct {
 	Store store.Store
 	// Index may be nil: there is none then.
 	Index index.Index
-	// Config reaches the API server. It should have no rate limit on the client's side: the number of workers bounds the
-	// archiver, and the API server's priority and fairness the rest.
+	// Config reaches the API server. It should have no rate limit on the client's side: the number
+	// of workers bounds the archiver, and the API server's priority and fairness the rest.
 	Config *rest.Config
 	// Version is the archiver's, Kubernetes the API server's: they are in commits.
 	Version, Kubernetes string
 	// Keep says how long runs stay in the cluster after they were committed.
 	Keep stay.Policies
-	// ChildPatience is how long a finished PipelineRun waits for the runs that it made, from when this process met the first that it
-	// waits for; 0 means an hour.
+	// ChildPatience is how long a finished PipelineRun waits for the runs that it made, from when
+	// this process met the first that it waits for; 0 means an hour.
 	ChildPatience time.Duration
-	// Logs says how logs are read; Follow needs Spool, a directory of the archiver's own, and follows at most Streams logs at a time.
+	// Logs says how logs are read; Follow needs Spool, a directory of the archiver's own, and
+	// follows at most Streams logs at a time.
 	Logs    LogMode
 	Spool   string
 	Streams int
@@ -59,8 +60,8 @@ type EventSink interface {
 	Event(object runtime.Object, eventtype, reason, message string)
 }
 
-// Archiver archives runs. Its methods may be called concurrently, for one run by one caller at a time; that two of them meet
-// in one run all the same costs time and nothing else.
+// Archiver archives runs. Its methods may be called concurrently, for one run by one caller at a
+// time; that two of them meet in one run all the same costs time and nothing else.
 type Archiver struct {
 	Options
 	// Client reads and changes runs.
@@ -68,10 +69,11 @@ type Archiver struct {
 	kube     kubernetes.Interface
 	Follower *podlog.Follower
 	Recent   *observed.Events
-	// indexed has the UIDs of runs that this process has put into the index and not released yet: those of a backlog are
-	// looked at twice.
+	// indexed has the UIDs of runs that this process has put into the index and not released yet:
+	// those of a backlog are looked at twice.
 	indexed sync.Map
-	// committed has the same runs by their references, and the UID of the PipelineRun that made each.
+	// committed has the same runs by their references, and the UID of the PipelineRun that made
+	// each.
 	committed sync.Map
 	patience  patience
 	// Ranking knows the runs of which only the last stay.
@@ -102,9 +104,11 @@ func New(o Options) (*Archiver, error) {
 	if o.ChildPatience == 0 {
 		o.ChildPatience = defaultChildPatience
 	}
-	a := &Archiver{Options: o, Client: runs, kube: kube, Recent: observed.NewEvents(o.Metrics.eventDropped), Ranking: stay.NewRanking(o.Keep), OnCommit: func(*run.Run) {}}
+	a := &Archiver{Options: o, Client: runs, kube: kube, Recent: observed.NewEvents(o.Metrics.eventDropped),
+		Ranking: stay.NewRanking(o.Keep), OnCommit: func(*run.Run) {}}
 	if o.Logs == Follow {
-		if a.Follower, err = podlog.NewFollower(kube, o.Spool, o.Streams, podlog.Metrics{Streams: o.Metrics.streams, Unfollowed: o.Metrics.unfollowed}, o.Log); err != nil {
+		if a.Follower, err = podlog.NewFollower(kube, o.Spool, o.Streams,
+			podlog.Metrics{Streams: o.Metrics.streams, Unfollowed: o.Metrics.unfollowed}, o.Log); err != nil {
 			return nil, err
 		}
 	}
@@ -142,15 +146,17 @@ type Result struct {
 // conflictTries bounds how often Archive reads a run anew that somebody else has changed.
 const conflictTries = 5
 
-// Archive brings a run as far as it can go now. With an error the run is still in the cluster, protected if it was, and Archive may be
-// called again. Without release it stops when the run is committed: of many that wait, all are safe before the first is
-// released, which costs the API server more than all before it.
+// Archive brings a run as far as it can go now. With an error the run is still in the cluster,
+// protected if it was, and Archive may be called again. Without release it stops when the run is
+// committed: of many that wait, all are safe before the first is released, which costs the API
+// server more than all before it.
 func (a *Archiver) Archive(ctx context.Context, ref run.Reference, release bool) (Result, error) {
 	return a.attempt(ctx, ref, release, nil)
 }
 
-// ArchiveListed is Archive, without release, of a run as a list gave it. It is for many that wait: a list costs the API server a fraction of as
-// many reads. The caller has seen no change of the run since.
+// ArchiveListed is Archive, without release, of a run as a list gave it. It is for many that wait:
+// a list costs the API server a fraction of as many reads. The caller has seen no change of the run
+// since.
 func (a *Archiver) ArchiveListed(ctx context.Context, ref run.Reference, object []byte) (Result, error) {
 	r, err := run.Parse(object)
 	if err != nil || !r.Finished() || r.Reference() != ref {
@@ -161,7 +167,8 @@ func (a *Archiver) ArchiveListed(ctx context.Context, ref run.Reference, object 
 
 func (a *Archiver) attempt(ctx context.Context, ref run.Reference, release bool, r *run.Run) (Result, error) {
 	result, err := a.archive(ctx, ref, release, r)
-	// Tekton writes a run several times a second while it works; what was read a moment ago is often old.
+	// Tekton writes a run several times a second while it works; what was read a moment ago is
+	// often old.
 	for try := 1; apierrors.IsConflict(err) && try < conflictTries; try++ {
 		result, err = a.archive(ctx, ref, release, nil)
 	}
@@ -212,8 +219,9 @@ func (a *Archiver) archive(ctx context.Context, ref run.Reference, release bool,
 	return Result{Outcome: Archived}, nil
 }
 
-// ArchiveDeleted archives a run that has gone from the cluster without having been archived: nothing protected it. object is the
-// last that the API server said of it. Pods and logs are gone with it, as a rule.
+// ArchiveDeleted archives a run that has gone from the cluster without having been archived:
+// nothing protected it. object is the last that the API server said of it. Pods and logs are gone
+// with it, as a rule.
 func (a *Archiver) ArchiveDeleted(ctx context.Context, object []byte) error {
 	r, err := run.Parse(object)
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 // (https://github.com/tektoncd/pipeline, config/500-webhooks.yaml).
 const excludeLabel = "webhooks.knative.dev/exclude"
 
-// bypass leads past Tekton's admission in those namespaces in which it refuses to let go of runs, for as long as it is open. Indelible's
-// own webhooks and policies go on.
+// bypass leads past Tekton's admission in those namespaces in which it refuses to let go of runs,
+// for as long as it is open. Indelible's own webhooks and policies go on.
 type bypass struct {
 	kube kubernetes.Interface
 	mu   sync.Mutex
@@ -65,7 +65,8 @@ func (b *bypass) close(ctx context.Context) error {
 	var failed error
 	for namespace, before := range b.before {
 		if err := b.label(context.WithoutCancel(ctx), namespace, before); err != nil {
-			failed = errors.Join(failed, fmt.Errorf("%w: Tekton's admission stays away from the namespace until its label %s is as it was", err, excludeLabel))
+			failed = errors.Join(failed, fmt.Errorf("%w: Tekton's admission stays away from the namespace until its label %s "+
+				"is as it was", err, excludeLabel))
 			continue
 		}
 		delete(b.before, namespace)
@@ -78,7 +79,8 @@ func (b *bypass) label(ctx context.Context, namespace string, value *string) err
 	if err != nil {
 		return err
 	}
-	_, err = b.kube.CoreV1().Namespaces().Patch(ctx, namespace, types.MergePatchType, body, metav1.PatchOptions{FieldManager: "indelible-archiver"})
+	_, err = b.kube.CoreV1().Namespaces().Patch(ctx, namespace, types.MergePatchType, body,
+		metav1.PatchOptions{FieldManager: "indelible-archiver"})
 	if err != nil && (!apierrors.IsNotFound(err) || value != nil) {
 		return fmt.Errorf("label namespace %s: %w", namespace, err)
 	}

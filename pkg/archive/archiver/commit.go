@@ -12,15 +12,18 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// commit writes the marker and reads it back. Of two attempts one commits; the other takes its commit for its own, and its parts back.
+// commit writes the marker and reads it back. Of two attempts one commits; the other takes its
+// commit for its own, and its parts back.
 func (u *upload) commit(ctx context.Context) (*manifest.Commit, error) {
 	status, reason := u.run.Outcome()
 	c := &manifest.Commit{
-		Cluster: string(u.Cluster), Versions: u.versions(), CommittedAt: u.Now().UTC().Truncate(time.Millisecond), Parts: u.parts,
+		Cluster: string(u.Cluster), Versions: u.versions(), CommittedAt: u.Now().UTC().Truncate(time.Millisecond),
+		Parts: u.parts,
 		Run: manifest.Run{
 			APIVersion: u.run.APIVersion, Kind: u.run.Kind, Namespace: u.run.Namespace, Name: u.run.Name, UID: string(u.run.UID),
 			Created: u.run.CreationTimestamp.UTC(), Completed: u.run.Completed(), Status: status, Reason: reason,
-			Result: run.ResultOf(&u.run.ObjectMeta), ResultAnnotations: run.CustomMetadata(&u.run.ObjectMeta, run.ResultAnnotations),
+			Result:             run.ResultOf(&u.run.ObjectMeta),
+			ResultAnnotations:  run.CustomMetadata(&u.run.ObjectMeta, run.ResultAnnotations),
 			SummaryAnnotations: run.CustomMetadata(&u.run.ObjectMeta, run.RecordSummaryAnnotations),
 		},
 	}

@@ -1,4 +1,5 @@
-// Package archiver moves finished runs into the archive, and lets the cluster forget them only then.
+// Package archiver moves finished runs into the archive, and lets the cluster forget them only
+// then.
 //
 // The life of a run, a phase a file:
 //
@@ -14,11 +15,13 @@
 //	release   annotations say where it is, and the finalizer goes
 //	prune     after its time in the cluster a released run is deleted, if it is still the one that was archived
 //
-// Archiver has the order, wait what a run waits for without anything being wrong, and patience how long. recovery has what the next archiver
-// does with what one that died has left. refused is about runs that admission lets nobody change, and bypass, releaserefused and releaseall
-// about how an administrator helps. A run as it was read is in package run, what the cluster shows in observed, following logs in
-// podlog, and what is next in controller.
+// Archiver has the order, wait what a run waits for without anything being wrong, and patience how
+// long. recovery has what the next archiver does with what one that died has left. refused is about
+// runs that admission lets nobody change, and bypass, releaserefused and releaseall about how an
+// administrator helps. A run as it was read is in package run, what the cluster shows in observed,
+// following logs in podlog, and what is next in controller.
 //
-// A phase that fails ends the attempt, and the next attempt begins at the beginning: parts are never continued, so nothing has to be
-// remembered. TestArchiveKilledAtEachWrite in test/e2e kills an archiver before and after each of its writes.
+// A phase that fails ends the attempt, and the next attempt begins at the beginning: parts are
+// never continued, so nothing has to be remembered. TestArchiveKilledAtEachWrite in test/e2e kills
+// an archiver before and after each of its writes.
 package archiver

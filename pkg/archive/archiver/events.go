@@ -17,10 +17,11 @@ import (
 )
 
 const (
-	// lastEvent is for how long a run that has just finished is given time for Tekton's event about that: Tekton
-	// sends events apart from the status, and a few milliseconds later.
+	// lastEvent is for how long a run that has just finished is given time for Tekton's event about
+	// that: Tekton sends events apart from the status, and a few milliseconds later.
 	lastEvent = 250 * time.Millisecond
-	// maxRunEvents is how many bytes of events are archived with a run: honest ones have some ten thousand.
+	// maxRunEvents is how many bytes of events are archived with a run: honest ones have some ten
+	// thousand.
 	maxRunEvents = 1 << 20
 	// justFinished is how old a run may be for that.
 	justFinished = 3 * time.Second
@@ -30,8 +31,8 @@ const (
 
 var errEventsUnknown = errors.New("the watch of events has not begun yet")
 
-// events stores the events about the run, and about its pods, in the order of their first times, as a v1.EventList. A run without
-// any has no part.
+// events stores the events about the run, and about its pods, in the order of their first times, as
+// a v1.EventList. A run without any has no part.
 func (u *upload) events(ctx context.Context) error {
 	found, err := u.eventsAbout(ctx)
 	if err != nil || len(found) == 0 {
@@ -57,13 +58,15 @@ func (u *upload) events(ctx context.Context) error {
 		return err
 	}
 	if left > 0 {
-		u.lastPart().State, u.lastPart().Reason = manifest.Truncated, fmt.Sprintf("there are more than %d bytes of events: the last %d are left out", maxRunEvents, left)
+		u.lastPart().State, u.lastPart().Reason = manifest.Truncated,
+			fmt.Sprintf("there are more than %d bytes of events: the last %d are left out", maxRunEvents, left)
 	}
 	return nil
 }
 
-// objectsOf returns the UIDs of a run and of its pods, each once. The run has the pods' names only, and one that never started, or was
-// deleted with its run, is not there to be asked: what events say of it is as good.
+// objectsOf returns the UIDs of a run and of its pods, each once. The run has the pods' names only,
+// and one that never started, or was deleted with its run, is not there to be asked: what events
+// say of it is as good.
 func (a *Archiver) objectsOf(r *run.Run) []types.UID {
 	uids := []types.UID{r.UID}
 	for _, attempt := range r.Attempts() {
@@ -74,7 +77,8 @@ func (a *Archiver) objectsOf(r *run.Run) []types.UID {
 	return slices.Compact(uids)
 }
 
-// eventsAbout waits a moment for the event that ends a run. Whether a CustomRun's controller sends one is not known.
+// eventsAbout waits a moment for the event that ends a run. Whether a CustomRun's controller sends
+// one is not known.
 func (u *upload) eventsAbout(ctx context.Context) ([]*observed.Event, error) {
 	timeout := time.NewTimer(lastEvent)
 	defer timeout.Stop()
@@ -83,7 +87,8 @@ func (u *upload) eventsAbout(ctx context.Context) ([]*observed.Event, error) {
 		if !synced {
 			return nil, errEventsUnknown
 		}
-		if !u.run.Finished() || u.run.Deleted || u.run.Kind == run.CustomRunKind || u.run.Since(u.Now()) > justFinished || slices.ContainsFunc(found, u.ends) {
+		if !u.run.Finished() || u.run.Deleted || u.run.Kind == run.CustomRunKind || u.run.Since(u.Now()) > justFinished ||
+			slices.ContainsFunc(found, u.ends) {
 			return found, nil
 		}
 		select {
@@ -96,8 +101,10 @@ func (u *upload) eventsAbout(ctx context.Context) ([]*observed.Event, error) {
 	}
 }
 
-// ends says whether an event is Tekton's last word about the run: its reasons for that are those of the condition, or Failed.
+// ends says whether an event is Tekton's last word about the run: its reasons for that are those of
+// the condition, or Failed.
 func (u *upload) ends(s *observed.Event) bool {
 	_, reason := u.run.Outcome()
-	return s.About == u.run.UID && (s.Reason == reason || s.Reason == "Succeeded" || s.Reason == "Failed" || s.Reason == "Cancelled")
+	return s.About == u.run.UID && (s.Reason == reason || s.Reason == "Succeeded" || s.Reason == "Failed" ||
+		s.Reason == "Cancelled")
 }

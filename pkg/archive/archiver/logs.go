@@ -21,9 +21,9 @@ type LogMode string
 
 // Ways to read logs.
 const (
-	// Follow reads the log of a step while it runs, so that it is there when the pod is not: Tekton deletes the pods of
-	// cancelled runs and of those that took too long, and nodes evict pods. It also gets the lines that the kubelet has
-	// rotated away at the end.
+	// Follow reads the log of a step while it runs, so that it is there when the pod is not: Tekton
+	// deletes the pods of cancelled runs and of those that took too long, and nodes evict pods. It
+	// also gets the lines that the kubelet has rotated away at the end.
 	Follow LogMode = "follow"
 	// Collect reads the log when the run is finished.
 	Collect LogMode = "collect"
@@ -32,13 +32,15 @@ const (
 )
 
 const (
-	// logPatience is how long a finished run's containers may go on: the grace period of a pod is 30 s, and may be more.
+	// logPatience is how long a finished run's containers may go on: the grace period of a pod is
+	// 30 s, and may be more.
 	logPatience = 10 * time.Minute
 )
 
-// logs stores the output of each container of each attempt (containersOf). What cannot be had any more is noted as missing, with the reason. A kubelet that
-// does not answer is an error, and the run stays until it does, or for logPatience: then what there is is archived. An API server
-// that does not answer keeps the run in any case.
+// logs stores the output of each container of each attempt (containersOf). What cannot be had any
+// more is noted as missing, with the reason. A kubelet that does not answer is an error, and the
+// run stays until it does, or for logPatience: then what there is is archived. An API server that
+// does not answer keeps the run in any case.
 func (u *upload) logs(ctx context.Context) error {
 	for i, attempt := range u.run.Attempts() {
 		pod, err := u.pod(ctx, attempt.PodName)
@@ -80,7 +82,8 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, a *run.Attempt, p man
 	}
 	state := run.StateOf(pod, p.Container)
 	if t := u.tail(a.PodName, p.Container); t != nil && !t.Unusable() {
-		// Of a log for which there was no room the kubelet has more, as a rule, as long as it has any.
+		// Of a log for which there was no room the kubelet has more, as a rule, as long as it has
+		// any.
 		if ended := state != nil && state.Final; !ended || !t.Ended() || !t.Full() {
 			return u.followed(ctx, t, pod, a, p)
 		}
@@ -101,12 +104,14 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, a *run.Attempt, p man
 	return nil
 }
 
-// mayGoOn says whether it is worth while to wait for containers of a run that is finished. A run that is deleted while it
-// works is archived as it is: who deleted it waits for that.
+// mayGoOn says whether it is worth while to wait for containers of a run that is finished. A run
+// that is deleted while it works is archived as it is: who deleted it waits for that.
 func (u *upload) mayGoOn() bool { return u.run.Finished() && u.run.Since(u.Now()) < logPatience }
 
 // collected stores what the kubelet has.
-func (u *upload) collected(ctx context.Context, pod *corev1.Pod, a *run.Attempt, p manifest.Part, state *run.State) error {
+func (u *upload) collected(
+	ctx context.Context, pod *corev1.Pod, a *run.Attempt, p manifest.Part, state *run.State,
+) error {
 	options := &corev1.PodLogOptions{Container: p.Container, Timestamps: true, Previous: state.Replaced}
 	stream, err := u.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, options).Stream(ctx)
 	switch {
@@ -145,7 +150,8 @@ func (u *upload) followed(ctx context.Context, t *podlog.Tail, pod *corev1.Pod, 
 	switch {
 	case state != nil && state.Final:
 		if !pod.DeletionTimestamp.IsZero() {
-			t.Settle(ctx, podlog.RotationCheck) // the pod may be gone before a stream of our own has begun; the kubelet ends this one
+			// the pod may be gone before a stream of our own has begun; the kubelet ends this one
+			t.Settle(ctx, podlog.RotationCheck)
 		}
 		if err := t.Finish(ctx); err != nil {
 			if !u.gaveUp(p, err) {
@@ -207,11 +213,13 @@ func (t *tolerantReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// maybeRotated marks the log that was stored last as truncated if its first line came so late that others may have been before it.
+// maybeRotated marks the log that was stored last as truncated if its first line came so late that
+// others may have been before it.
 func (u *upload) maybeRotated(first, started time.Time) {
 	late := first.Sub(started)
 	if p := u.lastPart(); p.State == manifest.Complete && late > podlog.RotationCheck {
-		p.State, p.Reason = manifest.Truncated, "the beginning may have been rotated away: the first line came "+late.Round(time.Second).String()+" after the container"
+		p.State, p.Reason = manifest.Truncated, "the beginning may have been rotated away: the first line came "+
+			late.Round(time.Second).String()+" after the container"
 	}
 }
 
@@ -236,7 +244,9 @@ func (u *upload) tail(podName, container string) *podlog.Tail {
 	return u.Follower.Tail(u.run.Namespace, podlog.Key{Run: u.run.UID, Pod: podName, Container: container})
 }
 
-// followNow begins to follow a container that goes on after its run is finished. It says whether it does.
+// followNow begins to follow a container that goes on after its run is finished. It says whether it
+// does.
 func (u *upload) followNow(pod *corev1.Pod, container string) bool {
-	return u.Follower != nil && u.Follower.Follow(u.run.Namespace, podlog.Key{Run: u.run.UID, Pod: pod.Name, Container: container})
+	return u.Follower != nil && u.Follower.Follow(u.run.Namespace,
+		podlog.Key{Run: u.run.UID, Pod: pod.Name, Container: container})
 }

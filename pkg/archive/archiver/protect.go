@@ -7,8 +7,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// protect adds the finalizer where it is missing, and takes another run's marks away, as admission does if it is there. A run that
-// is being deleted takes no finalizer any more: it goes on as it is, and is archived if the archiver is fast enough.
+// protect adds the finalizer where it is missing, and takes another run's marks away, as admission
+// does if it is there. A run that is being deleted takes no finalizer any more: it goes on as it
+// is, and is archived if the archiver is fast enough.
 func (a *Archiver) protect(ctx context.Context, r *run.Run) error {
 	change, foreign := map[string]any{}, r.ForeignMarks()
 	if len(foreign) > 0 {

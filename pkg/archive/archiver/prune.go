@@ -10,12 +10,14 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// prune deletes a released run from the cluster when it has stayed there for its time, if it is the one that is in the archive and
-// has not changed since it was looked at. Any doubt keeps the run: that the annotation says it is stored is not enough, the
-// commit must be there. It returns how long the run has to stay.
+// prune deletes a released run from the cluster when it has stayed there for its time, if it is the
+// one that is in the archive and has not changed since it was looked at. Any doubt keeps the run:
+// that the annotation says it is stored is not enough, the commit must be there. It returns how
+// long the run has to stay.
 //
-// Tekton makes a run again that its PipelineRun has and the cluster has not. So a run that has an owner leaves with it, by garbage
-// collection, and an owner leaves when all that it made is released.
+// Tekton makes a run again that its PipelineRun has and the cluster has not. So a run that has an
+// owner leaves with it, by garbage collection, and an owner leaves when all that it made is
+// released.
 func (a *Archiver) prune(ctx context.Context, r *run.Run) (Result, error) {
 	if r.ArchivedAt().IsZero() || !r.DeletionTimestamp.IsZero() || r.Owned() {
 		return Result{Outcome: Archived}, nil
@@ -37,7 +39,8 @@ func (a *Archiver) prune(ctx context.Context, r *run.Run) (Result, error) {
 		return Result{}, fmt.Errorf("look at its children: %w", err)
 	}
 	if held != "" {
-		a.Log.V(1).Info("A run stays in the cluster after its time, for a run that it made", "run", r.Reference().String(), "child", held)
+		a.Log.V(1).Info("A run stays in the cluster after its time, for a run that it made", "run", r.Reference().String(),
+			"child", held)
 		return Result{Outcome: Archived, Again: childrenAgain}, nil
 	}
 	deleted, err := a.Client.Delete(ctx, r.Reference(), r.UID, r.ResourceVersion)
@@ -47,13 +50,14 @@ func (a *Archiver) prune(ctx context.Context, r *run.Run) (Result, error) {
 	if !deleted {
 		return Result{Outcome: Archived, Again: time.Second}, nil
 	}
-	a.Log.V(1).Info("A run that is archived has left the cluster", "run", r.Reference().String(), "policy", verdict.Policy.Name)
+	a.Log.V(1).Info("A run that is archived has left the cluster", "run", r.Reference().String(), "policy",
+		verdict.Policy.Name)
 	return Result{Outcome: Pruned}, nil
 }
 
-// heldBy returns a run that a PipelineRun made, directly or by others that it made, and that the archive is not done with; empty if
-// there is none.
-// seen are runs that were looked at: a status may say that runs made each other.
+// heldBy returns a run that a PipelineRun made, directly or by others that it made, and that the
+// archive is not done with; empty if there is none. seen are runs that were looked at: a status may
+// say that runs made each other.
 func (a *Archiver) heldBy(ctx context.Context, r *run.Run, seen map[types.UID]bool) (string, error) {
 	seen[r.UID] = true
 	for _, ref := range r.Children() {

@@ -15,19 +15,23 @@ import (
 )
 
 const (
-	// waitRefused is the reason of a run that somebody's admission lets nobody change: as a rule Tekton's own, which looks at the
-	// whole spec at every write, also of a finalizer. A feature that was switched off since the run was created, or another version
-	// of Tekton, makes it refuse for good.
+	// waitRefused is the reason of a run that somebody's admission lets nobody change: as a rule
+	// Tekton's own, which looks at the whole spec at every write, also of a finalizer. A feature
+	// that was switched off since the run was created, or another version of Tekton, makes it
+	// refuse for good.
 	waitRefused = "refused"
-	// refusedAgain is when a run is looked at again that was refused: an administrator may be opening the way just now.
+	// refusedAgain is when a run is looked at again that was refused: an administrator may be
+	// opening the way just now.
 	refusedAgain = 5 * time.Second
-	// refusedEach is how much later for each other one that is: a flag may have been switched over a hundred thousand of them.
+	// refusedEach is how much later for each other one that is: a flag may have been switched over
+	// a hundred thousand of them.
 	refusedEach = 10 * time.Millisecond
 	// refusedEvent is the reason of the event that says so.
 	refusedEvent = "ArchiveCannotRelease"
 )
 
-// isRefusal says whether an admission webhook or policy has refused a write, and not merely failed to answer.
+// isRefusal says whether an admission webhook or policy has refused a write, and not merely failed
+// to answer.
 func isRefusal(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || status.Status().Code >= http.StatusInternalServerError {
@@ -46,8 +50,10 @@ func (a *Archiver) refused(r *run.Run, err error) error {
 	first, others := a.refusals.note(r.UID)
 	if first && a.Events != nil {
 		a.Events.Event(&corev1.ObjectReference{
-			APIVersion: r.APIVersion, Kind: r.Kind, Namespace: r.Namespace, Name: r.Name, UID: r.UID, ResourceVersion: r.ResourceVersion,
-		}, corev1.EventTypeWarning, refusedEvent, "admission refuses every change of this run, so that the finalizer "+run.Finalizer+
+			APIVersion: r.APIVersion, Kind: r.Kind, Namespace: r.Namespace, Name: r.Name, UID: r.UID,
+			ResourceVersion: r.ResourceVersion,
+		}, corev1.EventTypeWarning, refusedEvent, "admission refuses every change of this run, so that the finalizer "+
+			run.Finalizer+
 			" stays on it: a cluster administrator can run `archiver release --refused`")
 	}
 	return &wait{reason: waitRefused, detail: err.Error(), again: refusedAgain + time.Duration(others)*refusedEach}

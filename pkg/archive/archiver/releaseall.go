@@ -15,9 +15,10 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// ReleaseAll takes the finalizer off all runs of the cluster, archived or not, for the day on which Indelible is removed. It returns
-// how many there were, and tells progress after each. What fails does not keep it from the others. Where Tekton's admission refuses to
-// let go of a run, it is kept away from the run's namespace meanwhile.
+// ReleaseAll takes the finalizer off all runs of the cluster, archived or not, for the day on which
+// Indelible is removed. It returns how many there were, and tells progress after each. What fails
+// does not keep it from the others. Where Tekton's admission refuses to let go of a run, it is kept
+// away from the run's namespace meanwhile.
 func ReleaseAll(ctx context.Context, config *rest.Config, progress func(done int)) (done int, err error) {
 	c, err := run.NewClient(config)
 	if err != nil {
@@ -45,7 +46,8 @@ func ReleaseAll(ctx context.Context, config *rest.Config, progress func(done int
 	return done, failed
 }
 
-// Marked yields the runs of a class that say they are in the archive, for fsck. An error is the last that is yielded.
+// Marked yields the runs of a class that say they are in the archive, for fsck. An error is the
+// last that is yielded.
 func Marked(ctx context.Context, config *rest.Config, class string) iter.Seq2[fsck.Marked, error] {
 	return func(yield func(fsck.Marked, error) bool) {
 		c, err := run.NewClient(config)
@@ -59,7 +61,8 @@ func Marked(ctx context.Context, config *rest.Config, class string) iter.Seq2[fs
 				return
 			}
 			r := run.Run{ObjectMeta: m.ObjectMeta}
-			if r.Released() && r.Labels[run.ClassLabel] == class && !yield(fsck.Marked{Namespace: r.Namespace, Name: r.Name, Run: r.ID()}, nil) {
+			if r.Released() && r.Labels[run.ClassLabel] == class &&
+				!yield(fsck.Marked{Namespace: r.Namespace, Name: r.Name, Run: r.ID()}, nil) {
 				return
 			}
 		}
@@ -70,7 +73,9 @@ func Marked(ctx context.Context, config *rest.Config, class string) iter.Seq2[fs
 const bypassPatience = 30 * time.Second
 
 // releasePast takes the finalizer off a run that admission refuses to let go of.
-func releasePast(ctx context.Context, c *run.Client, past *bypass, m *metav1.PartialObjectMetadata) (released bool, err error) {
+func releasePast(
+	ctx context.Context, c *run.Client, past *bypass, m *metav1.PartialObjectMetadata,
+) (released bool, err error) {
 	if err := past.open(ctx, m.Namespace); err != nil {
 		return false, err
 	}
@@ -88,7 +93,8 @@ func releasePast(ctx context.Context, c *run.Client, past *bypass, m *metav1.Par
 	}
 }
 
-// releaseOne takes the finalizer off a run, reading it again where somebody has changed it meanwhile.
+// releaseOne takes the finalizer off a run, reading it again where somebody has changed it
+// meanwhile.
 func releaseOne(ctx context.Context, c *run.Client, kind string, m *metav1.PartialObjectMetadata) (bool, error) {
 	ref := run.Reference{Kind: kind, Namespace: m.Namespace, Name: m.Name}
 	r := &run.Run{TypeMeta: metav1.TypeMeta{Kind: kind}, ObjectMeta: m.ObjectMeta}

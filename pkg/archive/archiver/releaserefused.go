@@ -16,13 +16,17 @@ import (
 // pollReleased is how often it is looked whether the archiver has released a run.
 const pollReleased = time.Second
 
-// ErrNotReleased is the error of ReleaseRefused for runs that the archiver has not released in time.
+// ErrNotReleased is the error of ReleaseRefused for runs that the archiver has not released in
+// time.
 var ErrNotReleased = errors.New("not released in time: is the archiver running? its log says what it waits for")
 
-// ReleaseRefused leads the archiver past Tekton's admission, where that refuses every change of runs that are finished or to be deleted. In
-// each such namespace, or the given one, it is kept away until the archiver has released them, timeout at the most. It needs the
-// right to change namespaces, which the archiver does not have. It returns how many runs there were.
-func ReleaseRefused(ctx context.Context, config *rest.Config, namespace string, timeout time.Duration, progress func(string)) (n int, err error) {
+// ReleaseRefused leads the archiver past Tekton's admission, where that refuses every change of
+// runs that are finished or to be deleted. In each such namespace, or the given one, it is kept
+// away until the archiver has released them, timeout at the most. It needs the right to change
+// namespaces, which the archiver does not have. It returns how many runs there were.
+func ReleaseRefused(
+	ctx context.Context, config *rest.Config, namespace string, timeout time.Duration, progress func(string),
+) (n int, err error) {
 	c, err := run.NewClient(config)
 	if err != nil {
 		return 0, err

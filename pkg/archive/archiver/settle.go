@@ -8,11 +8,12 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// Others add to a run after Tekton is done with it: Tekton Chains signs it and says so in annotations. While it does, its
-// finalizer is on the run.
+// Others add to a run after Tekton is done with it: Tekton Chains signs it and says so in
+// annotations. While it does, its finalizer is on the run.
 const (
 	chainsFinalizer = "chains.tekton.dev"
-	// chainsPatience is how long the archive waits: a Chains that does not work must not keep runs for ever.
+	// chainsPatience is how long the archive waits: a Chains that does not work must not keep runs
+	// for ever.
 	chainsPatience = 10 * time.Minute
 )
 

@@ -20,9 +20,11 @@ type Staying struct {
 	stay.Verdict
 }
 
-// WhoStays says of all runs of a class that are archived, and that no other run made, whether policies keep them in the cluster. It asks the
-// API server, and changes nothing.
-func WhoStays(ctx context.Context, config *rest.Config, class string, policies stay.Policies, now time.Time) ([]Staying, error) {
+// WhoStays says of all runs of a class that are archived, and that no other run made, whether
+// policies keep them in the cluster. It asks the API server, and changes nothing.
+func WhoStays(
+	ctx context.Context, config *rest.Config, class string, policies stay.Policies, now time.Time,
+) ([]Staying, error) {
 	c, err := run.NewClient(config)
 	if err != nil {
 		return nil, err

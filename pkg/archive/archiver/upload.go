@@ -15,7 +15,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// upload is one attempt to store a run. Its parts have keys of their own, so that it never meets another attempt's but in the commit.
+// upload is one attempt to store a run. Its parts have keys of their own, so that it never meets
+// another attempt's but in the commit.
 type upload struct {
 	*Archiver
 	run    *run.Run
@@ -36,7 +37,8 @@ func (u *upload) record(ctx context.Context) error {
 	return u.json(ctx, manifest.Record, "record.json", u.run.Record)
 }
 
-// json stores a part that is in memory: in the commit if it is small, with which it is then verified.
+// json stores a part that is in memory: in the commit if it is small, with which it is then
+// verified.
 func (u *upload) json(ctx context.Context, of manifest.PartType, name string, content []byte) error {
 	if len(content) > manifest.MaxInline {
 		return u.part(ctx, manifest.Part{Type: of, State: manifest.Complete}, name, bytes.NewReader(content))
@@ -64,7 +66,8 @@ func (u *upload) text(ctx context.Context, p manifest.Part, content io.Reader) e
 	return u.part(ctx, p, name, io.MultiReader(bytes.NewReader(begin), content))
 }
 
-// part stores one part, reads it back and compares. A crash leaves it without a commit, as an error does where discard fails.
+// part stores one part, reads it back and compares. A crash leaves it without a commit, as an error
+// does where discard fails.
 func (u *upload) part(ctx context.Context, p manifest.Part, name string, content io.Reader) error {
 	key, err := u.Cluster.Part(u.run.ID(), u.writer, name)
 	if err != nil {
@@ -90,8 +93,8 @@ func (u *upload) missing(p manifest.Part, reason string) {
 	u.parts = append(u.parts, p)
 }
 
-// discard deletes what this attempt has stored and the commit does not name: nobody will ever refer to it. What it does not get
-// to, fsck finds.
+// discard deletes what this attempt has stored and the commit does not name: nobody will ever refer
+// to it. What it does not get to, fsck finds.
 func (u *upload) discard(ctx context.Context, c *manifest.Commit) error {
 	named := map[string]bool{}
 	if c != nil {

@@ -11,7 +11,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// knownPatience is how long PipelineRuns of a backlog wait until the runs that they made are known: a list of a hundred thousand takes two minutes.
+// knownPatience is how long PipelineRuns of a backlog wait until the runs that they made are known:
+// a list of a hundred thousand takes two minutes.
 const knownPatience = 5 * time.Minute
 
 // first is told all runs of a kind that there are.
@@ -53,9 +54,10 @@ func pays(wait, all int) bool { return wait >= pagesFrom && 2*wait >= all }
 func (c *Controller) begin(ctx context.Context, kind string, wait []*observed.Run, paged bool) {
 	if paged {
 		last := wait[len(wait)-1]
-		before, there := c.pages.Swap(kind, newPages(ctx, func(ctx context.Context, limit int, next string) ([]run.Listed, string, error) {
-			return c.Client.Page(ctx, kind, limit, next, pageBytes)
-		}, keyOf(last.Namespace, last.Name)))
+		before, there := c.pages.Swap(kind,
+			newPages(ctx, func(ctx context.Context, limit int, next string) ([]run.Listed, string, error) {
+				return c.Client.Page(ctx, kind, limit, next, pageBytes)
+			}, keyOf(last.Namespace, last.Name)))
 		if there {
 			before.(*pages).stop()
 		}

@@ -17,8 +17,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// Priorities of runs in the queue. What has just happened comes before what was found at the start, and that all is safe before
-// that the first of it is released.
+// Priorities of runs in the queue. What has just happened comes before what was found at the start,
+// and that all is safe before that the first of it is released.
 const (
 	urgent  = 10
 	backlog = 0
@@ -32,10 +32,11 @@ const (
 const atOnce time.Duration = 0
 
 const (
-	// workers bounds how many runs are worked on at a time. They mostly wait: for the API server, the store's disk or network.
+	// workers bounds how many runs are worked on at a time. They mostly wait: for the API server,
+	// the store's disk or network.
 	workers = 24
-	// memory is what runs that are worked on may take together, in bytes, and perRun what one takes beside five times its size:
-	// it is read, cut, decoded, compressed and sent.
+	// memory is what runs that are worked on may take together, in bytes, and perRun what one takes
+	// beside five times its size: it is read, cut, decoded, compressed and sent.
 	memory = 24 << 20
 	perRun = 256 << 10
 	// firstRetry and lastRetry bound the pauses between attempts.
@@ -61,7 +62,8 @@ type Controller struct {
 // New makes a Controller, which runs once.
 func New(a *archiver.Archiver) *Controller {
 	c := &Controller{
-		Archiver: a, memory: semaphore.NewWeighted(memory), waiting: &waiting{runs: map[run.Reference]*waitingRun{}}, ready: make(chan struct{}),
+		Archiver: a, memory: semaphore.NewWeighted(memory), waiting: &waiting{runs: map[run.Reference]*waitingRun{}},
+		ready: make(chan struct{}),
 	}
 	c.deleted = newDeletedRuns(c)
 	a.OnCommit = func(r *run.Run) {
@@ -83,7 +85,8 @@ func (c *Controller) Ready() error {
 	}
 }
 
-// Run works until ctx ends. Then it finishes nothing: whatever is under way is begun anew by the next one.
+// Run works until ctx ends. Then it finishes nothing: whatever is under way is begun anew by the
+// next one.
 func (c *Controller) Run(ctx context.Context) error {
 	c.queue = priorityqueue.New("archive", func(o *priorityqueue.Opts[run.Reference]) {
 		o.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[run.Reference](firstRetry, lastRetry)
@@ -129,10 +132,11 @@ func (c *Controller) watchers(ctx context.Context) ([]*observed.Reflector, error
 	}
 	all := []*observed.Reflector{events}
 	for i, resource := range run.Resources {
-		w, err := observed.NewReflector(c.Config, resource, run.Kinds[i], &observed.Run{}, &observed.RunList{}, func(object []byte) (runtime.Object, error) {
-			s := &observed.Run{}
-			return s, s.Read(object)
-		})
+		w, err := observed.NewReflector(c.Config, resource, run.Kinds[i], &observed.Run{}, &observed.RunList{},
+			func(object []byte) (runtime.Object, error) {
+				s := &observed.Run{}
+				return s, s.Read(object)
+			})
 		if err != nil {
 			return nil, err
 		}
@@ -205,7 +209,8 @@ func (c *Controller) saw(s *observed.Run, priority int) {
 	}
 }
 
-// gone decides about a run that is not there any more. One that nobody protected may not be in the archive.
+// gone decides about a run that is not there any more. One that nobody protected may not be in the
+// archive.
 func (c *Controller) gone(s *observed.Run) {
 	c.waiting.done(s.Reference())
 	c.Ranking.Remove(s.UID)
@@ -280,7 +285,8 @@ func (c *Controller) handle(ctx context.Context, ref run.Reference, priority int
 	}
 }
 
-// failed has a run tried again. The first failure is logged, and then a summary each minute (waiting.report).
+// failed has a run tried again. The first failure is logged, and then a summary each minute
+// (waiting.report).
 func (c *Controller) failed(ctx context.Context, ref run.Reference, priority int, err error) {
 	if ctx.Err() != nil {
 		return

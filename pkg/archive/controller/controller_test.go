@@ -12,7 +12,8 @@ import (
 
 func TestWaitingRuns(t *testing.T) {
 	w := &waiting{runs: map[run.Reference]*waitingRun{}}
-	one, two := run.Reference{Kind: "TaskRun", Namespace: "n", Name: "one"}, run.Reference{Kind: "TaskRun", Namespace: "n", Name: "two"}
+	one, two := run.Reference{Kind: "TaskRun", Namespace: "n", Name: "one"},
+		run.Reference{Kind: "TaskRun", Namespace: "n", Name: "two"}
 	start := time.Now()
 	w.saw(one, start, true, 10)
 	w.saw(two, start.Add(time.Second), false, 20)

@@ -12,8 +12,9 @@ import (
 // maxDeleted is how many bytes of runs that are gone from the cluster wait to be archived.
 const maxDeleted = 24 << 20
 
-// deletedRuns are runs that were deleted before anything protected them, in their last state, as the watch brought it. They are
-// nowhere else any more, but in this process. It is the webhook that makes that rare.
+// deletedRuns are runs that were deleted before anything protected them, in their last state, as
+// the watch brought it. They are nowhere else any more, but in this process. It is the webhook that
+// makes that rare.
 type deletedRuns struct {
 	controller *Controller
 	mu         sync.Mutex
@@ -32,7 +33,8 @@ func (d *deletedRuns) keep(s *observed.Run) {
 	defer d.mu.Unlock()
 	if s.Object == nil || d.bytes+len(s.Object) > maxDeleted {
 		d.controller.Metrics.Lost.Inc()
-		d.controller.Log.Info("A run was deleted before it could be protected, and is lost to the archive", "run", s.Reference().String())
+		d.controller.Log.Info("A run was deleted before it could be protected, and is lost to the archive", "run",
+			s.Reference().String())
 		return
 	}
 	d.objects, d.bytes = append(d.objects, s.Object), d.bytes+len(s.Object)

@@ -7,7 +7,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// judge finds the policy that is about a run as the watch shows it. What is asked of the run is not kept: there may be very many.
+// judge finds the policy that is about a run as the watch shows it. What is asked of the run is not
+// kept: there may be very many.
 func (c *Controller) judge(s *observed.Run) {
 	if s.Stays == nil || s.Policy != nil {
 		return

@@ -13,26 +13,31 @@ import (
 )
 
 const (
-	// pagesFrom is how many runs of a kind have to wait at the start for lists of whole objects to pay, if they are half of those there are.
+	// pagesFrom is how many runs of a kind have to wait at the start for lists of whole objects to
+	// pay, if they are half of those there are.
 	pagesFrom = 500
-	// pageRuns and pageBytes bound a page. Three may be in memory: one that is used, the one before, and the next.
+	// pageRuns and pageBytes bound a page. Three may be in memory: one that is used, the one
+	// before, and the next.
 	pageRuns, pageBytes = 200, 2 << 20
 	// pageTimeout is how long a page may take. Who waits for it can read a run by itself.
 	pageTimeout = 30 * time.Second
-	// maxChanged is how many runs may change before pages are given up: they would be read by themselves anyway.
+	// maxChanged is how many runs may change before pages are given up: they would be read by
+	// themselves anyway.
 	maxChanged = 10_000
 )
 
 type lister func(ctx context.Context, limit int, next string) (page []run.Listed, after string, err error)
 
-// pages gives the runs of a backlog, of one kind, from lists: to read one by itself costs an API server a look into etcd. The queue gives
-// a backlog's runs in the order of namespaces and names, as the pages have them. What is not in a page when it is
-// asked for, for whatever reason, is to be read by itself.
+// pages gives the runs of a backlog, of one kind, from lists: to read one by itself costs an API
+// server a look into etcd. The queue gives a backlog's runs in the order of namespaces and names,
+// as the pages have them. What is not in a page when it is asked for, for whatever reason, is to be
+// read by itself.
 type pages struct {
 	list lister
 	// last is the key of the last run that is wanted.
 	last string
-	// stop ends the listing, listed says that it has ended. ahead gives the page that comes next, and is closed when there is none.
+	// stop ends the listing, listed says that it has ended. ahead gives the page that comes next,
+	// and is closed when there is none.
 	stop   context.CancelFunc
 	listed atomic.Bool
 	ahead  chan []run.Listed
@@ -43,7 +48,8 @@ type pages struct {
 	// cursor is the last run of all that were listed.
 	cursor string
 
-	// changed are runs of which the watch has shown a change since the first list. Its lock is its own: the watch must not wait for a page.
+	// changed are runs of which the watch has shown a change since the first list. Its lock is its
+	// own: the watch must not wait for a page.
 	changedMu sync.Mutex
 	changed   map[string]struct{}
 }
@@ -56,8 +62,9 @@ func newPages(ctx context.Context, list lister, last string) *pages {
 	return p
 }
 
-// read lists one page ahead of what is used. An error ends it, but for that a page is too large, or the list so old that the API server has
-// forgotten it: then it offers to go on with what there is now, which is no worse.
+// read lists one page ahead of what is used. An error ends it, but for that a page is too large, or
+// the list so old that the API server has forgotten it: then it offers to go on with what there is
+// now, which is no worse.
 func (p *pages) read(ctx context.Context) {
 	defer p.stop()
 	defer p.listed.Store(true)

@@ -14,7 +14,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// fakeList is an API server's list of runs, in the order of their keys, of which some are too large to be in a page with others.
+// fakeList is an API server's list of runs, in the order of their keys, of which some are too large
+// to be in a page with others.
 type fakeList struct {
 	runs  []run.Listed
 	large map[string]bool
@@ -42,7 +43,8 @@ func (f *fakeList) page(_ context.Context, limit int, next string) ([]run.Listed
 	return f.runs[from:to], strconv.Itoa(to), nil
 }
 
-// Each run comes from a page once, as it was listed; which must be read by themselves is known from the case.
+// Each run comes from a page once, as it was listed; which must be read by themselves is known from
+// the case.
 func TestPages(t *testing.T) {
 	const runs = 3*pageRuns + 7
 	all := func(int) bool { return false }
@@ -53,11 +55,12 @@ func TestPages(t *testing.T) {
 		order   func([]int) []int
 		alone   func(i int) bool
 	}{
-		"in the order of the list":          {alone: all},
-		"some of which have changed since":  {changed: []int{3, 250}, alone: func(i int) bool { return i == 3 || i == 250 }},
-		"some of which are too large":       {large: []int{10, 11, 300}, alone: all},
-		"until a page cannot be had":        {fails: 2, alone: func(i int) bool { return i >= pageRuns }},
-		"a little out of order, as workers": {order: func(of []int) []int { slices.Reverse(of[190:210]); return of }, alone: all},
+		"in the order of the list":         {alone: all},
+		"some of which have changed since": {changed: []int{3, 250}, alone: func(i int) bool { return i == 3 || i == 250 }},
+		"some of which are too large":      {large: []int{10, 11, 300}, alone: all},
+		"until a page cannot be had":       {fails: 2, alone: func(i int) bool { return i >= pageRuns }},
+		"a little out of order, as workers": {order: func(of []int) []int { slices.Reverse(of[190:210]); return of },
+			alone: all},
 		"one that is asked for too late": {order: func(of []int) []int {
 			return append(append(slices.Clone(of[:5]), of[6:]...), of[5])
 		}, alone: func(i int) bool { return i == 5 }},
@@ -150,7 +153,8 @@ func TestWhetherPagesPay(t *testing.T) {
 	}
 }
 
-// However many follow the last run that waits, they are not listed, and nothing of the pages is left waiting.
+// However many follow the last run that waits, they are not listed, and nothing of the pages is
+// left waiting.
 func TestPagesEnd(t *testing.T) {
 	list := &fakeList{}
 	for i := range 10 * pageRuns {

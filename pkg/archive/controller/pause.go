@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// pause keeps all runs from a store or index that does not answer: thousands that wait would try every few seconds, and
-// each would ask the API server first. One attempt after another finds out when it is back.
+// pause keeps all runs from a store or index that does not answer: thousands that wait would try
+// every few seconds, and each would ask the API server first. One attempt after another finds out
+// when it is back.
 type pause struct {
 	mu     sync.Mutex
 	until  time.Time

@@ -13,7 +13,8 @@ import (
 // waitQueued is the reason of a run that no attempt was made for yet.
 const waitQueued = "queued"
 
-// waiting holds the runs that are finished or deleted, and not in the archive yet: who they are, and why.
+// waiting holds the runs that are finished or deleted, and not in the archive yet: who they are,
+// and why.
 type waiting struct {
 	mu   sync.Mutex
 	runs map[run.Reference]*waitingRun
@@ -66,7 +67,8 @@ func (w *waiting) size(ref run.Reference) int {
 	return 0
 }
 
-// latency returns how long a run took to be committed, for one that finished while it was watched, once.
+// latency returns how long a run took to be committed, for one that finished while it was watched,
+// once.
 func (w *waiting) latency(ref run.Reference, now time.Time) (took time.Duration, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -110,7 +112,8 @@ func (w *waiting) byReason() map[string]*reasonsOf {
 	return by
 }
 
-// report sets the metrics, and logs a line for each reason for which runs have been waiting longer than patience.
+// report sets the metrics, and logs a line for each reason for which runs have been waiting longer
+// than patience.
 func (w *waiting) report(m *archiver.Metrics, log logr.Logger, now time.Time, patience time.Duration) {
 	m.Waiting.Reset()
 	m.Oldest.Reset()

@@ -17,19 +17,22 @@ import (
 	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
-// Events are the events about runs and pods that the API server has, an hour's by default, as a watch brings them: the API
-// server has no index of events, so that to ask it for one run's costs it a look at all of the namespace's.
+// Events are the events about runs and pods that the API server has, an hour's by default, as a
+// watch brings them: the API server has no index of events, so that to ask it for one run's costs
+// it a look at all of the namespace's.
 //
-// Who may create events in a namespace decides what they are about, and how large they are. So an event counts for an object of its
-// own namespace only, one over maxEvent is not kept, and of all together no more than limit: then the oldest of the namespace go
-// that has most. What is not kept is not in the archive, and is counted.
+// Who may create events in a namespace decides what they are about, and how large they are. So an
+// event counts for an object of its own namespace only, one over maxEvent is not kept, and of all
+// together no more than limit: then the oldest of the namespace go that has most. What is not kept
+// is not in the archive, and is counted.
 type Events struct {
 	mu sync.Mutex
 	// byObject has the events by what they are about, and name in there.
 	byObject map[eventObject]map[string]*Event
 	// pods has the UIDs of the pods that events are about, by their names.
 	pods map[types.NamespacedName]map[types.UID]struct{}
-	// archived and archivedBefore are what events came for that nobody will ask for again, of the last forgetAfter and of the same before.
+	// archived and archivedBefore are what events came for that nobody will ask for again, of the
+	// last forgetAfter and of the same before.
 	archived, archivedBefore map[eventObject]struct{}
 	turned                   time.Time
 	// queues has the events by namespace, elements their places in there by the events' names.
@@ -38,7 +41,8 @@ type Events struct {
 	// bytes are those of all events, limit is how many there may be.
 	bytes, limit int
 	dropped      func(reason string)
-	// listed bounds the first list while the reflector collects it, nil when it does not. Only there events are changed.
+	// listed bounds the first list while the reflector collects it, nil when it does not. Only
+	// there events are changed.
 	listed *Events
 	// changed is closed and made anew whenever an event comes.
 	changed chan struct{}
@@ -62,7 +66,8 @@ type eventQueue struct {
 const (
 	// maxEvent is far above what honest events have: a message of events.k8s.io has at most 1 KiB.
 	maxEvent = 32 << 10
-	// maxEvents is for some 20,000 honest events, and a quarter of the memory that config/archive gives the archiver (GOMEMLIMIT).
+	// maxEvents is for some 20,000 honest events, and a quarter of the memory that config/archive
+	// gives the archiver (GOMEMLIMIT).
 	maxEvents = 32 << 20
 	// eventOverhead is about what an event costs beside its text.
 	eventOverhead = 768
@@ -75,8 +80,8 @@ const (
 const podKind = "Pod"
 
 // eventBookkeeping are fields of an event's metadata that tell nothing about it once the API server
-// has forgotten it, and that differ in every event: with the resourceVersion of the object that it is
-// about they would be a fifth of what an archived run takes with its events.
+// has forgotten it, and that differ in every event: with the resourceVersion of the object that it
+// is about they would be a fifth of what an archived run takes with its events.
 var eventBookkeeping = []string{"uid", "resourceVersion"}
 
 // Why an event is not kept.
@@ -172,8 +177,9 @@ func (s *Event) leaveOut() {
 	s.Raw, s.kind, s.name, s.About, s.in, s.Reason = nil, "", "", "", "", ""
 }
 
-// relevant says whether the event can be of a run that is archived. The API server takes an event with eventTime in any namespace,
-// whatever namespace its object has; the controllers send it in the object's.
+// relevant says whether the event can be of a run that is archived. The API server takes an event
+// with eventTime in any namespace, whatever namespace its object has; the controllers send it in
+// the object's.
 func (s *Event) relevant() bool {
 	return s.Raw != nil && s.About != "" && len(s.About) <= maxUID && s.in == s.Namespace
 }
@@ -240,8 +246,9 @@ func (e *Events) put(s *Event) (gone []*Event) {
 	return gone
 }
 
-// List is told each event of the first list as it comes. Those for which there is no room lose what they have, of the namespace with
-// most in the order they came in, so that replace leaves them out: all of the list may be more than there is memory for.
+// List is told each event of the first list as it comes. Those for which there is no room lose what
+// they have, of the namespace with most in the order they came in, so that replace leaves them out:
+// all of the list may be more than there is memory for.
 func (e *Events) List(s *Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -257,7 +264,8 @@ func (e *Events) List(s *Event) {
 	}
 }
 
-// makeRoom drops the oldest event of the namespace whose events have most bytes, and returns it. It is called with mu held.
+// makeRoom drops the oldest event of the namespace whose events have most bytes, and returns it. It
+// is called with mu held.
 func (e *Events) makeRoom() *Event {
 	var largest *eventQueue
 	for _, queue := range e.queues {
@@ -331,7 +339,8 @@ func (e *Events) Await(ctx context.Context) {
 	}
 }
 
-// About returns the events of a namespace about objects in it, and what is closed when there may be more.
+// About returns the events of a namespace about objects in it, and what is closed when there may be
+// more.
 func (e *Events) About(namespace string, uids ...types.UID) (events []*Event, changed <-chan struct{}, synced bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -343,7 +352,8 @@ func (e *Events) About(namespace string, uids ...types.UID) (events []*Event, ch
 	return events, e.changed, e.synced
 }
 
-// PodsNamed returns the UIDs of pods of that name of which nothing is older than since: one before was another run's. All times are API servers'.
+// PodsNamed returns the UIDs of pods of that name of which nothing is older than since: one before
+// was another run's. All times are API servers'.
 func (e *Events) PodsNamed(name types.NamespacedName, since time.Time) (uids []types.UID) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -12,7 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// event is one in a namespace, about the object of that namespace and UID, whose message has n bytes.
+// event is one in a namespace, about the object of that namespace and UID, whose message has n
+// bytes.
 func event(t *testing.T, namespace, name, in, uid string, n int) *Event {
 	t.Helper()
 	s := &Event{}
@@ -151,7 +152,8 @@ func TestRecentEventsThatAreGone(t *testing.T) {
 	}
 }
 
-// Of a pod that may be gone the run knows the name. Another may have had that before, and events still come when nobody needs them.
+// Of a pod that may be gone the run knows the name. Another may have had that before, and events
+// still come when nobody needs them.
 func TestRecentEventsOfPods(t *testing.T) {
 	const name = "build-pod"
 	pod := func(event, uid, created string) *Event {
@@ -212,7 +214,8 @@ func TestEventThatIsNoJSON(t *testing.T) {
 	const event = `{"metadata":{"managedFields":[]},"involvedObject":{"kind":"Pod"},"x":VALUE}`
 	for value, fine := range map[string]bool{`1`: true, `[}`: false, `1x`: false} {
 		s := &Event{}
-		if err := s.Read([]byte(strings.ReplaceAll(event, "VALUE", value))); (err == nil) != fine || err == nil && s.Raw == nil {
+		if err := s.Read([]byte(strings.ReplaceAll(event, "VALUE", value))); (err == nil) != fine || err == nil &&
+			s.Raw == nil {
 			t.Errorf("with %s: %q, %v", value, s.Raw, err)
 		}
 	}

@@ -25,12 +25,12 @@ type Reflector struct {
 	// decode makes an object of its text, which is nobody else's.
 	decode func(object []byte) (runtime.Object, error)
 	client rest.Interface
-	// Strip takes from an object of the first list what is not needed. page does so with some at once, where an API server cannot stream
-	// the list; it may be nil.
+	// Strip takes from an object of the first list what is not needed. page does so with some at
+	// once, where an API server cannot stream the list; it may be nil.
 	Strip cache.TransformFunc
 	Page  func(runtime.Object)
-	// First is told all objects that there are, when the watch begins and whenever it has to begin anew; seen, one that was
-	// added or has changed; gone, one that was deleted, in its last state.
+	// First is told all objects that there are, when the watch begins and whenever it has to begin
+	// anew; seen, one that was added or has changed; gone, one that was deleted, in its last state.
 	First      func([]any)
 	Seen, Gone func(any)
 	Synced     func()
@@ -69,7 +69,8 @@ func (w *Reflector) Run(ctx context.Context) {
 			if options.Limit > 0 && options.ResourceVersion == "0" {
 				options.ResourceVersion = "" // from its cache an API server gives all at once, whatever the limit
 			}
-			page, err := w.client.Get().Resource(w.Resource.Resource).VersionedParams(&options, metav1.ParameterCodec).Do(ctx).Get()
+			page, err := w.client.Get().Resource(w.Resource.Resource).VersionedParams(&options,
+				metav1.ParameterCodec).Do(ctx).Get()
 			if err == nil && w.Page != nil {
 				w.Page(page)
 			}
@@ -77,7 +78,8 @@ func (w *Reflector) Run(ctx context.Context) {
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 			options.Watch = true
-			body, err := w.client.Get().Resource(w.Resource.Resource).VersionedParams(&options, metav1.ParameterCodec).Stream(ctx)
+			body, err := w.client.Get().Resource(w.Resource.Resource).VersionedParams(&options,
+				metav1.ParameterCodec).Stream(ctx)
 			if err != nil && (net.IsProbableEOF(err) || net.IsTimeout(err)) {
 				return watch.NewEmptyWatch(), nil // the reflector goes on where it was
 			}
@@ -87,7 +89,8 @@ func (w *Reflector) Run(ctx context.Context) {
 			return newStream(body, w.decode), nil
 		},
 	}
-	reflector := cache.NewReflectorWithOptions(source, w.expected, w, cache.ReflectorOptions{Name: "archive " + w.Resource.Resource})
+	reflector := cache.NewReflectorWithOptions(source, w.expected, w,
+		cache.ReflectorOptions{Name: "archive " + w.Resource.Resource})
 	reflector.WatchListPageSize = PageSize
 	reflector.RunWithContext(ctx)
 }
@@ -111,5 +114,6 @@ func (w *Reflector) Replace(objects []any, _ string) error {
 // Resync implements cache.ReflectorStore.
 func (w *Reflector) Resync() error { return nil }
 
-// Transformer implements cache.TransformingStore: the reflector collects the first list before it hands it over.
+// Transformer implements cache.TransformingStore: the reflector collects the first list before it
+// hands it over.
 func (w *Reflector) Transformer() cache.TransformFunc { return w.Strip }

@@ -14,17 +14,19 @@ import (
 	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
-// Run is what the watch shows of a run, reduced to what decides whether something is to be done: a hundred thousand of them are
-// in memory at a time when the archiver starts. The metadata has name, namespace, UID, resource version and what else is here.
+// Run is what the watch shows of a run, reduced to what decides whether something is to be done: a
+// hundred thousand of them are in memory at a time when the archiver starts. The metadata has name,
+// namespace, UID, resource version and what else is here.
 type Run struct {
 	metav1.TypeMeta
 	metav1.ObjectMeta
 	Finished, Protected, Released, OptedOut bool
-	// Foreign says that it carries another run's marks, owned that it leaves the cluster with its owner.
+	// Foreign says that it carries another run's marks, owned that it leaves the cluster with its
+	// owner.
 	Foreign, owned bool
 	Class          string
-	// Stays is what decides how long a released run stays in the cluster, if it does not leave with another one, and policy decides
-	// (judge). Where nothing does it is nil.
+	// Stays is what decides how long a released run stays in the cluster, if it does not leave with
+	// another one, and policy decides (judge). Where nothing does it is nil.
 	Stays  *stay.Run
 	Policy *stay.Policy
 	// Parents are the owners' UIDs, for those who wait for this run.
@@ -55,12 +57,14 @@ func (s *Run) Read(text []byte) error {
 	err := jsonscan.Wanted{
 		"apiVersion": &s.APIVersion, "kind": &s.Kind,
 		"metadata": jsonscan.Wanted{
-			"name": &m.Name, "namespace": &m.Namespace, "uid": &m.UID, "resourceVersion": &m.ResourceVersion, "deletionTimestamp": &m.DeletionTimestamp,
-			"annotations": &annotations, "labels": &labels, "finalizers": &finalizers, "ownerReferences": &owners,
+			"name": &m.Name, "namespace": &m.Namespace, "uid": &m.UID, "resourceVersion": &m.ResourceVersion,
+			"deletionTimestamp": &m.DeletionTimestamp,
+			"annotations":       &annotations, "labels": &labels, "finalizers": &finalizers, "ownerReferences": &owners,
 			"generateName": &generateName, "creationTimestamp": &created,
 		},
-		"spec":   jsonscan.Wanted{"pipelineRef": &spec.PipelineRef, "taskRef": &spec.TaskRef, "customRef": &spec.CustomRef},
-		"status": jsonscan.Wanted{"conditions": &conditions, "podName": &s.Attempt.PodName, "steps": &steps, "sidecars": &sidecars},
+		"spec": jsonscan.Wanted{"pipelineRef": &spec.PipelineRef, "taskRef": &spec.TaskRef, "customRef": &spec.CustomRef},
+		"status": jsonscan.Wanted{"conditions": &conditions, "podName": &s.Attempt.PodName, "steps": &steps,
+			"sidecars": &sidecars},
 	}.Read(text)
 	if err != nil {
 		return err
@@ -69,14 +73,16 @@ func (s *Run) Read(text []byte) error {
 	for _, c := range conditions {
 		s.Finished = s.Finished || c.Type == "Succeeded" && c.Status != "Unknown"
 	}
-	whole := run.Run{ObjectMeta: metav1.ObjectMeta{Namespace: m.Namespace, UID: m.UID, Annotations: annotations, Finalizers: finalizers, OwnerReferences: owners}}
+	whole := run.Run{ObjectMeta: metav1.ObjectMeta{Namespace: m.Namespace, UID: m.UID, Annotations: annotations,
+		Finalizers: finalizers, OwnerReferences: owners}}
 	s.Protected, s.Released, s.OptedOut = whole.Protected(), whole.Released(), whole.OptedOut()
 	s.Foreign, s.owned = len(whole.ForeignMarks()) > 0, whole.Owned()
 	s.Class = labels[run.ClassLabel]
 	if s.Released && !s.owned && m.DeletionTimestamp.IsZero() {
 		s.Stays = &stay.Run{
-			Namespace: m.Namespace, Name: m.Name, UID: m.UID, Created: created.Time, Archived: whole.ArchivedAt(), Labels: labels,
-			Of: stay.Of(spec.Name(labels), generateName),
+			Namespace: m.Namespace, Name: m.Name, UID: m.UID, Created: created.Time, Archived: whole.ArchivedAt(),
+			Labels: labels,
+			Of:     stay.Of(spec.Name(labels), generateName),
 		}
 		for _, c := range conditions {
 			if c.Type == "Succeeded" {

@@ -15,8 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// stream is a watch as the API server sends it in JSON: an event a line. client-go's own decoders read every object about ten
-// times, for generality that is not needed here.
+// stream is a watch as the API server sends it in JSON: an event a line. client-go's own decoders
+// read every object about ten times, for generality that is not needed here.
 type stream struct {
 	body   io.ReadCloser
 	decode func(object []byte) (runtime.Object, error)
@@ -62,7 +62,8 @@ func (s *stream) run() {
 	}
 }
 
-// event reads a line. One that cannot be read is an error that makes the watch begin anew, with all there is.
+// event reads a line. One that cannot be read is an error that makes the watch begin anew, with all
+// there is.
 func (s *stream) event(line []byte) watch.Event {
 	kind, object, err := cutEvent(line)
 	var of runtime.Object
@@ -75,13 +76,14 @@ func (s *stream) event(line []byte) watch.Event {
 		of, err = s.decode(object)
 	}
 	if err != nil {
-		return watch.Event{Type: watch.Error, Object: &apierrors.NewInternalError(fmt.Errorf("read an event of a watch: %w", err)).ErrStatus}
+		return watch.Event{Type: watch.Error,
+			Object: &apierrors.NewInternalError(fmt.Errorf("read an event of a watch: %w", err)).ErrStatus}
 	}
 	return watch.Event{Type: kind, Object: of}
 }
 
-// cutEvent returns the type of an event, and the text of its object (metav1.WatchEvent). As the API server writes it, no field but
-// the type needs to be looked at.
+// cutEvent returns the type of an event, and the text of its object (metav1.WatchEvent). As the API
+// server writes it, no field but the type needs to be looked at.
 func cutEvent(line []byte) (watch.EventType, []byte, error) {
 	const begin, between = `{"type":"`, `","object":`
 	rest, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte(begin))

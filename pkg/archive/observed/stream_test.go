@@ -72,8 +72,10 @@ func TestStreamThatIsStopped(t *testing.T) {
 
 func BenchmarkSighting(b *testing.B) {
 	text := []byte(`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"a","namespace":"b","uid":"c","creationTimestamp":"2026-11-20T10:42:11Z",` +
-		`"labels":{"app":"x"},"managedFields":[` + strings.Repeat(`{"fieldsV1":{"f:status":{"f:steps":{}}}},`, 60) + `{}]},"spec":{"params":["` +
-		strings.Repeat("parameter ", 300) + `"]},"status":{"conditions":[{"type":"Succeeded","status":"True"}],"results":[{"value":"` +
+		`"labels":{"app":"x"},"managedFields":[` + strings.Repeat(`{"fieldsV1":{"f:status":{"f:steps":{}}}},`, 60) +
+		`{}]},"spec":{"params":["` +
+		strings.Repeat("parameter ", 300) +
+		`"]},"status":{"conditions":[{"type":"Succeeded","status":"True"}],"results":[{"value":"` +
 		strings.Repeat("r", 2100) + `"}]}}`)
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()

@@ -59,7 +59,8 @@ func (t *Tail) copy(stream io.Reader) error {
 	}
 }
 
-// errSpoolFull ends a tail: what it has stays, and of what is not in the file the kubelet is asked when the run is finished.
+// errSpoolFull ends a tail: what it has stays, and of what is not in the file the kubelet is asked
+// when the run is finished.
 var errSpoolFull = errors.New("too many bytes of logs wait in the spool")
 
 // takes counts bytes in the spool.
@@ -82,7 +83,8 @@ func (t *Tail) append(to io.Writer, line []byte, inLine bool) error {
 	return err
 }
 
-// skipper leaves out lines of an earlier reading: all before the last one's time, and as many of that time as there were.
+// skipper leaves out lines of an earlier reading: all before the last one's time, and as many of
+// that time as there were.
 type skipper struct {
 	last time.Time
 	same int
@@ -101,7 +103,8 @@ func (s *skipper) skips(at time.Time) bool {
 	return true
 }
 
-// begin takes away, with a stream's first line, the part of a line at the end of the file: it comes again.
+// begin takes away, with a stream's first line, the part of a line at the end of the file: it comes
+// again.
 func (t *Tail) begin() error {
 	first := !t.begun
 	t.begun = true

@@ -22,18 +22,20 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// MaxSpool is how many bytes of logs wait in the spool at most, half of them of one namespace. What does not fit is read when its run is
-// finished.
+// MaxSpool is how many bytes of logs wait in the spool at most, half of them of one namespace. What
+// does not fit is read when its run is finished.
 const MaxSpool = 4 << 30
 
-// maxOfRun is how many streams one run has at most. A step and its sidecars are few; what a status says may be many.
+// maxOfRun is how many streams one run has at most. A step and its sidecars are few; what a status
+// says may be many.
 const maxOfRun = 16
 
-// abandoned is how old a file of the spool must be that nobody has asked for since the archiver started.
+// abandoned is how old a file of the spool must be that nobody has asked for since the archiver
+// started.
 const abandoned = 24 * time.Hour
 
-// Follower reads logs while steps run, into files. Each file is one container's, and outlives the archiver's process: the next one
-// goes on where it ends.
+// Follower reads logs while steps run, into files. Each file is one container's, and outlives the
+// archiver's process: the next one goes on where it ends.
 type Follower struct {
 	kube    kubernetes.Interface
 	spool   string
@@ -52,7 +54,8 @@ type Follower struct {
 	shares map[string]*share
 }
 
-// Metrics are the number of streams, and how often a log was not followed because there was none left.
+// Metrics are the number of streams, and how often a log was not followed because there was none
+// left.
 type Metrics struct {
 	Streams    prometheus.Gauge
 	Unfollowed prometheus.Counter
@@ -76,19 +79,24 @@ type share struct {
 	spooled atomic.Int64
 }
 
-// NewFollower makes a Follower whose files are in the directory spool, and which reads as many logs at a time as streams says.
-func NewFollower(kube kubernetes.Interface, spool string, streams int, metrics Metrics, log logr.Logger) (*Follower, error) {
+// NewFollower makes a Follower whose files are in the directory spool, and which reads as many logs
+// at a time as streams says.
+func NewFollower(
+	kube kubernetes.Interface, spool string, streams int, metrics Metrics, log logr.Logger,
+) (*Follower, error) {
 	if err := os.MkdirAll(spool, 0o700); err != nil {
 		return nil, fmt.Errorf("make the spool of followed logs: %w", err)
 	}
 	f := &Follower{
-		kube: kube, spool: spool, metrics: metrics, log: log.WithName("follow"), pauses: defaultPauses, slots: make(chan struct{}, streams), tails: map[Key]*Tail{}, shares: map[string]*share{},
+		kube: kube, spool: spool, metrics: metrics, log: log.WithName("follow"), pauses: defaultPauses,
+		slots: make(chan struct{}, streams), tails: map[Key]*Tail{}, shares: map[string]*share{},
 	}
 	f.ctx, f.stop = context.WithCancel(context.Background())
 	return f, f.sweep(time.Now())
 }
 
-// sweep counts what an earlier process has left in the spool, and removes what is too old to be asked for.
+// sweep counts what an earlier process has left in the spool, and removes what is too old to be
+// asked for.
 func (f *Follower) sweep(now time.Time) error {
 	files, err := os.ReadDir(f.spool)
 	if err != nil {
@@ -122,7 +130,8 @@ func (f *Follower) Close() {
 	}
 }
 
-// Follow begins to follow a container's log, if nothing does yet and there is room. It says whether somebody follows it now.
+// Follow begins to follow a container's log, if nothing does yet and there is room. It says whether
+// somebody follows it now.
 func (f *Follower) Follow(namespace string, key Key) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -169,7 +178,8 @@ func (f *Follower) share(namespace string) *share {
 	return f.shares[namespace]
 }
 
-// ofRun counts the streams of a run: those of steps that have ended are none any more. It is called with mu held.
+// ofRun counts the streams of a run: those of steps that have ended are none any more. It is called
+// with mu held.
 func (f *Follower) ofRun(run types.UID) (n int) {
 	for key, t := range f.tails {
 		if key.Run == run && !t.Ended() {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// What a kubelet that rotates does between two streams, and whether lines may be missing then. Seconds are on the tail's clock; a stream
-// gives its lines in the second in which it begins.
+// What a kubelet that rotates does between two streams, and whether lines may be missing then.
+// Seconds are on the tail's clock; a stream gives its lines in the second in which it begins.
 func TestRotation(t *testing.T) {
 	type stream struct {
 		at int
@@ -24,7 +24,8 @@ func TestRotation(t *testing.T) {
 		"one stream":         {[]stream{{1, false, true, small, false}}, false, false, false},
 		"one that gave much": {[]stream{{1, false, true, large, false}}, false, true, false},
 		"one that came late": {[]stream{{15, false, true, small, false}}, false, false, true},
-		"that breaks, and goes on with the last line": {[]stream{{1, false, true, large, false}, {60, true, true, small, false}}, false, false, false},
+		"that breaks, and goes on with the last line": {[]stream{{1, false, true, large, false},
+			{60, true, true, small, false}}, false, false, false},
 		"that breaks, and the next has new lines only": {[]stream{
 			{1, false, true, large, false}, {5, false, true, small, false}}, true, false, false},
 		"that gave all, and the next, at once, has the file after": {[]stream{
@@ -57,7 +58,8 @@ func TestRotation(t *testing.T) {
 				r.end(s.given, s.drained)
 			}
 			if r.gap != tt.gap || r.maybeRotated() != tt.mayBeRotated || r.late(start) != tt.late {
-				t.Errorf("gap %v, may be rotated %v, late %v, want %v, %v, %v", r.gap, r.maybeRotated(), r.late(start), tt.gap, tt.mayBeRotated, tt.late)
+				t.Errorf("gap %v, may be rotated %v, late %v, want %v, %v, %v", r.gap, r.maybeRotated(), r.late(start), tt.gap,
+					tt.mayBeRotated, tt.late)
 			}
 		})
 	}

@@ -48,7 +48,8 @@ func TestFollowerOfManySteps(t *testing.T) {
 
 // Who may write a run's status decides what its containers are called. No name becomes a path.
 func TestNamesOfFiles(t *testing.T) {
-	for _, name := range []string{"../x", "x/../y", "a/b", "", ".", "..", "x\x00y", strings.Repeat("a", 300), "UPPER", "a b"} {
+	for _, name := range []string{"../x", "x/../y", "a/b", "", ".", "..", "x\x00y", strings.Repeat("a", 300), "UPPER",
+		"a b"} {
 		file := Key{types.UID(name), name, name}.file()
 		if filepath.Base(file) != file || len(file) > 64 {
 			t.Errorf("%q becomes the file %s", name, file)

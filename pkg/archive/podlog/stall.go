@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// errStalled is the error of a stream that was ended because nothing came any more; see streamPauses.
+// errStalled is the error of a stream that was ended because nothing came any more; see
+// streamPauses.
 var errStalled = errors.New("nothing comes any more")
 
 // stallReader ends a stream that has given much and then gives nothing for a while.

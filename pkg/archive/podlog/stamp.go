@@ -9,16 +9,18 @@ import (
 	"time"
 )
 
-// Logs are read with a timestamp before each line, which tells where to go on after an interruption, and whether
-// the kubelet still has the first line. The archive has them without.
+// Logs are read with a timestamp before each line, which tells where to go on after an
+// interruption, and whether the kubelet still has the first line. The archive has them without.
 
-// stampSize is what a timestamp and the space after it take at most: 2026-11-20T10:42:11.123456789+01:00.
+// stampSize is what a timestamp and the space after it take at most:
+// 2026-11-20T10:42:11.123456789+01:00.
 const stampSize = 40
 
 // ErrNoStamp is what the kubelet says instead of a log, with the status of a success.
 var ErrNoStamp = errors.New("the kubelet has no log")
 
-// errRemoved is errNoStamp of all that there is: the kubelet has removed the container, a moment before its pod is gone.
+// errRemoved is errNoStamp of all that there is: the kubelet has removed the container, a moment
+// before its pod is gone.
 var errRemoved = errors.New("the container has been removed")
 
 // cutStamp returns the timestamp that a line begins with, and what follows it.
@@ -70,7 +72,8 @@ func (u *Unstamped) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// next reads a line, or as much of it as the buffer takes. The bytes are the buffer's, until the next call.
+// next reads a line, or as much of it as the buffer takes. The bytes are the buffer's, until the
+// next call.
 func (u *Unstamped) next() error {
 	line, err := u.from.ReadSlice('\n')
 	if len(line) == 0 || err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {

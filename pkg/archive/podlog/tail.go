@@ -17,12 +17,15 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// streamPauses are how long a stream is left alone that broke, and one that ended while the container, as far as the API server
-// knows, goes on; replacement, how long a sidecar that ended is given to have the other image that ended it; stall is after how long without a line a stream is opened anew that has given much: a kubelet that still reads from the
-// beginning when it rotates the log goes on with the file that it has, and never comes to the next one.
+// streamPauses are how long a stream is left alone that broke, and one that ended while the
+// container, as far as the API server knows, goes on; replacement, how long a sidecar that ended is
+// given to have the other image that ended it; stall is after how long without a line a stream is
+// opened anew that has given much: a kubelet that still reads from the beginning when it rotates
+// the log goes on with the file that it has, and never comes to the next one.
 type streamPauses struct{ broken, ended, replacement, stall time.Duration }
 
-var defaultPauses = streamPauses{broken: time.Second, ended: 300 * time.Millisecond, replacement: 5 * time.Second, stall: 1500 * time.Millisecond}
+var defaultPauses = streamPauses{broken: time.Second, ended: 300 * time.Millisecond, replacement: 5 * time.Second,
+	stall: 1500 * time.Millisecond}
 
 // spoolFull is why a log may lack its end.
 const spoolFull = "too many logs waited to be archived when it was written"
@@ -30,8 +33,8 @@ const spoolFull = "too many logs waited to be archived when it was written"
 // podGone is another reason.
 const podGone = "the pod was gone before the end of its log was read"
 
-// Tail is one container's log, read as it grows, with timestamps, into a file. run owns all fields until done is closed; after
-// that, whoever archives the run does.
+// Tail is one container's log, read as it grows, with timestamps, into a file. run owns all fields
+// until done is closed; after that, whoever archives the run does.
 type Tail struct {
 	follower  *Follower
 	namespace string
@@ -46,22 +49,26 @@ type Tail struct {
 	rotation rotation
 	// begun says that the stream has given a line.
 	begun bool
-	// complete says that the container has ended and all of its log is in the file. failure says why it is not, for people.
+	// complete says that the container has ended and all of its log is in the file. failure says
+	// why it is not, for people.
 	complete bool
 	failure  string
-	// broken says that the spool failed: what is in the file is of no use. full, that there was no room for more: it may lack its end.
+	// broken says that the spool failed: what is in the file is of no use. full, that there was no
+	// room for more: it may lack its end.
 	broken, full bool
 	share        *share
 	// refused counts the readings in a row that the kubelet has refused.
 	refused int
 }
 
-// maxRefused is after how many refusals in a row nobody asks again: there is no such container, or never was.
+// maxRefused is after how many refusals in a row nobody asks again: there is no such container, or
+// never was.
 const maxRefused = 20
 
 // newTail is called with the follower's lock held.
 func newTail(f *Follower, namespace string, key Key) *Tail {
-	t := &Tail{follower: f, namespace: namespace, key: key, path: filepath.Join(f.spool, key.file()), done: make(chan struct{}), share: f.share(namespace)}
+	t := &Tail{follower: f, namespace: namespace, key: key, path: filepath.Join(f.spool, key.file()),
+		done: make(chan struct{}), share: f.share(namespace)}
 	t.ctx, t.stop = context.WithCancel(f.ctx)
 	return t
 }
@@ -109,8 +116,8 @@ func (t *Tail) run() {
 	}
 }
 
-// end decides about a stream that ended with its container. One that has given much may have ended in a file that was rotated
-// while it was read: what the kubelet has beyond that is read as well.
+// end decides about a stream that ended with its container. One that has given much may have ended
+// in a file that was rotated while it was read: what the kubelet has beyond that is read as well.
 func (t *Tail) end() {
 	t.failure = ""
 	if t.rotation.maybeRotated() {
@@ -122,8 +129,9 @@ func (t *Tail) end() {
 	t.complete = true
 }
 
-// gone decides about a log whose pod is not there any more. One whose stream ended in order before that, and has not given so much
-// that it may have ended in a file that was rotated, is whole: the kubelet ends it with the container.
+// gone decides about a log whose pod is not there any more. One whose stream ended in order before
+// that, and has not given so much that it may have ended in a file that was rotated, is whole: the
+// kubelet ends it with the container.
 func (t *Tail) gone() {
 	if t.size > 0 && t.failure == "" && !t.rotation.maybeRotated() {
 		t.complete = true
@@ -132,8 +140,9 @@ func (t *Tail) gone() {
 	t.failure = podGone
 }
 
-// containerEnded asks for the container's state: a stream that ends may have been cut off. A sidecar's ends before the kubelet has put what
-// follows in its place, and to read on would be to read that one's log.
+// containerEnded asks for the container's state: a stream that ends may have been cut off. A
+// sidecar's ends before the kubelet has put what follows in its place, and to read on would be to
+// read that one's log.
 func (t *Tail) containerEnded() bool {
 	for began := time.Now(); ; {
 		state, err := t.state(t.ctx)
@@ -249,12 +258,14 @@ func (t *Tail) Open() (io.ReadCloser, string, error) {
 	return file, reason, nil
 }
 
-// Late says whether the first stream was opened so late that the first line may have been rotated away.
+// Late says whether the first stream was opened so late that the first line may have been rotated
+// away.
 func (t *Tail) Late(started time.Time) bool {
 	return t.rotation.late(started)
 }
 
-// read reads the log from where the file ends. With follow it goes on until the container has ended, or the stream breaks.
+// read reads the log from where the file ends. With follow it goes on until the container has
+// ended, or the stream breaks.
 func (t *Tail) read(ctx context.Context, follow bool) error {
 	options := &corev1.PodLogOptions{Container: t.key.Container, Follow: follow, Timestamps: true}
 	if last := t.whole().last; !last.IsZero() {
@@ -336,7 +347,8 @@ func (t *Tail) load() error {
 
 func (t *Tail) spoolFailed(err error) error {
 	t.broken = true
-	t.follower.log.Error(err, "A log cannot be followed: it will be read when its run is finished", "pod", t.key.Pod, "container", t.key.Container)
+	t.follower.log.Error(err, "A log cannot be followed: it will be read when its run is finished", "pod", t.key.Pod,
+		"container", t.key.Container)
 	return fmt.Errorf("spool: %w", err)
 }
 

@@ -21,11 +21,13 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// fakeKubelet answers for pod "p" with container "step-a", as a real one would that is interrupted at given places. A real kubelet, whose
-// streams end where they like, is under the flows of test/e2e.
+// fakeKubelet answers for pod "p" with container "step-a", as a real one would that is interrupted
+// at given places. A real kubelet, whose streams end where they like, is under the flows of
+// test/e2e.
 type fakeKubelet struct {
 	mu sync.Mutex
-	// lines are the log's; a stream gives those from sinceTime on, and breaks off after so many bytes of a reading.
+	// lines are the log's; a stream gives those from sinceTime on, and breaks off after so many
+	// bytes of a reading.
 	lines  []string
 	breaks []int
 	// state is the container's; gone says that there is no pod.
@@ -94,7 +96,8 @@ var testKey = Key{"uid", "p", "step-a"}
 
 // testLines has several lines in a second, several at the same time, and one without an end.
 func testLines() (stamped []string, log string) {
-	for i, text := range []string{"one\n", "two\n", "two\n", "\n", strings.Repeat("long", 20_000) + "\n", "six\n", "no end"} {
+	for i, text := range []string{"one\n", "two\n", "two\n", "\n", strings.Repeat("long", 20_000) + "\n", "six\n",
+		"no end"} {
 		at := time.Date(2026, 11, 20, 10, 42, 11+i/3, i/2*1000, time.UTC)
 		stamped = append(stamped, at.Format("2006-01-02T15:04:05.000000000Z07:00")+" "+text)
 		log += text
@@ -106,7 +109,8 @@ func testLines() (stamped []string, log string) {
 func TestTailGoesOnWhereItBrokeOff(t *testing.T) {
 	lines, want := testLines()
 	whole := len(strings.Join(lines, ""))
-	for _, first := range []int{0, 10, 31, 34, 35, 36, 70, 75, 100, 140, 141, 145, 200, 40_000, whole - 40, whole - 5, whole} {
+	for _, first := range []int{0, 10, 31, 34, 35, 36, 70, 75, 100, 140, 141, 145, 200, 40_000, whole - 40, whole - 5,
+		whole} {
 		t.Run(fmt.Sprintf("after %d bytes", first), func(t *testing.T) {
 			t.Parallel()
 			k := &fakeKubelet{lines: lines, breaks: []int{first, 40}, state: "running"}
@@ -200,7 +204,8 @@ func TestTailOfAPodThatIsGone(t *testing.T) {
 	}
 }
 
-// A log that was rotated between two streams has lines that nobody has read: it does not pass for whole.
+// A log that was rotated between two streams has lines that nobody has read: it does not pass for
+// whole.
 func TestTailFindsGaps(t *testing.T) {
 	lines, _ := testLines()
 	spool := t.TempDir()
@@ -218,8 +223,8 @@ func TestTailFindsGaps(t *testing.T) {
 	}
 }
 
-// Under load kubelets remove a container some time before its pod is gone, and say so in place of its log. A stream that ended in order before has
-// all of it; one that broke off has not.
+// Under load kubelets remove a container some time before its pod is gone, and say so in place of
+// its log. A stream that ended in order before has all of it; one that broke off has not.
 func TestTailOfARemovedContainer(t *testing.T) {
 	const words = "unable to retrieve container logs for containerd://abc"
 	lines, want := testLines()
@@ -228,10 +233,11 @@ func TestTailOfARemovedContainer(t *testing.T) {
 		finish     bool
 		wantReason string
 	}{
-		"whole after a stream that ended":                {},
-		"whole, when somebody asks for the rest":         {finish: true},
-		"cut off after a stream that broke":              {breaks: true, wantReason: "before the end of its log"},
-		"cut off, when somebody asks for the rest of it": {breaks: true, finish: true, wantReason: "before the end of its log"},
+		"whole after a stream that ended":        {},
+		"whole, when somebody asks for the rest": {finish: true},
+		"cut off after a stream that broke":      {breaks: true, wantReason: "before the end of its log"},
+		"cut off, when somebody asks for the rest of it": {breaks: true, finish: true,
+			wantReason: "before the end of its log"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var streams atomic.Int64
@@ -278,10 +284,12 @@ func TestTailOfARemovedContainer(t *testing.T) {
 	}
 }
 
-// A log that is silent for long and then rotated is whole, as long as it was looked at often enough: the file that follows is the next one.
+// A log that is silent for long and then rotated is whole, as long as it was looked at often
+// enough: the file that follows is the next one.
 func TestTailAcrossARotation(t *testing.T) {
 	line := func(second int, text string) string {
-		return time.Date(2026, 11, 20, 10, 42, second, 0, time.UTC).Format("2006-01-02T15:04:05.000000000Z07:00") + " " + text + "\n"
+		return time.Date(2026, 11, 20, 10, 42, second, 0, time.UTC).Format("2006-01-02T15:04:05.000000000Z07:00") + " " +
+			text + "\n"
 	}
 	much := line(1, strings.Repeat("x", rotatable))
 	streams := []string{line(0, "one") + much, much, much, line(40, "two")}
@@ -318,7 +326,8 @@ func TestStallReader(t *testing.T) {
 			_, _ = writer.Write(make([]byte, 64<<10))
 		}
 	}()
-	if n, err := io.Copy(io.Discard, stalled); n < rotatable || !errors.Is(err, io.ErrClosedPipe) || !stalled.stalled.Load() {
+	if n, err := io.Copy(io.Discard, stalled); n < rotatable || !errors.Is(err, io.ErrClosedPipe) ||
+		!stalled.stalled.Load() {
 		t.Errorf("%d bytes, %v, stalled %v", n, err, stalled.stalled.Load())
 	}
 }
@@ -365,5 +374,6 @@ func contentOf(t *testing.T, tail *Tail) (content, reason string) {
 }
 
 func testMetrics() Metrics {
-	return Metrics{Streams: prometheus.NewGauge(prometheus.GaugeOpts{}), Unfollowed: prometheus.NewCounter(prometheus.CounterOpts{})}
+	return Metrics{Streams: prometheus.NewGauge(prometheus.GaugeOpts{}),
+		Unfollowed: prometheus.NewCounter(prometheus.CounterOpts{})}
 }

@@ -12,7 +12,8 @@ type written struct {
 	before mark
 }
 
-// mark is a place between lines: the time of the line before it, and how many lines in a row have that.
+// mark is a place between lines: the time of the line before it, and how many lines in a row have
+// that.
 type mark struct {
 	last time.Time
 	same int

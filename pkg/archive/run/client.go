@@ -35,7 +35,8 @@ func (r Reference) String() string { return r.Kind + " " + r.Namespace + "/" + r
 
 func (r Reference) path() string { return pathOf(r.Kind, "namespaces/"+r.Namespace+"/", "/"+r.Name) }
 
-// pathOf is where an API server has the runs of a kind: all of them, or what before and after the resource's name say.
+// pathOf is where an API server has the runs of a kind: all of them, or what before and after the
+// resource's name say.
 func pathOf(kind, before, after string) string {
 	for i, of := range Resources {
 		if Kinds[i] == kind {
@@ -69,7 +70,8 @@ func (c *Client) Get(ctx context.Context, ref Reference) ([]byte, error) {
 	return data, err
 }
 
-// onlyMetadata asks the API server to answer with an object's metadata: results of a mebibyte need not come back with each patch.
+// onlyMetadata asks the API server to answer with an object's metadata: results of a mebibyte need
+// not come back with each patch.
 const onlyMetadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
 // patch sends a merge patch. That the run is gone by now is no error.
@@ -82,8 +84,8 @@ func (c *Client) patch(ctx context.Context, ref Reference, body []byte) error {
 	return err
 }
 
-// Delete deletes a run if it is the one given, unchanged. It says whether it did: that somebody was faster, or has changed
-// the run, is no error.
+// Delete deletes a run if it is the one given, unchanged. It says whether it did: that somebody was
+// faster, or has changed the run, is no error.
 func (c *Client) Delete(ctx context.Context, ref Reference, uid types.UID, resourceVersion string) (bool, error) {
 	background := metav1.DeletePropagationBackground
 	err := c.rest.Delete().AbsPath(ref.path()).Body(&metav1.DeleteOptions{
@@ -104,8 +106,9 @@ func (c *Client) Unprotect(ctx context.Context, r *Run) error {
 	return c.Change(ctx, r, map[string]any{"finalizers": r.OtherFinalizers()})
 }
 
-// Change changes fields of a run's metadata, if the run is still the one that was read and nobody has changed it since: a list of
-// finalizers is written as a whole, and must not bring back one that another has removed.
+// Change changes fields of a run's metadata, if the run is still the one that was read and nobody
+// has changed it since: a list of finalizers is written as a whole, and must not bring back one
+// that another has removed.
 func (c *Client) Change(ctx context.Context, r *Run, metadata map[string]any) error {
 	metadata["uid"], metadata["resourceVersion"] = r.UID, r.ResourceVersion
 	body, err := json.Marshal(map[string]any{"metadata": metadata})
@@ -117,6 +120,7 @@ func (c *Client) Change(ctx context.Context, r *Run, metadata map[string]any) er
 
 // Rehearse changes a run's metadata without effect, to see whether admission lets it.
 func (c *Client) Rehearse(ctx context.Context, ref Reference) error {
-	return c.rest.Patch(types.MergePatchType).AbsPath(ref.path()).Param("dryRun", metav1.DryRunAll).SetHeader("Accept", onlyMetadata).
+	return c.rest.Patch(types.MergePatchType).AbsPath(ref.path()).Param("dryRun", metav1.DryRunAll).SetHeader("Accept",
+		onlyMetadata).
 		Body([]byte(`{"metadata":{"annotations":{"indelible.dev/rehearsal":"true"}}}`)).Do(ctx).Error()
 }

@@ -11,20 +11,23 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// stepPrefix is what the names of steps' containers begin with (https://github.com/tektoncd/pipeline, pkg/pod/entrypoint.go).
+// stepPrefix is what the names of steps' containers begin with
+// (https://github.com/tektoncd/pipeline, pkg/pod/entrypoint.go).
 const stepPrefix = "step-"
 
-// maxContainers is more than any pod has of which the API server takes the object; what a status says may be more.
+// maxContainers is more than any pod has of which the API server takes the object; what a status
+// says may be more.
 const maxContainers = 1000
 
 // IsStep says whether a container is a step's.
 func IsStep(container string) bool { return strings.HasPrefix(container, stepPrefix) }
 
-// setUp are the init containers that prepare a pod for its steps: what they say is of interest only if they failed.
+// setUp are the init containers that prepare a pod for its steps: what they say is of interest only
+// if they failed.
 var setUp = []string{"prepare", "place-scripts", "working-dir-initializer", result.InstallContainer}
 
-// ContainersOf returns the names of an attempt's containers that have logs to archive, in the order they run in. Of a pod that is gone,
-// nil, only those are known that the run's status names.
+// ContainersOf returns the names of an attempt's containers that have logs to archive, in the order
+// they run in. Of a pod that is gone, nil, only those are known that the run's status names.
 func ContainersOf(a *Attempt, pod *corev1.Pod) []string {
 	var names []string
 	add := func(name string) {
@@ -57,8 +60,9 @@ func ContainersOf(a *Attempt, pod *corev1.Pod) []string {
 	return names
 }
 
-// ToFollow returns the names of containers whose logs grow now, or may not be there long. All containers of a pod start at once, and a
-// step waits in its own for the one before: until that has ended there is nothing to read.
+// ToFollow returns the names of containers whose logs grow now, or may not be there long. All
+// containers of a pod start at once, and a step waits in its own for the one before: until that has
+// ended there is nothing to read.
 func (a *Attempt) ToFollow() []string {
 	var names []string
 	if !a.hasPod() {
@@ -85,8 +89,9 @@ func (a *Attempt) ToFollow() []string {
 	return names
 }
 
-// Began returns when a container had something to say at the earliest. A step's container starts with its pod, and waits there for its turn:
-// when that came says Tekton's entrypoint, in the status of a step that has ended (pkg/entrypoint, StartedAt).
+// Began returns when a container had something to say at the earliest. A step's container starts
+// with its pod, and waits there for its turn: when that came says Tekton's entrypoint, in the
+// status of a step that has ended (pkg/entrypoint, StartedAt).
 func (a *Attempt) Began(container string, started time.Time) time.Time {
 	for i := range a.Steps {
 		s := &a.Steps[i]
@@ -101,8 +106,9 @@ func (a *Attempt) Began(container string, started time.Time) time.Time {
 	return started
 }
 
-// State is how a container of a run is. Tekton ends the sidecars of a TaskRun that is finished by another image, which the kubelet then
-// starts under the same name: then it is how the one before ended, and its log is the previous one.
+// State is how a container of a run is. Tekton ends the sidecars of a TaskRun that is finished by
+// another image, which the kubelet then starts under the same name: then it is how the one before
+// ended, and its log is the previous one.
 type State struct {
 	corev1.ContainerState
 	Replaced bool
@@ -129,7 +135,8 @@ func StateOf(pod *corev1.Pod, name string) *State {
 		}
 		return &State{ContainerState: before, Replaced: true, Final: true}
 	}
-	over := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed || !pod.DeletionTimestamp.IsZero()
+	over := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed ||
+		!pod.DeletionTimestamp.IsZero()
 	return &State{
 		ContainerState: status.State,
 		Final:          status.State.Terminated != nil && (IsStep(name) || over),

@@ -21,7 +21,8 @@ func podOf(t *testing.T, text string) *corev1.Pod {
 }
 
 func TestContainersWithLogs(t *testing.T) {
-	a := &Attempt{Steps: []Part{{Container: "step-a"}, {Container: "step-b"}}, Sidecars: []Part{{Container: "sidecar-s"}, {Container: "sidecar-native"}}}
+	a := &Attempt{Steps: []Part{{Container: "step-a"}, {Container: "step-b"}},
+		Sidecars: []Part{{Container: "sidecar-s"}, {Container: "sidecar-native"}}}
 	for name, tt := range map[string]struct{ pod, want string }{
 		"all that the run names, if the pod is gone": {"", "step-a step-b sidecar-s sidecar-native"},
 		"what Tekton sets a pod up with says nothing of interest": {
@@ -64,7 +65,8 @@ func TestContainersToFollow(t *testing.T) {
 		"of steps whose containers all run, the first":       {[]string{running, running, running}, nil, "a"},
 		"of steps of which one has ended, that and the next": {[]string{terminated, running, running}, nil, "a b"},
 		"all that have ended":                                {[]string{terminated, terminated, terminated}, nil, "a b c"},
-		"a sidecar while it runs, and after":                 {[]string{running, running}, []string{running, terminated, waiting}, "a s t"},
+		"a sidecar while it runs, and after": {[]string{running, running}, []string{running, terminated, waiting},
+			"a s t"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			shares := func(states []string, names string) string {
@@ -75,7 +77,8 @@ func TestContainersToFollow(t *testing.T) {
 				return "[" + strings.Join(all, ",") + "]"
 			}
 			var of Status
-			if err := json.Unmarshal([]byte(`{"podName":"p","steps":`+shares(tt.steps, "abc")+`,"sidecars":`+shares(tt.sidecars, "stu")+`}`), &of); err != nil {
+			if err := json.Unmarshal([]byte(`{"podName":"p","steps":`+shares(tt.steps, "abc")+`,"sidecars":`+
+				shares(tt.sidecars, "stu")+`}`), &of); err != nil {
 				t.Fatal(err)
 			}
 			if got := strings.Join(of.ToFollow(), " "); got != tt.want {
@@ -85,7 +88,8 @@ func TestContainersToFollow(t *testing.T) {
 	}
 }
 
-// A container of a pod of Tekton's is started once. That there was another before says that Tekton has stopped a sidecar.
+// A container of a pod of Tekton's is started once. That there was another before says that Tekton
+// has stopped a sidecar.
 func TestStateOfAContainer(t *testing.T) {
 	for name, tt := range map[string]struct {
 		pod             string
@@ -130,7 +134,8 @@ func TestWhenAContainerBegan(t *testing.T) {
 		{Container: "step-running", Running: raw(`{"startedAt":"2026-11-20T10:43:36Z"}`)},
 	}}
 	for container, want := range map[string]time.Time{
-		"step-first": started, "step-waited": started.Add(85 * time.Second), "step-older": started, "step-silent": started, "step-forged": started,
+		"step-first": started, "step-waited": started.Add(85 * time.Second), "step-older": started, "step-silent": started,
+		"step-forged":  started,
 		"step-running": started, "sidecar-x": started,
 	} {
 		if got := a.Began(container, started); !got.Equal(want) {

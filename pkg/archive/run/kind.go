@@ -7,14 +7,15 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/stay"
 )
 
-// Labels by which Tekton says what a run is one of, also where a resolver found it (pkg/apis/pipeline/register.go).
+// Labels by which Tekton says what a run is one of, also where a resolver found it
+// (pkg/apis/pipeline/register.go).
 const (
 	pipelineLabel = "tekton.dev/pipeline"
 	taskLabel     = "tekton.dev/task"
 )
 
-// References are what of a spec tells what the run is one of. A Pipeline or Task that is written out is none: Tekton then labels the run
-// with its own name.
+// References are what of a spec tells what the run is one of. A Pipeline or Task that is written
+// out is none: Tekton then labels the run with its own name.
 type References struct {
 	PipelineRef *json.RawMessage `json:"pipelineRef"`
 	TaskRef     *json.RawMessage `json:"taskRef"`
@@ -40,7 +41,8 @@ func (r *References) Name(labels map[string]string) string {
 // Stays is what policies about the cluster ask about a run.
 func (r *Run) Stays() *stay.Run {
 	return &stay.Run{
-		Kind: r.Kind, Namespace: r.Namespace, Name: r.Name, UID: r.UID, Created: r.CreationTimestamp.Time, Archived: r.ArchivedAt(),
-		Labels: r.Labels, Outcome: manifest.Outcome(r.Outcome()), Of: stay.Of(r.spec.Name(r.Labels), r.GenerateName),
+		Kind: r.Kind, Namespace: r.Namespace, Name: r.Name, UID: r.UID, Created: r.CreationTimestamp.Time,
+		Archived: r.ArchivedAt(),
+		Labels:   r.Labels, Outcome: manifest.Outcome(r.Outcome()), Of: stay.Of(r.spec.Name(r.Labels), r.GenerateName),
 	}
 }

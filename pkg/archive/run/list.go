@@ -43,7 +43,8 @@ func (c *Client) All(ctx context.Context) iter.Seq2[*metav1.PartialObjectMetadat
 
 // metadata lists a page of objects.
 func (c *Client) metadata(ctx context.Context, kind, next string) (*metav1.PartialObjectMetadataList, error) {
-	data, err := c.rest.Get().AbsPath(pathOf(kind, "", "")).SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").
+	data, err := c.rest.Get().AbsPath(pathOf(kind, "", "")).SetHeader("Accept",
+		"application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").
 		Param("limit", fmt.Sprint(metadataPage)).Param("continue", next).Do(ctx).Raw()
 	if err != nil {
 		return nil, err
@@ -52,7 +53,8 @@ func (c *Client) metadata(ctx context.Context, kind, next string) (*metav1.Parti
 	return page, json.Unmarshal(data, page)
 }
 
-// metadataPage is how many runs are listed at a time: only their metadata, so that their size does not matter.
+// metadataPage is how many runs are listed at a time: only their metadata, so that their size does
+// not matter.
 const metadataPage = 500
 
 // List gives a page of a kind's runs, as the API server sends it.
@@ -73,10 +75,13 @@ type Listed struct {
 // ErrPageTooLarge is the error of a page that is larger than was allowed.
 var ErrPageTooLarge = errors.New("the page is too large")
 
-// Page lists at most limit runs of a kind whole, as they are now when next is empty, else as they were at the first page. It returns what
-// gets the page after, empty if it is the last. The API server gives them in the order of namespaces and names. A page of more than
-// maxBytes is not read to its end, and the error is ErrPageTooLarge.
-func (c *Client) Page(ctx context.Context, kind string, limit int, next string, maxBytes int64) (page []Listed, after string, err error) {
+// Page lists at most limit runs of a kind whole, as they are now when next is empty, else as they
+// were at the first page. It returns what gets the page after, empty if it is the last. The API
+// server gives them in the order of namespaces and names. A page of more than maxBytes is not read
+// to its end, and the error is ErrPageTooLarge.
+func (c *Client) Page(
+	ctx context.Context, kind string, limit int, next string, maxBytes int64,
+) (page []Listed, after string, err error) {
 	body, err := c.page(kind, limit, next).Stream(ctx)
 	if err != nil {
 		return nil, "", fmt.Errorf("list %ss: %w", kind, err)

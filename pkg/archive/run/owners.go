@@ -29,7 +29,8 @@ func (r *Run) Parents() []Reference {
 	return all
 }
 
-// IsOwnedBy says whether one run was made by another: a later one may have the name of the one that was.
+// IsOwnedBy says whether one run was made by another: a later one may have the name of the one that
+// was.
 func IsOwnedBy(child, parent *Run) bool {
 	for _, owner := range child.OwnerReferences {
 		if owner.UID == parent.UID {
@@ -39,8 +40,9 @@ func IsOwnedBy(child, parent *Run) bool {
 	return false
 }
 
-// Owned says whether the run leaves the cluster with what made it: a PipelineRun, a CustomRun, or somebody else's controller, which
-// may want it just as much. An owner that is gone is no reference any more: the garbage collector sees to that.
+// Owned says whether the run leaves the cluster with what made it: a PipelineRun, a CustomRun, or
+// somebody else's controller, which may want it just as much. An owner that is gone is no reference
+// any more: the garbage collector sees to that.
 func (r *Run) Owned() bool {
 	return slices.ContainsFunc(r.OwnerReferences, func(o metav1.OwnerReference) bool {
 		return o.Controller != nil && *o.Controller || slices.Contains(Kinds, o.Kind)

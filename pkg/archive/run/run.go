@@ -22,11 +22,13 @@ type Run struct {
 	metav1.ObjectMeta
 	spec   References
 	Status Status
-	// Deleted says that the API server has forgotten the run already: this is the last that was seen of it.
+	// Deleted says that the API server has forgotten the run already: this is the last that was
+	// seen of it.
 	Deleted bool
 }
 
-// Status is the part of a status that the archiver acts upon. What it does not know is in the record all the same.
+// Status is the part of a status that the archiver acts upon. What it does not know is in the
+// record all the same.
 type Status struct {
 	duckv1.Status  `json:",inline"`
 	CompletionTime *metav1.Time `json:"completionTime"`
@@ -44,7 +46,8 @@ type Attempt struct {
 	Sidecars []Part `json:"sidecars"`
 }
 
-// hasPod says whether the attempt came so far. What can be no pod's name is none: somebody may have written it into the status.
+// hasPod says whether the attempt came so far. What can be no pod's name is none: somebody may have
+// written it into the status.
 func (a *Attempt) hasPod() bool { return len(validation.IsDNS1123Subdomain(a.PodName)) == 0 }
 
 // isContainer says whether a container can have that name.
@@ -99,13 +102,15 @@ func (r *Run) ID() layout.Run {
 	return layout.Run{Created: r.CreationTimestamp.Time, UID: string(r.UID)}
 }
 
-// Finished says whether Tekton is done with the run. A run may lack a completion time: the condition counts.
+// Finished says whether Tekton is done with the run. A run may lack a completion time: the
+// condition counts.
 func (r *Run) Finished() bool {
 	c := r.Status.GetCondition(apis.ConditionSucceeded)
 	return c.IsTrue() || c.IsFalse()
 }
 
-// Outcome returns status and reason of the condition Succeeded; Unknown for a run that Tekton has not looked at.
+// Outcome returns status and reason of the condition Succeeded; Unknown for a run that Tekton has
+// not looked at.
 func (r *Run) Outcome() (status, reason string) {
 	c := r.Status.GetCondition(apis.ConditionSucceeded)
 	if c == nil {
@@ -123,8 +128,8 @@ func (r *Run) Completed() *time.Time {
 	return &t
 }
 
-// Since returns how long ago the run finished, as far as it is known: a run without a completion time finished when its
-// condition last changed.
+// Since returns how long ago the run finished, as far as it is known: a run without a completion
+// time finished when its condition last changed.
 func (r *Run) Since(now time.Time) time.Duration {
 	if t := r.Completed(); t != nil {
 		return now.Sub(*t)
@@ -135,7 +140,8 @@ func (r *Run) Since(now time.Time) time.Duration {
 	return now.Sub(r.CreationTimestamp.Time)
 }
 
-// Attempts returns all attempts of a TaskRun that had a pod, the first one first; none for other kinds.
+// Attempts returns all attempts of a TaskRun that had a pod, the first one first; none for other
+// kinds.
 func (r *Run) Attempts() []Attempt {
 	all := append(append([]Attempt(nil), r.Status.RetriesStatus...), r.Status.Attempt)
 	var withPod []Attempt

@@ -31,7 +31,8 @@ type Ranking struct {
 	places   map[types.UID]group
 }
 
-// group is what is counted together. Only the last are kept of it: a group may have any number of runs.
+// group is what is counted together. Only the last are kept of it: a group may have any number of
+// runs.
 type group struct {
 	policy              *Policy
 	kind, namespace, of string
@@ -58,8 +59,9 @@ func NewRanking(policies Policies) *Ranking {
 // About is Policies.About.
 func (r *Ranking) About(run *Run) *Policy { return r.policies.About(run) }
 
-// Put counts a run, of which policy is the one about it (About). It returns the name of a run of the same kind and namespace that is
-// not among the last any more because of that, empty if there is none.
+// Put counts a run, of which policy is the one about it (About). It returns the name of a run of
+// the same kind and namespace that is not among the last any more because of that, empty if there
+// is none.
 func (r *Ranking) Put(policy *Policy, run *Run) (pushedOut string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,8 +108,8 @@ func (r *Ranking) remove(uid types.UID) {
 	r.groups[g] = rest
 }
 
-// Decide says what becomes of a run, of which policy is the one about it (About). One that is to be counted is among the last as
-// long as fewer newer ones were Put: in doubt it stays.
+// Decide says what becomes of a run, of which policy is the one about it (About). One that is to be
+// counted is among the last as long as fewer newer ones were Put: in doubt it stays.
 func (r *Ranking) Decide(policy *Policy, run *Run, now time.Time) Verdict {
 	if policy == nil {
 		return Verdict{Forever: true}

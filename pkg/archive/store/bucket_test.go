@@ -10,7 +10,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store/storetest"
 )
 
-// What Bucket itself does, on a bucket in memory. Real object stores pass the same tests in test/storage.
+// What Bucket itself does, on a bucket in memory. Real object stores pass the same tests in
+// test/storage.
 func TestBucketInMemory(t *testing.T) {
 	storetest.Run(t, storetest.Options{Races: 200, StreamBytes: 16 << 20}, func(*testing.T) func() store.Store {
 		bucket := memblob.OpenBucket(nil)

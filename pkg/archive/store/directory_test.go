@@ -36,7 +36,8 @@ func TestSweepRemovesAbandonedFilesOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	for name, age := range map[string]time.Duration{"a/.tmp-old": 2 * time.Hour, "a/.tmp-new": time.Minute, ".tmp-old": 25 * time.Hour} {
+	for name, age := range map[string]time.Duration{"a/.tmp-old": 2 * time.Hour, "a/.tmp-new": time.Minute,
+		".tmp-old": 25 * time.Hour} {
 		path := filepath.Join(root, name)
 		if err := os.WriteFile(path, []byte("half"), 0o600); err != nil {
 			t.Fatal(err)

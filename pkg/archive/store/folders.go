@@ -10,8 +10,8 @@ import (
 
 // folders makes directories and flushes them to the disk. The zero value is ready.
 type folders struct {
-	// known holds the directories whose own name this process has flushed. That a directory is there does not say so: its
-	// maker may not have come to it yet.
+	// known holds the directories whose own name this process has flushed. That a directory is
+	// there does not say so: its maker may not have come to it yet.
 	known sync.Map
 	// flushes holds a *flusher for each directory that was flushed.
 	flushes sync.Map
@@ -50,8 +50,8 @@ func isFolder(path string) error {
 	return err
 }
 
-// flush returns when all names given in a directory before the call are durable. Calls that come while another flushes
-// share the next flush: fifty writers cost two, not fifty.
+// flush returns when all names given in a directory before the call are durable. Calls that come
+// while another flushes share the next flush: fifty writers cost two, not fifty.
 func (f *folders) flush(path string) error {
 	value, ok := f.flushes.Load(path)
 	if !ok {

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// walk yields the objects of a directory in byte order of their keys. Memory is bounded by the largest folders on one
-// path, not by the number of objects.
+// walk yields the objects of a directory in byte order of their keys. Memory is bounded by the
+// largest folders on one path, not by the number of objects.
 type walk struct {
 	ctx           context.Context //nolint:containedctx // it lives as long as the one listing
 	root          string
@@ -31,7 +31,8 @@ func (w *walk) folder(key string) bool {
 		w.yield(Info{}, fmt.Errorf("list %s: %w", key, err))
 		return false
 	}
-	// A folder sorts as its keys do, with a slash after its name: a-b, a/b, a.b would be a, a-b, a.b by name alone.
+	// A folder sorts as its keys do, with a slash after its name: a-b, a/b, a.b would be a, a-b,
+	// a.b by name alone.
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return cmp.Compare(sortName(a), sortName(b)) })
 	for _, entry := range entries {
 		if !w.entry(key+sortName(entry), entry) {

@@ -1,5 +1,5 @@
-// Package cloud opens stores by URL. It is a package of its own because it brings the SDKs of three clouds, which only programs
-// need that read or write the archive.
+// Package cloud opens stores by URL. It is a package of its own because it brings the SDKs of three
+// clouds, which only programs need that read or write the archive.
 //
 //	file:///var/lib/indelible/archive
 //	s3://bucket?region=eu-central-1
@@ -20,25 +20,27 @@
 //	request_checksum_calculation, response_checksum_validation
 //	            when_required for third-party servers that refuse the checksums which the SDK adds
 //
-// Credentials are found as the SDK finds them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_WEB_IDENTITY_TOKEN_FILE and
-// AWS_ROLE_ARN (IAM roles for service accounts), AWS_CONTAINER_CREDENTIALS_FULL_URI (EKS Pod Identity), the shared files, the
-// instance's metadata. AWS_CA_BUNDLE, AWS_MAX_ATTEMPTS and HTTPS_PROXY are heeded.
+// Credentials are found as the SDK finds them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,
+// AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN (IAM roles for service accounts),
+// AWS_CONTAINER_CREDENTIALS_FULL_URI (EKS Pod Identity), the shared files, the instance's metadata.
+// AWS_CA_BUNDLE, AWS_MAX_ATTEMPTS and HTTPS_PROXY are heeded.
 //
 // Google Cloud Storage:
 //
 //	kmskeyid    (ours) projects/P/locations/L/keyRings/R/cryptoKeys/K; without it the bucket's default encryption is in force
 //	anonymous
 //
-// Credentials are Application Default Credentials: GOOGLE_APPLICATION_CREDENTIALS (a key or a workload identity federation's
-// configuration), the metadata server (GKE Workload Identity).
+// Credentials are Application Default Credentials: GOOGLE_APPLICATION_CREDENTIALS (a key or a
+// workload identity federation's configuration), the metadata server (GKE Workload Identity).
 //
 // Azure Blob Storage (gocloud.dev/blob/azureblob):
 //
 //	storage_account, domain, protocol, cdn, localemu
 //	encryptionscope  (ours) name of an encryption scope of the account; without it the container's default is in force
 //
-// Credentials: AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN, AZURE_STORAGE_CONNECTION_STRING; else the
-// SDK's default chain (AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE of AKS Workload Identity, managed identity).
+// Credentials: AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN,
+// AZURE_STORAGE_CONNECTION_STRING; else the SDK's default chain (AZURE_CLIENT_ID, AZURE_TENANT_ID
+// and AZURE_FEDERATED_TOKEN_FILE of AKS Workload Identity, managed identity).
 //
 // Secrets never stand in a URL, and no error repeats one's parameters.
 package cloud
@@ -56,8 +58,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Open opens the store of a URL. It does not ask the store anything: that it is there and may be written to shows at the
-// first use.
+// Open opens the store of a URL. It does not ask the store anything: that it is there and may be
+// written to shows at the first use.
 func Open(ctx context.Context, text string) (store.Store, error) {
 	address, err := url.Parse(text)
 	if err != nil {
@@ -89,7 +91,8 @@ func Open(ctx context.Context, text string) (store.Store, error) {
 	address.RawQuery = parameters.Encode()
 	bucket, before, err := open(ctx, address, silence)
 	if err != nil {
-		return nil, fmt.Errorf("store: open %s bucket %s: %w", address.Scheme, address.Host, withoutQuery(err, address.String()))
+		return nil, fmt.Errorf("store: open %s bucket %s: %w", address.Scheme, address.Host,
+			withoutQuery(err, address.String()))
 	}
 	if prefix != "" {
 		bucket = blob.PrefixedBucket(bucket, strings.TrimSuffix(prefix, "/")+"/")

@@ -65,7 +65,8 @@ func TestS3Encryption(t *testing.T) {
 	}
 	server := record(t)
 	create(t, s3URL(server)+"&ssetype=AES256", 1)
-	wantHeaders(t, server.requests[0], map[string]string{"X-Amz-Server-Side-Encryption": "AES256", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id": ""})
+	wantHeaders(t, server.requests[0], map[string]string{"X-Amz-Server-Side-Encryption": "AES256",
+		"X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id": ""})
 }
 
 // Third-party servers may refuse the SDK's checksums.
@@ -95,7 +96,8 @@ func TestS3Identities(t *testing.T) {
 			t.Fatal(err)
 		}
 		environment(t, map[string]string{
-			"AWS_ROLE_ARN": "arn:aws:iam::1:role/archiver", "AWS_WEB_IDENTITY_TOKEN_FILE": token, "AWS_ENDPOINT_URL_STS": server.URL,
+			"AWS_ROLE_ARN": "arn:aws:iam::1:role/archiver", "AWS_WEB_IDENTITY_TOKEN_FILE": token,
+			"AWS_ENDPOINT_URL_STS": server.URL,
 		})
 		create(t, s3URL(server), 1)
 		if got := server.requests[0].PostForm.Get("WebIdentityToken"); got != "projected-token" {
@@ -169,7 +171,8 @@ func TestURLs(t *testing.T) {
 }
 
 func s3URL(server *recorder) string {
-	return "s3://bucket?" + url.Values{"endpoint": {server.URL}, "use_path_style": {"true"}, "region": {"us-east-1"}}.Encode()
+	return "s3://bucket?" + url.Values{"endpoint": {server.URL}, "use_path_style": {"true"},
+		"region": {"us-east-1"}}.Encode()
 }
 
 func create(t *testing.T, url string, size int) {

@@ -19,7 +19,8 @@ import (
 // openGCS knows two parameters: anonymous, and kmskeyid, the resource name of a Cloud KMS key.
 func openGCS(ctx context.Context, address *url.URL, silence time.Duration) (*blob.Bucket, hook, error) {
 	parameters := address.Query()
-	key, anonymous := parameters.Get("kmskeyid"), parameters.Get("anonymous") == "true" || os.Getenv("STORAGE_EMULATOR_HOST") != ""
+	key, anonymous := parameters.Get("kmskeyid"), parameters.Get("anonymous") == "true" ||
+		os.Getenv("STORAGE_EMULATOR_HOST") != ""
 	parameters.Del("kmskeyid")
 	parameters.Del("anonymous")
 	for name := range parameters {
@@ -36,7 +37,8 @@ func openGCS(ctx context.Context, address *url.URL, silence time.Duration) (*blo
 		}
 	}
 	bucket, err := gcsblob.OpenBucket(ctx, httpClient, address.Host, &gcsblob.Options{
-		// The XML API, which the SDK reads objects by, does not say whether it is the object or the bucket that is missing.
+		// The XML API, which the SDK reads objects by, does not say whether it is the object or the
+		// bucket that is missing.
 		ClientOptions: []option.ClientOption{storage.WithJSONReads()},
 	})
 	if err != nil {
@@ -47,7 +49,8 @@ func openGCS(ctx context.Context, address *url.URL, silence time.Duration) (*blo
 		return nil, nil, errors.New("the GCS driver has no client")
 	}
 	// By default the SDK makes a call again until its context ends.
-	client.SetRetry(storage.WithMaxAttempts(attempts), storage.WithBackoff(gax.Backoff{Initial: retryPause / 10, Max: retryPause, Multiplier: 3}))
+	client.SetRetry(storage.WithMaxAttempts(attempts),
+		storage.WithBackoff(gax.Backoff{Initial: retryPause / 10, Max: retryPause, Multiplier: 3}))
 	return bucket, func(as func(any) bool) error {
 		var writer *storage.Writer
 		if !as(&writer) {
