@@ -12,8 +12,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// commit writes the marker and reads it back. Of two attempts one commits; the other takes its
-// commit for its own, and its parts back.
+// commit writes the commit and reads it back. If another attempt has committed, its commit is
+// returned, and this attempt's parts are deleted.
 func (u *upload) commit(ctx context.Context) (*manifest.Commit, error) {
 	status, reason := u.run.Outcome()
 	c := &manifest.Commit{
@@ -37,7 +37,7 @@ func (u *upload) commit(ctx context.Context) (*manifest.Commit, error) {
 	}
 	err = u.Store.Create(ctx, key, bytes.NewReader(data))
 	if err != nil && !errors.Is(err, store.ErrExists) {
-		return nil, err // it may be there all the same: the parts stay, and the next attempt looks
+		return nil, err // it may have been stored: keep the parts, the next attempt reads it
 	}
 	stored, err := u.findCommit(ctx, u.run)
 	switch {
@@ -49,9 +49,9 @@ func (u *upload) commit(ctx context.Context) (*manifest.Commit, error) {
 	return stored, u.discard(ctx, stored)
 }
 
-// releaseAnnotation is Tekton's: the release that ran it.
-const releaseAnnotation = "pipeline.tekton.dev/release"
+// tektonRelease is Tekton's annotation with the version that ran the run.
+const tektonRelease = "pipeline.tekton.dev/release"
 
 func (u *upload) versions() manifest.Versions {
-	return manifest.Versions{Archiver: u.Version, Kubernetes: u.Kubernetes, Tekton: u.run.Annotations[releaseAnnotation]}
+	return manifest.Versions{Archiver: u.Version, Kubernetes: u.Kubernetes, Tekton: u.run.Annotations[tektonRelease]}
 }

@@ -11,8 +11,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// Metrics are the archiver's. Labels have few values: kinds, phases, reasons and states, never
-// names.
+// Metrics of the archiver. Labels have few values: kinds, phases, reasons and states, never names.
 type Metrics struct {
 	Runs, Failures, parts, bytes *prometheus.CounterVec
 	Latency, phases              *prometheus.HistogramVec
@@ -26,7 +25,7 @@ type Metrics struct {
 	choreFailures                *prometheus.CounterVec
 }
 
-// Chores are what is done for the archive now and then, beside archiving.
+// Chores are the maintenance tasks of cmd/archiver, as values of the metrics' label "chore".
 var Chores = []string{"index", "retention", "catalogue", "sweep"}
 
 // NewMetrics registers the archiver's metrics; a nil Registerer registers none.
@@ -42,8 +41,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 	m := &Metrics{
 		Runs: counter("runs_total",
-			"Runs by what became of them: committed, archived (that is, released), pruned, ignored.", "kind", "outcome"),
-		Failures: counter("failures_total", "Attempts that failed, by the phase that did. The run stays, and is tried again.",
+			"Runs by outcome: committed, archived (finalizer removed), pruned, ignored.", "kind", "outcome"),
+		Failures: counter("failures_total", "Failed attempts by phase. The run stays in the cluster and is tried again.",
 			"phase"),
 		parts: counter("parts_total", "Parts of committed runs, by type and whether all of it is stored: complete, "+
 			"truncated, missing.", "type", "state"),
@@ -95,7 +94,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return m
 }
 
-// countCommit counts a commit.
+// countCommit counts a commit and its parts.
 func (m *Metrics) countCommit(c *manifest.Commit) {
 	m.Runs.WithLabelValues(c.Run.Kind, string(Committed)).Inc()
 	m.lastSuccess.SetToCurrentTime()
@@ -117,7 +116,7 @@ func (m *Metrics) phase(name string, began time.Time) {
 	m.phases.WithLabelValues(name).Observe(time.Since(began).Seconds())
 }
 
-// Chore counts that one of Chores was done, or failed.
+// Chore records that the maintenance task name, one of Chores, succeeded or failed.
 func (m *Metrics) Chore(name string, err error) {
 	if err != nil {
 		m.choreFailures.WithLabelValues(name).Inc()

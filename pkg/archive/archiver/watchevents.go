@@ -11,8 +11,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/observed"
 )
 
-// WatchEvents watches the cluster's events until ctx ends, for archiving without a Controller. It
-// returns when they are known.
+// WatchEvents watches the cluster's events until ctx ends, to archive without a Controller. It
+// returns once the existing events are known.
 func (a *Archiver) WatchEvents(ctx context.Context) error {
 	w, err := a.EventReflector()
 	if err != nil {
@@ -29,7 +29,7 @@ func (a *Archiver) WatchEvents(ctx context.Context) error {
 	}
 }
 
-// EventReflector makes the watcher of events.
+// EventReflector returns the reflector that keeps Recent up to date.
 func (a *Archiver) EventReflector() (*observed.Reflector, error) {
 	w, err := observed.NewReflector(a.Config, schema.GroupVersionResource{Version: "v1", Resource: "events"}, "Event",
 		&observed.Event{}, &observed.EventList{}, func(object []byte) (runtime.Object, error) {

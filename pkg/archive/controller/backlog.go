@@ -20,7 +20,7 @@ func (c *Controller) first(ctx context.Context, kind string, all []*observed.Run
 	c.dropPages(kind)
 	var wait []*observed.Run
 	for _, s := range all {
-		if s.Class == c.Class && !s.OptedOut && !s.Released && s.Finished && s.DeletionTimestamp.IsZero() {
+		if s.Class == c.Class && !s.OptedOut && !s.Archived && s.Finished && s.DeletionTimestamp.IsZero() {
 			wait = append(wait, s)
 		} else {
 			c.saw(s, backlog)

@@ -189,7 +189,7 @@ func (c *Controller) saw(s *observed.Run, priority int) {
 	switch {
 	case s.Class != c.Class, s.OptedOut && !s.Protected:
 		return
-	case s.Released:
+	case s.Archived:
 		c.waiting.done(ref)
 		c.tellParents(s.Parents, urgent)
 		c.leaves(s)
@@ -215,7 +215,7 @@ func (c *Controller) gone(s *observed.Run) {
 	c.waiting.done(s.Reference())
 	c.Ranking.Remove(s.UID)
 	c.tellParents(s.Parents, urgent)
-	if !s.Released && !s.OptedOut && s.Class == c.Class {
+	if !s.Archived && !s.OptedOut && s.Class == c.Class {
 		c.deleted.keep(s)
 	}
 }

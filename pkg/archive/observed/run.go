@@ -20,7 +20,7 @@ import (
 type Run struct {
 	metav1.TypeMeta
 	metav1.ObjectMeta
-	Finished, Protected, Released, OptedOut bool
+	Finished, Protected, Archived, OptedOut bool
 	// Foreign says that it carries another run's marks, owned that it leaves the cluster with its
 	// owner.
 	Foreign, owned bool
@@ -75,10 +75,10 @@ func (s *Run) Read(text []byte) error {
 	}
 	whole := run.Run{ObjectMeta: metav1.ObjectMeta{Namespace: m.Namespace, UID: m.UID, Annotations: annotations,
 		Finalizers: finalizers, OwnerReferences: owners}}
-	s.Protected, s.Released, s.OptedOut = whole.Protected(), whole.Released(), whole.OptedOut()
+	s.Protected, s.Archived, s.OptedOut = whole.Protected(), whole.Archived(), whole.OptedOut()
 	s.Foreign, s.owned = len(whole.ForeignMarks()) > 0, whole.Owned()
 	s.Class = labels[run.ClassLabel]
-	if s.Released && !s.owned && m.DeletionTimestamp.IsZero() {
+	if s.Archived && !s.owned && m.DeletionTimestamp.IsZero() {
 		s.Stays = &stay.Run{
 			Namespace: m.Namespace, Name: m.Name, UID: m.UID, Created: created.Time, Archived: whole.ArchivedAt(),
 			Labels: labels,

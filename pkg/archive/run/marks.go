@@ -59,7 +59,7 @@ func (r *Run) OtherFinalizers() []string {
 }
 
 // Released says whether the run is in the archive, and nothing of the archiver's holds it.
-func (r *Run) Released() bool { return r.marked() && !r.Protected() }
+func (r *Run) Archived() bool { return r.marked() && !r.Protected() }
 
 // ArchivedAt is when a released run was committed, zero if the annotation was written by somebody
 // else.

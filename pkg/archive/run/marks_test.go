@@ -40,7 +40,7 @@ func TestMarksCountOnTheRunThatTheyName(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := &Run{ObjectMeta: metav1.ObjectMeta{UID: "uid", Namespace: "n", Annotations: tt.annotations,
 				Finalizers: tt.finalizers}}
-			if r.Released() != tt.released {
+			if r.Archived() != tt.released {
 				t.Errorf("released is %v", !tt.released)
 			}
 			if diff := cmp.Diff(tt.foreign, r.ForeignMarks()); diff != "" {

@@ -21,10 +21,9 @@ const temporary = ".tmp-"
 
 // Directory is a store in a directory of a local or network file system.
 //
-// An object is written to a temporary file beside it, flushed, given its name without replacing
-// another, and its directory flushed. A crash before the name is given leaves the temporary file,
-// which Sweep removes; a crash after it, an object that is whole. The name may then still be lost
-// with the power, but Create has not said otherwise.
+// An object is written to a temporary file beside it, flushed, given its name without replacing another, and its
+// directory flushed. A crash before the name is given leaves the temporary file, which Sweep removes; a crash after it, an
+// object that is whole. The name may then still be lost with the power, but Create has not said otherwise.
 type Directory struct {
 	root    string
 	folders folders
@@ -109,9 +108,8 @@ func (r reader) Read(p []byte) (int, error) {
 	return r.from.Read(p)
 }
 
-// name gives a file its name, or returns ErrExists. Renaming without replacing is one step where
-// the file system has it; else a link is, and the former name is removed by the caller. Network
-// file systems have the one, FUSE often the other.
+// name gives a file its name, or returns ErrExists. Renaming without replacing is one step where the file system has it;
+// else a link is, and the former name is removed by the caller. Network file systems have the one, FUSE often the other.
 func name(from, to string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
@@ -180,8 +178,8 @@ func (d *Directory) List(ctx context.Context, prefix, after string) iter.Seq2[In
 	}
 }
 
-// Sweep removes the temporary files of writers that did not live to remove them: those that nobody
-// has written to for so long. It returns their number.
+// Sweep removes the temporary files of writers that did not live to remove them: those that nobody has written to for so
+// long. It returns their number.
 func (d *Directory) Sweep(ctx context.Context, idle time.Duration, now time.Time) (int, error) {
 	removed := 0
 	err := filepath.WalkDir(d.root, func(path string, entry fs.DirEntry, err error) error {

@@ -9,7 +9,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-func TestSettled(t *testing.T) {
+func TestAwaitSigning(t *testing.T) {
 	now := time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
 	finished := func(ago time.Duration, finalizers ...string) *run.Run {
 		at := metav1.NewTime(now.Add(-ago))
@@ -26,7 +26,7 @@ func TestSettled(t *testing.T) {
 		"archive a run with a finalizer of somebody else's": {finished(0, "example.dev/x"), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := settled(test.run, now); (err != nil) != test.waits {
+			if err := awaitSigning(test.run, now); (err != nil) != test.waits {
 				t.Errorf("got %v", err)
 			}
 		})

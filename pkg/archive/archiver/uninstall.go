@@ -4,21 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
-	"github.com/indelible-ci/indelible/pkg/archive/fsck"
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// ReleaseAll takes the finalizer off all runs of the cluster, archived or not, for the day on which
-// Indelible is removed. It returns how many there were, and tells progress after each. What fails
-// does not keep it from the others. Where Tekton's admission refuses to let go of a run, it is kept
-// away from the run's namespace meanwhile.
+// ReleaseAll removes the finalizer from all runs of the cluster, archived or not, before Indelible
+// is uninstalled. It returns their number, and calls progress after each. An error does not stop
+// it. Where Tekton's admission refuses the change, it is kept away from the run's namespace
+// meanwhile.
 func ReleaseAll(ctx context.Context, config *rest.Config, progress func(done int)) (done int, err error) {
 	c, err := run.NewClient(config)
 	if err != nil {
@@ -34,9 +32,9 @@ func ReleaseAll(ctx context.Context, config *rest.Config, progress func(done int
 		if err != nil {
 			return done, errors.Join(failed, err)
 		}
-		released, err := releaseOne(ctx, c, m.Kind, m)
+		released, err := removeFinalizerOf(ctx, c, m.Kind, m)
 		if isRefusal(err) {
-			released, err = releasePast(ctx, c, past, m)
+			released, err = removeFinalizerPast(ctx, c, past, m)
 		}
 		if failed = errors.Join(failed, err); released {
 			done++
@@ -46,34 +44,11 @@ func ReleaseAll(ctx context.Context, config *rest.Config, progress func(done int
 	return done, failed
 }
 
-// Marked yields the runs of a class that say they are in the archive, for fsck. An error is the
-// last that is yielded.
-func Marked(ctx context.Context, config *rest.Config, class string) iter.Seq2[fsck.Marked, error] {
-	return func(yield func(fsck.Marked, error) bool) {
-		c, err := run.NewClient(config)
-		if err != nil {
-			yield(fsck.Marked{}, err)
-			return
-		}
-		for m, err := range c.All(ctx) {
-			if err != nil {
-				yield(fsck.Marked{}, err)
-				return
-			}
-			r := run.Run{ObjectMeta: m.ObjectMeta}
-			if r.Released() && r.Labels[run.ClassLabel] == class &&
-				!yield(fsck.Marked{Namespace: r.Namespace, Name: r.Name, Run: r.ID()}, nil) {
-				return
-			}
-		}
-	}
-}
-
 // bypassPatience is how long API servers may take to notice that a namespace is excluded.
 const bypassPatience = 30 * time.Second
 
-// releasePast takes the finalizer off a run that admission refuses to let go of.
-func releasePast(
+// removeFinalizerPast removes the finalizer from a run whose change admission refuses.
+func removeFinalizerPast(
 	ctx context.Context, c *run.Client, past *bypass, m *metav1.PartialObjectMetadata,
 ) (released bool, err error) {
 	if err := past.open(ctx, m.Namespace); err != nil {
@@ -82,7 +57,7 @@ func releasePast(
 	within, cancel := context.WithTimeout(ctx, bypassPatience)
 	defer cancel()
 	for {
-		if released, err = releaseOne(ctx, c, m.Kind, m); !isRefusal(err) {
+		if released, err = removeFinalizerOf(ctx, c, m.Kind, m); !isRefusal(err) {
 			return released, err
 		}
 		select {
@@ -93,9 +68,8 @@ func releasePast(
 	}
 }
 
-// releaseOne takes the finalizer off a run, reading it again where somebody has changed it
-// meanwhile.
-func releaseOne(ctx context.Context, c *run.Client, kind string, m *metav1.PartialObjectMetadata) (bool, error) {
+// removeFinalizerOf removes the finalizer from a run, and reads it again after a conflict.
+func removeFinalizerOf(ctx context.Context, c *run.Client, kind string, m *metav1.PartialObjectMetadata) (bool, error) {
 	ref := run.Reference{Kind: kind, Namespace: m.Namespace, Name: m.Name}
 	r := &run.Run{TypeMeta: metav1.TypeMeta{Kind: kind}, ObjectMeta: m.ObjectMeta}
 	for range conflictTries {
@@ -107,15 +81,15 @@ func releaseOne(ctx context.Context, c *run.Client, kind string, m *metav1.Parti
 			return true, nil
 		}
 		if !apierrors.IsConflict(err) {
-			return false, fmt.Errorf("release %s: %w", ref, err)
+			return false, fmt.Errorf("remove the finalizer of %s: %w", ref, err)
 		}
 		object, err := c.Get(ctx, ref)
 		if err != nil || object == nil {
 			return false, err
 		}
 		if r, err = run.Parse(object); err != nil {
-			return false, fmt.Errorf("release %s: %w", ref, err)
+			return false, fmt.Errorf("remove the finalizer of %s: %w", ref, err)
 		}
 	}
-	return false, fmt.Errorf("release %s: it changes all the time", ref)
+	return false, fmt.Errorf("remove the finalizer of %s: conflicts with other writes", ref)
 }
