@@ -74,7 +74,7 @@ type Archiver struct {
 	// still to be removed: runs of a backlog are handled twice.
 	indexed sync.Map
 	// committedChildren has the same runs by reference, with the UID of the PipelineRun that
-	// created each. It saves awaitChildren a read of the store per child.
+	// created each. It saves awaitChildren reading them.
 	committedChildren sync.Map
 	patience          patience
 	// Ranking has the newest archived runs of each Pipeline and Task, for policies with "last".

@@ -151,7 +151,7 @@ func (u *upload) followed(ctx context.Context, t *podlog.Tail, pod *corev1.Pod, 
 	case state != nil && state.Final:
 		if !pod.DeletionTimestamp.IsZero() {
 			// the pod may be gone before a stream of our own has begun; the kubelet ends this one
-			t.Settle(ctx, podlog.RotationCheck)
+			t.AwaitEnd(ctx, podlog.RotationCheck)
 		}
 		if err := t.Finish(ctx); err != nil {
 			if !u.gaveUp(p, err) {
@@ -160,7 +160,7 @@ func (u *upload) followed(ctx context.Context, t *podlog.Tail, pod *corev1.Pod, 
 			t.GiveUp(silentKubelet)
 		}
 	case pod == nil:
-		t.Await(ctx, podlog.RotationCheck)
+		t.AwaitEndAndStop(ctx, podlog.RotationCheck)
 	case u.mayStillEnd() && !t.Ended():
 		return &wait{reason: waitLogs, detail: p.Container + " still runs", again: time.Second}
 	}

@@ -39,21 +39,21 @@ func (a *Archiver) EventReflector() (*observed.Reflector, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.First = func(objects []any) {
+	w.Initial = func(objects []any) {
 		all := make([]*observed.Event, 0, len(objects))
 		for _, o := range objects {
 			all = append(all, o.(*observed.Event))
 		}
 		a.Recent.Replace(all)
 	}
-	w.Strip = func(object any) (any, error) {
+	w.Transform = func(object any) (any, error) {
 		if s, ok := object.(*observed.Event); ok {
-			a.Recent.List(s)
+			a.Recent.AddListed(s)
 		}
 		return object, nil
 	}
-	w.Seen = func(object any) { a.Recent.Add(object.(*observed.Event)) }
-	w.Gone = func(object any) {
+	w.Changed = func(object any) { a.Recent.Add(object.(*observed.Event)) }
+	w.Deleted = func(object any) {
 		s := object.(*observed.Event)
 		a.Recent.Delete(types.NamespacedName{Namespace: s.Namespace, Name: s.Name})
 	}

@@ -9,12 +9,11 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/observed"
 )
 
-// maxDeleted is how many bytes of runs that are gone from the cluster wait to be archived.
+// maxDeleted is the most bytes of deleted runs that wait to be archived.
 const maxDeleted = 24 << 20
 
-// deletedRuns are runs that were deleted before anything protected them, in their last state, as
-// the watch brought it. They are nowhere else any more, but in this process. It is the webhook that
-// makes that rare.
+// deletedRuns has runs that were deleted before they were protected, in their last state from the
+// watch. This process has the only copy. With the webhook in place this is rare.
 type deletedRuns struct {
 	controller *Controller
 	mu         sync.Mutex
@@ -27,7 +26,7 @@ func newDeletedRuns(c *Controller) *deletedRuns {
 	return &deletedRuns{controller: c, more: make(chan struct{}, 1)}
 }
 
-// keep takes a run, as long as there is room.
+// keep adds a run if there is room, else it is lost.
 func (d *deletedRuns) keep(s *observed.Run) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -60,14 +59,14 @@ func (d *deletedRuns) drop() {
 	d.objects = d.objects[1:]
 }
 
-// later puts the first behind the others.
-func (d *deletedRuns) later() {
+// rotate moves the first run behind the others.
+func (d *deletedRuns) rotate() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.objects = append(d.objects[1:], d.objects[0])
 }
 
-// run archives them, one after the other, until ctx ends.
+// run archives deleted runs one by one until ctx ends.
 func (d *deletedRuns) run(ctx context.Context) {
 	for {
 		object := d.next()
@@ -90,7 +89,7 @@ func (d *deletedRuns) run(ctx context.Context) {
 			d.controller.Log.Error(err, "A deleted run cannot be read, and is lost to the archive")
 			continue
 		}
-		d.later() // the others need not wait for what this one waits for
+		d.rotate() // the others need not wait for this one
 		d.controller.Metrics.Failures.WithLabelValues(archiver.PhaseOf(err)).Inc()
 		d.controller.Log.Error(err, "A deleted run is kept in memory, and tried again")
 		select {

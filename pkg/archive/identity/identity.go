@@ -1,6 +1,6 @@
-// Package identity binds what an archive has of a cluster to that cluster. Two clusters with one
-// name on one bucket, or a cluster that was built anew, would otherwise take each other's runs for
-// their own: retention would delete what only the other one has.
+// Package identity binds a prefix of the archive to one cluster. Otherwise two clusters with one
+// name on one bucket, or a cluster that was recreated, would take each other's runs for their own,
+// and retention would delete what only the other one has (decision 13).
 package identity
 
 import (
@@ -14,23 +14,23 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Identity says which cluster writes. A cluster is known by the UID of its namespace kube-system,
-// which is there from its beginning and cannot be deleted.
+// Identity is the cluster that writes. It is identified by the UID of its namespace kube-system,
+// which exists from the start and cannot be deleted.
 type Identity struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	// KubeSystem is metadata.uid of the namespace kube-system.
 	KubeSystem string `json:"kubeSystem"`
-	// By says who wrote it, At when.
+	// By is who wrote the identity, At when.
 	By string    `json:"by"`
 	At time.Time `json:"at"`
 }
 
-// ErrForeign is the error of Bind where the archive is another cluster's.
+// ErrForeign is Bind's error if the archive belongs to another cluster.
 var ErrForeign = errors.New("it is the archive of another cluster")
 
-// Bind makes the archive that of a cluster if it is nobody's, and returns ErrForeign if it is
-// another one's.
+// Bind makes an archive that has no identity this cluster's. If it is another cluster's, the error
+// is ErrForeign.
 func Bind(ctx context.Context, s store.Store, cluster layout.Cluster, kubeSystem, by string, now time.Time) error {
 	there, n, err := Read(ctx, s, cluster)
 	if err == nil && n == 0 {
@@ -50,8 +50,8 @@ func Bind(ctx context.Context, s store.Store, cluster layout.Cluster, kubeSystem
 	return nil
 }
 
-// Adopt makes the archive of the cluster from that of the cluster kubeSystem. The first is named so
-// that nobody takes what he has not looked at.
+// Adopt makes the archive of another cluster, from, this cluster's. It has to be named, so that
+// nobody adopts an archive without having looked whose it is.
 func Adopt(
 	ctx context.Context, s store.Store, cluster layout.Cluster, from, kubeSystem, by string, now time.Time,
 ) error {
@@ -69,7 +69,7 @@ func Adopt(
 	return write(ctx, s, cluster, n, kubeSystem, by, now)
 }
 
-// Read returns whose archive it is, and a number that is 0 if it is nobody's.
+// Read returns the identity and its number, 0 if there is none.
 func Read(ctx context.Context, s store.Store, cluster layout.Cluster) (Identity, int, error) {
 	var there Identity
 	n, err := numbered.Read(ctx, s, cluster.Identities(), &there)

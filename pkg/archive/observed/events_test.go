@@ -96,7 +96,7 @@ func TestRecentEvents(t *testing.T) {
 			"as a list that streams": func(e *Events, all []*Event) {
 				collected := map[string]*Event{} // as the reflector does
 				for _, s := range all {
-					e.List(s)
+					e.AddListed(s)
 					collected[s.Namespace+"/"+s.Name] = s
 				}
 				kept := 0

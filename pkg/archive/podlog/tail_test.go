@@ -87,7 +87,7 @@ func newTestFollower(t *testing.T, k http.Handler, spool string) *Follower {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.pauses = streamPauses{time.Millisecond, time.Millisecond, time.Minute, time.Minute}
+	f.delays = streamDelays{time.Millisecond, time.Millisecond, time.Minute, time.Minute}
 	t.Cleanup(f.Close)
 	return f
 }
@@ -309,7 +309,7 @@ func TestTailAcrossARotation(t *testing.T) {
 		<-r.Context().Done()
 	})
 	f := newTestFollower(t, mux, t.TempDir())
-	f.pauses.stall = 100 * time.Millisecond
+	f.delays.stall = 100 * time.Millisecond
 	f.Follow("ns", testKey)
 	tail := f.Tail("ns", testKey)
 	<-tail.done

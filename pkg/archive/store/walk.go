@@ -71,7 +71,7 @@ func (w *walk) entry(key string, entry fs.DirEntry) bool {
 	return w.yield(Info{Key: key, Size: info.Size(), Modified: info.ModTime()}, nil)
 }
 
-// leadsTo says whether a folder may hold keys that are asked for.
+// leadsTo reports whether a folder may contain keys that are asked for.
 func (w *walk) leadsTo(folder string) bool {
 	within := strings.HasPrefix(folder, w.prefix) || strings.HasPrefix(w.prefix, folder)
 	return within && (strings.HasPrefix(w.after, folder) || folder > w.after)
