@@ -16,8 +16,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// madeArchive is an archive in a directory with one TaskRun, team/build, and a configuration that
-// names it.
+// madeArchive is an archive in a directory with one TaskRun, team/build, and a configuration that names it.
 type madeArchive struct {
 	root, config string
 	commit       string
@@ -42,8 +41,7 @@ func makeArchive(t *testing.T) *madeArchive {
 	must(t, err)
 	c := &manifest.Commit{
 		Cluster: string(cluster), Versions: manifest.Versions{Archiver: "v1"}, CommittedAt: created.Add(time.Minute),
-		Run: manifest.Run{APIVersion: "tekton.dev/v1", Kind: "TaskRun", Namespace: "team", Name: "build", UID: "u1",
-			Created: created, Status: "True", Reason: "Succeeded", Result: "r1"},
+		Run: manifest.Run{APIVersion: "tekton.dev/v1", Kind: "TaskRun", Namespace: "team", Name: "build", UID: "u1", Created: created, Status: "True", Reason: "Succeeded", Result: "r1"},
 		Parts: []manifest.Part{
 			manifest.InlinePart(manifest.Record, []byte(record)),
 			{Type: manifest.Log, State: manifest.Complete, Container: "step-a", Key: key, Content: &raw, Stored: &stored},
@@ -91,21 +89,17 @@ func TestCommands(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		"get shows a summary":       {[]string{"get", "team/build"}, 0, "log step-a, attempt 1:  complete, 6 bytes", ""},
-		"get shows what is missing": {[]string{"get", "team/build"}, 0, "missing: the pod was gone", ""},
-		"get gives the run":         {[]string{"get", "team/build", "-o", "json"}, 0, record + "\n", ""},
-		"get gives the log": {[]string{"get", "team/build", "--log"}, 0, "hello\n",
-			"step-b, attempt 1, is missing: the pod was gone"},
-		"get gives a step's log":      {[]string{"get", "team/build", "--log", "--step", "a"}, 0, "hello\n", ""},
-		"get gives a container's log": {[]string{"get", "team/build", "--log", "--container", "step-a"}, 0, "hello\n", ""},
-		"get names the containers": {[]string{"get", "team/build", "--log", "--container", "sidecar-x"}, 1, "",
-			"step-a, step-b"},
-		"get wants --log with a step": {[]string{"get", "team/build", "--step", "a"}, 2, "", "go with --log"},
-		"get gives events": {[]string{"get", "team/build", "--events"}, 0, `{"kind":"EventList","items":[]}`,
-			""},
-		"get knows no other run": {[]string{"get", "team/other"}, 1, "", "no such run in the archive"},
-		"get knows no other kind": {[]string{"get", "team/build", "--kind", "PipelineRun"}, 1, "",
-			"no such run in the archive"},
+		"get shows a summary":            {[]string{"get", "team/build"}, 0, "log step-a, attempt 1:  complete, 6 bytes", ""},
+		"get shows what is missing":      {[]string{"get", "team/build"}, 0, "missing: the pod was gone", ""},
+		"get gives the run":              {[]string{"get", "team/build", "-o", "json"}, 0, record + "\n", ""},
+		"get gives the log":              {[]string{"get", "team/build", "--log"}, 0, "hello\n", "step-b, attempt 1, is missing: the pod was gone"},
+		"get gives a step's log":         {[]string{"get", "team/build", "--log", "--step", "a"}, 0, "hello\n", ""},
+		"get gives a container's log":    {[]string{"get", "team/build", "--log", "--container", "step-a"}, 0, "hello\n", ""},
+		"get names the containers":       {[]string{"get", "team/build", "--log", "--container", "sidecar-x"}, 1, "", "step-a, step-b"},
+		"get wants --log with a step":    {[]string{"get", "team/build", "--step", "a"}, 2, "", "go with --log"},
+		"get gives events":               {[]string{"get", "team/build", "--events"}, 0, `{"kind":"EventList","items":[]}`, ""},
+		"get knows no other run":         {[]string{"get", "team/other"}, 1, "", "no such run in the archive"},
+		"get knows no other kind":        {[]string{"get", "team/build", "--kind", "PipelineRun"}, 1, "", "no such run in the archive"},
 		"get knows no other step":        {[]string{"get", "team/build", "--log", "--step", "x"}, 1, "", "no such log"},
 		"get wants a namespace":          {[]string{"get", "build"}, 2, "", "NAMESPACE/NAME"},
 		"get wants one run":              {[]string{"get"}, 2, "", "--help"},
@@ -143,8 +137,7 @@ func TestLogOfAPipelineRun(t *testing.T) {
 	a.add(t, "TaskRun", "other", "t3", "p2", created.Add(time.Second), "other\n")
 	a.inCommit = true // as small logs are
 	a.add(t, "TaskRun", "release-three", "t4", "p1", created.Add(3*time.Second), "three\n")
-	if code, stdout, stderr := a.run(t, "get", "team/release", "--log"); code != 0 ||
-		stdout != "==> release-one\none\n==> release-two\ntwo\n==> release-three\nthree\n" {
+	if code, stdout, stderr := a.run(t, "get", "team/release", "--log"); code != 0 || stdout != "==> release-one\none\n==> release-two\ntwo\n==> release-three\nthree\n" {
 		t.Errorf("code %d: %s%s", code, stdout, stderr)
 	}
 }
@@ -154,12 +147,10 @@ func (a *madeArchive) add(t *testing.T, kind, name, uid, owner string, created t
 	t.Helper()
 	s, err := store.NewDirectory(a.root)
 	must(t, err)
-	record := fmt.Appendf(nil,
-		`{"kind":%q,"metadata":{"name":%q,"ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"PipelineRun","uid":%q,"controller":true}]}}`, kind, name, owner)
+	record := fmt.Appendf(nil, `{"kind":%q,"metadata":{"name":%q,"ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"PipelineRun","uid":%q,"controller":true}]}}`, kind, name, owner)
 	c := &manifest.Commit{
 		Cluster: "prod", CommittedAt: created,
-		Run: manifest.Run{Kind: kind, Namespace: "team", Name: name, UID: uid, Created: created, Status: "True",
-			Result: "r1"},
+		Run:   manifest.Run{Kind: kind, Namespace: "team", Name: name, UID: uid, Created: created, Status: "True", Result: "r1"},
 		Parts: []manifest.Part{manifest.InlinePart(manifest.Record, record)},
 	}
 	if a.inCommit {
@@ -171,8 +162,7 @@ func (a *madeArchive) add(t *testing.T, kind, name, uid, owner string, created t
 		must(t, err)
 		raw, stored, err := manifest.Store(t.Context(), s, key, strings.NewReader(log))
 		must(t, err)
-		c.Parts = append(c.Parts, manifest.Part{Type: manifest.Log, State: manifest.Complete, Container: "step-a", Key: key,
-			Content: &raw, Stored: &stored})
+		c.Parts = append(c.Parts, manifest.Part{Type: manifest.Log, State: manifest.Complete, Container: "step-a", Key: key, Content: &raw, Stored: &stored})
 	}
 	data, err := manifest.Encode(c)
 	must(t, err)
@@ -192,9 +182,7 @@ func TestIndexThatIsNotThere(t *testing.T) {
 	must(t, err)
 	must(t, os.WriteFile(elsewhere, bytes.ReplaceAll(text, []byte(a.root), []byte(a.root+"-typo")), 0o600))
 	var out, errs bytes.Buffer
-	if code := execute(t.Context(), []string{"get", "team/build", "--config", elsewhere}, &out,
-		&errs); code != exitFailed || !strings.Contains(errs.String(),
-		"there is no archive") {
+	if code := execute(t.Context(), []string{"get", "team/build", "--config", elsewhere}, &out, &errs); code != exitFailed || !strings.Contains(errs.String(), "there is no archive") {
 		t.Errorf("of an archive that is not there: code %d, %s", code, errs.String())
 	}
 	if _, err := os.Stat(a.root + "-typo"); err == nil {
@@ -202,8 +190,7 @@ func TestIndexThatIsNotThere(t *testing.T) {
 	}
 	spaced := filepath.Join(t.TempDir(), "a b") // of which the URL has a%20b
 	must(t, os.Rename(a.root, spaced))
-	must(t, os.WriteFile(elsewhere, bytes.ReplaceAll(text, []byte("file://"+a.root),
-		[]byte("file://"+strings.ReplaceAll(spaced, " ", "%20"))), 0o600))
+	must(t, os.WriteFile(elsewhere, bytes.ReplaceAll(text, []byte("file://"+a.root), []byte("file://"+strings.ReplaceAll(spaced, " ", "%20"))), 0o600))
 	if code := execute(t.Context(), []string{"get", "team/build", "--config", elsewhere}, &out, &errs); code != 0 {
 		t.Errorf("of an archive whose URL has an escape: code %d, %s", code, errs.String())
 	}
@@ -211,8 +198,7 @@ func TestIndexThatIsNotThere(t *testing.T) {
 	must(t, os.Remove(a.database))
 	for _, args := range [][]string{{"get", "team/build"}, {"hold", "team/build", "--reason", "audit"}, {"retention"}} {
 		code, _, stderr := a.run(t, args...)
-		if _, err := os.Stat(a.database); code != exitFailed || !strings.Contains(stderr, "archiver index sync") ||
-			err == nil {
+		if _, err := os.Stat(a.database); code != exitFailed || !strings.Contains(stderr, "archiver index sync") || err == nil {
 			t.Errorf("%s: code %d, %s, the index is there: %v", args[0], code, stderr, err == nil)
 		}
 	}
@@ -237,12 +223,10 @@ func TestDamage(t *testing.T) {
 	must(t, err)
 	data[len(data)-5] ^= 1
 	must(t, os.WriteFile(a.log, data, 0o600))
-	if code, stdout, _ := a.run(t, "fsck", "--archive-only"); code != exitDamaged ||
-		!strings.Contains(stdout, "damaged part") {
+	if code, stdout, _ := a.run(t, "fsck", "--archive-only"); code != exitDamaged || !strings.Contains(stdout, "damaged part") {
 		t.Errorf("fsck: code %d\n%s", code, stdout)
 	}
-	if code, _, stderr := a.run(t, "get", "team/build", "--log"); code != exitFailed ||
-		!strings.Contains(stderr, manifest.ErrDamaged.Error()) {
+	if code, _, stderr := a.run(t, "get", "team/build", "--log"); code != exitFailed || !strings.Contains(stderr, manifest.ErrDamaged.Error()) {
 		t.Errorf("get: code %d\n%s", code, stderr)
 	}
 }
@@ -254,24 +238,20 @@ func TestRetentionCommand(t *testing.T) {
 	if _, stdout, _ := a.run(t, "retention"); !strings.Contains(stdout, "1 runs would be deleted") || !there() {
 		t.Errorf("dry run: %s", stdout)
 	}
-	if code, _, stderr := a.run(t, "hold", "team/build", "--release"); code != exitFailed ||
-		!strings.Contains(stderr, "no hold that could be taken off") {
+	if code, _, stderr := a.run(t, "hold", "team/build", "--release"); code != exitFailed || !strings.Contains(stderr, "no hold that could be taken off") {
 		t.Errorf("a hold that is not there is taken off: code %d, %s", code, stderr)
 	}
 	a.run(t, "hold", "team/build", "--reason", "audit")
 	if _, stdout, _ := a.run(t, "get", "team/build"); !strings.Contains(stdout, "audit, by") {
 		t.Errorf("get does not say that it is held: %s", stdout)
 	}
-	if _, stdout, _ := a.run(t, "retention", "--dry-run=false"); !strings.Contains(stdout, "0 runs deleted") ||
-		!strings.Contains(stdout, "1 kept") || !there() {
+	if _, stdout, _ := a.run(t, "retention", "--dry-run=false"); !strings.Contains(stdout, "0 runs deleted") || !strings.Contains(stdout, "1 kept") || !there() {
 		t.Errorf("held: %s", stdout)
 	}
-	if code, stdout, stderr := a.run(t, "hold", "team/build", "--release"); code != 0 ||
-		!strings.Contains(stdout, "is taken off: audit") {
+	if code, stdout, stderr := a.run(t, "hold", "team/build", "--release"); code != 0 || !strings.Contains(stdout, "is taken off: audit") {
 		t.Errorf("code %d, %s%s", code, stdout, stderr)
 	}
-	if code, stdout, stderr := a.run(t, "retention", "--dry-run=false"); code != 0 ||
-		!strings.Contains(stdout, "1 runs deleted") || there() {
+	if code, stdout, stderr := a.run(t, "retention", "--dry-run=false"); code != 0 || !strings.Contains(stdout, "1 runs deleted") || there() {
 		t.Errorf("code %d: %s%s", code, stdout, stderr)
 	}
 	if code, _, _ := a.run(t, "get", "team/build"); code != exitFailed {

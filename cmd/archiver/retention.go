@@ -29,8 +29,7 @@ any run has a hold is never deleted.`,
 			if err != nil {
 				return err
 			}
-			o := retention.Options{Store: a.store, Index: a.index, Cluster: a.cluster, Policies: policies, Now: time.Now(),
-				DryRun: dryRun}
+			o := retention.Options{Store: a.store, Index: a.index, Cluster: a.cluster, Policies: policies, Now: time.Now(), DryRun: dryRun}
 			if rest, err := c.restConfig(); err == nil { // else policies about deleted namespaces say that nobody could be asked
 				kube, err := kubernetes.NewForConfig(rest)
 				if err != nil {
@@ -47,16 +46,14 @@ any run has a hold is never deleted.`,
 				}
 			}
 			o.Report = func(out retention.Outcome) {
-				cmd.Printf("%s\t%s\t%s/%s\t%s\t%s%s\n", out.Action, out.Run.Kind, out.Run.Namespace, out.Run.Name, out.Run.UID,
-					out.Policy, out.Reason)
+				cmd.Printf("%s\t%s\t%s/%s\t%s\t%s%s\n", out.Action, out.Run.Kind, out.Run.Namespace, out.Run.Name, out.Run.UID, out.Policy, out.Reason)
 			}
 			totals, err := retention.Apply(cmd.Context(), o)
 			verb := "deleted"
 			if dryRun {
 				verb = "would be deleted"
 			}
-			cmd.Printf("%d runs %s, %d bytes; %d kept, %d damaged\n", totals.Deleted, verb, totals.Bytes, totals.Kept,
-				totals.Damaged)
+			cmd.Printf("%d runs %s, %d bytes; %d kept, %d damaged\n", totals.Deleted, verb, totals.Bytes, totals.Kept, totals.Damaged)
 			return err
 		},
 	}
