@@ -32,10 +32,10 @@ func newGet(c *common) *cobra.Command {
 	o := getOptions{common: c}
 	cmd := &cobra.Command{
 		Use:   "get NAMESPACE/NAME",
-		Short: "Read an archived run: what it was, its log, its events",
-		Long: `Read an archived run from the archive: a summary, or with -o json the run as it was in the cluster, or its log, or its events.
-Of several runs that had the name the newest is read, or the one with --uid. What is read is compared with its digests; an
-object that is damaged is an error.`,
+		Short: "Read an archived run: summary, logs, events",
+		Long: `Read an archived run from the archive: a summary, or its logs, or its events, or with -o json the
+run as it was in the cluster. Of several runs of the name it reads the newest, or the one with --uid.
+The content is compared with its digests; a damaged object is an error.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.name(args[0]); err != nil {
@@ -67,7 +67,7 @@ object that is damaged is an error.`,
 
 const kindHelp = "TaskRun, PipelineRun or CustomRun; empty: any"
 
-// checkKind refuses what no run has.
+// checkKind returns an error for an unknown kind.
 func checkKind(kind string) error {
 	if kind != "" && !slices.Contains([]string{"TaskRun", "PipelineRun", "CustomRun"}, kind) {
 		return &usageError{fmt.Errorf("--kind %q: must be TaskRun, PipelineRun or CustomRun", kind)}
@@ -75,7 +75,7 @@ func checkKind(kind string) error {
 	return nil
 }
 
-// name reads the argument, and looks at --kind.
+// name parses the argument, and checks --kind.
 func (o *getOptions) name(arg string) error {
 	if err := checkKind(o.kind); err != nil {
 		return err
@@ -114,8 +114,8 @@ func (o *getOptions) get(ctx context.Context, out io.Writer) error {
 	return o.summary(c, held, out)
 }
 
-// find returns the commit of the newest run of that name: where it is says the index, what it is
-// the archive.
+// find returns the commit of the newest run of that name. The index says where it is; the commit is
+// read from the store.
 func (o *getOptions) find(ctx context.Context, a *archive) (*manifest.Commit, error) {
 	for row, err := range a.index.Find(ctx, index.Query{Cluster: string(a.cluster), Namespace: o.namespace, Name: o.run,
 		Kind: o.kind}) {
@@ -138,7 +138,7 @@ func (o *getOptions) find(ctx context.Context, a *archive) (*manifest.Commit, er
 		" "))
 }
 
-// write writes a part of the run, and a line end.
+// write writes a part of the run, and a newline.
 func write(ctx context.Context, from store.Store, c *manifest.Commit, out io.Writer, of manifest.PartType) error {
 	for i := range c.Parts {
 		if c.Parts[i].Type == of {
@@ -162,7 +162,7 @@ func copyPart(ctx context.Context, from store.Store, p *manifest.Part, out io.Wr
 }
 
 // writeLogs writes logs one after the other, each under a line that names it if there are several.
-// What is not complete says so on standard error.
+// For an incomplete log the reason goes to standard error.
 func (o *getOptions) writeLogs(ctx context.Context, from store.Store, c *manifest.Commit, out io.Writer) error {
 	var logs []*manifest.Part
 	var there []string
@@ -199,7 +199,7 @@ func (o *getOptions) writeLogs(ctx context.Context, from store.Store, c *manifes
 	return nil
 }
 
-// wants says whether a log is asked for.
+// wants reports whether a log is asked for.
 func (o *getOptions) wants(p *manifest.Part, last int) bool {
 	switch {
 	case o.step != "":
@@ -210,10 +210,9 @@ func (o *getOptions) wants(p *manifest.Part, last int) bool {
 	return true
 }
 
-// errIncomplete is why it is not known whether the archive has a run.
-var errIncomplete = errors.New("the index does not have the run, nor all of the archive yet: try again when archiver " +
-	"index sync has ended, which the archiver does when it starts, or look whether archive.cluster is the name of the " +
-	"cluster in the archive")
+// errIncomplete: the run is not in the index, which does not have the whole archive yet.
+var errIncomplete = errors.New("the index has neither the run nor all of the archive yet: try again after archiver " +
+	"index sync, which the archiver runs when it starts, or check that archive.cluster is the cluster's name in the archive")
 
 var errNoLog = errors.New("the run has no such log in the archive")
 

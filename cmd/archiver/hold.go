@@ -76,8 +76,7 @@ func unhold(ctx context.Context, cmd *cobra.Command, a *archive, run *manifest.C
 		return err
 	}
 	if held == nil {
-		return fmt.Errorf("%s has no hold that could be taken off; a hold by the annotation %s, or of the PipelineRun that "+
-			"made the run or of one that it made, stays", named(run), retention.HoldAnnotation)
+		return fmt.Errorf("%s has no hold that could be taken off; a hold by the annotation %s, or of the PipelineRun that made the run or of one that it made, stays", named(run), retention.HoldAnnotation)
 	}
 	if err := retention.Unhold(ctx, a.store, a.cluster, run.ID()); err != nil {
 		return err

@@ -23,8 +23,7 @@ type archive struct {
 	cluster layout.Cluster
 	store   store.Store
 	index   index.Index
-	// kubeSystem is the cluster that writes. archivedIn are namespaces of runs that were archived
-	// lately.
+	// kubeSystem is the cluster that writes. archivedIn are namespaces of runs that were archived lately.
 	kubeSystem string
 	archivedIn func() []string
 	// sweptTo is where the sweep stopped, swept when it was at the end.
@@ -32,16 +31,14 @@ type archive struct {
 	swept   time.Time
 }
 
-// indexUse is what a command wants of the index. Commands that can do without work while it does
-// not; those that read it make none.
+// indexUse is what a command wants of the index. Commands that can do without work while it does not; those that read it make none.
 type indexUse func(ctx context.Context, rawURL string) (index.Index, error)
 
 var (
 	noIndex   indexUse
 	readIndex indexUse = index.OpenReader
 	makeIndex indexUse = index.Open
-	// Runs are archived also while a database does not answer, and stay in the cluster until it
-	// does.
+	// Runs are archived also while a database does not answer, and stay in the cluster until it does.
 	awaitIndex indexUse = index.OpenLater
 )
 
@@ -73,8 +70,7 @@ func (c *common) openArchive(ctx context.Context, use indexUse) (*archive, error
 	}
 	if u, err := url.Parse(file.Archive.Store); err == nil && u.Scheme == "file" {
 		if _, err := os.Stat(u.Path); err != nil {
-			return nil, fmt.Errorf("archive.store: there is no archive: %w; is this the configuration of the archiver, and "+
-				"does it run on this machine?", err)
+			return nil, fmt.Errorf("archive.store: there is no archive: %w; is this the configuration of the archiver, and does it run on this machine?", err)
 		}
 	}
 	return openArchive(ctx, file.Archive, use)
