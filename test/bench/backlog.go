@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// backlogRuns were finished before the archiver started.
+	// backlogRuns is the number of runs that are finished when the archiver starts.
 	backlogRuns = 10_000
-	// releasedRuns are as many of them as are waited for to be released, which takes longer.
+	// releasedRuns is after how many removed finalizers to stop waiting: removing takes longer.
 	releasedRuns = 2_000
 )
 
-// drained says how an archiver got through a backlog.
+// drained is the result of a backlog.
 type drained struct {
 	synced, committed, released time.Duration
 	committing, releasing       string
@@ -82,7 +82,7 @@ func (b *bench) backlog(ctx context.Context, where string, target float64, name 
 	return rows, os.RemoveAll(folder)
 }
 
-// finished is run i of a backlog, of the last hour.
+// finished returns run i of a backlog, finished within the last hour.
 func finished(i int) made {
 	return made{name: fmt.Sprintf("finished-%06d", i),
 		created: time.Now().Add(-time.Hour + time.Duration(i%3000)*time.Second), results: 2000}
@@ -121,7 +121,7 @@ func (b *bench) drain(ctx context.Context, name string, s setting, runs int) (d 
 	return d, err
 }
 
-// outcome waits until so many runs had an outcome, and returns how long after a moment.
+// outcome waits until n runs had an outcome, and returns the time since began.
 func (b *bench) outcome(
 	ctx context.Context, p *process, outcome string, runs int, began time.Time,
 ) (time.Duration, error) {
@@ -132,11 +132,11 @@ func (b *bench) outcome(
 	return time.Since(began), err
 }
 
-// fsck has an archive compared with itself, the index, and the runs that say they are in it: what
-// is fast and wrong does not count.
+// fsck compares an archive with itself, the index and the marked runs: a fast archive must also be
+// correct.
 func (b *bench) fsck(ctx context.Context, folder string, s setting) error {
 	cmd := exec.CommandContext(ctx, b.archiver, "fsck", "--class="+b.class, "--kubeconfig="+os.Getenv("KUBECONFIG"),
-		"--config="+filepath.Join(folder, "config.yaml")) //nolint:gosec // G702: the archiver that is measured
+		"--config="+filepath.Join(folder, "config.yaml")) //nolint:gosec // G702: the measured archiver
 	cmd.Env = append(os.Environ(), s.environment...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("fsck: %w: %.2000s", err, out)

@@ -18,15 +18,15 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// sizedRuns are Tekton's, with their logs and events.
+// sizedRuns is the number of real runs, with logs and events.
 const sizedRuns = 20
 
-// buildLog is a hundred lines of a real log: of go test -v on two of this repository's packages.
+// buildLog is 100 lines of a real log: go test -v of two packages of this repository.
 //
 //go:embed build.log
 var buildLog string
 
-// sizedTask has the parameters, results and scripts that a TaskRun of 5 KB has, and the log above.
+// sizedTask has the parameters, results and scripts of a TaskRun of 5 kB, and prints buildLog.
 const sizedTask = `
 apiVersion: tekton.dev/v1
 kind: TaskRun
@@ -79,7 +79,7 @@ func (b *bench) bytes(ctx context.Context) (rows []row, err error) {
 	}
 	defer func() {
 		_, stopErr := p.stop()
-		// fsck of another archive would look for them there
+		// Otherwise fsck of another archive would look for them there.
 		err = errors.Join(err, stopErr, b.removeRuns(context.WithoutCancel(ctx)))
 	}()
 	if err := b.ready(ctx, p); err != nil {
@@ -120,7 +120,7 @@ func (b *bench) bytes(ctx context.Context) (rows []row, err error) {
 	}, nil
 }
 
-// bytesOfEvents is what a commit is smaller without the events in it.
+// bytesOfEvents returns by how much a commit is smaller without its events.
 func bytesOfEvents(c *manifest.Commit) (int64, error) {
 	whole, err := manifest.Encode(c)
 	if err != nil {
@@ -133,7 +133,7 @@ func bytesOfEvents(c *manifest.Commit) (int64, error) {
 	return int64(len(whole) - len(without)), err
 }
 
-// size adds up the sizes of all files below a folder.
+// size returns the total size of all files below a folder.
 func size(folder string) (int64, error) {
 	total := int64(0)
 	err := filepath.WalkDir(folder, func(_ string, entry fs.DirEntry, err error) error {
@@ -149,7 +149,7 @@ func size(folder string) (int64, error) {
 	return total, err
 }
 
-// commits are all that an archiver of the bench has made.
+// commits returns all commits of an archiver of the bench.
 func commits(ctx context.Context, folder string) iter.Seq2[*manifest.Commit, error] {
 	return func(yield func(*manifest.Commit, error) bool) {
 		in, err := store.NewDirectory(folder)
@@ -169,7 +169,7 @@ func commits(ctx context.Context, folder string) iter.Seq2[*manifest.Commit, err
 	}
 }
 
-// addContents adds what the parts of a commit were before they were compressed, in bytes.
+// addContents adds up the uncompressed sizes of the parts of a commit.
 func addContents(to map[manifest.PartType]float64, c *manifest.Commit) {
 	for i := range c.Parts {
 		if content := c.Parts[i].Content; content != nil {
@@ -178,8 +178,7 @@ func addContents(to map[manifest.PartType]float64, c *manifest.Commit) {
 	}
 }
 
-// indexSize is the size of an SQLite file and of its write-ahead log, which is part of it until the
-// next checkpoint.
+// indexSize returns the size of an SQLite file including its write-ahead log.
 func indexSize(file string) (int64, error) {
 	total := int64(0)
 	for _, name := range []string{file, file + "-wal"} {

@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// describe prints what the numbers were measured on.
+// describe prints the machine and versions.
 func (b *bench) describe(ctx context.Context) error {
 	version, err := b.cluster.Kube.Discovery().ServerVersion()
 	if err != nil {
@@ -37,7 +37,7 @@ func (b *bench) describe(ctx context.Context) error {
 	return nil
 }
 
-// flushTimes measures the disk as an archive in a directory uses it.
+// flushTimes measures fsync as an archive in a directory uses it.
 func flushTimes(folder string) ([]time.Duration, error) {
 	var all []time.Duration
 	page := make([]byte, 4096)

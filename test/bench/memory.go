@@ -11,8 +11,8 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// largeRuns have results of a mebibyte each; largeLog is a log of one gibibyte, written no faster
-// than a kubelet that rotates it every ten seconds lets anybody follow it.
+// largeRuns have results of 1 MiB each. largeLog is a log of 1 GiB, written slowly enough to be
+// followed although the kubelet rotates it every ten seconds.
 const (
 	largeRuns = 200
 	largeLog  = `
@@ -34,7 +34,7 @@ spec:
 `
 )
 
-// memory measures the peak of the archiver's memory while it archives what is large.
+// memory measures the archiver's peak memory with large logs and results.
 func (b *bench) memory(ctx context.Context) (rows []row, err error) {
 	note("a log of 1 GiB, and %d TaskRuns with results of 1 MiB", largeRuns)
 	p, err := b.startArchiver(ctx, "memory", setting{logs: "follow"})

@@ -14,23 +14,22 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// made is a TaskRun as the API server stores it after Tekton was done with it. It never had a pod.
+// made is a finished TaskRun as stored by the API server. It never had a pod.
 type made struct {
 	namespace, name, class string
 	created                time.Time
-	// results is how many bytes its results have together.
+	// results is the total size of its results in bytes.
 	results int
-	// released is what the archiver leaves behind; running is before its end.
+	// released: archived and without finalizer. running: not finished.
 	released, running bool
-	// revision is what Tekton has substituted in its copy of the Task, by default what no other
-	// has.
+	// revision is a parameter that Tekton has substituted in its copy of the Task, unique by
+	// default.
 	revision string
-	// of is the PipelineRun that made it, nil if none did.
+	// of is the PipelineRun that created it, or nil.
 	of *madePipelineRun
 }
 
-// object returns it as JSON: about 3 KB, its results, and managedFields as its three writers leave
-// them.
+// object returns its JSON: about 3 kB, its results, and the managedFields of its three writers.
 func (m made) object() ([]byte, error) {
 	uid, revision := string(uuid.NewUUID()), orElse(m.revision, digest(20))
 	at := func(after time.Duration) string { return m.created.Add(after).UTC().Format(time.RFC3339) }
@@ -93,12 +92,12 @@ func condition(status, reason, at string) map[string]string {
 	}
 }
 
-// results has an image's digest, a commit, and for the rest the report of a test.
+// results returns an image's digest, a commit, and a test report that fills up the size.
 func results(size int) []any {
 	const lines = "ok  \texample.test/shop/%s\t0.%03ds\tcoverage: %d.%d%% of statements\n"
 	var report strings.Builder
 	for i := 0; report.Len() < size-110; i++ {
-		if size > 1<<19 { // fast, and no two places alike
+		if size > 1<<19 { // fast, and not compressible
 			report.WriteString(harness.Sample(size - 110))
 			break
 		}
@@ -111,7 +110,7 @@ func results(size int) []any {
 	}
 }
 
-// taskSpec is as Tekton leaves it in a status: what it has substituted is in the scripts.
+// taskSpec is Tekton's copy in the status, with substituted scripts.
 func taskSpec(revision string) map[string]any {
 	script := "#!/bin/sh\nset -eu\ngit -C /workspace/source fetch --depth 1 origin " + revision + "\n" +
 		"buildctl build --frontend dockerfile.v0 --local context=/workspace/source --output type=image,push=true\n" +
@@ -156,8 +155,7 @@ func managedFields(created, done string) []any {
 	}
 }
 
-// digest returns so many random bytes as hexadecimal digits: what a build prints is not alike in
-// two runs.
+// digest returns n random bytes in hexadecimal, as the output of two builds differs.
 func digest(bytes int) string {
 	b := make([]byte, bytes)
 	_, _ = rand.Read(b) // never fails

@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	// overheadWarmUp is how many pairs are run before those that are measured.
+	// overheadWarmUp is the number of pairs before the measured ones.
 	overheadWarmUp = 2
 	overheadTarget = 1.02
 )
 
-// overheadTask has a small result, so that plain Tekton can do the same.
+// overheadTask has a result small enough for plain Tekton.
 const overheadTask = `
 apiVersion: tekton.dev/v1
 kind: TaskRun
@@ -29,9 +29,8 @@ spec:
     steps:
 `
 
-// overhead measures what Indelible costs a TaskRun whose result is small: from its creation to when
-// a watch shows its end, in a namespace that opted in and in one that did not, by turns, one run at
-// a time.
+// overhead measures what Indelible costs a TaskRun with a small result, from its creation until a
+// watch shows its end: in an opted-in namespace and in another alternately, one run at a time.
 func (b *bench) overhead(ctx context.Context) ([]row, error) {
 	injected := b.namespace + "-injected"
 	if err := b.cluster.CreateNamespace(ctx, injected, map[string]string{result.EnabledKey: result.Enabled}); err != nil {
@@ -50,8 +49,8 @@ func (b *bench) overhead(ctx context.Context) ([]row, error) {
 	return rows, nil
 }
 
-// takeTurns runs a TaskRun in both namespaces after one another. Which is first changes from pair
-// to pair, so that what the first leaves behind weighs on both alike.
+// takeTurns runs a TaskRun in both namespaces. The order alternates from pair to pair, so that
+// after-effects of the first burden both equally.
 func (b *bench) takeTurns(
 	ctx context.Context, steps int, plain, injected string,
 ) (without, with []time.Duration, err error) {
@@ -79,8 +78,8 @@ func (b *bench) takeTurns(
 	return took[plain], took[injected], nil
 }
 
-// timed creates a TaskRun and waits for its end, then deletes it. It fails if the pod is not what
-// is to be measured.
+// timed creates a TaskRun, waits for its end and deletes it. It fails if the pod is not injected,
+// or injected, as expected.
 func (b *bench) timed(ctx context.Context, namespace, name, text string, injected bool) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -107,8 +106,8 @@ func (b *bench) timed(ctx context.Context, namespace, name, text string, injecte
 }
 
 func compared(steps int, plain, with []time.Duration) []row {
-	// The kubelet looks once a second for containers that have ended, so that the times come in
-	// steps of a second, and a median is one of them. The mean says more of what is between.
+	// The kubelet looks for ended containers once a second, so times and their median come in steps
+	// of a second. The mean shows differences below that.
 	ratio := float64(quantile(with, .5)) / float64(quantile(plain, .5))
 	what := fmt.Sprintf("TaskRun of %d steps with one small result, created → seen done (%d each, by turns)", steps,
 		len(plain))
@@ -134,8 +133,7 @@ func mean(all []time.Duration) time.Duration {
 	return sum / time.Duration(len(all))
 }
 
-// differing looks at each pair by itself: what the machine does meanwhile is much the same for both
-// of a pair.
+// differing compares within pairs, whose two runs the machine's other work affects alike.
 func differing(plain, with []time.Duration) string {
 	var all []time.Duration
 	for i := range plain {

@@ -15,11 +15,10 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// tasksOf is how many TaskRuns each PipelineRun of a backlog made.
+// tasksOf is the number of TaskRuns per PipelineRun of a backlog.
 const tasksOf = 3
 
-// madePipelineRun is a PipelineRun as the API server stores it after Tekton was done with it and
-// with the TaskRuns that it made.
+// madePipelineRun is a finished PipelineRun as stored by the API server.
 type madePipelineRun struct {
 	namespace, name, class string
 	uid                    types.UID
@@ -33,7 +32,7 @@ func pipelineRun(namespace, class string, i int) *madePipelineRun {
 	}
 }
 
-// child is TaskRun i of it.
+// child returns its TaskRun i.
 func (m *madePipelineRun) child(i int) made {
 	return made{namespace: m.namespace, class: m.class, name: fmt.Sprintf("%s-task-%d", m.name, i), created: m.created,
 		results: 700, of: m}
@@ -68,8 +67,8 @@ func (m *madePipelineRun) object() ([]byte, error) {
 	})
 }
 
-// backlogPipelines compares how fast finished PipelineRuns get into a directory, each after the
-// TaskRuns that it made, with as many runs that are TaskRuns only.
+// backlogPipelines compares how fast finished PipelineRuns, each after its TaskRuns, get into a
+// directory with the same number of TaskRuns alone.
 func (b *bench) backlogPipelines(ctx context.Context) (rows []row, err error) {
 	runs := b.pipelines * (1 + tasksOf)
 	err = b.alone(ctx, func() error {
@@ -105,8 +104,8 @@ func (b *bench) backlogPipelines(ctx context.Context) (rows []row, err error) {
 	return rows, err
 }
 
-// seedPipelines writes PipelineRuns and their TaskRuns into etcd, the PipelineRuns first, as the
-// API server lists nothing in any other order than that of names.
+// seedPipelines writes PipelineRuns and their TaskRuns into etcd, PipelineRuns first: their order
+// does not matter to the API server, which lists by name.
 func (b *bench) seedPipelines(ctx context.Context) error {
 	if b.etcd == nil {
 		return errNeedsEtcd

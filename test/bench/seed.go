@@ -12,7 +12,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// errNeedsEtcd is why some things are not measured elsewhere than on the local cluster.
+// errNeedsEtcd: the measurement is possible on the local cluster only.
 var errNeedsEtcd = errors.New("this many runs can only be made on the local cluster of test/cluster")
 
 func (b *bench) prefix(resource string) string {
@@ -41,9 +41,9 @@ func (b *bench) seed(ctx context.Context, n int, each func(i int) made) error {
 	}
 	last := each(n - 1).name
 	return b.until(ctx, "the API server knows "+last, func() (bool, error) {
-		// From its caches: what it has there, watches have been told. It has one for each version,
-		// and has Tekton's webhook convert for the second, which takes longer and would be counted
-		// as the archiver's.
+		// Listed from the API server's caches: watches know what is there. It has one cache per
+		// version, and has Tekton's webhook convert for the second, which takes longer and would be
+		// counted as the archiver's.
 		options := metav1.GetOptions{ResourceVersion: "0"}
 		_, err := b.cluster.Tekton.TektonV1().TaskRuns(b.namespace).Get(ctx, last, options)
 		_, old := b.cluster.Tekton.TektonV1beta1().TaskRuns(b.namespace).Get(ctx, last, options)
@@ -51,7 +51,7 @@ func (b *bench) seed(ctx context.Context, n int, each func(i int) made) error {
 	})
 }
 
-// removeRuns takes all runs of the bench away, whatever finalizer they have.
+// removeRuns deletes all runs of the bench, removing their finalizers.
 func (b *bench) removeRuns(ctx context.Context) error {
 	if b.etcd != nil {
 		if err := errors.Join(b.etcd.deleteBelow(ctx, b.prefix("pipelineruns")),
@@ -83,15 +83,15 @@ func (b *bench) removeRuns(ctx context.Context) error {
 	return nil
 }
 
-// others would work on the runs of the bench, or watch them, beside the archiver that is measured.
-// Whatever else there is to do in the cluster, they find it when they are back.
+// others would also handle or watch the runs of the bench. They catch up with the rest of the
+// cluster when they are back.
 var others = []struct{ namespace, deployment string }{
 	{"tekton-pipelines", "tekton-pipelines-controller"},
 	{"tekton-pipelines", "tekton-events-controller"},
 	{"indelible-system", "indelible-archiver"},
 }
 
-// alone scales them down while do works, on the local cluster.
+// alone scales them down during do, on the local cluster.
 func (b *bench) alone(ctx context.Context, do func() error) (err error) {
 	if b.etcd == nil {
 		return do()
@@ -128,13 +128,13 @@ func (b *bench) scale(ctx context.Context, namespace, deployment string, replica
 }
 
 const (
-	// patience ends a wait that will not be fulfilled.
+	// patience bounds a wait.
 	patience = 10 * time.Minute
-	// interval is how often is looked: not so often that it shows.
+	// interval between checks, long enough not to affect the measurement.
 	interval = 100 * time.Millisecond
 )
 
-// until asks again and again.
+// until calls a condition repeatedly.
 func (b *bench) until(ctx context.Context, what string, holds func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// manyRuns are in the cluster when the archiver starts, of which openRuns are not archived yet.
+	// manyRuns are in the cluster when the archiver starts; openRuns of them are not archived yet.
 	manyRuns, openRuns = 100_000, 5_000
-	// freshRuns finish after that, one after the other.
+	// freshRuns finish after that, one by one.
 	freshRuns = 50
 )
 
@@ -79,7 +79,7 @@ func (b *bench) started(ctx context.Context) (rows []row, err error) {
 	return append(rows, says("all of them committed and verified after", "%.0f s", took.Seconds())), err
 }
 
-// startedByPages measures the start where the API server cannot stream lists (WatchList, KEP-3157).
+// startedByPages measures the start if the API server cannot stream lists (WatchList, KEP-3157).
 func (b *bench) startedByPages(ctx context.Context) (row, error) {
 	p, err := b.startArchiver(ctx, "start-by-pages",
 		setting{logs: "follow", environment: []string{"KUBE_FEATURE_WatchListClient=false"}})
@@ -92,9 +92,8 @@ func (b *bench) startedByPages(ctx context.Context) (row, error) {
 		"MiB"), errors.Join(err, stopErr)
 }
 
-// fresh writes a run that has just finished, and waits until it is committed. It returns how long
-// that took by the archiver's own clock from when it saw the run, and by the bench's from when it
-// wrote it.
+// fresh writes a run that has just finished, and waits for its commit. It returns how long that
+// took: on the archiver's clock since it saw the run, and on the bench's since it was written.
 func (b *bench) fresh(ctx context.Context, p *process, i int) (own, whole time.Duration, err error) {
 	before, err := p.samples(ctx)
 	if err != nil {
