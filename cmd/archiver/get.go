@@ -212,7 +212,8 @@ func (o *getOptions) wants(p *manifest.Part, last int) bool {
 
 // errIncomplete: the run is not in the index, which does not have the whole archive yet.
 var errIncomplete = errors.New("the index has neither the run nor all of the archive yet: try again after archiver " +
-	"index sync, which the archiver runs when it starts, or check that archive.cluster is the cluster's name in the archive")
+	"index sync, which the archiver runs when it starts, or check that archive.cluster is the cluster's name in the " +
+	"archive")
 
 var errNoLog = errors.New("the run has no such log in the archive")
 

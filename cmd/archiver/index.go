@@ -11,7 +11,8 @@ import (
 func newIndex(c *common) *cobra.Command {
 	cmd := &cobra.Command{Use: "index", Short: "Update or rebuild the index", Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(newIndexMake(c, "sync", "Add rows that the index lacks, and delete those whose runs are not in the archive",
+	cmd.AddCommand(newIndexMake(c, "sync",
+		"Add rows that the index lacks, and delete those whose runs are not in the archive",
 		index.Sync),
 		newIndexMake(c, "rebuild", "Empty the index, and rebuild it from the archive", index.Rebuild))
 	return cmd

@@ -54,7 +54,8 @@ namespaces.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&refused, "refused", false, "only runs whose finalizer Tekton's admission refuses to let the archiver remove")
+	flags.BoolVar(&refused, "refused", false,
+		"only runs whose finalizer Tekton's admission refuses to let the archiver remove")
 	flags.StringVarP(&namespace, "namespace", "n", "", "with --refused: only in this namespace")
 	flags.DurationVar(&timeout, "timeout", timeout, "with --refused: how long to wait for the archiver at most")
 	return cmd

@@ -150,7 +150,7 @@ func (u *upload) followed(ctx context.Context, t *podlog.Tail, pod *corev1.Pod, 
 	switch {
 	case state != nil && state.Final:
 		if !pod.DeletionTimestamp.IsZero() {
-			// the pod may be gone before a stream of our own has begun; the kubelet ends this one
+			// the pod may be deleted before a new stream opens; the kubelet ends this one
 			t.AwaitEnd(ctx, podlog.RotationCheck)
 		}
 		if err := t.Finish(ctx); err != nil {

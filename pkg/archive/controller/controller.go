@@ -91,7 +91,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		o.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[run.Reference](firstRetry, lastRetry)
 		o.Log = c.Log
 	})
-	shutDown := sync.OnceFunc(c.queue.ShutDown) // a second time it panics
+	shutDown := sync.OnceFunc(c.queue.ShutDown) // a second call panics
 	defer shutDown()
 	if c.Follower != nil {
 		defer c.Follower.Close()

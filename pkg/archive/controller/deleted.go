@@ -86,12 +86,12 @@ func (d *deletedRuns) run(ctx context.Context) {
 		case archiver.PhaseOf(err) == "snapshot":
 			d.drop()
 			d.controller.Metrics.Lost.Inc()
-			d.controller.Log.Error(err, "A deleted run cannot be read, and is lost to the archive")
+			d.controller.Log.Error(err, "A deleted run cannot be parsed, and is lost to the archive")
 			continue
 		}
 		d.rotate() // the others need not wait for this one
 		d.controller.Metrics.Failures.WithLabelValues(archiver.PhaseOf(err)).Inc()
-		d.controller.Log.Error(err, "A deleted run is kept in memory, and tried again")
+		d.controller.Log.Error(err, "A deleted run is not archived yet: it is kept in memory and tried again")
 		select {
 		case <-time.After(lastRetry / 10):
 		case <-ctx.Done():

@@ -95,7 +95,8 @@ func (s *Run) Read(object []byte) error {
 		s.Attempt = run.Attempt{}
 		return nil
 	}
-	for raw, containers := range map[*json.RawMessage]*[]run.Part{&steps: &s.Attempt.Steps, &sidecars: &s.Attempt.Sidecars} {
+	for raw, containers := range map[*json.RawMessage]*[]run.Part{&steps: &s.Attempt.Steps,
+		&sidecars: &s.Attempt.Sidecars} {
 		if *raw != nil {
 			err = errors.Join(err, json.Unmarshal(*raw, containers))
 		}

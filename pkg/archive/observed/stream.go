@@ -40,7 +40,7 @@ func (s *stream) ResultChan() <-chan watch.Event { return s.events }
 func (s *stream) Stop() {
 	s.stop.Do(func() {
 		close(s.stopped)
-		_ = s.body.Close() // ends a read that waits
+		_ = s.body.Close() // ends a blocked read
 	})
 }
 

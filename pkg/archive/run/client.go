@@ -13,7 +13,15 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Resources are the archived resources, in the version that is read and stored.
+// Resources are the archived resources, in the version that is read and stored. To archive another
+// kind, add it
+//
+//   - here and to Kinds; to names.go, references.go and owners.go if they apply;
+//   - to pkg/archive/manifest/outcome.go, for its reasons of cancellation;
+//   - if it creates runs: to pkg/archive/index/parents.go and pkg/archive/retention/tree.go;
+//   - to pkg/admission/protect/webhook.go and pkg/admission/fit/handler.go;
+//   - to --kind in cmd/archiver/get.go;
+//   - to config/archive/20-rbac.yaml, 60-protect.yaml and config/webhook/guard.yaml.
 var Resources = []schema.GroupVersionResource{
 	{Group: "tekton.dev", Version: "v1", Resource: "taskruns"},
 	{Group: "tekton.dev", Version: "v1", Resource: "pipelineruns"},

@@ -75,7 +75,7 @@ func (d *Directory) create(ctx context.Context, path string, body io.Reader) err
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name()) // where naming it failed or is a second name
+	defer os.Remove(file.Name()) // if naming failed, or made a second name
 	if err := fill(ctx, file, body); err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (d *Directory) Open(_ context.Context, key string) (io.ReadCloser, error) {
 	}
 	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
 		_ = file.Close()
-		return nil, fmt.Errorf("open %s: %w", key, cmp.Or(err, ErrNotExist)) // a folder is the beginning of keys
+		return nil, fmt.Errorf("open %s: %w", key, cmp.Or(err, ErrNotExist)) // a folder is a prefix of keys
 	}
 	return file, nil
 }
@@ -147,7 +147,7 @@ func (d *Directory) Stat(_ context.Context, key string) (Info, error) {
 	}
 	info, err := os.Lstat(d.path(key))
 	if err == nil && !info.Mode().IsRegular() {
-		err = fs.ErrNotExist // a folder is the beginning of keys
+		err = fs.ErrNotExist // a folder is a prefix of keys
 	}
 	if err != nil {
 		return Info{}, fmt.Errorf("stat %s: %w", key, absent(err))

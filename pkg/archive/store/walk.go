@@ -58,7 +58,7 @@ func (w *walk) entry(key string, entry fs.DirEntry) bool {
 	case entry.IsDir():
 		return !w.leadsTo(key) || w.folder(key)
 	case !entry.Type().IsRegular() || !strings.HasPrefix(key, w.prefix) || key <= w.after || CheckKey(key) != nil:
-		return true // CheckKey: temporary files, and what others put there
+		return true // CheckKey: temporary and foreign files
 	}
 	info, err := entry.Info()
 	if errors.Is(err, fs.ErrNotExist) {

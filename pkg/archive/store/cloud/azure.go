@@ -28,7 +28,8 @@ func openAzure(ctx context.Context, address *url.URL, silence time.Duration) (*b
 	without.RawQuery = parameters.Encode()
 	options := azcore.ClientOptions{
 		Transport: &http.Client{Transport: transport(silence)},
-		Retry:     policy.RetryOptions{MaxRetries: attempts - 1, RetryDelay: maxRetryDelay / 10, MaxRetryDelay: maxRetryDelay},
+		Retry: policy.RetryOptions{MaxRetries: attempts - 1, RetryDelay: maxRetryDelay / 10,
+			MaxRetryDelay: maxRetryDelay},
 	}
 	opener := azureblob.URLOpener{
 		ServiceURLOptions: *azureblob.NewDefaultServiceURLOptions(),

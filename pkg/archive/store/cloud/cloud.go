@@ -56,7 +56,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Open opens the store of a URL. It sends no request: whether the store exists and may be written to
+// Open opens the store of a URL. It sends no request: whether the store exists and is writable
 // shows at the first use.
 func Open(ctx context.Context, address string) (store.Store, error) {
 	parsed, err := url.Parse(address)

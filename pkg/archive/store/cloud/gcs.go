@@ -24,7 +24,7 @@ func openGCS(ctx context.Context, address *url.URL, silence time.Duration) (*blo
 	parameters.Del("kmskeyid")
 	parameters.Del("anonymous")
 	for name := range parameters {
-		return nil, nil, fmt.Errorf("unknown query parameter %q", name) // such as grpc, whose calls tune does not reach
+		return nil, nil, fmt.Errorf("unknown query parameter %q", name) // for example grpc, to which tune does not apply
 	}
 	httpClient := gcp.NewAnonymousHTTPClient(transport(silence))
 	if !anonymous {

@@ -36,7 +36,8 @@ func openS3(ctx context.Context, address *url.URL, silence time.Duration) (*blob
 		}
 		// 409: another conditional write is in flight and may still fail. S3's documentation says
 		// to retry.
-		o.Retryer = retry.AddWithErrorCodes(retry.AddWithMaxBackoffDelay(o.Retryer, maxRetryDelay), "ConditionalRequestConflict")
+		o.Retryer = retry.AddWithErrorCodes(retry.AddWithMaxBackoffDelay(o.Retryer, maxRetryDelay),
+			"ConditionalRequestConflict")
 		// Otherwise each download of a multipart object logs a line. Package manifest compares
 		// digests.
 		o.DisableLogOutputChecksumValidationSkipped = true
