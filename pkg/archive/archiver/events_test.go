@@ -13,8 +13,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// However often a status names a pod, and whatever events say of it, each object is asked about
-// once.
+// However often a status names a pod, and whatever events contain, each object appears once.
 func TestObjectsThatEventsAreAbout(t *testing.T) {
 	a := &Archiver{Recent: observed.NewEvents(func(string) {})}
 	created := time.Date(2026, 11, 20, 10, 42, 11, 0, time.UTC)

@@ -9,8 +9,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// What the watch shows is reduced to what decides; the oracle is what parse makes of the whole
-// object.
+// The oracle of the reduced run is what run.Parse makes of the whole object.
 func TestSightingSaysWhatTheRunSays(t *testing.T) {
 	for name, object := range map[string]string{
 		"a finished run": `{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"build","namespace":"team","uid":"u1","creationTimestamp":"2026-11-20T10:42:11Z","managedFields":[{"manager":"x"}],

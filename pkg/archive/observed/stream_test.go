@@ -46,7 +46,7 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// closed is a connection that notes its end.
+// closed is a connection that records its end.
 type closed struct {
 	io.Reader
 	yes bool
@@ -54,7 +54,7 @@ type closed struct {
 
 func (c *closed) Close() error { c.yes = true; return nil }
 
-// A watch that nobody reads from any more ends its connection.
+// A stopped watch closes its connection.
 func TestStreamThatIsStopped(t *testing.T) {
 	from, to := io.Pipe()
 	s := newStream(from, func([]byte) (runtime.Object, error) { return &Run{}, nil })

@@ -47,7 +47,7 @@ func TestUnstamped(t *testing.T) {
 	}
 }
 
-// Whatever a log holds, it comes out as it went in.
+// Any content comes out unchanged.
 func FuzzUnstamped(f *testing.F) {
 	f.Add("one\ntwo\n")
 	f.Add("no end")

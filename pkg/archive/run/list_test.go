@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// What a page has is what encoding/json finds in it.
+// Page finds what encoding/json finds.
 func TestPage(t *testing.T) {
 	items := []string{`{"metadata":{"namespace":"a","name":"one"},"spec":{"x":[1,{"y":"]}"}]}}`,
 		` { "metadata" : { "name":"two","namespace":"b"} }`}

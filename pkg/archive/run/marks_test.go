@@ -16,10 +16,10 @@ func TestMarksCountOnTheRunThatTheyName(t *testing.T) {
 		released    bool
 		foreign     []string
 	}{
-		"a run without marks is not released": {annotations{"a": "b"}, nil, false, nil},
-		"its own marks release it": {annotations{"indelible.dev/archived": "t", "results.tekton.dev/record": own,
+		"a run without marks is not archived": {annotations{"a": "b"}, nil, false, nil},
+		"its own marks count": {annotations{"indelible.dev/archived": "t", "results.tekton.dev/record": own,
 			"results.tekton.dev/stored": "true"}, nil, true, nil},
-		"with the finalizer it is not released": {annotations{"indelible.dev/archived": "t",
+		"with the finalizer it is not archived": {annotations{"indelible.dev/archived": "t",
 			"results.tekton.dev/record": own}, []string{Finalizer}, false, nil},
 		"a copy's marks are foreign": {
 			annotations{"indelible.dev/archived": "t", "results.tekton.dev/record": another, "results.tekton.dev/stored": "true",
@@ -50,7 +50,7 @@ func TestMarksCountOnTheRunThatTheyName(t *testing.T) {
 	}
 }
 
-// A rerun is a Result of its own, not a part of the one it was copied from.
+// A rerun has a Result of its own, not that of the run it was copied from.
 func TestACopyIsNoPartOfTheOldResult(t *testing.T) {
 	m := &metav1.ObjectMeta{UID: "uid", Namespace: "n",
 		Annotations: map[string]string{"results.tekton.dev/result": "n/results/r",

@@ -67,7 +67,7 @@ func compact(t *testing.T, data []byte) string {
 	return b.String()
 }
 
-// The record decodes to what the object decodes to, but for metadata.managedFields.
+// The record decodes to the same as the object, except for metadata.managedFields.
 func FuzzRecordOf(f *testing.F) {
 	f.Add([]byte(`{"metadata":{"a":1,"managedFields":[{"x":{}}],"name":"n"},"spec":1.5}`))
 	f.Add([]byte(`{"metadata":{"managedFields":1}}`))
@@ -117,7 +117,7 @@ func BenchmarkRecordOf(b *testing.B) {
 	}
 }
 
-// finishedTaskRun is one as an API server sends it, whose result is that many bytes long.
+// finishedTaskRun returns a TaskRun as the API server sends it, with a result of n bytes.
 func finishedTaskRun(size int) []byte {
 	return []byte(`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"a","namespace":"b","uid":"c","creationTimestamp":"2026-11-20T10:42:11Z",` +
 		`"labels":{"app":"x"},"managedFields":[` + strings.Repeat(`{"fieldsV1":{"f:status":{"f:steps":{}}}},`, 60) +

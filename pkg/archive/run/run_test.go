@@ -14,7 +14,7 @@ const taskRun = `{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"nam
   "conditions":[{"type":"Succeeded","status":"False","reason":"Failed"}],"steps":[{"name":"a","container":"step-a","future":true}],
   "retriesStatus":[{"podName":"build-pod","steps":[{"name":"a","container":"step-a"}]},{"podName":""}]}}`
 
-// The record has every field of the object, those of a later Tekton too, and not its bookkeeping.
+// The record has all fields of the object, including unknown ones, except the bookkeeping.
 func TestRecordDropsManagedFieldsOnly(t *testing.T) {
 	r, err := Parse([]byte(taskRun))
 	if err != nil {
@@ -63,8 +63,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// Tekton Results' rules (FACTS: annotation, else event, else the owning PipelineRun, else the run
-// itself).
+// Tekton Results' rules: annotation, else event, else the owning PipelineRun, else the run itself.
 func TestResultOf(t *testing.T) {
 	pipelineRun := []metav1.OwnerReference{{Kind: "TaskRun", UID: "other"}, {Kind: "PipelineRun", UID: "pr"}}
 	event := map[string]string{"triggers.tekton.dev/triggers-eventid": "push-17"}

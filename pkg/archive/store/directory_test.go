@@ -28,7 +28,7 @@ func open(t *testing.T, root string) *store.Directory {
 	return d
 }
 
-// A writer that was killed leaves a temporary file, and one that still writes has one.
+// A killed writer leaves a temporary file, and an active one has one.
 func TestSweepRemovesAbandonedFilesOnly(t *testing.T) {
 	root := t.TempDir()
 	d := open(t, root)
