@@ -117,8 +117,8 @@ func (o *getOptions) get(ctx context.Context, out io.Writer) error {
 // find returns the commit of the newest run of that name. The index says where it is; the commit is
 // read from the store.
 func (o *getOptions) find(ctx context.Context, a *archive) (*manifest.Commit, error) {
-	for row, err := range a.index.Find(ctx, index.Query{Cluster: string(a.cluster), Namespace: o.namespace, Name: o.run,
-		Kind: o.kind}) {
+	q := index.Query{Cluster: string(a.cluster), Namespace: o.namespace, Name: o.run, Kind: o.kind}
+	for row, err := range a.index.Find(ctx, q) {
 		if err != nil {
 			return nil, err
 		}
@@ -134,8 +134,8 @@ func (o *getOptions) find(ctx context.Context, a *archive) (*manifest.Commit, er
 	if complete, err := a.index.Complete(ctx, string(a.cluster)); err != nil || !complete {
 		return nil, errors.Join(err, errIncomplete)
 	}
-	return nil, fmt.Errorf("%w: %s", errNoSuchRun, strings.Join(strings.Fields(o.kind+" "+o.namespace+"/"+o.run+" "+o.uid),
-		" "))
+	asked := strings.Fields(o.kind + " " + o.namespace + "/" + o.run + " " + o.uid)
+	return nil, fmt.Errorf("%w: %s", errNoSuchRun, strings.Join(asked, " "))
 }
 
 // write writes a part of the run, and a newline.
@@ -236,8 +236,8 @@ func (o *getOptions) summary(c *manifest.Commit, held *retention.HoldText, out i
 	if c.Run.Completed != nil {
 		line("Completed", c.Run.Completed.Format(time.RFC3339))
 	}
-	line("Archived", fmt.Sprintf("%s by archiver %s, cluster %s", c.CommittedAt.Format(time.RFC3339), c.Versions.Archiver,
-		c.Cluster))
+	line("Archived", fmt.Sprintf("%s by archiver %s, cluster %s",
+		c.CommittedAt.Format(time.RFC3339), c.Versions.Archiver, c.Cluster))
 	if held != nil {
 		line("Held", fmt.Sprintf("%s, by %s at %s", held.Reason, held.By, held.At.Format(time.RFC3339)))
 	}

@@ -42,8 +42,7 @@ namespaces.`,
 				return err
 			}
 			if namespace != "" {
-				return &usageError{errors.New("--namespace goes with --refused only: without it the runs of all namespaces are " +
-					"released")}
+				return &usageError{errors.New("--namespace needs --refused: without it finalizers are removed in all namespaces")}
 			}
 			n, err := archiver.ReleaseAll(cmd.Context(), config, func(done int) { cmd.PrintErrf("\r%d runs released", done) })
 			if n > 0 {

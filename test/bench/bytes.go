@@ -115,8 +115,8 @@ func (b *bench) bytes(ctx context.Context) (rows []row, err error) {
 		atMost(fmt.Sprintf("bytes in the bucket for a TaskRun of %.1f kB and 100 lines of log (%.1f kB)",
 			each(content[manifest.Record]), each(content[manifest.Log])),
 			each(float64(stored-events)), 3, "kB"),
-		atMost(fmt.Sprintf("the same with its events (%.1f kB)", each(content[manifest.Events])), each(float64(stored)), 4,
-			"kB"),
+		atMost(fmt.Sprintf("the same with its events (%.1f kB)", each(content[manifest.Events])),
+			each(float64(stored)), 4, "kB"),
 	}, nil
 }
 

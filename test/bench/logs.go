@@ -36,8 +36,8 @@ func (b *bench) logs(ctx context.Context) ([]row, error) {
 		}
 		peaks = append(peaks, peak)
 		rows = append(rows,
-			atLeast(fmt.Sprintf("log of %d MiB into a directory: compressed, flushed, read back", size/mib), stored, 300,
-				"MB/s"),
+			atLeast(fmt.Sprintf("log of %d MiB into a directory: compressed, flushed, read back", size/mib),
+				stored, 300, "MB/s"),
 			atLeast(fmt.Sprintf("log of %d MiB out of a directory: compared and unpacked", size/mib), opened, 300, "MB/s"))
 	}
 	return append(rows, says("most of the heap in use meanwhile, of the small and the large log", "%d MiB, %d MiB",

@@ -32,18 +32,18 @@ var Chores = []string{"index", "retention", "catalogue", "sweep"}
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	with := promauto.With(r)
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return with.NewCounterVec(prometheus.CounterOpts{Namespace: "indelible", Subsystem: "archive", Name: name,
-			Help: help}, labels)
+		o := prometheus.CounterOpts{Namespace: "indelible", Subsystem: "archive", Name: name, Help: help}
+		return with.NewCounterVec(o, labels)
 	}
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
-		return with.NewGaugeVec(prometheus.GaugeOpts{Namespace: "indelible", Subsystem: "archive", Name: name, Help: help},
-			labels)
+		o := prometheus.GaugeOpts{Namespace: "indelible", Subsystem: "archive", Name: name, Help: help}
+		return with.NewGaugeVec(o, labels)
 	}
 	m := &Metrics{
 		Runs: counter("runs_total",
 			"Runs by outcome: committed, archived (finalizer removed), pruned, ignored.", "kind", "outcome"),
-		Failures: counter("failures_total", "Failed attempts by phase. The run stays in the cluster and is tried again.",
-			"phase"),
+		Failures: counter("failures_total",
+			"Failed attempts by phase. The run stays in the cluster and is tried again.", "phase"),
 		parts: counter("parts_total", "Parts of committed runs, by type and whether all of it is stored: complete, "+
 			"truncated, missing.", "type", "state"),
 		bytes: counter("bytes_total", "Bytes of committed runs' parts: content, and stored, that is, compressed and outside "+
@@ -74,8 +74,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		lastSuccess: gauge("last_commit_timestamp_seconds",
 			"When a run was last committed and verified.").WithLabelValues(),
 		phases: with.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: "indelible", Subsystem: "archive", Name: "phase_seconds", Help: "Time in each phase that ended without " +
-				"an error.",
+			Namespace: "indelible", Subsystem: "archive", Name: "phase_seconds",
+			Help:    "Time in each phase that ended without an error.",
 			Buckets: prometheus.ExponentialBuckets(.0005, 2.5, 14),
 		}, []string{"phase"}),
 	}

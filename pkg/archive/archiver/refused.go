@@ -51,8 +51,7 @@ func (a *Archiver) refused(r *run.Run, err error) error {
 			APIVersion: r.APIVersion, Kind: r.Kind, Namespace: r.Namespace, Name: r.Name, UID: r.UID,
 			ResourceVersion: r.ResourceVersion,
 		}, corev1.EventTypeWarning, refusedEvent, "admission refuses every change of this run, so that the finalizer "+
-			run.Finalizer+
-			" stays on it: a cluster administrator can run `archiver release --refused`")
+			run.Finalizer+" stays on it: a cluster administrator can run `archiver release --refused`")
 	}
 	return &wait{reason: waitRefused, detail: err.Error(), again: refusedAgain + time.Duration(others)*refusedEach}
 }

@@ -125,7 +125,7 @@ func (c *Client) Change(ctx context.Context, r *Run, metadata map[string]any) er
 
 // Rehearse changes a run's metadata with dryRun, to see whether admission allows it.
 func (c *Client) Rehearse(ctx context.Context, ref Reference) error {
-	return c.rest.Patch(types.MergePatchType).AbsPath(ref.path()).Param("dryRun", metav1.DryRunAll).SetHeader("Accept",
-		onlyMetadata).
+	return c.rest.Patch(types.MergePatchType).AbsPath(ref.path()).Param("dryRun", metav1.DryRunAll).
+		SetHeader("Accept", onlyMetadata).
 		Body([]byte(`{"metadata":{"annotations":{"indelible.dev/rehearsal":"true"}}}`)).Do(ctx).Error()
 }
