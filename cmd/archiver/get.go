@@ -34,8 +34,8 @@ func newGet(c *common) *cobra.Command {
 		Use:   "get NAMESPACE/NAME",
 		Short: "Read an archived run: summary, logs, events",
 		Long: `Read an archived run from the archive: a summary, or its logs, or its events, or with -o json the
-run as it was in the cluster. Of several runs of the name it reads the newest, or the one with --uid.
-The content is compared with its digests; a damaged object is an error.`,
+run as it was in the cluster. Of several runs that had the name it reads the newest, or the one with
+--uid. The content is compared with its digests; a damaged object is an error.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.name(args[0]); err != nil {
