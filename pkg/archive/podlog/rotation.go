@@ -14,9 +14,9 @@ const (
 
 // rotation decides whether lines may be missing between two streams.
 //
-// The kubelet renames a log that is too large and keeps one renamed file. A request returns lines
-// from both, but a stream that follows the older file continues to its end and never switches to
-// the next. So a log is read by one stream after another. Between two of them:
+// The kubelet renames a log that is too large, and serves only the new file from then on. A stream
+// that is reading the renamed file continues to its end and never switches to the new one. So a log
+// is read by one stream after another. Between two of them:
 //
 //	the second begins with the last line of the first, or with a later line of the same second:
 //	nothing is missing

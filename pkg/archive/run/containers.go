@@ -59,8 +59,9 @@ func ContainersOf(a *Attempt, pod *corev1.Pod) []string {
 	return names
 }
 
-// ToFollow returns the names of containers whose logs are being written. All containers of a pod
-// start together, but a step waits for the one before, so its log is empty until that has ended.
+// ToFollow returns the names of containers whose logs are being written, or have been and may soon
+// be deleted with the pod. All containers of a pod start together, but a step waits for the one
+// before, so its log is empty until that has ended.
 func (a *Attempt) ToFollow() []string {
 	var names []string
 	if !a.hasPod() {

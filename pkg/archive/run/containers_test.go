@@ -54,7 +54,7 @@ func TestContainersWithLogs(t *testing.T) {
 	}
 }
 
-// Followed are containers that write now.
+// Containers are followed once they have something to log.
 func TestContainersToFollow(t *testing.T) {
 	const running, terminated, waiting = `{"running":{}}`, `{"terminated":{}}`, `{"waiting":{}}`
 	for name, tt := range map[string]struct {
