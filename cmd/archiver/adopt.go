@@ -18,17 +18,19 @@ func newAdopt(c *common) *cobra.Command {
 	var from string
 	cmd := &cobra.Command{
 		Use:   "adopt --from=UID",
-		Short: "Make the archive of another cluster that of this one, which has taken its place",
-		Long: `Make what the archive has of archive.cluster that of this cluster. An archive belongs to the cluster that wrote it first, known by the
-UID of its namespace kube-system, and an archiver does not start on another one's. Where a cluster was built anew and is to go on
-with the archive of the one before, adopt it; the message with which the archiver refuses to start has the UID.
+		Short: "Make the archive of another cluster this one's, which replaces it",
+		Long: `Make the archive of another cluster, below archive.cluster, this cluster's. An archive belongs to
+the cluster that wrote it first, identified by the UID of its namespace kube-system, and an archiver
+of another cluster refuses to start on it. Adopt the archive when a cluster was rebuilt and is to
+continue with the archive of its predecessor. The archiver's error message contains the UID.
 
-The cluster it is taken from must not write any more: its archiver refuses to start from then on. What retention says about
+The other cluster must not write any more: its archiver refuses to start from now on. Retention of
 deleted namespaces counts from what this cluster sees.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if from == "" {
-				return &usageError{errors.New("--from is required: the UID of kube-system of the cluster that the archive is of; the archiver's message has it")}
+				return &usageError{errors.New("--from is required: the UID of kube-system of the cluster that the archive is of; " +
+					"the archiver's message has it")}
 			}
 			a, err := c.openArchive(cmd.Context(), noIndex)
 			if err != nil {
@@ -48,7 +50,8 @@ deleted namespaces counts from what this cluster sees.`,
 				return err
 			}
 			host, _ := os.Hostname()
-			if err := identity.Adopt(cmd.Context(), a.store, a.cluster, from, kubeSystem, "archiver adopt on "+host, time.Now()); err != nil {
+			if err := identity.Adopt(cmd.Context(), a.store, a.cluster, from, kubeSystem, "archiver adopt on "+host,
+				time.Now()); err != nil {
 				return err
 			}
 			cmd.Printf("the archive %q is this cluster's, %s\n", a.cluster, kubeSystem)
@@ -59,7 +62,7 @@ deleted namespaces counts from what this cluster sees.`,
 	return cmd
 }
 
-// kubeSystemOf returns what a cluster is known by.
+// kubeSystemOf returns the UID by which a cluster is identified (pkg/archive/identity).
 func kubeSystemOf(ctx context.Context, kube kubernetes.Interface) (string, error) {
 	ns, err := kube.CoreV1().Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
 	if err != nil {

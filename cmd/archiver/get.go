@@ -32,10 +32,10 @@ func newGet(c *common) *cobra.Command {
 	o := getOptions{common: c}
 	cmd := &cobra.Command{
 		Use:   "get NAMESPACE/NAME",
-		Short: "Read an archived run: what it was, its log, its events",
-		Long: `Read an archived run from the archive: a summary, or with -o json the run as it was in the cluster, or its log, or its events.
-Of several runs that had the name the newest is read, or the one with --uid. What is read is compared with its digests; an
-object that is damaged is an error.`,
+		Short: "Read an archived run: summary, logs, events",
+		Long: `Read an archived run from the archive: a summary, or its logs, or its events, or with -o json the
+run as it was in the cluster. Of several runs that had the name it reads the newest, or the one with
+--uid. The content is compared with its digests; a damaged object is an error.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.name(args[0]); err != nil {
@@ -54,9 +54,11 @@ object that is damaged is an error.`,
 	flags.StringVar(&o.kind, "kind", "", kindHelp)
 	flags.StringVar(&o.uid, "uid", "", "the run's UID, where several had the name")
 	flags.StringVarP(&o.output, "output", "o", "summary", "summary or json")
-	flags.BoolVar(&o.log, "log", false, "write the logs instead: of all containers in order, or of --step or --container; of a PipelineRun, of all its TaskRuns")
+	flags.BoolVar(&o.log, "log", false, "write the logs instead: of all containers in order, or of --step or "+
+		"--container; of a PipelineRun, of all its TaskRuns")
 	flags.StringVar(&o.step, "step", "", "with --log: only the log of the step of this name, of the last attempt")
-	flags.StringVar(&o.container, "container", "", "with --log: only that of this container, such as sidecar-proxy or prepare, of the last attempt")
+	flags.StringVar(&o.container, "container", "",
+		"with --log: only that of this container, such as sidecar-proxy or prepare, of the last attempt")
 	flags.BoolVar(&o.events, "events", false, "write the events instead, as JSON")
 	cmd.MarkFlagsMutuallyExclusive("log", "events", "output")
 	cmd.MarkFlagsMutuallyExclusive("step", "container")
@@ -65,7 +67,7 @@ object that is damaged is an error.`,
 
 const kindHelp = "TaskRun, PipelineRun or CustomRun; empty: any"
 
-// checkKind refuses what no run has.
+// checkKind returns an error for an unknown kind.
 func checkKind(kind string) error {
 	if kind != "" && !slices.Contains([]string{"TaskRun", "PipelineRun", "CustomRun"}, kind) {
 		return &usageError{fmt.Errorf("--kind %q: must be TaskRun, PipelineRun or CustomRun", kind)}
@@ -73,7 +75,7 @@ func checkKind(kind string) error {
 	return nil
 }
 
-// name reads the argument, and looks at --kind.
+// name parses the argument, and checks --kind.
 func (o *getOptions) name(arg string) error {
 	if err := checkKind(o.kind); err != nil {
 		return err
@@ -112,9 +114,11 @@ func (o *getOptions) get(ctx context.Context, out io.Writer) error {
 	return o.summary(c, held, out)
 }
 
-// find returns the commit of the newest run of that name: where it is says the index, what it is the archive.
+// find returns the commit of the newest run of that name. The index says where it is; the commit is
+// read from the store.
 func (o *getOptions) find(ctx context.Context, a *archive) (*manifest.Commit, error) {
-	for row, err := range a.index.Find(ctx, index.Query{Cluster: string(a.cluster), Namespace: o.namespace, Name: o.run, Kind: o.kind}) {
+	q := index.Query{Cluster: string(a.cluster), Namespace: o.namespace, Name: o.run, Kind: o.kind}
+	for row, err := range a.index.Find(ctx, q) {
 		if err != nil {
 			return nil, err
 		}
@@ -130,10 +134,11 @@ func (o *getOptions) find(ctx context.Context, a *archive) (*manifest.Commit, er
 	if complete, err := a.index.Complete(ctx, string(a.cluster)); err != nil || !complete {
 		return nil, errors.Join(err, errIncomplete)
 	}
-	return nil, fmt.Errorf("%w: %s", errNoSuchRun, strings.Join(strings.Fields(o.kind+" "+o.namespace+"/"+o.run+" "+o.uid), " "))
+	asked := strings.Fields(o.kind + " " + o.namespace + "/" + o.run + " " + o.uid)
+	return nil, fmt.Errorf("%w: %s", errNoSuchRun, strings.Join(asked, " "))
 }
 
-// write writes a part of the run, and a line end.
+// write writes a part of the run, and a newline.
 func write(ctx context.Context, from store.Store, c *manifest.Commit, out io.Writer, of manifest.PartType) error {
 	for i := range c.Parts {
 		if c.Parts[i].Type == of {
@@ -156,8 +161,8 @@ func copyPart(ctx context.Context, from store.Store, p *manifest.Part, out io.Wr
 	return errors.Join(err, content.Close())
 }
 
-// writeLogs writes logs one after the other, each under a line that names it if there are several. What is not complete says so on
-// standard error.
+// writeLogs writes logs one after the other, each under a line that names it if there are several.
+// For an incomplete log the reason goes to standard error.
 func (o *getOptions) writeLogs(ctx context.Context, from store.Store, c *manifest.Commit, out io.Writer) error {
 	var logs []*manifest.Part
 	var there []string
@@ -172,7 +177,8 @@ func (o *getOptions) writeLogs(ctx context.Context, from store.Store, c *manifes
 		}
 	}
 	if len(logs) == 0 {
-		return fmt.Errorf("%w; it has those of the containers: %s", errNoLog, cmp.Or(strings.Join(slices.Compact(there), ", "), "none"))
+		return fmt.Errorf("%w; it has those of the containers: %s", errNoLog,
+			cmp.Or(strings.Join(slices.Compact(there), ", "), "none"))
 	}
 	for _, p := range logs {
 		if p.State != manifest.Complete {
@@ -193,7 +199,7 @@ func (o *getOptions) writeLogs(ctx context.Context, from store.Store, c *manifes
 	return nil
 }
 
-// wants says whether a log is asked for.
+// wants reports whether a log is asked for.
 func (o *getOptions) wants(p *manifest.Part, last int) bool {
 	switch {
 	case o.step != "":
@@ -204,8 +210,10 @@ func (o *getOptions) wants(p *manifest.Part, last int) bool {
 	return true
 }
 
-// errIncomplete is why it is not known whether the archive has a run.
-var errIncomplete = errors.New("the index does not have the run, nor all of the archive yet: try again when archiver index sync has ended, which the archiver does when it starts, or look whether archive.cluster is the name of the cluster in the archive")
+// errIncomplete: the run is not in the index, which does not have the whole archive yet.
+var errIncomplete = errors.New("the index has neither the run nor all of the archive yet: try again after archiver " +
+	"index sync, which the archiver runs when it starts, or check that archive.cluster is the cluster's name in the " +
+	"archive")
 
 var errNoLog = errors.New("the run has no such log in the archive")
 
@@ -228,7 +236,8 @@ func (o *getOptions) summary(c *manifest.Commit, held *retention.HoldText, out i
 	if c.Run.Completed != nil {
 		line("Completed", c.Run.Completed.Format(time.RFC3339))
 	}
-	line("Archived", fmt.Sprintf("%s by archiver %s, cluster %s", c.CommittedAt.Format(time.RFC3339), c.Versions.Archiver, c.Cluster))
+	line("Archived", fmt.Sprintf("%s by archiver %s, cluster %s",
+		c.CommittedAt.Format(time.RFC3339), c.Versions.Archiver, c.Cluster))
 	if held != nil {
 		line("Held", fmt.Sprintf("%s, by %s at %s", held.Reason, held.By, held.At.Format(time.RFC3339)))
 	}

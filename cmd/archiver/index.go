@@ -9,16 +9,22 @@ import (
 )
 
 func newIndex(c *common) *cobra.Command {
-	cmd := &cobra.Command{Use: "index", Short: "Look after the index", Args: usage(cobra.NoArgs), RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(newIndexMake(c, "sync", "Add to the index what is in the archive, and delete from it what is not", index.Sync),
-		newIndexMake(c, "rebuild", "Empty the index, and make it anew from the archive", index.Rebuild))
+	cmd := &cobra.Command{Use: "index", Short: "Update or rebuild the index", Args: usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd.AddCommand(newIndexMake(c, "sync",
+		"Add rows that the index lacks, and delete those whose runs are not in the archive",
+		index.Sync),
+		newIndexMake(c, "rebuild", "Empty the index, and rebuild it from the archive", index.Rebuild))
 	return cmd
 }
 
-func newIndexMake(c *common, name, short string, do func(ctx context.Context, o index.SyncOptions) (index.SyncTotals, error)) *cobra.Command {
+func newIndexMake(
+	c *common, name, short string, do func(ctx context.Context, o index.SyncOptions) (index.SyncTotals, error),
+) *cobra.Command {
 	return &cobra.Command{
 		Use: name, Short: short, Args: usage(cobra.NoArgs),
-		Long: short + ". The archiver may go on meanwhile.\n\nExit codes: 0 done, 1 not done to the end, 3 damaged commits were left out: archiver fsck says more.",
+		Long: short + ". The archiver may run meanwhile.\n\nExit codes: 0 done, 1 not completed, 3 damaged commits " +
+			"were skipped: archiver fsck tells which.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, err := c.openArchive(cmd.Context(), makeIndex)
 			if err != nil {

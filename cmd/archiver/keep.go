@@ -18,10 +18,11 @@ func newKeep(c *common) *cobra.Command {
 	var class string
 	cmd := &cobra.Command{
 		Use:   "keep",
-		Short: "Show which archived runs leave the cluster, and what keeps the others",
-		Long: `Show of each archived run in the cluster that no other run made whether the policies of archive.keep in the configuration keep it, for how
-long and why. What a run made leaves with it. Nothing is deleted: with --config of a changed copy of the configuration it shows what that
-would do. The archiver deletes runs as their time comes.`,
+		Short: "Show which archived runs are due for deletion from the cluster, and what keeps the others",
+		Long: `Show, for each archived run in the cluster that no other run created, whether the policies of
+archive.keep keep it, for how long, and why. Runs created by others are deleted with them. Nothing
+is deleted here: with --config of a changed copy of the configuration it shows what that would do.
+The archiver deletes runs when they are due.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			file, err := config.Load(c.config)
@@ -59,7 +60,8 @@ would do. The archiver deletes runs as their time comes.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&class, "class", "", "only runs whose label "+run.ClassLabel+" has this value; empty: those without, which an archiver without --class archives")
+	cmd.Flags().StringVar(&class, "class", "", "only runs whose label "+run.ClassLabel+" has this value; empty: those "+
+		"without, which an archiver without --class archives")
 	return cmd
 }
 

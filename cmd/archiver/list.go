@@ -32,7 +32,8 @@ func newList(c *common) *cobra.Command {
 			if complete, err := a.index.Complete(cmd.Context(), string(a.cluster)); err != nil {
 				return err
 			} else if !complete {
-				cmd.PrintErrln("the index does not have all of the archive yet, or archive.cluster is not the name of the cluster in the archive")
+				cmd.PrintErrln("the index does not have all of the archive yet, or archive.cluster is not " +
+					"the cluster's name in the archive")
 			}
 			q.Cluster, q.Roots = string(a.cluster), roots
 			table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
@@ -42,7 +43,8 @@ func newList(c *common) *cobra.Command {
 					return err
 				}
 				r := row.Commit.Run
-				_, _ = fmt.Fprintf(table, "%s\t%s\t%s/%s\t%s\t%s\n", r.Created.UTC().Format(time.RFC3339), r.Kind, r.Namespace, r.Name, r.Reason, r.UID)
+				_, _ = fmt.Fprintf(table, "%s\t%s\t%s/%s\t%s\t%s\n", r.Created.UTC().Format(time.RFC3339), r.Kind, r.Namespace,
+					r.Name, r.Reason, r.UID)
 			}
 			return table.Flush()
 		},

@@ -14,8 +14,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/oversize"
 )
 
-// endOversize ends runs that are too large for Tekton to write, beside the archive, until ctx ends; the function it returns waits for
-// that. Of archivers of several classes the one without a class does it.
+// endOversize ends runs that are too large for Tekton to write, until ctx ends or wait is called,
+// which waits until it has stopped. Of archivers of several classes only the one without a class
+// does it.
 func (r *replica) endOversize(ctx context.Context) (wait func(), err error) {
 	if r.class != "" {
 		return func() {}, nil
@@ -40,7 +41,7 @@ func (r *replica) endOversize(ctx context.Context) (wait func(), err error) {
 	}, nil
 }
 
-// recordEvents begins to send events, until the function it returns is called.
+// recordEvents returns a recorder of events, and a function that stops it.
 func (r *replica) recordEvents() (clientrecord.EventRecorder, func()) {
 	events := clientrecord.NewBroadcaster()
 	events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: r.kube.CoreV1().Events("")})

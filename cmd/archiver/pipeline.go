@@ -12,7 +12,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 )
 
-// pipelineLogs writes the logs of a PipelineRun's TaskRuns, in the order in which they were created, each under a line that names it.
+// pipelineLogs writes the logs of a PipelineRun's TaskRuns in order of creation, each under a line
+// that names the TaskRun.
 func (o *getOptions) pipelineLogs(ctx context.Context, a *archive, pipelineRun *manifest.Commit, out io.Writer) error {
 	taskRuns, err := childrenOf(ctx, a, pipelineRun)
 	if err != nil {
@@ -40,10 +41,11 @@ func (o *getOptions) pipelineLogs(ctx context.Context, a *archive, pipelineRun *
 	return nil
 }
 
-// childrenOf returns the TaskRuns that a PipelineRun made.
+// childrenOf returns the TaskRuns that a PipelineRun created.
 func childrenOf(ctx context.Context, a *archive, pipelineRun *manifest.Commit) ([]*manifest.Commit, error) {
 	var children []*manifest.Commit
-	for row, err := range a.index.Find(ctx, index.Query{Cluster: pipelineRun.Cluster, Namespace: pipelineRun.Run.Namespace, Parent: pipelineRun.Run.UID, Kind: "TaskRun"}) {
+	for row, err := range a.index.Find(ctx, index.Query{Cluster: pipelineRun.Cluster, Namespace: pipelineRun.Run.Namespace,
+		Parent: pipelineRun.Run.UID, Kind: "TaskRun"}) {
 		if err != nil {
 			return nil, err
 		}

@@ -16,17 +16,19 @@ func newRelease(c *common) *cobra.Command {
 	timeout := 5 * time.Minute
 	cmd := &cobra.Command{
 		Use:   "release",
-		Short: "Take the archive's finalizer off all runs of the cluster, before Indelible is removed",
-		Long: `Take the finalizer ` + run.Finalizer + ` off all runs of the cluster, whether they are archived or not, so that none of them is held by a
-program that is not there any more. Stop the archiver and delete the webhook configuration indelible-protect before, or the
-finalizer comes back.
+		Short: "Remove the archive's finalizer from all runs of the cluster, before Indelible is uninstalled",
+		Long: `Remove the finalizer ` + run.Finalizer + ` from all runs of the cluster, archived or not, so
+that no run is held by a program that no longer exists. Stop the archiver and delete the webhook
+configuration indelible-protect first, or the finalizer is added again.
 
-With --refused Indelible stays, and so do runs that are not archived: it helps with finished or deleted runs that Tekton's
-admission refuses to let go of, because it looks at the whole spec at every write, and a feature was switched off or Tekton
-upgraded since the run was created. The archiver says of those that they wait with reason "refused".
+With --refused Indelible stays, and so do runs that are not archived. It helps only with finished or
+deleted runs whose finalizer Tekton's admission refuses to let the archiver remove, because a feature
+was disabled or Tekton upgraded since they were created, and it validates the whole spec at every
+write. The archiver reports them as waiting with reason "refused".
 
-Either way Tekton's admission webhooks are kept away from the namespaces of such runs meanwhile, by the label
-webhooks.knative.dev/exclude, which is put back as it was at the end. That needs the right to change namespaces.`,
+In both cases Tekton's admission webhooks are kept away from the namespaces of such runs, by the
+label webhooks.knative.dev/exclude, which is restored at the end. That needs the right to change
+namespaces.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			config, err := c.restConfig()
@@ -34,12 +36,13 @@ webhooks.knative.dev/exclude, which is put back as it was at the end. That needs
 				return err
 			}
 			if refused {
-				n, err := archiver.ReleaseRefused(cmd.Context(), config, namespace, timeout, func(line string) { cmd.PrintErrln(line) })
+				n, err := archiver.ReleaseRefused(cmd.Context(), config, namespace, timeout,
+					func(line string) { cmd.PrintErrln(line) })
 				cmd.Printf("%d refused runs released\n", n)
 				return err
 			}
 			if namespace != "" {
-				return &usageError{errors.New("--namespace goes with --refused only: without it the runs of all namespaces are released")}
+				return &usageError{errors.New("--namespace needs --refused: without it finalizers are removed in all namespaces")}
 			}
 			n, err := archiver.ReleaseAll(cmd.Context(), config, func(done int) { cmd.PrintErrf("\r%d runs released", done) })
 			if n > 0 {
@@ -50,7 +53,8 @@ webhooks.knative.dev/exclude, which is put back as it was at the end. That needs
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&refused, "refused", false, "help only with runs that Tekton's admission refuses to let go of")
+	flags.BoolVar(&refused, "refused", false,
+		"only runs whose finalizer Tekton's admission refuses to let the archiver remove")
 	flags.StringVarP(&namespace, "namespace", "n", "", "with --refused: only in this namespace")
 	flags.DurationVar(&timeout, "timeout", timeout, "with --refused: how long to wait for the archiver at most")
 	return cmd

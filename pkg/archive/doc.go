@@ -1,13 +1,24 @@
-// Package archive is where finished runs go: it has no code, and tells how its packages belong together.
+// Package archive has no code; it tells how the packages of the archive work together.
 //
-// A run is protected by a finalizer when it is created (pkg/admission/protect). When it has finished, archiver reads it live, with the logs
-// of its steps and its events; manifest packs each part and says, in a commit, what there is of it and how much; layout has the
-// keys; store keeps the bytes. The commit is written last, and from then on the run is in the archive. index finds it without reading
-// the bucket. Then the finalizer goes, and the run may be deleted.
+//	run         a run as the API server returned it; stay: how long it stays in the cluster
+//	observed    watches the cluster; podlog follows logs while steps run
+//	controller  decides which run is next, and what waits and why
+//	archiver    archives a run, a file per phase (its doc.go has the life of a run)
+//	layout      all keys in the store
+//	manifest    packs the parts of a run, and its commit
+//	store       the bytes: a directory or an object store; numbered: small mutable documents in it
+//	identity    which cluster an archive belongs to
+//	index       a database that finds runs without reading the store
+//	catalogue   copies the commits of an hour into one object, to rebuild an index from
+//	retention   deletes what policies say, and what killed writers left; holds
+//	fsck        compares all of it
 //
-// Later, catalogue copies the commits of an hour into one object, so that an index can be made from nothing; retention deletes
-// what policies say, and what was left by writers that were killed; fsck compares all of it.
+// A run is protected by a finalizer from its creation (pkg/admission/protect). When it is finished,
+// archiver reads it with its logs and events, stores the parts, and then the commit: with it, the
+// run is archived. Then it adds a row to the index and removes the finalizer, and the run may be
+// deleted.
 //
-// Imports go one way: layout and store know nothing of runs; manifest builds on them; catalogue, index, retention and fsck on
-// manifest; archiver on all, and only it and fsck's caller know of a cluster.
+// Imports go one way: layout and store know nothing about runs; manifest builds on them; catalogue,
+// index, retention and fsck on manifest; archiver and controller on all of these. Only archiver,
+// controller, observed, podlog and run access the cluster.
 package archive

@@ -18,13 +18,13 @@ import (
 	"time"
 )
 
-// process is an archiver that works, with a place of its own.
+// process is a running archiver with its own folder.
 type process struct {
 	cmd     *exec.Cmd
 	folder  string
 	metrics string
 	ended   chan struct{}
-	// log is closed when the process has ended and nobody writes to it any more.
+	// log is closed when the process has ended and its output is complete.
 	log *os.File
 }
 
@@ -38,13 +38,14 @@ func build(ctx context.Context, module, output, program string) error {
 	return nil
 }
 
-// setting is how an archiver of the bench is configured. An empty store is a directory.
+// setting configures an archiver of the bench. Without a store it uses a directory.
 type setting struct {
 	store, logs string
 	environment []string
 }
 
-// start starts an archiver in a folder of its own, as the Deployment of config/archive does.
+// start starts an archiver in its own folder, with the settings of the Deployment in
+// config/archive.
 func (b *bench) startArchiver(ctx context.Context, name string, s setting) (*process, error) {
 	p := &process{folder: filepath.Join(b.folder, name), ended: make(chan struct{})}
 	if err := os.MkdirAll(p.folder, 0o750); err != nil {
@@ -52,7 +53,8 @@ func (b *bench) startArchiver(ctx context.Context, name string, s setting) (*pro
 	}
 	file := filepath.Join(p.folder, "config.yaml")
 	text := fmt.Sprintf("apiVersion: config.indelible.dev/v1alpha1\nkind: Configuration\npublisher: {image: none}\n"+
-		"archive: {cluster: bench, store: %q, index: %q, logs: %s}\n", orElse(s.store, "file://"+p.store()), "sqlite://"+p.index(), s.logs)
+		"archive: {cluster: bench, store: %q, index: %q, logs: %s}\n", orElse(s.store, "file://"+p.store()), "sqlite://"+
+		p.index(), s.logs)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -61,7 +63,9 @@ func (b *bench) startArchiver(ctx context.Context, name string, s setting) (*pro
 		return nil, err
 	}
 	p.metrics = "http://" + addresses[0] + "/metrics"
-	p.cmd = exec.Command(b.archiver, "run", "--class="+b.class, "--leader-elect=false", "--kubeconfig="+os.Getenv("KUBECONFIG"), "--config="+file, //nolint:gosec // G702: the archiver that is measured
+	p.cmd = exec.Command(b.archiver, "run", "--class="+b.class, "--leader-elect=false", "--kubeconfig="+
+		os.Getenv("KUBECONFIG"),
+		"--config="+file, //nolint:gosec // G702: the archiver that is measured
 		"--spool="+filepath.Join(p.folder, "spool"), "--metrics-address="+addresses[0], "--health-address="+addresses[1])
 	p.cmd.Env = append(append(os.Environ(), "GOGC=50", "GOMEMLIMIT=130MiB"), s.environment...)
 	if p.log, err = os.Create(filepath.Join(p.folder, "log")); err != nil {
@@ -82,7 +86,7 @@ func (b *bench) startArchiver(ctx context.Context, name string, s setting) (*pro
 func (p *process) store() string { return filepath.Join(p.folder, "archive") }
 func (p *process) index() string { return filepath.Join(p.folder, "index.db") }
 
-// stop ends it, and returns the peak of its memory in bytes.
+// stop ends it, and returns its peak memory in bytes.
 func (p *process) stop() (int64, error) {
 	peak, err := peakMemory(p.cmd.Process.Pid)
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
@@ -113,7 +117,7 @@ func (b *bench) ready(ctx context.Context, p *process) error {
 // samples are metrics by name and labels.
 type samples map[string]float64
 
-// sum adds up the samples of a metric that have all of some labels.
+// sum adds up the samples of a metric that have the given labels.
 func (s samples) sum(name string, labels ...string) float64 {
 	sum := 0.0
 	for key, value := range s {
@@ -155,14 +159,14 @@ func (p *process) samples(ctx context.Context) (samples, error) {
 	return all, lines.Err()
 }
 
-// s3Server is one of test/storage/cmd/s3.
+// s3Server is a running test/storage/cmd/s3.
 type s3Server struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
 	setting
 }
 
-// startS3 starts a server on the disk that is measured. Its proxy for faults is left out.
+// startS3 starts a server on the measured disk, without its fault proxy.
 func (b *bench) startS3(name string) (*s3Server, error) {
 	folder := filepath.Join(b.folder, name)
 	if err := os.MkdirAll(folder, 0o750); err != nil {
@@ -185,7 +189,7 @@ func (b *bench) startS3(name string) (*s3Server, error) {
 		Environment   map[string]string
 	}
 	text := bufio.NewScanner(stdout)
-	for text.Scan() && !strings.HasPrefix(text.Text(), "{") { // the gateway has something to say before
+	for text.Scan() && !strings.HasPrefix(text.Text(), "{") { // skip the gateway's own output
 	}
 	if err := errors.Join(text.Err(), json.Unmarshal(text.Bytes(), &said)); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting an S3 server: %w", err), stdin.Close(), cmd.Wait())

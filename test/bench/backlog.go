@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// backlogRuns were finished before the archiver started.
+	// backlogRuns is the number of runs that are finished when the archiver starts.
 	backlogRuns = 10_000
-	// releasedRuns are as many of them as are waited for to be released, which takes longer.
+	// releasedRuns is after how many removed finalizers to stop waiting: removing takes longer.
 	releasedRuns = 2_000
 )
 
-// drained says how an archiver got through a backlog.
+// drained is the result of a backlog.
 type drained struct {
 	synced, committed, released time.Duration
 	committing, releasing       string
@@ -61,9 +61,12 @@ func (b *bench) backlog(ctx context.Context, where string, target float64, name 
 		return nil, err
 	}
 	rows := []row{
-		atLeast(fmt.Sprintf("backlog of %d runs into %s, committed and verified, from the start of the process", runs, where), float64(runs)/d.committed.Seconds(), target, "runs/s"),
+		atLeast(fmt.Sprintf("backlog of %d runs into %s, committed and verified, from the start of the process", runs, where),
+			float64(runs)/d.committed.Seconds(), target,
+			"runs/s"),
 		says("what a run costs until then, on average", "%s", d.committing),
-		says("released, that is annotated and without finalizer, after all were committed", "%.0f runs/s", releasedRuns/(d.released-d.committed).Seconds()),
+		says("released, that is annotated and without finalizer, after all were committed", "%.0f runs/s",
+			releasedRuns/(d.released-d.committed).Seconds()),
 		says("what the release of a run costs", "%s", d.releasing),
 		says("state of the cluster known after; peak of memory", "%.1f s; %d MiB", d.synced.Seconds(), d.peak/mib),
 		atMost("size of the index, a run", float64(index)/float64(runs)/1000, 1.5, "kB"),
@@ -73,14 +76,16 @@ func (b *bench) backlog(ctx context.Context, where string, target float64, name 
 		if err != nil {
 			return rows, err
 		}
-		rows = append(rows, says("the same in the directory, without logs and events", "%.2f kB", float64(stored)/float64(runs)/1000))
+		rows = append(rows, says("the same in the directory, without logs and events", "%.2f kB",
+			float64(stored)/float64(runs)/1000))
 	}
 	return rows, os.RemoveAll(folder)
 }
 
-// finished is run i of a backlog, of the last hour.
+// finished returns run i of a backlog, finished within the last hour.
 func finished(i int) made {
-	return made{name: fmt.Sprintf("finished-%06d", i), created: time.Now().Add(-time.Hour + time.Duration(i%3000)*time.Second), results: 2000}
+	return made{name: fmt.Sprintf("finished-%06d", i),
+		created: time.Now().Add(-time.Hour + time.Duration(i%3000)*time.Second), results: 2000}
 }
 
 func (b *bench) drain(ctx context.Context, name string, s setting, runs int) (d drained, err error) {
@@ -116,8 +121,10 @@ func (b *bench) drain(ctx context.Context, name string, s setting, runs int) (d 
 	return d, err
 }
 
-// outcome waits until so many runs had an outcome, and returns how long after a moment.
-func (b *bench) outcome(ctx context.Context, p *process, outcome string, runs int, began time.Time) (time.Duration, error) {
+// outcome waits until n runs had an outcome, and returns the time since began.
+func (b *bench) outcome(
+	ctx context.Context, p *process, outcome string, runs int, began time.Time,
+) (time.Duration, error) {
 	err := b.until(ctx, fmt.Sprintf("%d runs are %s", runs, outcome), func() (bool, error) {
 		s, err := p.samples(ctx)
 		return err == nil && s.sum("indelible_archive_runs_total", `outcome="`+outcome+`"`) >= float64(runs), err
@@ -125,9 +132,11 @@ func (b *bench) outcome(ctx context.Context, p *process, outcome string, runs in
 	return time.Since(began), err
 }
 
-// fsck has an archive compared with itself, the index, and the runs that say they are in it: what is fast and wrong does not count.
+// fsck compares an archive with itself, the index and the marked runs: a fast archive must also be
+// correct.
 func (b *bench) fsck(ctx context.Context, folder string, s setting) error {
-	cmd := exec.CommandContext(ctx, b.archiver, "fsck", "--class="+b.class, "--kubeconfig="+os.Getenv("KUBECONFIG"), "--config="+filepath.Join(folder, "config.yaml")) //nolint:gosec // G702: the archiver that is measured
+	cmd := exec.CommandContext(ctx, b.archiver, "fsck", "--class="+b.class, "--kubeconfig="+os.Getenv("KUBECONFIG"),
+		"--config="+filepath.Join(folder, "config.yaml")) //nolint:gosec // G702: the measured archiver
 	cmd.Env = append(os.Environ(), s.environment...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("fsck: %w: %.2000s", err, out)

@@ -18,15 +18,15 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// sizedRuns are Tekton's, with their logs and events.
+// sizedRuns is the number of real runs, with logs and events.
 const sizedRuns = 20
 
-// buildLog is a hundred lines of a real log: of go test -v on two of this repository's packages.
+// buildLog is 100 lines of a real log: go test -v of two packages of this repository.
 //
 //go:embed build.log
 var buildLog string
 
-// sizedTask has the parameters, results and scripts that a TaskRun of 5 KB has, and the log above.
+// sizedTask has the parameters, results and scripts of a TaskRun of 5 kB, and prints buildLog.
 const sizedTask = `
 apiVersion: tekton.dev/v1
 kind: TaskRun
@@ -79,7 +79,8 @@ func (b *bench) bytes(ctx context.Context) (rows []row, err error) {
 	}
 	defer func() {
 		_, stopErr := p.stop()
-		err = errors.Join(err, stopErr, b.removeRuns(context.WithoutCancel(ctx))) // fsck of another archive would look for them there
+		// Otherwise fsck of another archive would look for them there.
+		err = errors.Join(err, stopErr, b.removeRuns(context.WithoutCancel(ctx)))
 	}()
 	if err := b.ready(ctx, p); err != nil {
 		return nil, err
@@ -111,25 +112,28 @@ func (b *bench) bytes(ctx context.Context) (rows []row, err error) {
 	}
 	each := func(bytes float64) float64 { return bytes / sizedRuns / 1000 }
 	return []row{
-		atMost(fmt.Sprintf("bytes in the bucket for a TaskRun of %.1f kB and 100 lines of log (%.1f kB)", each(content[manifest.Record]), each(content[manifest.Log])),
+		atMost(fmt.Sprintf("bytes in the bucket for a TaskRun of %.1f kB and 100 lines of log (%.1f kB)",
+			each(content[manifest.Record]), each(content[manifest.Log])),
 			each(float64(stored-events)), 3, "kB"),
-		atMost(fmt.Sprintf("the same with its events (%.1f kB)", each(content[manifest.Events])), each(float64(stored)), 4, "kB"),
+		atMost(fmt.Sprintf("the same with its events (%.1f kB)", each(content[manifest.Events])),
+			each(float64(stored)), 4, "kB"),
 	}, nil
 }
 
-// bytesOfEvents is what a commit is smaller without the events in it.
+// bytesOfEvents returns by how much a commit is smaller without its events.
 func bytesOfEvents(c *manifest.Commit) (int64, error) {
 	whole, err := manifest.Encode(c)
 	if err != nil {
 		return 0, err
 	}
 	rest := *c
-	rest.Parts = slices.DeleteFunc(slices.Clone(c.Parts), func(p manifest.Part) bool { return p.Type == manifest.Events && p.Inline != nil })
+	rest.Parts = slices.DeleteFunc(slices.Clone(c.Parts),
+		func(p manifest.Part) bool { return p.Type == manifest.Events && p.Inline != nil })
 	without, err := manifest.Encode(&rest)
 	return int64(len(whole) - len(without)), err
 }
 
-// size adds up the sizes of all files below a folder.
+// size returns the total size of all files below a folder.
 func size(folder string) (int64, error) {
 	total := int64(0)
 	err := filepath.WalkDir(folder, func(_ string, entry fs.DirEntry, err error) error {
@@ -145,7 +149,7 @@ func size(folder string) (int64, error) {
 	return total, err
 }
 
-// commits are all that an archiver of the bench has made.
+// commits returns all commits of an archiver of the bench.
 func commits(ctx context.Context, folder string) iter.Seq2[*manifest.Commit, error] {
 	return func(yield func(*manifest.Commit, error) bool) {
 		in, err := store.NewDirectory(folder)
@@ -165,7 +169,7 @@ func commits(ctx context.Context, folder string) iter.Seq2[*manifest.Commit, err
 	}
 }
 
-// addContents adds what the parts of a commit were before they were compressed, in bytes.
+// addContents adds up the uncompressed sizes of the parts of a commit.
 func addContents(to map[manifest.PartType]float64, c *manifest.Commit) {
 	for i := range c.Parts {
 		if content := c.Parts[i].Content; content != nil {
@@ -174,7 +178,7 @@ func addContents(to map[manifest.PartType]float64, c *manifest.Commit) {
 	}
 }
 
-// indexSize is the size of an SQLite file and of its write-ahead log, which is part of it until the next checkpoint.
+// indexSize returns the size of an SQLite file including its write-ahead log.
 func indexSize(file string) (int64, error) {
 	total := int64(0)
 	for _, name := range []string{file, file + "-wal"} {

@@ -9,7 +9,7 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// etcd writes objects as the API server stores them.
+// etcd writes objects in the form in which the API server stores them.
 type etcd struct{ *harness.Etcd }
 
 // openEtcd returns nil if the folder is not the local cluster's.
@@ -21,11 +21,11 @@ func openEtcd(state string) (*etcd, error) {
 	return &etcd{e}, err
 }
 
-// writers are how many requests are under way at a time.
+// writers is the number of concurrent requests.
 const writers = 32
 
-// write writes n values, whose keys and contents each gives. Each has a revision of its own: the API server's caches take no
-// two objects of one revision, as a transaction would make them.
+// write writes n values, each by its own request: the API server's caches do not accept two objects
+// with one revision, as a transaction would create.
 func (e *etcd) write(ctx context.Context, n int, each func(i int) (key string, value []byte, err error)) error {
 	return concurrently(ctx, n, func(ctx context.Context, i int) error {
 		key, value, err := each(i)
@@ -36,7 +36,7 @@ func (e *etcd) write(ctx context.Context, n int, each func(i int) (key string, v
 	})
 }
 
-// deleteBelow deletes all keys that begin with a prefix, which ends in a slash, one by one as well.
+// deleteBelow deletes all keys with a prefix that ends in a slash, each by its own request.
 func (e *etcd) deleteBelow(ctx context.Context, prefix string) error {
 	end := []byte(prefix)
 	end[len(end)-1]++
@@ -45,7 +45,8 @@ func (e *etcd) deleteBelow(ctx context.Context, prefix string) error {
 			Key []byte `json:"key"`
 		} `json:"kvs"`
 	}
-	if err := e.Post(ctx, "kv/range", map[string]any{"key": []byte(prefix), "range_end": end, "keys_only": true}, &found); err != nil {
+	if err := e.Post(ctx, "kv/range", map[string]any{"key": []byte(prefix), "range_end": end, "keys_only": true},
+		&found); err != nil {
 		return err
 	}
 	return concurrently(ctx, len(found.Kvs), func(ctx context.Context, i int) error {
@@ -53,7 +54,7 @@ func (e *etcd) deleteBelow(ctx context.Context, prefix string) error {
 	})
 }
 
-// concurrently does something for each of n, several at a time, until one fails.
+// concurrently calls do for each of n, several at a time, until one fails.
 func concurrently(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
 	all, ctx := errgroup.WithContext(ctx)
 	all.SetLimit(writers)

@@ -16,7 +16,7 @@ import (
 
 const latencyMetric = "indelible_archive_commit_latency_seconds"
 
-// logTask prints a hundred lines, and is archived by the bench's archiver. It has nothing to do with Indelible's results.
+// logTask prints 100 lines. Its runs are archived by the bench's archiver, and have no results.
 const logTask = `
 apiVersion: tekton.dev/v1
 kind: TaskRun
@@ -34,8 +34,9 @@ spec:
         done
 `
 
-// latency measures runs of Tekton, one at a time, each made when the one before is archived, from when the archiver sees that a run is done to when it is committed and read
-// back: the archiver's own figure, which is exact for one run as the sum of a histogram that has grown by one.
+// latency measures runs executed by Tekton, one at a time, from when the archiver sees a run done
+// to its verified commit. The figure is the archiver's own: the growth of a histogram's sum by one
+// run is exact.
 func (b *bench) latency(ctx context.Context) ([]row, error) {
 	var rows []row
 	for _, c := range []struct {
@@ -51,7 +52,8 @@ func (b *bench) latency(ctx context.Context) ([]row, error) {
 		rows = append(rows,
 			atMost(what+", p50", ms(quantile(committed, .5)), c.target, "ms"),
 			atMost(what+", p99", ms(quantile(committed, .99)), 500, "ms"),
-			says("the same → released, as another watch sees both, p50, p99", "%.1f ms, %.1f ms", ms(quantile(released, .5)), ms(quantile(released, .99))))
+			says("the same → released, as another watch sees both, p50, p99", "%.1f ms, %.1f ms", ms(quantile(released, .5)),
+				ms(quantile(released, .99))))
 	}
 	return rows, nil
 }
@@ -63,7 +65,8 @@ func (b *bench) latencies(ctx context.Context, name, logs string) (committed, re
 	}
 	defer func() {
 		_, stopErr := p.stop()
-		err = errors.Join(err, stopErr, b.removeRuns(context.WithoutCancel(ctx))) // fsck of another archive would look for them there
+		// Otherwise fsck of another archive would look for them there.
+		err = errors.Join(err, stopErr, b.removeRuns(context.WithoutCancel(ctx)))
 	}()
 	if err := b.ready(ctx, p); err != nil {
 		return nil, nil, err
@@ -85,7 +88,7 @@ func (b *bench) latencies(ctx context.Context, name, logs string) (committed, re
 			return nil, nil, fmt.Errorf("%v runs were committed, want 1", n)
 		}
 		if i == 0 {
-			continue // opens connections
+			continue // a warm-up that opens connections
 		}
 		seconds := after.sum(latencyMetric+"_sum") - before.sum(latencyMetric+"_sum")
 		committed = append(committed, time.Duration(math.Round(seconds*1e6))*time.Microsecond)
@@ -94,14 +97,16 @@ func (b *bench) latencies(ctx context.Context, name, logs string) (committed, re
 	return committed, released, nil
 }
 
-// oneRun makes a TaskRun, and returns how long after its end it was released.
+// oneRun creates a TaskRun, and returns how long after its end its finalizer was removed.
 func (b *bench) oneRun(ctx context.Context, name, task string) (time.Duration, error) {
 	return b.oneRunUntil(ctx, name, task, func(t *pipelinev1.TaskRun) bool {
 		return t.Annotations["indelible.dev/archived"] != "" && !has(t.Finalizers, run.Finalizer)
 	})
 }
 
-func (b *bench) oneRunUntil(ctx context.Context, name, task string, over func(*pipelinev1.TaskRun) bool) (time.Duration, error) {
+func (b *bench) oneRunUntil(
+	ctx context.Context, name, task string, over func(*pipelinev1.TaskRun) bool,
+) (time.Duration, error) {
 	text := strings.NewReplacer("NAME", name, "CLASS", b.class, "DIGEST", digest(20)).Replace(task)
 	if err := b.cluster.Create(ctx, b.namespace, harness.WithImage(text)); err != nil {
 		return 0, err

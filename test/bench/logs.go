@@ -14,7 +14,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// logs measures how fast logs get into a directory and out of it, in this process.
+// logs measures in this process how fast logs are written to a directory and read from it.
 func (b *bench) logs(ctx context.Context) ([]row, error) {
 	to, err := store.NewDirectory(filepath.Join(b.folder, "logs"))
 	if err != nil {
@@ -36,13 +36,15 @@ func (b *bench) logs(ctx context.Context) ([]row, error) {
 		}
 		peaks = append(peaks, peak)
 		rows = append(rows,
-			atLeast(fmt.Sprintf("log of %d MiB into a directory: compressed, flushed, read back", size/mib), stored, 300, "MB/s"),
+			atLeast(fmt.Sprintf("log of %d MiB into a directory: compressed, flushed, read back", size/mib),
+				stored, 300, "MB/s"),
 			atLeast(fmt.Sprintf("log of %d MiB out of a directory: compared and unpacked", size/mib), opened, 300, "MB/s"))
 	}
-	return append(rows, says("most of the heap in use meanwhile, of the small and the large log", "%d MiB, %d MiB", peaks[0]/mib, peaks[1]/mib)), nil
+	return append(rows, says("most of the heap in use meanwhile, of the small and the large log", "%d MiB, %d MiB",
+		peaks[0]/mib, peaks[1]/mib)), nil
 }
 
-// logSpeed returns MB/s of content.
+// logSpeed returns the throughput in MB/s of content.
 func logSpeed(ctx context.Context, to store.Store, key string, log *lines) (stored, opened float64, err error) {
 	size, began := log.left, time.Now()
 	content, packed, err := manifest.Store(ctx, to, key, log)
@@ -66,16 +68,17 @@ func logSpeed(ctx context.Context, to store.Store, key string, log *lines) (stor
 	return stored, float64(size) / 1e6 / time.Since(began).Seconds(), to.Delete(ctx, key)
 }
 
-// logBlock is what builds write: lines that are alike, with numbers and digests that are not.
+// logBlock resembles a build's output: similar lines, with differing numbers and digests.
 func logBlock() (block []byte) {
 	for i := 0; len(block) < 4*mib; i++ {
-		block = fmt.Appendf(block, "2026-11-20T10:%02d:%02d.%06dZ INFO compiling example.test/shop/module-%d (%s, %d files) in 0.%03ds\n",
+		block = fmt.Appendf(block, "2026-11-20T10:%02d:%02d.%06dZ INFO compiling example.test/shop/module-%d (%s, %d files) "+
+			"in 0.%03ds\n",
 			i/60%60, i%60, i*7919%1000000, i, digest(4), i%91, i*37%1000)
 	}
 	return block
 }
 
-// lines is a log of a size: a block, again and again.
+// lines reads a log of a given size, the block repeated.
 type lines struct {
 	left        int64
 	block, rest []byte
@@ -93,7 +96,7 @@ func (l *lines) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// watchHeap returns the most that the heap had while do worked, beyond what it has at rest.
+// watchHeap returns the peak of the heap during do, above its size at rest.
 func watchHeap(do func() error) (int64, error) {
 	debug.FreeOSMemory()
 	var m runtime.MemStats

@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// describe prints what the numbers were measured on.
+// describe prints the machine and versions.
 func (b *bench) describe(ctx context.Context) error {
 	version, err := b.cluster.Kube.Discovery().ServerVersion()
 	if err != nil {
@@ -24,17 +24,19 @@ func (b *bench) describe(ctx context.Context) error {
 		return err
 	}
 	tekton := "unknown"
-	if info, err := b.cluster.Kube.CoreV1().ConfigMaps("tekton-pipelines").Get(ctx, "pipelines-info", metav1.GetOptions{}); err == nil {
+	if info, err := b.cluster.Kube.CoreV1().ConfigMaps("tekton-pipelines").Get(ctx, "pipelines-info",
+		metav1.GetOptions{}); err == nil {
 		tekton = info.Data["version"]
 	}
-	fmt.Fprintf(b.out, "- Machine: %d cores (%s), %s of memory, kernel %s; load average at the start %s.\n", runtime.NumCPU(),
-		field("/proc/cpuinfo", "model name"), memory(), line("/proc/sys/kernel/osrelease"), line("/proc/loadavg"))
-	fmt.Fprintf(b.out, "- Disk: writing 4 KiB and fsync takes %.1f ms (p50), %.1f ms (p99).\n", ms(quantile(flushes, .5)), ms(quantile(flushes, .99)))
+	fmt.Fprintf(b.out, "- Machine: %d cores (%s), %s of memory, kernel %s; load average at the start %s.\n",
+		runtime.NumCPU(), field("/proc/cpuinfo", "model name"), memory(), line("/proc/sys/kernel/osrelease"), line("/proc/loadavg"))
+	fmt.Fprintf(b.out, "- Disk: writing 4 KiB and fsync takes %.1f ms (p50), %.1f ms (p99).\n", ms(quantile(flushes, .5)),
+		ms(quantile(flushes, .99)))
 	fmt.Fprintf(b.out, "- Kubernetes %s, Tekton Pipelines %s, %s.\n", version.GitVersion, tekton, runtime.Version())
 	return nil
 }
 
-// flushTimes measures the disk as an archive in a directory uses it.
+// flushTimes measures fsync as an archive in a directory uses it.
 func flushTimes(folder string) ([]time.Duration, error) {
 	var all []time.Duration
 	page := make([]byte, 4096)

@@ -11,8 +11,8 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// largeRuns have results of a mebibyte each; largeLog is a log of one gibibyte, written no faster than a kubelet that
-// rotates it every ten seconds lets anybody follow it.
+// largeRuns have results of 1 MiB each. largeLog is a log of 1 GiB, written slowly enough to be
+// followed although the kubelet rotates it every ten seconds.
 const (
 	largeRuns = 200
 	largeLog  = `
@@ -34,7 +34,7 @@ spec:
 `
 )
 
-// memory measures the peak of the archiver's memory while it archives what is large.
+// memory measures the archiver's peak memory with large logs and results.
 func (b *bench) memory(ctx context.Context) (rows []row, err error) {
 	note("a log of 1 GiB, and %d TaskRuns with results of 1 MiB", largeRuns)
 	p, err := b.startArchiver(ctx, "memory", setting{logs: "follow"})
@@ -43,13 +43,16 @@ func (b *bench) memory(ctx context.Context) (rows []row, err error) {
 	}
 	defer func() {
 		peak, stopErr := p.stop()
-		rows = append(rows, atMost("peak of memory while archiving a log of 1 GiB and 200 TaskRuns with results of 1 MiB", float64(peak)/mib, 150, "MiB"))
+		rows = append(rows, atMost("peak of memory while archiving a log of 1 GiB and 200 TaskRuns with results of 1 MiB",
+			float64(peak)/mib, 150,
+			"MiB"))
 		err = errors.Join(err, stopErr, b.removeRuns(context.WithoutCancel(ctx)))
 	}()
 	if err := b.ready(ctx, p); err != nil {
 		return nil, err
 	}
-	if err := b.cluster.Create(ctx, b.namespace, harness.WithImage(strings.ReplaceAll(largeLog, "CLASS", b.class))); err != nil {
+	if err := b.cluster.Create(ctx, b.namespace,
+		harness.WithImage(strings.ReplaceAll(largeLog, "CLASS", b.class))); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -81,6 +84,7 @@ func (b *bench) memory(ctx context.Context) (rows []row, err error) {
 	if content[manifest.Log] != 1<<30 {
 		return nil, fmt.Errorf("%.0f bytes of the log are in the archive, want all of %d", content[manifest.Log], 1<<30)
 	}
-	return []row{says("what was archived then, and how long it took after the end of the log", "logs %.0f MiB, records %.0f MiB; %.1f s",
+	return []row{says("what was archived then, and how long it took after the end of the log",
+		"logs %.0f MiB, records %.0f MiB; %.1f s",
 		content[manifest.Log]/mib, content[manifest.Record]/mib, took.Seconds())}, nil
 }

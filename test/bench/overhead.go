@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	// overheadWarmUp is how many pairs are run before those that are measured.
+	// overheadWarmUp is the number of pairs before the measured ones.
 	overheadWarmUp = 2
 	overheadTarget = 1.02
 )
 
-// overheadTask has a small result, so that plain Tekton can do the same.
+// overheadTask has a result small enough for plain Tekton.
 const overheadTask = `
 apiVersion: tekton.dev/v1
 kind: TaskRun
@@ -29,8 +29,8 @@ spec:
     steps:
 `
 
-// overhead measures what Indelible costs a TaskRun whose result is small: from its creation to when a watch shows
-// its end, in a namespace that opted in and in one that did not, by turns, one run at a time.
+// overhead measures what Indelible costs a TaskRun with a small result, from its creation until a
+// watch shows its end: in an opted-in namespace and in another alternately, one run at a time.
 func (b *bench) overhead(ctx context.Context) ([]row, error) {
 	injected := b.namespace + "-injected"
 	if err := b.cluster.CreateNamespace(ctx, injected, map[string]string{result.EnabledKey: result.Enabled}); err != nil {
@@ -49,9 +49,11 @@ func (b *bench) overhead(ctx context.Context) ([]row, error) {
 	return rows, nil
 }
 
-// takeTurns runs a TaskRun in both namespaces after one another. Which is first changes from pair to pair, so that
-// what the first leaves behind weighs on both alike.
-func (b *bench) takeTurns(ctx context.Context, steps int, plain, injected string) (without, with []time.Duration, err error) {
+// takeTurns runs a TaskRun in both namespaces. The order alternates from pair to pair, so that
+// after-effects of the first burden both equally.
+func (b *bench) takeTurns(
+	ctx context.Context, steps int, plain, injected string,
+) (without, with []time.Duration, err error) {
 	text := overheadTask
 	for i := range steps {
 		text += fmt.Sprintf("    - {name: s%d, image: IMAGE, script: \"printf %d > $(results.text.path)\"}\n", i, i)
@@ -76,7 +78,8 @@ func (b *bench) takeTurns(ctx context.Context, steps int, plain, injected string
 	return took[plain], took[injected], nil
 }
 
-// timed creates a TaskRun and waits for its end, then deletes it. It fails if the pod is not what is to be measured.
+// timed creates a TaskRun, waits for its end and deletes it. It fails if the pod is not injected,
+// or injected, as expected.
 func (b *bench) timed(ctx context.Context, namespace, name, text string, injected bool) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -94,21 +97,25 @@ func (b *bench) timed(ctx context.Context, namespace, name, text string, injecte
 		return 0, err
 	}
 	if has := pod.Annotations[result.InjectedAnnotation] != ""; has != injected || len(tr.Status.Results) != 1 {
-		return 0, fmt.Errorf("TaskRun %s/%s has a publisher: %v, and %d results; want %v and 1", namespace, name, has, len(tr.Status.Results), injected)
+		return 0, fmt.Errorf("TaskRun %s/%s has a publisher: %v, and %d results; want %v and 1", namespace, name, has,
+			len(tr.Status.Results), injected)
 	}
 	uid := tr.UID
-	return took, b.cluster.Tekton.TektonV1().TaskRuns(namespace).Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
+	return took, b.cluster.Tekton.TektonV1().TaskRuns(namespace).Delete(ctx, name,
+		metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
 }
 
 func compared(steps int, plain, with []time.Duration) []row {
-	// The kubelet looks once a second for containers that have ended, so that the times come in steps of a second,
-	// and a median is one of them. The mean says more of what is between.
+	// The kubelet looks for ended containers once a second, so times and their median come in steps
+	// of a second. The mean shows differences below that.
 	ratio := float64(quantile(with, .5)) / float64(quantile(plain, .5))
-	what := fmt.Sprintf("TaskRun of %d steps with one small result, created → seen done (%d each, by turns)", steps, len(plain))
+	what := fmt.Sprintf("TaskRun of %d steps with one small result, created → seen done (%d each, by turns)", steps,
+		len(plain))
 	return []row{
 		says(what+", plain: p50, p10 to p90", "%s", spread(plain)),
 		says("the same, injected", "%s", spread(with)),
-		{what: "the same, injected by plain, of the medians", measured: fmt.Sprintf("%.3f", ratio), target: fmt.Sprintf("≤ %.2f", overheadTarget), met: ratio <= overheadTarget},
+		{what: "the same, injected by plain, of the medians", measured: fmt.Sprintf("%.3f", ratio),
+			target: fmt.Sprintf("≤ %.2f", overheadTarget), met: ratio <= overheadTarget},
 		says("the same, of the means", "%.3f", float64(mean(with))/float64(mean(plain))),
 		says("the same, what a pair differs by: p50, p25 to p75", "%s", differing(plain, with)),
 	}
@@ -126,7 +133,7 @@ func mean(all []time.Duration) time.Duration {
 	return sum / time.Duration(len(all))
 }
 
-// differing looks at each pair by itself: what the machine does meanwhile is much the same for both of a pair.
+// differing compares within pairs, whose two runs the machine's other work affects alike.
 func differing(plain, with []time.Duration) string {
 	var all []time.Duration
 	for i := range plain {

@@ -15,10 +15,10 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// tasksOf is how many TaskRuns each PipelineRun of a backlog made.
+// tasksOf is the number of TaskRuns per PipelineRun of a backlog.
 const tasksOf = 3
 
-// madePipelineRun is a PipelineRun as the API server stores it after Tekton was done with it and with the TaskRuns that it made.
+// madePipelineRun is a finished PipelineRun as stored by the API server.
 type madePipelineRun struct {
 	namespace, name, class string
 	uid                    types.UID
@@ -32,9 +32,10 @@ func pipelineRun(namespace, class string, i int) *madePipelineRun {
 	}
 }
 
-// child is TaskRun i of it.
+// child returns its TaskRun i.
 func (m *madePipelineRun) child(i int) made {
-	return made{namespace: m.namespace, class: m.class, name: fmt.Sprintf("%s-task-%d", m.name, i), created: m.created, results: 700, of: m}
+	return made{namespace: m.namespace, class: m.class, name: fmt.Sprintf("%s-task-%d", m.name, i), created: m.created,
+		results: 700, of: m}
 }
 
 func (m *madePipelineRun) object() ([]byte, error) {
@@ -42,26 +43,32 @@ func (m *madePipelineRun) object() ([]byte, error) {
 	var children, tasks []any
 	for i := range tasksOf {
 		task := fmt.Sprint("task-", i)
-		children = append(children, map[string]string{"apiVersion": "tekton.dev/v1", "kind": "TaskRun", "name": m.child(i).name, "pipelineTaskName": task})
-		tasks = append(tasks, map[string]any{"name": task, "taskRef": map[string]string{"kind": "Task", "name": "build-image"}})
+		children = append(children, map[string]string{"apiVersion": "tekton.dev/v1", "kind": "TaskRun",
+			"name":             m.child(i).name,
+			"pipelineTaskName": task})
+		tasks = append(tasks, map[string]any{"name": task,
+			"taskRef": map[string]string{"kind": "Task", "name": "build-image"}})
 	}
 	return json.Marshal(map[string]any{
 		"apiVersion": "tekton.dev/v1", "kind": "PipelineRun",
 		"metadata": map[string]any{
-			"name": m.name, "namespace": m.namespace, "uid": m.uid, "creationTimestamp": at(0), "generation": 1, "finalizers": []string{run.Finalizer},
+			"name": m.name, "namespace": m.namespace, "uid": m.uid, "creationTimestamp": at(0), "generation": 1,
+			"finalizers":    []string{run.Finalizer},
 			"labels":        map[string]string{run.ClassLabel: m.class, "tekton.dev/pipeline": "release"},
 			"managedFields": managedFields(at(0), at(21*time.Second)),
 		},
-		"spec": map[string]any{"pipelineRef": map[string]string{"name": "release"}, "timeouts": map[string]string{"pipeline": "1h0m0s"}},
+		"spec": map[string]any{"pipelineRef": map[string]string{"name": "release"},
+			"timeouts": map[string]string{"pipeline": "1h0m0s"}},
 		"status": map[string]any{
-			"startTime": at(time.Second), "completionTime": at(25 * time.Second), "conditions": []any{condition("True", "Succeeded", at(25*time.Second))},
+			"startTime": at(time.Second), "completionTime": at(25 * time.Second),
+			"conditions":      []any{condition("True", "Succeeded", at(25*time.Second))},
 			"childReferences": children, "pipelineSpec": map[string]any{"tasks": tasks},
 		},
 	})
 }
 
-// backlogPipelines compares how fast finished PipelineRuns get into a directory, each after the TaskRuns that it made, with as many runs
-// that are TaskRuns only.
+// backlogPipelines compares how fast finished PipelineRuns, each after its TaskRuns, get into a
+// directory with the same number of TaskRuns alone.
 func (b *bench) backlogPipelines(ctx context.Context) (rows []row, err error) {
 	runs := b.pipelines * (1 + tasksOf)
 	err = b.alone(ctx, func() error {
@@ -79,14 +86,17 @@ func (b *bench) backlogPipelines(ctx context.Context) (rows []row, err error) {
 			if err == nil {
 				err = b.fsck(ctx, filepath.Join(b.folder, name), setting{logs: "follow"})
 			}
-			if err = errors.Join(err, b.removeRuns(context.WithoutCancel(ctx)), os.RemoveAll(filepath.Join(b.folder, name))); err != nil {
+			if err = errors.Join(err, b.removeRuns(context.WithoutCancel(ctx)),
+				os.RemoveAll(filepath.Join(b.folder, name))); err != nil {
 				return err
 			}
 			took[i] = d.committed
 		}
 		rate := func(i int) float64 { return float64(runs) / took[i].Seconds() }
 		rows = []row{
-			atLeast(fmt.Sprintf("backlog of %d PipelineRuns of %d TaskRuns each, as a share of the rate of as many TaskRuns", b.pipelines, tasksOf), rate(0)/rate(1), .6, ""),
+			atLeast(fmt.Sprintf("backlog of %d PipelineRuns of %d TaskRuns each, as a share of the rate of as many TaskRuns",
+				b.pipelines, tasksOf), rate(0)/rate(1), .6,
+				""),
 			says("the two", "%.0f and %.0f runs/s", rate(0), rate(1)),
 		}
 		return nil
@@ -94,8 +104,8 @@ func (b *bench) backlogPipelines(ctx context.Context) (rows []row, err error) {
 	return rows, err
 }
 
-// seedPipelines writes PipelineRuns and their TaskRuns into etcd, the PipelineRuns first, as the API server lists nothing in any other order
-// than that of names.
+// seedPipelines writes PipelineRuns and their TaskRuns into etcd, PipelineRuns first: their order
+// does not matter to the API server, which lists by name.
 func (b *bench) seedPipelines(ctx context.Context) error {
 	if b.etcd == nil {
 		return errNeedsEtcd

@@ -5,7 +5,7 @@ import (
 	"net"
 )
 
-// freePorts returns addresses of this machine that nobody listens at now.
+// freePorts returns unused addresses of this machine.
 func freePorts(ctx context.Context, n int) ([]string, error) {
 	var all []string
 	for range n {

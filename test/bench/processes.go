@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// tick is the unit of times in /proc, which is the same on all Linux machines of today.
+// tick is the unit of times in /proc, the same on all Linux machines.
 const tick = 10 * time.Millisecond
 
-// cpuTimes is how much processor time the programs of the machine have used, by what they are.
+// cpuTimes is processor time by program.
 type cpuTimes map[string]time.Duration
 
-// programs tells the processes of interest by how their command lines begin.
+// programs has the names of interesting processes by the beginning of their command lines.
 var programs = []struct{ begins, name string }{
 	{"/ko-app/webhook", "Tekton's webhook"},
 	{"/ko-app/", "Tekton's controllers"},
@@ -24,10 +24,12 @@ var programs = []struct{ begins, name string }{
 	{"/webhook ", "Indelible's webhook"},
 }
 
-// components are those that are known by the base name of their program.
-var components = []string{"archiver", "s3", "kube-apiserver", "etcd", "kube-controller-manager", "kubelet", "containerd", "bench"}
+// components are known by the base name of their program.
+var components = []string{"archiver", "s3", "kube-apiserver", "etcd", "kube-controller-manager", "kubelet",
+	"containerd", "bench"}
 
-// readCPU adds up /proc/<pid>/stat of all processes that live; busy and idle are the machine's, from /proc/stat.
+// readCPU adds up /proc/<pid>/stat of all processes; busy and idle are the machine's, from
+// /proc/stat.
 func readCPU() (cpuTimes, error) {
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -47,7 +49,8 @@ func readCPU() (cpuTimes, error) {
 	return times, nil
 }
 
-// processTime reads utime and stime, the 14th and 15th field; the second is a name in brackets that may have spaces.
+// processTime reads utime and stime, fields 14 and 15. Field 2 is a name in parentheses that may
+// contain spaces.
 func processTime(file string) (time.Duration, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -84,7 +87,7 @@ func programOf(process string) string {
 	return "other"
 }
 
-// since says what was used since an earlier look, most first, in core seconds for a run each of so many.
+// since returns what was used since an earlier reading, in core seconds per run, largest first.
 func (c cpuTimes) since(before cpuTimes, runs int) string {
 	used := map[string]time.Duration{}
 	for name, t := range c {
@@ -107,11 +110,12 @@ func (c cpuTimes) since(before cpuTimes, runs int) string {
 	for _, name := range names {
 		text = append(text, fmt.Sprintf("%s %.2f ms", name, ms(used[name])/float64(runs)))
 	}
-	return fmt.Sprintf("%s, all else %.2f ms; idle %.0f %% of the machine", strings.Join(text, ", "), ms(max(all-known, 0))/float64(runs),
+	return fmt.Sprintf("%s, all else %.2f ms; idle %.0f %% of the machine", strings.Join(text, ", "),
+		ms(max(all-known, 0))/float64(runs),
 		100*idle.Seconds()/(all+idle).Seconds())
 }
 
-// peakMemory is the largest resident set that a process has had, in bytes.
+// peakMemory returns the peak resident set of a process in bytes.
 func peakMemory(pid int) (int64, error) {
 	var kib int64
 	if _, err := fmt.Sscan(field(fmt.Sprintf("/proc/%d/status", pid), "VmHWM"), &kib); err != nil {

@@ -32,7 +32,8 @@ type bench struct {
 	idle int
 	// pairs is how many TaskRuns of each kind are measured for overhead.
 	pairs int
-	// runs is how many runs are in the archive for upkeep, pipelines how many PipelineRuns in a backlog.
+	// runs is how many runs are in the archive for upkeep, pipelines how many PipelineRuns in a
+	// backlog.
 	runs, pipelines int
 	// minutes is how long runs come for flow.
 	minutes int
@@ -43,7 +44,8 @@ type bench struct {
 type measurement struct {
 	name string
 	do   func(*bench, context.Context) ([]row, error)
-	// results says that it is not of the archive: it needs none of the programs, and is made only when it is named.
+	// results says that it is not of the archive: it needs none of the programs, and is made only
+	// when it is named.
 	results bool
 	// local says that it needs no cluster and no program, and is made only when it is named.
 	local bool
@@ -85,7 +87,8 @@ func needsPrograms(chosen []measurement) bool {
 func runBench(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	only := flags.String("only", "", "measurements to make, with commas between; by default all of the archive: "+names())
-	folder := flags.String("directory", "", "where archives are made, on the disk to be measured; by default a directory that is removed at the end")
+	folder := flags.String("directory", "",
+		"where archives are made, on the disk to be measured; by default a directory that is removed at the end")
 	archiver := flags.String("archiver", "", "the archiver to measure; by default it is built")
 	idle := flags.Int("idle", 50, "runs of Tekton for latency, with logs and without")
 	pairs := flags.Int("pairs", 40, "TaskRuns of each kind for overhead")
@@ -168,7 +171,8 @@ func newBench(folder string, out io.Writer) (*bench, error) {
 		return nil, err
 	}
 	id := "bench-" + rand.String(6)
-	b := &bench{cluster: cluster, folder: folder, archiver: filepath.Join(folder, "archiver"), s3: filepath.Join(folder, "s3"), class: id, namespace: id, out: out}
+	b := &bench{cluster: cluster, folder: folder, archiver: filepath.Join(folder, "archiver"),
+		s3: filepath.Join(folder, "s3"), class: id, namespace: id, out: out}
 	if b.etcd, err = openEtcd(filepath.Dir(os.Getenv("KUBECONFIG"))); err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// errNeedsEtcd is why some things are not measured elsewhere than on the local cluster.
+// errNeedsEtcd: the measurement is possible on the local cluster only.
 var errNeedsEtcd = errors.New("this many runs can only be made on the local cluster of test/cluster")
 
 func (b *bench) prefix(resource string) string {
@@ -41,8 +41,9 @@ func (b *bench) seed(ctx context.Context, n int, each func(i int) made) error {
 	}
 	last := each(n - 1).name
 	return b.until(ctx, "the API server knows "+last, func() (bool, error) {
-		// From its caches: what it has there, watches have been told. It has one for each version, and has Tekton's webhook convert for the
-		// second, which takes longer and would be counted as the archiver's.
+		// Listed from the API server's caches: watches know what is there. It has one cache per
+		// version, and has Tekton's webhook convert for the second, which takes longer and would be
+		// counted as the archiver's.
 		options := metav1.GetOptions{ResourceVersion: "0"}
 		_, err := b.cluster.Tekton.TektonV1().TaskRuns(b.namespace).Get(ctx, last, options)
 		_, old := b.cluster.Tekton.TektonV1beta1().TaskRuns(b.namespace).Get(ctx, last, options)
@@ -50,10 +51,11 @@ func (b *bench) seed(ctx context.Context, n int, each func(i int) made) error {
 	})
 }
 
-// removeRuns takes all runs of the bench away, whatever finalizer they have.
+// removeRuns deletes all runs of the bench, removing their finalizers.
 func (b *bench) removeRuns(ctx context.Context) error {
 	if b.etcd != nil {
-		if err := errors.Join(b.etcd.deleteBelow(ctx, b.prefix("pipelineruns")), b.etcd.deleteBelow(ctx, b.prefix("taskruns"))); err != nil {
+		if err := errors.Join(b.etcd.deleteBelow(ctx, b.prefix("pipelineruns")),
+			b.etcd.deleteBelow(ctx, b.prefix("taskruns"))); err != nil {
 			return err
 		}
 		return b.until(ctx, "the API server has forgotten the runs", func() (bool, error) {
@@ -73,22 +75,23 @@ func (b *bench) removeRuns(ctx context.Context) error {
 		if names == "" {
 			continue
 		}
-		if _, err := b.cluster.Kubectl(ctx, "patch", resource, "-n", b.namespace, "--all", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`); err != nil {
+		if _, err := b.cluster.Kubectl(ctx, "patch", resource, "-n", b.namespace, "--all", "--type=merge", "-p",
+			`{"metadata":{"finalizers":null}}`); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// others would work on the runs of the bench, or watch them, beside the archiver that is measured. Whatever else there is to do
-// in the cluster, they find it when they are back.
+// others would also handle or watch the runs of the bench. They catch up with the rest of the
+// cluster when they are back.
 var others = []struct{ namespace, deployment string }{
 	{"tekton-pipelines", "tekton-pipelines-controller"},
 	{"tekton-pipelines", "tekton-events-controller"},
 	{"indelible-system", "indelible-archiver"},
 }
 
-// alone scales them down while do works, on the local cluster.
+// alone scales them down during do, on the local cluster.
 func (b *bench) alone(ctx context.Context, do func() error) (err error) {
 	if b.etcd == nil {
 		return do()
@@ -111,25 +114,27 @@ func (b *bench) alone(ctx context.Context, do func() error) (err error) {
 }
 
 func (b *bench) scale(ctx context.Context, namespace, deployment string, replicas int32) error {
-	to := &autoscalingv1.Scale{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: deployment}, Spec: autoscalingv1.ScaleSpec{Replicas: replicas}}
+	to := &autoscalingv1.Scale{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: deployment},
+		Spec: autoscalingv1.ScaleSpec{Replicas: replicas}}
 	deployments := b.cluster.Kube.AppsV1().Deployments(namespace)
 	if _, err := deployments.UpdateScale(ctx, deployment, to, metav1.UpdateOptions{}); err != nil {
 		return fmt.Errorf("scaling %s: %w", deployment, err)
 	}
 	return b.until(ctx, fmt.Sprintf("%s has %d replicas", deployment, replicas), func() (bool, error) {
 		d, err := deployments.Get(ctx, deployment, metav1.GetOptions{})
-		return err == nil && d.Status.Replicas == replicas && d.Status.ReadyReplicas == replicas && d.Status.TerminatingReplicas != nil && *d.Status.TerminatingReplicas == 0, nil
+		return err == nil && d.Status.Replicas == replicas && d.Status.ReadyReplicas == replicas &&
+			d.Status.TerminatingReplicas != nil && *d.Status.TerminatingReplicas == 0, nil
 	})
 }
 
 const (
-	// patience ends a wait that will not be fulfilled.
+	// patience bounds a wait.
 	patience = 10 * time.Minute
-	// interval is how often is looked: not so often that it shows.
+	// interval between checks, long enough not to affect the measurement.
 	interval = 100 * time.Millisecond
 )
 
-// until asks again and again.
+// until calls a condition repeatedly.
 func (b *bench) until(ctx context.Context, what string, holds func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// manyRuns are in the cluster when the archiver starts, of which openRuns are not archived yet.
+	// manyRuns are in the cluster when the archiver starts; openRuns of them are not archived yet.
 	manyRuns, openRuns = 100_000, 5_000
-	// freshRuns finish after that, one after the other.
+	// freshRuns finish after that, one by one.
 	freshRuns = 50
 )
 
@@ -44,7 +44,9 @@ func (b *bench) started(ctx context.Context) (rows []row, err error) {
 	}
 	defer func() {
 		peak, stopErr := p.stop()
-		rows = append(rows, atMost(fmt.Sprintf("start with %d runs in the cluster: peak of memory", manyRuns), float64(peak)/mib, 300, "MiB"))
+		rows = append(rows, atMost(fmt.Sprintf("start with %d runs in the cluster: peak of memory", manyRuns),
+			float64(peak)/mib, 300,
+			"MiB"))
 		err = errors.Join(err, stopErr)
 	}()
 	if err := b.ready(ctx, p); err != nil {
@@ -67,39 +69,47 @@ func (b *bench) started(ctx context.Context) (rows []row, err error) {
 	}
 	rows = append(rows,
 		says("state of the cluster known after", "%.1f s", synced.Seconds()),
-		says(fmt.Sprintf("%d runs that finish while the old ones are archived: seen done → committed and verified, p50, largest", freshRuns), "%.0f ms, %.0f ms",
+		says(fmt.Sprintf("%d runs that finish while the old ones are archived: seen done → committed and verified, p50, "+
+			"largest", freshRuns), "%.0f ms, %.0f ms",
 			ms(quantile(own, .5)), ms(quantile(own, 1))),
-		says("the same from their being written into etcd, p50, largest", "%.0f ms, %.0f ms", ms(quantile(whole, .5)), ms(quantile(whole, 1))),
+		says("the same from their being written into etcd, p50, largest", "%.0f ms, %.0f ms", ms(quantile(whole, .5)),
+			ms(quantile(whole, 1))),
 		says("old runs that were not committed when the last of these was", "%.0f of %d", left, openRuns))
 	took, err := b.outcome(ctx, p, "committed", openRuns+freshRuns, began)
 	return append(rows, says("all of them committed and verified after", "%.0f s", took.Seconds())), err
 }
 
-// startedByPages measures the start where the API server cannot stream lists (WatchList, KEP-3157).
+// startedByPages measures the start if the API server cannot stream lists (WatchList, KEP-3157).
 func (b *bench) startedByPages(ctx context.Context) (row, error) {
-	p, err := b.startArchiver(ctx, "start-by-pages", setting{logs: "follow", environment: []string{"KUBE_FEATURE_WatchListClient=false"}})
+	p, err := b.startArchiver(ctx, "start-by-pages",
+		setting{logs: "follow", environment: []string{"KUBE_FEATURE_WatchListClient=false"}})
 	if err != nil {
 		return row{}, err
 	}
 	err = b.ready(ctx, p)
 	peak, stopErr := p.stop()
-	return atMost(fmt.Sprintf("the same with a list in pages, until %d runs are known", manyRuns), float64(peak)/mib, 300, "MiB"), errors.Join(err, stopErr)
+	return atMost(fmt.Sprintf("the same with a list in pages, until %d runs are known", manyRuns), float64(peak)/mib, 300,
+		"MiB"), errors.Join(err, stopErr)
 }
 
-// fresh writes a run that has just finished, and waits until it is committed. It returns how long that took by the archiver's own
-// clock from when it saw the run, and by the bench's from when it wrote it.
+// fresh writes a run that has just finished, and waits for its commit. It returns how long that
+// took: on the archiver's clock since it saw the run, and on the bench's since it was written.
 func (b *bench) fresh(ctx context.Context, p *process, i int) (own, whole time.Duration, err error) {
 	before, err := p.samples(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
-	m := made{namespace: b.namespace, class: b.class, name: fmt.Sprintf("fresh-%d", i), created: time.Now().Add(-time.Minute), results: 2000}
+	m := made{namespace: b.namespace, class: b.class, name: fmt.Sprintf("fresh-%d", i),
+		created: time.Now().Add(-time.Minute), results: 2000}
 	object, err := m.object()
 	if err != nil {
 		return 0, 0, err
 	}
 	began := time.Now()
-	if err := b.etcd.write(ctx, 1, func(int) (string, []byte, error) { return b.prefix("taskruns") + m.name, object, nil }); err != nil {
+	if err := b.etcd.write(ctx, 1, func(int) (string, []byte, error) {
+		return b.prefix("taskruns") + m.name, object,
+			nil
+	}); err != nil {
 		return 0, 0, err
 	}
 	err = b.until(ctx, m.name+" is committed", func() (bool, error) {

@@ -9,7 +9,7 @@ import (
 
 const head = "\n| what | measured | target | met |\n| --- | --- | --- | --- |\n"
 
-// row is one line of the table. One without a target says what bounds the line before it, or how it was measured.
+// row is a line of the table. One without a target explains the line before it.
 type row struct {
 	what, measured, target string
 	met                    bool
@@ -39,7 +39,7 @@ func says(what, format string, args ...any) row {
 	return row{what: what, measured: fmt.Sprintf(format, args...)}
 }
 
-// format never rounds up to a target: three figures, cut off.
+// format truncates to three figures, so it never rounds up to a target.
 func format(value float64) string {
 	switch {
 	case value >= 100:
@@ -51,7 +51,7 @@ func format(value float64) string {
 	}
 }
 
-// quantile returns the smallest value that a share q of all is not above (nearest rank).
+// quantile returns the smallest value that a share q of all does not exceed (nearest rank).
 func quantile(all []time.Duration, q float64) time.Duration {
 	if len(all) == 0 {
 		return 0

@@ -23,44 +23,46 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Options are what an Archiver works with.
+// Options configures an Archiver.
 type Options struct {
-	// Cluster names the cluster in the archive.
+	// Cluster is the cluster's name in the archive.
 	Cluster layout.Cluster
-	// Class is the value of ClassLabel on runs that this archiver archives.
+	// Class is the value of run.ClassLabel on runs that this archiver archives.
 	Class string
 	Store store.Store
-	// Index may be nil: there is none then.
+	// Index may be nil: rows are not written then.
 	Index index.Index
-	// Config reaches the API server. It should have no rate limit on the client's side: the number of workers bounds the
-	// archiver, and the API server's priority and fairness the rest.
+	// Config is for the API server. It should have no client-side rate limit: the number of workers
+	// and the API server's priority and fairness bound the requests.
 	Config *rest.Config
-	// Version is the archiver's, Kubernetes the API server's: they are in commits.
+	// Version of the archiver and Kubernetes of the API server go into commits.
 	Version, Kubernetes string
-	// Keep says how long runs stay in the cluster after they were committed.
+	// Keep has the policies on how long archived runs stay in the cluster.
 	Keep stay.Policies
-	// ChildPatience is how long a finished PipelineRun waits for the runs that it made, from when this process met the first that it
-	// waits for; 0 means an hour.
+	// ChildPatience is how long a finished PipelineRun waits for the runs it created, from when
+	// this process first saw it wait; 0 means an hour.
 	ChildPatience time.Duration
-	// Logs says how logs are read; Follow needs Spool, a directory of the archiver's own, and follows at most Streams logs at a time.
+	// Logs is how logs are read. Follow needs Spool, a directory for this archiver alone, and
+	// follows at most Streams logs at a time.
 	Logs    LogMode
 	Spool   string
 	Streams int
 
 	Metrics *Metrics
-	// Events may be nil: then there are none about runs that cannot be released. It must not block.
+	// Events may be nil: no events are sent then about runs whose finalizer admission keeps. It
+	// must not block.
 	Events EventSink
 	Now    func() time.Time
 	Log    logr.Logger
 }
 
-// EventSink takes an event about an object. A record.EventRecorder of client-go is one.
+// EventSink sends an event about an object. client-go's record.EventRecorder is one.
 type EventSink interface {
 	Event(object runtime.Object, eventtype, reason, message string)
 }
 
-// Archiver archives runs. Its methods may be called concurrently, for one run by one caller at a time; that two of them meet
-// in one run all the same costs time and nothing else.
+// Archiver archives runs. Its methods may be called concurrently for different runs. Two archivers
+// at work on the same run only waste time: one of them commits.
 type Archiver struct {
 	Options
 	// Client reads and changes runs.
@@ -68,22 +70,23 @@ type Archiver struct {
 	kube     kubernetes.Interface
 	Follower *podlog.Follower
 	Recent   *observed.Events
-	// indexed has the UIDs of runs that this process has put into the index and not released yet: those of a backlog are
-	// looked at twice.
+	// indexed has the UIDs of runs that this process has added to the index and whose finalizer is
+	// still to be removed: runs of a backlog are handled twice.
 	indexed sync.Map
-	// committed has the same runs by their references, and the UID of the PipelineRun that made each.
-	committed sync.Map
-	patience  patience
-	// Ranking knows the runs of which only the last stay.
+	// committedChildren has the same runs by reference, with the UID of the PipelineRun that
+	// created each. It saves awaitChildren reading them.
+	committedChildren sync.Map
+	patience          patience
+	// Ranking has the newest archived runs of each Pipeline and Task, for policies with "last".
 	Ranking *stay.Ranking
-	// namespaces has those of runs that this process has archived.
+	// namespaces of the runs that this process has archived.
 	namespaces sync.Map
 	refusals   refusals
-	// OnCommit is told of each run that this archiver commits.
+	// OnCommit is called for each run that this archiver commits.
 	OnCommit func(*run.Run)
 }
 
-// New makes an Archiver.
+// New returns an Archiver that watches nothing yet.
 func New(o Options) (*Archiver, error) {
 	runs, err := run.NewClient(o.Config)
 	if err != nil {
@@ -102,68 +105,73 @@ func New(o Options) (*Archiver, error) {
 	if o.ChildPatience == 0 {
 		o.ChildPatience = defaultChildPatience
 	}
-	a := &Archiver{Options: o, Client: runs, kube: kube, Recent: observed.NewEvents(o.Metrics.eventDropped), Ranking: stay.NewRanking(o.Keep), OnCommit: func(*run.Run) {}}
+	a := &Archiver{Options: o, Client: runs, kube: kube, Recent: observed.NewEvents(o.Metrics.eventDropped),
+		Ranking: stay.NewRanking(o.Keep), OnCommit: func(*run.Run) {}}
 	if o.Logs == Follow {
-		if a.Follower, err = podlog.NewFollower(kube, o.Spool, o.Streams, podlog.Metrics{Streams: o.Metrics.streams, Unfollowed: o.Metrics.unfollowed}, o.Log); err != nil {
+		if a.Follower, err = podlog.NewFollower(kube, o.Spool, o.Streams,
+			podlog.Metrics{Streams: o.Metrics.streams, Unfollowed: o.Metrics.unfollowed}, o.Log); err != nil {
 			return nil, err
 		}
 	}
 	return a, nil
 }
 
-// Outcome is how far an attempt brought a run.
+// Outcome is how far an attempt got.
 type Outcome string
 
-// Outcomes of Archive.
+// Outcomes of Archive, which are values of a metric's label.
 const (
-	// Gone: there is no such run any more.
+	// Gone: the run no longer exists.
 	Gone Outcome = "gone"
-	// Ignored: its author does not want it archived, or another archiver is to do it.
+	// Ignored: the run is opted out, or belongs to an archiver of another class.
 	Ignored Outcome = "ignored"
-	// Waiting: the run is protected, and is not finished or others still add to it.
+	// Waiting: the run is protected, but not finished yet, or waits for something (Reason).
 	Waiting Outcome = "waiting"
-	// Committed: the run is in the archive, and not yet released.
+	// Committed: the run is in the archive and still has the finalizer.
 	Committed Outcome = "committed"
-	// Archived: the run is in the archive, and released.
+	// Archived: the run is in the archive and the finalizer is removed.
 	Archived Outcome = "archived"
-	// Pruned: it was released before, and has been deleted from the cluster.
+	// Pruned: the run was archived before, and is now deleted from the cluster.
 	Pruned Outcome = "pruned"
 )
 
-// Result is what became of a run.
+// Result is the result of an attempt.
 type Result struct {
 	Outcome Outcome
 	// Reason and Detail say what a finished run waits for.
 	Reason, Detail string
-	// Again is when the run wants to be looked at again, 0 if it need not be before it changes.
+	// Again is after what time to try again without being triggered by a change; 0: never.
 	Again time.Duration
 }
 
-// conflictTries bounds how often Archive reads a run anew that somebody else has changed.
+// conflictTries bounds the attempts of one call that end with a conflict (409).
 const conflictTries = 5
 
-// Archive brings a run as far as it can go now. With an error the run is still in the cluster, protected if it was, and Archive may be
-// called again. Without release it stops when the run is committed: of many that wait, all are safe before the first is
-// released, which costs the API server more than all before it.
-func (a *Archiver) Archive(ctx context.Context, ref run.Reference, release bool) (Result, error) {
-	return a.attempt(ctx, ref, release, nil)
+// Archive takes a run as far as possible now. After an error the run is still in the cluster,
+// protected if it was, and Archive may be called again.
+//
+// Without removeFinalizer it stops after the commit. For a backlog this makes all runs safe before
+// the first finalizer is removed, which costs the API server more than everything before it.
+func (a *Archiver) Archive(ctx context.Context, ref run.Reference, removeFinalizer bool) (Result, error) {
+	return a.attempt(ctx, ref, removeFinalizer, nil)
 }
 
-// ArchiveListed is Archive, without release, of a run as a list gave it. It is for many that wait: a list costs the API server a fraction of as
-// many reads. The caller has seen no change of the run since.
+// ArchiveListed is Archive without removeFinalizer, for a run as a list returned it; the caller has
+// seen no change of the run since. For a backlog lists cost the API server a fraction of single
+// reads.
 func (a *Archiver) ArchiveListed(ctx context.Context, ref run.Reference, object []byte) (Result, error) {
 	r, err := run.Parse(object)
 	if err != nil || !r.Finished() || r.Reference() != ref {
-		r = nil // a read says more
+		r = nil // read it instead: that gives a proper error
 	}
 	return a.attempt(ctx, ref, false, r)
 }
 
-func (a *Archiver) attempt(ctx context.Context, ref run.Reference, release bool, r *run.Run) (Result, error) {
-	result, err := a.archive(ctx, ref, release, r)
-	// Tekton writes a run several times a second while it works; what was read a moment ago is often old.
+func (a *Archiver) attempt(ctx context.Context, ref run.Reference, removeFinalizer bool, r *run.Run) (Result, error) {
+	result, err := a.archive(ctx, ref, removeFinalizer, r)
+	// Tekton writes a running run several times a second, so conflicts are normal.
 	for try := 1; apierrors.IsConflict(err) && try < conflictTries; try++ {
-		result, err = a.archive(ctx, ref, release, nil)
+		result, err = a.archive(ctx, ref, removeFinalizer, nil)
 	}
 	var w *wait
 	switch {
@@ -175,8 +183,8 @@ func (a *Archiver) attempt(ctx context.Context, ref run.Reference, release bool,
 	return result, nil
 }
 
-// archive reads the run if it is nil.
-func (a *Archiver) archive(ctx context.Context, ref run.Reference, release bool, r *run.Run) (Result, error) {
+// archive makes one attempt. It reads the run if r is nil.
+func (a *Archiver) archive(ctx context.Context, ref run.Reference, removeFinalizer bool, r *run.Run) (Result, error) {
 	if r == nil {
 		var err error
 		if r, err = a.snapshot(ctx, ref); err != nil {
@@ -185,14 +193,14 @@ func (a *Archiver) archive(ctx context.Context, ref run.Reference, release bool,
 	}
 	switch {
 	case r == nil:
-		a.committed.Delete(ref)
+		a.committedChildren.Delete(ref)
 		return Result{Outcome: Gone}, nil
 	case r.Labels[run.ClassLabel] != a.Class:
 		return Result{Outcome: Ignored}, nil
 	case r.OptedOut():
 		return Result{Outcome: Ignored}, phase("release", a.refused(r, a.Client.Unprotect(ctx, r)))
-	case r.Released():
-		a.committed.Delete(ref)
+	case r.Archived():
+		a.committedChildren.Delete(ref)
 		result, err := a.prune(ctx, r)
 		return result, phase("prune", err)
 	case !r.Finished() && r.DeletionTimestamp.IsZero():
@@ -202,24 +210,24 @@ func (a *Archiver) archive(ctx context.Context, ref run.Reference, release bool,
 	if err != nil {
 		return Result{}, err
 	}
-	if !release && r.DeletionTimestamp.IsZero() {
+	if !removeFinalizer && r.DeletionTimestamp.IsZero() {
 		return Result{Outcome: Committed}, nil
 	}
-	if err := a.refused(r, a.release(ctx, r, commit)); err != nil {
+	if err := a.refused(r, a.removeFinalizer(ctx, r, commit)); err != nil {
 		return Result{}, &phaseError{"release", err}
 	}
 	a.forget(r)
 	return Result{Outcome: Archived}, nil
 }
 
-// ArchiveDeleted archives a run that has gone from the cluster without having been archived: nothing protected it. object is the
-// last that the API server said of it. Pods and logs are gone with it, as a rule.
+// ArchiveDeleted archives a run that was deleted before it was protected. object is its last state
+// from the watch. Pods and logs are usually gone with it.
 func (a *Archiver) ArchiveDeleted(ctx context.Context, object []byte) error {
 	r, err := run.Parse(object)
 	if err != nil {
 		return &phaseError{"snapshot", err}
 	}
-	if r.OptedOut() || r.Released() || r.Labels[run.ClassLabel] != a.Class {
+	if r.OptedOut() || r.Archived() || r.Labels[run.ClassLabel] != a.Class {
 		return nil
 	}
 	r.Deleted = true
@@ -230,14 +238,15 @@ func (a *Archiver) ArchiveDeleted(ctx context.Context, object []byte) error {
 	return nil
 }
 
-// uploadAndCommit uploads all parts and commits.
+// uploadAndCommit stores all parts, and then the commit. After an error it deletes the parts it
+// stored. The names are values of the metrics' label "phase".
 func (a *Archiver) uploadAndCommit(ctx context.Context, r *run.Run) (*manifest.Commit, error) {
 	u := newUpload(a, r)
 	for _, p := range []struct {
 		name string
 		do   func(context.Context) error
 	}{
-		{"settle", func(context.Context) error { return settled(r, a.Now()) }},
+		{"settle", func(context.Context) error { return awaitSigning(r, a.Now()) }},
 		{"children", func(ctx context.Context) error { return a.awaitChildren(ctx, r) }},
 		{"record", u.record},
 		{"logs", u.logs},
@@ -260,7 +269,7 @@ func (a *Archiver) uploadAndCommit(ctx context.Context, r *run.Run) (*manifest.C
 	return c, phase("commit", err)
 }
 
-// Namespaces returns those of runs that this process has archived.
+// Namespaces returns the namespaces of the runs that this process has archived.
 func (a *Archiver) Namespaces() []string {
 	var names []string
 	a.namespaces.Range(func(name, _ any) bool {
@@ -270,11 +279,11 @@ func (a *Archiver) Namespaces() []string {
 	return names
 }
 
-// forget drops what was kept for a run that needs it no more.
+// forget drops everything held in memory and in the spool for an archived run.
 func (a *Archiver) forget(r *run.Run) {
 	a.Recent.Forget(r.Namespace, a.objectsOf(r)...)
 	a.indexed.Delete(r.UID)
-	a.committed.Delete(r.Reference())
+	a.committedChildren.Delete(r.Reference())
 	a.patience.forget(r.UID)
 	a.refusals.forget(r.UID)
 	if a.Follower != nil {
@@ -282,7 +291,7 @@ func (a *Archiver) forget(r *run.Run) {
 	}
 }
 
-// phase names the phase of an error, if it is one.
+// phase wraps a non-nil error with the phase it occurred in.
 func phase(name string, err error) error {
 	if err == nil {
 		return nil

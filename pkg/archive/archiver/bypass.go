@@ -18,12 +18,12 @@ import (
 // (https://github.com/tektoncd/pipeline, config/500-webhooks.yaml).
 const excludeLabel = "webhooks.knative.dev/exclude"
 
-// bypass leads past Tekton's admission in those namespaces in which it refuses to let go of runs, for as long as it is open. Indelible's
-// own webhooks and policies go on.
+// bypass keeps Tekton's admission webhooks away from namespaces in which they refuse to let
+// finalizers be removed, until it is closed. Indelible's webhooks and policies stay in force.
 type bypass struct {
 	kube kubernetes.Interface
 	mu   sync.Mutex
-	// before has the label as it was, nil where there was none.
+	// before has the label's former value per namespace, nil if it was absent.
 	before map[string]*string
 }
 
@@ -35,7 +35,7 @@ func newBypass(config *rest.Config) (*bypass, error) {
 	return &bypass{kube: kube, before: map[string]*string{}}, nil
 }
 
-// open labels a namespace. API servers notice a moment later.
+// open labels a namespace. API servers take a moment to notice.
 func (b *bypass) open(ctx context.Context, namespace string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -58,14 +58,15 @@ func (b *bypass) open(ctx context.Context, namespace string) error {
 	return nil
 }
 
-// close puts all labels back as they were, also when ctx has ended.
+// close restores all labels, even if ctx has ended.
 func (b *bypass) close(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var failed error
 	for namespace, before := range b.before {
 		if err := b.label(context.WithoutCancel(ctx), namespace, before); err != nil {
-			failed = errors.Join(failed, fmt.Errorf("%w: Tekton's admission stays away from the namespace until its label %s is as it was", err, excludeLabel))
+			failed = errors.Join(failed, fmt.Errorf("%w: Tekton's admission stays away from the namespace until its label %s "+
+				"is as it was", err, excludeLabel))
 			continue
 		}
 		delete(b.before, namespace)
@@ -78,7 +79,8 @@ func (b *bypass) label(ctx context.Context, namespace string, value *string) err
 	if err != nil {
 		return err
 	}
-	_, err = b.kube.CoreV1().Namespaces().Patch(ctx, namespace, types.MergePatchType, body, metav1.PatchOptions{FieldManager: "indelible-archiver"})
+	_, err = b.kube.CoreV1().Namespaces().Patch(ctx, namespace, types.MergePatchType, body,
+		metav1.PatchOptions{FieldManager: "indelible-archiver"})
 	if err != nil && (!apierrors.IsNotFound(err) || value != nil) {
 		return fmt.Errorf("label namespace %s: %w", namespace, err)
 	}

@@ -9,20 +9,23 @@ import (
 )
 
 const (
-	// childrenAgain is when a run is looked at again that waits for its children, if none of them tells it.
+	// childrenAgain is when a run that waits for its children is tried again, if no child's commit
+	// triggers it before.
 	childrenAgain = 30 * time.Second
-	// defaultChildPatience is long enough for a backlog, in which children come before and after.
+	// defaultChildPatience is long enough for a backlog, which may have children in any order.
 	defaultChildPatience = time.Hour
 )
 
-// awaitChildren holds a PipelineRun back until the runs that it made are in the archive, or gone: whoever finds a PipelineRun there
-// finds all of it. Of one that is being deleted only finished children count. What still runs goes on until the garbage
-// collector deletes it, which waits for the PipelineRun; it is archived by itself.
+// awaitChildren makes a PipelineRun wait until the runs it created are archived or deleted, so that
+// whoever finds a PipelineRun in the archive finds all of it. If the PipelineRun is being deleted,
+// only finished children count: running ones continue until the garbage collector, which waits for
+// the PipelineRun, deletes them, and are archived on their own.
 //
-// So does a child that is not there in time: a CustomRun, say, of a kind that nobody handles, whose PipelineRun was cancelled.
+// A child that is not archived within ChildPatience is archived on its own as well: for example a
+// CustomRun that no controller handles, of a cancelled PipelineRun.
 func (a *Archiver) awaitChildren(ctx context.Context, r *run.Run) error {
 	for _, ref := range r.Children() {
-		if owner, ok := a.committed.Load(ref); ok && owner == r.UID {
+		if owner, ok := a.committedChildren.Load(ref); ok && owner == r.UID {
 			continue
 		}
 		child, err := a.snapshot(ctx, ref)
@@ -30,7 +33,8 @@ func (a *Archiver) awaitChildren(ctx context.Context, r *run.Run) error {
 			return fmt.Errorf("%s: %w", ref, err)
 		}
 		switch {
-		case child == nil || child.UID == r.UID || child.Released() || child.OptedOut() || !run.IsOwnedBy(child, r) || child.Labels[run.ClassLabel] != a.Class:
+		case child == nil || child.UID == r.UID || child.Archived() || child.OptedOut() || !run.IsOwnedBy(child, r) ||
+			child.Labels[run.ClassLabel] != a.Class:
 			continue
 		case !child.Finished() && !r.DeletionTimestamp.IsZero():
 			continue
@@ -42,7 +46,8 @@ func (a *Archiver) awaitChildren(ctx context.Context, r *run.Run) error {
 			continue
 		}
 		if a.patience.over(r.UID, WaitChildren, a.Now(), a.ChildPatience) {
-			a.Log.Info("A run is archived before a run that it made, which did not come in time", "run", r.Reference().String(), "child", ref.String())
+			a.Log.Info("A run is archived before a run it created, which was not archived in time", "run", r.Reference().String(),
+				"child", ref.String())
 			continue
 		}
 		return &wait{reason: WaitChildren, detail: ref.String() + " is not in the archive yet", again: childrenAgain}

@@ -15,24 +15,26 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Of a child that this process has committed nobody is asked, of any other the API server is.
+// A child that this process has committed is not read; any other is.
 func TestAwaitChildren(t *testing.T) {
 	const parent = `{"apiVersion":"tekton.dev/v1","kind":"PipelineRun","metadata":{"name":"p","namespace":"team","uid":"parent","creationTimestamp":"2026-11-20T10:42:11Z"},
 		"status":{"childReferences":[{"kind":"TaskRun","name":"one"}]}}`
 	finished := `{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"one","namespace":"team","uid":"6e21a8a5-bd27-4f4b-a14b-0f4e4e2c3a11","creationTimestamp":"2026-11-20T10:42:11Z",
 		"ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"PipelineRun","name":"p","uid":"parent"}]},"status":{"conditions":[{"type":"Succeeded","status":"True"}]}}`
 	for name, tt := range map[string]struct {
-		// committed is the UID of the PipelineRun that made the child which this process has committed, empty for none.
+		// committed is the UID of the PipelineRun whose child this process has committed, empty if
+		// none.
 		committed string
 		answer    string
 		waits     bool
 		asked     int
 	}{
-		"a child that this process has committed":               {committed: "parent", asked: 0},
-		"one of that name that another PipelineRun had":         {committed: "another", answer: finished, waits: true, asked: 1},
-		"a child that is finished and not in the archive":       {answer: finished, waits: true, asked: 1},
-		"a child that is gone":                                  {asked: 1},
-		"a run of that name that this PipelineRun did not make": {answer: `{"kind":"TaskRun","metadata":{"name":"one","namespace":"team","uid":"x","creationTimestamp":"2026-11-20T10:42:11Z"}}`, asked: 1},
+		"a child that this process has committed": {committed: "parent", asked: 0},
+		"a child of that name of another PipelineRun": {committed: "another", answer: finished, waits: true,
+			asked: 1},
+		"a child that is finished and not archived":               {answer: finished, waits: true, asked: 1},
+		"a child that does not exist":                             {asked: 1},
+		"a run of that name that this PipelineRun did not create": {answer: `{"kind":"TaskRun","metadata":{"name":"one","namespace":"team","uid":"x","creationTimestamp":"2026-11-20T10:42:11Z"}}`, asked: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			asked := 0
@@ -51,7 +53,8 @@ func TestAwaitChildren(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			a, err := New(Options{Cluster: layout.Cluster("c"), Store: dir, Config: &rest.Config{Host: server.URL}, Logs: None, Now: time.Now, Log: logr.Discard()})
+			a, err := New(Options{Cluster: layout.Cluster("c"), Store: dir, Config: &rest.Config{Host: server.URL}, Logs: None,
+				Now: time.Now, Log: logr.Discard()})
 			if err != nil {
 				t.Fatal(err)
 			}

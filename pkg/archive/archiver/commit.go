@@ -12,15 +12,18 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// commit writes the marker and reads it back. Of two attempts one commits; the other takes its commit for its own, and its parts back.
+// commit writes the commit and reads it back. If another attempt has committed, its commit is
+// returned, and this attempt's parts are deleted.
 func (u *upload) commit(ctx context.Context) (*manifest.Commit, error) {
 	status, reason := u.run.Outcome()
 	c := &manifest.Commit{
-		Cluster: string(u.Cluster), Versions: u.versions(), CommittedAt: u.Now().UTC().Truncate(time.Millisecond), Parts: u.parts,
+		Cluster: string(u.Cluster), Versions: u.versions(), CommittedAt: u.Now().UTC().Truncate(time.Millisecond),
+		Parts: u.parts,
 		Run: manifest.Run{
 			APIVersion: u.run.APIVersion, Kind: u.run.Kind, Namespace: u.run.Namespace, Name: u.run.Name, UID: string(u.run.UID),
 			Created: u.run.CreationTimestamp.UTC(), Completed: u.run.Completed(), Status: status, Reason: reason,
-			Result: run.ResultOf(&u.run.ObjectMeta), ResultAnnotations: run.CustomMetadata(&u.run.ObjectMeta, run.ResultAnnotations),
+			Result:             run.ResultOf(&u.run.ObjectMeta),
+			ResultAnnotations:  run.CustomMetadata(&u.run.ObjectMeta, run.ResultAnnotations),
 			SummaryAnnotations: run.CustomMetadata(&u.run.ObjectMeta, run.RecordSummaryAnnotations),
 		},
 	}
@@ -34,7 +37,7 @@ func (u *upload) commit(ctx context.Context) (*manifest.Commit, error) {
 	}
 	err = u.Store.Create(ctx, key, bytes.NewReader(data))
 	if err != nil && !errors.Is(err, store.ErrExists) {
-		return nil, err // it may be there all the same: the parts stay, and the next attempt looks
+		return nil, err // it may have been stored: keep the parts, the next attempt reads it
 	}
 	stored, err := u.findCommit(ctx, u.run)
 	switch {
@@ -46,9 +49,9 @@ func (u *upload) commit(ctx context.Context) (*manifest.Commit, error) {
 	return stored, u.discard(ctx, stored)
 }
 
-// releaseAnnotation is Tekton's: the release that ran it.
-const releaseAnnotation = "pipeline.tekton.dev/release"
+// tektonRelease is Tekton's annotation with the version that ran the run.
+const tektonRelease = "pipeline.tekton.dev/release"
 
 func (u *upload) versions() manifest.Versions {
-	return manifest.Versions{Archiver: u.Version, Kubernetes: u.Kubernetes, Tekton: u.run.Annotations[releaseAnnotation]}
+	return manifest.Versions{Archiver: u.Version, Kubernetes: u.Kubernetes, Tekton: u.run.Annotations[tektonRelease]}
 }

@@ -1,24 +1,42 @@
-// Package archiver moves finished runs into the archive, and lets the cluster forget them only then.
+// Package archiver moves finished runs into the archive, and removes their finalizer only then.
 //
-// The life of a run, a phase a file:
+// The life of a run, a file per phase, and what a crash during it leaves:
 //
-//	protect   a finalizer keeps the run in the cluster, whoever deletes it
-//	snapshot  a live read: the record is what the API server has now; many that wait are read by pages of a list
-//	settle    while others still add to the run, it waits
-//	children  a PipelineRun waits for the runs it made
-//	logs      the output of each step of each attempt, as far as it can still be had
-//	events    about the run and its pods
-//	upload    each part is stored under a key of this attempt's own, read back and compared
-//	commit    the marker, written last: from here on the run is in the archive
-//	index     a row, so that it is found
-//	release   annotations say where it is, and the finalizer goes
-//	prune     after its time in the cluster a released run is deleted, if it is still the one that was archived
+//	protect.go          Adds the finalizer, which keeps the run in the cluster whoever deletes
+//	                    it. Normally the webhook has done so.
+//	snapshot.go         Reads the run from the API server: the record is what it has now. Runs
+//	                    of a start-up backlog come from pages of a list instead.
+//	awaitsigning.go     Waits while Tekton Chains still signs the run (phase "settle").
+//	children.go         A PipelineRun waits for the runs it created.
+//	upload.go, logs.go, events.go
+//	                    Store record, logs and events: each part under a key of this attempt,
+//	                    read back and compared. A crash leaves parts without a commit, which
+//	                    the sweep deletes after a day.
+//	commit.go           Writes the commit, last, and reads it back: now the run is archived. A
+//	                    crash leaves it committed and protected; recovery.go continues.
+//	addtoindex.go       Adds a row to the index. A crash leaves the run committed and protected.
+//	removefinalizer.go  Annotates the run and removes the finalizer, in one write (phase
+//	                    "release").
+//	prune.go            Deletes the run once its time in the cluster is over, if it is still the
+//	                    one that was archived.
 //
-// Archiver has the order, wait what a run waits for without anything being wrong, and patience how long. recovery has what the next archiver
-// does with what one that died has left. refused is about runs that admission lets nobody change, and bypass, releaserefused and releaseall
-// about how an administrator helps. A run as it was read is in package run, what the cluster shows in observed, following logs in
-// podlog, and what is next in controller.
+// A failed phase ends the attempt, and the next attempt starts over: parts are never continued, so
+// there is no state to remember. TestArchiveKilledAtEachWrite in test/e2e kills an archiver before
+// and after each of its writes.
 //
-// A phase that fails ends the attempt, and the next attempt begins at the beginning: parts are never continued, so nothing has to be
-// remembered. TestArchiveKilledAtEachWrite in test/e2e kills an archiver before and after each of its writes.
+// The other files:
+//
+//	archiver.go   Archiver, which calls the phases in order
+//	wait.go       what a run may wait for without an error; patience.go: for how long
+//	recovery.go   what an attempt does about an earlier one that got as far as the commit
+//	refused.go    runs whose finalizer admission lets nobody remove
+//	helprefused.go, uninstall.go, bypass.go
+//	              the same for administrators: archiver release --refused, archiver release, and
+//	              keeping Tekton's admission away meanwhile
+//	whostays.go, marked.go
+//	              what archiver keep and archiver fsck ask of the cluster
+//	watchevents.go  the watch of events; metrics.go: all metrics
+//
+// Package run reads and changes runs, observed watches the cluster, podlog follows logs, and
+// controller decides which run is next.
 package archiver

@@ -17,21 +17,21 @@ import (
 )
 
 const (
-	// lastEvent is for how long a run that has just finished is given time for Tekton's event about that: Tekton
-	// sends events apart from the status, and a few milliseconds later.
+	// lastEvent is how long to wait for Tekton's event about the end of a run that has just
+	// finished. Tekton sends events separately from the status, a few milliseconds later.
 	lastEvent = 250 * time.Millisecond
-	// maxRunEvents is how many bytes of events are archived with a run: honest ones have some ten thousand.
+	// maxRunEvents is the most bytes of events archived with a run; usual are ten thousand.
 	maxRunEvents = 1 << 20
-	// justFinished is how old a run may be for that.
+	// justFinished is up to what age of a finished run lastEvent is waited for.
 	justFinished = 3 * time.Second
-	// clockSkew is how far the clocks of a cluster's API servers may be apart.
+	// clockSkew is how much the clocks of a cluster's API servers may differ.
 	clockSkew = 10 * time.Second
 )
 
 var errEventsUnknown = errors.New("the watch of events has not begun yet")
 
-// events stores the events about the run, and about its pods, in the order of their first times, as a v1.EventList. A run without
-// any has no part.
+// events stores the events about the run and its pods as a v1.EventList, sorted by their first
+// times. A run without events has no such part.
 func (u *upload) events(ctx context.Context) error {
 	found, err := u.eventsAbout(ctx)
 	if err != nil || len(found) == 0 {
@@ -53,17 +53,18 @@ func (u *upload) events(ctx context.Context) error {
 		list.Write(s.Raw)
 	}
 	list.WriteString(`]}`)
-	if err := u.json(ctx, manifest.Events, "events.json", list.Bytes()); err != nil {
+	if err := u.storeJSON(ctx, manifest.Events, "events.json", list.Bytes()); err != nil {
 		return err
 	}
 	if left > 0 {
-		u.lastPart().State, u.lastPart().Reason = manifest.Truncated, fmt.Sprintf("there are more than %d bytes of events: the last %d are left out", maxRunEvents, left)
+		u.lastPart().State, u.lastPart().Reason = manifest.Truncated,
+			fmt.Sprintf("there are more than %d bytes of events: the last %d are left out", maxRunEvents, left)
 	}
 	return nil
 }
 
-// objectsOf returns the UIDs of a run and of its pods, each once. The run has the pods' names only, and one that never started, or was
-// deleted with its run, is not there to be asked: what events say of it is as good.
+// objectsOf returns the UIDs of a run and of its pods, without duplicates. A run's status has only
+// pod names, and a pod may no longer exist, so UIDs are taken from the events.
 func (a *Archiver) objectsOf(r *run.Run) []types.UID {
 	uids := []types.UID{r.UID}
 	for _, attempt := range r.Attempts() {
@@ -74,7 +75,8 @@ func (a *Archiver) objectsOf(r *run.Run) []types.UID {
 	return slices.Compact(uids)
 }
 
-// eventsAbout waits a moment for the event that ends a run. Whether a CustomRun's controller sends one is not known.
+// eventsAbout returns the events of a run, after a short wait for the one about its end. For
+// CustomRuns it does not wait: their controllers may not send one.
 func (u *upload) eventsAbout(ctx context.Context) ([]*observed.Event, error) {
 	timeout := time.NewTimer(lastEvent)
 	defer timeout.Stop()
@@ -83,7 +85,8 @@ func (u *upload) eventsAbout(ctx context.Context) ([]*observed.Event, error) {
 		if !synced {
 			return nil, errEventsUnknown
 		}
-		if !u.run.Finished() || u.run.Deleted || u.run.Kind == run.CustomRunKind || u.run.Since(u.Now()) > justFinished || slices.ContainsFunc(found, u.ends) {
+		if !u.run.Finished() || u.run.Deleted || u.run.Kind == run.CustomRunKind || u.run.Since(u.Now()) > justFinished ||
+			slices.ContainsFunc(found, u.ends) {
 			return found, nil
 		}
 		select {
@@ -96,8 +99,10 @@ func (u *upload) eventsAbout(ctx context.Context) ([]*observed.Event, error) {
 	}
 }
 
-// ends says whether an event is Tekton's last word about the run: its reasons for that are those of the condition, or Failed.
+// ends reports whether an event is Tekton's last about the run. Its reason is that of the
+// condition, or one of these.
 func (u *upload) ends(s *observed.Event) bool {
 	_, reason := u.run.Outcome()
-	return s.About == u.run.UID && (s.Reason == reason || s.Reason == "Succeeded" || s.Reason == "Failed" || s.Reason == "Cancelled")
+	return s.About == u.run.UID && (s.Reason == reason || s.Reason == "Succeeded" || s.Reason == "Failed" ||
+		s.Reason == "Cancelled")
 }

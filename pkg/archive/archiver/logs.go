@@ -16,29 +16,31 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// LogMode says how logs are read.
+// LogMode is how logs are read.
 type LogMode string
 
-// Ways to read logs.
+// Log modes (archive.logs).
 const (
-	// Follow reads the log of a step while it runs, so that it is there when the pod is not: Tekton deletes the pods of
-	// cancelled runs and of those that took too long, and nodes evict pods. It also gets the lines that the kubelet has
-	// rotated away at the end.
+	// Follow reads logs while the steps run. It keeps the logs of pods that do not outlive their
+	// run: Tekton deletes the pods of cancelled and timed-out runs, and nodes evict pods. It also
+	// gets lines that the kubelet rotates away.
 	Follow LogMode = "follow"
-	// Collect reads the log when the run is finished.
+	// Collect reads logs once the run is finished.
 	Collect LogMode = "collect"
-	// None reads no logs.
+	// None archives no logs.
 	None LogMode = "none"
 )
 
 const (
-	// logPatience is how long a finished run's containers may go on: the grace period of a pod is 30 s, and may be more.
+	// logPatience is how long to wait for the containers of a finished run to end. A pod's grace
+	// period is 30 s by default, but may be longer.
 	logPatience = 10 * time.Minute
 )
 
-// logs stores the output of each container of each attempt (containersOf). What cannot be had any more is noted as missing, with the reason. A kubelet that
-// does not answer is an error, and the run stays until it does, or for logPatience: then what there is is archived. An API server
-// that does not answer keeps the run in any case.
+// logs stores the output of each container of each attempt (run.ContainersOf). A log that no longer
+// exists is recorded as missing, with the reason. If the kubelet does not answer, the run waits for
+// up to logPatience, and then what there is is archived. If the API server does not answer, the run
+// waits for as long as that lasts.
 func (u *upload) logs(ctx context.Context) error {
 	for i, attempt := range u.run.Attempts() {
 		pod, err := u.pod(ctx, attempt.PodName)
@@ -55,7 +57,7 @@ func (u *upload) logs(ctx context.Context) error {
 	return nil
 }
 
-// pod returns a pod of the run, nil if it is gone. Another may have its name by now.
+// pod returns a pod of the run, nil if it no longer exists or the name is another run's pod by now.
 func (u *upload) pod(ctx context.Context, name string) (*corev1.Pod, error) {
 	if u.Logs == None {
 		return nil, nil
@@ -80,7 +82,8 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, a *run.Attempt, p man
 	}
 	state := run.StateOf(pod, p.Container)
 	if t := u.tail(a.PodName, p.Container); t != nil && !t.Unusable() {
-		// Of a log for which there was no room the kubelet has more, as a rule, as long as it has any.
+		// If the spool was full, prefer the kubelet's log: it usually has more, as long as it
+		// exists.
 		if ended := state != nil && state.Final; !ended || !t.Ended() || !t.Full() {
 			return u.followed(ctx, t, pod, a, p)
 		}
@@ -92,7 +95,7 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, a *run.Attempt, p man
 		u.missing(p, "the container did not start")
 	case state.Final:
 		return u.collected(ctx, pod, a, p, state)
-	case u.mayGoOn() && (u.followNow(pod, p.Container) || !run.IsStep(p.Container) && pod.DeletionTimestamp.IsZero()):
+	case u.mayStillEnd() && (u.followNow(pod, p.Container) || !run.IsStep(p.Container) && pod.DeletionTimestamp.IsZero()):
 		return &wait{reason: waitLogs, detail: p.Container + " still runs", again: time.Second}
 	default:
 		p.State, p.Reason = manifest.Truncated, "the container still ran"
@@ -101,12 +104,14 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, a *run.Attempt, p man
 	return nil
 }
 
-// mayGoOn says whether it is worth while to wait for containers of a run that is finished. A run that is deleted while it
-// works is archived as it is: who deleted it waits for that.
-func (u *upload) mayGoOn() bool { return u.run.Finished() && u.run.Since(u.Now()) < logPatience }
+// mayStillEnd reports whether to wait for containers that still run. A run that is being deleted
+// while it runs is archived as it is: its deletion waits for that.
+func (u *upload) mayStillEnd() bool { return u.run.Finished() && u.run.Since(u.Now()) < logPatience }
 
-// collected stores what the kubelet has.
-func (u *upload) collected(ctx context.Context, pod *corev1.Pod, a *run.Attempt, p manifest.Part, state *run.State) error {
+// collected stores the log that the kubelet has now.
+func (u *upload) collected(
+	ctx context.Context, pod *corev1.Pod, a *run.Attempt, p manifest.Part, state *run.State,
+) error {
 	options := &corev1.PodLogOptions{Container: p.Container, Timestamps: true, Previous: state.Replaced}
 	stream, err := u.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, options).Stream(ctx)
 	switch {
@@ -125,7 +130,7 @@ func (u *upload) collected(ctx context.Context, pod *corev1.Pod, a *run.Attempt,
 	defer stream.Close()
 	tolerant := &tolerantReader{from: stream, tolerates: func(err error) bool { return u.gaveUp(p, err) }}
 	lines := podlog.NewUnstamped(tolerant)
-	err = u.text(ctx, p, lines)
+	err = u.storeLog(ctx, p, lines)
 	if err == nil && tolerant.broke {
 		u.lastPart().State, u.lastPart().Reason = manifest.Truncated, silentKubelet
 	}
@@ -139,13 +144,14 @@ func (u *upload) collected(ctx context.Context, pod *corev1.Pod, a *run.Attempt,
 	return err
 }
 
-// followed stores what was read while the container ran, and the rest.
+// followed stores the log that was read while the container ran, and the rest from the kubelet.
 func (u *upload) followed(ctx context.Context, t *podlog.Tail, pod *corev1.Pod, a *run.Attempt, p manifest.Part) error {
 	state := run.StateOf(pod, p.Container)
 	switch {
 	case state != nil && state.Final:
 		if !pod.DeletionTimestamp.IsZero() {
-			t.Settle(ctx, podlog.RotationCheck) // the pod may be gone before a stream of our own has begun; the kubelet ends this one
+			// the pod may be deleted before a new stream opens; the kubelet ends this one
+			t.AwaitEnd(ctx, podlog.RotationCheck)
 		}
 		if err := t.Finish(ctx); err != nil {
 			if !u.gaveUp(p, err) {
@@ -154,8 +160,8 @@ func (u *upload) followed(ctx context.Context, t *podlog.Tail, pod *corev1.Pod, 
 			t.GiveUp(silentKubelet)
 		}
 	case pod == nil:
-		t.Await(ctx, podlog.RotationCheck)
-	case u.mayGoOn() && !t.Ended():
+		t.AwaitEndAndStop(ctx, podlog.RotationCheck)
+	case u.mayStillEnd() && !t.Ended():
 		return &wait{reason: waitLogs, detail: p.Container + " still runs", again: time.Second}
 	}
 	if err := t.Prepare(); err != nil {
@@ -170,17 +176,17 @@ func (u *upload) followed(ctx context.Context, t *podlog.Tail, pod *corev1.Pod, 
 		p.State, p.Reason = manifest.Truncated, reason
 	}
 	lines := podlog.NewUnstamped(content)
-	err = u.text(ctx, p, lines)
+	err = u.storeLog(ctx, p, lines)
 	if started := a.Began(p.Container, startOf(state)); err == nil && t.Late(started) {
 		u.maybeRotated(lines.First, started)
 	}
 	return err
 }
 
-// silentKubelet is why a log is not whole of which the kubelet did not give the rest in time.
+// silentKubelet is the reason recorded for logs that the kubelet did not return in time.
 const silentKubelet = "the kubelet did not answer"
 
-// gaveUp says whether it is time to go on without what the kubelet has.
+// gaveUp reports whether to archive without what the kubelet still has.
 func (u *upload) gaveUp(p manifest.Part, err error) bool {
 	over := u.patience.over(u.run.UID, waitLogs, u.Now(), logPatience)
 	if over {
@@ -192,7 +198,7 @@ func (u *upload) gaveUp(p manifest.Part, err error) bool {
 
 func (u *upload) lastPart() *manifest.Part { return &u.parts[len(u.parts)-1] }
 
-// tolerantReader ends where what it reads from breaks off, if that is to be tolerated.
+// tolerantReader turns an error of its source into the end of the content, if it is tolerated.
 type tolerantReader struct {
 	from      io.Reader
 	tolerates func(error) bool
@@ -207,15 +213,17 @@ func (t *tolerantReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// maybeRotated marks the log that was stored last as truncated if its first line came so late that others may have been before it.
+// maybeRotated marks the log stored last as truncated if its first line is so late that earlier
+// ones may have been rotated away.
 func (u *upload) maybeRotated(first, started time.Time) {
 	late := first.Sub(started)
 	if p := u.lastPart(); p.State == manifest.Complete && late > podlog.RotationCheck {
-		p.State, p.Reason = manifest.Truncated, "the beginning may have been rotated away: the first line came "+late.Round(time.Second).String()+" after the container"
+		p.State, p.Reason = manifest.Truncated, "the beginning may have been rotated away: the first line came "+
+			late.Round(time.Second).String()+" after the container"
 	}
 }
 
-// startOf returns when a container began to run, zero if that is not known.
+// startOf returns when a container started, zero if unknown.
 func startOf(state *run.State) time.Time {
 	switch {
 	case state == nil:
@@ -228,7 +236,7 @@ func startOf(state *run.State) time.Time {
 	return time.Time{}
 }
 
-// tail returns what follows a container's log, nil if nothing does.
+// tail returns the followed log of a container, nil if there is none.
 func (u *upload) tail(podName, container string) *podlog.Tail {
 	if u.Follower == nil {
 		return nil
@@ -236,7 +244,9 @@ func (u *upload) tail(podName, container string) *podlog.Tail {
 	return u.Follower.Tail(u.run.Namespace, podlog.Key{Run: u.run.UID, Pod: podName, Container: container})
 }
 
-// followNow begins to follow a container that goes on after its run is finished. It says whether it does.
+// followNow starts following a container that still runs although its run is finished. It reports
+// whether the container is followed now.
 func (u *upload) followNow(pod *corev1.Pod, container string) bool {
-	return u.Follower != nil && u.Follower.Follow(u.run.Namespace, podlog.Key{Run: u.run.UID, Pod: pod.Name, Container: container})
+	return u.Follower != nil && u.Follower.Follow(u.run.Namespace,
+		podlog.Key{Run: u.run.UID, Pod: pod.Name, Container: container})
 }

@@ -7,8 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// patience remembers since when runs wait for what may never come. It is this process's: after a restart, or for runs that finished
-// while no archiver was there, it begins anew.
+// patience remembers since when runs wait for something that may never happen. It is in memory:
+// after a restart the wait starts over.
 type patience struct{ began sync.Map }
 
 type waitFor struct {
@@ -16,7 +16,8 @@ type waitFor struct {
 	reason string
 }
 
-// over says whether a run has waited for that long for the same. The first time it asks it begins to wait.
+// over reports whether a run has waited longer than bound for a reason. The first call starts the
+// wait.
 func (p *patience) over(run types.UID, reason string, now time.Time, bound time.Duration) bool {
 	began, _ := p.began.LoadOrStore(waitFor{run, reason}, now)
 	return now.Sub(began.(time.Time)) > bound

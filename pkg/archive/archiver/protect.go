@@ -7,8 +7,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// protect adds the finalizer where it is missing, and takes another run's marks away, as admission does if it is there. A run that
-// is being deleted takes no finalizer any more: it goes on as it is, and is archived if the archiver is fast enough.
+// protect adds the finalizer if it is missing, and removes annotations copied from another archived
+// run, as the webhook does at creation. An object that is being deleted accepts no finalizer: such
+// a run is archived only if the archiver is faster than its deletion.
 func (a *Archiver) protect(ctx context.Context, r *run.Run) error {
 	change, foreign := map[string]any{}, r.ForeignMarks()
 	if len(foreign) > 0 {
@@ -23,7 +24,7 @@ func (a *Archiver) protect(ctx context.Context, r *run.Run) error {
 	return a.Client.Change(ctx, r, change)
 }
 
-// without is the part of a merge patch (RFC 7396) that removes fields.
+// without returns the part of a merge patch (RFC 7396) that removes fields.
 func without(keys []string) map[string]any {
 	fields := map[string]any{}
 	for _, key := range keys {

@@ -10,12 +10,13 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// prune deletes a released run from the cluster when it has stayed there for its time, if it is the one that is in the archive and
-// has not changed since it was looked at. Any doubt keeps the run: that the annotation says it is stored is not enough, the
-// commit must be there. It returns how long the run has to stay.
+// prune deletes an archived run from the cluster once its time there is over, if it is the one that
+// is in the archive and has not changed since it was read. In any doubt the run stays: the
+// annotation alone does not count, the commit must be readable. The result says when to look again.
 //
-// Tekton makes a run again that its PipelineRun has and the cluster has not. So a run that has an owner leaves with it, by garbage
-// collection, and an owner leaves when all that it made is released.
+// Tekton recreates a run that is missing in the cluster but expected by its PipelineRun. So a run
+// that has an owner is never deleted here: the garbage collector deletes it with its owner, which
+// is deleted once all runs it created are archived.
 func (a *Archiver) prune(ctx context.Context, r *run.Run) (Result, error) {
 	if r.ArchivedAt().IsZero() || !r.DeletionTimestamp.IsZero() || r.Owned() {
 		return Result{Outcome: Archived}, nil
@@ -24,7 +25,7 @@ func (a *Archiver) prune(ctx context.Context, r *run.Run) (Result, error) {
 	verdict := a.Ranking.Decide(a.Ranking.About(asked), asked, a.Now())
 	switch {
 	case verdict.Forever, verdict.Last:
-		return Result{Outcome: Archived}, nil // who pushes it out of the last says so
+		return Result{Outcome: Archived}, nil // the run that pushes it out of the last triggers it
 	case verdict.Left > 0:
 		return Result{Outcome: Archived, Again: min(verdict.Left, maxSleep)}, nil
 	}
@@ -32,12 +33,13 @@ func (a *Archiver) prune(ctx context.Context, r *run.Run) (Result, error) {
 	if err != nil || commit == nil {
 		return Result{Outcome: Archived}, err
 	}
-	held, err := a.heldBy(ctx, r, map[types.UID]bool{})
+	waitsFor, err := a.unarchivedChild(ctx, r, map[types.UID]bool{})
 	if err != nil {
 		return Result{}, fmt.Errorf("look at its children: %w", err)
 	}
-	if held != "" {
-		a.Log.V(1).Info("A run stays in the cluster after its time, for a run that it made", "run", r.Reference().String(), "child", held)
+	if waitsFor != "" {
+		a.Log.V(1).Info("A run stays in the cluster because a run it created is not archived",
+			"run", r.Reference().String(), "child", waitsFor)
 		return Result{Outcome: Archived, Again: childrenAgain}, nil
 	}
 	deleted, err := a.Client.Delete(ctx, r.Reference(), r.UID, r.ResourceVersion)
@@ -47,14 +49,15 @@ func (a *Archiver) prune(ctx context.Context, r *run.Run) (Result, error) {
 	if !deleted {
 		return Result{Outcome: Archived, Again: time.Second}, nil
 	}
-	a.Log.V(1).Info("A run that is archived has left the cluster", "run", r.Reference().String(), "policy", verdict.Policy.Name)
+	a.Log.V(1).Info("An archived run was deleted from the cluster", "run", r.Reference().String(),
+		"policy", verdict.Policy.Name)
 	return Result{Outcome: Pruned}, nil
 }
 
-// heldBy returns a run that a PipelineRun made, directly or by others that it made, and that the archive is not done with; empty if
-// there is none.
-// seen are runs that were looked at: a status may say that runs made each other.
-func (a *Archiver) heldBy(ctx context.Context, r *run.Run, seen map[types.UID]bool) (string, error) {
+// unarchivedChild returns a run that a PipelineRun created, directly or through others, and that is
+// not archived; empty if there is none. seen has the runs already visited: statuses may form a
+// cycle.
+func (a *Archiver) unarchivedChild(ctx context.Context, r *run.Run, seen map[types.UID]bool) (string, error) {
 	seen[r.UID] = true
 	for _, ref := range r.Children() {
 		child, err := a.snapshot(ctx, ref)
@@ -63,15 +66,15 @@ func (a *Archiver) heldBy(ctx context.Context, r *run.Run, seen map[types.UID]bo
 			return "", fmt.Errorf("%s: %w", ref, err)
 		case child == nil || seen[child.UID] || child.OptedOut() || !run.IsOwnedBy(child, r):
 			continue
-		case !child.Released():
+		case !child.Archived():
 			return ref.String(), nil
 		}
-		if held, err := a.heldBy(ctx, child, seen); err != nil || held != "" {
-			return held, err
+		if waitsFor, err := a.unarchivedChild(ctx, child, seen); err != nil || waitsFor != "" {
+			return waitsFor, err
 		}
 	}
 	return "", nil
 }
 
-// maxSleep bounds for how long a run is not looked at: clocks jump.
+// maxSleep bounds how long a run is not looked at, in case clocks jump.
 const maxSleep = time.Hour

@@ -9,11 +9,13 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// What an archiver that died has left is found here. Before the commit that is nothing but parts under keys of its own: the next attempt
-// begins at the beginning, and fsck finds them. Between commit and release the run is in the archive and still protected in the cluster:
-// the next attempt meets the commit, puts it into the index, in which it may be already, and goes on with the release.
+// What an attempt that died has left: before the commit, parts under keys of that attempt. The next
+// attempt ignores them, and the sweep deletes them. After the commit and before the finalizer was
+// removed, the run is in the archive and still protected: the next attempt finds the commit, adds
+// it to the index, which may have it already, and removes the finalizer.
 
-// commitRun returns a run's commit: the one that is there, or its own. The index has it then.
+// commitRun returns the run's commit, an existing one or a new one, after it was added to the
+// index.
 func (a *Archiver) commitRun(ctx context.Context, r *run.Run) (*manifest.Commit, error) {
 	commit, err := a.findCommit(ctx, r)
 	if err != nil {
@@ -31,17 +33,17 @@ func (a *Archiver) commitRun(ctx context.Context, r *run.Run) (*manifest.Commit,
 	return commit, nil
 }
 
-// noteCommitted spares a PipelineRun that waits for the run a request.
+// noteCommitted saves the run's PipelineRun a request when it waits for the run.
 func (a *Archiver) noteCommitted(r *run.Run) {
 	for _, owner := range r.OwnerReferences {
 		if owner.Kind == run.PipelineRunKind {
-			a.committed.Store(r.Reference(), owner.UID)
+			a.committedChildren.Store(r.Reference(), owner.UID)
 		}
 	}
 }
 
-// findCommit returns the commit of a run that is in the archive already, nil if there is none: this archiver's, of before it was
-// killed, or another's. One that is damaged is an error, and the run stays: its key is taken, so somebody has to look.
+// findCommit returns the run's commit, nil if there is none. A damaged commit is an error, and the
+// run stays: its key is taken, so an administrator has to look.
 func (a *Archiver) findCommit(ctx context.Context, r *run.Run) (*manifest.Commit, error) {
 	key, err := a.Cluster.Commit(r.ID())
 	if err != nil {

@@ -15,19 +15,21 @@ import (
 )
 
 const (
-	// waitRefused is the reason of a run that somebody's admission lets nobody change: as a rule Tekton's own, which looks at the
-	// whole spec at every write, also of a finalizer. A feature that was switched off since the run was created, or another version
-	// of Tekton, makes it refuse for good.
+	// waitRefused is the reason of a run that admission lets nobody change. Usually it is Tekton's
+	// own webhook, which validates the whole spec at every write, even of a finalizer. If a feature
+	// was disabled or Tekton upgraded since the run was created, it refuses for good.
 	waitRefused = "refused"
-	// refusedAgain is when a run is looked at again that was refused: an administrator may be opening the way just now.
+	// refusedAgain is when a refused run is tried again: an administrator may be running archiver
+	// release --refused.
 	refusedAgain = 5 * time.Second
-	// refusedEach is how much later for each other one that is: a flag may have been switched over a hundred thousand of them.
+	// refusedEach is added per other refused run: disabling a feature may affect 100,000 runs.
 	refusedEach = 10 * time.Millisecond
-	// refusedEvent is the reason of the event that says so.
+	// refusedEvent is the reason of the event about a refusal.
 	refusedEvent = "ArchiveCannotRelease"
 )
 
-// isRefusal says whether an admission webhook or policy has refused a write, and not merely failed to answer.
+// isRefusal reports whether an admission webhook or policy denied a write, as opposed to not
+// answering.
 func isRefusal(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || status.Status().Code >= http.StatusInternalServerError {
@@ -38,7 +40,7 @@ func isRefusal(err error) bool {
 		strings.Contains(message, "ValidatingAdmissionPolicy") && strings.Contains(message, "denied request")
 }
 
-// refused makes a wait of a refusal, and says so on the run, once.
+// refused turns a refusal into a wait, and sends an event about it once per run.
 func (a *Archiver) refused(r *run.Run, err error) error {
 	if err == nil || !isRefusal(err) {
 		return err
@@ -46,20 +48,21 @@ func (a *Archiver) refused(r *run.Run, err error) error {
 	first, others := a.refusals.note(r.UID)
 	if first && a.Events != nil {
 		a.Events.Event(&corev1.ObjectReference{
-			APIVersion: r.APIVersion, Kind: r.Kind, Namespace: r.Namespace, Name: r.Name, UID: r.UID, ResourceVersion: r.ResourceVersion,
-		}, corev1.EventTypeWarning, refusedEvent, "admission refuses every change of this run, so that the finalizer "+run.Finalizer+
-			" stays on it: a cluster administrator can run `archiver release --refused`")
+			APIVersion: r.APIVersion, Kind: r.Kind, Namespace: r.Namespace, Name: r.Name, UID: r.UID,
+			ResourceVersion: r.ResourceVersion,
+		}, corev1.EventTypeWarning, refusedEvent, "admission refuses every change of this run, so that the finalizer "+
+			run.Finalizer+" stays on it: a cluster administrator can run `archiver release --refused`")
 	}
 	return &wait{reason: waitRefused, detail: err.Error(), again: refusedAgain + time.Duration(others)*refusedEach}
 }
 
-// refusals are the runs that were refused.
+// refusals has the UIDs of refused runs.
 type refusals struct {
 	mu   sync.Mutex
 	runs map[types.UID]struct{}
 }
 
-// note says whether a run was not refused before, and how many others are.
+// note adds a run. It reports whether the run is new, and how many others there are.
 func (f *refusals) note(run types.UID) (first bool, others int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

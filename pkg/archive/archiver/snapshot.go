@@ -7,7 +7,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// snapshot reads a run from the API server, nil if it is gone.
+// snapshot reads a run from the API server, nil if it does not exist.
 func (a *Archiver) snapshot(ctx context.Context, ref run.Reference) (*run.Run, error) {
 	object, err := a.Client.Get(ctx, ref)
 	if err != nil {

@@ -15,31 +15,33 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// upload is one attempt to store a run. Its parts have keys of their own, so that it never meets another attempt's but in the commit.
+// upload is one attempt to store a run. Its parts have keys of their own, so two attempts meet only
+// in the commit.
 type upload struct {
 	*Archiver
-	run    *run.Run
-	writer string
-	parts  []manifest.Part
-	// keys are those that something may have been stored under.
+	run   *run.Run
+	id    string
+	parts []manifest.Part
+	// keys under which an object may have been stored.
 	keys []string
-	// texts is how many bytes logs take in the commit.
-	texts int
+	// inlineLogs is how many bytes of logs are in the commit.
+	inlineLogs int
 }
 
 func newUpload(a *Archiver, r *run.Run) *upload {
-	return &upload{Archiver: a, run: r, writer: strings.ToLower(rand.Text())}
+	return &upload{Archiver: a, run: r, id: strings.ToLower(rand.Text())}
 }
 
-// record stores the run itself.
+// record stores the run object.
 func (u *upload) record(ctx context.Context) error {
-	return u.json(ctx, manifest.Record, "record.json", u.run.Record)
+	return u.storeJSON(ctx, manifest.Record, "record.json", u.run.Record)
 }
 
-// json stores a part that is in memory: in the commit if it is small, with which it is then verified.
-func (u *upload) json(ctx context.Context, of manifest.PartType, name string, content []byte) error {
+// storeJSON stores a part that is in memory. A small one goes into the commit, and is verified with
+// it.
+func (u *upload) storeJSON(ctx context.Context, of manifest.PartType, name string, content []byte) error {
 	if len(content) > manifest.MaxInline {
-		return u.part(ctx, manifest.Part{Type: of, State: manifest.Complete}, name, bytes.NewReader(content))
+		return u.storePart(ctx, manifest.Part{Type: of, State: manifest.Complete}, name, bytes.NewReader(content))
 	}
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, content); err != nil {
@@ -49,30 +51,33 @@ func (u *upload) json(ctx context.Context, of manifest.PartType, name string, co
 	return nil
 }
 
-// text stores a log: in the commit if it is small, with which it is then verified.
-func (u *upload) text(ctx context.Context, p manifest.Part, content io.Reader) error {
+// storeLog stores a log. A small one goes into the commit, and is verified with it.
+func (u *upload) storeLog(ctx context.Context, p manifest.Part, content io.Reader) error {
 	name := fmt.Sprintf("log-%d-%s.txt", p.Attempt, p.Container)
 	begin, err := io.ReadAll(io.LimitReader(content, manifest.MaxText+1))
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	if n := p.SetText(begin, manifest.MaxTexts-u.texts); n > 0 {
-		u.texts += n
+	if n := p.SetText(begin, manifest.MaxTexts-u.inlineLogs); n > 0 {
+		u.inlineLogs += n
 		u.parts = append(u.parts, p)
 		return nil
 	}
-	return u.part(ctx, p, name, io.MultiReader(bytes.NewReader(begin), content))
+	return u.storePart(ctx, p, name, io.MultiReader(bytes.NewReader(begin), content))
 }
 
-// part stores one part, reads it back and compares. A crash leaves it without a commit, as an error does where discard fails.
-func (u *upload) part(ctx context.Context, p manifest.Part, name string, content io.Reader) error {
-	key, err := u.Cluster.Part(u.run.ID(), u.writer, name)
+// storePart stores a part as an object, under the key from layout.Cluster.Part, reads it back and
+// compares. After a crash, or an error after which discard fails, the object stays without a
+// commit.
+func (u *upload) storePart(ctx context.Context, p manifest.Part, name string, content io.Reader) error {
+	key, err := u.Cluster.Part(u.run.ID(), u.id, name)
 	if err != nil {
 		return err
 	}
 	u.keys = append(u.keys, key)
 	raw, stored, err := manifest.Store(ctx, u.Store, key, content)
-	// Nobody else has this key: an object there is ours, which verifying shows.
+	// The key is this attempt's own, so an existing object is from an earlier try of the same call;
+	// verifying it shows whether it is whole.
 	if err != nil && (stored.SHA256 == "" || !errors.Is(err, store.ErrExists)) {
 		return fmt.Errorf("%s: %w", name, err)
 	}
@@ -84,14 +89,14 @@ func (u *upload) part(ctx context.Context, p manifest.Part, name string, content
 	return nil
 }
 
-// missing notes that there is nothing to store.
+// missing records a part of which there is nothing to store.
 func (u *upload) missing(p manifest.Part, reason string) {
 	p.State, p.Reason = manifest.Missing, reason
 	u.parts = append(u.parts, p)
 }
 
-// discard deletes what this attempt has stored and the commit does not name: nobody will ever refer to it. What it does not get
-// to, fsck finds.
+// discard deletes what this attempt has stored and the commit c, if any, does not name. What it
+// fails to delete fsck reports as abandoned, and the sweep deletes.
 func (u *upload) discard(ctx context.Context, c *manifest.Commit) error {
 	named := map[string]bool{}
 	if c != nil {

@@ -6,23 +6,23 @@ import (
 	"time"
 )
 
-// Reasons for which a run waits without anything being wrong. They are values of a metric's label.
+// Reasons for which runs wait without an error. They are values of a metric's label.
 const (
 	WaitChildren = "children"
 	waitChains   = "chains"
 	waitLogs     = "logs"
 )
 
-// wait is the error of a phase that cannot go on yet.
+// wait is the error of a phase that cannot proceed yet.
 type wait struct {
 	reason, detail string
-	// again is when to look again, if nothing happens before that.
+	// again is when to try again, if nothing triggers it before.
 	again time.Duration
 }
 
 func (w *wait) Error() string { return "waits for " + w.reason + ": " + w.detail }
 
-// phaseError is the error of a phase. What a phase does is in the package's comment.
+// phaseError is an error with the phase it occurred in (see the package's comment).
 type phaseError struct {
 	phase string
 	err   error
@@ -32,7 +32,7 @@ func (e *phaseError) Error() string { return fmt.Sprintf("%s: %v", e.phase, e.er
 
 func (e *phaseError) Unwrap() error { return e.err }
 
-// PhaseOf returns the phase that failed, for metrics.
+// PhaseOf returns the phase of an error, as a label value.
 func PhaseOf(err error) string {
 	var e *phaseError
 	if errors.As(err, &e) {

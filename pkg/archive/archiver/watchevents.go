@@ -11,7 +11,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/observed"
 )
 
-// WatchEvents watches the cluster's events until ctx ends, for archiving without a Controller. It returns when they are known.
+// WatchEvents watches the cluster's events until ctx ends, to archive without a Controller. It
+// returns once the existing events are known.
 func (a *Archiver) WatchEvents(ctx context.Context) error {
 	w, err := a.EventReflector()
 	if err != nil {
@@ -28,30 +29,31 @@ func (a *Archiver) WatchEvents(ctx context.Context) error {
 	}
 }
 
-// EventReflector makes the watcher of events.
+// EventReflector returns the reflector that keeps Recent up to date.
 func (a *Archiver) EventReflector() (*observed.Reflector, error) {
-	w, err := observed.NewReflector(a.Config, schema.GroupVersionResource{Version: "v1", Resource: "events"}, "Event", &observed.Event{}, &observed.EventList{}, func(object []byte) (runtime.Object, error) {
-		s := &observed.Event{}
-		return s, s.Read(object)
-	})
+	w, err := observed.NewReflector(a.Config, schema.GroupVersionResource{Version: "v1", Resource: "events"}, "Event",
+		&observed.Event{}, &observed.EventList{}, func(object []byte) (runtime.Object, error) {
+			s := &observed.Event{}
+			return s, s.Read(object)
+		})
 	if err != nil {
 		return nil, err
 	}
-	w.First = func(objects []any) {
+	w.Initial = func(objects []any) {
 		all := make([]*observed.Event, 0, len(objects))
 		for _, o := range objects {
 			all = append(all, o.(*observed.Event))
 		}
 		a.Recent.Replace(all)
 	}
-	w.Strip = func(object any) (any, error) {
+	w.Transform = func(object any) (any, error) {
 		if s, ok := object.(*observed.Event); ok {
-			a.Recent.List(s)
+			a.Recent.AddListed(s)
 		}
 		return object, nil
 	}
-	w.Seen = func(object any) { a.Recent.Add(object.(*observed.Event)) }
-	w.Gone = func(object any) {
+	w.Changed = func(object any) { a.Recent.Add(object.(*observed.Event)) }
+	w.Deleted = func(object any) {
 		s := object.(*observed.Event)
 		a.Recent.Delete(types.NamespacedName{Namespace: s.Namespace, Name: s.Name})
 	}

@@ -11,30 +11,31 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// knownPatience is how long PipelineRuns of a backlog wait until the runs that they made are known: a list of a hundred thousand takes two minutes.
+// knownPatience is how long PipelineRuns of a backlog wait until all runs are known: listing
+// 100,000 takes two minutes.
 const knownPatience = 5 * time.Minute
 
-// first is told all runs of a kind that there are.
-func (c *Controller) first(ctx context.Context, kind string, all []*observed.Run) {
+// initial handles all runs of a kind that exist when the watch starts.
+func (c *Controller) initial(ctx context.Context, kind string, all []*observed.Run) {
 	c.dropPages(kind)
 	var wait []*observed.Run
 	for _, s := range all {
-		if s.Class == c.Class && !s.OptedOut && !s.Released && s.Finished && s.DeletionTimestamp.IsZero() {
+		if s.Class == c.Class && !s.OptedOut && !s.Archived && s.Finished && s.DeletionTimestamp.IsZero() {
 			wait = append(wait, s)
 		} else {
-			c.saw(s, backlog)
+			c.changed(s, backlog)
 		}
 	}
-	// A list that was streamed comes in the order of a map.
+	// A streamed list arrives in the order of a map.
 	slices.SortFunc(wait, func(a, b *observed.Run) int {
 		return cmp.Compare(keyOf(a.Namespace, a.Name), keyOf(b.Namespace, b.Name))
 	})
 	paged := pays(len(wait), len(all))
 	if kind != run.PipelineRunKind || !paged {
-		c.begin(ctx, kind, wait, paged)
+		c.queueBacklog(ctx, kind, wait, paged)
 		return
 	}
-	// While what they made is not known yet, each would be looked at for nothing.
+	// Until the runs they created are known, attempts would be in vain.
 	go func() {
 		select {
 		case <-c.ready:
@@ -42,38 +43,41 @@ func (c *Controller) first(ctx context.Context, kind string, all []*observed.Run
 		case <-ctx.Done():
 			return
 		}
-		c.begin(ctx, kind, wait, paged)
+		c.queueBacklog(ctx, kind, wait, paged)
 	}()
 }
 
-// pays says whether that many runs wait, of all there are, that lists are better.
+// pays reports whether so many of all runs wait that listing whole objects is cheaper than reading
+// the waiting ones.
 func pays(wait, all int) bool { return wait >= pagesFrom && 2*wait >= all }
 
-// begin queues the backlog of a kind, in the order of keys.
-func (c *Controller) begin(ctx context.Context, kind string, wait []*observed.Run, paged bool) {
+// queueBacklog queues the backlog of a kind, in the order of keys.
+func (c *Controller) queueBacklog(ctx context.Context, kind string, wait []*observed.Run, paged bool) {
 	if paged {
 		last := wait[len(wait)-1]
-		before, there := c.pages.Swap(kind, newPages(ctx, func(ctx context.Context, limit int, next string) ([]run.Listed, string, error) {
-			return c.Client.Page(ctx, kind, limit, next, pageBytes)
-		}, keyOf(last.Namespace, last.Name)))
+		before, there := c.pages.Swap(kind,
+			newPages(ctx, func(ctx context.Context, limit int, next string) ([]run.Listed, string, error) {
+				return c.Client.Page(ctx, kind, limit, next, pageBytes)
+			}, keyOf(last.Namespace, last.Name)))
 		if there {
 			before.(*pages).stop()
 		}
 	}
 	priority := backlog
 	if kind == run.PipelineRunKind {
-		priority = parents
+		priority = backlogParents
 	}
 	for _, s := range wait {
-		c.saw(s, priority)
+		c.changed(s, priority)
 	}
 }
 
-// archive takes a run of a backlog from pages, where there are any.
+// archive makes an attempt. For a run of a backlog it takes the object from pages, if there are
+// any, and stops after the commit.
 func (c *Controller) archive(ctx context.Context, ref run.Reference, priority int) (archiver.Result, error) {
-	if priority != backlog && priority != parents {
-		if p := c.pagesOf(ref.Kind); p != nil && priority == later && p.listed.Load() {
-			c.dropPages(ref.Kind) // they were for those that came before
+	if priority != backlog && priority != backlogParents {
+		if p := c.pagesOf(ref.Kind); p != nil && priority == removal && p.listed.Load() {
+			c.dropPages(ref.Kind) // all runs of the backlog are committed
 		}
 		return c.Archive(ctx, ref, true)
 	}

@@ -17,63 +17,65 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// Priorities of runs in the queue. What has just happened comes before what was found at the start, and that all is safe before
-// that the first of it is released.
+// Priorities: just finished; start-up backlog (commit only); PipelineRuns of the backlog, which
+// wait for the runs they created; removal of the backlog's finalizers; pruning. All of a backlog is
+// committed before the first finalizer of it is removed.
 const (
-	urgent  = 10
-	backlog = 0
-	// parents are PipelineRuns of a backlog: they wait for what they made.
-	parents  = -5
-	later    = -10
-	whenIdle = -20
+	urgent         = 10
+	backlog        = 0
+	backlogParents = -5
+	removal        = -10
+	pruning        = -20
 )
 
 // atOnce is no delay.
 const atOnce time.Duration = 0
 
 const (
-	// workers bounds how many runs are worked on at a time. They mostly wait: for the API server, the store's disk or network.
+	// workers is how many runs are handled at a time. They mostly wait for the API server or the
+	// store.
 	workers = 24
-	// memory is what runs that are worked on may take together, in bytes, and perRun what one takes beside five times its size:
-	// it is read, cut, decoded, compressed and sent.
+	// memory is what all runs being handled may take together, in bytes. One run is assumed to take
+	// perRun and five times its size: it is read, cut, decoded, compressed and sent.
 	memory = 24 << 20
 	perRun = 256 << 10
-	// firstRetry and lastRetry bound the pauses between attempts.
+	// firstRetry and lastRetry bound the delay between attempts.
 	firstRetry, lastRetry = 200 * time.Millisecond, 30 * time.Second
-	// metricsEvery and logEvery are how often it is said what waits.
+	// metricsEvery and logEvery are how often it is reported what waits.
 	metricsEvery, logEvery = 5 * time.Second, time.Minute
 )
 
-// Controller watches a cluster's runs, and archives each when it is time.
+// Controller watches a cluster's runs and archives each when it is due.
 type Controller struct {
 	*archiver.Archiver
 	queue   priorityqueue.PriorityQueue[run.Reference]
 	memory  *semaphore.Weighted
 	waiting *waiting
 	deleted *deletedRuns
-	pause   pause
-	// pages has those of the kinds of which many wait.
+	backoff backoff
+	// pages by kind, for kinds of which many runs wait.
 	pages  sync.Map
 	synced sync.WaitGroup
 	ready  chan struct{}
 }
 
-// New makes a Controller, which runs once.
+// New returns a Controller, which can run once.
 func New(a *archiver.Archiver) *Controller {
 	c := &Controller{
-		Archiver: a, memory: semaphore.NewWeighted(memory), waiting: &waiting{runs: map[run.Reference]*waitingRun{}}, ready: make(chan struct{}),
+		Archiver: a, memory: semaphore.NewWeighted(memory), waiting: &waiting{runs: map[run.Reference]*waitingRun{}},
+		ready: make(chan struct{}),
 	}
 	c.deleted = newDeletedRuns(c)
 	a.OnCommit = func(r *run.Run) {
 		if took, ok := c.waiting.latency(r.Reference(), time.Now()); ok {
 			a.Metrics.Latency.WithLabelValues(r.Kind).Observe(took.Seconds())
 		}
-		c.tellParents(r.Parents(), parents)
+		c.tellParents(r.Parents(), backlogParents)
 	}
 	return c
 }
 
-// Ready says why the controller does not know yet what there is in the cluster, nil if it does.
+// Ready returns nil once the state of the cluster is known, an error before.
 func (c *Controller) Ready() error {
 	select {
 	case <-c.ready:
@@ -83,13 +85,13 @@ func (c *Controller) Ready() error {
 	}
 }
 
-// Run works until ctx ends. Then it finishes nothing: whatever is under way is begun anew by the next one.
+// Run works until ctx ends. It does not finish attempts then: the next process starts them over.
 func (c *Controller) Run(ctx context.Context) error {
 	c.queue = priorityqueue.New("archive", func(o *priorityqueue.Opts[run.Reference]) {
 		o.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[run.Reference](firstRetry, lastRetry)
 		o.Log = c.Log
 	})
-	shutDown := sync.OnceFunc(c.queue.ShutDown) // a second time it panics
+	shutDown := sync.OnceFunc(c.queue.ShutDown) // a second call panics
 	defer shutDown()
 	if c.Follower != nil {
 		defer c.Follower.Close()
@@ -107,7 +109,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	}
 	for range workers {
 		running.Go(func() {
-			c.Recent.Await(ctx) // a run's events are part of it
+			c.Recent.Await(ctx) // else runs were archived without their events
 			c.work(ctx)
 		})
 	}
@@ -116,12 +118,12 @@ func (c *Controller) Run(ctx context.Context) error {
 	c.report(ctx)
 	shutDown()
 	for _, w := range watchers {
-		w.Synced() // who waits for that waits no more
+		w.Synced() // ends the wait for c.synced
 	}
 	return nil
 }
 
-// watchers are one for each resource, and one for events.
+// watchers returns a reflector for each resource, and one for events.
 func (c *Controller) watchers(ctx context.Context) ([]*observed.Reflector, error) {
 	events, err := c.EventReflector()
 	if err != nil {
@@ -129,46 +131,47 @@ func (c *Controller) watchers(ctx context.Context) ([]*observed.Reflector, error
 	}
 	all := []*observed.Reflector{events}
 	for i, resource := range run.Resources {
-		w, err := observed.NewReflector(c.Config, resource, run.Kinds[i], &observed.Run{}, &observed.RunList{}, func(object []byte) (runtime.Object, error) {
-			s := &observed.Run{}
-			return s, s.Read(object)
-		})
+		w, err := observed.NewReflector(c.Config, resource, run.Kinds[i], &observed.Run{}, &observed.RunList{},
+			func(object []byte) (runtime.Object, error) {
+				s := &observed.Run{}
+				return s, s.Read(object)
+			})
 		if err != nil {
 			return nil, err
 		}
-		sighted := func(object any) *observed.Run {
+		observedRun := func(object any) *observed.Run {
 			s := object.(*observed.Run)
-			s.Kind = run.Kinds[i] // the decoder takes it away
+			s.Kind = run.Kinds[i] // the decoder clears it
 			return s
 		}
-		w.Strip = func(object any) (any, error) {
-			s := sighted(object)
+		w.Transform = func(object any) (any, error) {
+			s := observedRun(object)
 			s.Object = nil
-			c.judge(s)
+			c.findPolicy(s)
 			return s, nil
 		}
 		w.Page = func(page runtime.Object) {
 			list := page.(*observed.RunList)
 			for j := range list.Items {
-				_, _ = w.Strip(&list.Items[j])
+				_, _ = w.Transform(&list.Items[j])
 			}
 		}
-		w.First = func(objects []any) {
+		w.Initial = func(objects []any) {
 			runs := make([]*observed.Run, 0, len(objects))
 			for _, o := range objects {
-				runs = append(runs, sighted(o))
+				runs = append(runs, observedRun(o))
 			}
-			c.first(ctx, run.Kinds[i], runs)
+			c.initial(ctx, run.Kinds[i], runs)
 		}
-		w.Seen = func(o any) {
-			s := sighted(o)
-			c.judge(s)
+		w.Changed = func(o any) {
+			s := observedRun(o)
+			c.findPolicy(s)
 			if p := c.pagesOf(s.Kind); p != nil {
-				p.saw(s.Reference())
+				p.invalidate(s.Reference())
 			}
-			c.saw(s, urgent)
+			c.changed(s, urgent)
 		}
-		w.Gone = func(o any) { c.gone(sighted(o)) }
+		w.Deleted = func(o any) { c.runDeleted(observedRun(o)) }
 		all = append(all, w)
 	}
 	for _, w := range all {
@@ -179,21 +182,21 @@ func (c *Controller) watchers(ctx context.Context) ([]*observed.Reflector, error
 	return all, nil
 }
 
-// saw decides whether there is something to do for a run.
-func (c *Controller) saw(s *observed.Run, priority int) {
+// changed queues a run if there is something to do.
+func (c *Controller) changed(s *observed.Run, priority int) {
 	ref := s.Reference()
 	switch {
 	case s.Class != c.Class, s.OptedOut && !s.Protected:
 		return
-	case s.Released:
-		c.waiting.done(ref)
+	case s.Archived:
+		c.waiting.remove(ref)
 		c.tellParents(s.Parents, urgent)
-		c.leaves(s)
+		c.schedulePruning(s)
 	case s.Finished || !s.DeletionTimestamp.IsZero():
 		if !s.DeletionTimestamp.IsZero() {
-			priority = urgent // somebody waits for it
+			priority = urgent // a user waits for the deletion
 		}
-		c.waiting.saw(ref, time.Now(), priority == urgent, s.Size)
+		c.waiting.add(ref, time.Now(), priority == urgent, s.Size)
 		c.add(ref, priority, atOnce)
 	case !s.Protected || s.Foreign:
 		c.add(ref, priority, atOnce)
@@ -205,17 +208,17 @@ func (c *Controller) saw(s *observed.Run, priority int) {
 	}
 }
 
-// gone decides about a run that is not there any more. One that nobody protected may not be in the archive.
-func (c *Controller) gone(s *observed.Run) {
-	c.waiting.done(s.Reference())
+// runDeleted handles a deleted run. One that was not protected may not be in the archive.
+func (c *Controller) runDeleted(s *observed.Run) {
+	c.waiting.remove(s.Reference())
 	c.Ranking.Remove(s.UID)
 	c.tellParents(s.Parents, urgent)
-	if !s.Released && !s.OptedOut && s.Class == c.Class {
+	if !s.Archived && !s.OptedOut && s.Class == c.Class {
 		c.deleted.keep(s)
 	}
 }
 
-// tellParents looks again at those PipelineRuns that wait for what they made.
+// tellParents queues those of the PipelineRuns that wait for their children.
 func (c *Controller) tellParents(of []run.Reference, priority int) {
 	for _, parent := range of {
 		if c.waiting.has(parent, archiver.WaitChildren) {
@@ -228,7 +231,7 @@ func (c *Controller) add(ref run.Reference, priority int, after time.Duration) {
 	c.queue.AddWithOpts(priorityqueue.AddOpts{Priority: &priority, After: after}, ref)
 }
 
-// work takes runs from the queue until it is shut down.
+// work handles runs from the queue until it is shut down.
 func (c *Controller) work(ctx context.Context) {
 	for {
 		ref, priority, shutdown := c.queue.GetWithPriority()
@@ -240,15 +243,15 @@ func (c *Controller) work(ctx context.Context) {
 	}
 }
 
-// handle brings a run further, and says when it is to be looked at again.
+// handle makes an attempt to archive a run, and queues the next one.
 func (c *Controller) handle(ctx context.Context, ref run.Reference, priority int) {
-	if left := c.pause.left(); left > 0 {
+	if left := c.backoff.remaining(); left > 0 {
 		c.add(ref, priority, left)
 		return
 	}
 	weight := min(int64(perRun+5*c.waiting.size(ref)), memory)
 	if c.memory.Acquire(ctx, weight) != nil {
-		return // the end
+		return // ctx has ended
 	}
 	result, err := c.archive(ctx, ref, priority)
 	c.memory.Release(weight)
@@ -256,48 +259,49 @@ func (c *Controller) handle(ctx context.Context, ref run.Reference, priority int
 		c.failed(ctx, ref, priority, err)
 		return
 	}
-	c.pause.over()
+	c.backoff.reset()
 	c.queue.Forget(ref)
 	switch result.Outcome {
 	case archiver.Waiting:
 		if result.Reason != "" {
-			c.waiting.because(ref, result.Reason, result.Detail)
+			c.waiting.setReason(ref, result.Reason, result.Detail)
 		}
 	case archiver.Committed:
-		c.waiting.because(ref, "release", "")
-		c.add(ref, later, atOnce)
+		c.waiting.setReason(ref, "release", "")
+		c.add(ref, removal, atOnce)
 		return
 	default:
-		c.waiting.done(ref)
+		c.waiting.remove(ref)
 		c.Metrics.Runs.WithLabelValues(ref.Kind, string(result.Outcome)).Inc()
 	}
 	if result.Again > 0 {
-		next := priority // many that wait are not to keep what they wait for from its turn
+		next := priority // not higher: what it waits for must get its turn
 		if result.Outcome == archiver.Archived {
-			next = whenIdle
+			next = pruning
 		}
 		c.add(ref, next, result.Again)
 	}
 }
 
-// failed has a run tried again. The first failure is logged, and then a summary each minute (waiting.report).
+// failed queues a run again. Only its first failure is logged; after that, waiting.report logs a
+// summary each minute.
 func (c *Controller) failed(ctx context.Context, ref run.Reference, priority int, err error) {
 	if ctx.Err() != nil {
 		return
 	}
 	phase := archiver.PhaseOf(err)
 	c.Metrics.Failures.WithLabelValues(phase).Inc()
-	c.waiting.because(ref, phase, err.Error())
+	c.waiting.setReason(ref, phase, err.Error())
 	if c.queue.NumRequeues(ref) == 0 {
 		c.Log.Error(err, "A run stays in the cluster, and is tried again", "run", ref.String(), "phase", phase)
 	}
 	if phase == "commit" || phase == "record" || phase == "index" {
-		c.pause.longer()
+		c.backoff.extend()
 	}
 	c.queue.AddWithOpts(priorityqueue.AddOpts{Priority: &priority, RateLimited: true}, ref)
 }
 
-// report says what waits, until ctx ends.
+// report reports what waits, until ctx ends.
 func (c *Controller) report(ctx context.Context) {
 	every := time.NewTicker(metricsEvery)
 	defer every.Stop()

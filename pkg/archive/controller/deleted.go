@@ -9,11 +9,11 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/observed"
 )
 
-// maxDeleted is how many bytes of runs that are gone from the cluster wait to be archived.
+// maxDeleted is the most bytes of deleted runs that wait to be archived.
 const maxDeleted = 24 << 20
 
-// deletedRuns are runs that were deleted before anything protected them, in their last state, as the watch brought it. They are
-// nowhere else any more, but in this process. It is the webhook that makes that rare.
+// deletedRuns has runs that were deleted before they were protected, in their last state from the
+// watch. This process has the only copy. With the webhook in place this is rare.
 type deletedRuns struct {
 	controller *Controller
 	mu         sync.Mutex
@@ -26,13 +26,14 @@ func newDeletedRuns(c *Controller) *deletedRuns {
 	return &deletedRuns{controller: c, more: make(chan struct{}, 1)}
 }
 
-// keep takes a run, as long as there is room.
+// keep adds a run if there is room, else it is lost.
 func (d *deletedRuns) keep(s *observed.Run) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if s.Object == nil || d.bytes+len(s.Object) > maxDeleted {
 		d.controller.Metrics.Lost.Inc()
-		d.controller.Log.Info("A run was deleted before it could be protected, and is lost to the archive", "run", s.Reference().String())
+		d.controller.Log.Info("A run was deleted before it could be protected, and is lost to the archive", "run",
+			s.Reference().String())
 		return
 	}
 	d.objects, d.bytes = append(d.objects, s.Object), d.bytes+len(s.Object)
@@ -58,14 +59,14 @@ func (d *deletedRuns) drop() {
 	d.objects = d.objects[1:]
 }
 
-// later puts the first behind the others.
-func (d *deletedRuns) later() {
+// rotate moves the first run behind the others.
+func (d *deletedRuns) rotate() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.objects = append(d.objects[1:], d.objects[0])
 }
 
-// run archives them, one after the other, until ctx ends.
+// run archives deleted runs one by one until ctx ends.
 func (d *deletedRuns) run(ctx context.Context) {
 	for {
 		object := d.next()
@@ -85,12 +86,12 @@ func (d *deletedRuns) run(ctx context.Context) {
 		case archiver.PhaseOf(err) == "snapshot":
 			d.drop()
 			d.controller.Metrics.Lost.Inc()
-			d.controller.Log.Error(err, "A deleted run cannot be read, and is lost to the archive")
+			d.controller.Log.Error(err, "A deleted run cannot be parsed, and is lost to the archive")
 			continue
 		}
-		d.later() // the others need not wait for what this one waits for
+		d.rotate() // the others need not wait for this one
 		d.controller.Metrics.Failures.WithLabelValues(archiver.PhaseOf(err)).Inc()
-		d.controller.Log.Error(err, "A deleted run is kept in memory, and tried again")
+		d.controller.Log.Error(err, "A deleted run is not archived yet: it is kept in memory and tried again")
 		select {
 		case <-time.After(lastRetry / 10):
 		case <-ctx.Done():

@@ -1,4 +1,12 @@
-// Package controller decides which run is next, and says what waits and why: it has the reflectors, the queue, and as many workers as an
-// archiver.Archiver, which does the work, may have. backlog is about runs that waited when it started, of which many are read by pages; waiting has what waits and why, pause keeps it from a store that does not answer, deleted has
-// runs that went before they were protected, leaving those whose time in the cluster ends.
+// Package controller decides which run an archiver.Archiver handles next, and reports what waits
+// and why.
+//
+//	controller.go   Controller: reflectors, queue, priorities, workers, retries. When its context
+//	                ends (SIGTERM, lost Lease) attempts are abandoned, not finished: the next
+//	                process starts them over.
+//	backlog.go      runs that waited when it started; pages.go reads many of them by list
+//	deleted.go      runs deleted before they were protected
+//	pruning.go      when archived runs are due for deletion from the cluster
+//	waitingruns.go  what waits and why, for metrics and log
+//	backoff.go      no attempts while the store or index does not answer
 package controller

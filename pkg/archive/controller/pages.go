@@ -13,42 +13,46 @@ import (
 )
 
 const (
-	// pagesFrom is how many runs of a kind have to wait at the start for lists of whole objects to pay, if they are half of those there are.
+	// pagesFrom is from how many waiting runs of a kind on lists of whole objects pay, if the
+	// waiting are at least half of all.
 	pagesFrom = 500
-	// pageRuns and pageBytes bound a page. Three may be in memory: one that is used, the one before, and the next.
+	// pageRuns and pageBytes bound a page. Three may be in memory: the current, the previous and
+	// the next one.
 	pageRuns, pageBytes = 200, 2 << 20
-	// pageTimeout is how long a page may take. Who waits for it can read a run by itself.
+	// pageTimeout bounds the wait for a page; after it, runs are read one by one.
 	pageTimeout = 30 * time.Second
-	// maxChanged is how many runs may change before pages are given up: they would be read by themselves anyway.
+	// maxChanged is after how many changed runs pages are given up.
 	maxChanged = 10_000
 )
 
 type lister func(ctx context.Context, limit int, next string) (page []run.Listed, after string, err error)
 
-// pages gives the runs of a backlog, of one kind, from lists: to read one by itself costs an API server a look into etcd. The queue gives
-// a backlog's runs in the order of namespaces and names, as the pages have them. What is not in a page when it is
-// asked for, for whatever reason, is to be read by itself.
+// pages gives the runs of a kind's backlog from lists: reading a run by itself costs the API server
+// a request to etcd. The queue returns a backlog in the order of namespaces and names, which is
+// that of the pages. A run that is not in a page when it is asked for is read by itself.
 type pages struct {
 	list lister
-	// last is the key of the last run that is wanted.
+	// last is the key of the last run of the backlog.
 	last string
-	// stop ends the listing, listed says that it has ended. ahead gives the page that comes next, and is closed when there is none.
+	// stop ends the listing; listed is true once it has ended. ahead has the next page, and is
+	// closed after the last.
 	stop   context.CancelFunc
 	listed atomic.Bool
 	ahead  chan []run.Listed
 
 	mu sync.Mutex
-	// have are the runs of the page that was listed last, before those of the one before that.
+	// have has the runs of the current page, before those of the previous one.
 	have, before map[string][]byte
-	// cursor is the last run of all that were listed.
+	// cursor is the key of the last run in have.
 	cursor string
 
-	// changed are runs of which the watch has shown a change since the first list. Its lock is its own: the watch must not wait for a page.
+	// changed has the runs that the watch has shown to change since the first list. It has its own
+	// lock, as the watch must not wait for a page.
 	changedMu sync.Mutex
 	changed   map[string]struct{}
 }
 
-// newPages begins to list, until the run with the key last, or ctx ends.
+// newPages starts listing, up to the run with the key last, or until ctx ends.
 func newPages(ctx context.Context, list lister, last string) *pages {
 	ctx, stop := context.WithCancel(ctx)
 	p := &pages{list: list, last: last, changed: map[string]struct{}{}, ahead: make(chan []run.Listed), stop: stop}
@@ -56,8 +60,8 @@ func newPages(ctx context.Context, list lister, last string) *pages {
 	return p
 }
 
-// read lists one page ahead of what is used. An error ends it, but for that a page is too large, or the list so old that the API server has
-// forgotten it: then it offers to go on with what there is now, which is no worse.
+// read lists one page ahead. It halves a page that is too large, and continues an expired list with
+// the present state, which is no worse. Any other error ends it.
 func (p *pages) read(ctx context.Context) {
 	defer p.stop()
 	defer p.listed.Store(true)
@@ -92,7 +96,8 @@ func (p *pages) page(ctx context.Context, limit int, next string) ([]run.Listed,
 	return p.list(ctx, limit, next)
 }
 
-// continueWith returns what goes on with a list that is too old, empty if nothing does.
+// continueWith returns the token that continues an expired list with the present state, empty if
+// there is none.
 func continueWith(err error) string {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || !apierrors.IsResourceExpired(err) {
@@ -101,7 +106,7 @@ func continueWith(err error) string {
 	return status.Status().Continue
 }
 
-// take returns a run's object, once; nil if it is not in a page, or may have changed since.
+// take returns a run's object, once; nil if it is not in a page or may have changed since.
 func (p *pages) take(ref run.Reference) []byte {
 	key := keyOf(ref.Namespace, ref.Name)
 	if object := p.find(key); object != nil && !p.hasChanged(key) {
@@ -131,7 +136,7 @@ func (p *pages) find(key string) []byte {
 	}
 }
 
-// turn is called with mu held.
+// turn makes a page the current one. It is called with mu held.
 func (p *pages) turn(to []run.Listed) {
 	p.have, p.before = make(map[string][]byte, len(to)), p.have
 	for _, l := range to {
@@ -141,8 +146,8 @@ func (p *pages) turn(to []run.Listed) {
 	}
 }
 
-// saw notes that a run has changed.
-func (p *pages) saw(ref run.Reference) {
+// invalidate records that a run has changed.
+func (p *pages) invalidate(ref run.Reference) {
 	p.changedMu.Lock()
 	defer p.changedMu.Unlock()
 	if len(p.changed) >= maxChanged {
@@ -152,7 +157,7 @@ func (p *pages) saw(ref run.Reference) {
 	p.changed[keyOf(ref.Namespace, ref.Name)] = struct{}{}
 }
 
-// hasChanged is true for all when so many have that they are not counted any more.
+// hasChanged reports whether a run may have changed: once maxChanged have, all may.
 func (p *pages) hasChanged(key string) bool {
 	p.changedMu.Lock()
 	defer p.changedMu.Unlock()
@@ -160,5 +165,5 @@ func (p *pages) hasChanged(key string) bool {
 	return changed || len(p.changed) >= maxChanged
 }
 
-// keyOf sorts as the API server does, which has objects below their keys in etcd.
+// keyOf returns the sort key of a run, as the API server sorts: by key in etcd.
 func keyOf(namespace, name string) string { return namespace + "/" + name }

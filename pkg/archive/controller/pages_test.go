@@ -14,11 +14,11 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// fakeList is an API server's list of runs, in the order of their keys, of which some are too large to be in a page with others.
+// fakeList is an API server's list of runs, sorted by key. Some are too large to share a page.
 type fakeList struct {
 	runs  []run.Listed
 	large map[string]bool
-	// fails is the page, counted from 1, that cannot be had; 0 for none.
+	// fails is the page, counted from 1, that fails; 0 for none.
 	fails int
 
 	mu    sync.Mutex
@@ -42,7 +42,7 @@ func (f *fakeList) page(_ context.Context, limit int, next string) ([]run.Listed
 	return f.runs[from:to], strconv.Itoa(to), nil
 }
 
-// Each run comes from a page once, as it was listed; which must be read by themselves is known from the case.
+// Each run is taken from a page once, as listed. The table says which must be read one by one.
 func TestPages(t *testing.T) {
 	const runs = 3*pageRuns + 7
 	all := func(int) bool { return false }
@@ -53,11 +53,12 @@ func TestPages(t *testing.T) {
 		order   func([]int) []int
 		alone   func(i int) bool
 	}{
-		"in the order of the list":          {alone: all},
-		"some of which have changed since":  {changed: []int{3, 250}, alone: func(i int) bool { return i == 3 || i == 250 }},
-		"some of which are too large":       {large: []int{10, 11, 300}, alone: all},
-		"until a page cannot be had":        {fails: 2, alone: func(i int) bool { return i >= pageRuns }},
-		"a little out of order, as workers": {order: func(of []int) []int { slices.Reverse(of[190:210]); return of }, alone: all},
+		"in the order of the list":         {alone: all},
+		"some of which have changed since": {changed: []int{3, 250}, alone: func(i int) bool { return i == 3 || i == 250 }},
+		"some of which are too large":      {large: []int{10, 11, 300}, alone: all},
+		"until a page cannot be had":       {fails: 2, alone: func(i int) bool { return i >= pageRuns }},
+		"a little out of order, as workers": {order: func(of []int) []int { slices.Reverse(of[190:210]); return of },
+			alone: all},
 		"one that is asked for too late": {order: func(of []int) []int {
 			return append(append(slices.Clone(of[:5]), of[6:]...), of[5])
 		}, alone: func(i int) bool { return i == 5 }},
@@ -80,7 +81,7 @@ func TestPages(t *testing.T) {
 			defer p.stop()
 			ref := func(i int) run.Reference { return run.Reference{Kind: "TaskRun", Namespace: "team", Name: nameOf(i)} }
 			for _, i := range tt.changed {
-				p.saw(ref(i))
+				p.invalidate(ref(i))
 			}
 			for _, i := range order {
 				got, want := string(p.take(ref(i))), nameOf(i)
@@ -98,7 +99,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// Many workers take at once.
+// Many workers take concurrently.
 func TestPagesConcurrently(t *testing.T) {
 	list := &fakeList{}
 	const runs = 2000
@@ -150,7 +151,7 @@ func TestWhetherPagesPay(t *testing.T) {
 	}
 }
 
-// However many follow the last run that waits, they are not listed, and nothing of the pages is left waiting.
+// Runs after the last waiting one are not listed, and the goroutine ends.
 func TestPagesEnd(t *testing.T) {
 	list := &fakeList{}
 	for i := range 10 * pageRuns {
@@ -169,7 +170,7 @@ func TestPagesEnd(t *testing.T) {
 	}
 }
 
-// What is too large for a page with others does not make all pages small.
+// A page that is too large does not make all following ones small.
 func TestPagesGrowAgain(t *testing.T) {
 	list := &fakeList{large: map[string]bool{"run-00010": true, "run-00011": true}}
 	const runs = 10 * pageRuns
@@ -187,7 +188,7 @@ func TestPagesGrowAgain(t *testing.T) {
 	}
 }
 
-// Who has to read most of the runs by themselves gives the pages up.
+// If most runs have changed, the pages are given up.
 func TestPagesOfRunsThatChange(t *testing.T) {
 	list := &fakeList{}
 	for i := range 10 * pageRuns {
@@ -195,7 +196,7 @@ func TestPagesOfRunsThatChange(t *testing.T) {
 	}
 	p := newPages(t.Context(), list.page, "team/run-99999")
 	for i := range maxChanged + 1 {
-		p.saw(run.Reference{Namespace: "other", Name: fmt.Sprint(i)})
+		p.invalidate(run.Reference{Namespace: "other", Name: fmt.Sprint(i)})
 	}
 	if p.take(run.Reference{Namespace: "team", Name: "run-00000"}) != nil {
 		t.Error("it may have changed")
@@ -204,7 +205,7 @@ func TestPagesOfRunsThatChange(t *testing.T) {
 	}
 }
 
-// A list that the API server has forgotten goes on as it offers.
+// An expired list is continued with the API server's token.
 func TestPagesOfAListThatIsTooOld(t *testing.T) {
 	old := apierrors.NewResourceExpired("too old")
 	old.ErrStatus.Continue = "inconsistent"

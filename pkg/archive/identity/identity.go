@@ -1,5 +1,6 @@
-// Package identity binds what an archive has of a cluster to that cluster. Two clusters with one name on one bucket, or a cluster that
-// was built anew, would otherwise take each other's runs for their own: retention would delete what only the other one has.
+// Package identity binds a prefix of the archive to one cluster. Otherwise two clusters with one
+// name on one bucket, or a cluster that was recreated, would take each other's runs for their own,
+// and retention would delete what only the other one has (decision 13).
 package identity
 
 import (
@@ -13,22 +14,23 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Identity says which cluster writes. A cluster is known by the UID of its namespace kube-system, which is there from its beginning and
-// cannot be deleted.
+// Identity is the cluster that writes. It is identified by the UID of its namespace kube-system,
+// which exists from the start and cannot be deleted.
 type Identity struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	// KubeSystem is metadata.uid of the namespace kube-system.
 	KubeSystem string `json:"kubeSystem"`
-	// By says who wrote it, At when.
+	// By is who wrote the identity, At when.
 	By string    `json:"by"`
 	At time.Time `json:"at"`
 }
 
-// ErrForeign is the error of Bind where the archive is another cluster's.
+// ErrForeign is Bind's error if the archive belongs to another cluster.
 var ErrForeign = errors.New("it is the archive of another cluster")
 
-// Bind makes the archive that of a cluster if it is nobody's, and returns ErrForeign if it is another one's.
+// Bind makes an archive that has no identity this cluster's. If it is another cluster's, the error
+// is ErrForeign.
 func Bind(ctx context.Context, s store.Store, cluster layout.Cluster, kubeSystem, by string, now time.Time) error {
 	there, n, err := Read(ctx, s, cluster)
 	if err == nil && n == 0 {
@@ -40,16 +42,19 @@ func Bind(ctx context.Context, s store.Store, cluster layout.Cluster, kubeSystem
 		return fmt.Errorf("find out whose archive %q is: %w", cluster, err)
 	}
 	if n > 0 && there.KubeSystem != kubeSystem {
-		return fmt.Errorf("archive.cluster %q: %w: its kube-system has the UID %s, this one's has %s (since %s, by %s). Give this cluster another name in archive.cluster; "+
+		return fmt.Errorf("archive.cluster %q: %w: its kube-system has the UID %s, this one's has %s (since %s, by %s). "+
+			"Give this cluster another name in archive.cluster; "+
 			"or, if it takes the other one's place and that writes no more, run: archiver adopt --from=%s",
 			cluster, ErrForeign, there.KubeSystem, kubeSystem, there.At.UTC().Format(time.RFC3339), there.By, there.KubeSystem)
 	}
 	return nil
 }
 
-// Adopt makes the archive of the cluster from that of the cluster kubeSystem. The first is named so that nobody takes what he has not
-// looked at.
-func Adopt(ctx context.Context, s store.Store, cluster layout.Cluster, from, kubeSystem, by string, now time.Time) error {
+// Adopt makes the archive of another cluster, from, this cluster's. It has to be named, so that
+// nobody adopts an archive without having looked whose it is.
+func Adopt(
+	ctx context.Context, s store.Store, cluster layout.Cluster, from, kubeSystem, by string, now time.Time,
+) error {
 	there, n, err := Read(ctx, s, cluster)
 	switch {
 	case err != nil:
@@ -64,7 +69,7 @@ func Adopt(ctx context.Context, s store.Store, cluster layout.Cluster, from, kub
 	return write(ctx, s, cluster, n, kubeSystem, by, now)
 }
 
-// Read returns whose archive it is, and a number that is 0 if it is nobody's.
+// Read returns the identity and its number, 0 if there is none.
 func Read(ctx context.Context, s store.Store, cluster layout.Cluster) (Identity, int, error) {
 	var there Identity
 	n, err := numbered.Read(ctx, s, cluster.Identities(), &there)
@@ -74,8 +79,11 @@ func Read(ctx context.Context, s store.Store, cluster layout.Cluster) (Identity,
 	return there, n, err
 }
 
-func write(ctx context.Context, s store.Store, cluster layout.Cluster, n int, kubeSystem, by string, now time.Time) error {
+func write(
+	ctx context.Context, s store.Store, cluster layout.Cluster, n int, kubeSystem, by string, now time.Time,
+) error {
 	return numbered.Write(ctx, s, cluster.Identities(), n, Identity{
-		APIVersion: "archive.indelible.dev/v1", Kind: "Identity", KubeSystem: kubeSystem, By: by, At: now.UTC().Truncate(time.Second),
+		APIVersion: "archive.indelible.dev/v1", Kind: "Identity", KubeSystem: kubeSystem, By: by,
+		At: now.UTC().Truncate(time.Second),
 	})
 }

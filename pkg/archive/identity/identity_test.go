@@ -89,7 +89,8 @@ func TestOfClustersThatBindAtOnceOneDoes(t *testing.T) {
 func TestAnIdentityThatCannotBeReadIsNobodysToTake(t *testing.T) {
 	for name, text := range map[string]string{"no JSON": "{", "nothing in it": "{}"} {
 		s := directory(t)
-		if err := s.Create(t.Context(), layout.Number(layout.Cluster("prod").Identities(), 3), strings.NewReader(text)); err != nil {
+		if err := s.Create(t.Context(), layout.Number(layout.Cluster("prod").Identities(), 3),
+			strings.NewReader(text)); err != nil {
 			t.Fatal(err)
 		}
 		if err := identity.Bind(t.Context(), s, "prod", "one", "x", at); err == nil {

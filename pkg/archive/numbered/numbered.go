@@ -1,5 +1,6 @@
-// Package numbered keeps small documents that change now and then in a store whose objects never do: each state is an object of the
-// next number, created if nobody else has, and the highest number counts.
+// Package numbered keeps small documents that change in a store of immutable objects: each version
+// is an object with the next number, created only if nobody else has, and the highest number is in
+// force.
 package numbered
 
 import (
@@ -14,14 +15,14 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// maxDocument bounds what is read, in bytes.
+// maxDocument is the most bytes that are read of a document.
 const maxDocument = 16 << 20
 
-// ErrConflict is the error of Write where somebody else was faster.
+// ErrConflict is Write's error if another writer was faster.
 var ErrConflict = errors.New("somebody else has written it meanwhile: try again")
 
-// Read decodes the last document below a prefix of layout's into v, and returns its number, 0 if there is none. One that cannot be
-// read is an error: what was true before it is not true any more.
+// Read decodes the newest document below a prefix of layout into v and returns its number, 0 if
+// there is none. If the newest cannot be read, that is an error: older ones are no longer in force.
 func Read(ctx context.Context, from store.Store, below string, v any) (int, error) {
 	last, key := 0, ""
 	for info, err := range from.List(ctx, below, "") {
@@ -49,8 +50,8 @@ func Read(ctx context.Context, from store.Store, below string, v any) (int, erro
 	return last, nil
 }
 
-// Write stores the document that comes after the one of number n, which Read has returned, and then removes those before that one.
-// The error is ErrConflict if there is one of the next number.
+// Write stores the successor of document n, the number from Read, and then deletes those before n.
+// The error is ErrConflict if the successor exists.
 func Write(ctx context.Context, to store.Store, below string, n int, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {

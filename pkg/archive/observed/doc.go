@@ -1,4 +1,8 @@
-// Package observed watches the cluster without keeping a copy of it: Run and Event are what a watch shows, reduced to what decides; a
-// Reflector lists and watches one resource and tells; Events holds the events of runs and pods until their run is archived. Names and sizes in what is observed are other people's: see
-// what bounds them at Events.
+// Package observed watches the cluster without keeping a copy of it.
+//
+//	reflector.go  Reflector lists and watches one resource; stream.go decodes its watch
+//	run.go        Run: a run from a watch, reduced to what decides whether to do something
+//	events.go     Event, and Events: the events of runs and pods until their run is archived
+//
+// Names and sizes in observed objects are chosen by users; Events says what bounds them.
 package observed

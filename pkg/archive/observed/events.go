@@ -17,56 +17,61 @@ import (
 	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
-// Events are the events about runs and pods that the API server has, an hour's by default, as a watch brings them: the API
-// server has no index of events, so that to ask it for one run's costs it a look at all of the namespace's.
+// Events has the events about runs and pods that the API server has, by default those of the last
+// hour, from a watch. The API server has no index of events by object, so asking for one run's
+// costs it a scan of the namespace's.
 //
-// Who may create events in a namespace decides what they are about, and how large they are. So an event counts for an object of its
-// own namespace only, one over maxEvent is not kept, and of all together no more than limit: then the oldest of the namespace go
-// that has most. What is not kept is not in the archive, and is counted.
+// Whoever may create events in a namespace decides which object they name and how large they are.
+// So an event counts only for an object of its own namespace, one over maxEvent bytes is dropped,
+// and so are, when all exceed limit, the oldest of the namespace with the most. Dropped events are
+// not archived, and are counted.
 type Events struct {
 	mu sync.Mutex
-	// byObject has the events by what they are about, and name in there.
+	// byObject has the events by object, and then by name.
 	byObject map[eventObject]map[string]*Event
-	// pods has the UIDs of the pods that events are about, by their names.
+	// pods has the UIDs of the pods that events are about, by pod name.
 	pods map[types.NamespacedName]map[types.UID]struct{}
-	// archived and archivedBefore are what events came for that nobody will ask for again, of the last forgetAfter and of the same before.
+	// archived and archivedBefore have the objects whose later events are not kept, as their run is
+	// archived: those of the current period of forgetAfter, and of the one before.
 	archived, archivedBefore map[eventObject]struct{}
 	turned                   time.Time
-	// queues has the events by namespace, elements their places in there by the events' names.
+	// queues has the events by namespace, elements their positions in there by name.
 	queues   map[string]*eventQueue
 	elements map[types.NamespacedName]*list.Element
-	// bytes are those of all events, limit is how many there may be.
+	// bytes of all events; limit is the maximum.
 	bytes, limit int
 	dropped      func(reason string)
-	// listed bounds the first list while the reflector collects it, nil when it does not. Only there events are changed.
+	// listed bounds the first list while the reflector collects it, nil otherwise. Events of it
+	// that do not fit are cleared.
 	listed *Events
-	// changed is closed and made anew whenever an event comes.
+	// changed is closed and replaced whenever an event arrives.
 	changed chan struct{}
-	// synced says that all events of the time before are there; known is closed then.
+	// synced: all events of the first list are known; known is closed then.
 	synced bool
 	known  chan struct{}
 }
 
-// eventObject is what an event is about, in the event's namespace.
+// eventObject is the object of an event, in the event's namespace.
 type eventObject struct {
 	namespace string
 	uid       types.UID
 }
 
-// eventQueue has the events of a namespace, the oldest first, and counts their bytes.
+// eventQueue has the events of a namespace, oldest first.
 type eventQueue struct {
 	list.List
 	bytes int
 }
 
 const (
-	// maxEvent is far above what honest events have: a message of events.k8s.io has at most 1 KiB.
+	// maxEvent is far above regular events: a message in events.k8s.io has at most 1 KiB.
 	maxEvent = 32 << 10
-	// maxEvents is for some 20,000 honest events, and a quarter of the memory that config/archive gives the archiver (GOMEMLIMIT).
+	// maxEvents holds some 20,000 regular events, and is a quarter of the archiver's memory in
+	// config/archive (GOMEMLIMIT).
 	maxEvents = 32 << 20
-	// eventOverhead is about what an event costs beside its text.
+	// eventOverhead is about what an event takes besides its JSON.
 	eventOverhead = 768
-	// maxUID is more than any UID of the API server's has; an event may say anything.
+	// maxUID is longer than any UID of the API server; an event may contain anything.
 	maxUID = 64
 	// forgetAfter is how long API servers keep events by default.
 	forgetAfter = time.Hour
@@ -74,21 +79,22 @@ const (
 
 const podKind = "Pod"
 
-// eventBookkeeping are fields of an event's metadata that tell nothing about it once the API server
-// has forgotten it, and that differ in every event: with the resourceVersion of the object that it is
-// about they would be a fifth of what an archived run takes with its events.
+// eventBookkeeping are fields of an event's metadata that mean nothing once the API server has
+// deleted it, and that differ in every event, so do not compress. Together with the involved
+// object's resourceVersion they would be a fifth of an archived run with its events.
 var eventBookkeeping = []string{"uid", "resourceVersion"}
 
-// Why an event is not kept.
+// Reasons to drop an event, as values of a metric's label.
 const (
 	eventTooLarge = "size"
 	eventsFull    = "memory"
 )
 
-// DropReasons are all reasons for which events are not kept.
+// DropReasons are all of them.
 var DropReasons = []string{eventTooLarge, eventsFull}
 
-// NewEvents begins without any. dropped is told why an event is not kept, one of DropReasons.
+// NewEvents returns an empty Events. It calls dropped with one of DropReasons for each dropped
+// event.
 func NewEvents(dropped func(reason string)) *Events {
 	e := &Events{limit: maxEvents, known: make(chan struct{}), dropped: dropped}
 	e.reset()
@@ -104,33 +110,33 @@ func (e *Events) reset() {
 	e.changed = make(chan struct{})
 }
 
-// Event is an event as the watch gave it, without managedFields, and what is looked at of it.
+// Event is an event from the watch, without managedFields, with the fields that are used.
 type Event struct {
 	metav1.TypeMeta
 	metav1.ObjectMeta
 	About types.UID
-	// in is the namespace that the event gives for what it is about.
+	// in is the involved object's namespace, according to the event.
 	in   string
 	kind string
-	// name is the object's.
+	// name of the involved object.
 	name   string
 	Reason string
 	First  time.Time
-	// created is when the API server got it.
+	// created is the event's creationTimestamp.
 	created time.Time
-	// Raw is nil for an event that is not kept. If that is for its size, large is true.
+	// Raw is nil for a dropped event. large: it was dropped because of its size.
 	Raw   json.RawMessage
 	large bool
 }
 
-// DeepCopyObject implements runtime.Object. Nobody changes a sighting.
+// DeepCopyObject implements runtime.Object. An observed object is never changed.
 func (s *Event) DeepCopyObject() runtime.Object { c := *s; return &c }
 
-// UnmarshalJSON keeps the text.
+// UnmarshalJSON reads a copy of data.
 func (s *Event) UnmarshalJSON(data []byte) error { return s.Read(bytes.Clone(data)) }
 
-// Read reads an event from a text that is its own from here on.
-func (s *Event) Read(text []byte) error {
+// Read reads an event from its JSON, which it keeps.
+func (s *Event) Read(object []byte) error {
 	m := &s.ObjectMeta
 	var annotations map[string]string
 	var created, first metav1.Time
@@ -143,7 +149,7 @@ func (s *Event) Read(text []byte) error {
 		},
 		"involvedObject": jsonscan.Wanted{"kind": &s.kind, "name": &s.name, "uid": &s.About, "namespace": &s.in},
 		"reason":         &s.Reason, "firstTimestamp": &first, "eventTime": &at,
-	}.Read(text)
+	}.Read(object)
 	if err != nil {
 		return err
 	}
@@ -155,39 +161,40 @@ func (s *Event) Read(text []byte) error {
 		}
 	}
 	if s.kind != podKind && !slices.Contains(run.Kinds, s.kind) {
-		s.leaveOut()
+		s.clear()
 		return nil
 	}
-	if s.Raw, err = run.RecordOf(text, eventBookkeeping...); err == nil {
+	if s.Raw, err = run.RecordOf(object, eventBookkeeping...); err == nil {
 		s.Raw, err = run.Without(s.Raw, "involvedObject", "resourceVersion")
 	}
 	if s.large = len(s.Raw) > maxEvent; s.large {
-		s.leaveOut()
+		s.clear()
 	}
 	return err
 }
 
-// leaveOut drops all but the metadata: the first list is collected before anybody looks at it.
-func (s *Event) leaveOut() {
+// clear drops everything but the metadata, as the first list is collected before it is looked at.
+func (s *Event) clear() {
 	s.Raw, s.kind, s.name, s.About, s.in, s.Reason = nil, "", "", "", "", ""
 }
 
-// relevant says whether the event can be of a run that is archived. The API server takes an event with eventTime in any namespace,
-// whatever namespace its object has; the controllers send it in the object's.
+// relevant reports whether the event may be about an archived run. The API server accepts an event
+// with eventTime in any namespace, whatever the involved object's; controllers send it to the
+// object's.
 func (s *Event) relevant() bool {
 	return s.Raw != nil && s.About != "" && len(s.About) <= maxUID && s.in == s.Namespace
 }
 
 func (s *Event) object() eventObject { return eventObject{s.Namespace, s.About} }
 
-// pod is the one it is about, if it is about a pod.
+// pod is the involved object's name, if that is a pod.
 func (s *Event) pod() types.NamespacedName {
 	return types.NamespacedName{Namespace: s.Namespace, Name: s.name}
 }
 
 func (s *Event) bytes() int { return len(s.Raw) + eventOverhead }
 
-// Add takes an event that has come or has changed.
+// Add adds or replaces an event.
 func (e *Events) Add(s *Event) {
 	if !e.wants(s) {
 		return
@@ -199,7 +206,7 @@ func (e *Events) Add(s *Event) {
 	e.changed = make(chan struct{})
 }
 
-// wants counts what is relevant but for its size.
+// wants reports whether an event is to be kept, and counts one that is too large.
 func (e *Events) wants(s *Event) bool {
 	if s.large {
 		e.dropped(eventTooLarge)
@@ -207,8 +214,8 @@ func (e *Events) wants(s *Event) bool {
 	return s.relevant()
 }
 
-// put returns what it dropped for that. It is called with mu held.
-func (e *Events) put(s *Event) (gone []*Event) {
+// put adds an event, and returns those removed to make room. It is called with mu held.
+func (e *Events) put(s *Event) (removed []*Event) {
 	name := types.NamespacedName{Namespace: s.Namespace, Name: s.Name}
 	e.remove(name)
 	if e.isArchived(s.object()) {
@@ -235,14 +242,15 @@ func (e *Events) put(s *Event) (gone []*Event) {
 	queue.bytes += s.bytes()
 	e.bytes += s.bytes()
 	for e.bytes > e.limit {
-		gone = append(gone, e.makeRoom())
+		removed = append(removed, e.makeRoom())
 	}
-	return gone
+	return removed
 }
 
-// List is told each event of the first list as it comes. Those for which there is no room lose what they have, of the namespace with
-// most in the order they came in, so that replace leaves them out: all of the list may be more than there is memory for.
-func (e *Events) List(s *Event) {
+// AddListed is called for each event of the first list as it arrives, since the whole list may not
+// fit into memory. Events for which there is no room are cleared, so that Replace leaves them out:
+// the oldest of the namespace with the most.
+func (e *Events) AddListed(s *Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.listed == nil {
@@ -252,12 +260,13 @@ func (e *Events) List(s *Event) {
 	if !s.relevant() {
 		return
 	}
-	for _, gone := range e.listed.put(s) {
-		gone.leaveOut()
+	for _, removed := range e.listed.put(s) {
+		removed.clear()
 	}
 }
 
-// makeRoom drops the oldest event of the namespace whose events have most bytes, and returns it. It is called with mu held.
+// makeRoom drops the oldest event of the namespace with the most bytes, and returns it. It is
+// called with mu held.
 func (e *Events) makeRoom() *Event {
 	var largest *eventQueue
 	for _, queue := range e.queues {
@@ -271,7 +280,7 @@ func (e *Events) makeRoom() *Event {
 	return oldest
 }
 
-// Delete forgets an event that the API server has forgotten.
+// Delete removes an event that was deleted.
 func (e *Events) Delete(name types.NamespacedName) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -305,7 +314,7 @@ func (e *Events) remove(name types.NamespacedName) {
 	}
 }
 
-// Replace is what a new watch begins with.
+// Replace sets the events to those that exist when a watch starts.
 func (e *Events) Replace(all []*Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -323,7 +332,7 @@ func (e *Events) Replace(all []*Event) {
 	}
 }
 
-// Await returns when the events of the time before are known, or ctx has ended.
+// Await returns when the existing events are known, or ctx has ended.
 func (e *Events) Await(ctx context.Context) {
 	select {
 	case <-e.known:
@@ -331,7 +340,8 @@ func (e *Events) Await(ctx context.Context) {
 	}
 }
 
-// About returns the events of a namespace about objects in it, and what is closed when there may be more.
+// About returns the events about objects of a namespace, and a channel that is closed when there
+// may be more.
 func (e *Events) About(namespace string, uids ...types.UID) (events []*Event, changed <-chan struct{}, synced bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -343,7 +353,8 @@ func (e *Events) About(namespace string, uids ...types.UID) (events []*Event, ch
 	return events, e.changed, e.synced
 }
 
-// PodsNamed returns the UIDs of pods of that name of which nothing is older than since: one before was another run's. All times are API servers'.
+// PodsNamed returns the UIDs of pods of a name about which no event is older than since: an older
+// pod of the name was another run's. All times are API servers'.
 func (e *Events) PodsNamed(name types.NamespacedName, since time.Time) (uids []types.UID) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -359,7 +370,7 @@ func (e *Events) PodsNamed(name types.NamespacedName, since time.Time) (uids []t
 	return uids
 }
 
-// Forget drops what an archived run does not need any more, and what will still come.
+// Forget drops the events of an archived run, and those that still arrive.
 func (e *Events) Forget(namespace string, uids ...types.UID) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

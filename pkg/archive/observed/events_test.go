@@ -12,7 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// event is one in a namespace, about the object of that namespace and UID, whose message has n bytes.
+// event returns an event in a namespace about an object of that namespace, with a message of n
+// bytes.
 func event(t *testing.T, namespace, name, in, uid string, n int) *Event {
 	t.Helper()
 	s := &Event{}
@@ -28,7 +29,7 @@ func TestRecentEvents(t *testing.T) {
 	const roomFor = 10 // events of no message
 	for name, tc := range map[string]struct {
 		events func(t *testing.T) []*Event
-		// want are the names of those about the run of UID run in namespace team.
+		// want are the names of the events about the run with UID run in namespace team.
 		want    string
 		dropped string
 	}{
@@ -95,7 +96,7 @@ func TestRecentEvents(t *testing.T) {
 			"as a list that streams": func(e *Events, all []*Event) {
 				collected := map[string]*Event{} // as the reflector does
 				for _, s := range all {
-					e.List(s)
+					e.AddListed(s)
 					collected[s.Namespace+"/"+s.Name] = s
 				}
 				kept := 0
@@ -134,7 +135,7 @@ func TestRecentEvents(t *testing.T) {
 	}
 }
 
-// Nothing is left of an event that is gone.
+// Nothing remains of a deleted event.
 func TestRecentEventsThatAreGone(t *testing.T) {
 	e := NewEvents(func(string) {})
 	e.Add(event(t, "team", "a", "team", "run", 100))
@@ -151,7 +152,8 @@ func TestRecentEventsThatAreGone(t *testing.T) {
 	}
 }
 
-// Of a pod that may be gone the run knows the name. Another may have had that before, and events still come when nobody needs them.
+// Pods are found by name, without earlier pods of the name; events that arrive after Forget are
+// dropped.
 func TestRecentEventsOfPods(t *testing.T) {
 	const name = "build-pod"
 	pod := func(event, uid, created string) *Event {
@@ -197,7 +199,7 @@ func TestRecentEventsOfPods(t *testing.T) {
 	}
 }
 
-// What the API server keeps books with is not archived; all else is, as it came.
+// The API server's bookkeeping is not archived; everything else is, unchanged.
 func TestEventBookkeeping(t *testing.T) {
 	const event = `{"metadata":{"name":"n","uid":"a","resourceVersion":"1"},"involvedObject":{"kind":"Pod","uid":"b","resourceVersion":"2"},"count":1}`
 	const want = `{"metadata":{"name":"n"},"involvedObject":{"kind":"Pod","uid":"b"},"count":1}`
@@ -207,12 +209,13 @@ func TestEventBookkeeping(t *testing.T) {
 	}
 }
 
-// An event goes into a list of the archive as it came.
+// An event is archived unchanged.
 func TestEventThatIsNoJSON(t *testing.T) {
 	const event = `{"metadata":{"managedFields":[]},"involvedObject":{"kind":"Pod"},"x":VALUE}`
 	for value, fine := range map[string]bool{`1`: true, `[}`: false, `1x`: false} {
 		s := &Event{}
-		if err := s.Read([]byte(strings.ReplaceAll(event, "VALUE", value))); (err == nil) != fine || err == nil && s.Raw == nil {
+		if err := s.Read([]byte(strings.ReplaceAll(event, "VALUE", value))); (err == nil) != fine || err == nil &&
+			s.Raw == nil {
 			t.Errorf("with %s: %q, %v", value, s.Raw, err)
 		}
 	}

@@ -14,29 +14,30 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// PageSize is for API servers that cannot stream a list. Runs may have 1.4 MiB each.
+// PageSize is the page size for API servers that cannot stream a list. A run may have 1.4 MiB.
 const PageSize = 100
 
-// Reflector watches one resource. It keeps no copy of what it sees: seen is told, and decides.
+// Reflector watches one resource. It keeps no objects, but calls Initial, Changed and Deleted.
 type Reflector struct {
 	Resource schema.GroupVersionResource
 	kind     string
 	expected runtime.Object
-	// decode makes an object of its text, which is nobody else's.
+	// decode makes an object from its JSON, which it may keep.
 	decode func(object []byte) (runtime.Object, error)
 	client rest.Interface
-	// Strip takes from an object of the first list what is not needed. page does so with some at once, where an API server cannot stream
-	// the list; it may be nil.
-	Strip cache.TransformFunc
-	Page  func(runtime.Object)
-	// First is told all objects that there are, when the watch begins and whenever it has to begin anew; seen, one that was
-	// added or has changed; gone, one that was deleted, in its last state.
-	First      func([]any)
-	Seen, Gone func(any)
-	Synced     func()
+	// Transform removes from an object of the first list what is not needed. Page does the same for
+	// a page of objects if the API server cannot stream the list; it may be nil.
+	Transform cache.TransformFunc
+	Page      func(runtime.Object)
+	// Initial is called with all existing objects, when the watch starts and whenever it has to
+	// start over; Changed with an object that was added or has changed; Deleted with the last state
+	// of one that was deleted. Synced is called after Initial.
+	Initial          func([]any)
+	Changed, Deleted func(any)
+	Synced           func()
 }
 
-// NewReflector makes a watcher whose objects are of the types given.
+// NewReflector returns a Reflector of objects and lists of the given types.
 func NewReflector(config *rest.Config, resource schema.GroupVersionResource, kind string, one, list runtime.Object,
 	decode func([]byte) (runtime.Object, error),
 ) (*Reflector, error) {
@@ -62,14 +63,15 @@ func NewReflector(config *rest.Config, resource schema.GroupVersionResource, kin
 	return &Reflector{Resource: resource, kind: kind, expected: one, decode: decode, client: client}, nil
 }
 
-// Run watches until ctx ends. Failures are tried again, with growing pauses, by the reflector.
+// Run watches until ctx ends. client-go's reflector retries failures with growing delays.
 func (w *Reflector) Run(ctx context.Context) {
 	source := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			if options.Limit > 0 && options.ResourceVersion == "0" {
-				options.ResourceVersion = "" // from its cache an API server gives all at once, whatever the limit
+				options.ResourceVersion = "" // from its cache an API server ignores the limit
 			}
-			page, err := w.client.Get().Resource(w.Resource.Resource).VersionedParams(&options, metav1.ParameterCodec).Do(ctx).Get()
+			page, err := w.client.Get().Resource(w.Resource.Resource).VersionedParams(&options,
+				metav1.ParameterCodec).Do(ctx).Get()
 			if err == nil && w.Page != nil {
 				w.Page(page)
 			}
@@ -77,9 +79,10 @@ func (w *Reflector) Run(ctx context.Context) {
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 			options.Watch = true
-			body, err := w.client.Get().Resource(w.Resource.Resource).VersionedParams(&options, metav1.ParameterCodec).Stream(ctx)
+			body, err := w.client.Get().Resource(w.Resource.Resource).VersionedParams(&options,
+				metav1.ParameterCodec).Stream(ctx)
 			if err != nil && (net.IsProbableEOF(err) || net.IsTimeout(err)) {
-				return watch.NewEmptyWatch(), nil // the reflector goes on where it was
+				return watch.NewEmptyWatch(), nil // the reflector continues
 			}
 			if err != nil {
 				return nil, err
@@ -87,23 +90,24 @@ func (w *Reflector) Run(ctx context.Context) {
 			return newStream(body, w.decode), nil
 		},
 	}
-	reflector := cache.NewReflectorWithOptions(source, w.expected, w, cache.ReflectorOptions{Name: "archive " + w.Resource.Resource})
+	reflector := cache.NewReflectorWithOptions(source, w.expected, w,
+		cache.ReflectorOptions{Name: "archive " + w.Resource.Resource})
 	reflector.WatchListPageSize = PageSize
 	reflector.RunWithContext(ctx)
 }
 
 // Add implements cache.ReflectorStore.
-func (w *Reflector) Add(object any) error { w.Seen(object); return nil }
+func (w *Reflector) Add(object any) error { w.Changed(object); return nil }
 
 // Update implements cache.ReflectorStore.
-func (w *Reflector) Update(object any) error { w.Seen(object); return nil }
+func (w *Reflector) Update(object any) error { w.Changed(object); return nil }
 
 // Delete implements cache.ReflectorStore.
-func (w *Reflector) Delete(object any) error { w.Gone(object); return nil }
+func (w *Reflector) Delete(object any) error { w.Deleted(object); return nil }
 
 // Replace implements cache.ReflectorStore.
 func (w *Reflector) Replace(objects []any, _ string) error {
-	w.First(objects)
+	w.Initial(objects)
 	w.Synced()
 	return nil
 }
@@ -111,5 +115,6 @@ func (w *Reflector) Replace(objects []any, _ string) error {
 // Resync implements cache.ReflectorStore.
 func (w *Reflector) Resync() error { return nil }
 
-// Transformer implements cache.TransformingStore: the reflector collects the first list before it hands it over.
-func (w *Reflector) Transformer() cache.TransformFunc { return w.Strip }
+// Transformer implements cache.TransformingStore: the reflector collects the whole first list
+// before it calls Replace.
+func (w *Reflector) Transformer() cache.TransformFunc { return w.Transform }

@@ -14,35 +14,37 @@ import (
 	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
-// Run is what the watch shows of a run, reduced to what decides whether something is to be done: a hundred thousand of them are
-// in memory at a time when the archiver starts. The metadata has name, namespace, UID, resource version and what else is here.
+// Run is a run from the watch, reduced to what decides whether there is something to do: when the
+// archiver starts, 100,000 may be in memory. The metadata has name, namespace, UID, resource
+// version and deletion time only.
 type Run struct {
 	metav1.TypeMeta
 	metav1.ObjectMeta
-	Finished, Protected, Released, OptedOut bool
-	// Foreign says that it carries another run's marks, owned that it leaves the cluster with its owner.
+	Finished, Protected, Archived, OptedOut bool
+	// Foreign: it has annotations of another archived run. owned: it is deleted with its owner.
 	Foreign, owned bool
 	Class          string
-	// Stays is what decides how long a released run stays in the cluster, if it does not leave with another one, and policy decides
-	// (judge). Where nothing does it is nil.
+	// Stays is what decides how long an archived run stays in the cluster, and Policy the policy
+	// that applies. Both are nil for a run that is not archived, that is deleted with its owner, or
+	// to which no policy applies.
 	Stays  *stay.Run
 	Policy *stay.Policy
-	// Parents are the owners' UIDs, for those who wait for this run.
+	// Parents are the owning PipelineRuns, which may wait for this run.
 	Parents []run.Reference
 	Attempt run.Attempt
-	// Size is the object's, in bytes. object is its text: it is dropped unless the run was deleted.
+	// Size of the object in bytes. Object is its JSON, kept only for runs that were deleted.
 	Size   int
 	Object []byte
 }
 
-// DeepCopyObject implements runtime.Object. Nobody changes a sighting.
+// DeepCopyObject implements runtime.Object. An observed object is never changed.
 func (s *Run) DeepCopyObject() runtime.Object { c := *s; return &c }
 
-// UnmarshalJSON reads what the API server sends.
+// UnmarshalJSON reads a copy of data.
 func (s *Run) UnmarshalJSON(data []byte) error { return s.Read(bytes.Clone(data)) }
 
-// Read reads a run from a text that is its own from here on.
-func (s *Run) Read(text []byte) error {
+// Read reads a run from its JSON, which it keeps.
+func (s *Run) Read(object []byte) error {
 	m := &s.ObjectMeta
 	var annotations, labels map[string]string
 	var finalizers []string
@@ -55,13 +57,15 @@ func (s *Run) Read(text []byte) error {
 	err := jsonscan.Wanted{
 		"apiVersion": &s.APIVersion, "kind": &s.Kind,
 		"metadata": jsonscan.Wanted{
-			"name": &m.Name, "namespace": &m.Namespace, "uid": &m.UID, "resourceVersion": &m.ResourceVersion, "deletionTimestamp": &m.DeletionTimestamp,
-			"annotations": &annotations, "labels": &labels, "finalizers": &finalizers, "ownerReferences": &owners,
+			"name": &m.Name, "namespace": &m.Namespace, "uid": &m.UID, "resourceVersion": &m.ResourceVersion,
+			"deletionTimestamp": &m.DeletionTimestamp,
+			"annotations":       &annotations, "labels": &labels, "finalizers": &finalizers, "ownerReferences": &owners,
 			"generateName": &generateName, "creationTimestamp": &created,
 		},
-		"spec":   jsonscan.Wanted{"pipelineRef": &spec.PipelineRef, "taskRef": &spec.TaskRef, "customRef": &spec.CustomRef},
-		"status": jsonscan.Wanted{"conditions": &conditions, "podName": &s.Attempt.PodName, "steps": &steps, "sidecars": &sidecars},
-	}.Read(text)
+		"spec": jsonscan.Wanted{"pipelineRef": &spec.PipelineRef, "taskRef": &spec.TaskRef, "customRef": &spec.CustomRef},
+		"status": jsonscan.Wanted{"conditions": &conditions, "podName": &s.Attempt.PodName, "steps": &steps,
+			"sidecars": &sidecars},
+	}.Read(object)
 	if err != nil {
 		return err
 	}
@@ -69,14 +73,16 @@ func (s *Run) Read(text []byte) error {
 	for _, c := range conditions {
 		s.Finished = s.Finished || c.Type == "Succeeded" && c.Status != "Unknown"
 	}
-	whole := run.Run{ObjectMeta: metav1.ObjectMeta{Namespace: m.Namespace, UID: m.UID, Annotations: annotations, Finalizers: finalizers, OwnerReferences: owners}}
-	s.Protected, s.Released, s.OptedOut = whole.Protected(), whole.Released(), whole.OptedOut()
+	whole := run.Run{ObjectMeta: metav1.ObjectMeta{Namespace: m.Namespace, UID: m.UID, Annotations: annotations,
+		Finalizers: finalizers, OwnerReferences: owners}}
+	s.Protected, s.Archived, s.OptedOut = whole.Protected(), whole.Archived(), whole.OptedOut()
 	s.Foreign, s.owned = len(whole.ForeignMarks()) > 0, whole.Owned()
 	s.Class = labels[run.ClassLabel]
-	if s.Released && !s.owned && m.DeletionTimestamp.IsZero() {
+	if s.Archived && !s.owned && m.DeletionTimestamp.IsZero() {
 		s.Stays = &stay.Run{
-			Namespace: m.Namespace, Name: m.Name, UID: m.UID, Created: created.Time, Archived: whole.ArchivedAt(), Labels: labels,
-			Of: stay.Of(spec.Name(labels), generateName),
+			Namespace: m.Namespace, Name: m.Name, UID: m.UID, Created: created.Time, Archived: whole.ArchivedAt(),
+			Labels: labels,
+			Of:     stay.Of(spec.Name(labels), generateName),
 		}
 		for _, c := range conditions {
 			if c.Type == "Succeeded" {
@@ -85,19 +91,20 @@ func (s *Run) Read(text []byte) error {
 		}
 	}
 	s.Parents = whole.Parents()
-	if s.Size, s.Object = len(text), text; s.Finished {
+	if s.Size, s.Object = len(object), object; s.Finished {
 		s.Attempt = run.Attempt{}
 		return nil
 	}
-	for text, shares := range map[*json.RawMessage]*[]run.Part{&steps: &s.Attempt.Steps, &sidecars: &s.Attempt.Sidecars} {
-		if *text != nil {
-			err = errors.Join(err, json.Unmarshal(*text, shares))
+	for raw, containers := range map[*json.RawMessage]*[]run.Part{&steps: &s.Attempt.Steps,
+		&sidecars: &s.Attempt.Sidecars} {
+		if *raw != nil {
+			err = errors.Join(err, json.Unmarshal(*raw, containers))
 		}
 	}
 	return err
 }
 
-// initialEventsEnd keeps the annotation with which the API server says that a watch has caught up.
+// initialEventsEnd keeps only the annotation that marks the end of a watch's initial events.
 func initialEventsEnd(annotations map[string]string) map[string]string {
 	if v, ok := annotations[metav1.InitialEventsAnnotationKey]; ok {
 		return map[string]string{metav1.InitialEventsAnnotationKey: v}
@@ -105,12 +112,12 @@ func initialEventsEnd(annotations map[string]string) map[string]string {
 	return nil
 }
 
-// Reference names the run.
+// Reference returns the run's kind, namespace and name.
 func (s *Run) Reference() run.Reference {
 	return run.Reference{Kind: s.Kind, Namespace: s.Namespace, Name: s.Name}
 }
 
-// RunList is a list as an API server sends it that cannot stream one.
+// RunList is a list from an API server that cannot stream one.
 type RunList struct {
 	metav1.TypeMeta
 	metav1.ListMeta `json:"metadata"`
@@ -120,7 +127,7 @@ type RunList struct {
 // DeepCopyObject implements runtime.Object.
 func (l *RunList) DeepCopyObject() runtime.Object { c := *l; return &c }
 
-// UnmarshalJSON drops what only a deleted run is wanted for.
+// UnmarshalJSON drops the objects' JSON, which only deleted runs need.
 func (l *RunList) UnmarshalJSON(data []byte) error {
 	type plain RunList
 	if err := json.Unmarshal(data, (*plain)(l)); err != nil {
@@ -132,7 +139,7 @@ func (l *RunList) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// EventList is the same of events.
+// EventList is the same for events.
 type EventList struct {
 	metav1.TypeMeta
 	metav1.ListMeta `json:"metadata"`

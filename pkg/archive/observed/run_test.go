@@ -9,7 +9,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// What the watch shows is reduced to what decides; the oracle is what parse makes of the whole object.
+// The oracle of the reduced run is what run.Parse makes of the whole object.
 func TestSightingSaysWhatTheRunSays(t *testing.T) {
 	for name, object := range map[string]string{
 		"a finished run": `{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"build","namespace":"team","uid":"u1","creationTimestamp":"2026-11-20T10:42:11Z","managedFields":[{"manager":"x"}],
@@ -30,8 +30,10 @@ func TestSightingSaysWhatTheRunSays(t *testing.T) {
 			if err := json.Unmarshal([]byte(object), s); err != nil {
 				t.Fatal(err)
 			}
-			got := []any{s.Foreign, s.owned, s.Finished, s.Protected, s.Released, s.OptedOut, s.Class, s.Reference(), s.UID, string(s.Object)}
-			want := []any{len(r.ForeignMarks()) > 0, r.Owned(), r.Finished(), r.Protected(), r.Released(), r.OptedOut(), r.Labels[run.ClassLabel], r.Reference(), r.UID, object}
+			got := []any{s.Foreign, s.owned, s.Finished, s.Protected, s.Archived, s.OptedOut, s.Class, s.Reference(), s.UID,
+				string(s.Object)}
+			want := []any{len(r.ForeignMarks()) > 0, r.Owned(), r.Finished(), r.Protected(), r.Archived(), r.OptedOut(),
+				r.Labels[run.ClassLabel], r.Reference(), r.UID, object}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
 			}

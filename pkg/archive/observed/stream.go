@@ -15,18 +15,18 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// stream is a watch as the API server sends it in JSON: an event a line. client-go's own decoders read every object about ten
-// times, for generality that is not needed here.
+// stream is a watch in JSON, one event per line. client-go's own decoders would read each object
+// about ten times, for generality not needed here.
 type stream struct {
 	body   io.ReadCloser
 	decode func(object []byte) (runtime.Object, error)
 	events chan watch.Event
 	stop   sync.Once
-	// stopped ends an event's wait for a receiver.
+	// stopped ends the wait for a receiver.
 	stopped chan struct{}
 }
 
-// newStream begins to read. decode gets an object's text for itself.
+// newStream starts reading. decode may keep the JSON it is given.
 func newStream(body io.ReadCloser, decode func(object []byte) (runtime.Object, error)) *stream {
 	s := &stream{body: body, decode: decode, events: make(chan watch.Event), stopped: make(chan struct{})}
 	go s.run()
@@ -40,11 +40,11 @@ func (s *stream) ResultChan() <-chan watch.Event { return s.events }
 func (s *stream) Stop() {
 	s.stop.Do(func() {
 		close(s.stopped)
-		_ = s.body.Close() // ends a read that waits
+		_ = s.body.Close() // ends a blocked read
 	})
 }
 
-// run ends with the connection, for whatever reason: who watches goes on where it was with another.
+// run ends with the connection, whatever the reason: the reflector continues with another one.
 func (s *stream) run() {
 	defer close(s.events)
 	defer s.Stop()
@@ -62,7 +62,8 @@ func (s *stream) run() {
 	}
 }
 
-// event reads a line. One that cannot be read is an error that makes the watch begin anew, with all there is.
+// event decodes a line. One that cannot be decoded becomes an error, which makes the watch start
+// over with a full list.
 func (s *stream) event(line []byte) watch.Event {
 	kind, object, err := cutEvent(line)
 	var of runtime.Object
@@ -75,13 +76,14 @@ func (s *stream) event(line []byte) watch.Event {
 		of, err = s.decode(object)
 	}
 	if err != nil {
-		return watch.Event{Type: watch.Error, Object: &apierrors.NewInternalError(fmt.Errorf("read an event of a watch: %w", err)).ErrStatus}
+		return watch.Event{Type: watch.Error,
+			Object: &apierrors.NewInternalError(fmt.Errorf("read an event of a watch: %w", err)).ErrStatus}
 	}
 	return watch.Event{Type: kind, Object: of}
 }
 
-// cutEvent returns the type of an event, and the text of its object (metav1.WatchEvent). As the API server writes it, no field but
-// the type needs to be looked at.
+// cutEvent returns the type and the object's JSON of a metav1.WatchEvent. In the form the API
+// server writes, only the type has to be parsed.
 func cutEvent(line []byte) (watch.EventType, []byte, error) {
 	const begin, between = `{"type":"`, `","object":`
 	rest, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte(begin))

@@ -46,7 +46,7 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// closed is a connection that notes its end.
+// closed is a connection that records its end.
 type closed struct {
 	io.Reader
 	yes bool
@@ -54,7 +54,7 @@ type closed struct {
 
 func (c *closed) Close() error { c.yes = true; return nil }
 
-// A watch that nobody reads from any more ends its connection.
+// A stopped watch closes its connection.
 func TestStreamThatIsStopped(t *testing.T) {
 	from, to := io.Pipe()
 	s := newStream(from, func([]byte) (runtime.Object, error) { return &Run{}, nil })
@@ -72,8 +72,10 @@ func TestStreamThatIsStopped(t *testing.T) {
 
 func BenchmarkSighting(b *testing.B) {
 	text := []byte(`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"a","namespace":"b","uid":"c","creationTimestamp":"2026-11-20T10:42:11Z",` +
-		`"labels":{"app":"x"},"managedFields":[` + strings.Repeat(`{"fieldsV1":{"f:status":{"f:steps":{}}}},`, 60) + `{}]},"spec":{"params":["` +
-		strings.Repeat("parameter ", 300) + `"]},"status":{"conditions":[{"type":"Succeeded","status":"True"}],"results":[{"value":"` +
+		`"labels":{"app":"x"},"managedFields":[` + strings.Repeat(`{"fieldsV1":{"f:status":{"f:steps":{}}}},`, 60) +
+		`{}]},"spec":{"params":["` +
+		strings.Repeat("parameter ", 300) +
+		`"]},"status":{"conditions":[{"type":"Succeeded","status":"True"}],"results":[{"value":"` +
 		strings.Repeat("r", 2100) + `"}]}}`)
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()

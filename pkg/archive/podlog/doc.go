@@ -1,4 +1,11 @@
-// Package podlog reads the logs of containers while they grow, so that they are there when the pod is not. A Follower has all streams of the
-// process, and a file for each container, a Tail, that outlives the process. rotation decides whether the kubelet may have rotated
-// lines away between two streams; stamp reads the timestamps by which one stream goes on where the other ended.
+// Package podlog reads the logs of containers while they are written, so that they outlive the pod.
+//
+//	follower.go    Follower has all streams of the process and their limits, and a file in the
+//	               spool per container, which outlives the process
+//	tail.go        Tail reads one container's log into its file, by one stream after another
+//	copy.go        appends the lines of a stream that the file does not have yet
+//	position.go    where in the log the file ends
+//	timestamps.go  the timestamps of lines, by which a stream continues where the last one ended
+//	rotation.go    whether the kubelet may have rotated lines away between two streams
+//	stalled.go     ends a stream that stays silent, as one does that reads a rotated file
 package podlog

@@ -22,28 +22,29 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// MaxSpool is how many bytes of logs wait in the spool at most, half of them of one namespace. What does not fit is read when its run is
-// finished.
+// MaxSpool is the most bytes of logs in the spool, half of them of one namespace. What does not fit
+// is read when the run is finished.
 const MaxSpool = 4 << 30
 
-// maxOfRun is how many streams one run has at most. A step and its sidecars are few; what a status says may be many.
+// maxOfRun is the most streams of one run. A step with its sidecars needs few, but a status may
+// name any number of containers.
 const maxOfRun = 16
 
-// abandoned is how old a file of the spool must be that nobody has asked for since the archiver started.
+// abandoned is the age at which a file left by an earlier process is deleted.
 const abandoned = 24 * time.Hour
 
-// Follower reads logs while steps run, into files. Each file is one container's, and outlives the archiver's process: the next one
-// goes on where it ends.
+// Follower reads logs while steps run. Each container's log goes into a file, which outlives the
+// process: the next one continues it.
 type Follower struct {
 	kube    kubernetes.Interface
 	spool   string
 	metrics Metrics
 	log     logr.Logger
-	pauses  streamPauses
+	delays  streamDelays
 	// slots bounds the streams; spooled is the number of bytes in files.
 	slots   chan struct{}
 	spooled atomic.Int64
-	// ctx is what streams live under.
+	// ctx is the streams' context.
 	ctx  context.Context //nolint:containedctx // streams outlive the call that starts them
 	stop context.CancelFunc
 
@@ -52,7 +53,7 @@ type Follower struct {
 	shares map[string]*share
 }
 
-// Metrics are the number of streams, and how often a log was not followed because there was none left.
+// Metrics of a Follower: the streams, and the logs that were not followed for lack of one.
 type Metrics struct {
 	Streams    prometheus.Gauge
 	Unfollowed prometheus.Counter
@@ -64,32 +65,36 @@ type Key struct {
 	Pod, Container string
 }
 
-// file is a digest: who may write a run's status decides what its containers are called.
+// file is a digest because users can choose container names in a status.
 func (k Key) file() string {
 	sum := sha256.Sum256([]byte(string(k.Run) + "\x00" + k.Pod + "\x00" + k.Container))
 	return hex.EncodeToString(sum[:16]) + ".log"
 }
 
-// share is what one namespace has of the follower, so that it leaves the others theirs.
+// share is one namespace's use of the Follower, which is limited to half of everything.
 type share struct {
-	streams int // with mu held
+	streams int // under Follower.mu
 	spooled atomic.Int64
 }
 
-// NewFollower makes a Follower whose files are in the directory spool, and which reads as many logs at a time as streams says.
-func NewFollower(kube kubernetes.Interface, spool string, streams int, metrics Metrics, log logr.Logger) (*Follower, error) {
+// NewFollower returns a Follower with its files in the directory spool and at most streams streams.
+func NewFollower(
+	kube kubernetes.Interface, spool string, streams int, metrics Metrics, log logr.Logger,
+) (*Follower, error) {
 	if err := os.MkdirAll(spool, 0o700); err != nil {
 		return nil, fmt.Errorf("make the spool of followed logs: %w", err)
 	}
 	f := &Follower{
-		kube: kube, spool: spool, metrics: metrics, log: log.WithName("follow"), pauses: defaultPauses, slots: make(chan struct{}, streams), tails: map[Key]*Tail{}, shares: map[string]*share{},
+		kube: kube, spool: spool, metrics: metrics, log: log.WithName("follow"), delays: defaultDelays,
+		slots: make(chan struct{}, streams), tails: map[Key]*Tail{}, shares: map[string]*share{},
 	}
 	f.ctx, f.stop = context.WithCancel(context.Background())
-	return f, f.sweep(time.Now())
+	return f, f.removeOld(time.Now())
 }
 
-// sweep counts what an earlier process has left in the spool, and removes what is too old to be asked for.
-func (f *Follower) sweep(now time.Time) error {
+// removeOld counts the bytes that an earlier process left in the spool, and deletes abandoned
+// files.
+func (f *Follower) removeOld(now time.Time) error {
 	files, err := os.ReadDir(f.spool)
 	if err != nil {
 		return fmt.Errorf("read the spool of followed logs: %w", err)
@@ -101,7 +106,7 @@ func (f *Follower) sweep(now time.Time) error {
 		}
 		if now.Sub(info.ModTime()) > abandoned {
 			if err := os.Remove(filepath.Join(f.spool, file.Name())); err != nil {
-				return fmt.Errorf("sweep the spool: %w", err)
+				return fmt.Errorf("delete an old log of the spool: %w", err)
 			}
 			continue
 		}
@@ -110,11 +115,11 @@ func (f *Follower) sweep(now time.Time) error {
 	return nil
 }
 
-// Close ends all streams. Files stay.
+// Close ends all streams. The files stay.
 func (f *Follower) Close() {
 	f.stop()
 	f.mu.Lock()
-	tails := slices.Collect(maps.Values(f.tails)) // who ends needs the lock
+	tails := slices.Collect(maps.Values(f.tails)) // a stream that ends takes the lock
 	f.mu.Unlock()
 	for _, t := range tails {
 		<-t.done
@@ -122,7 +127,8 @@ func (f *Follower) Close() {
 	}
 }
 
-// Follow begins to follow a container's log, if nothing does yet and there is room. It says whether somebody follows it now.
+// Follow starts following a container's log, unless it is followed already or limits are reached.
+// It reports whether the log is followed now.
 func (f *Follower) Follow(namespace string, key Key) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -161,7 +167,7 @@ func (f *Follower) Follow(namespace string, key Key) bool {
 	return true
 }
 
-// share returns a namespace's. It is called with mu held.
+// share returns a namespace's share. It is called with mu held.
 func (f *Follower) share(namespace string) *share {
 	if f.shares[namespace] == nil {
 		f.shares[namespace] = &share{}
@@ -169,7 +175,7 @@ func (f *Follower) share(namespace string) *share {
 	return f.shares[namespace]
 }
 
-// ofRun counts the streams of a run: those of steps that have ended are none any more. It is called with mu held.
+// ofRun counts the streams of a run that have not ended. It is called with mu held.
 func (f *Follower) ofRun(run types.UID) (n int) {
 	for key, t := range f.tails {
 		if key.Run == run && !t.Ended() {
@@ -179,7 +185,8 @@ func (f *Follower) ofRun(run types.UID) (n int) {
 	return n
 }
 
-// Tail returns what follows a log, or what an earlier process has read of it.
+// Tail returns the followed log of a container, also one that an earlier process followed; nil if
+// there is none.
 func (f *Follower) Tail(namespace string, key Key) *Tail {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -191,14 +198,14 @@ func (f *Follower) Tail(namespace string, key Key) *Tail {
 		return nil
 	}
 	t := newTail(f, namespace, key)
-	t.size = info.Size() // load looks what of it is whole
+	t.size = info.Size() // corrected by load
 	t.failure = "the archiver was restarted, and the pod was gone before the end of its log was read"
 	close(t.done)
 	f.tails[key] = t
 	return t
 }
 
-// Forget removes all that there is of a run.
+// Forget deletes the logs of a run.
 func (f *Follower) Forget(run types.UID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -212,7 +219,7 @@ func (f *Follower) Forget(run types.UID) {
 	}
 }
 
-// remove waits for the stream to end.
+// remove deletes a tail's file, after its stream has ended.
 func (t *Tail) remove() {
 	<-t.done
 	t.close()
@@ -220,10 +227,10 @@ func (t *Tail) remove() {
 		t.follower.log.Error(err, "A followed log stays in the spool", "file", filepath.Base(t.path))
 		return
 	}
-	t.takes(-t.size)
+	t.addSpooled(-t.size)
 	t.follower.mu.Lock()
 	defer t.follower.mu.Unlock()
 	if t.share.streams == 0 && t.share.spooled.Load() == 0 {
-		delete(t.follower.shares, t.namespace) // namespaces come and go
+		delete(t.follower.shares, t.namespace) // the namespace may be deleted
 	}
 }

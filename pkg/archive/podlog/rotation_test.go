@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// What a kubelet that rotates does between two streams, and whether lines may be missing then. Seconds are on the tail's clock; a stream
-// gives its lines in the second in which it begins.
+// Streams of a log that the kubelet rotates, and whether lines may be missing between them. Seconds
+// are on the tail's clock; a stream returns its lines in the second in which it is opened.
 func TestRotation(t *testing.T) {
 	type stream struct {
 		at int
-		// again says that it has the last line of the one before; lines, that it gives new ones.
+		// again: it returns the last line of the one before; lines: it returns new ones.
 		again, lines bool
 		given        int64
-		// drained says that it gave all of its file, and then nothing for a while.
+		// drained: it has read its whole file, and then nothing for a while.
 		drained bool
 	}
 	const small, large = 100, rotatable
@@ -21,21 +21,22 @@ func TestRotation(t *testing.T) {
 		streams                 []stream
 		gap, mayBeRotated, late bool
 	}{
-		"one stream":         {[]stream{{1, false, true, small, false}}, false, false, false},
-		"one that gave much": {[]stream{{1, false, true, large, false}}, false, true, false},
-		"one that came late": {[]stream{{15, false, true, small, false}}, false, false, true},
-		"that breaks, and goes on with the last line": {[]stream{{1, false, true, large, false}, {60, true, true, small, false}}, false, false, false},
-		"that breaks, and the next has new lines only": {[]stream{
+		"one stream": {[]stream{{1, false, true, small, false}}, false, false, false},
+		"a long one": {[]stream{{1, false, true, large, false}}, false, true, false},
+		"a late one": {[]stream{{15, false, true, small, false}}, false, false, true},
+		"broken, and the next begins with the last line": {[]stream{{1, false, true, large, false},
+			{60, true, true, small, false}}, false, false, false},
+		"broken, and the next has new lines only": {[]stream{
 			{1, false, true, large, false}, {5, false, true, small, false}}, true, false, false},
-		"that gave all, and the next, at once, has the file after": {[]stream{
+		"drained, and the next follows at once with the next file": {[]stream{
 			{1, false, true, large, true}, {4, false, true, large, false}}, false, true, false},
-		"that gave all, and the next comes when there may have been two rotations": {[]stream{
+		"drained, and the next comes after possibly two rotations": {[]stream{
 			{1, false, true, large, true}, {11, false, true, large, false}}, true, true, false},
-		"that gave all, one that saw it was still so, and then the file after": {[]stream{
+		"drained twice, and then the next file": {[]stream{
 			{1, false, true, large, true}, {9, true, false, large, true}, {15, false, true, small, false}}, false, false, false},
-		"that gave all, one that did not have the last line any more nor new ones": {[]stream{
+		"drained, then one without the last line and without new ones": {[]stream{
 			{1, false, true, large, true}, {3, false, false, 0, false}, {5, false, true, small, false}}, true, false, false},
-		"a gap is not forgotten": {[]stream{
+		"a gap stays": {[]stream{
 			{1, false, true, large, false}, {5, false, true, small, false}, {6, true, true, small, false}}, true, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -57,7 +58,8 @@ func TestRotation(t *testing.T) {
 				r.end(s.given, s.drained)
 			}
 			if r.gap != tt.gap || r.maybeRotated() != tt.mayBeRotated || r.late(start) != tt.late {
-				t.Errorf("gap %v, may be rotated %v, late %v, want %v, %v, %v", r.gap, r.maybeRotated(), r.late(start), tt.gap, tt.mayBeRotated, tt.late)
+				t.Errorf("gap %v, may be rotated %v, late %v, want %v, %v, %v", r.gap, r.maybeRotated(), r.late(start), tt.gap,
+					tt.mayBeRotated, tt.late)
 			}
 		})
 	}

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// One namespace, or one run, leaves the others theirs.
+// One namespace or run cannot take all streams or the whole spool.
 func TestFollowerIsShared(t *testing.T) {
 	k := &fakeKubelet{state: "running", breaks: make([]int, 1_000_000)} // more than are read
 	f := newTestFollower(t, k, t.TempDir())
@@ -34,7 +34,7 @@ func TestFollowerIsShared(t *testing.T) {
 	}
 }
 
-// A run of many steps is followed to its last one: steps that have ended have no stream.
+// A run of many steps is followed to its last one: ended steps hold no stream.
 func TestFollowerOfManySteps(t *testing.T) {
 	f := newTestFollower(t, &fakeKubelet{gone: true}, t.TempDir())
 	for i := range 2 * maxOfRun {
@@ -46,9 +46,10 @@ func TestFollowerOfManySteps(t *testing.T) {
 	}
 }
 
-// Who may write a run's status decides what its containers are called. No name becomes a path.
+// Users who may write a run's status choose its containers' names. No name becomes a path.
 func TestNamesOfFiles(t *testing.T) {
-	for _, name := range []string{"../x", "x/../y", "a/b", "", ".", "..", "x\x00y", strings.Repeat("a", 300), "UPPER", "a b"} {
+	for _, name := range []string{"../x", "x/../y", "a/b", "", ".", "..", "x\x00y", strings.Repeat("a", 300), "UPPER",
+		"a b"} {
 		file := Key{types.UID(name), name, name}.file()
 		if filepath.Base(file) != file || len(file) > 64 {
 			t.Errorf("%q becomes the file %s", name, file)

@@ -17,21 +17,23 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// streamPauses are how long a stream is left alone that broke, and one that ended while the container, as far as the API server
-// knows, goes on; replacement, how long a sidecar that ended is given to have the other image that ended it; stall is after how long without a line a stream is opened anew that has given much: a kubelet that still reads from the
-// beginning when it rotates the log goes on with the file that it has, and never comes to the next one.
-type streamPauses struct{ broken, ended, replacement, stall time.Duration }
+// streamDelays are delays before the next stream: after one that broke, and after one that ended
+// although the API server says the container runs. replacement is how long to wait for a sidecar
+// that ended to be replaced by the image that stops it. stall is after what silence a long stream
+// is reopened: one that was still reading the log's beginning when the kubelet rotated it continues
+// with the old file and never gets to the new one.
+type streamDelays struct{ broken, ended, replacement, stall time.Duration }
 
-var defaultPauses = streamPauses{broken: time.Second, ended: 300 * time.Millisecond, replacement: 5 * time.Second, stall: 1500 * time.Millisecond}
+var defaultDelays = streamDelays{broken: time.Second, ended: 300 * time.Millisecond, replacement: 5 * time.Second,
+	stall: 1500 * time.Millisecond}
 
-// spoolFull is why a log may lack its end.
+// spoolFull and podDeletedEarly are reasons why a log may lack its end.
 const spoolFull = "too many logs waited to be archived when it was written"
 
-// podGone is another reason.
-const podGone = "the pod was gone before the end of its log was read"
+const podDeletedEarly = "the pod was gone before the end of its log was read"
 
-// Tail is one container's log, read as it grows, with timestamps, into a file. run owns all fields until done is closed; after
-// that, whoever archives the run does.
+// Tail is one container's log, read into a file, with timestamps, while it is written. run owns all
+// fields until done is closed; after that, whoever archives the run does.
 type Tail struct {
 	follower  *Follower
 	namespace string
@@ -42,31 +44,34 @@ type Tail struct {
 	done      chan struct{}
 
 	file *os.File
-	written
+	position
 	rotation rotation
-	// begun says that the stream has given a line.
+	// begun: the current stream has returned a line.
 	begun bool
-	// complete says that the container has ended and all of its log is in the file. failure says why it is not, for people.
+	// complete: the container has ended and all of its log is in the file. failure is the reason
+	// why not.
 	complete bool
 	failure  string
-	// broken says that the spool failed: what is in the file is of no use. full, that there was no room for more: it may lack its end.
+	// broken: writing the spool failed, and the file is useless. full: the spool had no room, and
+	// the file may lack its end.
 	broken, full bool
 	share        *share
-	// refused counts the readings in a row that the kubelet has refused.
+	// refused counts consecutive requests that the kubelet has refused.
 	refused int
 }
 
-// maxRefused is after how many refusals in a row nobody asks again: there is no such container, or never was.
+// maxRefused is after how many refusals to give up: there is no such container.
 const maxRefused = 20
 
-// newTail is called with the follower's lock held.
+// newTail is called with the Follower's lock held.
 func newTail(f *Follower, namespace string, key Key) *Tail {
-	t := &Tail{follower: f, namespace: namespace, key: key, path: filepath.Join(f.spool, key.file()), done: make(chan struct{}), share: f.share(namespace)}
+	t := &Tail{follower: f, namespace: namespace, key: key, path: filepath.Join(f.spool, key.file()),
+		done: make(chan struct{}), share: f.share(namespace)}
 	t.ctx, t.stop = context.WithCancel(f.ctx)
 	return t
 }
 
-// run follows until the container has ended, the pod is gone, or nobody wants it any more.
+// run follows the log until the container has ended, the pod is deleted, or the run is forgotten.
 func (t *Tail) run() {
 	if err := t.load(); err != nil {
 		_ = t.spoolFailed(err)
@@ -74,7 +79,7 @@ func (t *Tail) run() {
 	}
 	for t.ctx.Err() == nil && !t.broken {
 		err := t.read(t.ctx, true)
-		pause := t.follower.pauses.ended
+		delay := t.follower.delays.ended
 		if t.refused++; !apierrors.IsBadRequest(err) {
 			t.refused = 0
 		}
@@ -86,74 +91,76 @@ func (t *Tail) run() {
 			t.failure = spoolFull
 			return
 		case apierrors.IsNotFound(err):
-			t.gone()
+			t.podDeleted()
 			return
 		case apierrors.IsBadRequest(err) && t.refused >= maxRefused:
-			t.failure = podGone
+			t.failure = podDeletedEarly
 			return
 		case err == nil && t.containerEnded():
-			t.end()
+			t.containerDone()
 			return
 		case errors.Is(err, errRemoved), err != nil && !t.begun && t.ctx.Err() != nil:
-			pause = t.follower.pauses.broken // how the stream before ended says whether that is all
+			delay = t.follower.delays.broken // keeps the previous stream's failure
 		case err != nil:
 			t.failure = "the connection to the kubelet broke"
-			pause = t.follower.pauses.broken
+			delay = t.follower.delays.broken
 		default:
 			t.failure = ""
 		}
 		select {
-		case <-time.After(pause):
+		case <-time.After(delay):
 		case <-t.ctx.Done():
 		}
 	}
 }
 
-// end decides about a stream that ended with its container. One that has given much may have ended in a file that was rotated
-// while it was read: what the kubelet has beyond that is read as well.
-func (t *Tail) end() {
+// containerDone is called when a stream has ended with its container. A long one may have ended
+// with a file that was rotated meanwhile, so the rest is read as well.
+func (t *Tail) containerDone() {
 	t.failure = ""
 	if t.rotation.maybeRotated() {
 		if err := t.read(t.ctx, false); err != nil {
-			t.failure = podGone
+			t.failure = podDeletedEarly
 			return
 		}
 	}
 	t.complete = true
 }
 
-// gone decides about a log whose pod is not there any more. One whose stream ended in order before that, and has not given so much
-// that it may have ended in a file that was rotated, is whole: the kubelet ends it with the container.
-func (t *Tail) gone() {
+// podDeleted is called when the pod no longer exists. The log is whole if its stream had ended
+// regularly before, as it does with the container, and was not so long that it may have ended with
+// a rotated file.
+func (t *Tail) podDeleted() {
 	if t.size > 0 && t.failure == "" && !t.rotation.maybeRotated() {
 		t.complete = true
 		return
 	}
-	t.failure = podGone
+	t.failure = podDeletedEarly
 }
 
-// containerEnded asks for the container's state: a stream that ends may have been cut off. A sidecar's ends before the kubelet has put what
-// follows in its place, and to read on would be to read that one's log.
+// containerEnded reads the container's state, as a stream may end because it was cut off. A
+// sidecar's stream ends before the kubelet has replaced the container: reading on would read the
+// replacement's log.
 func (t *Tail) containerEnded() bool {
 	for began := time.Now(); ; {
 		state, err := t.state(t.ctx)
 		switch {
 		case err != nil, state == nil:
 			return false
-		case state.Terminated != nil: // by itself, if it is not final: what has ended is not replaced
+		case state.Terminated != nil: // even if not final: a sidecar that ended by itself is not replaced
 			return true
-		case run.IsStep(t.key.Container) || time.Since(began) > t.follower.pauses.replacement:
+		case run.IsStep(t.key.Container) || time.Since(began) > t.follower.delays.replacement:
 			return false
 		}
 		select {
-		case <-time.After(t.follower.pauses.ended):
+		case <-time.After(t.follower.delays.ended):
 		case <-t.ctx.Done():
 			return false
 		}
 	}
 }
 
-// state returns the container's as the API server knows it.
+// state returns the container's state according to the API server.
 func (t *Tail) state(ctx context.Context) (*run.State, error) {
 	pod, err := t.follower.kube.CoreV1().Pods(t.namespace).Get(ctx, t.key.Pod, metav1.GetOptions{})
 	if err != nil {
@@ -162,7 +169,7 @@ func (t *Tail) state(ctx context.Context) (*run.State, error) {
 	return run.StateOf(pod, t.key.Container), nil
 }
 
-// Finish reads what the kubelet has beyond the file, of a container that has ended.
+// Finish reads the rest of the log of an ended container.
 func (t *Tail) Finish(ctx context.Context) error {
 	t.stop()
 	<-t.done
@@ -174,7 +181,7 @@ func (t *Tail) Finish(ctx context.Context) error {
 	}
 	switch err := t.read(ctx, false); {
 	case apierrors.IsNotFound(err), errors.Is(err, errRemoved):
-		t.gone()
+		t.podDeleted()
 	case errors.Is(err, errSpoolFull):
 		t.failure = spoolFull
 	case err != nil:
@@ -185,14 +192,15 @@ func (t *Tail) Finish(ctx context.Context) error {
 	return nil
 }
 
-// Await gives the stream of a pod that is gone the time to end by itself, and ends it then.
-func (t *Tail) Await(ctx context.Context, timeout time.Duration) {
-	t.Settle(ctx, timeout)
+// AwaitEndAndStop waits for the stream of a deleted pod to end, for timeout at most, and then ends
+// it.
+func (t *Tail) AwaitEndAndStop(ctx context.Context, timeout time.Duration) {
+	t.AwaitEnd(ctx, timeout)
 	t.stop()
 	<-t.done
 }
 
-// Prepare makes a file of an earlier process readable to its end.
+// Prepare opens a file left by an earlier process.
 func (t *Tail) Prepare() error {
 	if !t.Ended() || t.file != nil {
 		return nil
@@ -200,8 +208,8 @@ func (t *Tail) Prepare() error {
 	return t.load()
 }
 
-// Settle gives the stream the time to end by itself.
-func (t *Tail) Settle(ctx context.Context, timeout time.Duration) {
+// AwaitEnd waits for the stream to end, for timeout at most.
+func (t *Tail) AwaitEnd(ctx context.Context, timeout time.Duration) {
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
@@ -211,7 +219,7 @@ func (t *Tail) Settle(ctx context.Context, timeout time.Duration) {
 	}
 }
 
-// Ended says whether the stream has ended.
+// Ended reports whether the stream has ended.
 func (t *Tail) Ended() bool {
 	select {
 	case <-t.done:
@@ -221,22 +229,22 @@ func (t *Tail) Ended() bool {
 	}
 }
 
-// GiveUp says why the rest of the log will not be read.
+// GiveUp records why the rest of the log will not be read.
 func (t *Tail) GiveUp(reason string) { t.failure = reason }
 
-// Full says that there was no room in the spool for more.
+// Full reports whether the spool had no room for more.
 func (t *Tail) Full() bool { return t.full }
 
-// Unusable says whether the log must be had elsewhere.
+// Unusable reports whether the file is of no use, so that the log must be read from the kubelet.
 func (t *Tail) Unusable() bool { return t.Ended() && (t.broken || t.size == 0 && !t.complete) }
 
-// Open returns what has been read, and why it is not all, if it is not.
+// Open returns what has been read, and the reason why it is not all, empty if it is.
 func (t *Tail) Open() (io.ReadCloser, string, error) {
 	reason := "the container still ran"
 	if t.Ended() {
 		reason = t.failure
 		if !t.complete && reason == "" {
-			reason = podGone
+			reason = podDeletedEarly
 		}
 	}
 	if t.Ended() && t.rotation.gap && reason == "" {
@@ -249,16 +257,18 @@ func (t *Tail) Open() (io.ReadCloser, string, error) {
 	return file, reason, nil
 }
 
-// Late says whether the first stream was opened so late that the first line may have been rotated away.
+// Late reports whether the first stream was opened so late that the first line may have been
+// rotated away.
 func (t *Tail) Late(started time.Time) bool {
 	return t.rotation.late(started)
 }
 
-// read reads the log from where the file ends. With follow it goes on until the container has ended, or the stream breaks.
+// read reads the log from where the file ends. With follow it continues until the container has
+// ended or the stream breaks.
 func (t *Tail) read(ctx context.Context, follow bool) error {
 	options := &corev1.PodLogOptions{Container: t.key.Container, Follow: follow, Timestamps: true}
-	if last := t.whole().last; !last.IsZero() {
-		since := metav1.NewTime(last) // whole seconds: what is in the file already is left out below
+	if last := t.afterLastLine().last; !last.IsZero() {
+		since := metav1.NewTime(last) // in whole seconds: copy skips what the file has
 		options.SinceTime = &since
 	}
 	if !run.IsStep(t.key.Container) {
@@ -279,8 +289,8 @@ func (t *Tail) read(ctx context.Context, follow bool) error {
 		return err
 	}
 	defer stream.Close()
-	t.rotation.begin(time.Now(), t.whole().last)
-	watched := newStallReader(stream, t.follower.pauses.stall, cancel)
+	t.rotation.begin(time.Now(), t.afterLastLine().last)
+	watched := newStallReader(stream, t.follower.delays.stall, cancel)
 	err = t.copy(watched)
 	if err == nil || t.begun {
 		t.rotation.end(watched.given, watched.stalled.Load())
@@ -291,7 +301,7 @@ func (t *Tail) read(ctx context.Context, follow bool) error {
 	return err
 }
 
-// load opens the file, and finds out where an earlier process has stopped.
+// load opens the file and finds the position where an earlier process stopped.
 func (t *Tail) load() error {
 	file, err := os.OpenFile(t.path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -304,10 +314,10 @@ func (t *Tail) load() error {
 		if len(line) > 0 && !inLine {
 			at, _, err := cutStamp(line)
 			if err != nil {
-				t.before = t.at // of a line that was cut off within its timestamp
+				t.before = t.at // the line is cut off within its timestamp
 				break
 			}
-			t.began(at)
+			t.startLine(at)
 		}
 		inLine = len(line) > 0 && line[len(line)-1] != '\n'
 		t.size += int64(len(line))
@@ -325,8 +335,8 @@ func (t *Tail) load() error {
 	if err != nil {
 		return err
 	}
-	if t.size < info.Size() { // what is cut off within its timestamp is no part of a line
-		t.takes(t.size - info.Size())
+	if t.size < info.Size() { // remove a line that is cut off within its timestamp
+		t.addSpooled(t.size - info.Size())
 		if err := file.Truncate(t.size); err != nil {
 			return err
 		}
@@ -336,7 +346,8 @@ func (t *Tail) load() error {
 
 func (t *Tail) spoolFailed(err error) error {
 	t.broken = true
-	t.follower.log.Error(err, "A log cannot be followed: it will be read when its run is finished", "pod", t.key.Pod, "container", t.key.Container)
+	t.follower.log.Error(err, "A log cannot be followed: it will be read when its run is finished", "pod", t.key.Pod,
+		"container", t.key.Container)
 	return fmt.Errorf("spool: %w", err)
 }
 

@@ -21,14 +21,14 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// fakeKubelet answers for pod "p" with container "step-a", as a real one would that is interrupted at given places. A real kubelet, whose
-// streams end where they like, is under the flows of test/e2e.
+// fakeKubelet serves pod "p" with container "step-a" like a kubelet whose streams break at given
+// places. The flows of test/e2e use a real one.
 type fakeKubelet struct {
 	mu sync.Mutex
-	// lines are the log's; a stream gives those from sinceTime on, and breaks off after so many bytes of a reading.
+	// lines of the log. A stream returns those from sinceTime on, and breaks after breaks[i] bytes.
 	lines  []string
 	breaks []int
-	// state is the container's; gone says that there is no pod.
+	// state of the container; gone: there is no pod.
 	state string
 	gone  bool
 	// readings counts the streams.
@@ -85,16 +85,17 @@ func newTestFollower(t *testing.T, k http.Handler, spool string) *Follower {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.pauses = streamPauses{time.Millisecond, time.Millisecond, time.Minute, time.Minute}
+	f.delays = streamDelays{time.Millisecond, time.Millisecond, time.Minute, time.Minute}
 	t.Cleanup(f.Close)
 	return f
 }
 
 var testKey = Key{"uid", "p", "step-a"}
 
-// testLines has several lines in a second, several at the same time, and one without an end.
+// testLines has several lines in a second, several at the same time, and one without a newline.
 func testLines() (stamped []string, log string) {
-	for i, text := range []string{"one\n", "two\n", "two\n", "\n", strings.Repeat("long", 20_000) + "\n", "six\n", "no end"} {
+	for i, text := range []string{"one\n", "two\n", "two\n", "\n", strings.Repeat("long", 20_000) + "\n", "six\n",
+		"no end"} {
 		at := time.Date(2026, 11, 20, 10, 42, 11+i/3, i/2*1000, time.UTC)
 		stamped = append(stamped, at.Format("2006-01-02T15:04:05.000000000Z07:00")+" "+text)
 		log += text
@@ -102,11 +103,12 @@ func testLines() (stamped []string, log string) {
 	return stamped, log
 }
 
-// Wherever a stream breaks off, once or twice, nothing is there twice and nothing is lost.
+// Wherever a stream breaks, once or twice, no line is lost or repeated.
 func TestTailGoesOnWhereItBrokeOff(t *testing.T) {
 	lines, want := testLines()
 	whole := len(strings.Join(lines, ""))
-	for _, first := range []int{0, 10, 31, 34, 35, 36, 70, 75, 100, 140, 141, 145, 200, 40_000, whole - 40, whole - 5, whole} {
+	for _, first := range []int{0, 10, 31, 34, 35, 36, 70, 75, 100, 140, 141, 145, 200, 40_000, whole - 40, whole - 5,
+		whole} {
 		t.Run(fmt.Sprintf("after %d bytes", first), func(t *testing.T) {
 			t.Parallel()
 			k := &fakeKubelet{lines: lines, breaks: []int{first, 40}, state: "running"}
@@ -126,7 +128,7 @@ func TestTailGoesOnWhereItBrokeOff(t *testing.T) {
 	}
 }
 
-// A process that was killed leaves a file that ends anywhere; the next one goes on.
+// A killed process leaves a file that may end anywhere; the next process continues it.
 func TestTailGoesOnAfterARestart(t *testing.T) {
 	lines, want := testLines()
 	whole := strings.Join(lines, "")
@@ -147,7 +149,7 @@ func TestTailGoesOnAfterARestart(t *testing.T) {
 	}
 }
 
-// What an earlier process had read is not lost with the pod, wherever that process was ended.
+// What an earlier process has read is not lost with the pod, wherever that process was killed.
 func TestTailOfAnEarlierProcessWhosePodIsGone(t *testing.T) {
 	lines, _ := testLines()
 	whole := strings.Join(lines, "")
@@ -200,7 +202,7 @@ func TestTailOfAPodThatIsGone(t *testing.T) {
 	}
 }
 
-// A log that was rotated between two streams has lines that nobody has read: it does not pass for whole.
+// A log that was rotated between two streams so that lines are missing is not marked complete.
 func TestTailFindsGaps(t *testing.T) {
 	lines, _ := testLines()
 	spool := t.TempDir()
@@ -218,8 +220,8 @@ func TestTailFindsGaps(t *testing.T) {
 	}
 }
 
-// Under load kubelets remove a container some time before its pod is gone, and say so in place of its log. A stream that ended in order before has
-// all of it; one that broke off has not.
+// Under load kubelets remove a container some time before its pod, and return a message instead of
+// its log. If the stream had ended regularly before, the log is complete; if it broke, not.
 func TestTailOfARemovedContainer(t *testing.T) {
 	const words = "unable to retrieve container logs for containerd://abc"
 	lines, want := testLines()
@@ -228,10 +230,11 @@ func TestTailOfARemovedContainer(t *testing.T) {
 		finish     bool
 		wantReason string
 	}{
-		"whole after a stream that ended":                {},
-		"whole, when somebody asks for the rest":         {finish: true},
-		"cut off after a stream that broke":              {breaks: true, wantReason: "before the end of its log"},
-		"cut off, when somebody asks for the rest of it": {breaks: true, finish: true, wantReason: "before the end of its log"},
+		"whole after a stream that ended":        {},
+		"whole, when somebody asks for the rest": {finish: true},
+		"cut off after a stream that broke":      {breaks: true, wantReason: "before the end of its log"},
+		"cut off, when somebody asks for the rest of it": {breaks: true, finish: true,
+			wantReason: "before the end of its log"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var streams atomic.Int64
@@ -278,10 +281,12 @@ func TestTailOfARemovedContainer(t *testing.T) {
 	}
 }
 
-// A log that is silent for long and then rotated is whole, as long as it was looked at often enough: the file that follows is the next one.
+// A log that is silent for long and then rotated is complete, provided it was read often enough:
+// the next file follows directly.
 func TestTailAcrossARotation(t *testing.T) {
 	line := func(second int, text string) string {
-		return time.Date(2026, 11, 20, 10, 42, second, 0, time.UTC).Format("2006-01-02T15:04:05.000000000Z07:00") + " " + text + "\n"
+		return time.Date(2026, 11, 20, 10, 42, second, 0, time.UTC).Format("2006-01-02T15:04:05.000000000Z07:00") + " " +
+			text + "\n"
 	}
 	much := line(1, strings.Repeat("x", rotatable))
 	streams := []string{line(0, "one") + much, much, much, line(40, "two")}
@@ -301,7 +306,7 @@ func TestTailAcrossARotation(t *testing.T) {
 		<-r.Context().Done()
 	})
 	f := newTestFollower(t, mux, t.TempDir())
-	f.pauses.stall = 100 * time.Millisecond
+	f.delays.stall = 100 * time.Millisecond
 	f.Follow("ns", testKey)
 	tail := f.Tail("ns", testKey)
 	<-tail.done
@@ -318,7 +323,8 @@ func TestStallReader(t *testing.T) {
 			_, _ = writer.Write(make([]byte, 64<<10))
 		}
 	}()
-	if n, err := io.Copy(io.Discard, stalled); n < rotatable || !errors.Is(err, io.ErrClosedPipe) || !stalled.stalled.Load() {
+	if n, err := io.Copy(io.Discard, stalled); n < rotatable || !errors.Is(err, io.ErrClosedPipe) ||
+		!stalled.stalled.Load() {
 		t.Errorf("%d bytes, %v, stalled %v", n, err, stalled.stalled.Load())
 	}
 }
@@ -365,5 +371,6 @@ func contentOf(t *testing.T, tail *Tail) (content, reason string) {
 }
 
 func testMetrics() Metrics {
-	return Metrics{Streams: prometheus.NewGauge(prometheus.GaugeOpts{}), Unfollowed: prometheus.NewCounter(prometheus.CounterOpts{})}
+	return Metrics{Streams: prometheus.NewGauge(prometheus.GaugeOpts{}),
+		Unfollowed: prometheus.NewCounter(prometheus.CounterOpts{})}
 }

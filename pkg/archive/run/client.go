@@ -13,7 +13,15 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Resources are what is archived, in the version that is read and stored.
+// Resources are the archived resources, in the version that is read and stored. To archive another
+// kind, add it
+//
+//   - here and to Kinds; to names.go, references.go and owners.go if they apply;
+//   - to pkg/archive/manifest/outcome.go, for its reasons of cancellation;
+//   - if it creates runs: to pkg/archive/index/parents.go and pkg/archive/retention/tree.go;
+//   - to pkg/admission/protect/webhook.go and pkg/admission/fit/handler.go;
+//   - to --kind in cmd/archiver/get.go;
+//   - to config/archive/20-rbac.yaml, 60-protect.yaml and config/webhook/guard.yaml.
 var Resources = []schema.GroupVersionResource{
 	{Group: "tekton.dev", Version: "v1", Resource: "taskruns"},
 	{Group: "tekton.dev", Version: "v1", Resource: "pipelineruns"},
@@ -23,19 +31,19 @@ var Resources = []schema.GroupVersionResource{
 // Kinds are the kinds of Resources, in the same order.
 var Kinds = []string{"TaskRun", "PipelineRun", "CustomRun"}
 
-// Reference names a run in the cluster.
+// Reference identifies a run in the cluster.
 type Reference struct {
 	// Kind is TaskRun, PipelineRun or CustomRun.
 	Kind            string
 	Namespace, Name string
 }
 
-// String is for logs and errors.
+// String returns, for logs and errors, for example "TaskRun team/build".
 func (r Reference) String() string { return r.Kind + " " + r.Namespace + "/" + r.Name }
 
 func (r Reference) path() string { return pathOf(r.Kind, "namespaces/"+r.Namespace+"/", "/"+r.Name) }
 
-// pathOf is where an API server has the runs of a kind: all of them, or what before and after the resource's name say.
+// pathOf returns the API path of a kind's runs, with before and after around the resource's name.
 func pathOf(kind, before, after string) string {
 	for i, of := range Resources {
 		if Kinds[i] == kind {
@@ -45,10 +53,10 @@ func pathOf(kind, before, after string) string {
 	return "/kind-that-is-not-archived/" + kind
 }
 
-// Client reads runs as they are: nothing is decoded on the way, so that nothing can get lost.
+// Client reads and changes runs. It returns objects undecoded, so that nothing is lost.
 type Client struct{ rest rest.Interface }
 
-// NewClient makes a Client.
+// NewClient returns a Client.
 func NewClient(config *rest.Config) (*Client, error) {
 	config = rest.CopyConfig(config)
 	config.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
@@ -60,7 +68,7 @@ func NewClient(config *rest.Config) (*Client, error) {
 	return &Client{c}, nil
 }
 
-// Get returns nil for a run that does not exist.
+// Get returns a run's JSON, nil if it does not exist.
 func (c *Client) Get(ctx context.Context, ref Reference) ([]byte, error) {
 	data, err := c.rest.Get().AbsPath(ref.path()).Do(ctx).Raw()
 	if apierrors.IsNotFound(err) {
@@ -69,10 +77,10 @@ func (c *Client) Get(ctx context.Context, ref Reference) ([]byte, error) {
 	return data, err
 }
 
-// onlyMetadata asks the API server to answer with an object's metadata: results of a mebibyte need not come back with each patch.
+// onlyMetadata makes the API server answer with an object's metadata only, not with its results.
 const onlyMetadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
-// patch sends a merge patch. That the run is gone by now is no error.
+// patch sends a merge patch. It is no error if the run no longer exists.
 func (c *Client) patch(ctx context.Context, ref Reference, body []byte) error {
 	err := c.rest.Patch(types.MergePatchType).AbsPath(ref.path()).Param("fieldManager", "indelible-archiver").
 		SetHeader("Accept", onlyMetadata).Body(body).Do(ctx).Error()
@@ -82,8 +90,8 @@ func (c *Client) patch(ctx context.Context, ref Reference, body []byte) error {
 	return err
 }
 
-// Delete deletes a run if it is the one given, unchanged. It says whether it did: that somebody was faster, or has changed
-// the run, is no error.
+// Delete deletes a run if UID and resource version match, and reports whether it did. It is no
+// error if they do not or the run no longer exists.
 func (c *Client) Delete(ctx context.Context, ref Reference, uid types.UID, resourceVersion string) (bool, error) {
 	background := metav1.DeletePropagationBackground
 	err := c.rest.Delete().AbsPath(ref.path()).Body(&metav1.DeleteOptions{
@@ -96,7 +104,7 @@ func (c *Client) Delete(ctx context.Context, ref Reference, uid types.UID, resou
 	return err == nil, err
 }
 
-// Unprotect takes the finalizer away, without a word about an archive.
+// Unprotect removes the finalizer, without the annotations of an archived run.
 func (c *Client) Unprotect(ctx context.Context, r *Run) error {
 	if !r.Protected() {
 		return nil
@@ -104,8 +112,8 @@ func (c *Client) Unprotect(ctx context.Context, r *Run) error {
 	return c.Change(ctx, r, map[string]any{"finalizers": r.OtherFinalizers()})
 }
 
-// Change changes fields of a run's metadata, if the run is still the one that was read and nobody has changed it since: a list of
-// finalizers is written as a whole, and must not bring back one that another has removed.
+// Change changes fields of a run's metadata, provided the run has not changed since it was read: a
+// list of finalizers is replaced as a whole, and must not restore one that was removed meanwhile.
 func (c *Client) Change(ctx context.Context, r *Run, metadata map[string]any) error {
 	metadata["uid"], metadata["resourceVersion"] = r.UID, r.ResourceVersion
 	body, err := json.Marshal(map[string]any{"metadata": metadata})
@@ -115,8 +123,9 @@ func (c *Client) Change(ctx context.Context, r *Run, metadata map[string]any) er
 	return c.patch(ctx, r.Reference(), body)
 }
 
-// Rehearse changes a run's metadata without effect, to see whether admission lets it.
+// Rehearse changes a run's metadata with dryRun, to see whether admission allows it.
 func (c *Client) Rehearse(ctx context.Context, ref Reference) error {
-	return c.rest.Patch(types.MergePatchType).AbsPath(ref.path()).Param("dryRun", metav1.DryRunAll).SetHeader("Accept", onlyMetadata).
+	return c.rest.Patch(types.MergePatchType).AbsPath(ref.path()).Param("dryRun", metav1.DryRunAll).
+		SetHeader("Accept", onlyMetadata).
 		Body([]byte(`{"metadata":{"annotations":{"indelible.dev/rehearsal":"true"}}}`)).Do(ctx).Error()
 }

@@ -11,20 +11,22 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// stepPrefix is what the names of steps' containers begin with (https://github.com/tektoncd/pipeline, pkg/pod/entrypoint.go).
+// stepPrefix begins the names of steps' containers (https://github.com/tektoncd/pipeline,
+// pkg/pod/entrypoint.go).
 const stepPrefix = "step-"
 
-// maxContainers is more than any pod has of which the API server takes the object; what a status says may be more.
+// maxContainers is more than fit into a Pod that the API server accepts. A status may name more.
 const maxContainers = 1000
 
-// IsStep says whether a container is a step's.
+// IsStep reports whether a container is a step's.
 func IsStep(container string) bool { return strings.HasPrefix(container, stepPrefix) }
 
-// setUp are the init containers that prepare a pod for its steps: what they say is of interest only if they failed.
+// setUp are Tekton's and our init containers that prepare a pod. Their logs matter only if they
+// failed.
 var setUp = []string{"prepare", "place-scripts", "working-dir-initializer", result.InstallContainer}
 
-// ContainersOf returns the names of an attempt's containers that have logs to archive, in the order they run in. Of a pod that is gone,
-// nil, only those are known that the run's status names.
+// ContainersOf returns the names of an attempt's containers with logs to archive, in the order in
+// which they run. pod is nil if it no longer exists: then only those in the run's status are known.
 func ContainersOf(a *Attempt, pod *corev1.Pod) []string {
 	var names []string
 	add := func(name string) {
@@ -42,7 +44,7 @@ func ContainersOf(a *Attempt, pod *corev1.Pod) []string {
 			}
 		}
 		for i := range pod.Status.ContainerStatuses {
-			others = append(others, pod.Status.ContainerStatuses[i].Name) // one of a webhook's may be in no status of Tekton's
+			others = append(others, pod.Status.ContainerStatuses[i].Name) // an injected container is in no status of Tekton
 		}
 	}
 	for _, step := range a.Steps {
@@ -57,8 +59,9 @@ func ContainersOf(a *Attempt, pod *corev1.Pod) []string {
 	return names
 }
 
-// ToFollow returns the names of containers whose logs grow now, or may not be there long. All containers of a pod start at once, and a
-// step waits in its own for the one before: until that has ended there is nothing to read.
+// ToFollow returns the names of containers whose logs are being written, or have been and may soon
+// be deleted with the pod. All containers of a pod start together, but a step waits for the one
+// before, so its log is empty until that has ended.
 func (a *Attempt) ToFollow() []string {
 	var names []string
 	if !a.hasPod() {
@@ -85,8 +88,9 @@ func (a *Attempt) ToFollow() []string {
 	return names
 }
 
-// Began returns when a container had something to say at the earliest. A step's container starts with its pod, and waits there for its turn:
-// when that came says Tekton's entrypoint, in the status of a step that has ended (pkg/entrypoint, StartedAt).
+// Began returns when a container could first write to its log. A step's container starts with its
+// pod and waits for its turn; Tekton's entrypoint records when that came in the status of the ended
+// step (pkg/entrypoint, StartedAt).
 func (a *Attempt) Began(container string, started time.Time) time.Time {
 	for i := range a.Steps {
 		s := &a.Steps[i]
@@ -101,16 +105,17 @@ func (a *Attempt) Began(container string, started time.Time) time.Time {
 	return started
 }
 
-// State is how a container of a run is. Tekton ends the sidecars of a TaskRun that is finished by another image, which the kubelet then
-// starts under the same name: then it is how the one before ended, and its log is the previous one.
+// State is the state of a container. When a TaskRun is finished, Tekton stops a sidecar by changing
+// its image, and the kubelet restarts the container with that one. Then this is the state of the
+// original container (Replaced), whose log is the previous one.
 type State struct {
 	corev1.ContainerState
 	Replaced bool
-	// Final says that it has ended, and nothing will be started in its place.
+	// Final: it has ended, and nothing will be started in its place.
 	Final bool
 }
 
-// StateOf returns the state of a container, nil if the pod is gone or has none.
+// StateOf returns the state of a container, nil if the pod does not exist or has no such container.
 func StateOf(pod *corev1.Pod, name string) *State {
 	if pod == nil {
 		return nil
@@ -125,11 +130,12 @@ func StateOf(pod *corev1.Pod, name string) *State {
 	if !IsStep(name) && status.RestartCount > 0 {
 		before := status.LastTerminationState
 		if before.Terminated == nil {
-			before.Terminated = &corev1.ContainerStateTerminated{} // forgotten
+			before.Terminated = &corev1.ContainerStateTerminated{} // the kubelet has lost it
 		}
 		return &State{ContainerState: before, Replaced: true, Final: true}
 	}
-	over := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed || !pod.DeletionTimestamp.IsZero()
+	over := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed ||
+		!pod.DeletionTimestamp.IsZero()
 	return &State{
 		ContainerState: status.State,
 		Final:          status.State.Terminated != nil && (IsStep(name) || over),

@@ -21,22 +21,23 @@ func podOf(t *testing.T, text string) *corev1.Pod {
 }
 
 func TestContainersWithLogs(t *testing.T) {
-	a := &Attempt{Steps: []Part{{Container: "step-a"}, {Container: "step-b"}}, Sidecars: []Part{{Container: "sidecar-s"}, {Container: "sidecar-native"}}}
+	a := &Attempt{Steps: []Part{{Container: "step-a"}, {Container: "step-b"}},
+		Sidecars: []Part{{Container: "sidecar-s"}, {Container: "sidecar-native"}}}
 	for name, tt := range map[string]struct{ pod, want string }{
 		"all that the run names, if the pod is gone": {"", "step-a step-b sidecar-s sidecar-native"},
-		"what Tekton sets a pod up with says nothing of interest": {
+		"Tekton's own init containers are left out": {
 			`{status: {initContainerStatuses: [{name: prepare, state: {terminated: {exitCode: 0}}}, {name: place-scripts, state: {waiting: {}}}, {name: indelible-install, state: {terminated: {exitCode: 0}}}]}}`,
 			"step-a step-b sidecar-s sidecar-native",
 		},
-		"but if it failed": {
+		"unless they failed": {
 			`{status: {initContainerStatuses: [{name: prepare, state: {terminated: {exitCode: 0}}}, {name: place-scripts, state: {terminated: {exitCode: 2}}}]}}`,
 			"place-scripts step-a step-b sidecar-s sidecar-native",
 		},
-		"another's init container comes first": {
+		"another init container comes first": {
 			`{status: {initContainerStatuses: [{name: istio-init, state: {terminated: {exitCode: 0}}}]}}`,
 			"istio-init step-a step-b sidecar-s sidecar-native",
 		},
-		"another's container comes last, and a sidecar that the kubelet knows as an init container is there once": {
+		"an injected container comes last, and a native sidecar appears once": {
 			`{status: {initContainerStatuses: [{name: sidecar-native, state: {running: {}}}], containerStatuses: [{name: istio-proxy, state: {running: {}}}, {name: sidecar-s}, {name: step-b}]}}`,
 			"sidecar-native step-a step-b sidecar-s istio-proxy",
 		},
@@ -53,7 +54,7 @@ func TestContainersWithLogs(t *testing.T) {
 	}
 }
 
-// A stream is for a container that has something to say, or may be gone soon.
+// Containers are followed once they have something to log.
 func TestContainersToFollow(t *testing.T) {
 	const running, terminated, waiting = `{"running":{}}`, `{"terminated":{}}`, `{"waiting":{}}`
 	for name, tt := range map[string]struct {
@@ -64,7 +65,8 @@ func TestContainersToFollow(t *testing.T) {
 		"of steps whose containers all run, the first":       {[]string{running, running, running}, nil, "a"},
 		"of steps of which one has ended, that and the next": {[]string{terminated, running, running}, nil, "a b"},
 		"all that have ended":                                {[]string{terminated, terminated, terminated}, nil, "a b c"},
-		"a sidecar while it runs, and after":                 {[]string{running, running}, []string{running, terminated, waiting}, "a s t"},
+		"a sidecar while it runs, and after": {[]string{running, running}, []string{running, terminated, waiting},
+			"a s t"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			shares := func(states []string, names string) string {
@@ -75,7 +77,8 @@ func TestContainersToFollow(t *testing.T) {
 				return "[" + strings.Join(all, ",") + "]"
 			}
 			var of Status
-			if err := json.Unmarshal([]byte(`{"podName":"p","steps":`+shares(tt.steps, "abc")+`,"sidecars":`+shares(tt.sidecars, "stu")+`}`), &of); err != nil {
+			if err := json.Unmarshal([]byte(`{"podName":"p","steps":`+shares(tt.steps, "abc")+`,"sidecars":`+
+				shares(tt.sidecars, "stu")+`}`), &of); err != nil {
 				t.Fatal(err)
 			}
 			if got := strings.Join(of.ToFollow(), " "); got != tt.want {
@@ -85,21 +88,22 @@ func TestContainersToFollow(t *testing.T) {
 	}
 }
 
-// A container of a pod of Tekton's is started once. That there was another before says that Tekton has stopped a sidecar.
+// Containers of Tekton's pods are started once. A restarted one is a sidecar that Tekton has
+// stopped.
 func TestStateOfAContainer(t *testing.T) {
 	for name, tt := range map[string]struct {
 		pod             string
 		replaced, final bool
 	}{
-		"a sidecar that runs":                                     {`{status: {phase: Running, containerStatuses: [{name: x, state: {running: {}}}]}}`, false, false},
-		"one that has ended may be started again":                 {`{status: {phase: Running, containerStatuses: [{name: x, state: {terminated: {}}}]}}`, false, false},
-		"not when its pod has ended":                              {`{status: {phase: Failed, containerStatuses: [{name: x, state: {terminated: {}}}]}}`, false, true},
-		"nor when its pod is being deleted":                       {`{metadata: {deletionTimestamp: "2026-11-20T10:42:11Z"}, status: {phase: Running, containerStatuses: [{name: x, state: {terminated: {}}}]}}`, false, true},
-		"another is about to be started in its place":             {`{status: {phase: Running, containerStatuses: [{name: x, restartCount: 1, state: {waiting: {}}, lastState: {terminated: {exitCode: 7}}}]}}`, true, true},
-		"another has been started in its place":                   {`{status: {phase: Running, containerStatuses: [{name: x, restartCount: 1, state: {running: {}}, lastState: {terminated: {exitCode: 7}}}]}}`, true, true},
-		"how the one before ended is forgotten":                   {`{status: {phase: Succeeded, containerStatuses: [{name: x, restartCount: 1, state: {terminated: {}}}]}}`, true, true},
-		"an init container that restarts by itself was not ended": {`{status: {phase: Running, initContainerStatuses: [{name: x, restartCount: 2, state: {running: {}}, lastState: {terminated: {}}}]}}`, false, false},
-		"an init container that has ended":                        {`{status: {phase: Pending, initContainerStatuses: [{name: x, state: {terminated: {}}}]}}`, false, true},
+		"a sidecar that runs":                                        {`{status: {phase: Running, containerStatuses: [{name: x, state: {running: {}}}]}}`, false, false},
+		"an ended one may be restarted":                              {`{status: {phase: Running, containerStatuses: [{name: x, state: {terminated: {}}}]}}`, false, false},
+		"not if its pod has ended":                                   {`{status: {phase: Failed, containerStatuses: [{name: x, state: {terminated: {}}}]}}`, false, true},
+		"nor if its pod is being deleted":                            {`{metadata: {deletionTimestamp: "2026-11-20T10:42:11Z"}, status: {phase: Running, containerStatuses: [{name: x, state: {terminated: {}}}]}}`, false, true},
+		"another is about to be started in its place":                {`{status: {phase: Running, containerStatuses: [{name: x, restartCount: 1, state: {waiting: {}}, lastState: {terminated: {exitCode: 7}}}]}}`, true, true},
+		"another has been started in its place":                      {`{status: {phase: Running, containerStatuses: [{name: x, restartCount: 1, state: {running: {}}, lastState: {terminated: {exitCode: 7}}}]}}`, true, true},
+		"the state of the original one is lost":                      {`{status: {phase: Succeeded, containerStatuses: [{name: x, restartCount: 1, state: {terminated: {}}}]}}`, true, true},
+		"an init container that restarts by itself was not replaced": {`{status: {phase: Running, initContainerStatuses: [{name: x, restartCount: 2, state: {running: {}}, lastState: {terminated: {}}}]}}`, false, false},
+		"an init container that has ended":                           {`{status: {phase: Pending, initContainerStatuses: [{name: x, state: {terminated: {}}}]}}`, false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := StateOf(podOf(t, tt.pod), "x")
@@ -117,7 +121,7 @@ func TestStateOfAContainer(t *testing.T) {
 	}
 }
 
-// A step that waited for its turn longer than a log may be rotated in has lost nothing of its log.
+// A step that waited longer for its turn than a rotation takes has lost nothing of its log.
 func TestWhenAContainerBegan(t *testing.T) {
 	started := time.Date(2026, 11, 20, 10, 42, 11, 0, time.UTC)
 	raw := func(text string) *json.RawMessage { m := json.RawMessage(text); return &m }
@@ -130,7 +134,8 @@ func TestWhenAContainerBegan(t *testing.T) {
 		{Container: "step-running", Running: raw(`{"startedAt":"2026-11-20T10:43:36Z"}`)},
 	}}
 	for container, want := range map[string]time.Time{
-		"step-first": started, "step-waited": started.Add(85 * time.Second), "step-older": started, "step-silent": started, "step-forged": started,
+		"step-first": started, "step-waited": started.Add(85 * time.Second), "step-older": started, "step-silent": started,
+		"step-forged":  started,
 		"step-running": started, "sidecar-x": started,
 	} {
 		if got := a.Began(container, started); !got.Equal(want) {

@@ -7,9 +7,10 @@ import (
 	"testing"
 )
 
-// Who may write a run's status decides what it says. No name in it becomes a path, or a request for anything else.
+// Users may write a run's status. No name in it becomes a path or another request.
 func TestNamesInAStatus(t *testing.T) {
-	for _, name := range []string{"../x", "x/../y", "a/b", "", ".", "..", "x\x00y", strings.Repeat("a", 300), "UPPER", "a b"} {
+	for _, name := range []string{"../x", "x/../y", "a/b", "", ".", "..", "x\x00y", strings.Repeat("a", 300), "UPPER",
+		"a b"} {
 		a := Attempt{PodName: "p", Steps: []Part{{Container: name}}, Sidecars: []Part{{Container: name}}}
 		if got := ContainersOf(&a, nil); len(got) > 0 {
 			t.Errorf("container %q has a log: %q", name, got)

@@ -16,14 +16,14 @@ import (
 	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
-// All yields the metadata of all runs, with their kind. An error is the last that is yielded.
+// All yields the metadata of all runs, with their kind. An error is the last item.
 func (c *Client) All(ctx context.Context) iter.Seq2[*metav1.PartialObjectMetadata, error] {
 	return func(yield func(*metav1.PartialObjectMetadata, error) bool) {
 		for i, resource := range Resources {
 			for next, more := "", true; more; more = next != "" {
 				page, err := c.metadata(ctx, Kinds[i], next)
 				if apierrors.IsNotFound(err) {
-					break // Tekton is not there any more
+					break // Tekton is not installed
 				}
 				if err != nil {
 					yield(nil, fmt.Errorf("list %s: %w", resource.Resource, err))
@@ -41,9 +41,10 @@ func (c *Client) All(ctx context.Context) iter.Seq2[*metav1.PartialObjectMetadat
 	}
 }
 
-// metadata lists a page of objects.
+// metadata lists a page of a kind's metadata.
 func (c *Client) metadata(ctx context.Context, kind, next string) (*metav1.PartialObjectMetadataList, error) {
-	data, err := c.rest.Get().AbsPath(pathOf(kind, "", "")).SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").
+	data, err := c.rest.Get().AbsPath(pathOf(kind, "", "")).SetHeader("Accept",
+		"application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").
 		Param("limit", fmt.Sprint(metadataPage)).Param("continue", next).Do(ctx).Raw()
 	if err != nil {
 		return nil, err
@@ -52,10 +53,10 @@ func (c *Client) metadata(ctx context.Context, kind, next string) (*metav1.Parti
 	return page, json.Unmarshal(data, page)
 }
 
-// metadataPage is how many runs are listed at a time: only their metadata, so that their size does not matter.
+// metadataPage is the page size for metadata, which is small whatever the runs' size.
 const metadataPage = 500
 
-// List gives a page of a kind's runs, as the API server sends it.
+// List returns a page of a kind's runs, as the API server sends it.
 func (c *Client) List(ctx context.Context, kind string, limit int, next string) ([]byte, error) {
 	return c.page(kind, limit, next).Do(ctx).Raw()
 }
@@ -64,19 +65,22 @@ func (c *Client) page(kind string, limit int, next string) *rest.Request {
 	return c.rest.Get().AbsPath(pathOf(kind, "", "")).Param("limit", strconv.Itoa(limit)).Param("continue", next)
 }
 
-// Listed is a run in a page, as the API server sends it. Its text is a part of the page's.
+// Listed is a run of a page. Object is its JSON, a slice of the page's.
 type Listed struct {
 	Namespace, Name string
 	Object          []byte
 }
 
-// ErrPageTooLarge is the error of a page that is larger than was allowed.
+// ErrPageTooLarge: the page exceeds the given size.
 var ErrPageTooLarge = errors.New("the page is too large")
 
-// Page lists at most limit runs of a kind whole, as they are now when next is empty, else as they were at the first page. It returns what
-// gets the page after, empty if it is the last. The API server gives them in the order of namespaces and names. A page of more than
-// maxBytes is not read to its end, and the error is ErrPageTooLarge.
-func (c *Client) Page(ctx context.Context, kind string, limit int, next string, maxBytes int64) (page []Listed, after string, err error) {
+// Page lists at most limit runs of a kind, as whole objects, sorted by namespace and name. All
+// pages show the state at the time of the first, for which next is empty; after is the next page's,
+// empty at the end. A page of more than maxBytes is not read to its end, and the error is
+// ErrPageTooLarge.
+func (c *Client) Page(
+	ctx context.Context, kind string, limit int, next string, maxBytes int64,
+) (page []Listed, after string, err error) {
 	body, err := c.page(kind, limit, next).Stream(ctx)
 	if err != nil {
 		return nil, "", fmt.Errorf("list %ss: %w", kind, err)

@@ -13,20 +13,24 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// What a page has is what encoding/json finds in it.
+// Page finds what encoding/json finds.
 func TestPage(t *testing.T) {
-	items := []string{`{"metadata":{"namespace":"a","name":"one"},"spec":{"x":[1,{"y":"]}"}]}}`, ` { "metadata" : { "name":"two","namespace":"b"} }`}
+	items := []string{`{"metadata":{"namespace":"a","name":"one"},"spec":{"x":[1,{"y":"]}"}]}}`,
+		` { "metadata" : { "name":"two","namespace":"b"} }`}
 	for name, tt := range map[string]struct {
 		status      int
 		text        string
 		names       []string
 		next, error string
 	}{
-		"of two":         {200, `{"kind":"TaskRunList","metadata":{"resourceVersion":"7","continue":"more"},"items":[` + strings.Join(items, ",") + `]}`, []string{"a/one", "b/two"}, "more", ""},
-		"of none":        {200, `{"items":[],"metadata":{}}`, nil, "", ""},
-		"that is cut":    {200, `{"items":[` + items[0], nil, "", "malformed JSON"},
-		"that is large":  {200, `{"items":[],"x":"` + strings.Repeat("x", 1000) + `"}`, nil, "", ErrPageTooLarge.Error()},
-		"of another day": {410, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410,"message":"too old"}`, nil, "", "too old"},
+		"of two": {200, `{"kind":"TaskRunList","metadata":{"resourceVersion":"7","continue":"more"},"items":[` +
+			strings.Join(items, ",") + `]}`, []string{"a/one", "b/two"},
+			"more", ""},
+		"of none":       {200, `{"items":[],"metadata":{}}`, nil, "", ""},
+		"that is cut":   {200, `{"items":[` + items[0], nil, "", "malformed JSON"},
+		"that is large": {200, `{"items":[],"x":"` + strings.Repeat("x", 1000) + `"}`, nil, "", ErrPageTooLarge.Error()},
+		"of another day": {410, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410,"message":"too old"}`, nil,
+			"", "too old"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			asked := ""
@@ -52,7 +56,8 @@ func TestPage(t *testing.T) {
 			for i, l := range page {
 				names = append(names, l.Namespace+"/"+l.Name)
 				var got, want any
-				if json.Unmarshal(l.Object, &got) != nil || json.Unmarshal([]byte(items[i]), &want) != nil || !cmp.Equal(got, want) {
+				if json.Unmarshal(l.Object, &got) != nil || json.Unmarshal([]byte(items[i]), &want) != nil ||
+					!cmp.Equal(got, want) {
 					t.Errorf("got %s, want %s", l.Object, items[i])
 				}
 			}

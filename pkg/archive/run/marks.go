@@ -8,21 +8,22 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// ArchivedAnnotation says when a run was committed. With it, and without the finalizer, the run is released: nothing of the
-// archiver's holds it.
+// ArchivedAnnotation has the time of the commit. A run with it and without the finalizer is
+// archived, and free to leave the cluster.
 const ArchivedAnnotation = result.ArchivedAnnotation
 
-// A run made from the YAML of an archived one comes with that one's marks, and Tekton copies a PipelineRun's annotations to the runs
-// that it makes. So marks count only on the run that they name: by the UID at the end of the record's name.
+// A run created from the YAML of an archived one has that one's annotations, and Tekton copies a
+// PipelineRun's annotations to the runs it creates. So these marks count only if the record's name
+// ends with the run's own UID.
 
-// marked says whether the run says of itself that it is in the archive.
+// marked reports whether the run's own annotations say that it is archived.
 func (r *Run) marked() bool { return r.Annotations[ArchivedAnnotation] != "" && r.recordIsOwn() }
 
 func (r *Run) recordIsOwn() bool {
 	return strings.HasSuffix(r.Annotations[RecordAnnotation], "/records/"+string(r.UID))
 }
 
-// ForeignMarks are the annotations that say of another run where it is in the archive, if there are any.
+// ForeignMarks returns the annotations that were copied from another archived run.
 func (r *Run) ForeignMarks() []string {
 	if r.recordIsOwn() {
 		return nil
@@ -30,35 +31,35 @@ func (r *Run) ForeignMarks() []string {
 	return result.Marks(r.Annotations)
 }
 
-// Finalizer keeps a run in the cluster until it is in the archive. The webhook adds it to a run that is created
+// Finalizer keeps a run in the cluster until it is archived. The webhook adds it at creation
 // (pkg/admission/protect).
 const Finalizer = result.ArchiveKey
 
-// archiveAnnotation on a run, with the value disabled, leaves it alone.
+// archiveAnnotation with the value disabled opts a run out.
 const (
 	archiveAnnotation = result.ArchiveKey
 	disabled          = result.Disabled
 )
 
-// ClassLabel on a run names the archiver that is to archive it, where there are several: to try another version, say. Runs of a
-// PipelineRun inherit it. Runs without it belong to the archiver without a class.
+// ClassLabel on a run selects one of several archivers, for example to try another version. Runs of
+// a PipelineRun inherit it. Runs without it belong to the archiver without a class.
 const ClassLabel = "indelible.dev/archiver"
 
-// Protected says whether the finalizer keeps the run in the cluster.
+// Protected reports whether the run has the finalizer.
 func (r *Run) Protected() bool { return slices.Contains(r.Finalizers, Finalizer) }
 
-// OptedOut says whether the run's author wants it neither kept nor archived.
+// OptedOut reports whether the run is opted out: neither protected nor archived.
 func (r *Run) OptedOut() bool { return r.Annotations[archiveAnnotation] == disabled }
 
-// OtherFinalizers are all but ours.
+// OtherFinalizers returns all finalizers but ours.
 func (r *Run) OtherFinalizers() []string {
 	return slices.DeleteFunc(slices.Clone(r.Finalizers), func(f string) bool { return f == Finalizer })
 }
 
-// Released says whether the run is in the archive, and nothing of the archiver's holds it.
-func (r *Run) Released() bool { return r.marked() && !r.Protected() }
+// Archived reports whether the run is in the archive and its finalizer removed.
+func (r *Run) Archived() bool { return r.marked() && !r.Protected() }
 
-// ArchivedAt is when a released run was committed, zero if the annotation was written by somebody else.
+// ArchivedAt returns when an archived run was committed, zero if the annotation is not a time.
 func (r *Run) ArchivedAt() time.Time {
 	t, err := time.Parse(time.RFC3339, r.Annotations[ArchivedAnnotation])
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/result"
 )
 
-// Annotations and labels that decide about a run's Result, and that tell where it is, as Tekton Results has them
-// (https://github.com/tektoncd/results, pkg/watcher/reconciler/annotation).
+// Annotations and labels that determine a run's Result and name its place in the archive, as in
+// Tekton Results (https://github.com/tektoncd/results, pkg/watcher/reconciler/annotation).
 const (
 	ResultAnnotation    = result.ResultAnnotation
 	RecordAnnotation    = result.RecordAnnotation
@@ -30,12 +30,14 @@ var (
 	resultID   = regexp.MustCompile(`^[a-z0-9_-]{1,63}$`)
 )
 
-// ResultOf returns the Result that a run belongs to, without its parent: the one that an annotation names, if it is of
-// the run's namespace, and did not come with another run's marks; else that of the event that triggered it; else the owning PipelineRun's; else its own. What cannot be
-// a name falls through to the next: a run is archived whatever somebody wrote into a label.
+// ResultOf returns the name, without parent, of the Result that a run belongs to: the one in its
+// annotation, if that is of the run's namespace and not copied from another run; else that of the
+// event that triggered it; else the owning PipelineRun's; else its own. A value that is no valid
+// name is skipped, so that no label can keep a run from the archive.
 func ResultOf(m *metav1.ObjectMeta) string {
 	copied := slices.Contains((&Run{ObjectMeta: *m}).ForeignMarks(), ResultAnnotation)
-	if match := resultName.FindStringSubmatch(m.Annotations[ResultAnnotation]); match != nil && match[1] == m.Namespace && !copied {
+	if match := resultName.FindStringSubmatch(m.Annotations[ResultAnnotation]); match != nil && match[1] == m.Namespace &&
+		!copied {
 		return match[2]
 	}
 	if id := m.Labels[triggersEventID]; resultID.MatchString(id) {
@@ -49,11 +51,12 @@ func ResultOf(m *metav1.ObjectMeta) string {
 	return string(m.UID)
 }
 
-// LogID returns the identifier of a run's log, which follows from its Result's and its own, as Tekton Results makes it
-// (pkg/watcher/results). Where the Result has no UUID for a name, the name itself is the namespace.
+// LogID returns the identifier of a run's log, derived as Tekton Results does
+// (pkg/watcher/results). If the Result's name is no UUID, one derived from the name is the
+// namespace.
 func LogID(result, uid string) string { return derivedID(result, uid) }
 
-// EventListID is the same for its events.
+// EventListID is the same for the run's events.
 func EventListID(result, uid string) string { return derivedID(result, uid+"eventlist") }
 
 func derivedID(result, text string) string {
@@ -64,14 +67,14 @@ func derivedID(result, text string) string {
 	return uuid.NewMD5(namespace, []byte(text)).String()
 }
 
-// Annotations with metadata of the user's own for the Result and its summary: JSON objects of strings.
+// Annotations with user metadata for the Result and its summary: JSON objects of strings.
 const (
 	ResultAnnotations        = "results.tekton.dev/resultAnnotations"
 	RecordSummaryAnnotations = "results.tekton.dev/recordSummaryAnnotations"
 )
 
-// CustomMetadata returns what an annotation holds. What is no object of strings is left out, as it is no reason to keep the run
-// from the archive, where the annotation is to be found all the same.
+// CustomMetadata returns the content of such an annotation, nil if it is not an object of strings:
+// the record has it in any case.
 func CustomMetadata(m *metav1.ObjectMeta, annotation string) map[string]string {
 	var custom map[string]string
 	if err := json.Unmarshal([]byte(m.Annotations[annotation]), &custom); err != nil {

@@ -7,7 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Children are the runs that a PipelineRun made.
+// Children returns the runs that a PipelineRun created.
 func (r *Run) Children() []Reference {
 	var refs []Reference
 	for _, c := range r.Status.ChildReferences {
@@ -18,7 +18,7 @@ func (r *Run) Children() []Reference {
 	return refs
 }
 
-// Parents are the PipelineRuns that made the run.
+// Parents returns the PipelineRuns that created the run.
 func (r *Run) Parents() []Reference {
 	var all []Reference
 	for _, owner := range r.OwnerReferences {
@@ -29,7 +29,7 @@ func (r *Run) Parents() []Reference {
 	return all
 }
 
-// IsOwnedBy says whether one run was made by another: a later one may have the name of the one that was.
+// IsOwnedBy compares UIDs, as another run may have the name of a deleted one.
 func IsOwnedBy(child, parent *Run) bool {
 	for _, owner := range child.OwnerReferences {
 		if owner.UID == parent.UID {
@@ -39,8 +39,8 @@ func IsOwnedBy(child, parent *Run) bool {
 	return false
 }
 
-// Owned says whether the run leaves the cluster with what made it: a PipelineRun, a CustomRun, or somebody else's controller, which
-// may want it just as much. An owner that is gone is no reference any more: the garbage collector sees to that.
+// Owned reports whether the garbage collector deletes the run with an owner: a PipelineRun, a
+// CustomRun, or another controller, which may recreate it just as Tekton does.
 func (r *Run) Owned() bool {
 	return slices.ContainsFunc(r.OwnerReferences, func(o metav1.OwnerReference) bool {
 		return o.Controller != nil && *o.Controller || slices.Contains(Kinds, o.Kind)

@@ -8,19 +8,18 @@ import (
 	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
-// managedFields is bookkeeping of the API server's own, and often larger than the rest.
+// managedFields is the API server's bookkeeping, often larger than the rest of an object.
 const managedFields = "managedFields"
 
-// RecordOf returns an object of the API server without metadata.managedFields, and without the other
-// fields of its metadata that are given. Nothing else changes, not even a space: fields that this
-// program does not know, and numbers that it could not hold, are archived as they were. The error
-// says that the object is no JSON.
+// RecordOf returns an object's JSON without metadata.managedFields and the given other fields of
+// its metadata. Every other byte stays: unknown fields and numbers of any precision are archived
+// unchanged. The error is that the object is not JSON.
 func RecordOf(object []byte, others ...string) ([]byte, error) {
 	return Without(bytes.TrimSpace(object), "metadata", append(others, managedFields)...)
 }
 
-// Without returns an object without some fields of one of its members, an object itself. Nothing else
-// changes. An object that has no such member, or none of the fields, is returned as it is.
+// Without returns an object's JSON without some fields of one member, itself an object. If there is
+// nothing to remove, the object is returned as it is.
 func Without(object []byte, member string, fields ...string) ([]byte, error) {
 	_, at, err := jsonscan.Locate(object, member)
 	if err != nil || at == (jsonscan.Span{}) {

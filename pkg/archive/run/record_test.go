@@ -10,15 +10,21 @@ import (
 
 func TestRecordOf(t *testing.T) {
 	for name, test := range map[string]struct{ in, want string }{
-		"no managedFields":    {`{"kind":"A","metadata":{"name":"n"},"spec":{}}`, `{"kind":"A","metadata":{"name":"n"},"spec":{}}`},
-		"in the middle":       {`{"metadata":{"a":1,"managedFields":[{"x":{}}],"name":"n"},"spec":1.50}`, `{"metadata":{"a":1,"name":"n"},"spec":1.50}`},
-		"first":               {`{"metadata":{"managedFields":[],"name":"n"}}`, `{"metadata":{"name":"n"}}`},
-		"last":                {`{"metadata":{"name":"n","managedFields":[1,"]}"]}}`, `{"metadata":{"name":"n"}}`},
-		"alone":               {`{"metadata":{"managedFields":null}}`, `{"metadata":{}}`},
-		"spaces":              {" { \"metadata\" : { \"managedFields\" : [ ] , \"name\" : \"n\" } }\n", "{ \"metadata\" : { \"name\" : \"n\" } }"},
-		"elsewhere stays":     {`{"metadata":{"annotations":{"managedFields":"[]"}},"managedFields":[]}`, `{"metadata":{"annotations":{"managedFields":"[]"}},"managedFields":[]}`},
-		"numbers stay":        {`{"metadata":{"managedFields":[]},"spec":[1e400,9007199254740993]}`, `{"metadata":{},"spec":[1e400,9007199254740993]}`},
-		"metadata at the end": {`{"spec":{"metadata":{"managedFields":[]}},"metadata":{"name":"n","managedFields":[]}}`, `{"spec":{"metadata":{"managedFields":[]}},"metadata":{"name":"n"}}`},
+		"no managedFields": {`{"kind":"A","metadata":{"name":"n"},"spec":{}}`,
+			`{"kind":"A","metadata":{"name":"n"},"spec":{}}`},
+		"in the middle": {`{"metadata":{"a":1,"managedFields":[{"x":{}}],"name":"n"},"spec":1.50}`,
+			`{"metadata":{"a":1,"name":"n"},"spec":1.50}`},
+		"first": {`{"metadata":{"managedFields":[],"name":"n"}}`, `{"metadata":{"name":"n"}}`},
+		"last":  {`{"metadata":{"name":"n","managedFields":[1,"]}"]}}`, `{"metadata":{"name":"n"}}`},
+		"alone": {`{"metadata":{"managedFields":null}}`, `{"metadata":{}}`},
+		"spaces": {" { \"metadata\" : { \"managedFields\" : [ ] , \"name\" : \"n\" } }\n",
+			"{ \"metadata\" : { \"name\" : \"n\" } }"},
+		"elsewhere stays": {`{"metadata":{"annotations":{"managedFields":"[]"}},"managedFields":[]}`,
+			`{"metadata":{"annotations":{"managedFields":"[]"}},"managedFields":[]}`},
+		"numbers stay": {`{"metadata":{"managedFields":[]},"spec":[1e400,9007199254740993]}`,
+			`{"metadata":{},"spec":[1e400,9007199254740993]}`},
+		"metadata at the end": {`{"spec":{"metadata":{"managedFields":[]}},"metadata":{"name":"n","managedFields":[]}}`,
+			`{"spec":{"metadata":{"managedFields":[]}},"metadata":{"name":"n"}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := RecordOf([]byte(test.in))
@@ -33,11 +39,13 @@ func TestRecordOf(t *testing.T) {
 		t.Errorf("got %s, %v; want %s", got, err, want)
 	}
 	const without = `{"metadata":{"name":"n"},"involvedObject":{"uid":"v"}}`
-	got, err := Without([]byte(`{"metadata":{"name":"n"},"involvedObject":{"uid":"v","resourceVersion":"2"}}`), "involvedObject", "resourceVersion")
+	got, err := Without([]byte(`{"metadata":{"name":"n"},"involvedObject":{"uid":"v","resourceVersion":"2"}}`),
+		"involvedObject", "resourceVersion")
 	if err != nil || string(got) != without {
 		t.Errorf("got %s, %v; want %s", got, err, without)
 	}
-	for _, in := range []string{"", "[]", `{"metadata":[]}`, `{"metadata":{"managedFields":`, `{"metadata":{"managedFields":[}}}`, `"x"`} {
+	for _, in := range []string{"", "[]", `{"metadata":[]}`, `{"metadata":{"managedFields":`,
+		`{"metadata":{"managedFields":[}}}`, `"x"`} {
 		if got, err := RecordOf([]byte(in)); err == nil {
 			t.Errorf("%q gives %q", in, got)
 		}
@@ -59,7 +67,7 @@ func compact(t *testing.T, data []byte) string {
 	return b.String()
 }
 
-// The record decodes to what the object decodes to, but for metadata.managedFields.
+// The record decodes to the same as the object, except for metadata.managedFields.
 func FuzzRecordOf(f *testing.F) {
 	f.Add([]byte(`{"metadata":{"a":1,"managedFields":[{"x":{}}],"name":"n"},"spec":1.5}`))
 	f.Add([]byte(`{"metadata":{"managedFields":1}}`))
@@ -71,7 +79,8 @@ func FuzzRecordOf(f *testing.F) {
 			return // it must only end
 		}
 		metadata, ok := want["metadata"].(map[string]any)
-		if !ok || bytes.Count(object, []byte(`managedFields`)) > 1 || bytes.Count(object, []byte(`metadata`)) > 1 || bytes.ContainsAny(object, `\`) {
+		if !ok || bytes.Count(object, []byte(`managedFields`)) > 1 || bytes.Count(object, []byte(`metadata`)) > 1 ||
+			bytes.ContainsAny(object, `\`) {
 			return // names that are there twice: the API server sends none
 		}
 		delete(metadata, "managedFields")
@@ -108,10 +117,12 @@ func BenchmarkRecordOf(b *testing.B) {
 	}
 }
 
-// finishedTaskRun is one as an API server sends it, whose result is that many bytes long.
+// finishedTaskRun returns a TaskRun as the API server sends it, with a result of n bytes.
 func finishedTaskRun(size int) []byte {
 	return []byte(`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"a","namespace":"b","uid":"c","creationTimestamp":"2026-11-20T10:42:11Z",` +
-		`"labels":{"app":"x"},"managedFields":[` + strings.Repeat(`{"fieldsV1":{"f:status":{"f:steps":{}}}},`, 60) + `{}]},"spec":{"params":["` +
-		strings.Repeat("parameter ", 300) + `"]},"status":{"conditions":[{"type":"Succeeded","status":"True"}],"results":[{"value":"` +
+		`"labels":{"app":"x"},"managedFields":[` + strings.Repeat(`{"fieldsV1":{"f:status":{"f:steps":{}}}},`, 60) +
+		`{}]},"spec":{"params":["` +
+		strings.Repeat("parameter ", 300) +
+		`"]},"status":{"conditions":[{"type":"Succeeded","status":"True"}],"results":[{"value":"` +
 		strings.Repeat("r", size) + `"}]}}`)
 }

@@ -14,43 +14,43 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 )
 
-// Run is a TaskRun, PipelineRun or CustomRun as one read of the API server gave it.
+// Run is a TaskRun, PipelineRun or CustomRun as read from the API server.
 type Run struct {
-	// Record is what is archived: the object as it was read, without managedFields.
+	// Record is what is archived: the object's JSON without managedFields.
 	Record []byte
 	metav1.TypeMeta
 	metav1.ObjectMeta
 	spec   References
 	Status Status
-	// Deleted says that the API server has forgotten the run already: this is the last that was seen of it.
+	// Deleted: the run no longer exists, and this is its last state from the watch.
 	Deleted bool
 }
 
-// Status is the part of a status that the archiver acts upon. What it does not know is in the record all the same.
+// Status is the part of a status that the archiver uses. The record has all of it.
 type Status struct {
 	duckv1.Status  `json:",inline"`
 	CompletionTime *metav1.Time `json:"completionTime"`
 	Attempt        `json:",inline"`
-	// RetriesStatus has the attempts before, in order.
+	// RetriesStatus has the earlier attempts, in order.
 	RetriesStatus []Attempt `json:"retriesStatus"`
 	// ChildReferences are a PipelineRun's.
 	ChildReferences []child `json:"childReferences"`
 }
 
-// Attempt is one pod's work for a TaskRun.
+// Attempt is an attempt of a TaskRun: one pod.
 type Attempt struct {
 	PodName  string `json:"podName"`
 	Steps    []Part `json:"steps"`
 	Sidecars []Part `json:"sidecars"`
 }
 
-// hasPod says whether the attempt came so far. What can be no pod's name is none: somebody may have written it into the status.
+// hasPod reports whether podName can be a pod's name. Users may have written the status.
 func (a *Attempt) hasPod() bool { return len(validation.IsDNS1123Subdomain(a.PodName)) == 0 }
 
-// isContainer says whether a container can have that name.
+// isContainer reports whether a container can have that name.
 func isContainer(name string) bool { return len(validation.IsDNS1123Label(name)) == 0 }
 
-// Part is one container's part of it: a step's, or a sidecar's.
+// Part is the state of one container, a step's or a sidecar's.
 type Part struct {
 	Name       string           `json:"name"`
 	Container  string           `json:"container"`
@@ -60,13 +60,13 @@ type Part struct {
 
 func (s *Part) started() bool { return s.Running != nil || s.Terminated != nil }
 
-// child is a run that a PipelineRun made.
+// child is a run that a PipelineRun created.
 type child struct {
 	Kind string `json:"kind"`
 	Name string `json:"name"`
 }
 
-// Parse reads an object of the API server.
+// Parse reads a run from its JSON.
 func Parse(object []byte) (*Run, error) {
 	record, err := RecordOf(object)
 	if err != nil {
@@ -89,23 +89,24 @@ func Parse(object []byte) (*Run, error) {
 	return r, nil
 }
 
-// Reference names the run.
+// Reference returns the run's kind, namespace and name.
 func (r *Run) Reference() Reference {
 	return Reference{Kind: r.Kind, Namespace: r.Namespace, Name: r.Name}
 }
 
-// ID is what the run's keys in the archive are made of.
+// ID returns what the run's keys in the archive consist of.
 func (r *Run) ID() layout.Run {
 	return layout.Run{Created: r.CreationTimestamp.Time, UID: string(r.UID)}
 }
 
-// Finished says whether Tekton is done with the run. A run may lack a completion time: the condition counts.
+// Finished reports whether the condition Succeeded is decided. The completion time does not count,
+// as a run may lack one.
 func (r *Run) Finished() bool {
 	c := r.Status.GetCondition(apis.ConditionSucceeded)
 	return c.IsTrue() || c.IsFalse()
 }
 
-// Outcome returns status and reason of the condition Succeeded; Unknown for a run that Tekton has not looked at.
+// Outcome returns status and reason of the condition Succeeded, Unknown if there is none.
 func (r *Run) Outcome() (status, reason string) {
 	c := r.Status.GetCondition(apis.ConditionSucceeded)
 	if c == nil {
@@ -114,7 +115,7 @@ func (r *Run) Outcome() (status, reason string) {
 	return string(c.Status), c.Reason
 }
 
-// Completed returns when Tekton was done, nil if the run does not say.
+// Completed returns the completion time, nil if there is none.
 func (r *Run) Completed() *time.Time {
 	if r.Status.CompletionTime.IsZero() {
 		return nil
@@ -123,8 +124,8 @@ func (r *Run) Completed() *time.Time {
 	return &t
 }
 
-// Since returns how long ago the run finished, as far as it is known: a run without a completion time finished when its
-// condition last changed.
+// Since returns how long ago the run finished: by its completion time, else by the last transition
+// of its condition.
 func (r *Run) Since(now time.Time) time.Duration {
 	if t := r.Completed(); t != nil {
 		return now.Sub(*t)
@@ -135,11 +136,11 @@ func (r *Run) Since(now time.Time) time.Duration {
 	return now.Sub(r.CreationTimestamp.Time)
 }
 
-// Attempts returns all attempts of a TaskRun that had a pod, the first one first; none for other kinds.
+// Attempts returns the attempts of a TaskRun that had a pod, in order; none for other kinds.
 func (r *Run) Attempts() []Attempt {
 	all := append(append([]Attempt(nil), r.Status.RetriesStatus...), r.Status.Attempt)
 	var withPod []Attempt
-	seen := map[string]bool{} // a pod has one attempt
+	seen := map[string]bool{} // each pod counts once
 	for _, a := range all {
 		if a.hasPod() && !seen[a.PodName] {
 			seen[a.PodName] = true

@@ -14,7 +14,7 @@ const taskRun = `{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"nam
   "conditions":[{"type":"Succeeded","status":"False","reason":"Failed"}],"steps":[{"name":"a","container":"step-a","future":true}],
   "retriesStatus":[{"podName":"build-pod","steps":[{"name":"a","container":"step-a"}]},{"podName":""}]}}`
 
-// The record has every field of the object, those of a later Tekton too, and not its bookkeeping.
+// The record has all fields of the object, including unknown ones, except the bookkeeping.
 func TestRecordDropsManagedFieldsOnly(t *testing.T) {
 	r, err := Parse([]byte(taskRun))
 	if err != nil {
@@ -26,7 +26,8 @@ func TestRecordDropsManagedFieldsOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want["metadata"] = json.RawMessage(`{"creationTimestamp":"2026-11-20T10:42:11Z","finalizers":["a"],"future":{"b":1},"name":"build","namespace":"team","uid":"u1"}`)
+	want["metadata"] = json.RawMessage(
+		`{"creationTimestamp":"2026-11-20T10:42:11Z","finalizers":["a"],"future":{"b":1},"name":"build","namespace":"team","uid":"u1"}`)
 	if diff := cmp.Diff(want, got, cmp.Transformer("text", func(m json.RawMessage) string {
 		var v any
 		_ = json.Unmarshal(m, &v)
@@ -53,7 +54,8 @@ func TestParse(t *testing.T) {
 		t.Errorf("finished %v, %s, %s, completed %v", r.Finished(), status, reason, r.Completed())
 	}
 	for name, text := range map[string]string{
-		"no JSON": `{`, "no metadata": `{"kind":"TaskRun"}`, "no uid": `{"kind":"TaskRun","metadata":{"creationTimestamp":"2026-11-20T10:42:11Z"}}`,
+		"no JSON": `{`, "no metadata": `{"kind":"TaskRun"}`,
+		"no uid": `{"kind":"TaskRun","metadata":{"creationTimestamp":"2026-11-20T10:42:11Z"}}`,
 	} {
 		if _, err := Parse([]byte(text)); err == nil {
 			t.Errorf("%s is allowed", name)
@@ -61,7 +63,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// Tekton Results' rules (FACTS: annotation, else event, else the owning PipelineRun, else the run itself).
+// Tekton Results' rules: annotation, else event, else the owning PipelineRun, else the run itself.
 func TestResultOf(t *testing.T) {
 	pipelineRun := []metav1.OwnerReference{{Kind: "TaskRun", UID: "other"}, {Kind: "PipelineRun", UID: "pr"}}
 	event := map[string]string{"triggers.tekton.dev/triggers-eventid": "push-17"}
@@ -70,12 +72,21 @@ func TestResultOf(t *testing.T) {
 		want string
 	}{
 		"itself": {metav1.ObjectMeta{}, "own"},
-		"the PipelineRun that owns it, among other owners":              {metav1.ObjectMeta{OwnerReferences: pipelineRun}, "pr"},
-		"the event before the PipelineRun":                              {metav1.ObjectMeta{OwnerReferences: pipelineRun, Labels: event}, "push-17"},
-		"the annotation before all":                                     {metav1.ObjectMeta{OwnerReferences: pipelineRun, Labels: event, Annotations: map[string]string{ResultAnnotation: "team/results/mine"}}, "mine"},
-		"the event where the annotation is of another namespace":        {metav1.ObjectMeta{Labels: event, Annotations: map[string]string{ResultAnnotation: "other/results/mine"}}, "push-17"},
-		"the event where the annotation is no name":                     {metav1.ObjectMeta{Labels: event, Annotations: map[string]string{ResultAnnotation: "team/results/../x"}}, "push-17"},
-		"itself where the event's identifier cannot be a Result's name": {metav1.ObjectMeta{Labels: map[string]string{"triggers.tekton.dev/triggers-eventid": "A/B"}}, "own"},
+		"the PipelineRun that owns it, among other owners": {metav1.ObjectMeta{OwnerReferences: pipelineRun},
+			"pr"},
+		"the event before the PipelineRun": {metav1.ObjectMeta{OwnerReferences: pipelineRun, Labels: event},
+			"push-17"},
+		"the annotation before all": {metav1.ObjectMeta{OwnerReferences: pipelineRun, Labels: event,
+			Annotations: map[string]string{ResultAnnotation: "team/results/mine"}},
+			"mine"},
+		"the event where the annotation is of another namespace": {metav1.ObjectMeta{Labels: event,
+			Annotations: map[string]string{ResultAnnotation: "other/results/mine"}},
+			"push-17"},
+		"the event where the annotation is no name": {metav1.ObjectMeta{Labels: event,
+			Annotations: map[string]string{ResultAnnotation: "team/results/../x"}},
+			"push-17"},
+		"itself where the event's identifier cannot be a Result's name": {metav1.ObjectMeta{Labels: map[string]string{"triggers.tekton.dev/triggers-eventid": "A/B"}},
+			"own"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.meta.Namespace, test.meta.UID = "team", "own"

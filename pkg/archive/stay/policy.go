@@ -1,5 +1,9 @@
-// Package stay decides which archived runs stay in the cluster: those that a policy keeps, by their age or because they are among the last
-// of their Pipeline or Task. It knows nothing of the cluster, and deletes nothing.
+// Package stay decides which archived runs stay in the cluster (archive.keep): those that a policy
+// keeps because of their age, or as one of the last of their Pipeline or Task. It does not access
+// the cluster.
+//
+//	policy.go   Policy, and which one applies to a run
+//	ranking.go  Ranking: the last runs of each Pipeline and Task, and the verdict about a run
 package stay
 
 import (
@@ -12,25 +16,26 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Policy says how long runs stay that it is about. Of several policies the first one that is about a run counts; a run that none is about
-// stays for ever.
+// Policy says how long the runs it matches stay. The first policy that matches a run applies. A run
+// that none matches stays forever.
 type Policy struct {
-	// Name is for people.
+	// Name is for logs and output.
 	Name string
-	// Namespaces are patterns as in path.Match, Selector one of the run's labels, Status names of outcomes (Run.Outcome). What is empty does
-	// not matter.
+	// Namespaces are patterns as in path.Match, Selector is of the run's labels, Status has
+	// outcomes (Run.Outcome). An empty field matches every run.
 	Namespaces []string
 	Selector   labels.Selector
 	Status     []string
-	// For is how long a run stays after it was archived, at least; Forever, that it stays.
+	// For is how long a run stays after its commit, at least. Forever: it always stays.
 	For     time.Duration
 	Forever bool
-	// Last is how many runs of each Pipeline, Task or custom task stay however old they are, in each namespace, of those that the policy is
-	// about: the ones that were created last.
+	// Last is how many matching runs of each Pipeline, Task or custom task in a namespace stay
+	// whatever their age: those created last.
 	Last int
 }
 
-// Run is what policies ask about: a run that is archived, and that no other run made. What others made leaves with them.
+// Run is what policies look at: an archived run that no other run created. Others are deleted with
+// their owner.
 type Run struct {
 	Kind, Namespace, Name string
 	UID                   types.UID
@@ -38,14 +43,14 @@ type Run struct {
 	Labels                map[string]string
 	// Outcome is one of Succeeded, Failed and Cancelled.
 	Outcome string
-	// Of is what it is a run of: see Of.
+	// Of identifies the Pipeline or Task (func Of).
 	Of string
 }
 
-// Policies are all policies, in their order.
+// Policies are all policies, in order.
 type Policies []Policy
 
-// About returns the first policy that is about a run, nil if none is.
+// About returns the first policy that matches a run, nil if none does.
 func (all Policies) About(r *Run) *Policy {
 	for i := range all {
 		if all[i].about(r) {
@@ -62,13 +67,13 @@ func (p *Policy) about(r *Run) bool {
 		(p.Selector == nil || p.Selector.Matches(labels.Set(r.Labels)))
 }
 
-// left returns how long a run stays for its age.
+// left returns how much longer a run stays because of its age.
 func (p *Policy) left(r *Run, now time.Time) time.Duration {
 	return max(r.Archived.Add(p.For).Sub(now), 0)
 }
 
-// Of returns what runs of a kind are counted by: the Pipeline or Task that they refer to. reference is its name, empty for a run that has
-// it written out; those are told apart by what their names are generated from, if they are.
+// Of returns the key by which runs of a kind are counted: the Pipeline or Task they refer to.
+// reference is its name, empty if it is embedded; then it is the run's generateName.
 func Of(reference, generateName string) string {
 	if reference != "" {
 		return "of " + reference

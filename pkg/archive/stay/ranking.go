@@ -9,21 +9,22 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Verdict is what becomes of a run.
+// Verdict is what is decided about a run.
 type Verdict struct {
-	// Policy is the one that counts, nil if none does: then the run stays for ever.
+	// Policy is the one that applies, nil if none does: then the run stays forever.
 	Policy *Policy
-	// Forever says that the run stays until somebody deletes it, or what is asked about it changes.
+	// Forever: the run stays until a user deletes it, or its policy changes.
 	Forever bool
-	// Left is how long it stays at least. Last says that it stays for longer, as one of the last.
+	// Left is how much longer the run stays at least. Last: it stays longer than that, as one of
+	// the last.
 	Left time.Duration
 	Last bool
 }
 
-// Leaves says whether it is time.
+// Leaves reports whether the run is to be deleted now.
 func (v Verdict) Leaves() bool { return v.Policy != nil && !v.Forever && !v.Last && v.Left == 0 }
 
-// Ranking knows the runs that are counted. Methods may be called concurrently.
+// Ranking has the last runs of each Pipeline and Task. Its methods may be called concurrently.
 type Ranking struct {
 	policies Policies
 	mu       sync.Mutex
@@ -31,7 +32,7 @@ type Ranking struct {
 	places   map[types.UID]group
 }
 
-// group is what is counted together. Only the last are kept of it: a group may have any number of runs.
+// group is what is counted together. Only its last runs are kept: there may be any number.
 type group struct {
 	policy              *Policy
 	kind, namespace, of string
@@ -39,7 +40,7 @@ type group struct {
 
 func groupOf(p *Policy, r *Run) group { return group{p, r.Kind, r.Namespace, r.Of} }
 
-// counted is one of a group, which has the newest first.
+// counted is a run of a group. Groups are sorted, newest first.
 type counted struct {
 	created time.Time
 	uid     types.UID
@@ -50,7 +51,7 @@ func (a counted) compare(b counted) int {
 	return cmp.Or(b.created.Compare(a.created), cmp.Compare(b.uid, a.uid))
 }
 
-// NewRanking knows no run yet.
+// NewRanking returns an empty Ranking.
 func NewRanking(policies Policies) *Ranking {
 	return &Ranking{policies: policies, groups: map[group][]counted{}, places: map[types.UID]group{}}
 }
@@ -58,8 +59,8 @@ func NewRanking(policies Policies) *Ranking {
 // About is Policies.About.
 func (r *Ranking) About(run *Run) *Policy { return r.policies.About(run) }
 
-// Put counts a run, of which policy is the one about it (About). It returns the name of a run of the same kind and namespace that is
-// not among the last any more because of that, empty if there is none.
+// Put adds a run to which policy applies (About). It returns the name of the run of the same kind
+// and namespace that is no longer among the last because of that, empty if none.
 func (r *Ranking) Put(policy *Policy, run *Run) (pushedOut string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,7 +86,7 @@ func (r *Ranking) Put(policy *Policy, run *Run) (pushedOut string) {
 	return pushedOut
 }
 
-// Remove forgets a run that is gone.
+// Remove removes a deleted run.
 func (r *Ranking) Remove(uid types.UID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,7 +99,7 @@ func (r *Ranking) remove(uid types.UID) {
 		return
 	}
 	delete(r.places, uid)
-	rest := slices.DeleteFunc(r.groups[g], func(c counted) bool { return c.uid == uid }) // at most as many as stay
+	rest := slices.DeleteFunc(r.groups[g], func(c counted) bool { return c.uid == uid }) // at most policy.Last items
 	if len(rest) == 0 {
 		delete(r.groups, g)
 		return
@@ -106,8 +107,8 @@ func (r *Ranking) remove(uid types.UID) {
 	r.groups[g] = rest
 }
 
-// Decide says what becomes of a run, of which policy is the one about it (About). One that is to be counted is among the last as
-// long as fewer newer ones were Put: in doubt it stays.
+// Decide returns the verdict about a run to which policy applies (About). It is among the last if
+// fewer than policy.Last newer runs were Put: in doubt it stays.
 func (r *Ranking) Decide(policy *Policy, run *Run, now time.Time) Verdict {
 	if policy == nil {
 		return Verdict{Forever: true}

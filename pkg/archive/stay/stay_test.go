@@ -22,10 +22,11 @@ func selector(t *testing.T, text string) labels.Selector {
 	return s
 }
 
-// run is one that was archived some hours ago.
+// run returns a run that was archived some hours ago.
 func run(hours int, change func(*Run)) *Run {
 	at := now.Add(-time.Duration(hours) * time.Hour)
-	r := &Run{Kind: "PipelineRun", Namespace: "team", Name: fmt.Sprint("run-", hours), UID: types.UID(fmt.Sprint(hours)), Created: at, Archived: at, Outcome: "Succeeded", Of: Of("build", "")}
+	r := &Run{Kind: "PipelineRun", Namespace: "team", Name: fmt.Sprint("run-", hours), UID: types.UID(fmt.Sprint(hours)),
+		Created: at, Archived: at, Outcome: "Succeeded", Of: Of("build", "")}
 	if change != nil {
 		change(r)
 	}
@@ -48,10 +49,14 @@ func TestFirstPolicyAboutARunCounts(t *testing.T) {
 		"by another label":                      {func(r *Run) { r.Labels = map[string]string{"app": "shop2"} }, ""},
 		"by a pattern":                          {func(r *Run) { r.Namespace = "trial-7" }, "trials"},
 		"by how it ended, before its namespace": {func(r *Run) { r.Namespace, r.Outcome = "trial-7", "Failed" }, "failures"},
-		"by the first, though others are about it, too":      {func(r *Run) { r.Labels, r.Outcome = map[string]string{"pin": "yes", "app": "shop"}, "Failed" }, "pinned"},
-		"not by a label alone, where a namespace is named":   {func(r *Run) { r.Namespace, r.Labels = "other", map[string]string{"app": "shop"} }, ""},
-		"of a namespace whose name a pattern is a part of":   {func(r *Run) { r.Namespace = "play-ground" }, ""},
-		"of a namespace that is called as a pattern says it": {func(r *Run) { r.Namespace = "play" }, "trials"},
+		"by the first that matches, not by later ones": {func(r *Run) {
+			r.Labels, r.Outcome = map[string]string{"pin": "yes", "app": "shop"}, "Failed"
+		}, "pinned"},
+		"not by a label alone if a namespace is required": {func(r *Run) {
+			r.Namespace, r.Labels = "other", map[string]string{"app": "shop"}
+		}, ""},
+		"not if a pattern is only part of the name": {func(r *Run) { r.Namespace = "play-ground" }, ""},
+		"by a pattern without wildcards":            {func(r *Run) { r.Namespace = "play" }, "trials"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := ""
@@ -65,7 +70,7 @@ func TestFirstPolicyAboutARunCounts(t *testing.T) {
 	}
 }
 
-// Ages and counts both keep: a run leaves when neither does.
+// Age and count both keep a run: it leaves when neither does.
 func TestWhoLeaves(t *testing.T) {
 	other := func(r *Run) { r.Of = Of("test", "") }
 	task := func(r *Run) { r.Kind = "TaskRun" }
@@ -76,18 +81,36 @@ func TestWhoLeaves(t *testing.T) {
 		runs     []*Run
 		want     string // who leaves
 	}{
-		"nobody without policies":                               {nil, []*Run{run(1, nil), run(999, nil)}, ""},
-		"who is older":                                          {Policies{{For: 3 * time.Hour}}, []*Run{run(1, nil), run(2, nil), run(3, nil), run(4, nil)}, "run-3 run-4"},
-		"all at once where nothing keeps them":                  {Policies{{}}, []*Run{run(0, nil), run(1, nil)}, "run-0 run-1"},
-		"nobody of those who stay for ever":                     {Policies{{Forever: true}}, []*Run{run(1, nil), run(999, nil)}, ""},
-		"all but the last":                                      {Policies{{Last: 2}}, []*Run{run(4, nil), run(1, nil), run(3, nil), run(2, nil)}, "run-3 run-4"},
-		"not the last, nor who is young":                        {Policies{{Last: 2, For: 3 * time.Hour}}, []*Run{run(1, nil), run(2, nil), run(3, nil), run(4, nil)}, "run-3 run-4"},
-		"who is young stays beside the last":                    {Policies{{Last: 1, For: 3 * time.Hour}}, []*Run{run(1, nil), run(2, nil), run(3, nil)}, "run-3"},
-		"the last of each Pipeline stays":                       {Policies{{Last: 1}}, []*Run{run(1, nil), run(2, other), run(3, nil), run(4, other)}, "run-3 run-4"},
-		"the last in each namespace stays":                      {Policies{{Last: 1}}, []*Run{run(1, nil), run(2, elsewhere), run(3, nil), run(4, elsewhere)}, "run-3 run-4"},
-		"the last of a Task of that name stays":                 {Policies{{Last: 1}}, []*Run{run(1, nil), run(2, task), run(3, nil), run(4, task)}, "run-3 run-4"},
-		"the last of each policy stays":                         {Policies{{Status: []string{"Failed"}, Last: 1}, {Last: 1}}, []*Run{run(1, nil), run(2, nil), run(3, failed), run(4, failed)}, "run-2 run-4"},
-		"of those who were created at once the order is theirs": {Policies{{Last: 1}}, []*Run{run(1, func(r *Run) { r.UID = "a" }), run(1, func(r *Run) { r.UID, r.Name = "b", "b" })}, "run-1"},
+		"none without policies": {nil, []*Run{run(1, nil), run(999, nil)}, ""},
+		"a run over the age": {Policies{{For: 3 * time.Hour}}, []*Run{run(1, nil), run(2, nil), run(3, nil), run(4, nil)},
+			"run-3 run-4"},
+		"all at once with for: 0s": {Policies{{}}, []*Run{run(0, nil), run(1, nil)},
+			"run-0 run-1"},
+		"none that stays forever": {Policies{{Forever: true}}, []*Run{run(1, nil), run(999, nil)},
+			""},
+		"all but the last": {Policies{{Last: 2}}, []*Run{run(4, nil), run(1, nil), run(3, nil), run(2, nil)},
+			"run-3 run-4"},
+		"neither the last nor young ones": {Policies{{Last: 2, For: 3 * time.Hour}},
+			[]*Run{run(1, nil), run(2, nil), run(3, nil), run(4, nil)},
+			"run-3 run-4"},
+		"young ones stay in addition to the last": {Policies{{Last: 1, For: 3 * time.Hour}},
+			[]*Run{run(1, nil), run(2, nil), run(3, nil)},
+			"run-3"},
+		"the last of each Pipeline stays": {Policies{{Last: 1}},
+			[]*Run{run(1, nil), run(2, other), run(3, nil), run(4, other)},
+			"run-3 run-4"},
+		"the last in each namespace stays": {Policies{{Last: 1}},
+			[]*Run{run(1, nil), run(2, elsewhere), run(3, nil), run(4, elsewhere)},
+			"run-3 run-4"},
+		"the last of a Task of that name stays": {Policies{{Last: 1}},
+			[]*Run{run(1, nil), run(2, task), run(3, nil), run(4, task)},
+			"run-3 run-4"},
+		"the last of each policy stays": {Policies{{Status: []string{"Failed"}, Last: 1}, {Last: 1}},
+			[]*Run{run(1, nil), run(2, nil), run(3, failed), run(4, failed)},
+			"run-2 run-4"},
+		"runs created at the same time are ordered by UID": {Policies{{Last: 1}},
+			[]*Run{run(1, func(r *Run) { r.UID = "a" }), run(1, func(r *Run) { r.UID, r.Name = "b", "b" })},
+			"run-1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ranking := NewRanking(tt.policies)
@@ -116,7 +139,7 @@ func TestWhoLeaves(t *testing.T) {
 	}
 }
 
-// Who is not among the last any more is named, so that somebody looks at it.
+// Put returns the run that is no longer among the last, so that it is looked at.
 func TestPushedOut(t *testing.T) {
 	ranking := NewRanking(Policies{{Last: 2}})
 	put := func(r *Run, want string) {
@@ -136,7 +159,8 @@ func TestPushedOut(t *testing.T) {
 }
 
 func TestWhatARunIsOf(t *testing.T) {
-	for _, tt := range [][3]string{{"build", "build-", "of build"}, {"", "nightly-", "named nightly"}, {"", "", "named "}} {
+	for _, tt := range [][3]string{{"build", "build-", "of build"}, {"", "nightly-", "named nightly"},
+		{"", "", "named "}} {
 		if got := Of(tt[0], tt[1]); got != tt[2] {
 			t.Errorf("Of(%q, %q) = %q, want %q", tt[0], tt[1], got, tt[2])
 		}

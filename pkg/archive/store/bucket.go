@@ -14,32 +14,32 @@ import (
 	"gocloud.dev/gcerrors"
 )
 
-// Bucket is a store in an object store: S3, GCS or Azure, by the driver that opened the bucket. Which drivers a program has is
-// up to what it imports; pkg/archive/store/cloud has them all.
+// Bucket is a store in an object store, with the driver that opened the bucket.
+// pkg/archive/store/cloud has all drivers.
 type Bucket struct {
 	bucket *blob.Bucket
 	before func(as func(any) bool) error
 }
 
-// NewBucket makes a store of an open bucket, which Close closes. A bucket shared with others is narrowed by
-// blob.PrefixedBucket before. The function before, if any, sets what only one driver knows at each upload (see
-// blob.WriterOptions.BeforeWrite).
+// NewBucket returns a store in an open bucket, which Close closes. For a shared bucket use
+// blob.PrefixedBucket. before, if not nil, is called at each upload to set what only one driver
+// knows (blob.WriterOptions.BeforeWrite).
 func NewBucket(bucket *blob.Bucket, before func(as func(any) bool) error) *Bucket {
 	return &Bucket{bucket, before}
 }
 
 const (
 	contentType = "application/octet-stream"
-	// conflictPause is how long a write that met another under way waits before it looks who won.
-	conflictPause = 100 * time.Millisecond
-	// PartSize is in what pieces larger objects are sent: the least that S3 takes. It allows objects of 48 GiB, as S3
-	// takes 10,000 of them.
+	// conflictDelay is the delay between looks at an object that another write is creating.
+	conflictDelay = 100 * time.Millisecond
+	// PartSize is the size of the parts of a larger upload, the smallest that S3 accepts. S3's
+	// 10,000 parts allow objects of 48 GiB.
 	PartSize = 5 << 20
-	// smallSize is up to where an object needs no buffer of a part. The GCS driver takes its buffer at once, and takes
-	// no smaller one.
+	// smallSize is the size up to which an object is sent from a buffer smaller than a part. The
+	// GCS driver allocates its buffer at once, and no smaller one.
 	smallSize = 256 << 10
-	// Concurrency is how many pieces of one object are sent at a time: one on its way while the next is made. Many
-	// objects at a time make a pace, not many pieces of one.
+	// Concurrency is how many parts of an upload are sent at a time: one is sent while the next is
+	// made. Throughput comes from many uploads, not from many parts.
 	Concurrency = 2
 )
 
@@ -48,7 +48,8 @@ func (b *Bucket) Create(ctx context.Context, key string, body io.Reader) error {
 	if err := CheckKey(key); err != nil {
 		return err
 	}
-	// Where a driver learns only from its context that the body has failed, it stores what it has read of it.
+	// Some drivers notice only by their context that the body has failed, and otherwise store what
+	// they have read.
 	upload, cancel := context.WithCancel(ctx)
 	defer cancel()
 	source := &abortingReader{ctx: ctx, from: body, abort: cancel}
@@ -61,7 +62,7 @@ func (b *Bucket) Create(ctx context.Context, key string, body io.Reader) error {
 		IfNotExist: true, ContentType: contentType, BufferSize: size, MaxConcurrency: Concurrency, BeforeWrite: b.before,
 	})
 	if source.err != nil {
-		err = source.err // what the driver makes of it says less
+		err = source.err // the driver's error says less
 	}
 	if err != nil {
 		return fmt.Errorf("create %s: %w", key, b.refused(ctx, key, err))
@@ -69,7 +70,8 @@ func (b *Bucket) Create(ctx context.Context, key string, body io.Reader) error {
 	return nil
 }
 
-// buffered reads the beginning of a body, and returns the whole and the buffer that it takes to send it.
+// buffered reads the beginning of a body. It returns the whole body, and the buffer size for
+// sending it.
 func buffered(body io.Reader) (io.Reader, int) {
 	beginning, err := io.ReadAll(io.LimitReader(body, smallSize))
 	if err == nil && len(beginning) < smallSize {
@@ -78,9 +80,9 @@ func buffered(body io.Reader) (io.Reader, int) {
 	return io.MultiReader(bytes.NewReader(beginning), body), PartSize
 }
 
-// refused finds out whether a failed creation failed because there is an object. S3 answers 409 while another conditional
-// write is under way, which may yet fail itself, and so does not say. Nor is 412 believed unseen: whoever hears of an object
-// goes on with it.
+// refused returns ErrExists if a Create failed because the object exists, else err. 409: another
+// write is in flight and may still fail. 412 is verified as well: callers rely on an object that
+// exists.
 func (b *Bucket) refused(ctx context.Context, key string, err error) error {
 	looks := 0
 	switch {
@@ -94,7 +96,7 @@ func (b *Bucket) refused(ctx context.Context, key string, err error) error {
 			select {
 			case <-ctx.Done():
 				return err
-			case <-time.After(conflictPause):
+			case <-time.After(conflictDelay):
 			}
 		}
 		if there, existsErr := b.bucket.Exists(ctx, key); there && existsErr == nil {
@@ -104,7 +106,7 @@ func (b *Bucket) refused(ctx context.Context, key string, err error) error {
 	return err
 }
 
-// abortingReader calls abort when its source fails, and fails when its context has ended.
+// abortingReader calls abort when its source fails, and fails when its context ends.
 type abortingReader struct {
 	ctx   context.Context //nolint:containedctx // it lives as long as the one call that made it
 	from  io.Reader
@@ -148,8 +150,8 @@ func (b *Bucket) Stat(ctx context.Context, key string) (Info, error) {
 	return Info{Key: key, Size: attributes.Size, Modified: attributes.ModTime}, nil
 }
 
-// List implements Store. What comes before the key after is listed and left out, as not every object store can begin in the
-// middle: callers with many objects give a longer prefix.
+// List implements Store. Keys up to after are listed and skipped, as not every object store can
+// start in the middle: callers with many objects use a longer prefix.
 func (b *Bucket) List(ctx context.Context, prefix, after string) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
 		objects := b.bucket.List(&blob.ListOptions{Prefix: prefix})
@@ -189,12 +191,12 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 // Close implements Store.
 func (b *Bucket) Close() error { return b.bucket.Close() }
 
-// surely is what object stores say of a missing object, and of nothing else: S3, Azure, GCS.
+// surely are the messages of S3, Azure and GCS that mean a missing object, and nothing else.
 var surely = []string{"NoSuchKey", "BlobNotFound", "No such object:"}
 
-// missing makes ErrNotExist of what a driver says of a missing object. Drivers say the same of a missing bucket, one
-// in another region, and an account that the name server does not know; but only an archive that is there can be listed. One that
-// has lost its bucket must not look empty.
+// missing turns a driver's error about a missing object into ErrNotExist. Drivers report a missing
+// bucket, a bucket in another region and an unknown account the same way; only an existing bucket
+// can be listed. An archive that has lost its bucket must not look empty.
 func (b *Bucket) missing(ctx context.Context, key string, err error) error {
 	if gcerrors.Code(err) != gcerrors.NotFound {
 		return err

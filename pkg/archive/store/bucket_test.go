@@ -10,7 +10,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store/storetest"
 )
 
-// What Bucket itself does, on a bucket in memory. Real object stores pass the same tests in test/storage.
+// Bucket on a bucket in memory. Object stores run the same tests in test/storage.
 func TestBucketInMemory(t *testing.T) {
 	storetest.Run(t, storetest.Options{Races: 200, StreamBytes: 16 << 20}, func(*testing.T) func() store.Store {
 		bucket := memblob.OpenBucket(nil)

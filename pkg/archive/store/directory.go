@@ -16,20 +16,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// temporary begins the names of files that are not objects yet. No key has such a segment.
+// temporary begins the names of files that are no objects yet. No key has such a segment.
 const temporary = ".tmp-"
 
 // Directory is a store in a directory of a local or network file system.
 //
-// An object is written to a temporary file beside it, flushed, given its name without replacing another, and its
-// directory flushed. A crash before the name is given leaves the temporary file, which Sweep removes; a crash after it, an
-// object that is whole. The name may then still be lost with the power, but Create has not said otherwise.
+// Create writes a temporary file in the same directory, flushes it, gives it its name without
+// replacing another file, and flushes the directory. A crash before naming leaves the temporary
+// file, which Sweep deletes; a crash after it leaves the whole object. Its name may then still be
+// lost with the power, but Create has not returned.
 type Directory struct {
 	root    string
 	folders folders
 }
 
-// NewDirectory opens the store in a directory, which is made if it is missing.
+// NewDirectory opens the store in a directory, which is created if missing.
 func NewDirectory(root string) (*Directory, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
@@ -55,7 +56,8 @@ func (d *Directory) Create(ctx context.Context, key string, body io.Reader) erro
 		err = d.create(ctx, path, body)
 	}
 	if errors.Is(err, ErrExists) {
-		// Whoever stored it may not have come to this yet, and who hears of an object relies on it.
+		// Its creator may not have flushed the directory yet, and callers rely on an object that
+		// exists.
 		err = errors.Join(err, d.folders.flush(filepath.Dir(path)))
 	}
 	if err != nil {
@@ -73,7 +75,7 @@ func (d *Directory) create(ctx context.Context, path string, body io.Reader) err
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name()) // where naming it failed or is a second name
+	defer os.Remove(file.Name()) // if naming failed, or made a second name
 	if err := fill(ctx, file, body); err != nil {
 		return err
 	}
@@ -95,7 +97,7 @@ func fill(ctx context.Context, file *os.File, body io.Reader) error {
 	return errors.Join(err, file.Close())
 }
 
-// reader ends when its context does: a copy of a gigabyte must not outlive its purpose.
+// reader ends when its context does, in the middle of a large copy, too.
 type reader struct {
 	ctx  context.Context //nolint:containedctx // it lives as long as the one call that made it
 	from io.Reader
@@ -108,8 +110,9 @@ func (r reader) Read(p []byte) (int, error) {
 	return r.from.Read(p)
 }
 
-// name gives a file its name, or returns ErrExists. Renaming without replacing is one step where the file system has it;
-// else a link is, and the former name is removed by the caller. Network file systems have the one, FUSE often the other.
+// name gives a file its name, or returns ErrExists. It renames without replacing where the file
+// system can, else it links, and the caller removes the temporary name. Network file systems have
+// RENAME_NOREPLACE, FUSE often only links.
 func name(from, to string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
@@ -132,7 +135,7 @@ func (d *Directory) Open(_ context.Context, key string) (io.ReadCloser, error) {
 	}
 	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
 		_ = file.Close()
-		return nil, fmt.Errorf("open %s: %w", key, cmp.Or(err, ErrNotExist)) // a folder is the beginning of keys
+		return nil, fmt.Errorf("open %s: %w", key, cmp.Or(err, ErrNotExist)) // a folder is a prefix of keys
 	}
 	return file, nil
 }
@@ -144,7 +147,7 @@ func (d *Directory) Stat(_ context.Context, key string) (Info, error) {
 	}
 	info, err := os.Lstat(d.path(key))
 	if err == nil && !info.Mode().IsRegular() {
-		err = fs.ErrNotExist // a folder is the beginning of keys
+		err = fs.ErrNotExist // a folder is a prefix of keys
 	}
 	if err != nil {
 		return Info{}, fmt.Errorf("stat %s: %w", key, absent(err))

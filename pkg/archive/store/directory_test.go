@@ -28,7 +28,7 @@ func open(t *testing.T, root string) *store.Directory {
 	return d
 }
 
-// A writer that was killed leaves a temporary file, and one that still writes has one.
+// A killed writer leaves a temporary file, and an active one has one.
 func TestSweepRemovesAbandonedFilesOnly(t *testing.T) {
 	root := t.TempDir()
 	d := open(t, root)
@@ -36,7 +36,8 @@ func TestSweepRemovesAbandonedFilesOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	for name, age := range map[string]time.Duration{"a/.tmp-old": 2 * time.Hour, "a/.tmp-new": time.Minute, ".tmp-old": 25 * time.Hour} {
+	for name, age := range map[string]time.Duration{"a/.tmp-old": 2 * time.Hour, "a/.tmp-new": time.Minute,
+		".tmp-old": 25 * time.Hour} {
 		path := filepath.Join(root, name)
 		if err := os.WriteFile(path, []byte("half"), 0o600); err != nil {
 			t.Fatal(err)

@@ -8,16 +8,16 @@ import (
 	"sync"
 )
 
-// folders makes directories and flushes them to the disk. The zero value is ready.
+// folders creates directories and flushes them to disk. The zero value is ready.
 type folders struct {
-	// known holds the directories whose own name this process has flushed. That a directory is there does not say so: its
-	// maker may not have come to it yet.
+	// known has the directories whose names this process has flushed. That a directory exists does
+	// not mean that its creator has flushed it.
 	known sync.Map
-	// flushes holds a *flusher for each directory that was flushed.
+	// flushes has a *flusher for each directory that was flushed.
 	flushes sync.Map
 }
 
-// make makes a directory and all above it, durably.
+// make creates a directory and its parents, durably.
 func (f *folders) make(path string) error {
 	if _, ok := f.known.Load(path); ok {
 		return nil
@@ -50,8 +50,8 @@ func isFolder(path string) error {
 	return err
 }
 
-// flush returns when all names given in a directory before the call are durable. Calls that come while another flushes
-// share the next flush: fifty writers cost two, not fifty.
+// flush returns when all names given in a directory before the call are durable. Callers that
+// arrive during a flush share the next one: fifty writers cost two flushes, not fifty.
 func (f *folders) flush(path string) error {
 	value, ok := f.flushes.Load(path)
 	if !ok {
@@ -60,7 +60,7 @@ func (f *folders) flush(path string) error {
 	return value.(*flusher).flush()
 }
 
-// flusher flushes one directory. mu owns next; running is held while the disk works.
+// flusher flushes one directory. mu guards next; running is held during a flush.
 type flusher struct {
 	path    string
 	running sync.Mutex
@@ -68,7 +68,7 @@ type flusher struct {
 	next    *flush
 }
 
-// flush is one call to the disk, which several callers wait for.
+// flush is one fsync, which several callers wait for.
 type flush struct {
 	once sync.Once
 	err  error
@@ -85,7 +85,7 @@ func (f *flusher) flush() error {
 	f.running.Lock()
 	defer f.running.Unlock()
 	mine.once.Do(func() {
-		// From here on a new caller's names may come too late for this flush: it gets another.
+		// Names given after this point may miss this flush: their callers get another one.
 		f.mu.Lock()
 		f.next = nil
 		f.mu.Unlock()

@@ -1,8 +1,13 @@
-// Package store keeps the bytes of the archive: immutable objects under keys, in a local directory or an object store.
-// Both pass the same tests (storetest).
+// Package store keeps the bytes of the archive: immutable objects under keys.
 //
-// It knows nothing of runs. What keys there are is up to pkg/archive/layout, what is in them to pkg/archive; digests are
-// computed and compared there, so that no driver can vouch for itself.
+//	store.go      Store, the contract; all stores pass storetest
+//	bucket.go     Bucket: S3, GCS and Azure
+//	directory.go  Directory: a local or network file system; folders.go and walk.go are parts of it
+//	cloud         opens a store by URL; to add one see cloud/backends.go
+//
+// It knows nothing about runs: keys are made by pkg/archive/layout and contents by
+// pkg/archive/manifest, which also computes and compares digests, so that no driver vouches for
+// itself.
 package store
 
 import (
@@ -15,36 +20,37 @@ import (
 	"time"
 )
 
-// Errors that callers act upon. Every other error may pass: nothing is known of the object then, and the same call may be
-// made again.
+// Errors with a meaning. Any other error may be temporary: the state of the object is unknown, and
+// the call may be repeated.
 var (
-	// ErrExists is the answer to Create of a key that has an object, also one that an earlier call of the same writer
-	// stored without living to hear of it.
+	// ErrExists: Create found an object under the key. It may be from an earlier call of the same
+	// writer whose answer was lost.
 	ErrExists = errors.New("the object exists already")
-	// ErrNotExist is the answer to Open and Stat of a key without an object.
+	// ErrNotExist: Open or Stat found no object under the key.
 	ErrNotExist = errors.New("there is no such object")
 )
 
-// Store is a place for objects. All methods may be called concurrently, also by several processes with stores of their own on the
-// same place.
+// Store is a place for objects. All methods may be called concurrently, also by several processes
+// on the same place.
 type Store interface {
-	// Create stores what body holds under key. With a nil error the object is whole and durable: it outlives the machine
-	// losing power at once. If there is an object under key, it stays as it is and the error is ErrExists: of several
-	// writers exactly one wins. If body fails or ctx ends while it is read, there is no object that List or Open shows. After any
-	// other error there is none or the whole, as an answer may be lost. body is read once, in constant memory, and need not
-	// be read to its end if there is an object already.
+	// Create stores body under key. If the error is nil, the object is whole and durable, even if
+	// the machine loses power right then. If the key has an object, that stays and the error is
+	// ErrExists: of several writers exactly one wins. If body fails, or ctx ends while it is read,
+	// no object becomes visible. After any other error there is either no object or the whole one,
+	// as the answer may have been lost. body is read once, in constant memory, and not necessarily
+	// to its end if the object exists.
 	Create(ctx context.Context, key string, body io.Reader) error
-	// Open returns the content of an object from its first byte, or ErrNotExist.
+	// Open returns the content of an object, or ErrNotExist.
 	Open(ctx context.Context, key string) (io.ReadCloser, error)
-	// Stat describes an object, or returns ErrNotExist.
+	// Stat returns an object's Info, or ErrNotExist.
 	Stat(ctx context.Context, key string) (Info, error)
-	// List yields the objects whose keys begin with prefix and come after the key after ("" for all), in byte order of their keys. An
-	// object stored before the call is yielded, one stored or deleted meanwhile may be. An error ends it, and is the last
-	// that is yielded.
+	// List yields the objects whose keys begin with prefix and sort after the key after ("": all),
+	// in byte order. Objects stored before the call are yielded; those stored or deleted during it
+	// may be. An error is the last item.
 	List(ctx context.Context, prefix, after string) iter.Seq2[Info, error]
-	// Delete removes an object. That there is none is no error.
+	// Delete deletes an object. It is no error if there is none.
 	Delete(ctx context.Context, key string) error
-	// Close releases what the store holds. Objects stay.
+	// Close closes the store. Objects stay.
 	Close() error
 }
 
@@ -53,18 +59,19 @@ type Info struct {
 	Key string
 	// Size is in bytes.
 	Size int64
-	// Modified is when it was stored, by the clock of the store.
+	// Modified is when it was stored, by the store's clock.
 	Modified time.Time
 }
 
 const (
-	maxKey     = 900 // S3 allows 1,024 bytes, and a prefix may come before
+	maxKey     = 900 // S3 allows 1,024 bytes, including a prefix
 	maxSegment = 200 // file systems allow 255 bytes a name
 )
 
-// CheckKey says what is wrong with a key. Every store takes the same: segments of letters, digits and ._=- between
-// slashes, none beginning with a dot. So a key never leaves a directory, means the same in a URL, and does not
-// depend on how a file system treats letters it does not know.
+// CheckKey returns what is wrong with a key. All stores accept the same keys: segments of letters,
+// digits and ._=-, separated by slashes, not beginning with a dot. So a key never leaves a
+// directory, needs no escaping in URLs, and does not depend on a file system's treatment of
+// letters.
 func CheckKey(key string) error {
 	if len(key) > maxKey {
 		return fmt.Errorf("key of %d bytes: at most %d are allowed", len(key), maxKey)

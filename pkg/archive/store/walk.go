@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// walk yields the objects of a directory in byte order of their keys. Memory is bounded by the largest folders on one
-// path, not by the number of objects.
+// walk yields the objects of a directory in byte order of their keys. Memory is bounded by the
+// largest folders on one path, not by the number of objects.
 type walk struct {
 	ctx           context.Context //nolint:containedctx // it lives as long as the one listing
 	root          string
@@ -33,7 +33,8 @@ func (w *walk) folder(key string) bool {
 		w.yield(Info{}, fmt.Errorf("list %s: %w", key, err))
 		return false
 	}
-	// A folder sorts as its keys do, with a slash after its name: a-b, a/b, a.b would be a, a-b, a.b by name alone.
+	// A folder sorts as its keys do, with a slash after its name: a-b, a/b, a.b would be a, a-b,
+	// a.b by name alone.
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return cmp.Compare(sortName(a), sortName(b)) })
 	for _, entry := range entries {
 		if !w.entry(key+sortName(entry), entry) {
@@ -59,7 +60,7 @@ func (w *walk) entry(key string, entry fs.DirEntry) bool {
 	case entry.IsDir():
 		return !w.leadsTo(key) || w.folder(key)
 	case !entry.Type().IsRegular() || !strings.HasPrefix(key, w.prefix) || key <= w.after || CheckKey(key) != nil:
-		return true // CheckKey: temporary files, and what others put there
+		return true // CheckKey: temporary and foreign files
 	}
 	info, err := entry.Info()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -72,7 +73,7 @@ func (w *walk) entry(key string, entry fs.DirEntry) bool {
 	return w.yield(Info{Key: key, Size: info.Size(), Modified: info.ModTime()}, nil)
 }
 
-// leadsTo says whether a folder may hold keys that are asked for.
+// leadsTo reports whether a folder may contain keys that are asked for.
 func (w *walk) leadsTo(folder string) bool {
 	within := strings.HasPrefix(folder, w.prefix) || strings.HasPrefix(w.prefix, folder)
 	return within && (strings.HasPrefix(w.after, folder) || folder > w.after)

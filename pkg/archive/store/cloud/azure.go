@@ -18,7 +18,8 @@ import (
 	"gocloud.dev/blob/azureblob"
 )
 
-// openAzure knows the parameters of the driver, and encryptionscope, the name of an encryption scope of the account.
+// openAzure accepts the driver's parameters, and encryptionscope, the name of an encryption scope
+// of the account.
 func openAzure(ctx context.Context, address *url.URL, silence time.Duration) (*blob.Bucket, hook, error) {
 	parameters := address.Query()
 	scope := parameters.Get("encryptionscope")
@@ -27,7 +28,8 @@ func openAzure(ctx context.Context, address *url.URL, silence time.Duration) (*b
 	without.RawQuery = parameters.Encode()
 	options := azcore.ClientOptions{
 		Transport: &http.Client{Transport: transport(silence)},
-		Retry:     policy.RetryOptions{MaxRetries: attempts - 1, RetryDelay: retryPause / 10, MaxRetryDelay: retryPause},
+		Retry: policy.RetryOptions{MaxRetries: attempts - 1, RetryDelay: maxRetryDelay / 10,
+			MaxRetryDelay: maxRetryDelay},
 	}
 	opener := azureblob.URLOpener{
 		ServiceURLOptions: *azureblob.NewDefaultServiceURLOptions(),
@@ -51,9 +53,10 @@ func openAzure(ctx context.Context, address *url.URL, silence time.Duration) (*b
 	}, nil
 }
 
-// azureClient finds credentials in the driver's own order (gocloud.dev/blob/azureblob), whose client takes no transport: account
-// key, shared access signature (which the service's URL holds), connection string, and what the SDK finds: workload identity,
-// managed identity, the environment's service principal.
+// azureClient looks for credentials in the driver's own order (gocloud.dev/blob/azureblob), whose
+// client accepts no transport: account key, shared access signature (part of the service's URL),
+// connection string, then the SDK's default chain: workload identity, managed identity, the
+// environment's service principal.
 func azureClient(service, name string, options azcore.ClientOptions) (*container.Client, error) {
 	address, err := url.JoinPath(service, name)
 	if err != nil {
@@ -74,7 +77,8 @@ func azureClient(service, name string, options azcore.ClientOptions) (*container
 	case connection != "":
 		return container.NewClientFromConnectionString(connection, name, with)
 	}
-	credential, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: options})
+	credential, err := azidentity.NewDefaultAzureCredential(
+		&azidentity.DefaultAzureCredentialOptions{ClientOptions: options})
 	if err != nil {
 		return nil, err
 	}

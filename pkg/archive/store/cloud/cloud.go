@@ -1,5 +1,5 @@
-// Package cloud opens stores by URL. It is a package of its own because it brings the SDKs of three clouds, which only programs
-// need that read or write the archive.
+// Package cloud opens stores by URL. It is a separate package because it imports the SDKs of three
+// clouds. backends.go has the registry of schemes.
 //
 //	file:///var/lib/indelible/archive
 //	s3://bucket?region=eu-central-1
@@ -8,39 +8,42 @@
 //
 // Parameters of all but file (ours):
 //
-//	prefix      the beginning of all keys, for buckets that hold other things as well
+//	prefix      the beginning of all keys, for buckets with other content
 //	timeout     how long the server may be silent before a call ends, such as 10s; by default 30s
 //
-// S3, and what speaks its protocol (gocloud.dev/blob/s3blob, gocloud.dev/aws):
+// S3 and compatible stores (gocloud.dev/blob/s3blob, gocloud.dev/aws):
 //
 //	region, endpoint, use_path_style, disable_https, dualstack, fips, accelerate
-//	ssetype     AES256, aws:kms or aws:kms:dsse; without it the bucket's default encryption is in force
+//	ssetype     AES256, aws:kms or aws:kms:dsse; by default the bucket's encryption applies
 //	kmskeyid    key of aws:kms
 //	profile, role, anonymous
 //	request_checksum_calculation, response_checksum_validation
-//	            when_required for third-party servers that refuse the checksums which the SDK adds
+//	            when_required for third-party servers that refuse the SDK's checksums
 //
-// Credentials are found as the SDK finds them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_WEB_IDENTITY_TOKEN_FILE and
-// AWS_ROLE_ARN (IAM roles for service accounts), AWS_CONTAINER_CREDENTIALS_FULL_URI (EKS Pod Identity), the shared files, the
-// instance's metadata. AWS_CA_BUNDLE, AWS_MAX_ATTEMPTS and HTTPS_PROXY are heeded.
+// The SDK finds credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,
+// AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN (IAM roles for service accounts),
+// AWS_CONTAINER_CREDENTIALS_FULL_URI (EKS Pod Identity), the shared files, the instance's metadata.
+// AWS_CA_BUNDLE, AWS_MAX_ATTEMPTS and HTTPS_PROXY apply.
 //
 // Google Cloud Storage:
 //
-//	kmskeyid    (ours) projects/P/locations/L/keyRings/R/cryptoKeys/K; without it the bucket's default encryption is in force
+//	kmskeyid    (ours) projects/P/locations/L/keyRings/R/cryptoKeys/K; by default the bucket's
+//	            encryption applies
 //	anonymous
 //
-// Credentials are Application Default Credentials: GOOGLE_APPLICATION_CREDENTIALS (a key or a workload identity federation's
-// configuration), the metadata server (GKE Workload Identity).
+// Credentials are Application Default Credentials: GOOGLE_APPLICATION_CREDENTIALS (a key or the
+// configuration of a workload identity federation), the metadata server (GKE Workload Identity).
 //
 // Azure Blob Storage (gocloud.dev/blob/azureblob):
 //
 //	storage_account, domain, protocol, cdn, localemu
-//	encryptionscope  (ours) name of an encryption scope of the account; without it the container's default is in force
+//	encryptionscope  (ours) an encryption scope of the account; by default the container's applies
 //
-// Credentials: AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN, AZURE_STORAGE_CONNECTION_STRING; else the
-// SDK's default chain (AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE of AKS Workload Identity, managed identity).
+// Credentials: AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN,
+// AZURE_STORAGE_CONNECTION_STRING; else the SDK's default chain (AZURE_CLIENT_ID, AZURE_TENANT_ID
+// and AZURE_FEDERATED_TOKEN_FILE of AKS Workload Identity, managed identity).
 //
-// Secrets never stand in a URL, and no error repeats one's parameters.
+// Secrets are never part of a URL, and no error contains a URL's parameters.
 package cloud
 
 import (
@@ -49,75 +52,26 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"time"
-
-	"gocloud.dev/blob"
 
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Open opens the store of a URL. It does not ask the store anything: that it is there and may be written to shows at the
-// first use.
-func Open(ctx context.Context, text string) (store.Store, error) {
-	address, err := url.Parse(text)
+// Open opens the store of a URL. It sends no request: whether the store exists and is writable
+// shows at the first use.
+func Open(ctx context.Context, address string) (store.Store, error) {
+	parsed, err := url.Parse(address)
 	if err != nil {
-		before, _, _ := strings.Cut(text, "?")
-		return nil, fmt.Errorf("store: %s is not a URL", before) // its parameters may hold what is not to be seen
+		before, _, _ := strings.Cut(address, "?") // parameters may be secret
+		return nil, fmt.Errorf("store: %s is not a URL", before)
 	}
-	parameters := address.Query()
-	prefix := parameters.Get("prefix")
-	if prefix != "" {
-		if err := store.CheckKey(strings.TrimSuffix(prefix, "/")); err != nil {
-			return nil, fmt.Errorf("store: parameter prefix: %w", err)
-		}
-	}
-	parameters.Del("prefix")
-	if address.Scheme == "file" {
-		return directory(address, prefix, parameters)
-	}
-	open := drivers[address.Scheme]
+	open := backends[parsed.Scheme]
 	if open == nil {
-		return nil, fmt.Errorf("store: scheme %q of the URL must be one of file, s3, gs, azblob", address.Scheme)
+		return nil, fmt.Errorf("store: scheme %q of the URL must be one of file, s3, gs, azblob", parsed.Scheme)
 	}
-	silence := defaultSilence
-	if text := parameters.Get("timeout"); text != "" {
-		if silence, err = time.ParseDuration(text); err != nil || silence <= 0 {
-			return nil, fmt.Errorf("store: parameter timeout must be a duration such as 30s")
-		}
-	}
-	parameters.Del("timeout")
-	address.RawQuery = parameters.Encode()
-	bucket, before, err := open(ctx, address, silence)
-	if err != nil {
-		return nil, fmt.Errorf("store: open %s bucket %s: %w", address.Scheme, address.Host, withoutQuery(err, address.String()))
-	}
-	if prefix != "" {
-		bucket = blob.PrefixedBucket(bucket, strings.TrimSuffix(prefix, "/")+"/")
-	}
-	return store.NewBucket(bucket, before), nil
+	return open(ctx, parsed)
 }
 
-// hook sets, at each upload, what only one driver knows (see store.NewBucket).
-type hook = func(as func(any) bool) error
-
-var drivers = map[string]func(context.Context, *url.URL, time.Duration) (*blob.Bucket, hook, error){
-	"s3": openS3, "gs": openGCS, "azblob": openAzure,
-}
-
-func directory(address *url.URL, prefix string, parameters url.Values) (store.Store, error) {
-	switch {
-	case address.Host != "" || !strings.HasPrefix(address.Path, "/"):
-		return nil, fmt.Errorf("store: a directory is given as file:///absolute/path")
-	case prefix != "":
-		return nil, fmt.Errorf("store: a directory has no prefix: give a directory below instead")
-	}
-	for name := range parameters {
-		return nil, fmt.Errorf("store: a directory has no parameter %s", name)
-	}
-	return store.NewDirectory(address.Path)
-}
-
-// withoutQuery keeps what a URL's parameters may hold, such as keys, out of an error.
+// withoutQuery removes a URL's parameters, which may be secret, from an error.
 func withoutQuery(err error, text string) error {
 	before, query, found := strings.Cut(text, "?")
 	if !found || query == "" || !strings.Contains(err.Error(), query) {

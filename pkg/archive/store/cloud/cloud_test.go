@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// recorder is a server that accepts all, and remembers what it was asked.
+// recorder is a server that accepts everything and records requests.
 type recorder struct {
 	*httptest.Server
 	mu       sync.Mutex
@@ -48,7 +48,7 @@ func record(t *testing.T) *recorder {
 	return r
 }
 
-// S3 is asked for the encryption of a URL, in small objects and those of several parts.
+// S3 requests have the encryption of the URL, for small and multipart objects.
 func TestS3Encryption(t *testing.T) {
 	static(t)
 	for name, size := range map[string]int{"a small object": 1, "an object of several parts": 6 << 20} {
@@ -65,7 +65,8 @@ func TestS3Encryption(t *testing.T) {
 	}
 	server := record(t)
 	create(t, s3URL(server)+"&ssetype=AES256", 1)
-	wantHeaders(t, server.requests[0], map[string]string{"X-Amz-Server-Side-Encryption": "AES256", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id": ""})
+	wantHeaders(t, server.requests[0], map[string]string{"X-Amz-Server-Side-Encryption": "AES256",
+		"X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id": ""})
 }
 
 // Third-party servers may refuse the SDK's checksums.
@@ -80,7 +81,7 @@ func TestS3Checksums(t *testing.T) {
 	}
 }
 
-// Requests are signed by static keys, or by those that a service account's token buys.
+// Requests are signed by static keys, or by those obtained with a service account's token.
 func TestS3Identities(t *testing.T) {
 	t.Run("allow static keys", func(t *testing.T) {
 		static(t)
@@ -95,7 +96,8 @@ func TestS3Identities(t *testing.T) {
 			t.Fatal(err)
 		}
 		environment(t, map[string]string{
-			"AWS_ROLE_ARN": "arn:aws:iam::1:role/archiver", "AWS_WEB_IDENTITY_TOKEN_FILE": token, "AWS_ENDPOINT_URL_STS": server.URL,
+			"AWS_ROLE_ARN": "arn:aws:iam::1:role/archiver", "AWS_WEB_IDENTITY_TOKEN_FILE": token,
+			"AWS_ENDPOINT_URL_STS": server.URL,
 		})
 		create(t, s3URL(server), 1)
 		if got := server.requests[0].PostForm.Get("WebIdentityToken"); got != "projected-token" {
@@ -169,7 +171,8 @@ func TestURLs(t *testing.T) {
 }
 
 func s3URL(server *recorder) string {
-	return "s3://bucket?" + url.Values{"endpoint": {server.URL}, "use_path_style": {"true"}, "region": {"us-east-1"}}.Encode()
+	return "s3://bucket?" + url.Values{"endpoint": {server.URL}, "use_path_style": {"true"},
+		"region": {"us-east-1"}}.Encode()
 }
 
 func create(t *testing.T, url string, size int) {
@@ -184,7 +187,7 @@ func create(t *testing.T, url string, size int) {
 	}
 }
 
-// static sets keys and hides what else this machine may have.
+// static sets keys, and hides other credentials of the machine.
 func static(t *testing.T) {
 	environment(t, map[string]string{"AWS_ACCESS_KEY_ID": "STATIC-KEY", "AWS_SECRET_ACCESS_KEY": "secret"})
 }

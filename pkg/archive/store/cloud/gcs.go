@@ -16,14 +16,15 @@ import (
 	"google.golang.org/api/option"
 )
 
-// openGCS knows two parameters: anonymous, and kmskeyid, the resource name of a Cloud KMS key.
+// openGCS accepts two parameters: anonymous, and kmskeyid, the resource name of a Cloud KMS key.
 func openGCS(ctx context.Context, address *url.URL, silence time.Duration) (*blob.Bucket, hook, error) {
 	parameters := address.Query()
-	key, anonymous := parameters.Get("kmskeyid"), parameters.Get("anonymous") == "true" || os.Getenv("STORAGE_EMULATOR_HOST") != ""
+	key, anonymous := parameters.Get("kmskeyid"), parameters.Get("anonymous") == "true" ||
+		os.Getenv("STORAGE_EMULATOR_HOST") != ""
 	parameters.Del("kmskeyid")
 	parameters.Del("anonymous")
 	for name := range parameters {
-		return nil, nil, fmt.Errorf("unknown query parameter %q", name) // such as grpc, whose calls tune does not reach
+		return nil, nil, fmt.Errorf("unknown query parameter %q", name) // for example grpc, to which tune does not apply
 	}
 	httpClient := gcp.NewAnonymousHTTPClient(transport(silence))
 	if !anonymous {
@@ -36,7 +37,8 @@ func openGCS(ctx context.Context, address *url.URL, silence time.Duration) (*blo
 		}
 	}
 	bucket, err := gcsblob.OpenBucket(ctx, httpClient, address.Host, &gcsblob.Options{
-		// The XML API, which the SDK reads objects by, does not say whether it is the object or the bucket that is missing.
+		// The SDK reads by the XML API by default, whose errors do not distinguish a missing object
+		// from a missing bucket.
 		ClientOptions: []option.ClientOption{storage.WithJSONReads()},
 	})
 	if err != nil {
@@ -46,8 +48,9 @@ func openGCS(ctx context.Context, address *url.URL, silence time.Duration) (*blo
 	if !bucket.As(&client) {
 		return nil, nil, errors.New("the GCS driver has no client")
 	}
-	// By default the SDK makes a call again until its context ends.
-	client.SetRetry(storage.WithMaxAttempts(attempts), storage.WithBackoff(gax.Backoff{Initial: retryPause / 10, Max: retryPause, Multiplier: 3}))
+	// By default the SDK retries until the context ends.
+	client.SetRetry(storage.WithMaxAttempts(attempts),
+		storage.WithBackoff(gax.Backoff{Initial: maxRetryDelay / 10, Max: maxRetryDelay, Multiplier: 3}))
 	return bucket, func(as func(any) bool) error {
 		var writer *storage.Writer
 		if !as(&writer) {

@@ -16,11 +16,11 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// abortTimeout bounds the removal of a failed upload's parts, which are paid for and not listed until then.
+// abortTimeout bounds the removal of a failed upload's parts, which would be billed and not listed.
 const abortTimeout = 10 * time.Second
 
 func openS3(ctx context.Context, address *url.URL, silence time.Duration) (*blob.Bucket, hook, error) {
-	opener := &s3blob.URLOpener{} // leaves in its options what the URL says
+	opener := &s3blob.URLOpener{} // its Options then have the URL's parameters
 	bucket, err := opener.OpenBucketURL(ctx, address)
 	if err != nil {
 		return nil, nil, err
@@ -30,20 +30,23 @@ func openS3(ctx context.Context, address *url.URL, silence time.Duration) (*blob
 		return nil, nil, errors.New("the S3 driver has no client")
 	}
 	client := s3.New(found.Options(), func(o *s3.Options) {
-		// A proxy, a bundle of certificates and AWS_MAX_ATTEMPTS have been found by the SDK, and stay.
+		// The SDK's settings of a proxy, certificates and AWS_MAX_ATTEMPTS stay.
 		if h, ok := o.HTTPClient.(*awshttp.BuildableClient); ok {
 			o.HTTPClient = h.WithTransportOptions(tune(silence))
 		}
-		// A conflict is another conditional write under way, which may fail: S3's documentation says to try again.
-		o.Retryer = retry.AddWithErrorCodes(retry.AddWithMaxBackoffDelay(o.Retryer, retryPause), "ConditionalRequestConflict")
-		// Else every download of several parts' object writes a line. Digests are compared by package manifest.
+		// 409: another conditional write is in flight and may still fail. S3's documentation says
+		// to retry.
+		o.Retryer = retry.AddWithErrorCodes(retry.AddWithMaxBackoffDelay(o.Retryer, maxRetryDelay),
+			"ConditionalRequestConflict")
+		// Otherwise each download of a multipart object logs a line. Package manifest compares
+		// digests.
 		o.DisableLogOutputChecksumValidationSkipped = true
 	})
 	if bucket, err = s3blob.OpenBucket(ctx, client, address.Host, &opener.Options); err != nil {
 		return nil, nil, err
 	}
-	// The driver sets neither of the two: by default 16 MiB are buffered before the first part is sent, and an
-	// upload whose context has ended leaves its parts behind.
+	// The driver sets neither: by default 16 MiB are buffered before the first part is sent, and an
+	// upload whose context ends leaves its parts behind.
 	uploads := *transfermanager.New(client, func(o *transfermanager.Options) {
 		o.RequestChecksumCalculation = opener.Options.RequestChecksumCalculation
 		o.PartSizeBytes, o.MultipartUploadThreshold, o.Concurrency = store.PartSize, store.PartSize, store.Concurrency

@@ -8,22 +8,23 @@ import (
 )
 
 const (
-	// defaultSilence is how long a server may neither take nor send a byte. The SDKs wait for ever. Completing an upload of
-	// many parts takes S3 some seconds, during which it sends spaces.
+	// defaultSilence is how long a server may neither accept nor send a byte. The SDKs wait
+	// forever. S3 takes some seconds to complete a multipart upload, and sends spaces meanwhile.
 	defaultSilence = 30 * time.Second
 	connectTimeout = 10 * time.Second
-	// connections is how many to one server are kept for the next call. The SDKs keep 2 or 10, and with more workers than
-	// that connect anew for most calls.
+	// connections is how many idle connections to a server are kept. The SDKs keep 2 or 10, and
+	// with more workers reconnect for most calls.
 	connections = 256
-	// attempts is how often an SDK makes a call before it reports an error. The archiver makes it again anyway, later and
-	// with a pause that grows.
+	// attempts is how often an SDK tries a call. The archiver retries as well, later and with
+	// growing delays.
 	attempts = 3
-	// retryPause is the most that an SDK waits between its attempts.
-	retryPause = 2 * time.Second
+	// maxRetryDelay bounds an SDK's delay between attempts.
+	maxRetryDelay = 2 * time.Second
 )
 
-// tune makes a transport's calls end when the server is silent for that long, whatever they wait for: a connection, the server
-// to read on, an answer, the rest of an answer. A transfer that moves is never ended, however slow it is.
+// tune makes a transport's calls end when the server is silent for that long, in any state:
+// connecting, sending, waiting for the answer, receiving. A transfer that makes progress is never
+// ended, however slow.
 func tune(silence time.Duration) func(*http.Transport) {
 	dialer := &net.Dialer{Timeout: min(connectTimeout, silence), KeepAlive: 15 * time.Second}
 	return func(t *http.Transport) {
@@ -40,21 +41,21 @@ func tune(silence time.Duration) func(*http.Transport) {
 	}
 }
 
-// transport is for SDKs that have none of their own to tune.
+// transport is for SDKs without one of their own.
 func transport(silence time.Duration) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	tune(silence)(t)
 	return t
 }
 
-// watchedConn ends when nothing has moved on it for so long. Both directions count for both: the answer to an upload is waited for
-// from its beginning.
+// watchedConn is closed after a silence in both directions: while an upload is sent, no answer is
+// expected yet.
 type watchedConn struct {
 	net.Conn
 	silence time.Duration
 }
 
-// writeSize is in what pieces writes are watched.
+// writeSize is the size of the pieces in which writes are watched.
 const writeSize = 64 << 10
 
 func (c *watchedConn) Read(p []byte) (int, error) {

@@ -1,4 +1,4 @@
-// Package storetest is what every store must pass: the contract of store.Store, as tests.
+// Package storetest tests the contract of store.Store. Every store must pass.
 package storetest
 
 import (
@@ -20,32 +20,42 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Options say how much a run may cost.
+// Options bounds the cost of a test run.
 type Options struct {
-	// Races is how many keys several writers race for.
+	// Races is the number of keys that several writers race for.
 	Races int
 	// StreamBytes is the size of the one large object.
 	StreamBytes int64
-	// Listed is how many objects are listed: more than a page, which is 1,000 in object stores. 0 is two pages and more.
+	// Listed is the number of objects to list, more than a page of 1,000; 0: a bit more than two
+	// pages.
 	Listed int
-	// TakenByFailure is of a store in which a key whose upload failed in the middle cannot be used again.
+	// TakenByFailure: a key whose upload failed halfway cannot be used again.
 	TakenByFailure bool
 }
 
-// Run tests stores that open returns, each on a place of its own. Stores opened on the same place share its objects.
+// Run tests the stores that open returns, each on its own place. Stores from the same another share
+// objects.
 func Run(t *testing.T, o Options, open func(t *testing.T) (another func() store.Store)) {
 	for name, test := range map[string]func(*testing.T, func() store.Store){
-		"allow to read back what was created":                 testReadBack,
-		"forbid to create an object twice":                    testCreateTwice,
-		"let one of several writers win":                      func(t *testing.T, s func() store.Store) { testRace(t, s, o.Races) },
-		"leave no object where the body fails":                func(t *testing.T, s func() store.Store) { testBodyFails(t, s, o.TakenByFailure) },
-		"leave no object where the context ends":              testContextEnds,
-		"list in byte order, by prefix, after a key":          testList,
-		"list more than a page":                               func(t *testing.T, s func() store.Store) { testListPages(t, s, cmp.Or(o.Listed, 2100)) },
-		"say that an object does not exist":                   testNotExist,
-		"delete an object, and one that is not there":         testDelete,
-		"refuse keys that mean something to a file system":    testKeys,
-		"stream a large object in constant memory, both ways": func(t *testing.T, s func() store.Store) { Stream(t, s(), o.StreamBytes) },
+		"allow to read back what was created": testReadBack,
+		"forbid to create an object twice":    testCreateTwice,
+		"let one of several writers win": func(t *testing.T, s func() store.Store) {
+			testRace(t, s, o.Races)
+		},
+		"leave no object where the body fails": func(t *testing.T, s func() store.Store) {
+			testBodyFails(t, s, o.TakenByFailure)
+		},
+		"leave no object where the context ends":     testContextEnds,
+		"list in byte order, by prefix, after a key": testList,
+		"list more than a page": func(t *testing.T, s func() store.Store) {
+			testListPages(t, s, cmp.Or(o.Listed, 2100))
+		},
+		"say that an object does not exist":                testNotExist,
+		"delete an object, and one that is not there":      testDelete,
+		"refuse keys that mean something to a file system": testKeys,
+		"stream a large object in constant memory, both ways": func(t *testing.T, s func() store.Store) {
+			Stream(t, s(), o.StreamBytes)
+		},
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -53,7 +63,8 @@ func Run(t *testing.T, o Options, open func(t *testing.T) (another func() store.
 
 func testReadBack(t *testing.T, open func() store.Store) {
 	s := open()
-	for key, body := range map[string]string{"empty": "", "a/b/c.json": `{"a":1}`, "a/b.c/d=e_f-g": "\x00\xff\n", "large": strings.Repeat("x", 6<<20)} {
+	for key, body := range map[string]string{"empty": "", "a/b/c.json": `{"a":1}`, "a/b.c/d=e_f-g": "\x00\xff\n",
+		"large": strings.Repeat("x", 6<<20)} {
 		create(t, s, key, body)
 		wantObject(t, open(), key, body)
 		info, err := s.Stat(t.Context(), key)
@@ -73,7 +84,8 @@ func testCreateTwice(t *testing.T, open func() store.Store) {
 	wantObject(t, open(), "a/b", "first")
 }
 
-// Eight writers through stores of their own: exactly one hears that it stored the object, and it is that one's.
+// Eight writers with stores of their own race: exactly one Create succeeds, and the object is that
+// one's.
 func testRace(t *testing.T, open func() store.Store, races int) {
 	const writers = 8
 	stores := make([]store.Store, writers)
@@ -138,7 +150,8 @@ func testList(t *testing.T, open func() store.Store) {
 	slices.Sort(keys)
 	for _, prefix := range []string{"", "a", "a/", "a/b", "a/b/", "a-", "b", "c", "a/b/c"} {
 		for _, after := range []string{"", "a", "a-b", "a/b-c", "a/b/", "a/b/c", "a0", "zz"} {
-			want := slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return !strings.HasPrefix(key, prefix) || key <= after })
+			want := slices.DeleteFunc(slices.Clone(keys),
+				func(key string) bool { return !strings.HasPrefix(key, prefix) || key <= after })
 			if got := list(t, open(), prefix, after); !slices.Equal(got, want) {
 				t.Errorf("List(%q, %q): got %q, want %q", prefix, after, got, want)
 			}
@@ -200,12 +213,14 @@ func testDelete(t *testing.T, open func() store.Store) {
 
 func testKeys(t *testing.T, open func() store.Store) {
 	s := open()
-	for _, key := range []string{"", "/a", "a/", "a//b", "..", "../a", "a/../b", "a/.", ".tmp-1", "a/.tmp-1", "a b", "a\\b", "a\x00b", "ä", "a:b", "a%2fb",
+	for _, key := range []string{"", "/a", "a/", "a//b", "..", "../a", "a/../b", "a/.", ".tmp-1", "a/.tmp-1", "a b",
+		"a\\b", "a\x00b", "ä", "a:b", "a%2fb",
 		strings.Repeat("a", 201), strings.Repeat("abc/", 225) + "d"} {
 		_, openErr := s.Open(t.Context(), key)
 		_, statErr := s.Stat(t.Context(), key)
 		for what, err := range map[string]error{
-			"Create": s.Create(t.Context(), key, strings.NewReader("x")), "Open": openErr, "Stat": statErr, "Delete": s.Delete(t.Context(), key),
+			"Create": s.Create(t.Context(), key, strings.NewReader("x")), "Open": openErr, "Stat": statErr,
+			"Delete": s.Delete(t.Context(), key),
 		} {
 			if err == nil || errors.Is(err, store.ErrNotExist) {
 				t.Errorf("%s(%q): got %v, want the key refused", what, key, err)

@@ -9,7 +9,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-func TestSettled(t *testing.T) {
+func TestAwaitSigning(t *testing.T) {
 	now := time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
 	finished := func(ago time.Duration, finalizers ...string) *run.Run {
 		at := metav1.NewTime(now.Add(-ago))
@@ -19,14 +19,14 @@ func TestSettled(t *testing.T) {
 		run   *run.Run
 		waits bool
 	}{
-		"archive a run that nobody adds to":                 {finished(0, run.Finalizer), false},
+		"archive a run without other finalizers":            {finished(0, run.Finalizer), false},
 		"wait for Chains":                                   {finished(time.Minute, "chains.tekton.dev"), true},
 		"wait for Chains by the name of a kind":             {finished(time.Minute, "chains.tekton.dev/pipelinerun"), true},
-		"archive a run that Chains does not come to":        {finished(11*time.Minute, "chains.tekton.dev"), false},
-		"archive a run with a finalizer of somebody else's": {finished(0, "example.dev/x"), false},
+		"archive a run that Chains does not sign in time":   {finished(11*time.Minute, "chains.tekton.dev"), false},
+		"archive a run with a finalizer other than Chains'": {finished(0, "example.dev/x"), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := settled(test.run, now); (err != nil) != test.waits {
+			if err := awaitSigning(test.run, now); (err != nil) != test.waits {
 				t.Errorf("got %v", err)
 			}
 		})

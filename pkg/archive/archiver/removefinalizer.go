@@ -8,9 +8,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// release says on the run where it is in the archive, and takes the finalizer away, in one write: no crash leaves the one without
-// the other. A run that is being deleted is gone with it.
-func (a *Archiver) release(ctx context.Context, r *run.Run, c *manifest.Commit) error {
+// removeFinalizer annotates the run with its place in the archive and removes the finalizer, in one
+// write: no crash leaves one without the other. A run that is being deleted disappears with it.
+func (a *Archiver) removeFinalizer(ctx context.Context, r *run.Run, c *manifest.Commit) error {
 	parent := r.Namespace + "/results/" + c.Run.Result
 	return a.Client.Change(ctx, r, map[string]any{
 		"annotations": map[string]string{

@@ -13,13 +13,14 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// However often a status names a pod, and whatever events say of it, each object is asked about once.
+// However often a status names a pod, and whatever events contain, each object appears once.
 func TestObjectsThatEventsAreAbout(t *testing.T) {
 	a := &Archiver{Recent: observed.NewEvents(func(string) {})}
 	created := time.Date(2026, 11, 20, 10, 42, 11, 0, time.UTC)
 	for i, uid := range []string{"run", "pod", "pod", "another"} {
 		s := &observed.Event{}
-		if err := s.Read(fmt.Appendf(nil, `{"metadata":{"namespace":"team","name":"e%d","creationTimestamp":"2026-11-20T10:42:12Z"},"involvedObject":{"kind":"Pod","namespace":"team","name":"p","uid":%q}}`, i, uid)); err != nil {
+		if err := s.Read(fmt.Appendf(nil,
+			`{"metadata":{"namespace":"team","name":"e%d","creationTimestamp":"2026-11-20T10:42:12Z"},"involvedObject":{"kind":"Pod","namespace":"team","name":"p","uid":%q}}`, i, uid)); err != nil {
 			t.Fatal(err)
 		}
 		a.Recent.Add(s)

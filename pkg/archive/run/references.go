@@ -7,14 +7,15 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/stay"
 )
 
-// Labels by which Tekton says what a run is one of, also where a resolver found it (pkg/apis/pipeline/register.go).
+// Labels with the name of a run's Pipeline or Task, also of one found by a resolver
+// (pkg/apis/pipeline/register.go).
 const (
 	pipelineLabel = "tekton.dev/pipeline"
 	taskLabel     = "tekton.dev/task"
 )
 
-// References are what of a spec tells what the run is one of. A Pipeline or Task that is written out is none: Tekton then labels the run
-// with its own name.
+// References are a spec's references. A run with an embedded Pipeline or Task has none; Tekton
+// labels it with its own name.
 type References struct {
 	PipelineRef *json.RawMessage `json:"pipelineRef"`
 	TaskRef     *json.RawMessage `json:"taskRef"`
@@ -24,7 +25,7 @@ type References struct {
 	} `json:"customRef"`
 }
 
-// Name returns the name of what the run is one of, empty if it has none.
+// Name returns the name of the Pipeline, Task or custom task, empty if it is embedded.
 func (r *References) Name(labels map[string]string) string {
 	switch {
 	case r.PipelineRef != nil:
@@ -37,10 +38,11 @@ func (r *References) Name(labels map[string]string) string {
 	return ""
 }
 
-// Stays is what policies about the cluster ask about a run.
+// Stays returns what the policies of archive.keep need to know about the run.
 func (r *Run) Stays() *stay.Run {
 	return &stay.Run{
-		Kind: r.Kind, Namespace: r.Namespace, Name: r.Name, UID: r.UID, Created: r.CreationTimestamp.Time, Archived: r.ArchivedAt(),
-		Labels: r.Labels, Outcome: manifest.Outcome(r.Outcome()), Of: stay.Of(r.spec.Name(r.Labels), r.GenerateName),
+		Kind: r.Kind, Namespace: r.Namespace, Name: r.Name, UID: r.UID, Created: r.CreationTimestamp.Time,
+		Archived: r.ArchivedAt(),
+		Labels:   r.Labels, Outcome: manifest.Outcome(r.Outcome()), Of: stay.Of(r.spec.Name(r.Labels), r.GenerateName),
 	}
 }

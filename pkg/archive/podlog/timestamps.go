@@ -9,19 +9,22 @@ import (
 	"time"
 )
 
-// Logs are read with a timestamp before each line, which tells where to go on after an interruption, and whether
-// the kubelet still has the first line. The archive has them without.
+// Logs are read with a timestamp before each line. It tells where to continue after an
+// interruption, and whether the kubelet still has the first line. The archive stores logs without
+// them.
 
-// stampSize is what a timestamp and the space after it take at most: 2026-11-20T10:42:11.123456789+01:00.
+// stampSize is the most bytes that a timestamp and the space after it take:
+// 2026-11-20T10:42:11.123456789+01:00.
 const stampSize = 40
 
-// ErrNoStamp is what the kubelet says instead of a log, with the status of a success.
+// ErrNoStamp: the kubelet has returned a message instead of a log, with status 200.
 var ErrNoStamp = errors.New("the kubelet has no log")
 
-// errRemoved is errNoStamp of all that there is: the kubelet has removed the container, a moment before its pod is gone.
+// errRemoved is ErrNoStamp for a whole stream: the kubelet has removed the container, as it does
+// just before its pod disappears.
 var errRemoved = errors.New("the container has been removed")
 
-// cutStamp returns the timestamp that a line begins with, and what follows it.
+// cutStamp splits a line into its timestamp and the rest.
 func cutStamp(line []byte) (time.Time, []byte, error) {
 	stamp, _, ok := bytes.Cut(line[:min(len(line), stampSize)], []byte{' '})
 	if !ok {
@@ -34,17 +37,17 @@ func cutStamp(line []byte) (time.Time, []byte, error) {
 	return at, line[len(stamp)+1:], nil
 }
 
-// Unstamped gives a log without its timestamps. Lines may be of any length.
+// Unstamped reads a log without its timestamps. Lines may be of any length.
 type Unstamped struct {
 	from *bufio.Reader
-	// inLine says that the rest of a line comes next.
+	// inLine: the rest of a line comes next.
 	inLine bool
 	rest   []byte
-	// First is the first line's time, last the last's.
+	// First and last are the times of the first and the last line.
 	First, last time.Time
 }
 
-// NewUnstamped makes an Unstamped.
+// NewUnstamped returns an Unstamped that reads from.
 func NewUnstamped(from io.Reader) *Unstamped {
 	return &Unstamped{from: bufio.NewReaderSize(from, 64<<10)}
 }
@@ -70,7 +73,8 @@ func (u *Unstamped) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// next reads a line, or as much of it as the buffer takes. The bytes are the buffer's, until the next call.
+// next reads a line, or as much of it as fits into the buffer, which owns the bytes until the next
+// call.
 func (u *Unstamped) next() error {
 	line, err := u.from.ReadSlice('\n')
 	if len(line) == 0 || err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {

@@ -14,15 +14,17 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/stay"
 )
 
-// Staying is an archived run in the cluster, and what policies say of it.
+// Staying is an archived run in the cluster, with what the policies decide about it.
 type Staying struct {
 	run.Reference
 	stay.Verdict
 }
 
-// WhoStays says of all runs of a class that are archived, and that no other run made, whether policies keep them in the cluster. It asks the
-// API server, and changes nothing.
-func WhoStays(ctx context.Context, config *rest.Config, class string, policies stay.Policies, now time.Time) ([]Staying, error) {
+// WhoStays returns what policies decide about the archived runs of a class that no other run
+// created. It reads from the API server, and changes nothing.
+func WhoStays(
+	ctx context.Context, config *rest.Config, class string, policies stay.Policies, now time.Time,
+) ([]Staying, error) {
 	c, err := run.NewClient(config)
 	if err != nil {
 		return nil, err
@@ -33,7 +35,7 @@ func WhoStays(ctx context.Context, config *rest.Config, class string, policies s
 		for next, more := "", true; more; more = next != "" {
 			some, err := page(ctx, c, run.Kinds[i], next)
 			if apierrors.IsNotFound(err) {
-				break // there is no Tekton
+				break // Tekton is not installed
 			}
 			if err != nil {
 				return nil, fmt.Errorf("list %s: %w", resource.Resource, err)
@@ -45,7 +47,7 @@ func WhoStays(ctx context.Context, config *rest.Config, class string, policies s
 				}
 				s.Kind, s.Stays.Kind = run.Kinds[i], run.Kinds[i]
 				s.Policy = ranking.About(s.Stays)
-				s.Stays.Labels = nil // there may be very many
+				s.Stays.Labels = nil // no longer needed, and there may be many runs
 				ranking.Put(s.Policy, s.Stays)
 				all = append(all, &s)
 			}
@@ -59,7 +61,7 @@ func WhoStays(ctx context.Context, config *rest.Config, class string, policies s
 	return found, nil
 }
 
-// page lists some runs, whole: what they are of is not in their metadata.
+// page lists runs as whole objects: the reference to a Pipeline or Task is not in their metadata.
 func page(ctx context.Context, c *run.Client, kind, next string) (*observed.RunList, error) {
 	data, err := c.List(ctx, kind, observed.PageSize, next)
 	if err != nil {

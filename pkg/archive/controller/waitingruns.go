@@ -10,10 +10,11 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// waitQueued is the reason of a run that no attempt was made for yet.
+// waitQueued is the reason of a run before its first attempt.
 const waitQueued = "queued"
 
-// waiting holds the runs that are finished or deleted, and not in the archive yet: who they are, and why.
+// waiting has the runs that are finished or being deleted, and not in the archive yet, with the
+// reasons.
 type waiting struct {
 	mu   sync.Mutex
 	runs map[run.Reference]*waitingRun
@@ -21,15 +22,16 @@ type waiting struct {
 
 type waitingRun struct {
 	since time.Time
-	// fresh says that the run finished while it was watched, so that since is when it did.
-	fresh, committed bool
-	// size is the run's as it was last seen, in bytes.
+	// fresh: the run finished while it was watched, so since is when it finished. measured: latency
+	// has counted it.
+	fresh, measured bool
+	// size of the object as last seen, in bytes.
 	size           int
 	reason, detail string
 }
 
-// saw notes a run that is to be archived.
-func (w *waiting) saw(ref run.Reference, now time.Time, fresh bool, size int) {
+// add adds a run that is to be archived, or updates its size.
+func (w *waiting) add(ref run.Reference, now time.Time, fresh bool, size int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if r := w.runs[ref]; r != nil {
@@ -39,8 +41,8 @@ func (w *waiting) saw(ref run.Reference, now time.Time, fresh bool, size int) {
 	w.runs[ref] = &waitingRun{since: now, fresh: fresh, size: size, reason: waitQueued}
 }
 
-// because notes why a run still waits.
-func (w *waiting) because(ref run.Reference, reason, detail string) {
+// setReason records why a run still waits.
+func (w *waiting) setReason(ref run.Reference, reason, detail string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if r := w.runs[ref]; r != nil {
@@ -48,7 +50,7 @@ func (w *waiting) because(ref run.Reference, reason, detail string) {
 	}
 }
 
-// has says whether a run waits for that.
+// has reports whether a run waits for reason.
 func (w *waiting) has(ref run.Reference, reason string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -56,7 +58,7 @@ func (w *waiting) has(ref run.Reference, reason string) bool {
 	return r != nil && r.reason == reason
 }
 
-// size returns a run's, 0 if it is not known.
+// size returns a run's size, 0 if unknown.
 func (w *waiting) size(ref run.Reference) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -66,26 +68,27 @@ func (w *waiting) size(ref run.Reference) int {
 	return 0
 }
 
-// latency returns how long a run took to be committed, for one that finished while it was watched, once.
+// latency returns how long a run took to be committed, once, for one that finished while it was
+// watched.
 func (w *waiting) latency(ref run.Reference, now time.Time) (took time.Duration, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r := w.runs[ref]
-	if r == nil || !r.fresh || r.committed {
+	if r == nil || !r.fresh || r.measured {
 		return 0, false
 	}
-	r.committed = true
+	r.measured = true
 	return now.Sub(r.since), true
 }
 
-// done forgets a run.
-func (w *waiting) done(ref run.Reference) {
+// remove forgets a run.
+func (w *waiting) remove(ref run.Reference) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.runs, ref)
 }
 
-// reasonsOf are the runs that wait for the same.
+// reasonsOf counts the runs that wait for the same reason.
 type reasonsOf struct {
 	count  int
 	oldest run.Reference
@@ -110,7 +113,8 @@ func (w *waiting) byReason() map[string]*reasonsOf {
 	return by
 }
 
-// report sets the metrics, and logs a line for each reason for which runs have been waiting longer than patience.
+// report sets the metrics, and logs a line per reason for which a run has waited longer than
+// patience.
 func (w *waiting) report(m *archiver.Metrics, log logr.Logger, now time.Time, patience time.Duration) {
 	m.Waiting.Reset()
 	m.Oldest.Reset()

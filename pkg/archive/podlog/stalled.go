@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// errStalled is the error of a stream that was ended because nothing came any more; see streamPauses.
+// errStalled is the error of a stream that was ended because it stayed silent; see streamDelays.
 var errStalled = errors.New("nothing comes any more")
 
-// stallReader ends a stream that has given much and then gives nothing for a while.
+// stallReader ends a stream that has returned at least rotatable bytes and then nothing for a
+// while.
 type stallReader struct {
 	from    io.Reader
 	after   time.Duration

@@ -13,16 +13,20 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// pollReleased is how often it is looked whether the archiver has released a run.
-const pollReleased = time.Second
+// pollRemoval is how often to look whether the archiver has removed a finalizer.
+const pollRemoval = time.Second
 
-// ErrNotReleased is the error of ReleaseRefused for runs that the archiver has not released in time.
+// ErrNotReleased is ReleaseRefused's error for runs whose finalizer the archiver has not removed in
+// time.
 var ErrNotReleased = errors.New("not released in time: is the archiver running? its log says what it waits for")
 
-// ReleaseRefused leads the archiver past Tekton's admission, where that refuses every change of runs that are finished or to be deleted. In
-// each such namespace, or the given one, it is kept away until the archiver has released them, timeout at the most. It needs the
-// right to change namespaces, which the archiver does not have. It returns how many runs there were.
-func ReleaseRefused(ctx context.Context, config *rest.Config, namespace string, timeout time.Duration, progress func(string)) (n int, err error) {
+// ReleaseRefused helps the archiver with runs, finished or being deleted, whose every change
+// Tekton's admission refuses. In each of their namespaces, or only in the given one, it keeps that
+// admission away until the archiver has removed the finalizers, for timeout at most. It needs the
+// right to change namespaces, which the archiver does not have. It returns the number of runs.
+func ReleaseRefused(
+	ctx context.Context, config *rest.Config, namespace string, timeout time.Duration, progress func(string),
+) (n int, err error) {
 	c, err := run.NewClient(config)
 	if err != nil {
 		return 0, err
@@ -46,7 +50,7 @@ func ReleaseRefused(ctx context.Context, config *rest.Config, namespace string, 
 	defer cancel()
 	var failed error
 	for _, r := range refused {
-		if err := awaitReleased(ctx, c, r); err != nil {
+		if err := awaitRemoval(ctx, c, r); err != nil {
 			failed = errors.Join(failed, err)
 			continue
 		}
@@ -56,7 +60,8 @@ func ReleaseRefused(ctx context.Context, config *rest.Config, namespace string, 
 	return n, failed
 }
 
-// refusedRuns are the protected runs, finished or to be deleted, that admission lets nobody change.
+// refusedRuns returns the protected runs, finished or being deleted, that admission lets nobody
+// change.
 func refusedRuns(ctx context.Context, c *run.Client, namespace string) ([]*run.Run, error) {
 	var refused []*run.Run
 	for m, err := range c.All(ctx) {
@@ -88,9 +93,9 @@ func refusedRuns(ctx context.Context, c *run.Client, namespace string) ([]*run.R
 	return refused, nil
 }
 
-// awaitReleased waits until the archiver is done with a run, or it is gone.
-func awaitReleased(ctx context.Context, c *run.Client, r *run.Run) error {
-	err := poll.PollUntilContextCancel(ctx, pollReleased, true, func(ctx context.Context) (bool, error) {
+// awaitRemoval waits until the archiver has removed a run's finalizer, or the run no longer exists.
+func awaitRemoval(ctx context.Context, c *run.Client, r *run.Run) error {
+	err := poll.PollUntilContextCancel(ctx, pollRemoval, true, func(ctx context.Context) (bool, error) {
 		object, err := c.Get(ctx, r.Reference())
 		if err != nil || object == nil {
 			return err == nil, err

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// copy appends the lines of a stream that the file has not.
+// copy appends the lines of a stream that the file does not have.
 func (t *Tail) copy(stream io.Reader) error {
 	from, to := bufio.NewReaderSize(stream, 32<<10), bufio.NewWriterSize(t.file, 32<<10)
-	skip := skipper(t.whole())
+	skip := skipper(t.afterLastLine())
 	inLine, skipping := false, false
 	for {
 		line, err := from.ReadSlice('\n')
@@ -24,7 +24,7 @@ func (t *Tail) copy(stream io.Reader) error {
 			if stampErr != nil {
 				return errors.Join(stampErr, to.Flush())
 			}
-			if err := t.begin(); err != nil {
+			if err := t.startStream(); err != nil {
 				return t.spoolFailed(err)
 			}
 			skipping = skip.skips(at)
@@ -33,7 +33,7 @@ func (t *Tail) copy(stream io.Reader) error {
 			}
 			if !skipping {
 				t.rotation.next(!skip.last.IsZero())
-				t.began(at)
+				t.startLine(at)
 			}
 		}
 		inLine = len(line) > 0 && line[len(line)-1] != '\n'
@@ -45,7 +45,7 @@ func (t *Tail) copy(stream io.Reader) error {
 			}
 		}
 		if from.Buffered() == 0 {
-			if err := to.Flush(); err != nil { // what waits in memory would be lost with the process
+			if err := to.Flush(); err != nil { // a crash would lose what is in memory
 				return t.spoolFailed(err)
 			}
 		}
@@ -59,11 +59,12 @@ func (t *Tail) copy(stream io.Reader) error {
 	}
 }
 
-// errSpoolFull ends a tail: what it has stays, and of what is not in the file the kubelet is asked when the run is finished.
+// errSpoolFull ends a tail. The file stays; if it is not whole, the kubelet is asked when the run
+// is finished.
 var errSpoolFull = errors.New("too many bytes of logs wait in the spool")
 
-// takes counts bytes in the spool.
-func (t *Tail) takes(n int64) {
+// addSpooled counts bytes in the spool.
+func (t *Tail) addSpooled(n int64) {
 	t.follower.spooled.Add(n)
 	t.share.spooled.Add(n)
 }
@@ -75,14 +76,15 @@ func (t *Tail) append(to io.Writer, line []byte, inLine bool) error {
 	}
 	n, err := to.Write(line)
 	t.size += int64(n)
-	t.takes(int64(n))
+	t.addSpooled(int64(n))
 	if !inLine {
 		t.lineEnd = t.size
 	}
 	return err
 }
 
-// skipper leaves out lines of an earlier reading: all before the last one's time, and as many of that time as there were.
+// skipper skips lines that are in the file: those before the time of its last line, and as many of
+// that time as the file has.
 type skipper struct {
 	last time.Time
 	same int
@@ -101,15 +103,16 @@ func (s *skipper) skips(at time.Time) bool {
 	return true
 }
 
-// begin takes away, with a stream's first line, the part of a line at the end of the file: it comes again.
-func (t *Tail) begin() error {
+// startStream is called with a stream's first line. It truncates a partial line at the end of the
+// file, which the stream repeats.
+func (t *Tail) startStream() error {
 	first := !t.begun
 	t.begun = true
 	if !first || t.size == t.lineEnd {
 		return nil
 	}
 	t.at = t.before
-	t.takes(t.lineEnd - t.size)
+	t.addSpooled(t.lineEnd - t.size)
 	t.size = t.lineEnd
 	return errors.Join(t.file.Truncate(t.size), seekEnd(t.file))
 }

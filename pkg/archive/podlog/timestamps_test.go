@@ -27,7 +27,8 @@ func TestUnstamped(t *testing.T) {
 		"its words after some lines":      {at + "one\nfailed to watch\n", "one\n", ErrNoStamp},
 		"a stamp that nothing comes from": {"2026-11-20T10:42:11.000000001Z", "", ErrNoStamp},
 	} {
-		for how, reader := range map[string]func(io.Reader) io.Reader{"at once": func(r io.Reader) io.Reader { return r }, "byte by byte": iotest.OneByteReader} {
+		for how, reader := range map[string]func(io.Reader) io.Reader{"at once": func(r io.Reader) io.Reader { return r },
+			"byte by byte": iotest.OneByteReader} {
 			t.Run(name+" "+how, func(t *testing.T) {
 				got, err := io.ReadAll(NewUnstamped(reader(strings.NewReader(test.in))))
 				if string(got) != test.want || !errors.Is(err, test.err) {
@@ -40,12 +41,13 @@ func TestUnstamped(t *testing.T) {
 	if _, err := io.Copy(io.Discard, lines); err != nil {
 		t.Fatal(err)
 	}
-	if lines.First.Format(time.RFC3339) != "2026-11-20T10:42:11Z" || lines.last.Format(time.RFC3339) != "2026-11-20T10:42:13Z" {
+	if lines.First.Format(time.RFC3339) != "2026-11-20T10:42:11Z" ||
+		lines.last.Format(time.RFC3339) != "2026-11-20T10:42:13Z" {
 		t.Errorf("first %s, last %s", lines.First, lines.last)
 	}
 }
 
-// Whatever a log holds, it comes out as it went in.
+// Any content comes out unchanged.
 func FuzzUnstamped(f *testing.F) {
 	f.Add("one\ntwo\n")
 	f.Add("no end")

@@ -7,8 +7,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// judge finds the policy that is about a run as the watch shows it. What is asked of the run is not kept: there may be very many.
-func (c *Controller) judge(s *observed.Run) {
+// findPolicy finds the policy that applies to a run from the watch, and drops the labels, which are
+// no longer needed: there may be very many runs.
+func (c *Controller) findPolicy(s *observed.Run) {
 	if s.Stays == nil || s.Policy != nil {
 		return
 	}
@@ -20,16 +21,16 @@ func (c *Controller) judge(s *observed.Run) {
 	s.Stays.Labels = nil
 }
 
-// leaves sees to it that a released run is looked at when its time in the cluster is over.
-func (c *Controller) leaves(s *observed.Run) {
+// schedulePruning queues an archived run for the end of its time in the cluster.
+func (c *Controller) schedulePruning(s *observed.Run) {
 	if s.Stays == nil {
 		c.Ranking.Remove(s.UID)
 		return
 	}
 	if pushedOut := c.Ranking.Put(s.Policy, s.Stays); pushedOut != "" {
-		c.add(run.Reference{Kind: s.Kind, Namespace: s.Namespace, Name: pushedOut}, whenIdle, time.Millisecond)
+		c.add(run.Reference{Kind: s.Kind, Namespace: s.Namespace, Name: pushedOut}, pruning, time.Millisecond)
 	}
 	if v := c.Ranking.Decide(s.Policy, s.Stays, c.Now()); !v.Forever && !v.Last {
-		c.add(s.Reference(), whenIdle, max(v.Left, time.Millisecond))
+		c.add(s.Reference(), pruning, max(v.Left, time.Millisecond))
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 )
 
-// addToIndex adds a committed run to the index, from what is in the archive: that may have been written by another archiver, of
-// another moment.
+// addToIndex adds a committed run to the index. The row is made from the archive, not from the run
+// as read now: the commit may be another attempt's.
 func (a *Archiver) addToIndex(ctx context.Context, c *manifest.Commit) error {
 	uid := types.UID(c.Run.UID)
 	if _, done := a.indexed.Load(uid); a.Index == nil || done {
