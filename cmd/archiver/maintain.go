@@ -109,10 +109,14 @@ func applyRetention(ctx context.Context, r *replica, a *archive) error {
 		r.log.Info("This machine's clock is ahead of the API server's, which counts for the archive's retention", "ahead", ahead.Round(time.Second).String())
 	}
 	known := func(context.Context) (map[string]time.Time, error) { return deleted, unknown }
+	daily := time.Since(a.resultsKept) >= sweeping
 	totals, err := retention.Apply(ctx, retention.Options{
 		Store: a.store, Index: a.index, Cluster: a.cluster, Policies: policies, Now: now, Deleted: known,
-		Forgotten: a.forgetResults,
+		Forgotten: a.forgetResults, RunsOnly: !daily,
 	})
+	if err == nil && daily {
+		a.resultsKept = time.Now()
+	}
 	if totals.Deleted+totals.Damaged > 0 {
 		r.log.Info("Runs were deleted from the archive, as its retention says", "deleted", totals.Deleted, "results", totals.Results, "kept", totals.Kept, "damaged", totals.Damaged, "bytes", totals.Bytes)
 	}
