@@ -5,40 +5,44 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-
-	"github.com/indelible-ci/indelible/pkg/archive/index/pack"
+	"slices"
 )
 
 // database is an Index in SQL that SQLite and Postgres both understand. read and write may be the same.
 type database struct {
 	read, write *sql.DB
 	writer      *writer
+	dialect     dialect
+	interned    *interned
+	inserter    *inserter
+	// reads has the statements of readers.
+	reads      *inserter
+	groupCache groupCache
+	specCopies specCache
 	statements
 }
 
 // statements are prepared once: parsing them costs as much as running them.
 type statements struct {
-	putRun, putRecord, findSpec, putSpec, deleteRun, deleteRecord, deleteSpec, get *sql.Stmt
+	findSpec, putSpec, deleteSpec, get *sql.Stmt
 }
 
 const (
-	putRun = `INSERT INTO indelible_runs
-		(cluster, namespace, name, uid, api_version, kind, result, status, reason, created, completed, committed, manifest, parent)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id`
-	putRecord    = `INSERT INTO indelible_records (id, spec, data) VALUES ($1, $2, $3)`
-	findSpec     = `SELECT id FROM indelible_specs WHERE digest = $1`
-	putSpec      = `INSERT INTO indelible_specs (digest, data) VALUES ($1, $2) RETURNING id`
-	deleteRun    = `DELETE FROM indelible_runs WHERE uid = $1 AND cluster = $2 RETURNING id`
-	deleteRecord = `DELETE FROM indelible_records WHERE id = $1 RETURNING spec`
-	deleteSpec   = `DELETE FROM indelible_specs WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM indelible_records WHERE spec = $1)`
-	selectRun    = `SELECT r.cluster, r.namespace, r.name, r.uid, r.result, r.created, r.completed, r.manifest`
+	findSpec   = `SELECT id FROM indelible_specs WHERE digest = $1`
+	putSpec    = `INSERT INTO indelible_specs (digest, data) VALUES ($1, $2) RETURNING id`
+	deleteSpec = `DELETE FROM indelible_specs WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM indelible_records WHERE spec = $1)`
+	selectRun  = `SELECT r.cluster, r.namespace, r.name, r.uid, r.result, r.created, r.completed, r.manifest`
 	// Joins that may find nothing: a run without its record is an error, and not one run less.
 	joinRecord = ` LEFT JOIN indelible_records d ON d.id = r.id LEFT JOIN indelible_specs s ON s.id = d.spec`
 	getRun     = selectRun + `, d.data, d.spec, s.data FROM indelible_runs r` + joinRecord + ` WHERE r.uid = $1 AND r.cluster = $2`
 )
 
 func newDatabase(ctx context.Context, d dialect, read, write *sql.DB, reader bool) (*database, error) {
-	db := &database{read: read, write: write, writer: newWriter(write, d.lock)}
+	db := &database{
+		read: read, write: write, dialect: d, interned: newInterned(), inserter: &inserter{db: write, numbered: d.name == postgres, statements: map[string]*sql.Stmt{}},
+		reads: &inserter{db: read, statements: map[string]*sql.Stmt{}},
+	}
+	db.writer = newWriter(write, d.lock, db.newBatch)
 	var err error
 	if reader {
 		err = usable(ctx, d, read)
@@ -50,12 +54,14 @@ func newDatabase(ctx context.Context, d dialect, read, write *sql.DB, reader boo
 		on   *sql.DB
 		text string
 	}{
-		{&db.putRun, write, putRun}, {&db.putRecord, write, putRecord}, {&db.findSpec, write, findSpec}, {&db.putSpec, write, putSpec},
-		{&db.deleteRun, write, deleteRun}, {&db.deleteRecord, write, deleteRecord}, {&db.deleteSpec, write, deleteSpec}, {&db.get, read, getRun},
+		{&db.findSpec, write, findSpec}, {&db.putSpec, write, putSpec}, {&db.deleteSpec, write, deleteSpec}, {&db.get, read, getRun},
 	} {
 		if err == nil {
 			*p.to, err = p.on.PrepareContext(ctx, p.text)
 		}
+	}
+	if err == nil && !reader {
+		err = db.inserter.prepare(ctx, &runsTable, &recordsTable, &labelsTable, &resultsTable, &rollupsTable)
 	}
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -65,81 +71,34 @@ func newDatabase(ctx context.Context, d dialect, read, write *sql.DB, reader boo
 
 // Put implements Index. Rows are packed by the caller's goroutine, so that the only writer does nothing but write.
 func (d *database) Put(ctx context.Context, rows ...Row) error {
-	packed := make([]packedRow, len(rows))
+	packed := make([]*packedRow, len(rows))
 	for i, row := range rows {
-		var err error
-		if packed[i], err = packRow(row); err != nil {
+		p, err := packRow(row)
+		if err != nil {
 			return fmt.Errorf("index: %w", err)
 		}
+		packed[i] = &p
 	}
-	err := d.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		for i := range packed {
-			if err := d.put(ctx, tx, &packed[i]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := d.writer.do(ctx, change{rows: packed}); err != nil {
 		return fmt.Errorf("index: put %d rows: %w", len(rows), err)
 	}
 	return nil
 }
 
-// put replaces a row by deleting it, so that there is one way that specs are left.
-func (d *database) put(ctx context.Context, tx *sql.Tx, row *packedRow) error {
-	if err := d.delete(ctx, tx, row.cluster, row.uid); err != nil {
-		return err
-	}
-	var spec sql.NullInt64
-	if row.spec != nil {
-		err := tx.StmtContext(ctx, d.findSpec).QueryRowContext(ctx, row.digest).Scan(&spec)
-		if errors.Is(err, sql.ErrNoRows) {
-			err = tx.StmtContext(ctx, d.putSpec).QueryRowContext(ctx, row.digest, pack.Pack(row.spec)).Scan(&spec)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	var id int64
-	if err := tx.StmtContext(ctx, d.putRun).QueryRowContext(ctx, row.columns...).Scan(&id); err != nil {
-		return err
-	}
-	_, err := tx.StmtContext(ctx, d.putRecord).ExecContext(ctx, id, spec, row.record)
-	return err
-}
-
 // Delete implements Index.
 func (d *database) Delete(ctx context.Context, cluster string, uids ...string) error {
-	err := d.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		for _, uid := range uids {
-			if err := d.delete(ctx, tx, cluster, uid); err != nil {
+	err := d.writer.do(ctx, change{apply: func(ctx context.Context, b *batch) error {
+		for page := range slices.Chunk(uids, page) {
+			if err := b.delete(ctx, cluster, page); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
+	}})
 	if err != nil {
 		return fmt.Errorf("index: delete %d rows: %w", len(uids), err)
 	}
 	return nil
-}
-
-// delete leaves nothing of a run, also not the copy of its Task if it was the last that had it.
-func (d *database) delete(ctx context.Context, tx *sql.Tx, cluster, uid string) error {
-	var id int64
-	var spec sql.NullInt64
-	err := tx.StmtContext(ctx, d.deleteRun).QueryRowContext(ctx, uid, cluster).Scan(&id)
-	if err == nil {
-		err = tx.StmtContext(ctx, d.deleteRecord).QueryRowContext(ctx, id).Scan(&spec)
-	}
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err == nil && spec.Valid {
-		_, err = tx.StmtContext(ctx, d.deleteSpec).ExecContext(ctx, spec)
-	}
-	return err
 }
 
 // Get implements Index.
@@ -170,10 +129,10 @@ func (d *database) SetComplete(ctx context.Context, cluster string, complete boo
 	if complete {
 		statement = `INSERT INTO indelible_complete (cluster) VALUES ($1) ON CONFLICT DO NOTHING`
 	}
-	err := d.writer.do(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, statement, cluster)
+	err := d.writer.do(ctx, change{apply: func(ctx context.Context, b *batch) error {
+		_, err := b.tx.ExecContext(ctx, statement, cluster)
 		return err
-	})
+	}})
 	if err != nil {
 		return fmt.Errorf("index: note whether it is complete: %w", err)
 	}
@@ -192,3 +151,6 @@ func (d *database) Close() error {
 	}
 	return nil
 }
+
+// Reader implements Index.
+func (d *database) Reader(context.Context) (Reader, error) { return d, nil }

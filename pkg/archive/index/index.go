@@ -13,6 +13,7 @@ import (
 
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/object"
 )
 
 // ErrNotFound is the answer for a run that the index does not have.
@@ -44,6 +45,21 @@ type Index interface {
 	// of them, and that a run is not in it says nothing.
 	Complete(ctx context.Context, cluster string) (bool, error)
 	SetComplete(ctx context.Context, cluster string, complete bool) error
+	// PutObjects puts what tools wrote in a cluster, each in the place of an earlier generation of its name. A later one that is there stays. An
+	// object without a Key is none.
+	PutObjects(ctx context.Context, cluster string, objects ...object.Object) error
+	// DeleteObjects deletes what has the names of objects, and no later generation than they; with a Result all that is under it and
+	// is of the same epoch or an earlier one. That there is nothing is no error.
+	DeleteObjects(ctx context.Context, cluster string, objects ...object.Object) error
+	// Objects yields names, UID, Generation and Key of all objects of a cluster, by their keys in byte order. An error is the last that is yielded.
+	Objects(ctx context.Context, cluster string) iter.Seq2[object.Object, error]
+	// DeleteObjectKeys deletes objects by their keys; that there is none is no error.
+	DeleteObjectKeys(ctx context.Context, cluster string, keys ...string) error
+	// CheckCounts counts anew what the index counts as it goes: how many runs Results have, and the rollups that summaries are made of. It returns
+	// how many counts are wrong, as of a moment, and makes them right if that is asked for.
+	CheckCounts(ctx context.Context, repair bool) (wrong int, err error)
+	// Reader is for the query API.
+	Reader(ctx context.Context) (Reader, error)
 	Close() error
 }
 

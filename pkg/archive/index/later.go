@@ -7,6 +7,8 @@ import (
 	"iter"
 	"sync"
 	"time"
+
+	"github.com/indelible-ci/indelible/pkg/archive/object"
 )
 
 // ErrUnavailable is the error of an index that cannot be opened for now.
@@ -120,6 +122,60 @@ func (l *later) SetComplete(ctx context.Context, cluster string, complete bool) 
 		return err
 	}
 	return x.SetComplete(ctx, cluster, complete)
+}
+
+// PutObjects implements Index.
+func (l *later) PutObjects(ctx context.Context, cluster string, objects ...object.Object) error {
+	x, err := l.get(ctx)
+	if err != nil {
+		return err
+	}
+	return x.PutObjects(ctx, cluster, objects...)
+}
+
+// DeleteObjects implements Index.
+func (l *later) DeleteObjects(ctx context.Context, cluster string, objects ...object.Object) error {
+	x, err := l.get(ctx)
+	if err != nil {
+		return err
+	}
+	return x.DeleteObjects(ctx, cluster, objects...)
+}
+
+// Objects implements Index.
+func (l *later) Objects(ctx context.Context, cluster string) iter.Seq2[object.Object, error] {
+	x, err := l.get(ctx)
+	if err != nil {
+		return func(yield func(object.Object, error) bool) { yield(object.Object{}, err) }
+	}
+	return x.Objects(ctx, cluster)
+}
+
+// DeleteObjectKeys implements Index.
+func (l *later) DeleteObjectKeys(ctx context.Context, cluster string, keys ...string) error {
+	x, err := l.get(ctx)
+	if err != nil {
+		return err
+	}
+	return x.DeleteObjectKeys(ctx, cluster, keys...)
+}
+
+// CheckCounts implements Index.
+func (l *later) CheckCounts(ctx context.Context, repair bool) (int, error) {
+	x, err := l.get(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return x.CheckCounts(ctx, repair)
+}
+
+// Reader implements Index.
+func (l *later) Reader(ctx context.Context) (Reader, error) {
+	x, err := l.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return x.Reader(ctx)
 }
 
 // Close implements Index.

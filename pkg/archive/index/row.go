@@ -20,7 +20,9 @@ type packedRow struct {
 	columns []any
 	// record is without spec, which is nil where there is none to take out, and is packed when it turns out to be new.
 	record, spec, digest []byte
-	cluster, uid         string
+	cluster, uid, result string
+	committed            int64
+	hot                  hot
 }
 
 // packRow refuses what is not a whole commit with the record that it names: an index must not say what the bucket does not.
@@ -38,15 +40,21 @@ func packRow(row Row) (packedRow, error) {
 		completed = sql.NullInt64{Int64: c.Run.Completed.Unix(), Valid: true}
 	}
 	known := knownOf(c.Cluster, c.Run.UID, clean(c.Run.Result), clean(c.Run.Name), clean(c.Run.Namespace), c.Run.Created.Unix(), completed)
-	rest, spec, parent := split(row.Record)
+	hot, head := heat(c.Cluster, c.Run.Namespace, row.Record)
+	hot.ofRun(c, &head)
+	rest, spec := split(row.Record, &head)
 	columns := []any{c.Cluster, c.Run.Namespace, c.Run.Name, c.Run.UID, c.Run.APIVersion, c.Run.Kind, c.Run.Result, c.Run.Status, c.Run.Reason,
-		c.Run.Created.Unix(), completed, c.CommittedAt.UnixMicro(), pack.Pack(text, known...), parentColumn(parent, c.Run.Result)}
+		c.Run.Created.Unix(), completed, c.CommittedAt.UnixMicro(), pack.Pack(text, known...), parentColumn(head.parent(), c.Run.Result)}
 	for i := range columns {
 		if text, ok := columns[i].(string); ok {
 			columns[i] = clean(text)
 		}
 	}
-	packed := packedRow{columns: columns, record: pack.Pack(rest, known...), cluster: c.Cluster, uid: c.Run.UID}
+	hot.clean()
+	packed := packedRow{
+		columns: columns, record: pack.Pack(rest, known...), cluster: c.Cluster, uid: c.Run.UID, result: clean(c.Run.Result),
+		committed: c.CommittedAt.UnixMicro(), hot: hot,
+	}
 	if spec != nil {
 		packed.spec, packed.digest = spec, digestOf(spec)
 	}

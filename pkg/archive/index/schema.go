@@ -5,28 +5,45 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // schemaVersion is of the tables and of what is in their columns, the dictionary of compressed data included. Whoever changes one of
 // these counts it up.
-const schemaVersion = 3
+const schemaVersion = 4
+
+// Names of dialects.
+const (
+	postgres = "postgres"
+	sqlite3  = "sqlite"
+)
 
 // dialect is in what SQLite and Postgres differ.
 type dialect struct {
+	name  string
 	types *strings.Replacer
 	// lock makes others wait that are about to write, until the transaction ends. Without it two programs that write the same
 	// rows in another order would deadlock, and one might delete a spec that the other is about to refer to.
 	lock string
+	// ids is a query for so many ids of a table that are not used yet.
+	ids func(ctx context.Context, tx *sql.Tx, table string, n int) ([]int64, error)
+	// any is a condition that a column has one of the values of an argument, which list makes.
+	any  func(argument string, of kind) string
+	list func(values any) any
+	// streams reads a statement once for each value, with the value in the place of {stream}, each with a limit.
+	streams func(statement string, streams int) string
+	// to4 is what else an index of version 3 needs.
+	to4 []string
 	// exists is a query that says whether there are tables of ours.
 	exists string
 }
 
-// tables, the version last. Times are numbers since 1970: created and completed in seconds, as Kubernetes has them, committed in
+// tables, the version last. Times are numbers since 1970: of runs created, started and completed in seconds, as Kubernetes has them, all others in
 // microseconds. parent is the UID of the PipelineRun that made the run, empty where none did, sameAsResult where it has the
 // Result's name, as it does as a rule. manifest is the commit and data the record, packed; the copy of its Task or Pipeline is in specs (spec.go). What has the same created is sorted by
 // the database: so the indexes need no uid.
-var tables = []string{
+var tables = slices.Concat([]string{
 	`CREATE TABLE indelible_runs (
 		id {id},
 		cluster {text} NOT NULL, namespace {text} NOT NULL, name {text} NOT NULL, uid {text} NOT NULL,
@@ -44,8 +61,7 @@ var tables = []string{
 	`CREATE TABLE indelible_records (id {key}, spec BIGINT, data {bytes} NOT NULL)`,
 	`CREATE INDEX indelible_records_spec ON indelible_records (spec)`,
 	tableComplete,
-	`CREATE TABLE indelible_schema (version INTEGER NOT NULL)`,
-}
+}, version4, []string{`CREATE TABLE indelible_schema (version INTEGER NOT NULL)`})
 
 const (
 	indexParents = `CREATE INDEX indelible_runs_parent ON indelible_runs (parent) WHERE parent > '!'`
@@ -53,11 +69,62 @@ const (
 	tableComplete = `CREATE TABLE indelible_complete (cluster {text} PRIMARY KEY)`
 )
 
+// version4 is what version 4 added to 3: what the query API lists by.
+//
+// A scope is a namespace of a cluster. A group is what rows of a scope have in common by which they are listed and counted: data type,
+// and status and reason of their first condition (hot.go). A label is a digest of scope, key and value, and finds rows newest first; run is negative
+// for an object. A result is what runs and objects are grouped by: runs counts them, root is the run that its summary is about. An
+// object is what a tool wrote. A rollup counts the rows of a group that were created in an hour or a day, span seconds from at on.
+var version4 = []string{
+	`ALTER TABLE indelible_runs ADD COLUMN grp BIGINT NOT NULL DEFAULT 0`,
+	`ALTER TABLE indelible_runs ADD COLUMN started BIGINT`,
+	`ALTER TABLE indelible_runs ADD COLUMN pipeline BIGINT`,
+	`ALTER TABLE indelible_runs ADD COLUMN repository BIGINT`,
+	`ALTER TABLE indelible_runs ADD COLUMN flags BIGINT NOT NULL DEFAULT 0`,
+	`CREATE TABLE indelible_scopes (id {id}, cluster {text} NOT NULL, namespace {text} NOT NULL, UNIQUE (namespace, cluster))`,
+	`CREATE TABLE indelible_groups (id {id}, scope BIGINT NOT NULL, kind {text} NOT NULL, status {text} NOT NULL, reason {text} NOT NULL,
+		tool BIGINT NOT NULL, UNIQUE (scope, kind, status, reason, tool))`,
+	`CREATE TABLE indelible_names (id {id}, name {text} NOT NULL UNIQUE)`,
+	runsIndexes[0], runsIndexes[1],
+	`CREATE TABLE indelible_labels (label BIGINT NOT NULL, created BIGINT NOT NULL, run BIGINT NOT NULL, grp BIGINT NOT NULL,
+		PRIMARY KEY (label, created, run)){clustered}`,
+	`CREATE TABLE indelible_results (id {id}, scope BIGINT NOT NULL, name {text} NOT NULL, created BIGINT NOT NULL, updated BIGINT NOT NULL,
+		runs BIGINT NOT NULL, root BIGINT NOT NULL, root_at BIGINT NOT NULL, object BIGINT NOT NULL, annotations {bytes},
+		UNIQUE (scope, name))`,
+	`CREATE INDEX indelible_results_created ON indelible_results (scope, created)`,
+	`CREATE INDEX indelible_results_updated ON indelible_results (scope, updated)`,
+	`CREATE TABLE indelible_objects (id {id}, scope BIGINT NOT NULL, kind BIGINT NOT NULL, result {text} NOT NULL, name {text} NOT NULL,
+		uid {text} NOT NULL, generation BIGINT NOT NULL, object_key {text} NOT NULL, created BIGINT NOT NULL, micros BIGINT NOT NULL, committed BIGINT NOT NULL,
+		grp BIGINT NOT NULL, started BIGINT, completed BIGINT, pipeline BIGINT, repository BIGINT, flags BIGINT NOT NULL,
+		type {text} NOT NULL, data {bytes} NOT NULL, UNIQUE (scope, result, kind, name))`,
+	`CREATE INDEX indelible_objects_group ON indelible_objects (grp, created, started, completed, pipeline, repository, flags)`,
+	`CREATE INDEX indelible_objects_updated ON indelible_objects (grp, committed)`,
+	`CREATE INDEX indelible_objects_name ON indelible_objects (name)`,
+	`CREATE UNIQUE INDEX indelible_objects_key ON indelible_objects (object_key)`,
+	`CREATE TABLE indelible_rollups (grp BIGINT NOT NULL, span BIGINT NOT NULL, at BIGINT NOT NULL,
+		runs BIGINT NOT NULL, logs BIGINT NOT NULL, events BIGINT NOT NULL,
+		timed BIGINT NOT NULL, days BIGINT NOT NULL, seconds BIGINT NOT NULL, shortest BIGINT, longest BIGINT, started BIGINT,
+		PRIMARY KEY (grp, span, at)){clustered}`,
+}
+
+// runsIndexes are of runs, by columns of version 4.
+var runsIndexes = []string{
+	`CREATE INDEX indelible_runs_group ON indelible_runs (grp, created, started, completed, pipeline, repository, flags)`,
+	`CREATE INDEX indelible_runs_updated ON indelible_runs (grp, committed)`,
+}
+
 var drops = []string{
 	`DROP TABLE IF EXISTS indelible_records`,
 	`DROP TABLE IF EXISTS indelible_specs`,
 	`DROP TABLE IF EXISTS indelible_runs`,
 	`DROP TABLE IF EXISTS indelible_complete`,
+	`DROP TABLE IF EXISTS indelible_scopes`,
+	`DROP TABLE IF EXISTS indelible_groups`,
+	`DROP TABLE IF EXISTS indelible_names`,
+	`DROP TABLE IF EXISTS indelible_labels`,
+	`DROP TABLE IF EXISTS indelible_results`,
+	`DROP TABLE IF EXISTS indelible_objects`,
+	`DROP TABLE IF EXISTS indelible_rollups`,
 	`DROP TABLE IF EXISTS indelible_schema`,
 }
 
@@ -94,14 +161,18 @@ func migrate(ctx context.Context, d dialect, db *sql.DB) error {
 			return err
 		case version > schemaVersion:
 			return fmt.Errorf("%w: it is of %d, made by a later Indelible, and this one knows %d: use the later one, or another database", ErrVersion, version, schemaVersion)
-		case version == 2:
-			err = addParents(ctx, d, tx)
 		case version < 2:
-			err = create(ctx, d, tx)
+			return create(ctx, d, tx)
+		}
+		for ; err == nil && version < schemaVersion; version++ {
+			err = migrations[version](ctx, d, tx)
 		}
 		return err
 	})
 }
+
+// migrations make the tables of a version those of the next.
+var migrations = map[int]func(ctx context.Context, d dialect, tx *sql.Tx) error{2: addParents, 3: addQueries}
 
 // usable says why a reader cannot use the tables: readers make and change none.
 func usable(ctx context.Context, d dialect, db *sql.DB) error {

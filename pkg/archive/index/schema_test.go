@@ -34,8 +34,14 @@ func execute(t *testing.T, db *sql.DB, text string) {
 	}
 }
 
-// version2 makes an index what Indelible made before it had parents.
-const version2 = `DROP INDEX indelible_runs_parent; ALTER TABLE indelible_runs DROP COLUMN parent; DROP TABLE indelible_complete; UPDATE indelible_schema SET version = 2`
+// version3 makes an index what Indelible made before there was a query API (TestVersion3 holds it to that), version2 before it had parents.
+const (
+	version3 = `DROP INDEX indelible_runs_group; DROP INDEX indelible_runs_updated; ALTER TABLE indelible_runs DROP COLUMN grp;
+		ALTER TABLE indelible_runs DROP COLUMN started; ALTER TABLE indelible_runs DROP COLUMN pipeline; ALTER TABLE indelible_runs DROP COLUMN repository;
+		ALTER TABLE indelible_runs DROP COLUMN flags; DROP TABLE indelible_scopes; DROP TABLE indelible_groups; DROP TABLE indelible_names;
+		DROP TABLE indelible_labels; DROP TABLE indelible_results; DROP TABLE indelible_objects; DROP TABLE indelible_rollups; UPDATE indelible_schema SET version = 3`
+	version2 = version3 + `; DROP INDEX indelible_runs_parent; ALTER TABLE indelible_runs DROP COLUMN parent; DROP TABLE indelible_complete; UPDATE indelible_schema SET version = 2`
+)
 
 func testOpen(t *testing.T, empty newURL) {
 	row := indextest.NewRow(1)
@@ -45,7 +51,8 @@ func testOpen(t *testing.T, empty newURL) {
 		kept, reader, writer bool
 	}{
 		"keep an index of this version":                  {kept: true, reader: true, writer: true},
-		"bring one of the version before up to this one": {do: version2, kept: true, writer: true},
+		"bring one of the version before up to this one": {do: version3, kept: true, writer: true},
+		"bring one of the version before that as well":   {do: version2, kept: true, writer: true},
 		"empty one of a version that nobody has":         {do: `UPDATE indelible_schema SET version = 1`, writer: true},
 		"leave one of a later version alone":             {do: `UPDATE indelible_schema SET version = version + 1`, kept: true},
 		"empty one of which making broke off":            {do: `DELETE FROM indelible_schema`, writer: true},

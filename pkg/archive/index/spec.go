@@ -3,7 +3,6 @@ package index
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 
 	"github.com/indelible-ci/indelible/pkg/archive/index/pack"
@@ -18,35 +17,20 @@ const specMark = '\x05'
 // minSpec is how long a copy must be, in bytes, to be worth a row of its own and the reference to it.
 const minSpec = 256
 
-// split takes the copy out of a record, or nothing where it finds none: the two together are the record again. It says who made the run, too.
-func split(record []byte) (rest, spec []byte, parent string) {
-	var run struct {
-		Metadata struct {
-			OwnerReferences owners `json:"ownerReferences"`
-		} `json:"metadata"`
-		Status struct {
-			TaskSpec     json.RawMessage `json:"taskSpec"`
-			PipelineSpec json.RawMessage `json:"pipelineSpec"`
-		} `json:"status"`
-	}
-	if json.Unmarshal(record, &run) != nil {
-		return record, nil, ""
-	}
-	parent = run.Metadata.OwnerReferences.parent()
+// split takes the copy out of a record, or nothing where it finds none: the two together are the record again. head says where the copy is.
+func split(record []byte, head *recordHead) (rest, spec []byte) {
 	if bytes.IndexByte(record, specMark) >= 0 {
-		return record, nil, parent
+		return record, nil
 	}
-	for name, text := range map[string][]byte{`"taskSpec":`: run.Status.TaskSpec, `"pipelineSpec":`: run.Status.PipelineSpec} {
-		// The spec of a run that has its Task written out is the same text, and comes first: either will do.
-		at := bytes.Index(record, append([]byte(name), text...))
-		if len(text) < minSpec || at < 0 {
+	for _, text := range [][]byte{head.taskSpec, head.pipelineSpec} {
+		if len(text) < minSpec || text[0] != '{' {
 			continue
 		}
-		at += len(name)
-		rest = append(append(bytes.Clone(record[:at]), specMark), record[at+len(text):]...)
-		return rest, text, parent
+		at := cap(record) - cap(text) // it is a part of the record
+		rest = append(append(append(make([]byte, 0, len(record)-len(text)+1), record[:at]...), specMark), record[at+len(text):]...)
+		return rest, text
 	}
-	return record, nil, parent
+	return record, nil
 }
 
 // joinSpec is the reverse of split.

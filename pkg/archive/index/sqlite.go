@@ -17,9 +17,11 @@ import (
 )
 
 var sqliteDialect = dialect{
-	types: strings.NewReplacer("{id}", "INTEGER PRIMARY KEY", "{key}", "INTEGER PRIMARY KEY", "{text}", "TEXT", "{bytes}", "BLOB"),
+	name:  sqlite3,
+	types: strings.NewReplacer("{id}", "INTEGER PRIMARY KEY", "{key}", "INTEGER PRIMARY KEY", "{text}", "TEXT", "{bytes}", "BLOB", "{clustered}", " WITHOUT ROWID"),
 	// The write lock is taken when the transaction begins (_txlock).
-	lock:   `SELECT 1`,
+	lock: `SELECT 1`,
+	ids:  sqliteIDs, any: sqliteAny, list: sqliteList, streams: sqliteStreams,
 	exists: `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'indelible_schema')`,
 }
 

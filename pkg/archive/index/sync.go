@@ -33,8 +33,10 @@ type SyncOptions struct {
 type SyncTotals struct {
 	// Commits are those in the bucket; Added and Deleted rows; FromSegments those of Added that cost no reads of their own.
 	Commits, Added, FromSegments, Deleted int
-	// Damaged counts commits that could not be indexed.
+	// Damaged counts commits and objects that could not be indexed.
 	Damaged int
+	// Objects are those that tools wrote, ObjectsAdded and ObjectsDeleted rows of them.
+	Objects, ObjectsAdded, ObjectsDeleted int
 }
 
 // Sync makes an index say what a bucket's commits say: rows that are missing are added, and rows whose commit is gone are deleted. It
@@ -56,6 +58,9 @@ func Sync(ctx context.Context, o SyncOptions) (SyncTotals, error) {
 	}
 	if err == nil {
 		err = s.delete(ctx)
+	}
+	if err == nil {
+		err = s.syncObjects(ctx)
 	}
 	if err == nil {
 		err = o.Index.SetComplete(ctx, string(o.Cluster), true)
@@ -93,6 +98,9 @@ func Rebuild(ctx context.Context, o SyncOptions) (SyncTotals, error) {
 		}
 	}
 	if err := flush(); err != nil {
+		return SyncTotals{}, err
+	}
+	if err := deleteObjects(ctx, o); err != nil {
 		return SyncTotals{}, err
 	}
 	return Sync(ctx, o)

@@ -198,12 +198,24 @@ func wantSync(t *testing.T, run syncer, a *indextest.Archive, x index.Index, rep
 func dump(t *testing.T, rawURL string) map[string][]string {
 	t.Helper()
 	db := database(t, rawURL)
-	return map[string][]string{
-		"runs":    query(t, db, `SELECT uid, cluster, namespace, name, api_version, kind, result, status, reason, created, completed, committed, manifest FROM indelible_runs ORDER BY uid`),
-		"records": query(t, db, `SELECT r.uid, d.data, s.digest FROM indelible_records d LEFT JOIN indelible_runs r ON r.id = d.id LEFT JOIN indelible_specs s ON s.id = d.spec ORDER BY r.uid`),
-		"specs":   query(t, db, `SELECT digest, data FROM indelible_specs ORDER BY digest`),
-		"schema":  query(t, db, `SELECT version FROM indelible_schema`),
+	groups := ` (SELECT g.id, s.cluster || '/' || s.namespace || '/' || g.kind || '/' || g.status || '/' || g.reason AS name FROM indelible_groups g JOIN indelible_scopes s ON s.id = g.scope) g `
+	tables := map[string]string{
+		"runs": `SELECT r.uid, cluster, namespace, r.name, api_version, kind, result, status, reason, created, completed, committed, manifest,
+			g.name, started, p.name, o.name, flags FROM indelible_runs r LEFT JOIN` + groups + `ON g.id = r.grp
+			LEFT JOIN indelible_names p ON p.id = r.pipeline LEFT JOIN indelible_names o ON o.id = r.repository ORDER BY r.uid`,
+		"records": `SELECT r.uid, d.data, s.digest FROM indelible_records d LEFT JOIN indelible_runs r ON r.id = d.id LEFT JOIN indelible_specs s ON s.id = d.spec ORDER BY r.uid`,
+		"specs":   `SELECT digest, data FROM indelible_specs ORDER BY digest`,
+		"labels":  `SELECT l.label, l.created, r.uid, g.name FROM indelible_labels l LEFT JOIN indelible_runs r ON r.id = l.run LEFT JOIN` + groups + `ON g.id = l.grp ORDER BY 1, 2, 3`,
+		"results": `SELECT s.cluster, s.namespace, r.name, r.created, r.updated, r.runs, t.uid, r.root_at, r.annotations FROM indelible_results r
+			JOIN indelible_scopes s ON s.id = r.scope LEFT JOIN indelible_runs t ON t.id = r.root ORDER BY 1, 2, 3`,
+		"rollups": `SELECT g.name, span, at, runs, logs, events, timed, days, seconds, shortest, longest, r.started FROM indelible_rollups r LEFT JOIN` + groups + `ON g.id = r.grp ORDER BY 1, 2, 3`,
+		"schema":  `SELECT version FROM indelible_schema`,
 	}
+	all := map[string][]string{}
+	for name, text := range tables {
+		all[name] = query(t, db, text)
+	}
+	return all
 }
 
 func query(t *testing.T, db *sql.DB, text string) (lines []string) {

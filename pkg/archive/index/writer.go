@@ -19,7 +19,9 @@ var errClosed = errors.New("the index is closed")
 
 // change is what one caller wants to be done in a transaction.
 type change struct {
-	apply func(context.Context, *sql.Tx) error
+	// rows are put; apply does anything else. One of them is there.
+	rows  []*packedRow
+	apply func(context.Context, *batch) error
 	done  chan error
 }
 
@@ -29,25 +31,26 @@ type writer struct {
 	db *sql.DB
 	// lock is the statement that a transaction begins with.
 	lock    string
+	begin   func(*sql.Tx) *batch
 	changes chan change
 	ctx     context.Context //nolint:containedctx // it lives as long as the goroutine that it ends
 	stop    context.CancelFunc
 	stopped sync.WaitGroup
 }
 
-func newWriter(db *sql.DB, lock string) *writer {
-	w := &writer{db: db, lock: lock, changes: make(chan change)}
+func newWriter(db *sql.DB, lock string, begin func(*sql.Tx) *batch) *writer {
+	w := &writer{db: db, lock: lock, begin: begin, changes: make(chan change)}
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	w.stopped.Go(w.run)
 	return w
 }
 
 // do returns when a change was made, or why it was not. Where the caller's context ends first, the change may be made all the same.
-func (w *writer) do(ctx context.Context, apply func(context.Context, *sql.Tx) error) error {
+func (w *writer) do(ctx context.Context, c change) error {
 	if err := ctx.Err(); err != nil {
 		return err // select has no order
 	}
-	c := change{apply: apply, done: make(chan error, 1)}
+	c.done = make(chan error, 1)
 	select {
 	case w.changes <- c:
 	case <-ctx.Done():
@@ -106,18 +109,30 @@ func (w *writer) commit(group []change) {
 	}
 }
 
+// transaction makes changes. Callers that wait at once have no order among them, so rows can be put together.
 func (w *writer) transaction(group ...change) error {
 	ctx, cancel := context.WithTimeout(w.ctx, maxWrite)
 	defer cancel()
-	return inTransaction(ctx, w.db, func(tx *sql.Tx) error {
+	var b *batch
+	err := inTransaction(ctx, w.db, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, w.lock); err != nil {
 			return err
 		}
+		b = w.begin(tx)
+		var rows []*packedRow
 		for _, c := range group {
-			if err := c.apply(ctx, tx); err != nil {
+			rows = append(rows, c.rows...)
+			if c.apply == nil {
+				continue
+			}
+			if err := c.apply(ctx, b); err != nil {
 				return err
 			}
 		}
-		return nil
+		return b.put(ctx, rows)
 	})
+	if err == nil {
+		b.intern.commit()
+	}
+	return err
 }

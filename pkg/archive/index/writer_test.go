@@ -21,14 +21,14 @@ func TestWriterGroups(t *testing.T) {
 	if _, err := db.ExecContext(t.Context(), `CREATE TABLE numbers (n INTEGER)`); err != nil {
 		t.Fatal(err)
 	}
-	w := &writer{db: db, lock: `SELECT 1`, changes: make(chan change)}
+	w := &writer{db: db, lock: `SELECT 1`, begin: bare, changes: make(chan change)}
 	w.ctx, w.stop = context.WithCancel(t.Context())
 	broken := errors.New("no thirteen")
 	// What run does, with a group that is known.
 	var group []change
 	for n := range 20 {
-		group = append(group, change{done: make(chan error, 1), apply: func(ctx context.Context, tx *sql.Tx) error {
-			if _, err := tx.ExecContext(ctx, `INSERT INTO numbers (n) VALUES ($1)`, n); err != nil {
+		group = append(group, change{done: make(chan error, 1), apply: func(ctx context.Context, b *batch) error {
+			if _, err := b.tx.ExecContext(ctx, `INSERT INTO numbers (n) VALUES ($1)`, n); err != nil {
 				return err
 			}
 			if n == 13 {
@@ -68,17 +68,17 @@ func TestWriterCloses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	w := newWriter(db, `SELECT 1`)
+	w := newWriter(db, `SELECT 1`, bare)
 	started := make(chan struct{})
 	var once sync.Once
 	var group sync.WaitGroup
 	for range 5 {
 		group.Go(func() {
-			err := w.do(t.Context(), func(ctx context.Context, _ *sql.Tx) error {
+			err := w.do(t.Context(), change{apply: func(ctx context.Context, _ *batch) error {
 				once.Do(func() { close(started) })
 				<-ctx.Done()
 				return ctx.Err()
-			})
+			}})
 			if err == nil {
 				t.Error("a change was made that cannot have been")
 			}
@@ -88,3 +88,6 @@ func TestWriterCloses(t *testing.T) {
 	w.close()
 	group.Wait()
 }
+
+// bare is a batch of a database without tables.
+func bare(tx *sql.Tx) *batch { return &batch{tx: tx, intern: newInterned().begin()} }

@@ -106,3 +106,9 @@ func Move(row *index.Row, created time.Time) {
 		}
 	}
 }
+
+// Seal makes the commit of a row name the record that the row has now.
+func Seal(row *index.Row) {
+	row.Commit.Parts[0] = manifest.InlinePart(manifest.Record, row.Record)
+	row.Commit = row.Commit.Bare()
+}

@@ -1,0 +1,127 @@
+package index
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// table says how rows of one are inserted: many by one statement, as each statement costs as much as some rows.
+type table struct {
+	name    string
+	columns []string
+	// conflict is what happens with a row that is there.
+	conflict string
+	texts    sync.Map
+}
+
+// chunks are how many rows a statement has: the parser's work is done once for each.
+var chunks = []int{64, 8, 1}
+
+// inserter prepares statements when they are needed.
+type inserter struct {
+	db *sql.DB
+	// numbered says that arguments have numbers.
+	numbered bool
+
+	mu         sync.Mutex
+	statements map[string]*sql.Stmt
+}
+
+func (i *inserter) statement(ctx context.Context, text string) (*sql.Stmt, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	s := i.statements[text]
+	if s == nil {
+		var err error
+		if s, err = i.db.PrepareContext(ctx, text); err != nil {
+			return nil, err
+		}
+		i.statements[text] = s
+	}
+	return s, nil
+}
+
+// insert adds rows, each with a value for each column, in a row.
+func (i *inserter) insert(ctx context.Context, tx *sql.Tx, t *table, values []any) error {
+	for _, chunk := range chunks {
+		n := chunk * len(t.columns)
+		for len(values) >= n && n > 0 {
+			if err := i.exec(ctx, tx, t.statement(chunk, i.numbered), values[:n]...); err != nil {
+				return fmt.Errorf("insert into %s: %w", t.name, err)
+			}
+			values = values[n:]
+		}
+	}
+	return nil
+}
+
+// prepare makes the statements of tables, before there are transactions: in SQLite these have the only connection that writes.
+func (i *inserter) prepare(ctx context.Context, tables ...*table) error {
+	for _, t := range tables {
+		for _, chunk := range chunks {
+			if _, err := i.statement(ctx, t.statement(chunk, i.numbered)); err != nil {
+				return fmt.Errorf("prepare to insert into %s: %w", t.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// exec runs a statement, which is parsed anew only where it was not prepared.
+func (i *inserter) exec(ctx context.Context, tx *sql.Tx, text string, args ...any) error {
+	i.mu.Lock()
+	s := i.statements[text]
+	i.mu.Unlock()
+	if s == nil {
+		_, err := tx.ExecContext(ctx, text, args...)
+		return err
+	}
+	_, err := tx.StmtContext(ctx, s).ExecContext(ctx, args...)
+	return err
+}
+
+// shape says what a statement looks like.
+type shape struct {
+	rows     int
+	numbered bool
+}
+
+func (t *table) statement(rows int, numbered bool) string {
+	s := shape{rows, numbered}
+	if text, ok := t.texts.Load(s); ok {
+		return text.(string) //nolint:errcheck // as it was stored
+	}
+	text := t.build(rows, numbered)
+	t.texts.Store(s, text)
+	return text
+}
+
+// build numbers arguments where the database needs that. SQLite's driver looks for the name of each among all.
+func (t *table) build(rows int, numbered bool) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "INSERT INTO %s (%s) VALUES ", t.name, strings.Join(t.columns, ", "))
+	n := 0
+	for row := range rows {
+		if row > 0 {
+			text.WriteString(", ")
+		}
+		text.WriteByte('(')
+		for column := range t.columns {
+			if column > 0 {
+				text.WriteString(", ")
+			}
+			n++
+			if numbered {
+				fmt.Fprintf(&text, "$%d", n)
+			} else {
+				text.WriteByte('?')
+			}
+		}
+		text.WriteByte(')')
+	}
+	text.WriteString(t.conflict)
+	return text.String()
+}

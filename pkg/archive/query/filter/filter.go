@@ -1,0 +1,237 @@
+// Package filter evaluates the filters of Tekton Results: CEL, with the null semantics that its users know from SQL.
+//
+// Tekton Results translates a filter to a condition of Postgres, so a field that is not there is null, a comparison with null is
+// neither true nor false, and what is neither is not listed. A Filter therefore has three truth values. It can be evaluated on less
+// than all of a record: then it says which truth values are possible, and an index may leave out what cannot match. The same code decides
+// in both cases, so the two agree. What needs no null semantics, such as macros, is evaluated by cel-go.
+package filter
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/types"
+	pb "github.com/tektoncd/results/proto/v1alpha2/results_go_proto"
+	exprpb "google.golang.org/genproto/googleapis/api/expr/v1alpha1"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// Kind is what a filter is about.
+type Kind int
+
+// Kinds of filters, by the variables that they have.
+const (
+	// Records has parent, result_name, name, data_type and data, and, beyond Tekton Results, create_time and update_time.
+	Records Kind = iota
+	// Results has parent, uid, annotations, summary, create_time and update_time.
+	Results
+)
+
+// maxLength bounds a filter, in bytes; maxNodes its expressions; maxCost what cel-go may spend on one record, in its units.
+const (
+	maxLength = 16 << 10
+	maxNodes  = 2000
+	maxCost   = 1_000_000
+)
+
+// ErrInvalid is the error of a filter that is none.
+var ErrInvalid = errors.New("invalid filter")
+
+// ErrCost is the error of a filter that would take too long on one record.
+var ErrCost = errors.New("the filter takes too long")
+
+// Filter is one that was parsed. The zero value matches everything.
+type Filter struct {
+	root node
+}
+
+var environments = map[Kind]func() (*cel.Env, error){
+	Records: sync.OnceValues(func() (*cel.Env, error) {
+		return cel.NewEnv(append(common(),
+			cel.Variable("result_name", cel.StringType), cel.Variable("name", cel.StringType),
+			cel.Variable("data_type", cel.StringType), cel.Variable("data", cel.AnyType))...)
+	}),
+	Results: sync.OnceValues(func() (*cel.Env, error) {
+		options := append(common(),
+			cel.Types(&pb.RecordSummary{}, &timestamppb.Timestamp{}),
+			cel.Variable("uid", cel.StringType), cel.Variable("annotations", cel.MapType(cel.StringType, cel.StringType)),
+			cel.Variable("summary", cel.ObjectType("tekton.results.v1alpha2.RecordSummary")))
+		for name, status := range pb.RecordSummary_Status_value {
+			options = append(options, cel.Constant(name, cel.IntType, types.Int(status)))
+		}
+		return cel.NewEnv(options...)
+	}),
+}
+
+func common() []cel.EnvOption {
+	return []cel.EnvOption{
+		cel.Constant("PIPELINE_RUN", cel.StringType, types.String("tekton.dev/v1.PipelineRun")),
+		cel.Constant("TASK_RUN", cel.StringType, types.String("tekton.dev/v1.TaskRun")),
+		cel.Variable("parent", cel.StringType),
+		cel.Variable("create_time", cel.TimestampType), cel.Variable("update_time", cel.TimestampType),
+		cel.CrossTypeNumericComparisons(true),
+	}
+}
+
+// Parse reads a filter. Errors are ErrInvalid, and quote the filter.
+func Parse(kind Kind, text string) (*Filter, error) {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return &Filter{}, nil
+	}
+	if len(text) > maxLength {
+		return nil, fmt.Errorf("%w: %d bytes, more than %d", ErrInvalid, len(text), maxLength)
+	}
+	env, err := environments[kind]()
+	if err != nil {
+		return nil, err
+	}
+	ast, issues := env.Compile(text)
+	if issues.Err() != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, issues.Err())
+	}
+	if output := ast.OutputType(); !output.IsAssignableType(cel.BoolType) {
+		return nil, fmt.Errorf("%w: expected boolean expression, but got %s", ErrInvalid, output)
+	}
+	checked, err := cel.AstToCheckedExpr(ast)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	c := compiler{env: env, checked: checked}
+	root, err := c.compile(checked.GetExpr())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return &Filter{root: root}, nil
+}
+
+// Env has the values of a filter's variables.
+type Env interface {
+	// Value returns the value of a variable, or of a field below it: nil for null and what is not there, Unknown, a Dyn for what
+	// is below data, or a string, bool, int64, float64, time.Time or map[string]string.
+	Value(variable string, path []Step) any
+	// Native returns the value of a variable for cel-go, or Unknown.
+	Native(variable string) any
+}
+
+// Step is one step of a path: the name of a field, or the number of an element.
+type Step struct {
+	Field string
+	// Element counts from 0; Field is empty then.
+	Element int
+	IsIndex bool
+}
+
+// Unknown is a value that is not known.
+var Unknown = unknown{}
+
+type unknown struct{}
+
+// All says whether the filter matches everything.
+func (f *Filter) All() bool { return f.root == nil }
+
+// May says whether what is known may match.
+func (f *Filter) May(env Env) (bool, error) {
+	t, err := f.truth(env)
+	return t&isTrue != 0, err
+}
+
+// Must says whether what is known matches, whatever the rest is.
+func (f *Filter) Must(env Env) (bool, error) {
+	t, err := f.truth(env)
+	return t == isTrue, err
+}
+
+func (f *Filter) truth(env Env) (truth, error) {
+	if f.root == nil {
+		return isTrue, nil
+	}
+	e := evaluation{env: env}
+	t := truthOf(f.root.eval(&e))
+	return t, e.err
+}
+
+// truth is a set of truth values: those that are possible.
+type truth uint8
+
+const (
+	isTrue truth = 1 << iota
+	isFalse
+	isNull
+	anything = isTrue | isFalse | isNull
+)
+
+// evaluation is that of one filter on one record.
+type evaluation struct {
+	env Env
+	err error
+}
+
+// truthOf is what a value means where a truth value is wanted.
+func truthOf(value any) truth {
+	switch v := value.(type) {
+	case truth:
+		return v
+	case unknown:
+		return anything
+	case bool:
+		return truthIf(v)
+	case Dyn:
+		if v.Kind == Bool || v.Kind == String {
+			switch v.Text {
+			case "true":
+				return isTrue
+			case "false":
+				return isFalse
+			}
+		}
+	}
+	return isNull
+}
+
+func truthIf(yes bool) truth {
+	if yes {
+		return isTrue
+	}
+	return isFalse
+}
+
+// and is SQL's: false wins over null, and null over true.
+func (t truth) and(u truth) (both truth) {
+	both = (t | u) & isFalse
+	if t&isTrue != 0 && u&isTrue != 0 {
+		both |= isTrue
+	}
+	if t&isNull != 0 && u&(isNull|isTrue) != 0 || u&isNull != 0 && t&(isNull|isTrue) != 0 {
+		both |= isNull
+	}
+	return both
+}
+
+func (t truth) not() truth {
+	n := t & isNull
+	if t&isTrue != 0 {
+		n |= isFalse
+	}
+	if t&isFalse != 0 {
+		n |= isTrue
+	}
+	return n
+}
+
+func (t truth) or(u truth) truth { return t.not().and(u.not()).not() }
+
+// node is a part of a filter.
+type node interface {
+	eval(e *evaluation) any
+}
+
+// compiler makes nodes of a checked expression.
+type compiler struct {
+	env     *cel.Env
+	checked *exprpb.CheckedExpr
+	nodes   int
+}
