@@ -51,7 +51,7 @@ RESULTS  := $(CURDIR)/dist/tests
 GOTEST    = mkdir -p $(RESULTS) && $(GOTESTSUM) --jsonfile $(RESULTS)/$@.json --hide-summary=skipped --format $(1) -- -timeout $(if $(INDELIBLE_LONG),180m,75m)
 comma     := ,
 pushes    = $(foreach i,$(IMAGES),$(LOCAL) push $(i) $(PREFIX)$(basename $(notdir $(i))):$(VERSION) &&) true
-IMAGES   := dist/indelible-webhook.tar dist/indelible-publisher.tar dist/indelible-archiver.tar
+IMAGES   := dist/indelible-webhook.tar dist/indelible-publisher.tar dist/indelible-archiver.tar dist/indelible-api.tar
 SOURCES  := $(shell find cmd pkg certs -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
 
 ##@ Two commands
@@ -222,14 +222,14 @@ cluster-down: $(if $(EXISTING),,$(LOCAL)) ## Stop it; nothing is left but the bu
 cluster-report: ## What an on-call admin would look at first
 	-$(KUBECTL) get nodes,pods -A -o wide
 	-$(KUBECTL) get events -n indelible-system --sort-by=.lastTimestamp
-	-$(KUBECTL) logs -n indelible-system -l 'app.kubernetes.io/name in (indelible-webhook, indelible-archiver)' --prefix --tail=50
+	-$(KUBECTL) logs -n indelible-system -l 'app.kubernetes.io/name in (indelible-webhook, indelible-archiver, indelible-api)' --prefix --tail=50
 
 ##@ Build
 
 .PHONY: build
-build: bin/webhook bin/publisher bin/archiver ## Build the binaries into bin/
+build: bin/webhook bin/publisher bin/archiver bin/api ## Build the binaries into bin/
 
-bin/webhook bin/publisher bin/archiver: bin/%: $(SOURCES) dist/version
+bin/webhook bin/publisher bin/archiver bin/api: bin/%: $(SOURCES) dist/version
 	$(GOBUILD) -o $@ ./cmd/$*
 
 # Changes when VERSION does, and with it what is built and how it is tagged.

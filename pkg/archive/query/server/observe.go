@@ -27,7 +27,7 @@ func (s *Server) unary(ctx context.Context, request any, info *grpc.UnaryServerI
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
 	err = s.observe(path.Base(info.FullMethod), request, func() (int, error) {
-		if ctx, err = s.authenticate(ctx); err != nil {
+		if _, err := callerOf(ctx); err != nil {
 			return 0, err
 		}
 		ctx, mask := withFields(ctx)
@@ -49,21 +49,12 @@ func (s *Server) stream(service any, stream grpc.ServerStream, info *grpc.Stream
 		return handle(service, stream)
 	}
 	return s.observe(path.Base(info.FullMethod), nil, func() (int, error) {
-		ctx, err := s.authenticate(stream.Context())
-		if err != nil {
+		if _, err := callerOf(stream.Context()); err != nil {
 			return 0, err
 		}
-		return 0, handle(service, &contextStream{stream, ctx})
+		return 0, handle(service, stream)
 	})
 }
-
-// contextStream is a stream whose context knows who asks.
-type contextStream struct {
-	grpc.ServerStream
-	ctx context.Context //nolint:containedctx // that is how a stream has one
-}
-
-func (s *contextStream) Context() context.Context { return s.ctx }
 
 // observe counts a request, says what was slow or failed by our fault, and makes an error of a panic.
 func (s *Server) observe(method string, request any, do func() (rows int, err error)) (err error) {
@@ -79,6 +70,16 @@ func (s *Server) observe(method string, request any, do func() (rows int, err er
 	}()
 	rows, err = do()
 	return err
+}
+
+// observeOnly counts what fails: what succeeds is counted by what it is for.
+func (s *Server) observeOnly(method string, do func() error) error {
+	began := time.Now()
+	err := do()
+	if err != nil {
+		s.observed(method, nil, time.Since(began), 0, err)
+	}
+	return forCaller(err)
 }
 
 func (s *Server) observed(method string, request any, took time.Duration, rows int, err error) {

@@ -3,10 +3,10 @@ package server
 import (
 	"context"
 	"math"
-	"net/http"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	pb "github.com/tektoncd/results/proto/v1alpha2/results_go_proto"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
@@ -63,7 +63,7 @@ const (
 type Server struct {
 	Options
 	grpc   *grpc.Server
-	rest   http.Handler
+	rest   *runtime.ServeMux
 	health *health.Server
 }
 
