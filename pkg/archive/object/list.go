@@ -17,8 +17,8 @@ func (o *Objects) List(ctx context.Context) iter.Seq2[Object, error] {
 	return o.Changed(ctx, func(string) bool { return false }, nil)
 }
 
-// Changed is List for an index: of an object whose Key is known it yields the Key alone, without reading it. So
-// a rebuild costs reads for what has changed, and a list of keys for the rest. Rows with keys that are not
+// Changed is List for an index: of an object whose Key is known it yields the Key alone, without reading it. It asks
+// once for each key, in byte order, but for those that are seen to be deleted. So a rebuild costs reads for what has changed, and a list of keys for the rest. Rows with keys that are not
 // yielded are to be deleted from the index. Keys come in byte order. Where many are unknown they are read from
 // segments.
 //
@@ -127,8 +127,15 @@ func (h *head) same(k layout.ObjectKey) bool {
 // bucket reads and yields what was listed of a bucket.
 func (w *walk) bucket() error {
 	w.unread = map[string]*item{}
+	var result item
 	for _, i := range w.items {
-		if !i.Gone && !w.known(i.at) {
+		if i.Kind == Result || i.Tree != result.Tree {
+			result = item{ObjectKey: layout.ObjectKey{Tree: i.Tree}}
+		}
+		if i.Kind == Result {
+			result = *i
+		}
+		if dead := i.Gone || result.Gone || i.Epoch != result.Epoch; !dead && !w.known(i.at) {
 			w.unread[i.at] = i
 		}
 	}
