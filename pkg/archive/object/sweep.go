@@ -19,7 +19,7 @@ type SweepOptions struct {
 	Now   time.Time
 	Grace time.Duration
 	// Known says which generations an index has: those are no tombstones. The others are read, to find those whose writer was killed
-	// before it marked them. nil reads none.
+	// before it marked them. It is asked for keys in their order. nil reads none.
 	Known func(key string) bool
 	// DryRun reports, and deletes nothing.
 	DryRun bool

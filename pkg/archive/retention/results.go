@@ -47,7 +47,7 @@ func (a *application) results(ctx context.Context) error {
 	return a.forget(ctx, objects, deleted)
 }
 
-// forget takes Results that were deleted out of segments and the index.
+// forget takes Results that were deleted out of segments and the index. Rows go last: Sync takes those away that are left.
 func (a *application) forget(ctx context.Context, objects *object.Objects, deleted []*object.Tree) error {
 	if len(deleted) == 0 {
 		return nil
@@ -56,10 +56,15 @@ func (a *application) forget(ctx context.Context, objects *object.Objects, delet
 	for _, t := range deleted {
 		hashes = append(hashes, t.Hash)
 	}
-	if err := objects.Forget(ctx, hashes...); err != nil || a.Forgotten == nil {
+	if err := objects.Forget(ctx, hashes...); err != nil {
 		return err
 	}
-	return a.Forgotten(ctx, deleted)
+	for _, t := range deleted {
+		if err := a.Index.DeleteObjects(ctx, string(a.Cluster), t.Objects...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // result decides about a tree, and deletes it if a policy says so.
