@@ -13,7 +13,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// What tools wrote: every newest generation is read, and the content that it names. Older generations mean nothing, and are not read.
+// What tools wrote: every newest generation is read, and the content that it names. Older
+// generations mean nothing, and are not read.
 
 func (c *check) objects(ctx context.Context) error {
 	objects := object.New(c.Store, c.Cluster, func() time.Time { return c.Now })
@@ -61,7 +62,7 @@ func (c *check) object(ctx context.Context, objects *object.Objects, found objec
 		return nil
 	case !found.Live:
 		if found.Leftover && old {
-			c.found(Finding{Kind: Leftover, Key: found.Info.Key, Detail: "stored " + found.Info.Modified.UTC().Format(time.RFC3339)})
+			c.leftover(found.Info)
 		}
 		return nil
 	}
@@ -74,6 +75,10 @@ func (c *check) object(ctx context.Context, objects *object.Objects, found objec
 		return nil
 	}
 	return c.log(ctx, objects, found, contents)
+}
+
+func (c *check) leftover(info store.Info) {
+	c.found(Finding{Kind: Leftover, Key: info.Key, Detail: "stored " + info.Modified.UTC().Format(time.RFC3339)})
 }
 
 // log verifies the content of a Log.
@@ -120,7 +125,7 @@ func (c *check) contents(ctx context.Context, named map[string]bool) error {
 		if _, _, _, err := layout.ParseContent(info.Key); err != nil {
 			c.found(Finding{Kind: Stranger, Key: info.Key, Detail: err.Error()})
 		} else if c.Now.Sub(info.Modified) >= c.Grace {
-			c.found(Finding{Kind: Leftover, Key: info.Key, Detail: "stored " + info.Modified.UTC().Format(time.RFC3339)})
+			c.leftover(info)
 		}
 	}
 	return nil

@@ -121,7 +121,8 @@ func TestTotalsOfWhatToolsWrote(t *testing.T) {
 	}
 }
 
-// A part of a type that only later programs know is looked at as far as that goes, and is no damage.
+// A part of a type that only later programs know is looked at as far as that goes, and is no
+// damage.
 func TestUnknownParts(t *testing.T) {
 	for what, test := range map[string]struct {
 		part, object string
