@@ -806,7 +806,7 @@ func (d *database) resultScan(s *ResultScan, scopes []int64, b *bound, limit int
 	key := resultOrders[s.Order]
 	name := "'', ''"
 	if b.tie {
-		name = "r.name, s.namespace"
+		name = "r.name || '', s.namespace" // or SQLite would go through all names, as they are sorted
 	}
 	t.add("SELECT r.id, %s, %s FROM indelible_results r", key, name)
 	if b.tie {
