@@ -180,6 +180,10 @@ bench-archive: ## The archive's numbers, with their targets, on the cluster at h
 bench-overhead: ## What a TaskRun with a small result takes with Indelible and without, by turns, on the cluster at hand (15 min)
 	go run ./test/bench -only overhead
 
+.PHONY: bench-query
+bench-query: ## What lists and summaries take as an index grows to RUNS runs, SQLite and Postgres; needs no cluster (40 min)
+	go run ./test/bench -only query -runs $(or $(RUNS),1000000)
+
 ##@ Install
 
 .PHONY: install

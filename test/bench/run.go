@@ -43,6 +43,8 @@ type measurement struct {
 	do   func(*bench, context.Context) ([]row, error)
 	// results says that it is not of the archive: it needs none of the programs, and is made only when it is named.
 	results bool
+	// local says that it needs no cluster and no program, and is made only when it is named.
+	local bool
 }
 
 var measurements = []measurement{
@@ -58,13 +60,14 @@ var measurements = []measurement{
 	{name: "upkeep", do: (*bench).upkeep},
 	{name: "peer", do: (*bench).peer},
 	{name: "overhead", do: (*bench).overhead, results: true},
+	{name: "query", do: (*bench).query, local: true},
 }
 
 // chosen are the measurements to make: those named, with commas between, or all of the archive.
 func chosen(only string) []measurement {
 	return slices.DeleteFunc(slices.Clone(measurements), func(m measurement) bool {
 		if only == "" {
-			return m.results
+			return m.results || m.local
 		}
 		return !slices.Contains(strings.Split(only, ","), m.name)
 	})
@@ -72,7 +75,7 @@ func chosen(only string) []measurement {
 
 // needsPrograms says whether any of them starts an archiver or an S3 server.
 func needsPrograms(chosen []measurement) bool {
-	return slices.ContainsFunc(chosen, func(m measurement) bool { return !m.results })
+	return slices.ContainsFunc(chosen, func(m measurement) bool { return !m.results && !m.local })
 }
 
 func runBench(ctx context.Context, args []string, out io.Writer) error {
@@ -88,6 +91,9 @@ func runBench(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	measure := chosen(*only)
+	if !slices.ContainsFunc(measure, func(m measurement) bool { return !m.local }) {
+		return runLocal(ctx, measure, *folder, *runs, out)
+	}
 	b, err := newBench(*folder, out)
 	if err != nil {
 		return err
@@ -106,7 +112,23 @@ func runBench(ctx context.Context, args []string, out io.Writer) error {
 	if err := b.describe(ctx); err != nil {
 		return err
 	}
-	fmt.Fprint(out, head)
+	return b.make(ctx, measure)
+}
+
+// runLocal makes measurements that need nothing but this machine.
+func runLocal(ctx context.Context, measure []measurement, folder string, runs int, out io.Writer) error {
+	folder, err := os.MkdirTemp(orElse(folder, "/var/tmp"), "indelible-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	b := &bench{folder: folder, runs: runs, out: out}
+	return b.make(ctx, measure)
+}
+
+// make makes measurements, and prints what they found.
+func (b *bench) make(ctx context.Context, measure []measurement) error {
+	fmt.Fprint(b.out, head)
 	var failed error
 	for _, m := range measure {
 		if ctx.Err() != nil {
@@ -117,7 +139,7 @@ func runBench(ctx context.Context, args []string, out io.Writer) error {
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", m.name, err))
 		}
 		for _, r := range rows {
-			fmt.Fprint(out, r)
+			fmt.Fprint(b.out, r)
 		}
 	}
 	return failed

@@ -39,7 +39,7 @@ const (
 
 func newDatabase(ctx context.Context, d dialect, read, write *sql.DB, reader bool) (*database, error) {
 	db := &database{
-		read: read, write: write, dialect: d, interned: newInterned(), inserter: &inserter{db: write, statements: map[string]*sql.Stmt{}},
+		read: read, write: write, dialect: d, interned: newInterned(), inserter: &inserter{db: write, numbered: d.name == postgres, statements: map[string]*sql.Stmt{}},
 		reads: &inserter{db: read, statements: map[string]*sql.Stmt{}},
 	}
 	db.writer = newWriter(write, d.lock, db.newBatch)
@@ -59,6 +59,9 @@ func newDatabase(ctx context.Context, d dialect, read, write *sql.DB, reader boo
 		if err == nil {
 			*p.to, err = p.on.PrepareContext(ctx, p.text)
 		}
+	}
+	if err == nil && !reader {
+		err = db.inserter.prepare(ctx, &runsTable, &recordsTable, &labelsTable, &resultsTable, &rollupsTable)
 	}
 	if err != nil {
 		return nil, errors.Join(err, db.Close())

@@ -14,6 +14,7 @@ type table struct {
 	columns []string
 	// conflict is what happens with a row that is there.
 	conflict string
+	texts    sync.Map
 }
 
 // chunks are how many rows a statement has: the parser's work is done once for each.
@@ -22,6 +23,8 @@ var chunks = []int{64, 8, 1}
 // inserter prepares statements when they are needed.
 type inserter struct {
 	db *sql.DB
+	// numbered says that arguments have numbers.
+	numbered bool
 
 	mu         sync.Mutex
 	statements map[string]*sql.Stmt
@@ -46,7 +49,7 @@ func (i *inserter) insert(ctx context.Context, tx *sql.Tx, t *table, values []an
 	for _, chunk := range chunks {
 		n := chunk * len(t.columns)
 		for len(values) >= n && n > 0 {
-			if err := i.exec(ctx, tx, t.statement(chunk), values[:n]...); err != nil {
+			if err := i.exec(ctx, tx, t.statement(chunk, i.numbered), values[:n]...); err != nil {
 				return fmt.Errorf("insert into %s: %w", t.name, err)
 			}
 			values = values[n:]
@@ -55,13 +58,49 @@ func (i *inserter) insert(ctx context.Context, tx *sql.Tx, t *table, values []an
 	return nil
 }
 
-// exec runs a statement of which there are few.
+// prepare makes the statements of tables, before there are transactions: in SQLite these have the only connection that writes.
+func (i *inserter) prepare(ctx context.Context, tables ...*table) error {
+	for _, t := range tables {
+		for _, chunk := range chunks {
+			if _, err := i.statement(ctx, t.statement(chunk, i.numbered)); err != nil {
+				return fmt.Errorf("prepare to insert into %s: %w", t.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// exec runs a statement, which is parsed anew only where it was not prepared.
 func (i *inserter) exec(ctx context.Context, tx *sql.Tx, text string, args ...any) error {
-	_, err := tx.ExecContext(ctx, text, args...)
+	i.mu.Lock()
+	s := i.statements[text]
+	i.mu.Unlock()
+	if s == nil {
+		_, err := tx.ExecContext(ctx, text, args...)
+		return err
+	}
+	_, err := tx.StmtContext(ctx, s).ExecContext(ctx, args...)
 	return err
 }
 
-func (t *table) statement(rows int) string {
+// shape says what a statement looks like.
+type shape struct {
+	rows     int
+	numbered bool
+}
+
+func (t *table) statement(rows int, numbered bool) string {
+	s := shape{rows, numbered}
+	if text, ok := t.texts.Load(s); ok {
+		return text.(string) //nolint:errcheck // as it was stored
+	}
+	text := t.build(rows, numbered)
+	t.texts.Store(s, text)
+	return text
+}
+
+// build numbers arguments where the database needs that. SQLite's driver looks for the name of each among all.
+func (t *table) build(rows int, numbered bool) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "INSERT INTO %s (%s) VALUES ", t.name, strings.Join(t.columns, ", "))
 	n := 0
@@ -75,7 +114,11 @@ func (t *table) statement(rows int) string {
 				text.WriteString(", ")
 			}
 			n++
-			fmt.Fprintf(&text, "$%d", n)
+			if numbered {
+				fmt.Fprintf(&text, "$%d", n)
+			} else {
+				text.WriteByte('?')
+			}
 		}
 		text.WriteByte(')')
 	}

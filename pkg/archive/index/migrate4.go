@@ -23,7 +23,7 @@ func addQueries(ctx context.Context, d dialect, tx *sql.Tx) error {
 		}
 	}
 	b := &batch{
-		database: &database{dialect: d, interned: newInterned(), inserter: &inserter{}}, tx: tx,
+		database: &database{dialect: d, interned: newInterned(), inserter: &inserter{numbered: d.name == postgres}}, tx: tx,
 		results: map[resultKey]*resultDelta{}, rollups: map[cell]*rollup{},
 	}
 	b.intern = b.interned.begin()

@@ -373,13 +373,7 @@ func (t *statement) add(format string, args ...any) { fmt.Fprintf(&t.text, forma
 func (d *database) scan(s *Scan, streams []int64, b *bound, limit int) (string, []any) {
 	t := &statement{}
 	if len(streams) > 0 {
-		if d.dialect.name == postgres {
-			t.arg(streams)
-		} else {
-			for _, stream := range streams {
-				t.arg(stream)
-			}
-		}
+		d.streamArgs(t, streams)
 	}
 	key := s.from(d, t, b)
 	t.bounds(s, b, key)
@@ -449,7 +443,8 @@ func (s *Scan) from(d *database, t *statement, b *bound) (key string) {
 		if s.Tool {
 			t.add("%s AND %s", texts("r.name"), groups("r.grp + 0"))
 		} else {
-			t.add("%s AND r.cluster = %s AND %s", texts("r.uid"), t.arg(s.Cluster), groups("r.grp + 0"))
+			// Of few rows the order costs nothing: the index that has it is hidden.
+			t.add("%s AND r.cluster || '' = %s AND %s", texts("r.uid"), t.arg(s.Cluster), groups("r.grp + 0"))
 		}
 	case ByName:
 		t.add("%s AND %s", texts("r.name"), groups("r.grp + 0"))
@@ -720,30 +715,15 @@ const resultColumns = `SELECT r.scope, s.cluster, s.namespace, r.name, r.created
 	FROM indelible_results r JOIN indelible_scopes s ON s.id = r.scope
 	LEFT JOIN indelible_runs t ON t.id = r.root LEFT JOIN indelible_objects o ON o.id = r.object WHERE `
 
-// Results implements Reader.
+// Results implements Reader. What many namespaces have is merged by what the indexes have alone, as entries are.
 func (d *database) Results(ctx context.Context, s ResultScan) ([]ResultEntry, error) {
-	found, err := d.results(ctx, &s)
+	ids, err := d.resultIDs(ctx, &s)
 	if err != nil {
-		return nil, fmt.Errorf("index: list results: %w", err)
+		return nil, fmt.Errorf("index: find Results: %w", err)
 	}
-	return found, nil
-}
-
-var resultKeys = map[ResultOrder]string{
-	ResultCreated: "r.created", ResultUpdated: "r.updated",
-	ResultStarted: "CASE WHEN r.object = 0 THEN coalesce(t.started, 0) ELSE coalesce(o.started, 0) END * 1000000",
-	ResultEnded:   "CASE WHEN r.object = 0 THEN coalesce(t.completed, 0) ELSE coalesce(o.completed, 0) END * 1000000",
-}
-
-func (d *database) results(ctx context.Context, s *ResultScan) ([]ResultEntry, error) {
-	var all []ResultEntry
-	scopes := slices.Clone(s.Scopes)
-	for chunk := range slices.Chunk(scopes, maxStreams) {
-		found, err := d.resultsOf(ctx, s, chunk)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, found...)
+	all, err := d.resultsOf(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("index: read Results: %w", err)
 	}
 	slices.SortFunc(all, func(a, b ResultEntry) int {
 		n := cmp.Or(cmp.Compare(s.at(&a), s.at(&b)), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Parent, b.Parent))
@@ -752,37 +732,106 @@ func (d *database) results(ctx context.Context, s *ResultScan) ([]ResultEntry, e
 		}
 		return n
 	})
-	return all[:min(s.Limit, len(all))], nil
+	return all, nil
 }
 
-// Position is where a Result stands in the list: what is of the same time is sorted by name.
-func (s *ResultScan) Position(r *ResultEntry) Position {
-	return Position{s.at(r), r.Name + "/" + r.Parent}
-}
-
-func (s *ResultScan) at(r *ResultEntry) int64 {
-	switch {
-	case s.Order == ResultCreated:
-		return r.Created
-	case s.Order == ResultUpdated:
-		return r.Updated
-	case s.Order == ResultStarted:
-		return r.started * 1e6
-	}
-	return r.ended * 1e6
-}
-
-func (d *database) resultsOf(ctx context.Context, s *ResultScan, scopes []int64) ([]ResultEntry, error) {
-	t := &statement{}
-	if d.dialect.name == postgres {
-		t.arg(scopes)
-	} else {
-		for _, stream := range scopes {
-			t.arg(stream)
+// resultIDs finds as many as are wanted. Those of one time are sorted by their names, so they are asked for by themselves.
+func (d *database) resultIDs(ctx context.Context, s *ResultScan) ([]int64, error) {
+	var ids []int64
+	var behind *int64
+	if s.After != nil {
+		found, err := d.resultKeys(ctx, s, &bound{tie: true, key: s.After.At, after: s.After}, s.Limit)
+		if err != nil || len(found) >= s.Limit {
+			return found.ids(), err
 		}
+		ids, behind = found.ids(), &s.After.At
 	}
-	key := resultKeys[s.Order]
-	t.add("%sr.scope = {stream}", resultColumns)
+	left := s.Limit - len(ids)
+	found, err := d.resultKeys(ctx, s, &bound{behind: behind}, left)
+	if err != nil || len(found) < left {
+		return append(ids, found.ids()...), err
+	}
+	last := found[len(found)-1].key
+	found = slices.DeleteFunc(found, func(c candidate) bool { return c.key == last })
+	tied, err := d.resultKeys(ctx, s, &bound{tie: true, key: last}, left-len(found))
+	return append(append(ids, found.ids()...), tied.ids()...), err
+}
+
+// resultKeys asks all namespaces, and merges what they have.
+func (d *database) resultKeys(ctx context.Context, s *ResultScan, b *bound, limit int) (candidates, error) {
+	var all []namedCandidate
+	for chunk := range slices.Chunk(s.Scopes, maxStreams) {
+		found, err := d.resultKeysOf(ctx, s, chunk, b, limit)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	slices.SortStableFunc(all, func(a, b namedCandidate) int {
+		n := cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.name, b.name), cmp.Compare(a.parent, b.parent))
+		if s.Descending {
+			return -n
+		}
+		return n
+	})
+	all = all[:min(limit, len(all))]
+	found := make(candidates, len(all))
+	for i := range all {
+		found[i] = all[i].candidate
+	}
+	return found, nil
+}
+
+// namedCandidate has its name where it is tied.
+type namedCandidate struct {
+	candidate
+	name, parent string
+}
+
+// resultOrders are what Results are sorted by; for the last two of them no index has it.
+var resultOrders = map[ResultOrder]string{
+	ResultCreated: "r.created", ResultUpdated: "r.updated",
+	ResultStarted: "CASE WHEN r.object = 0 THEN coalesce(t.started, 0) ELSE coalesce(o.started, 0) END * 1000000",
+	ResultEnded:   "CASE WHEN r.object = 0 THEN coalesce(t.completed, 0) ELSE coalesce(o.completed, 0) END * 1000000",
+}
+
+func (d *database) resultKeysOf(ctx context.Context, s *ResultScan, scopes []int64, b *bound, limit int) (all []namedCandidate, err error) {
+	text, args := d.resultScan(s, scopes, b, limit)
+	statement, err := d.cached(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := statement.QueryContext(ctx, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var c namedCandidate
+		if err := rows.Scan(&c.id, &c.key, &c.name, &c.parent); err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	return all, rows.Err()
+}
+
+func (d *database) resultScan(s *ResultScan, scopes []int64, b *bound, limit int) (string, []any) {
+	t := &statement{}
+	d.streamArgs(t, scopes)
+	key := resultOrders[s.Order]
+	name := "'', ''"
+	if b.tie {
+		name = "r.name, s.namespace"
+	}
+	t.add("SELECT r.id, %s, %s FROM indelible_results r", key, name)
+	if b.tie {
+		t.add(" JOIN indelible_scopes s ON s.id = r.scope")
+	}
+	if s.Order == ResultStarted || s.Order == ResultEnded {
+		t.add(" LEFT JOIN indelible_runs t ON t.id = r.root LEFT JOIN indelible_objects o ON o.id = r.object")
+	}
+	t.add(" WHERE r.scope = {stream}")
 	if s.Names != nil {
 		t.add(" AND r.name%s", d.dialect.any(t.arg(d.dialect.list(s.Names)), words))
 	}
@@ -796,17 +845,62 @@ func (d *database) resultsOf(ctx context.Context, s *ResultScan, scopes []int64)
 	if s.Descending {
 		direction, less = " DESC", "<"
 	}
-	if s.After != nil {
-		name, parent, _ := strings.Cut(s.After.UID, "/")
-		at, nameArg := t.arg(s.After.At), t.arg(name)
-		t.add(" AND %s %s= %s AND (%s %s %s OR r.name %s %s OR r.name = %s AND s.namespace %s %s)", key, less, at, key, less, at, less, nameArg, nameArg, less, t.arg(parent))
+	if b.behind != nil {
+		t.add(" AND %s %s %s", key, less, t.arg(*b.behind))
 	}
-	t.add(" ORDER BY %s%s, r.name%s LIMIT %s", key, direction, direction, t.arg(s.Limit))
-	statement, err := d.cached(ctx, d.dialect.streams(t.text.String(), len(scopes)))
+	if b.tie {
+		t.add(" AND %s = %s", key, t.arg(b.key))
+	}
+	if b.after != nil {
+		name, parent, _ := strings.Cut(b.after.UID, "/")
+		at := t.arg(name)
+		t.add(" AND (r.name %s %s OR r.name = %s AND s.namespace %s %s)", less, at, at, less, t.arg(parent))
+	}
+	order := "2" + direction
+	if b.tie {
+		order = "3" + direction
+	}
+	t.add(" ORDER BY %s LIMIT %s", order, t.arg(limit))
+	return d.dialect.streams(t.text.String(), len(scopes)), t.args
+}
+
+// streamArgs adds the streams' arguments, which come first.
+func (d *database) streamArgs(t *statement, streams []int64) {
+	if d.dialect.name == postgres {
+		t.arg(streams)
+		return
+	}
+	for _, stream := range streams {
+		t.arg(stream)
+	}
+}
+
+func (s *ResultScan) at(r *ResultEntry) int64 {
+	switch s.Order {
+	case ResultCreated:
+		return r.Created
+	case ResultUpdated:
+		return r.Updated
+	case ResultStarted:
+		return r.started * 1e6
+	}
+	return r.ended * 1e6
+}
+
+// Position is where a Result stands in the list: what is of the same time is sorted by name.
+func (s *ResultScan) Position(r *ResultEntry) Position {
+	return Position{s.at(r), r.Name + "/" + r.Parent}
+}
+
+func (d *database) resultsOf(ctx context.Context, ids []int64) ([]ResultEntry, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	statement, err := d.cached(ctx, resultColumns+"r.id"+d.dialect.any("$1", numbers))
 	if err != nil {
 		return nil, err
 	}
-	rows, err := statement.QueryContext(ctx, t.args...)
+	rows, err := statement.QueryContext(ctx, d.dialect.list(ids))
 	if err != nil {
 		return nil, err
 	}

@@ -68,7 +68,7 @@ func (s *shortener) add(text []byte) int {
 		return n
 	}
 	for number, known := range s.known {
-		if len(known) >= minKnown && bytes.HasPrefix(text, []byte(known)) {
+		if len(known) >= minKnown && known[0] == text[0] && len(known) <= len(text) && string(text[:len(known)]) == known {
 			s.short = append(s.short, earlier, byte(number))
 			return len(known)
 		}
@@ -143,6 +143,11 @@ func lengthen(short, values []byte, known []string) ([]byte, error) {
 	}
 	l := lengthener{values: values, known: slices.Clone(known), text: make([]byte, 0, len(short)+2*len(values)+64)}
 	for i := 0; i < len(short); {
+		if n := plainLen(short[i:]); n > 0 {
+			l.text = append(l.text, short[i:i+n]...)
+			i += n
+			continue
+		}
 		c, next := short[i], byte(0)
 		if i++; c == digits || c == earlier {
 			if i == len(short) {
@@ -178,10 +183,19 @@ func (l *lengthener) add(c, next byte) error {
 			return fmt.Errorf("%w: value %d of %d", ErrDamaged, next, len(l.known))
 		}
 		l.text = append(l.text, l.known[next]...)
-	default:
-		l.text = append(l.text, c)
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w: a mark within", ErrDamaged)
+}
+
+// plainLen says how much of a shortened text is before a mark.
+func plainLen(short []byte) int {
+	for i, c := range short {
+		if c >= uuid && c <= earlier {
+			return i
+		}
+	}
+	return len(short)
 }
 
 func (l *lengthener) value(n int, asUUID bool) error {

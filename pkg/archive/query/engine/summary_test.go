@@ -130,7 +130,7 @@ func TestSummaries(t *testing.T) {
 				_ = json.Unmarshal(r.Record, at)
 				return !at.Status.StartTime.After(indextest.Created.Add(20 * time.Second))
 			},
-			pipelineRun + ` && data.metadata.uid.contains("-")`:         filters[pipelineRun], // which no column tells
+			pipelineRun + ` && data.metadata.uid.contains("-")`:          filters[pipelineRun], // which no column tells
 			taskRun + ` && data.status.conditions[0].reason == "Failed"`: filters[taskRun+` && data.status.conditions[0].status == "False"`],
 		}
 		for text, matches := range tests {
