@@ -16,6 +16,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/catalogue"
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/object"
+	"github.com/indelible-ci/indelible/pkg/archive/query"
 	"github.com/indelible-ci/indelible/pkg/archive/retention"
 	"github.com/indelible-ci/indelible/pkg/archive/stay"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
@@ -108,13 +109,32 @@ func applyRetention(ctx context.Context, r *replica, a *archive) error {
 		r.log.Info("This machine's clock is ahead of the API server's, which counts for the archive's retention", "ahead", ahead.Round(time.Second).String())
 	}
 	known := func(context.Context) (map[string]time.Time, error) { return deleted, unknown }
+	daily := time.Since(a.resultsKept) >= sweeping
 	totals, err := retention.Apply(ctx, retention.Options{
 		Store: a.store, Index: a.index, Cluster: a.cluster, Policies: policies, Now: now, Deleted: known,
+		Forgotten: a.forgetResults, RunsOnly: !daily,
 	})
+	if err == nil && daily {
+		a.resultsKept = time.Now()
+	}
 	if totals.Deleted+totals.Damaged > 0 {
-		r.log.Info("Runs were deleted from the archive, as its retention says", "deleted", totals.Deleted, "kept", totals.Kept, "damaged", totals.Damaged, "bytes", totals.Bytes)
+		r.log.Info("Runs were deleted from the archive, as its retention says", "deleted", totals.Deleted, "results", totals.Results, "kept", totals.Kept, "damaged", totals.Damaged, "bytes", totals.Bytes)
 	}
 	return err
+}
+
+// forgetResults takes Results that retention has deleted out of an index that has objects.
+func (a *archive) forgetResults(ctx context.Context, results []*object.Tree) error {
+	objects, ok := a.index.(query.ObjectIndex)
+	if !ok {
+		return nil
+	}
+	for _, tree := range results {
+		if err := objects.DeleteObjects(ctx, string(a.cluster), tree.Objects...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // clockTolerance is by how much clocks may differ without anybody being told.

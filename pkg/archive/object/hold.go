@@ -128,7 +128,7 @@ func (o *Objects) unheld(ctx context.Context, tree string, remove func(mark stri
 	}
 	// It may be there also if this fails.
 	defer func() { err = errors.Join(err, o.store.Delete(context.WithoutCancel(ctx), mark)) }()
-	if err := o.store.Create(ctx, mark, strings.NewReader("")); err != nil && !errors.Is(err, store.ErrExists) {
+	if err := o.try(ctx, mark, nil); err != nil && !errors.Is(err, store.ErrExists) {
 		return fmt.Errorf("mark as being deleted: %w", err)
 	}
 	text, err := o.held(ctx, tree)

@@ -67,12 +67,7 @@ func (o *Objects) put(ctx context.Context, object Object, h head, began time.Tim
 
 // win creates a key, or finds that it has: an answer may be lost, and the writer in the data tells whose it is.
 func (o *Objects) win(ctx context.Context, key string, data []byte) error {
-	var err error
-	for range attempts {
-		if err = o.store.Create(ctx, key, bytes.NewReader(data)); err == nil || errors.Is(err, store.ErrExists) || ctx.Err() != nil {
-			break
-		}
-	}
+	err := o.try(ctx, key, data)
 	if err != nil && !errors.Is(err, store.ErrExists) {
 		return fmt.Errorf("write: %w", err)
 	}
@@ -86,6 +81,17 @@ func (o *Objects) win(ctx context.Context, key string, data []byte) error {
 		return fmt.Errorf("read back: %w", readErr)
 	}
 	return fmt.Errorf("%w: %d bytes came back, not the %d that were sent", ErrDamaged, len(stored), len(data))
+}
+
+// try creates a key, again if nobody knows whether it has.
+func (o *Objects) try(ctx context.Context, key string, data []byte) error {
+	var err error
+	for range attempts {
+		if err = o.store.Create(ctx, key, bytes.NewReader(data)); err == nil || errors.Is(err, store.ErrExists) || ctx.Err() != nil {
+			break
+		}
+	}
+	return err
 }
 
 // stillWon looks again where that is needed.
@@ -143,7 +149,7 @@ func (o *Objects) mark(ctx context.Context, k layout.ObjectKey) error {
 	if err != nil {
 		return err
 	}
-	if err := o.store.Create(ctx, key, strings.NewReader("")); err != nil && !errors.Is(err, store.ErrExists) {
+	if err := o.try(ctx, key, nil); err != nil && !errors.Is(err, store.ErrExists) {
 		return fmt.Errorf("mark as deleted: %w", err)
 	}
 	return nil

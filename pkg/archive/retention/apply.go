@@ -24,6 +24,8 @@ type Options struct {
 	// Deleted returns the namespaces that were deleted, and since when (DeletedNamespaces). It is asked once, and only if a policy has
 	// DeletedNamespaces. If it fails, such policies delete nothing.
 	Deleted func(context.Context) (map[string]time.Time, error)
+	// RunsOnly leaves what tools wrote alone: all of it is listed, and what is old is read, which need not be every hour.
+	RunsOnly bool
 	// Forgotten is told of the Results that were deleted, to take them out of the index. It may be nil.
 	Forgotten func(ctx context.Context, results []*object.Tree) error
 	// DryRun reports what would be deleted, and deletes nothing.
@@ -149,7 +151,7 @@ func (a *application) run(ctx context.Context) error {
 			trees = trees[:0]
 		}
 	}
-	if err := a.batch(ctx, trees); err != nil {
+	if err := a.batch(ctx, trees); err != nil || a.RunsOnly {
 		return err
 	}
 	return a.results(ctx)
