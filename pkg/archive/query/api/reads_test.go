@@ -156,12 +156,18 @@ func TestPages(t *testing.T) {
 	if err != nil || len(rest.GetRecords()) != 10 || rest.GetNextPageToken() != "" {
 		t.Errorf("the rest: %d records, token %q, %v", len(rest.GetRecords()), rest.GetNextPageToken(), err)
 	}
+	whole, err := r.results.ListRecords(r.as(member), &pb.ListRecordsRequest{Parent: first.Parent, Filter: first.Filter, PageSize: 10_000})
+	if err != nil || len(whole.GetRecords()) != 60 || whole.GetNextPageToken() != "" {
+		t.Errorf("all at once: %d records, token %q, %v", len(whole.GetRecords()), whole.GetNextPageToken(), err)
+	}
 	for what, request := range map[string]*pb.ListRecordsRequest{
 		"forbid a token of another filter":  {Parent: first.Parent, Filter: "data_type == PIPELINE_RUN", OrderBy: first.OrderBy, PageToken: page.GetNextPageToken()},
 		"forbid a token of another order":   {Parent: first.Parent, Filter: first.Filter, OrderBy: "create_time asc", PageToken: page.GetNextPageToken()},
 		"forbid a token of another parent":  {Parent: "other/results/-", Filter: first.Filter, OrderBy: first.OrderBy, PageToken: page.GetNextPageToken()},
 		"forbid what is no token":           {Parent: first.Parent, Filter: first.Filter, OrderBy: first.OrderBy, PageToken: "x"},
 		"forbid a page of less than none":   {Parent: first.Parent, PageSize: -1},
+		"forbid a page that is too small":   {Parent: first.Parent, PageSize: 4},
+		"forbid a page that is too large":   {Parent: first.Parent, PageSize: 10_001},
 		"forbid a list without a parent":    {},
 		"forbid a parent that is no Result": {Parent: "team"},
 	} {

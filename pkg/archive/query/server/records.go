@@ -45,7 +45,7 @@ func (s *Server) listRecords(ctx context.Context, r *pb.ListRecordsRequest, of a
 	if err := s.confine(ctx, &q, n, access.List, of); err != nil {
 		return nil, err
 	}
-	page, err := list(ctx, q)
+	page, err := paged(ctx, q, list)
 	if err != nil {
 		return nil, err
 	}
