@@ -13,10 +13,11 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/object"
 )
 
-// What tools wrote is kept and deleted by Results, each with all that is under it. A policy asks of a Result what it asks of a run: its age
-// is since anything of it was written last; its namespace is its parent; its outcome is that of its summary; its labels are those
-// of the record that the summary names, and without one no selector matches. As long as the archive has a run that belongs to a
-// Result, what tools wrote about it stays.
+// What tools wrote is kept and deleted by Results, each with all that is under it. A policy asks of
+// a Result what it asks of a run: its age is since anything of it was written last; its namespace
+// is its parent; its outcome is that of its summary; its labels are those of the record that the
+// summary names, and without one no selector matches. As long as the archive has a run that belongs
+// to a Result, what tools wrote about it stays.
 
 // results deletes Results by the policies.
 func (a *application) results(ctx context.Context) error {
@@ -47,7 +48,8 @@ func (a *application) results(ctx context.Context) error {
 	return a.forget(ctx, objects, deleted)
 }
 
-// forget takes Results that were deleted out of segments and the index.
+// forget takes Results that were deleted out of segments and the index. Rows go last: Sync takes
+// those away that are left.
 func (a *application) forget(ctx context.Context, objects *object.Objects, deleted []*object.Tree) error {
 	if len(deleted) == 0 {
 		return nil
@@ -56,10 +58,15 @@ func (a *application) forget(ctx context.Context, objects *object.Objects, delet
 	for _, t := range deleted {
 		hashes = append(hashes, t.Hash)
 	}
-	if err := objects.Forget(ctx, hashes...); err != nil || a.Forgotten == nil {
+	if err := objects.Forget(ctx, hashes...); err != nil {
 		return err
 	}
-	return a.Forgotten(ctx, deleted)
+	for _, t := range deleted {
+		if err := a.Index.DeleteObjects(ctx, string(a.Cluster), t.Objects...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // result decides about a tree, and deletes it if a policy says so.

@@ -1,8 +1,8 @@
 package retention_test
 
 import (
-	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"slices"
 	"testing"
@@ -23,7 +23,7 @@ func (p *place) written(t *testing.T, days int, all ...object.Object) *object.Ob
 	for _, one := range all {
 		created, err := o.Create(t.Context(), one)
 		if err == nil {
-			err = os.Chtimes(p.Path(created.Key), at, at)
+			err = errors.Join(os.Chtimes(p.Path(created.Key), at, at), p.index.PutObjects(t.Context(), string(indextest.Cluster), created))
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -135,15 +135,24 @@ func TestResultsStayWithTheirRuns(t *testing.T) {
 		}
 	}
 	p.behind, got = 0, nil
-	var forgotten []string
-	options := p.options([]retention.Policy{byAge}, &got)
-	options.Forgotten = func(_ context.Context, results []*object.Tree) error {
-		for _, r := range results {
-			forgotten = append(forgotten, r.Result)
+	if left := p.objectRows(t); left != 1 {
+		t.Errorf("%d rows of the index, want 1", left)
+	}
+	if _, err := retention.Apply(t.Context(), p.options([]retention.Policy{byAge}, &got)); err != nil || !slices.Contains(got, "deleted "+run.Result) {
+		t.Errorf("%q, %v", got, err)
+	}
+	if left := p.objectRows(t); left != 0 {
+		t.Errorf("%d rows of the index are left", left)
+	}
+}
+
+func (p *place) objectRows(t *testing.T) (n int) {
+	t.Helper()
+	for _, err := range p.index.Objects(t.Context(), string(indextest.Cluster)) {
+		if err != nil {
+			t.Fatal(err)
 		}
-		return nil
+		n++
 	}
-	if _, err := retention.Apply(t.Context(), options); err != nil || !slices.Equal(forgotten, []string{run.Result}) {
-		t.Errorf("%q, forgotten %q, %v", got, forgotten, err)
-	}
+	return n
 }

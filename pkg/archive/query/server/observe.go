@@ -63,7 +63,7 @@ func (s *Server) observe(method string, request any, do func() (rows int, err er
 	defer func() {
 		if p := recover(); p != nil {
 			s.Log.Error(fmt.Errorf("panic: %v", p), "A request failed", "method", method, "stack", string(debug.Stack()))
-			err = status.Error(codes.Internal, "internal error")
+			err = errInternal
 		}
 		s.observed(method, request, time.Since(began), rows, err)
 		err = forCaller(err)
@@ -110,9 +110,15 @@ func codeOf(err error) codes.Code {
 func forCaller(err error) error {
 	code := codeOf(err)
 	said, ok := status.FromError(err)
+	var ours interface{ Unwrap() error }
 	switch {
 	case err == nil:
 		return nil
+	case code == codes.Internal && !errors.As(err, &ours):
+		return errInternal
+	case code == codes.Unavailable && !errors.As(err, &ours):
+		// The engine's, whose text is the database's: with hosts, users and statements. Ours say one thing to the log and another to callers.
+		return status.Error(code, "the index cannot be read now, or is being made: try again")
 	case ok && code == said.Code() && code != codes.Unknown:
 		return said.Err()
 	case code == codes.DeadlineExceeded:
@@ -120,8 +126,10 @@ func forCaller(err error) error {
 	case code == codes.Canceled:
 		return status.Error(code, "the request was canceled")
 	}
-	return status.Error(codes.Internal, "internal error; the server's log has more")
+	return errInternal
 }
+
+var errInternal = status.Error(codes.Internal, "internal error; the server's log has more")
 
 func rowsOf(answer any) int {
 	switch a := answer.(type) {
