@@ -63,11 +63,7 @@ func (d *database) counts(ctx context.Context, s *CountScan) (counts []Count, er
 	} else {
 		s.rows(d, t)
 	}
-	statement, err := d.cached(ctx, t.text.String())
-	if err != nil {
-		return nil, err
-	}
-	rows, err := statement.QueryContext(ctx, t.args...)
+	rows, err := d.reads.query(ctx, t.text.String(), t.args...)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ func TestDatabases(t *testing.T) {
 			for name, test := range map[string]func(t *testing.T, empty newURL){
 				"contract": testContract, "open": testOpen, "open by many": testOpenByMany, "damaged rows": testDamagedRows,
 				"specs go with their runs": testSpecsGoWithTheirRuns, "rebuild is identical": testRebuildIsIdentical,
-				"migrated": testMigrated, "made by version 3": testVersion3,
+				"migrated": testMigrated, "made by version 3": testVersion3, "plans": testPlans,
 			} {
 				t.Run(name, func(t *testing.T) { test(t, empty) })
 			}

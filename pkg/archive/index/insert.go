@@ -28,6 +28,8 @@ type inserter struct {
 
 	mu         sync.Mutex
 	statements map[string]*sql.Stmt
+	// asked is told of each question, by tests of plans.
+	asked func(text string, args []any)
 }
 
 func (i *inserter) statement(ctx context.Context, text string) (*sql.Stmt, error) {
@@ -42,6 +44,18 @@ func (i *inserter) statement(ctx context.Context, text string) (*sql.Stmt, error
 		i.statements[text] = s
 	}
 	return s, nil
+}
+
+// query asks by a statement that is prepared once.
+func (i *inserter) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	if i.asked != nil {
+		i.asked(text, args)
+	}
+	s, err := i.statement(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	return s.QueryContext(ctx, args...)
 }
 
 // insert adds rows, each with a value for each column, in a row.

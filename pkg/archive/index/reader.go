@@ -328,11 +328,7 @@ func (s *Scan) streams() []int64 {
 // find2 runs one statement.
 func (d *database) find2(ctx context.Context, s *Scan, streams []int64, b *bound, limit int) (found candidates, err error) {
 	text, args := d.scan(s, streams, b, limit)
-	statement, err := d.cached(ctx, text)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := statement.QueryContext(ctx, args...)
+	rows, err := d.reads.query(ctx, text, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -508,11 +504,7 @@ func (d *database) entries(ctx context.Context, s *Scan, ids []int64) ([]Entry, 
 	if s.Tool {
 		text = objectColumns
 	}
-	statement, err := d.cached(ctx, text+d.dialect.any("$1", numbers))
-	if err != nil {
-		return nil, err
-	}
-	rows, err := statement.QueryContext(ctx, d.dialect.list(ids))
+	rows, err := d.reads.query(ctx, text+d.dialect.any("$1", numbers), d.dialect.list(ids))
 	if err != nil {
 		return nil, err
 	}
@@ -561,11 +553,7 @@ func (d *database) load(ctx context.Context, text string, entries []*Entry) erro
 	for i, e := range entries {
 		byID[e.id], ids[i] = e, e.id
 	}
-	statement, err := d.cached(ctx, text+d.dialect.any("$1", numbers))
-	if err != nil {
-		return err
-	}
-	rows, err := statement.QueryContext(ctx, d.dialect.list(ids))
+	rows, err := d.reads.query(ctx, text+d.dialect.any("$1", numbers), d.dialect.list(ids))
 	if err != nil {
 		return err
 	}
@@ -797,11 +785,7 @@ var resultOrders = map[ResultOrder]string{
 
 func (d *database) resultKeysOf(ctx context.Context, s *ResultScan, scopes []int64, b *bound, limit int) (all []namedCandidate, err error) {
 	text, args := d.resultScan(s, scopes, b, limit)
-	statement, err := d.cached(ctx, text)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := statement.QueryContext(ctx, args...)
+	rows, err := d.reads.query(ctx, text, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -822,7 +806,7 @@ func (d *database) resultScan(s *ResultScan, scopes []int64, b *bound, limit int
 	key := resultOrders[s.Order]
 	name := "'', ''"
 	if b.tie {
-		name = "r.name, s.namespace"
+		name = "r.name || '', s.namespace" // or SQLite would go through all names, as they are sorted
 	}
 	t.add("SELECT r.id, %s, %s FROM indelible_results r", key, name)
 	if b.tie {
@@ -896,11 +880,7 @@ func (d *database) resultsOf(ctx context.Context, ids []int64) ([]ResultEntry, e
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	statement, err := d.cached(ctx, resultColumns+"r.id"+d.dialect.any("$1", numbers))
-	if err != nil {
-		return nil, err
-	}
-	rows, err := statement.QueryContext(ctx, d.dialect.list(ids))
+	rows, err := d.reads.query(ctx, resultColumns+"r.id"+d.dialect.any("$1", numbers), d.dialect.list(ids))
 	if err != nil {
 		return nil, err
 	}
