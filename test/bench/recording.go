@@ -51,6 +51,8 @@ const settles = 3 * time.Second
 func (b *bench) record(ctx context.Context, name, text string) (*recording, error) {
 	r := &recording{name: name, began: time.Now(), started: map[string]time.Duration{}, ended: map[string]time.Duration{}}
 	ctx, cancel := context.WithTimeout(ctx, patience)
+	var watches sync.WaitGroup
+	defer watches.Wait()
 	defer cancel()
 	core := b.cluster.Kube.CoreV1().RESTClient()
 	for resource, client := range map[string]rest.Interface{"taskruns": b.cluster.Tekton.TektonV1().RESTClient(), "pods": core, "events": core} {
@@ -59,8 +61,8 @@ func (b *bench) record(ctx context.Context, name, text string) (*recording, erro
 		if err != nil {
 			return nil, fmt.Errorf("watching %s: %w", resource, err)
 		}
-		defer stream.Close()
-		go func() {
+		watches.Go(func() {
+			defer stream.Close()
 			lines := bufio.NewScanner(stream)
 			lines.Buffer(nil, mib)
 			for lines.Scan() {
@@ -73,21 +75,18 @@ func (b *bench) record(ctx context.Context, name, text string) (*recording, erro
 					note("recording %s: %v", resource, err)
 				}
 			}
-		}()
+		})
 	}
 	if err := b.cluster.Create(ctx, b.namespace, harness.WithImage(text)); err != nil {
 		return nil, err
 	}
-	if _, err := b.cluster.WaitTaskRun(ctx, b.namespace, name, harness.TaskRunDone); err != nil {
-		return nil, err
-	}
+	err := b.until(ctx, "the end of TaskRun "+name+" is recorded", func() (bool, error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.finished && len(r.ended) == len(r.steps), nil
+	})
 	time.Sleep(settles)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.finished || len(r.steps) == 0 || len(r.ended) < len(r.steps) {
-		return nil, fmt.Errorf("the end of TaskRun %s is not in its recording", name)
-	}
-	return r, nil
+	return r, err
 }
 
 // saw leaves out pods that no scheduler has seen, which it would put on a real node, a TaskRun after its end, when an
