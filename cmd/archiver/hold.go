@@ -104,7 +104,7 @@ func holdRun(ctx context.Context, cmd *cobra.Command, o *getOptions, text retent
 	return err
 }
 
-// unhold takes a hold off, if there is one, and says what holds the run besides.
+// unhold removes a hold and says what else holds the run.
 func unhold(ctx context.Context, cmd *cobra.Command, a *archive, run *manifest.Commit) error {
 	held, err := retention.Held(ctx, a.store, a.cluster, run.ID())
 	if err != nil {

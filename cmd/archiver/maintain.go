@@ -23,30 +23,33 @@ import (
 )
 
 const (
-	// maintenance is how often the archive is looked after; sweeping, how often all its parts are listed, sweepAtOnce of them an hour, to find
-	// those that no commit names.
+	// maintenance is how often the tasks run. sweeping is how often all parts are listed to find
+	// those that no commit names, sweepAtOnce per hour.
 	maintenance, sweeping = time.Hour, 24 * time.Hour
 	sweepAtOnce           = 100_000
-	// abandoned is how old what a writer has left must be to be deleted: more than any attempt to archive a run takes.
+	// abandoned is the age at which leftovers of a writer are deleted. Must exceed the longest
+	// archiving attempt: parts precede their commit.
 	abandoned = 24 * time.Hour
-	// choreAgain is how long after it failed something is tried again.
+	// choreAgain is the delay after a failed task.
 	choreAgain = time.Minute
-	// compactBack is how far back hours are looked for whose runs are not in a segment: runs may be archived late.
+	// compactBack is how far back to look for hours with runs that are in no segment: runs may be
+	// archived late.
 	compactBack = 7 * 24 * time.Hour
 )
 
-// chore is something that is done for the archive now and then; what fails is tried again a minute later.
+// chore is a maintenance task of the archive. A failed one is retried after choreAgain, all others
+// after their interval.
 type chore struct {
 	name string
-	// every is 0 for what is done once.
+	// every is the interval; 0: once, at the start.
 	every time.Duration
 	do    func(ctx context.Context, r *replica, a *archive) error
 }
 
-// never is later than any process lives.
+// never is longer than any process lives.
 const never = 100 * 365 * 24 * time.Hour
 
-// chores are done in this order, at the start and then each at its time.
+// chores run in this order at the start, and then each at its interval.
 var chores = []chore{
 	{"index", 0, syncIndex},
 	{"retention", maintenance, applyRetention},
@@ -55,7 +58,7 @@ var chores = []chore{
 	{"sweep", maintenance, sweepArchive},
 }
 
-// maintain looks after the archive, until ctx ends.
+// maintain runs the tasks until ctx ends.
 func (r *replica) maintain(ctx context.Context, a *archive) {
 	due := make([]time.Time, len(chores))
 	for every := time.NewTicker(choreAgain / 2); ; {
@@ -71,7 +74,7 @@ func (r *replica) maintain(ctx context.Context, a *archive) {
 			due[i] = time.Now().Add(cmp.Or(c.every, never))
 			if err != nil {
 				due[i] = time.Now().Add(choreAgain)
-				r.log.Error(err, "The archive was not looked after: it is tried again", "chore", c.name, "after", choreAgain.String())
+				r.log.Error(err, "A maintenance task failed, and is tried again", "chore", c.name, "after", choreAgain.String())
 			}
 		}
 		select {
@@ -83,13 +86,14 @@ func (r *replica) maintain(ctx context.Context, a *archive) {
 	}
 }
 
-// syncIndex adds what an index lacks that was lost, is new, or was not reached when a run was committed.
+// syncIndex adds rows that the index lacks: it was lost, is new, or could not be reached at a
+// commit.
 func syncIndex(ctx context.Context, r *replica, a *archive) error {
 	totals, err := index.Sync(ctx, index.SyncOptions{Store: a.store, Index: a.index, Cluster: a.cluster, Damaged: func(key string, err error) {
 		r.log.Error(err, "An object of the archive is damaged: archiver fsck says more", "key", key)
 	}})
 	if totals.Added+totals.Deleted > 0 {
-		r.log.Info("The index is what the archive is", "runs", totals.Commits, "added", totals.Added, "deleted", totals.Deleted)
+		r.log.Info("The index was brought up to date with the archive", "runs", totals.Commits, "added", totals.Added, "deleted", totals.Deleted)
 	}
 	return err
 }
@@ -122,11 +126,11 @@ func applyRetention(ctx context.Context, r *replica, a *archive) error {
 	return err
 }
 
-// clockTolerance is by how much clocks may differ without anybody being told.
+// clockTolerance is the difference of clocks up to which nothing is logged.
 const clockTolerance = time.Minute
 
-// earliest returns what the time is by the clock that is behind, of this machine's and the API server's: what one says that is ahead must
-// not make runs old.
+// earliest returns the time of the slower clock, this machine's or the API server's: a clock that
+// is ahead must not make runs old.
 func earliest(ctx context.Context, kube kubernetes.Interface) (time.Time, error) {
 	review, err := kube.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
 	if err != nil {
@@ -168,7 +172,7 @@ func compactObjects(ctx context.Context, r *replica, a *archive) error {
 	return err
 }
 
-// sweepArchive goes on where it stopped an hour ago, and begins anew a day after it was at the end.
+// sweepArchive continues where it stopped an hour ago, and starts over a day after it was finished.
 func sweepArchive(ctx context.Context, r *replica, a *archive) error {
 	if time.Since(a.swept) < sweeping {
 		return nil
@@ -223,7 +227,7 @@ func inOrder(next func() (object.Object, error, bool)) func(key string) bool {
 	}
 }
 
-// retentionOf makes policies of a configuration.
+// retentionOf returns the policies of archive.retention.
 func retentionOf(configured []config.Retention) ([]retention.Policy, error) {
 	policies := make([]retention.Policy, 0, len(configured))
 	for _, c := range configured {
@@ -237,7 +241,7 @@ func retentionOf(configured []config.Retention) ([]retention.Policy, error) {
 	return policies, nil
 }
 
-// keepOf makes policies of a configuration.
+// keepOf returns the policies of archive.keep.
 func keepOf(configured []config.Keep) (stay.Policies, error) {
 	policies := make(stay.Policies, 0, len(configured))
 	for _, c := range configured {
@@ -251,7 +255,7 @@ func keepOf(configured []config.Keep) (stay.Policies, error) {
 	return policies, nil
 }
 
-// deletedNamespaces returns those that this cluster was seen to have, and has no more.
+// deletedNamespaces returns the namespaces that this cluster was seen to have and no longer has.
 func (a *archive) deletedNamespaces(ctx context.Context, kube kubernetes.Interface, readOnly bool) (map[string]time.Time, error) {
 	o := retention.SeenOptions{Store: a.store, Cluster: a.cluster, KubeSystem: a.kubeSystem, Now: time.Now(), ReadOnly: readOnly}
 	if a.archivedIn != nil {

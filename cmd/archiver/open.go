@@ -17,30 +17,32 @@ import (
 	"github.com/indelible-ci/indelible/pkg/daemon"
 )
 
-// archive is what the configuration names, opened.
+// archive is the configured archive, opened.
 type archive struct {
 	config  config.Archive
 	cluster layout.Cluster
 	store   store.Store
 	index   index.Index
-	// kubeSystem is the cluster that writes. archivedIn are namespaces of runs that were archived lately.
+	// kubeSystem is the UID of the writing cluster. archivedIn returns the namespaces of runs that
+	// this process has archived.
 	kubeSystem string
 	archivedIn func() []string
-	// sweptTo is where the sweep stopped, swept when it was at the end.
+	// sweptTo is where the sweep stopped; swept is when it was last finished.
 	sweptTo string
 	swept   time.Time
 	// resultsKept is when retention looked at what tools wrote.
 	resultsKept time.Time
 }
 
-// indexUse is what a command wants of the index. Commands that can do without work while it does not; those that read it make none.
+// indexUse is how a command opens the index. Commands that do not need it work while it does not;
+// those that read it never create one.
 type indexUse func(ctx context.Context, rawURL string) (index.Index, error)
 
 var (
 	noIndex   indexUse
 	readIndex indexUse = index.OpenReader
 	makeIndex indexUse = index.Open
-	// Runs are archived also while a database does not answer, and stay in the cluster until it does.
+	// Runs are committed while the database does not answer, and stay in the cluster until it does.
 	awaitIndex indexUse = index.OpenLater
 )
 
@@ -64,7 +66,7 @@ func openArchive(ctx context.Context, c config.Archive, use indexUse) (*archive,
 	return a, nil
 }
 
-// openArchive opens the archive that there is: only the archiver itself makes one.
+// openArchive opens an existing archive: only archiver run creates one.
 func (c *common) openArchive(ctx context.Context, use indexUse) (*archive, error) {
 	file, err := config.Load(c.config)
 	if err != nil {

@@ -14,19 +14,19 @@ import (
 	"github.com/indelible-ci/indelible/pkg/daemon"
 )
 
-// Exit codes, as the help has them.
+// Exit codes, documented in the help.
 const (
 	exitFailed  = 1 // it could not be done
 	exitUsage   = 2 // wrong command line
 	exitDamaged = 3 // fsck has found damage
 )
 
-// exit is an error with an exit code of its own. Its message has been written already.
+// exit is an error with its own exit code, whose message has been printed.
 type exit struct{ code int }
 
 func (e *exit) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 
-// execute is the whole command: it returns the exit code.
+// execute runs the command and returns the exit code.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot(stdout, stderr)
 	root.SetArgs(args)
@@ -46,10 +46,10 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitFailed
 }
 
-// usageError is the error of a wrong command line.
+// usageError is an error in the command line.
 type usageError struct{ error }
 
-// usage turns what cobra says of arguments into an error with its exit code.
+// usage turns cobra's errors about arguments into a usageError.
 func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
@@ -59,7 +59,7 @@ func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// common are the flags that all commands have.
+// common has the flags of all commands.
 type common struct {
 	config     string
 	kubeconfig string

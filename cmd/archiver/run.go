@@ -28,10 +28,10 @@ import (
 )
 
 const (
-	// Lease of the leader: who has lost sight of the API server for renewDeadline stops, before leaseDuration lets another
-	// one begin. Two at work would cost time, and nothing else: see pkg/archive/archiver, commit.
+	// Lease of the leader: one that cannot reach the API server for renewDeadline stops before
+	// leaseDuration lets another start. Two at work would only waste time: one of them commits.
 	leaseDuration, renewDeadline, retryPeriod = 15 * time.Second, 10 * time.Second, 2 * time.Second
-	// tryOpening is how long is waited between attempts to open store and index.
+	// tryOpening is the delay between attempts to open store and index.
 	tryOpening = 5 * time.Second
 )
 
@@ -73,7 +73,7 @@ func newRun(c *common) *cobra.Command {
 	return cmd
 }
 
-// replica is the running command: one of those of which one at a time is the leader.
+// replica is the running command. Of all replicas one at a time is the leader.
 type replica struct {
 	runOptions
 	log        logr.Logger
@@ -83,7 +83,8 @@ type replica struct {
 	rest       *rest.Config
 	kube       kubernetes.Interface
 	kubernetes string
-	// state is what /readyz says: why the archiver is not at work yet, nil if it is, or stands by.
+	// state is what /readyz returns: why the archiver does not work yet, nil if it works or stands
+	// by.
 	state atomic.Pointer[error]
 }
 
@@ -136,7 +137,8 @@ func (o *runOptions) run(ctx context.Context) error {
 
 func (r *replica) notReady(err error) { r.state.Store(&err) }
 
-// lead works while this replica is the leader. Who has lost the lead ends the process: another one may be at work already.
+// lead works while this replica is the leader. Losing the lead ends the process, as another replica
+// may be at work already.
 func (r *replica) lead(ctx context.Context) error {
 	if !r.leaderElect {
 		return r.work(ctx)
@@ -180,7 +182,7 @@ func (r *replica) lead(ctx context.Context) error {
 	return failed
 }
 
-// work archives until ctx ends, with each configuration in turn.
+// work archives until ctx ends, restarting with each changed configuration.
 func (r *replica) work(ctx context.Context) error {
 	if served, err := r.kube.Discovery().ServerVersion(); err == nil {
 		r.kubernetes = served.GitVersion
@@ -224,7 +226,7 @@ type configuration struct {
 	config.API
 }
 
-// awaitChange returns when the archive's part of the configuration is another one, or ctx has ended.
+// awaitChange returns when the archive's configuration has changed, or ctx has ended.
 func (r *replica) awaitChange(ctx context.Context, from configuration) {
 	look := time.NewTicker(config.ReloadInterval)
 	defer look.Stop()
@@ -241,7 +243,8 @@ func (r *replica) awaitChange(ctx context.Context, from configuration) {
 	}
 }
 
-// workWith archives with one configuration. A store or index that cannot be opened is tried again: until then all runs stay.
+// workWith archives with one configuration. If store or index cannot be opened, it returns after
+// tryOpening to be called again; until then all runs stay.
 func (r *replica) workWith(ctx context.Context, with configuration) error {
 	a, err := r.open(ctx, with.Archive)
 	if err != nil {
@@ -278,7 +281,7 @@ func (r *replica) workWith(ctx context.Context, with configuration) error {
 	return parts.Wait()
 }
 
-// open opens an archive, if it is this cluster's.
+// open opens the archive, and fails if it is another cluster's.
 func (r *replica) open(ctx context.Context, with config.Archive) (*archive, error) {
 	a, err := openArchive(ctx, with, awaitIndex)
 	if err != nil {
