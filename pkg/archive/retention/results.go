@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/indelible-ci/indelible/pkg/archive/index"
+	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/object"
 )
@@ -26,10 +28,16 @@ func (a *application) results(ctx context.Context) error {
 	for i := range a.Policies {
 		after = min(after, a.Policies[i].After)
 	}
+	next, stop := iter.Pull2(a.Index.Objects(ctx, string(a.Cluster)))
+	defer stop()
+	parentOf := parents(next)
 	var deleted []*object.Tree
 	for hash, err := range objects.Idle(ctx, a.Now.Add(-after)) {
 		if err != nil {
 			return errors.Join(err, a.forget(ctx, objects, deleted))
+		}
+		if parent := parentOf(hash); parent != "" && !a.mayMatch(parent) {
+			continue
 		}
 		t, gone, err := a.result(ctx, objects, hash)
 		if gone {
@@ -46,6 +54,38 @@ func (a *application) results(ctx context.Context) error {
 		}
 	}
 	return a.forget(ctx, objects, deleted)
+}
+
+// parents says of trees, which are asked for in their order, what their parents are, by an index's
+// objects: "" where it does not say.
+func parents(next func() (object.Object, error, bool)) func(tree string) string {
+	var tree, parent string
+	more := true
+	advance := func() {
+		var row object.Object
+		var err error
+		row, err, more = next()
+		_, k, parseErr := layout.ParseObject(row.Key)
+		if more = more && err == nil && parseErr == nil; more {
+			tree, parent = k.Tree, row.Parent
+		}
+	}
+	return func(asked string) string {
+		for more && tree < asked {
+			advance()
+		}
+		if more && tree == asked {
+			return parent
+		}
+		return ""
+	}
+}
+
+// mayMatch says whether a policy is about a namespace: what none is about need not be read.
+func (a *application) mayMatch(namespace string) bool {
+	return slices.ContainsFunc(a.Policies, func(p Policy) bool {
+		return p.about(namespace) && (!p.DeletedNamespaces || a.gone(namespace))
+	})
 }
 
 // forget takes Results that were deleted out of segments and the index. Rows go last: Sync takes

@@ -1,10 +1,13 @@
 package retention_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +16,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index/indextest"
 	"github.com/indelible-ci/indelible/pkg/archive/object"
 	"github.com/indelible-ci/indelible/pkg/archive/retention"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
 // written stores what tools wrote as if that had been some days before now.
@@ -155,4 +159,29 @@ func (p *place) objectRows(t *testing.T) (n int) {
 		n++
 	}
 	return n
+}
+
+// Of Results that no policy is about nothing is read but the list, where the index knows their parents.
+func TestResultsThatNoPolicyIsAboutAreNotRead(t *testing.T) {
+	p := newPlace(t, nil)
+	p.written(t, 9, result("other", "a", `{}`), record("other", "a", "r", `1`), result("tools", "b", `{}`), result("zoo", "c", `{}`))
+	opened := &opening{Store: p}
+	var got []string
+	options := p.options([]retention.Policy{{Name: "p", After: time.Hour, Namespaces: []string{"tools"}}}, &got)
+	options.Store, options.DryRun = opened, true
+	if _, err := retention.Apply(t.Context(), options); err != nil || !slices.Equal(got, []string{"deleted b"}) || opened.objects != 1 {
+		t.Errorf("%q, %v, %d objects read; want one", got, err, opened.objects)
+	}
+}
+
+type opening struct {
+	store.Store
+	objects int
+}
+
+func (o *opening) Open(ctx context.Context, key string) (io.ReadCloser, error) {
+	if strings.Contains(key, "/objects/") {
+		o.objects++
+	}
+	return o.Store.Open(ctx, key)
 }
