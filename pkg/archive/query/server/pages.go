@@ -14,8 +14,10 @@ const (
 	// leastPage and largestPage are those that may be asked for.
 	leastPage, largestPage = 5, 10_000
 	// maxAnswer is when a page is full though more items were asked for, in bytes. Who wants the rest has the token
-	// (https://google.aip.dev/158: a server may give fewer).
-	maxAnswer = 32 << 20
+	// (https://google.aip.dev/158: a server may give fewer). An answer over REST is in memory five times before it is sent.
+	maxAnswer = 8 << 20
+	// maxLists bounds the lists with data that are read at a time, and with it what they have in memory. Others wait.
+	maxLists = 8
 )
 
 // paged reads a page in pieces, and ends it where it gets too large. What pages may be asked for says the engine.
