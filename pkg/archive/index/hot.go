@@ -63,10 +63,14 @@ const maxReason = 64
 
 func (h *hot) group(cluster string) group {
 	g := group{cluster: cluster, namespace: h.namespace, kind: h.kind, status: column(h.status), reason: column(h.reason), tool: h.tool}
-	if h.odd || len(g.reason) > maxReason || len(g.status) > maxReason {
+	if h.isOdd() {
 		g.status, g.reason = odd, odd
 	}
 	return g
+}
+
+func (h *hot) isOdd() bool {
+	return h.odd || len(h.reason.String) > maxReason || len(h.status.String) > maxReason
 }
 
 func column(text sql.NullString) string {

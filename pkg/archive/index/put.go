@@ -172,7 +172,11 @@ func (b *batch) hot(ctx context.Context, id int64, row *packedRow) ([]any, error
 
 // note adds a row, of which the id of an object is negative, to labels and rollups.
 func (b *batch) note(id, groupID int64, h *hot) {
-	for _, label := range h.labels {
+	labels := h.labels
+	if h.isOdd() { // nobody looks for it by its labels
+		labels = nil
+	}
+	for _, label := range labels {
 		b.labels = append(b.labels, label, h.created, id, groupID)
 	}
 	for _, span := range spans {

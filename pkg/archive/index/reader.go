@@ -79,7 +79,7 @@ type Path int
 const (
 	ByGroup Path = iota
 	ByLabel
-	// ByNamespace is of runs of the one namespace in Texts, and ByCluster of all, where good as all groups are wanted.
+	// ByNamespace is of runs of the one namespace in Texts, and ByCluster of all, whatever their groups.
 	ByNamespace
 	ByCluster
 	// ByUID finds runs by UID, and records of tools by their names; ByName runs by name; ByResult by the Result's name.
@@ -94,11 +94,12 @@ type Scan struct {
 	// Tool asks for records of tools, and not for runs.
 	Tool bool
 	Path Path
-	// Groups are those that entries may be of.
-	Groups []int64
-	Scopes []int64
-	Texts  []string
-	Labels []int64
+	// Groups are those that entries may be of. AnyGroup says that it is not worth looking: others may be found as well.
+	Groups   []int64
+	AnyGroup bool
+	Scopes   []int64
+	Texts    []string
+	Labels   []int64
 	// From and To bound the creation, in seconds since 1970, both included; 0 is no bound.
 	From, To int64
 	// Updated orders by the time of the last change, and not by creation; Descending has the latest first.
@@ -423,7 +424,15 @@ func (s *Scan) from(d *database, t *statement, b *bound) (key string) {
 		if b.tie || s.Updated {
 			t.add(" JOIN %s r ON r.id = %sl.run", s.table(), sign)
 		}
-		t.add(" WHERE l.label = {stream} AND %s", groups("l.grp"))
+		t.add(" WHERE l.label = {stream}")
+		switch {
+		case !s.AnyGroup:
+			t.add(" AND %s", groups("l.grp"))
+		case s.Tool:
+			t.add(" AND l.run < 0")
+		default:
+			t.add(" AND l.run > 0")
+		}
 		return key
 	}
 	t.add("SELECT r.id, %s%s FROM %s r WHERE ", key, tied, s.table())
@@ -432,9 +441,9 @@ func (s *Scan) from(d *database, t *statement, b *bound) (key string) {
 	case ByGroup:
 		t.add("r.grp = {stream}")
 	case ByNamespace:
-		t.add("r.namespace = %s AND %s AND r.cluster = %s", t.arg(s.Texts[0]), groups("r.grp + 0"), t.arg(s.Cluster))
+		t.add("r.namespace = %s AND r.cluster = %s", t.arg(s.Texts[0]), t.arg(s.Cluster))
 	case ByCluster:
-		t.add("r.cluster = %s AND %s", t.arg(s.Cluster), groups("r.grp + 0"))
+		t.add("r.cluster = %s", t.arg(s.Cluster))
 	case ByUID:
 		if s.Tool {
 			t.add("%s AND %s", texts("r.name"), groups("r.grp + 0"))

@@ -13,8 +13,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index/indextest"
 )
 
-// maxRunBytes is what a run of 5 KB may cost in the index, all tables and their indexes counted.
-const maxRunBytes = 1536
+// maxRunBytes is what a run of 5 KB with a Result of its own may cost in the index, all tables and their indexes counted, and what is not full of
+// their last pages: docs/decisions/0017 has what is for what.
+const maxRunBytes = 1960
 
 func TestSize(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "index.db")
@@ -22,7 +23,7 @@ func TestSize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const runs = 2000
+	const runs = 6000
 	rows := make([]index.Row, runs)
 	for i := range rows {
 		rows[i] = indextest.NewRow(i)

@@ -177,7 +177,7 @@ func (l *listing) path(s *index.Scan, q *query.List, needs []filter.Need) {
 		case len(need.Path) == 3 && strings.HasPrefix(key, labelsPath+"\x00") && !need.Path[2].IsIndex && index.IndexedLabel(need.Path[2].Field) && l.only(s, ofRun):
 			if best < 6 {
 				take(6, index.ByLabel, nil)
-				s.Labels = l.labels(s, need)
+				s.Labels, s.AnyGroup = l.labels(s, need), l.all(s)
 			}
 		}
 	}
@@ -189,10 +189,9 @@ func (l *listing) path(s *index.Scan, q *query.List, needs []filter.Need) {
 		return
 	}
 	s.Path = index.ByGroup
-	if s.Tool || s.Updated {
-		return
+	if !s.Tool && !s.Updated && l.all(s) {
+		l.wide(s)
 	}
-	l.wide(s, q)
 }
 
 // only says whether no other class of records is wanted of any group.
@@ -253,25 +252,29 @@ func (l *listing) scopes(groups []int64) (scopes []int64) {
 	return slices.Compact(scopes)
 }
 
-// wide takes one list instead of many to merge where good as all of it is wanted.
-func (l *listing) wide(s *index.Scan, q *query.List) {
+// all says whether the groups are all that there are in their namespaces, or in the cluster if they are of several.
+func (l *listing) all(s *index.Scan) bool {
 	scopes := map[int64]bool{}
 	for _, n := range s.Groups {
 		scopes[l.groups[n].group.Scope] = true
 	}
 	there := 0
 	for i := range l.reading.groups {
-		g := &l.reading.groups[i]
-		if !g.Tool && (len(scopes) > 1 || scopes[g.Scope]) {
+		if g := &l.reading.groups[i]; g.Tool == s.Tool && (len(scopes) > 1 || scopes[g.Scope]) {
 			there++
 		}
 	}
-	if there > len(s.Groups) {
-		return
+	return there == len(s.Groups)
+}
+
+// wide takes one list instead of many to merge.
+func (l *listing) wide(s *index.Scan) {
+	first := l.groups[s.Groups[0]].group
+	for _, n := range s.Groups {
+		if l.groups[n].group.Scope != first.Scope {
+			s.Path = index.ByCluster
+			return
+		}
 	}
-	if len(scopes) == 1 {
-		s.Path, s.Texts = index.ByNamespace, []string{l.groups[s.Groups[0]].group.Namespace}
-	} else {
-		s.Path = index.ByCluster
-	}
+	s.Path, s.Texts = index.ByNamespace, []string{first.Namespace}
 }
