@@ -29,7 +29,7 @@ any run has a hold is never deleted.`,
 			if err != nil {
 				return err
 			}
-			o := retention.Options{Store: a.store, Index: a.index, Cluster: a.cluster, Policies: policies, Now: time.Now(), DryRun: dryRun, Forgotten: a.forgetResults}
+			o := retention.Options{Store: a.store, Index: a.index, Cluster: a.cluster, Policies: policies, Now: time.Now(), DryRun: dryRun}
 			if rest, err := c.restConfig(); err == nil { // else policies about deleted namespaces say that nobody could be asked
 				kube, err := kubernetes.NewForConfig(rest)
 				if err != nil {

@@ -25,7 +25,8 @@ func NewAPI(connection grpc.ClientConnInterface) *API {
 	return &API{pb.NewResultsClient(connection), pb.NewLogsClient(connection)}
 }
 
-// pageSize is how many Results or records are asked for at a time: a record may have a megabyte, and a message four.
+// pageSize is how many Results or records are asked for at a time: a record may have a megabyte,
+// and a message four.
 const (
 	pageSize       = 200
 	recordPageSize = 5 // the least that it takes
@@ -38,7 +39,9 @@ const maxMessage = 64 << 20
 func (a *API) Results(ctx context.Context, from string) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
 		for token := from; ; {
-			page, err := a.results.ListResults(ctx, &pb.ListResultsRequest{Parent: "-", PageSize: pageSize, PageToken: token, OrderBy: "create_time asc"})
+			page, err := a.results.ListResults(ctx, &pb.ListResultsRequest{
+				Parent: "-", PageSize: pageSize, PageToken: token, OrderBy: "create_time asc",
+			})
 			if err != nil {
 				yield(Found{}, fmt.Errorf("list results: %w", err))
 				return

@@ -30,9 +30,11 @@ type ExportOptions struct {
 	Store   store.Store
 	Cluster layout.Cluster
 	To      *API
-	// LogType is how the other one stores logs, its LOGS_TYPE; empty where it has no API of logs: then none are sent.
+	// LogType is how the other one stores logs, its LOGS_TYPE; empty where it has no API of logs:
+	// then none are sent.
 	LogType string
-	// From is the key of the commit behind which to begin: what Progress has said. Objects that tools wrote are gone through in any case.
+	// From is the key of the commit behind which to begin: what Progress has said. Objects that
+	// tools wrote are gone through in any case.
 	From string
 	// Progress is told how far it is: all commits up to the key are done. It may be nil.
 	Progress func(position string, totals Totals)
@@ -40,8 +42,9 @@ type ExportOptions struct {
 	Damaged func(key string, err error)
 }
 
-// Export writes what an archive has to a Tekton Results: what tools wrote first, as it has what their Results say, then runs. What is there is
-// left alone. An error ends it, and it may begin again where Progress said.
+// Export writes what an archive has to a Tekton Results: what tools wrote first, as it has what
+// their Results say, then runs. What is there is left alone. An error ends it, and it may begin
+// again where Progress said.
 func Export(ctx context.Context, o ExportOptions) (Totals, error) {
 	if o.Progress == nil {
 		o.Progress = func(string, Totals) {}
@@ -68,7 +71,8 @@ type exporting struct {
 	totals  Totals
 	// results are those that are there, by name.
 	results sync.Map
-	// logs are the records of logs whose content is in a commit, if in any: imported ones. By the run's UID, about 200 bytes each.
+	// logs are the records of logs whose content is in a commit, if in any: imported ones. By the
+	// run's UID, about 200 bytes each.
 	logs map[string]object.Name
 }
 
@@ -140,7 +144,8 @@ func (e *exporting) tool(ctx context.Context, o *object.Object) error {
 	return errors.Join(err, content.Close())
 }
 
-// ofRun remembers the record of a log, which comes with the log: of a tool's with its Log, of a run's with the run.
+// ofRun remembers the record of a log, which comes with the log: of a tool's with its Log, of a
+// run's with the run.
 func (e *exporting) ofRun(o *object.Object) bool {
 	if o.Type != logType && o.Type != oldLogType {
 		return false
@@ -201,7 +206,9 @@ func (e *exporting) result(ctx context.Context, parent string, r *pb.Result) err
 
 func (e *exporting) record(ctx context.Context, name, of string, data []byte) error {
 	parent, _, _ := strings.Cut(name, "/records/")
-	_, err := e.To.results.CreateRecord(ctx, &pb.CreateRecordRequest{Parent: parent, Record: &pb.Record{Name: name, Data: &pb.Any{Type: of, Value: data}}})
+	_, err := e.To.results.CreateRecord(ctx, &pb.CreateRecordRequest{
+		Parent: parent, Record: &pb.Record{Name: name, Data: &pb.Any{Type: of, Value: data}},
+	})
 	if err = e.created(err, func(t *Totals) { t.Records++ }); err != nil {
 		return fmt.Errorf("create %s: %w", name, err)
 	}
@@ -225,7 +232,8 @@ func (e *exporting) runs(ctx context.Context) error {
 	return e.some(ctx, some)
 }
 
-// some exports some runs. Their Results are created one after the other: the first run of each, which made the others, is what its summary is about.
+// some exports some runs. Their Results are created one after the other: the first run of each,
+// which made the others, is what its summary is about.
 func (e *exporting) some(ctx context.Context, keys []string) error {
 	entries := make([]catalogue.Entry, len(keys))
 	err := each(ctx, keys, func(ctx context.Context, i int) error {
@@ -243,7 +251,8 @@ func (e *exporting) some(ctx context.Context, keys []string) error {
 	for _, entry := range entries {
 		if c := entry.Commit; c != nil {
 			parent := resultName(c.Run.Namespace, c.Run.Result)
-			if err := e.result(ctx, c.Run.Namespace, &pb.Result{Name: parent, Annotations: c.Run.ResultAnnotations, Summary: summaryOf(c, parent)}); err != nil {
+			r := &pb.Result{Name: parent, Annotations: c.Run.ResultAnnotations, Summary: summaryOf(c, parent)}
+			if err := e.result(ctx, c.Run.Namespace, r); err != nil {
 				return err
 			}
 		}
@@ -309,7 +318,10 @@ func read(ctx context.Context, from store.Store, p *manifest.Part) ([]byte, erro
 }
 
 func summaryOf(c *manifest.Commit, parent string) *pb.RecordSummary {
-	s := &pb.RecordSummary{Record: parent + "/records/" + c.Run.UID, Type: dataType(c), StartTime: timestamppb.New(c.Run.Created), Annotations: c.Run.SummaryAnnotations}
+	s := &pb.RecordSummary{
+		Record: parent + "/records/" + c.Run.UID, Type: dataType(c),
+		StartTime: timestamppb.New(c.Run.Created), Annotations: c.Run.SummaryAnnotations,
+	}
 	if c.Run.Completed != nil {
 		s.EndTime = timestamppb.New(*c.Run.Completed)
 	}
@@ -351,7 +363,8 @@ func (e *exporting) log(ctx context.Context, c *manifest.Commit, parent string) 
 	return e.send(ctx, logNameOf(record.GetName()), &partsReader{ctx: ctx, from: e.Store, parts: logs})
 }
 
-// logRecord returns the record of a run's log: the one that was imported with it, or one as Tekton Results makes it.
+// logRecord returns the record of a run's log: the one that was imported with it, or one as Tekton
+// Results makes it.
 func (e *exporting) logRecord(ctx context.Context, c *manifest.Commit, parent string) (*pb.Record, error) {
 	if name, ok := e.logs[c.Run.Namespace+"/"+c.Run.UID]; ok {
 		o, err := e.objects.Get(ctx, name)
@@ -362,7 +375,9 @@ func (e *exporting) logRecord(ctx context.Context, c *manifest.Commit, parent st
 		"kind": "Log", "apiVersion": "results.tekton.dev/v1alpha3",
 		"metadata": map[string]any{"name": c.Run.Name + "-log", "namespace": c.Run.Namespace, "uid": id},
 		"spec": map[string]any{
-			"type": e.LogType, "resource": map[string]any{"kind": c.Run.Kind, "namespace": c.Run.Namespace, "name": c.Run.Name, "uid": c.Run.UID},
+			"type": e.LogType, "resource": map[string]any{
+				"kind": c.Run.Kind, "namespace": c.Run.Namespace, "name": c.Run.Name, "uid": c.Run.UID,
+			},
 		},
 	})
 	return &pb.Record{Name: parent + "/records/" + id, Data: &pb.Any{Type: logType, Value: data}}, err

@@ -28,19 +28,22 @@ type Options struct {
 	Now     func() time.Time
 	// From is where to begin, empty for the beginning: what Progress has said.
 	From string
-	// Compare writes nothing: what is not in the archive, or is other than in the source, is told to Differs.
+	// Compare writes nothing: what is not in the archive, or is other than in the source, is told
+	// to Differs.
 	Compare bool
 	// Progress is told how far it is: all before the position is done. It may be nil.
 	Progress func(position string, totals Totals)
-	// Differs is told of each Result, record and log that the archive has another content of, or does not have. It may be nil.
+	// Differs is told of each Result, record and log that the archive has another content of, or
+	// does not have. It may be nil.
 	Differs func(name, how string)
 }
 
 // Totals count what was found in the source.
 type Totals struct {
 	Results, Runs, Records, Logs int
-	// Stored are those that the archive did not have, There those that it had already, Different those of which it has another content: that stays.
-	// Missing are those that it does not have, of a comparison, and logs that the source could not give.
+	// Stored are those that the archive did not have, There those that it had already, Different
+	// those of which it has another content: that stays. Missing are those that it does not have,
+	// of a comparison, and logs that the source could not give.
 	Stored, There, Different, Missing int
 	// Bytes are those of data and logs that were stored.
 	Bytes int64
@@ -141,7 +144,8 @@ func (i *importing) became(what outcome, name string, bytes int64) {
 	}
 }
 
-// result imports one with its records: what is about runs is read first, so that it can go into their commits.
+// result imports one with its records: what is about runs is read first, so that it can go into
+// their commits.
 func (i *importing) result(ctx context.Context, r *pb.Result) error {
 	i.count(func(t *Totals) { t.Results++ })
 	if err := i.resultItself(ctx, r); err != nil {
@@ -282,7 +286,8 @@ func (a *about) add(record *pb.Record) {
 	a.left = append(a.left, record)
 }
 
-// take returns what is about a run. What the archive will give the same name goes into the commit, and is not left.
+// take returns what is about a run. What the archive will give the same name goes into the commit,
+// and is not left.
 func (a *about) take(name object.Name) aboutOne {
 	one := *a.of(name.ID)
 	kept := a.left[:0]
@@ -306,7 +311,8 @@ func (a *about) take(name object.Name) aboutOne {
 	return one
 }
 
-// eventListOf is the name that Tekton Results gives a list of events: by the Result's UID, where ours goes by its name.
+// eventListOf is the name that Tekton Results gives a list of events: by the Result's UID, where
+// ours goes by its name.
 func eventListOf(resultUID, uid string) string { return run.EventListID(resultUID, uid) }
 
 // aboutObject imports a record about a run as an object, and a log's content if it is in no commit.

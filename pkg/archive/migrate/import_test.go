@@ -177,7 +177,8 @@ func TestImport(t *testing.T) {
 	}
 }
 
-// What is there already is left alone, by whomever it was stored; and a comparison finds what is other.
+// What is there already is left alone, by whomever it was stored; and a comparison finds what is
+// other.
 func TestImportAgainAndCompare(t *testing.T) {
 	m := sample()
 	s, o := archiveIn(t)
@@ -253,7 +254,8 @@ func TestImportGoesOnWhereItStopped(t *testing.T) {
 	}
 }
 
-// A log that the source could not give at first comes later, beside the commit, which does not change.
+// A log that the source could not give at first comes later, beside the commit, which does not
+// change.
 func TestLogsThatComeLater(t *testing.T) {
 	m := sample()
 	logs := m.logs

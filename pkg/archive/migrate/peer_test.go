@@ -25,8 +25,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// peerProgram names the API server of Tekton Results, built from its module:
-// (cd test/peer && go build -o FILE github.com/tektoncd/results/cmd/api). Building it takes minutes, so that is done once.
+// peerProgram names the API server of Tekton Results, built from its module: (cd test/peer && go
+// build -o FILE github.com/tektoncd/results/cmd/api). Building it takes minutes, so that is done
+// once.
 const peerProgram = "INDELIBLE_PEER_API"
 
 // peer is a real Tekton Results, with a Postgres of its own.

@@ -19,8 +19,8 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// Database is the Postgres of a Tekton Results. It has no logs: those are in a directory, if Tekton Results keeps them in one, or Logs is asked
-// for them.
+// Database is the Postgres of a Tekton Results. It has no logs: those are in a directory, if Tekton
+// Results keeps them in one, or Logs is asked for them.
 type Database struct {
 	db *sql.DB
 	// Folder is LOGS_PATH of its API server, as it is here.
@@ -49,7 +49,8 @@ const (
 	recordPage = 20
 )
 
-// Results implements Source, in the order of parents and names. A position is the name of the Result before.
+// Results implements Source, in the order of parents and names. A position is the name of the
+// Result before.
 func (d *Database) Results(ctx context.Context, from string) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
 		var parent, name string
@@ -87,8 +88,8 @@ func (d *Database) Results(ctx context.Context, from string) iter.Seq2[Found, er
 }
 
 func (d *Database) resultsAfter(ctx context.Context, parent, name string) (page []*pb.Result, err error) {
-	rows, err := d.db.QueryContext(ctx, `SELECT parent, id, name, annotations, created_time, updated_time, recordsummary_record, recordsummary_type,
-		recordsummary_start_time, recordsummary_end_time, recordsummary_status, recordsummary_annotations
+	rows, err := d.db.QueryContext(ctx, `SELECT parent, id, name, annotations, created_time, updated_time,
+		recordsummary_record, recordsummary_type, recordsummary_start_time, recordsummary_end_time, recordsummary_status, recordsummary_annotations
 		FROM results WHERE (parent, name) > ($1, $2) ORDER BY parent, name LIMIT $3`, parent, name, resultPage)
 	if err != nil {
 		return nil, err
@@ -111,12 +112,19 @@ func scanResult(rows *sql.Rows) (*pb.Result, error) {
 	var record, kind sql.NullString
 	var start, end sql.NullTime
 	var status sql.NullInt32
-	if err := rows.Scan(&parent, &id, &name, &annotations, &created, &updated, &record, &kind, &start, &end, &status, &summaryAnnotations); err != nil {
+	err := rows.Scan(&parent, &id, &name, &annotations, &created, &updated,
+		&record, &kind, &start, &end, &status, &summaryAnnotations)
+	if err != nil {
 		return nil, err
 	}
-	r := &pb.Result{Name: parent + "/results/" + name, Uid: id, CreateTime: timestamppb.New(created), UpdateTime: timestamppb.New(updated)}
+	r := &pb.Result{
+		Name: resultName(parent, name), Uid: id, CreateTime: timestamppb.New(created), UpdateTime: timestamppb.New(updated),
+	}
 	if record.String != "" {
-		r.Summary = &pb.RecordSummary{Record: record.String, Type: kind.String, Status: pb.RecordSummary_Status(status.Int32), StartTime: stamp(start), EndTime: stamp(end)}
+		r.Summary = &pb.RecordSummary{
+			Record: record.String, Type: kind.String, Status: pb.RecordSummary_Status(status.Int32),
+			StartTime: stamp(start), EndTime: stamp(end),
+		}
 	}
 	if err := decodeMap(annotations, &r.Annotations); err != nil {
 		return nil, fmt.Errorf("annotations of %s: %w", r.GetName(), err)

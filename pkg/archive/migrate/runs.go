@@ -21,15 +21,18 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// finishedRun returns a run that can become a commit, which never changes: one that has finished, under its own name, in its namespace. Others
-// are records as any.
+// finishedRun returns a run that can become a commit, which never changes: one that has finished,
+// under its own name, in its namespace. Others are records as any.
 func finishedRun(name object.Name, record *pb.Record) *run.Run {
 	kind, ok := strings.CutPrefix(record.GetData().GetType(), "tekton.dev/")
 	if _, kind, _ = strings.Cut(kind, "."); !ok || !slices.Contains(run.Kinds, kind) {
 		return nil
 	}
 	r, err := run.Parse(record.GetData().GetValue())
-	if err != nil || r.Kind != kind || r.Namespace != name.Parent || string(r.UID) != name.ID || r.Name == "" || !r.Finished() {
+	if err != nil || r.Kind != kind || r.Name == "" || !r.Finished() {
+		return nil
+	}
+	if r.Namespace != name.Parent || string(r.UID) != name.ID {
 		return nil
 	}
 	return r
@@ -40,7 +43,10 @@ func (i *importing) commit(ctx context.Context, name object.Name, r *run.Run, ab
 	one := about.take(name)
 	key, err := i.Cluster.Commit(r.ID())
 	if err != nil { // it is older than archives go
-		return i.object(ctx, object.Object{Kind: object.Record, Parent: name.Parent, Result: name.Result, ID: name.ID, Type: r.APIVersion + "." + r.Kind, Data: r.Record})
+		return i.object(ctx, object.Object{
+			Kind: object.Record, Parent: name.Parent, Result: name.Result, ID: name.ID,
+			Type: r.APIVersion + "." + r.Kind, Data: r.Record,
+		})
 	}
 	about.committed[name.ID] = true
 	there, err := manifest.Read(ctx, i.Store, key)
@@ -73,7 +79,8 @@ func (i *importing) compareRun(ctx context.Context, name object.Name, r *run.Run
 		switch {
 		case p.Type != manifest.Log || p.Container != "" || one.log == nil:
 		case p.State == manifest.Missing: // it may be to be had by now: it overlays the commit
-			return i.log(ctx, object.Name{Kind: object.Log, Parent: name.Parent, Result: name.Result, ID: run.LogID(name.Result, name.ID)}, one.log)
+			name.Kind, name.ID = object.Log, run.LogID(name.Result, name.ID)
+			return i.log(ctx, name, one.log)
 		default:
 			return i.compareLog(ctx, one.log, func() (io.ReadCloser, error) { return manifest.Open(ctx, i.Store, p) })
 		}
@@ -145,7 +152,8 @@ func (u *upload) part(ctx context.Context, p manifest.Part, name string, content
 	return nil
 }
 
-// logOf stores a log. Tekton Results has one text of all containers of a TaskRun: it is a log without a container.
+// logOf stores a log. Tekton Results has one text of all containers of a TaskRun: it is a log
+// without a container.
 func (u *upload) logOf(ctx context.Context, record *pb.Record) error {
 	if record == nil {
 		return nil
@@ -186,10 +194,12 @@ func (u *upload) logOf(ctx context.Context, record *pb.Record) error {
 func (u *upload) commit(ctx context.Context, name object.Name) error {
 	status, reason := u.run.Outcome()
 	c := &manifest.Commit{
-		Cluster: string(u.Cluster), Versions: manifest.Versions{Archiver: u.Version}, CommittedAt: u.Now().UTC().Truncate(time.Millisecond), Parts: u.parts,
+		Cluster: string(u.Cluster), Versions: manifest.Versions{Archiver: u.Version},
+		CommittedAt: u.Now().UTC().Truncate(time.Millisecond), Parts: u.parts,
 		Run: manifest.Run{
-			APIVersion: u.run.APIVersion, Kind: u.run.Kind, Namespace: u.run.Namespace, Name: u.run.Name, UID: string(u.run.UID),
-			Created: u.run.CreationTimestamp.UTC(), Completed: u.run.Completed(), Status: status, Reason: reason, Result: u.result,
+			APIVersion: u.run.APIVersion, Kind: u.run.Kind, Namespace: u.run.Namespace, Name: u.run.Name,
+			UID: string(u.run.UID), Created: u.run.CreationTimestamp.UTC(), Completed: u.run.Completed(),
+			Status: status, Reason: reason, Result: u.result,
 			ResultAnnotations:  run.CustomMetadata(&u.run.ObjectMeta, run.ResultAnnotations),
 			SummaryAnnotations: run.CustomMetadata(&u.run.ObjectMeta, run.RecordSummaryAnnotations),
 		},

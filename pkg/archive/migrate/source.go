@@ -1,6 +1,8 @@
-// Package migrate moves history between Tekton Results and an archive. Import reads a Tekton Results, by its API or its database, and
-// stores what it has: finished runs as commits, with their logs and events, and everything else as objects that tools wrote. Export writes what
-// the archive has to the API of a Tekton Results. Both may be killed and begun again: what is there already is left alone.
+// Package migrate moves history between Tekton Results and an archive. Import reads a Tekton
+// Results, by its API or its database, and stores what it has: finished runs as commits, with their
+// logs and events, and everything else as objects that tools wrote. Export writes what the archive
+// has to the API of a Tekton Results. Both may be killed and begun again: what is there already is
+// left alone.
 package migrate
 
 import (
@@ -30,9 +32,11 @@ func aboutRun(dataType string) bool {
 type Source interface {
 	// Results yields all Results in an order that stays, from a position on. An error ends it.
 	Results(ctx context.Context, from string) iter.Seq2[Found, error]
-	// Records yields the records of a Result: only logs and lists of events, which are about others, or all but these.
+	// Records yields the records of a Result: only logs and lists of events, which are about
+	// others, or all but these.
 	Records(ctx context.Context, result *pb.Result, about bool) iter.Seq2[*pb.Record, error]
-	// Log returns the content of a log, by its record. The error is ErrNoLog if there is none, or it cannot be had.
+	// Log returns the content of a log, by its record. The error is ErrNoLog if there is none, or
+	// it cannot be had.
 	Log(ctx context.Context, record *pb.Record) (io.ReadCloser, error)
 }
 

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// A Result and a Record of 5 KiB, as the watcher of Tekton Results writes them for each run, into a directory.
+// A Result and a Record of 5 KiB, as the watcher of Tekton Results writes them for each run, into a
+// directory.
 func BenchmarkCreateAResultAndARecord(b *testing.B) {
 	o := newPlace(b).objects(b)
 	data, _ := json.Marshal(map[string]string{"spec": strings.Repeat("some step of a Task, and its script\n", 140)})
@@ -33,7 +34,8 @@ func BenchmarkCreateAResultAndARecord(b *testing.B) {
 	})
 }
 
-// A rebuild of an index: all Results and Records, of which one in four is as in BenchmarkCreateAResultAndARecord, from their objects and from segments.
+// A rebuild of an index: all Results and Records, of which one in four is as in
+// BenchmarkCreateAResultAndARecord, from their objects and from segments.
 func BenchmarkList(b *testing.B) {
 	p := newPlace(b)
 	o := p.objects(b)

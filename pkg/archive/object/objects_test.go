@@ -150,8 +150,8 @@ func TestNamesAndDataThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// Several writers with stores of their own, on one object: each increments what it has read, so that a write that is lost
-// or acknowledged to two is one that is missing in the end.
+// Several writers with stores of their own, on one object: each increments what it has read, so
+// that a write that is lost or acknowledged to two is one that is missing in the end.
 func TestOfSeveralWritersOneWritesEachGeneration(t *testing.T) {
 	bucket := memblob.OpenBucket(nil)
 	directory := newPlace(t)
@@ -203,7 +203,8 @@ func increment(ctx context.Context, o *Objects) error {
 	}
 }
 
-// Creators of what was deleted long ago, while a sweeper takes the tombstone away: one wins, and what it wrote stays.
+// Creators of what was deleted long ago, while a sweeper takes the tombstone away: one wins, and
+// what it wrote stays.
 func TestCreatorsAndASweeper(t *testing.T) {
 	p := newPlace(t)
 	var creators []*Objects
@@ -276,7 +277,8 @@ func TestOfSeveralCreatorsOneWins(t *testing.T) {
 
 var errLost = errors.New("the connection was reset")
 
-// faulty is a store of which every so many-th creation fails: by turns before and after the object was stored.
+// faulty is a store of which every so many-th creation fails: by turns before and after the object
+// was stored.
 type faulty struct {
 	store.Store
 	every, n int64

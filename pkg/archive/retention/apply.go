@@ -9,7 +9,6 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
-	"github.com/indelible-ci/indelible/pkg/archive/object"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
@@ -26,8 +25,6 @@ type Options struct {
 	Deleted func(context.Context) (map[string]time.Time, error)
 	// RunsOnly leaves what tools wrote alone: all of it is listed, and what is old is read, which need not be every hour.
 	RunsOnly bool
-	// Forgotten is told of the Results that were deleted, to take them out of the index. It may be nil.
-	Forgotten func(ctx context.Context, results []*object.Tree) error
 	// DryRun reports what would be deleted, and deletes nothing.
 	DryRun bool
 	// Report is told what becomes of each run that the index proposes, and of each Result of tools that is old enough. It may be nil.
