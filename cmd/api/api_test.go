@@ -32,7 +32,7 @@ func TestCommandLine(t *testing.T) {
 		"--version":              {0, "api version dev", ""},
 		"completion bash":        {0, "complete -o default", ""},
 		"run now":                {exitUsage, "", "unknown command"},
-		"run --adress=:1":        {exitUsage, "", "unknown flag: --adress; see api run --help"},
+		"run --port=1":           {exitUsage, "", "unknown flag: --port; see api run --help"},
 		"run --log-level=loud":   {exitUsage, "", "log-level"},
 		"run --config=/not/here": {exitFailed, "", "/not/here"},
 	} {

@@ -41,7 +41,7 @@ func TestDocument(t *testing.T) {
 	self, err := os.Executable()
 	r.must(err)
 	standIn := fmt.Sprintf("#!/bin/sh\nINDELIBLE_GRPCURL=1 exec %s \"$@\"\n", self)
-	r.must(os.WriteFile(filepath.Join(bin, "grpcurl"), []byte(standIn), 0o700)) //nolint:gosec // a program
+	r.must(os.WriteFile(filepath.Join(bin, "grpcurl"), []byte(standIn), 0o700))
 	script := "set -eu\n"
 	for _, block := range shell.FindAllStringSubmatch(string(page), -1) {
 		script += block[1]

@@ -53,8 +53,8 @@ func TestReflection(t *testing.T) {
 	}
 	old, err := oldreflectionpb.NewServerReflectionClient(r.conn).ServerReflectionInfo(r.as(""))
 	r.must(err)
-	r.must(old.Send(&oldreflectionpb.ServerReflectionRequest{MessageRequest: &oldreflectionpb.ServerReflectionRequest_ListServices{}}))
-	if answer, err := old.Recv(); err != nil || len(answer.GetListServicesResponse().GetService()) != len(want) {
+	r.must(old.Send(&oldreflectionpb.ServerReflectionRequest{MessageRequest: &oldreflectionpb.ServerReflectionRequest_ListServices{}})) //nolint:staticcheck // tools still speak it
+	if answer, err := old.Recv(); err != nil || len(answer.GetListServicesResponse().GetService()) != len(want) {                       //nolint:staticcheck // tools still speak it
 		t.Errorf("v1alpha: %v, %v", answer, err)
 	}
 }
@@ -187,7 +187,7 @@ func TestTLS(t *testing.T) {
 	request.Header.Set("Authorization", "Bearer "+member)
 	response, err := (&http.Client{Transport: transport}).Do(request)
 	r.must(err)
-	if _ = response.Body.Close(); response.StatusCode != 200 {
+	if _ = response.Body.Close(); response.StatusCode != http.StatusOK {
 		t.Errorf("REST: %s", response.Status)
 	}
 	transport.CloseIdleConnections()
