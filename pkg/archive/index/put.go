@@ -264,13 +264,6 @@ func (b *batch) annotate(ctx context.Context, key resultKey) error {
 	return err
 }
 
-// deleted is what is left to know of a row that is not there any more.
-type deleted struct {
-	result  string
-	created int64
-	group   int64
-}
-
 // delete leaves nothing of runs, also not the copy of a Task if it was the last that had it.
 func (b *batch) delete(ctx context.Context, cluster string, uids []string) error {
 	found, err := b.find(ctx, cluster, uids)
@@ -357,8 +350,8 @@ func (b *batch) deleteLabels(ctx context.Context, id, created int64, labels []in
 	if len(labels) == 0 {
 		return nil
 	}
-	_, err := b.tx.ExecContext(ctx, `DELETE FROM indelible_labels WHERE label`+b.dialect.any("$1", numbers)+` AND created = $2 AND run = $3`,
-		b.dialect.list(labels), created, id)
+	text := fmt.Sprintf(`DELETE FROM indelible_labels WHERE label%s AND created = $2 AND run = $3`, b.dialect.any("$1", numbers))
+	_, err := b.tx.ExecContext(ctx, text, b.dialect.list(labels), created, id)
 	return err
 }
 
