@@ -51,7 +51,7 @@ RESULTS  := $(CURDIR)/dist/tests
 GOTEST    = mkdir -p $(RESULTS) && $(GOTESTSUM) --jsonfile $(RESULTS)/$@.json --hide-summary=skipped --format $(1) -- -timeout $(if $(INDELIBLE_LONG),180m,75m)
 comma     := ,
 pushes    = $(foreach i,$(IMAGES),$(LOCAL) push $(i) $(PREFIX)$(basename $(notdir $(i))):$(VERSION) &&) true
-IMAGES   := dist/indelible-webhook.tar dist/indelible-publisher.tar dist/indelible-archiver.tar
+IMAGES   := dist/indelible-webhook.tar dist/indelible-publisher.tar dist/indelible-archiver.tar dist/indelible-api.tar
 SOURCES  := $(shell find cmd pkg certs -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
 
 ##@ Two commands
@@ -113,6 +113,12 @@ test-oracle: $(GOTESTSUM) ## Compare with Tekton's and the API server's own code
 	cd test/oracle; $(call GOTEST,standard-quiet) -vet all -count 1 ./...
 
 # Its tests wait for faults to be noticed, not for a processor: many at a time.
+.PHONY: test-peer
+test-peer: postgres ## Import from a real Tekton Results, built from its module, and export to it (cold 8 min, warm 1 min)
+	mkdir -p "$(TOOLS)"
+	go -C test/peer build -o "$(TOOLS)/tekton-results-api" github.com/tektoncd/results/cmd/api
+	INDELIBLE_PEER_API="$(TOOLS)/tekton-results-api" go test -count=1 ./pkg/archive/migrate
+
 .PHONY: test-storage
 test-storage: storage-emulators $(GOTESTSUM) ## The archive's stores against a real S3 server, its faults, and emulators, a module of its own (cold 6 min, warm 75 s)
 	cd test/storage; $(call GOTEST,standard-quiet) -count 1 -parallel 16 ./...
@@ -222,14 +228,14 @@ cluster-down: $(if $(EXISTING),,$(LOCAL)) ## Stop it; nothing is left but the bu
 cluster-report: ## What an on-call admin would look at first
 	-$(KUBECTL) get nodes,pods -A -o wide
 	-$(KUBECTL) get events -n indelible-system --sort-by=.lastTimestamp
-	-$(KUBECTL) logs -n indelible-system -l 'app.kubernetes.io/name in (indelible-webhook, indelible-archiver)' --prefix --tail=50
+	-$(KUBECTL) logs -n indelible-system -l 'app.kubernetes.io/name in (indelible-webhook, indelible-archiver, indelible-api)' --prefix --tail=50
 
 ##@ Build
 
 .PHONY: build
-build: bin/webhook bin/publisher bin/archiver ## Build the binaries into bin/
+build: bin/webhook bin/publisher bin/archiver bin/api ## Build the binaries into bin/
 
-bin/webhook bin/publisher bin/archiver: bin/%: $(SOURCES) dist/version
+bin/webhook bin/publisher bin/archiver bin/api: bin/%: $(SOURCES) dist/version
 	$(GOBUILD) -o $@ ./cmd/$*
 
 # Changes when VERSION does, and with it what is built and how it is tagged.

@@ -21,7 +21,7 @@ const networkPolicies = "components/network-policy/"
 
 // Each policy is about one Deployment's pods, and the ports it names are ports of theirs.
 func TestNetworkPoliciesFitThePods(t *testing.T) {
-	for policyFile, deploymentFile := range map[string]string{"webhook.yaml": "server/20-deployment.yaml", "archiver.yaml": "archive/50-deployment.yaml"} {
+	for policyFile, deploymentFile := range map[string]string{"webhook.yaml": "server/20-deployment.yaml", "archiver.yaml": "archive/50-deployment.yaml", "api.yaml": "components/api/deployment.yaml"} {
 		t.Run(policyFile, func(t *testing.T) {
 			var policy networkingv1.NetworkPolicy
 			var deployment appsv1.Deployment

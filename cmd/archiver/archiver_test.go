@@ -13,6 +13,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/object"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
@@ -89,34 +90,40 @@ func TestCommands(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		"get shows a summary":            {[]string{"get", "team/build"}, 0, "log step-a, attempt 1:  complete, 6 bytes", ""},
-		"get shows what is missing":      {[]string{"get", "team/build"}, 0, "missing: the pod was gone", ""},
-		"get gives the run":              {[]string{"get", "team/build", "-o", "json"}, 0, record + "\n", ""},
-		"get gives the log":              {[]string{"get", "team/build", "--log"}, 0, "hello\n", "step-b, attempt 1, is missing: the pod was gone"},
-		"get gives a step's log":         {[]string{"get", "team/build", "--log", "--step", "a"}, 0, "hello\n", ""},
-		"get gives a container's log":    {[]string{"get", "team/build", "--log", "--container", "step-a"}, 0, "hello\n", ""},
-		"get names the containers":       {[]string{"get", "team/build", "--log", "--container", "sidecar-x"}, 1, "", "step-a, step-b"},
-		"get wants --log with a step":    {[]string{"get", "team/build", "--step", "a"}, 2, "", "go with --log"},
-		"get gives events":               {[]string{"get", "team/build", "--events"}, 0, `{"kind":"EventList","items":[]}`, ""},
-		"get knows no other run":         {[]string{"get", "team/other"}, 1, "", "no such run in the archive"},
-		"get knows no other kind":        {[]string{"get", "team/build", "--kind", "PipelineRun"}, 1, "", "no such run in the archive"},
-		"get knows no other step":        {[]string{"get", "team/build", "--log", "--step", "x"}, 1, "", "no such log"},
-		"get wants a namespace":          {[]string{"get", "build"}, 2, "", "NAMESPACE/NAME"},
-		"get wants one run":              {[]string{"get"}, 2, "", "--help"},
-		"get wants a form that it knows": {[]string{"get", "team/build", "-o", "yaml"}, 2, "", "must be summary or json"},
-		"get wants a kind that it knows": {[]string{"get", "team/build", "--kind", "taskrun"}, 2, "", "must be TaskRun"},
-		"list names runs":                {[]string{"list", "team"}, 0, "team/build", ""},
-		"list knows other namespaces":    {[]string{"list", "other"}, 0, "CREATED", ""},
-		"fsck finds nothing wrong":       {[]string{"fsck", "--archive-only"}, 0, "1 runs, 1 parts", ""},
-		"fsck wants to ask the cluster":  {[]string{"fsck"}, 1, "", "--archive-only"},
-		"index sync has nothing to do":   {[]string{"index", "sync"}, 0, "0 rows added", ""},
-		"index rebuild makes it anew":    {[]string{"index", "rebuild"}, 0, "1 rows added", ""},
-		"hold wants a reason":            {[]string{"hold", "team/build"}, 2, "", "--reason"},
-		"hold holds":                     {[]string{"hold", "team/build", "--reason", "audit"}, 0, "is held: audit", ""},
-		"an unknown command is refused":  {[]string{"frobnicate"}, 2, "", "see archiver --help"},
-		"an unknown flag is refused":     {[]string{"fsck", "--frobnicate"}, 2, "", "frobnicate"},
-		"help is given":                  {[]string{"get", "--help"}, 0, "Of several runs that had the name", ""},
-		"completion is given":            {[]string{"completion", "bash"}, 0, "complete", ""},
+		"get shows a summary":             {[]string{"get", "team/build"}, 0, "log step-a, attempt 1:  complete, 6 bytes", ""},
+		"get shows what is missing":       {[]string{"get", "team/build"}, 0, "missing: the pod was gone", ""},
+		"get gives the run":               {[]string{"get", "team/build", "-o", "json"}, 0, record + "\n", ""},
+		"get gives the log":               {[]string{"get", "team/build", "--log"}, 0, "hello\n", "step-b, attempt 1, is missing: the pod was gone"},
+		"get gives a step's log":          {[]string{"get", "team/build", "--log", "--step", "a"}, 0, "hello\n", ""},
+		"get gives a container's log":     {[]string{"get", "team/build", "--log", "--container", "step-a"}, 0, "hello\n", ""},
+		"get names the containers":        {[]string{"get", "team/build", "--log", "--container", "sidecar-x"}, 1, "", "step-a, step-b"},
+		"get wants --log with a step":     {[]string{"get", "team/build", "--step", "a"}, 2, "", "go with --log"},
+		"get gives events":                {[]string{"get", "team/build", "--events"}, 0, `{"kind":"EventList","items":[]}`, ""},
+		"get knows no other run":          {[]string{"get", "team/other"}, 1, "", "no such run in the archive"},
+		"get knows no other kind":         {[]string{"get", "team/build", "--kind", "PipelineRun"}, 1, "", "no such run in the archive"},
+		"get knows no other step":         {[]string{"get", "team/build", "--log", "--step", "x"}, 1, "", "no such log"},
+		"get wants a namespace":           {[]string{"get", "build"}, 2, "", "NAMESPACE/NAME"},
+		"get wants one run":               {[]string{"get"}, 2, "", "--help"},
+		"get wants a form that it knows":  {[]string{"get", "team/build", "-o", "yaml"}, 2, "", "must be summary or json"},
+		"get wants a kind that it knows":  {[]string{"get", "team/build", "--kind", "taskrun"}, 2, "", "must be TaskRun"},
+		"list names runs":                 {[]string{"list", "team"}, 0, "team/build", ""},
+		"list knows other namespaces":     {[]string{"list", "other"}, 0, "CREATED", ""},
+		"fsck finds nothing wrong":        {[]string{"fsck", "--archive-only"}, 0, "1 runs, 1 parts", ""},
+		"fsck wants to ask the cluster":   {[]string{"fsck"}, 1, "", "--archive-only"},
+		"index sync has nothing to do":    {[]string{"index", "sync"}, 0, "0 rows added", ""},
+		"index rebuild makes it anew":     {[]string{"index", "rebuild"}, 0, "1 rows added", ""},
+		"hold wants a reason":             {[]string{"hold", "team/build"}, 2, "", "--reason"},
+		"hold holds":                      {[]string{"hold", "team/build", "--reason", "audit"}, 0, "is held: audit", ""},
+		"hold knows no other Result":      {[]string{"hold", "team/none", "--result", "--reason", "audit"}, 1, "", "no such object"},
+		"import wants a source":           {[]string{"import"}, 2, "", "--api or --postgres"},
+		"import asks whose archive it is": {[]string{"import", "--api", "127.0.0.1:1", "--plain"}, 1, "", "/there/is/none"},
+		"import says what is not there":   {[]string{"import", "--api", "127.0.0.1:1", "--plain", "--compare"}, 1, "", "connection refused"},
+		"import sends no token in plain":  {[]string{"import", "--api", "127.0.0.1:1", "--plain", "--token-file", "/x"}, 2, "", "without TLS"},
+		"export wants to know where to":   {[]string{"export"}, 2, "", "--api"},
+		"an unknown command is refused":   {[]string{"frobnicate"}, 2, "", "see archiver --help"},
+		"an unknown flag is refused":      {[]string{"fsck", "--frobnicate"}, 2, "", "frobnicate"},
+		"help is given":                   {[]string{"get", "--help"}, 0, "Of several runs that had the name", ""},
+		"completion is given":             {[]string{"completion", "bash"}, 0, "complete", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := makeArchive(t).run(t, test.args...)
@@ -124,6 +131,34 @@ func TestCommands(t *testing.T) {
 				t.Errorf("code %d, want %d\nstdout: %s\nstderr: %s", code, test.code, stdout, stderr)
 			}
 		})
+	}
+}
+
+func TestHoldOnAResult(t *testing.T) {
+	a := makeArchive(t)
+	s, err := store.NewDirectory(a.root)
+	must(t, err)
+	o := object.New(s, "prod", time.Now)
+	result := object.Object{Kind: object.Result, Parent: "team", Result: "r", Data: []byte("{}")}
+	_, err = o.Create(t.Context(), result)
+	must(t, err)
+	for _, step := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"--release"}, exitFailed, "has no hold that could be taken off"},
+		{[]string{"--reason", "audit"}, 0, "the Result team/r is held: audit"},
+		{[]string{"--reason", "audit"}, exitFailed, "exists already"},
+		{[]string{"--release"}, 0, "is taken off: audit"},
+	} {
+		code, stdout, stderr := a.run(t, append([]string{"hold", "--result", "team/r"}, step.args...)...)
+		if code != step.code || !strings.Contains(stdout+stderr, step.want) {
+			t.Errorf("%q: code %d, %s%s", step.args, code, stdout, stderr)
+		}
+	}
+	if err := o.Delete(t.Context(), result.Name(), 0); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -11,17 +11,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/object"
 	"github.com/indelible-ci/indelible/pkg/archive/retention"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
 func newHold(c *common) *cobra.Command {
-	o, text, release := getOptions{common: c}, retention.HoldText{}, false
+	o, text, release, result := getOptions{common: c}, retention.HoldText{}, false, false
 	cmd := &cobra.Command{
 		Use:   "hold NAMESPACE/NAME",
 		Short: "Keep an archived run from being deleted, whatever the retention says",
 		Long: `Put a hold on an archived run, so that no retention deletes it, nor the PipelineRun that made it, nor what that or this one made, until the hold is taken off with --release. A run that has the
-annotation ` + retention.HoldAnnotation + ` when it is archived is held as well, and stays so.`,
+annotation ` + retention.HoldAnnotation + ` when it is archived is held as well, and stays so.
+
+With --result NAME is that of a Result, and the hold is on what tools have written of it: neither retention nor a tool deletes it then.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.name(args[0]); err != nil {
@@ -29,6 +32,9 @@ annotation ` + retention.HoldAnnotation + ` when it is archived is held as well,
 			}
 			if text.Reason == "" && !release {
 				return &usageError{errors.New("--reason is required")}
+			}
+			if result {
+				return holdResult(cmd.Context(), c, cmd, args[0], text, release)
 			}
 			return holdRun(cmd.Context(), cmd, &o, text, release)
 		},
@@ -41,8 +47,37 @@ annotation ` + retention.HoldAnnotation + ` when it is archived is held as well,
 	flags.StringVar(&o.uid, "uid", "", "the run's UID, where several had the name")
 	flags.StringVar(&text.Reason, "reason", "", "why the run is held, for people")
 	flags.StringVar(&text.By, "by", text.By, "who holds it")
+	flags.BoolVar(&result, "result", false, "hold what tools have written of a Result, not a run")
 	flags.BoolVar(&release, "release", false, "take the hold off instead")
 	return cmd
+}
+
+func holdResult(ctx context.Context, c *common, cmd *cobra.Command, name string, text retention.HoldText, release bool) error {
+	a, err := c.openArchive(ctx, noIndex)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	parent, result, _ := strings.Cut(name, "/")
+	objects := object.New(a.store, a.cluster, time.Now)
+	if !release {
+		text.At = time.Now().UTC()
+		if err = objects.Hold(ctx, parent, result, text); err == nil {
+			cmd.Printf("the Result %s is held: %s\n", name, text.Reason)
+		}
+		return err
+	}
+	held, err := objects.Held(ctx, parent, result)
+	if err != nil {
+		return err
+	}
+	if held == nil {
+		return fmt.Errorf("the Result %s has no hold that could be taken off", name)
+	}
+	if err = objects.Unhold(ctx, parent, result); err == nil {
+		cmd.Printf("the hold on the Result %s is taken off: %s\n", name, held.Reason)
+	}
+	return err
 }
 
 func holdRun(ctx context.Context, cmd *cobra.Command, o *getOptions, text retention.HoldText, release bool) error {

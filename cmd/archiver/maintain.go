@@ -108,11 +108,16 @@ func applyRetention(ctx context.Context, r *replica, a *archive) error {
 		r.log.Info("This machine's clock is ahead of the API server's, which counts for the archive's retention", "ahead", ahead.Round(time.Second).String())
 	}
 	known := func(context.Context) (map[string]time.Time, error) { return deleted, unknown }
+	daily := time.Since(a.resultsKept) >= sweeping
 	totals, err := retention.Apply(ctx, retention.Options{
 		Store: a.store, Index: a.index, Cluster: a.cluster, Policies: policies, Now: now, Deleted: known,
+		RunsOnly: !daily,
 	})
+	if err == nil && daily {
+		a.resultsKept = time.Now()
+	}
 	if totals.Deleted+totals.Damaged > 0 {
-		r.log.Info("Runs were deleted from the archive, as its retention says", "deleted", totals.Deleted, "kept", totals.Kept, "damaged", totals.Damaged, "bytes", totals.Bytes)
+		r.log.Info("Runs were deleted from the archive, as its retention says", "deleted", totals.Deleted, "results", totals.Results, "kept", totals.Kept, "damaged", totals.Damaged, "bytes", totals.Bytes)
 	}
 	return err
 }
@@ -190,11 +195,32 @@ func sweepArchive(ctx context.Context, r *replica, a *archive) error {
 }
 
 func sweepObjects(ctx context.Context, r *replica, a *archive) error {
-	totals, err := object.New(a.store, a.cluster, time.Now).Sweep(ctx, object.SweepOptions{Now: time.Now(), Grace: abandoned})
+	o := object.SweepOptions{Now: time.Now(), Grace: abandoned}
+	complete, err := a.index.Complete(ctx, string(a.cluster))
+	if err != nil {
+		return err
+	}
+	if complete {
+		next, stop := iter.Pull2(a.index.Objects(ctx, string(a.cluster)))
+		defer stop()
+		o.Known = inOrder(next)
+	}
+	totals, err := object.New(a.store, a.cluster, time.Now).Sweep(ctx, o)
 	if n := totals.Generations + totals.Contents; n > 0 {
 		r.log.Info("What tools have replaced or deleted was deleted from the archive", "objects", n, "bytes", totals.Bytes)
 	}
 	return err
+}
+
+// inOrder says of keys, which are asked for in their order, whether an index has them. If it fails it has them all: what is unknown would be read.
+func inOrder(next func() (object.Object, error, bool)) func(key string) bool {
+	row, err, more := next()
+	return func(key string) bool {
+		for more && err == nil && row.Key < key {
+			row, err, more = next()
+		}
+		return err != nil || more && row.Key == key
+	}
 }
 
 // retentionOf makes policies of a configuration.

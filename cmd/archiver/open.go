@@ -29,6 +29,8 @@ type archive struct {
 	// sweptTo is where the sweep stopped, swept when it was at the end.
 	sweptTo string
 	swept   time.Time
+	// resultsKept is when retention looked at what tools wrote.
+	resultsKept time.Time
 }
 
 // indexUse is what a command wants of the index. Commands that can do without work while it does not; those that read it make none.

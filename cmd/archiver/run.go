@@ -21,6 +21,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/pkg/archive/controller"
 	"github.com/indelible-ci/indelible/pkg/archive/identity"
+	"github.com/indelible-ci/indelible/pkg/archive/query/api"
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 	"github.com/indelible-ci/indelible/pkg/config"
 	"github.com/indelible-ci/indelible/pkg/daemon"
@@ -43,6 +44,8 @@ type runOptions struct {
 	leaderElect    bool
 	metricsAddress string
 	healthAddress  string
+	// api is in the place of the configuration's, if it has an address.
+	api config.API
 }
 
 func newRun(c *common) *cobra.Command {
@@ -65,6 +68,8 @@ func newRun(c *common) *cobra.Command {
 	flags.BoolVar(&o.leaderElect, "leader-elect", true, "work only while holding the Lease indelible-archiver, as one of several replicas must")
 	flags.StringVar(&o.metricsAddress, "metrics-address", ":8080", "address of /metrics")
 	flags.StringVar(&o.healthAddress, "health-address", ":8081", "address of /healthz and /readyz")
+	flags.StringVar(&o.api.Address, "api-address", "", "serve the query API on this address; empty: as the configuration says")
+	flags.StringVar(&o.api.Certificates, "api-certificates", "", "folder with the query API's tls.crt and tls.key; empty: no TLS")
 	return cmd
 }
 
@@ -73,6 +78,7 @@ type replica struct {
 	runOptions
 	log        logr.Logger
 	metrics    *archiver.Metrics
+	apiMetrics *api.Metrics
 	configured *config.Watcher
 	rest       *rest.Config
 	kube       kubernetes.Interface
@@ -86,7 +92,7 @@ func (o *runOptions) run(ctx context.Context) error {
 	daemon.SetLibrariesLogger(log)
 	registry := daemon.NewRegistry()
 	r := &replica{runOptions: *o, log: log}
-	r.metrics = archiver.NewMetrics(registry)
+	r.metrics, r.apiMetrics = archiver.NewMetrics(registry), api.NewMetrics(registry)
 	r.notReady(errors.New("starting"))
 	var err error
 	if r.configured, err = config.NewWatcher(o.config, config.ReloadInterval, config.NewMetrics(registry), log.WithName("config")); err != nil {
@@ -185,7 +191,7 @@ func (r *replica) work(ctx context.Context) error {
 	}
 	defer ending()
 	for ctx.Err() == nil {
-		with := r.configured.Current().Archive
+		with := r.configuration()
 		current, stop := context.WithCancel(ctx)
 		var watching errgroup.Group
 		watching.Go(func() error {
@@ -203,8 +209,23 @@ func (r *replica) work(ctx context.Context) error {
 	return nil
 }
 
+// configuration is what of the file the archiver heeds.
+func (r *replica) configuration() configuration {
+	c := r.configured.Current()
+	with := configuration{c.Archive, c.API}
+	if r.api.Address != "" {
+		with.API = r.api
+	}
+	return with
+}
+
+type configuration struct {
+	config.Archive
+	config.API
+}
+
 // awaitChange returns when the archive's part of the configuration is another one, or ctx has ended.
-func (r *replica) awaitChange(ctx context.Context, from config.Archive) {
+func (r *replica) awaitChange(ctx context.Context, from configuration) {
 	look := time.NewTicker(config.ReloadInterval)
 	defer look.Stop()
 	for {
@@ -212,7 +233,7 @@ func (r *replica) awaitChange(ctx context.Context, from config.Archive) {
 		case <-ctx.Done():
 			return
 		case <-look.C:
-			if !reflect.DeepEqual(r.configured.Current().Archive, from) {
+			if !reflect.DeepEqual(r.configuration(), from) {
 				r.log.Info("The configuration of the archive has changed: starting anew")
 				return
 			}
@@ -221,8 +242,8 @@ func (r *replica) awaitChange(ctx context.Context, from config.Archive) {
 }
 
 // workWith archives with one configuration. A store or index that cannot be opened is tried again: until then all runs stay.
-func (r *replica) workWith(ctx context.Context, with config.Archive) error {
-	a, err := r.open(ctx, with)
+func (r *replica) workWith(ctx context.Context, with configuration) error {
+	a, err := r.open(ctx, with.Archive)
 	if err != nil {
 		r.notReady(err)
 		r.log.Error(err, "The archive cannot be opened: nothing is archived, and no run leaves the cluster; trying again", "after", tryOpening.String())
@@ -253,6 +274,7 @@ func (r *replica) workWith(ctx context.Context, with config.Archive) error {
 	var parts errgroup.Group
 	parts.Go(func() error { return controller.Run(ctx) })
 	parts.Go(func() error { r.maintain(ctx, a); return nil })
+	parts.Go(func() error { r.serveAPI(ctx, a, with.API); return nil })
 	return parts.Wait()
 }
 

@@ -16,6 +16,7 @@ func TestImports(t *testing.T) {
 		"cloud.google.com/", "github.com/Azure/", "github.com/aws/", "gocloud.dev/", "google.golang.org/api/", // object stores
 		"github.com/jackc/", "modernc.org/", // databases
 		"github.com/indelible-ci/indelible/pkg/archive/store",
+		"github.com/tektoncd/results/", "github.com/indelible-ci/indelible/pkg/archive/query/", // the query API
 	}
 	for path := range strings.FieldsSeq(string(out)) {
 		for _, prefix := range forbidden {

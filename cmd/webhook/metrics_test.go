@@ -15,6 +15,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/admission/protect"
 	"github.com/indelible-ci/indelible/pkg/admission/selfcheck"
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
+	"github.com/indelible-ci/indelible/pkg/archive/query/server"
 	"github.com/indelible-ci/indelible/pkg/config"
 )
 
@@ -55,6 +56,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	protect.NewMetrics(n)
 	selfcheck.NewMetrics(n)
 	archiver.NewMetrics(n)
+	server.NewMetrics(n)
 	text, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/object"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
@@ -63,8 +64,8 @@ const (
 	// StaleSegment: it has a run that has no commit, or another one. It is to be deleted: there is data of a deleted run in it.
 	StaleSegment Kind = "segment with a run that is not in the archive"
 	// RowMissing, RowSurplus, RowDiffers: the index does not say what the commits say. A rebuild makes it good.
-	RowMissing Kind = "commit without a row in the index"
-	RowSurplus Kind = "row of the index without a commit"
+	RowMissing Kind = "commit or object without a row in the index"
+	RowSurplus Kind = "row of the index without a commit or object"
 	RowDiffers Kind = "row of the index that is not what its commit says"
 )
 
@@ -149,12 +150,12 @@ type Marked struct {
 // Check looks at a whole cluster's archive. The error says that it could not be looked at to the end; what is wrong with the archive
 // is no error but findings. Reads that fail are tried again before an object counts as damaged.
 func Check(ctx context.Context, o Options) (Totals, error) {
-	c := &check{Options: o, named: map[string]bool{}, sums: map[string]sum{}}
+	c := &check{Options: o, named: map[string]bool{}, sums: map[string]sum{}, live: map[string]object.Name{}}
 	for _, step := range []struct {
 		what string
 		do   func(context.Context) error
 	}{
-		{"commits", c.commits}, {"parts", c.parts}, {"holds", c.holds}, {"segments", c.segments}, {"objects", c.objects}, {"index", c.rows}, {"marks", c.marks},
+		{"commits", c.commits}, {"parts", c.parts}, {"holds", c.holds}, {"segments", c.segments}, {"objects", c.objects}, {"index", c.rows}, {"index of objects", c.objectRows}, {"marks", c.marks},
 	} {
 		if err := step.do(ctx); err != nil {
 			return c.totals, fmt.Errorf("check %s: %w", step.what, err)
@@ -169,6 +170,8 @@ type check struct {
 	totals Totals
 	named  map[string]bool
 	sums   map[string]sum
+	// live are what tools wrote, by keys, until the index has a row for each.
+	live map[string]object.Name
 }
 
 // sum tells commits apart; the zero one is of a commit that cannot be read.

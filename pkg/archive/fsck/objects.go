@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
@@ -11,7 +13,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// What tools wrote: every newest generation is read, and the content that it names. Older generations mean nothing, and are not read.
+// What tools wrote: every newest generation is read, and the content that it names. Older
+// generations mean nothing, and are not read.
 
 func (c *check) objects(ctx context.Context) error {
 	objects := object.New(c.Store, c.Cluster, func() time.Time { return c.Now })
@@ -25,6 +28,7 @@ func (c *check) objects(ctx context.Context) error {
 		}
 		if found.Live {
 			trees[found.Tree] = true
+			c.live[found.Info.Key] = found.Object.Name()
 		}
 	}
 	for _, step := range []func() error{
@@ -58,7 +62,7 @@ func (c *check) object(ctx context.Context, objects *object.Objects, found objec
 		return nil
 	case !found.Live:
 		if found.Leftover && old {
-			c.found(Finding{Kind: Leftover, Key: found.Info.Key, Detail: "stored " + found.Info.Modified.UTC().Format(time.RFC3339)})
+			c.leftover(found.Info)
 		}
 		return nil
 	}
@@ -71,6 +75,10 @@ func (c *check) object(ctx context.Context, objects *object.Objects, found objec
 		return nil
 	}
 	return c.log(ctx, objects, found, contents)
+}
+
+func (c *check) leftover(info store.Info) {
+	c.found(Finding{Kind: Leftover, Key: info.Key, Detail: "stored " + info.Modified.UTC().Format(time.RFC3339)})
 }
 
 // log verifies the content of a Log.
@@ -117,7 +125,7 @@ func (c *check) contents(ctx context.Context, named map[string]bool) error {
 		if _, _, _, err := layout.ParseContent(info.Key); err != nil {
 			c.found(Finding{Kind: Stranger, Key: info.Key, Detail: err.Error()})
 		} else if c.Now.Sub(info.Modified) >= c.Grace {
-			c.found(Finding{Kind: Leftover, Key: info.Key, Detail: "stored " + info.Modified.UTC().Format(time.RFC3339)})
+			c.leftover(info)
 		}
 	}
 	return nil
@@ -159,6 +167,55 @@ func (c *check) objectSegments(ctx context.Context, objects *object.Objects) err
 			c.found(Finding{Kind: DamagedSegment, Key: info.Key, Detail: err.Error()})
 		case err != nil && !errors.Is(err, store.ErrNotExist):
 			return fmt.Errorf("segment %s: %w", info.Key, err)
+		}
+	}
+	return nil
+}
+
+// objectRows compares the index with what tools wrote, and with itself.
+func (c *check) objectRows(ctx context.Context) error {
+	if c.Index == nil {
+		return nil
+	}
+	objects := object.New(c.Store, c.Cluster, func() time.Time { return c.Now })
+	for row, err := range c.Index.Objects(ctx, string(c.Cluster)) {
+		if err != nil {
+			return err
+		}
+		c.totals.Rows++
+		if _, ok := c.live[row.Key]; ok {
+			delete(c.live, row.Key)
+			continue
+		}
+		newest, err := objects.Get(ctx, row.Name())
+		switch {
+		case err == nil && newest.Key == row.Key, err != nil && object.Unreadable(err) && !errors.Is(err, object.ErrNotExist):
+			// It was written since it was listed, or is damaged, which is found elsewhere.
+		case err == nil || errors.Is(err, object.ErrNotExist):
+			c.found(Finding{Kind: RowSurplus, Key: row.Key, Run: row.Name().String()})
+		default:
+			return err
+		}
+	}
+	if err := c.rowsMissing(ctx, objects); err != nil {
+		return err
+	}
+	wrong, err := c.Index.CheckCounts(ctx, false)
+	if err == nil && wrong > 0 {
+		c.found(Finding{Kind: RowDiffers, Key: "counts", Detail: fmt.Sprintf("%d counts of the index are not what it has", wrong)})
+	}
+	return err
+}
+
+// rowsMissing finds objects without a row, those that still are the newest.
+func (c *check) rowsMissing(ctx context.Context, objects *object.Objects) error {
+	for _, key := range slices.Sorted(maps.Keys(c.live)) {
+		newest, err := objects.Get(ctx, c.live[key])
+		switch {
+		case err == nil && newest.Key == key:
+			c.found(Finding{Kind: RowMissing, Key: key, Run: c.live[key].String()})
+		case err != nil && !object.Unreadable(err) && !errors.Is(err, object.ErrNotExist):
+			return err
 		}
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/object"
 )
 
@@ -120,7 +121,8 @@ func TestTotalsOfWhatToolsWrote(t *testing.T) {
 	}
 }
 
-// A part of a type that only later programs know is looked at as far as that goes, and is no damage.
+// A part of a type that only later programs know is looked at as far as that goes, and is no
+// damage.
 func TestUnknownParts(t *testing.T) {
 	for what, test := range map[string]struct {
 		part, object string
@@ -161,4 +163,41 @@ func gunzipped(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// The index is compared with what tools wrote.
+func TestRowsOfWhatToolsWrote(t *testing.T) {
+	w := newTools(t)
+	x, err := index.Open(t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "index.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	check := func() (got []string) {
+		t.Helper()
+		names := strings.NewReplacer(w.result, "RESULT", w.record, "RECORD", w.log, "LOG")
+		if _, err := Check(t.Context(), Options{Store: w.store, Cluster: cluster, Now: time.Now(), Grace: time.Hour, Index: x, Found: func(f Finding) {
+			if strings.Contains(f.Key, "/objects/") || !strings.Contains(f.Key, "/") {
+				got = append(got, names.Replace(string(f.Kind)+": "+f.Key))
+			}
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	want := func(got []string, want ...string) {
+		t.Helper()
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	want(check(), "commit or object without a row in the index: LOG", "commit or object without a row in the index: RECORD", "commit or object without a row in the index: RESULT")
+	if _, err := index.Sync(t.Context(), index.SyncOptions{Store: w.store, Index: x, Cluster: cluster}); err != nil {
+		t.Fatal(err)
+	}
+	want(check())
+	if err := w.objects.Delete(t.Context(), object.Name{Kind: object.Record, Parent: "team", Result: "r", ID: "x"}, 0); err != nil {
+		t.Fatal(err)
+	}
+	want(check(), "row of the index without a commit or object: RECORD")
 }

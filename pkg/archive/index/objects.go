@@ -180,6 +180,11 @@ func (b *batch) insertObject(ctx context.Context, id, scopeID int64, p *packedOb
 		if groupID, _, err = b.intern.group(ctx, b.tx, h.group(p.cluster)); err != nil {
 			return err
 		}
+	case p.Kind == object.Result:
+		// Readers know namespaces by their groups, and this may be all that the namespace has.
+		if _, _, err = b.intern.group(ctx, b.tx, group{cluster: p.cluster, namespace: p.Parent, tool: true}); err != nil {
+			return err
+		}
 	}
 	pipeline, err := b.intern.name(ctx, b.tx, h.pipeline)
 	if err != nil {

@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// Objects are what tools write: Results, and Records and Logs under them. All of a Result, its tree, has one
-// beginning, a hash of its name, as who asks for it by name does not know when it was created.
+// Objects are what tools write: Results, and Records and Logs under them. All of a Result, its
+// tree, has one beginning, a hash of its name, as who asks for it by name does not know when it was
+// created.
 //
 //	clusters/<cluster>/objects/3fa/<tree>.result.<epoch>.<number>.json.gz             a generation of a Result
 //	clusters/<cluster>/objects/3fa/<tree>.under.<epoch>.record.<id>.<number>.json.gz  one of a Record
@@ -23,8 +24,8 @@ import (
 //	clusters/<cluster>/resultholds/3fa/<tree>.json                                    while it is there, the tree is not deleted
 //	clusters/<cluster>/resultdeletions/3fa/<tree>.<writer>                            while it is there, the tree is being deleted
 //
-// The epoch counts how often the Result was deleted: so what is under one that was deleted is told by its key from
-// what is under its successor, and no key is ever used again.
+// The epoch counts how often the Result was deleted: so what is under one that was deleted is told
+// by its key from what is under its successor, and no key is ever used again.
 
 // Kind says what an object is.
 type Kind string
@@ -134,7 +135,8 @@ const (
 // Objects returns what all objects of the cluster begin with.
 func (c Cluster) Objects() string { return root + string(c) + "/objects/" }
 
-// ObjectsIn returns what those objects begin with whose tree begins with some hexadecimal digits, at most three.
+// ObjectsIn returns what those objects begin with whose tree begins with some hexadecimal digits,
+// at most three.
 func (c Cluster) ObjectsIn(digits string) string { return c.Objects() + digits }
 
 // ObjectsOf returns what all objects of a tree begin with: the Result's keys come first.
@@ -147,8 +149,8 @@ func (c Cluster) Under(tree string) string { return c.ObjectsOf(tree) + "under."
 
 func folderOf(tree string) string { return tree[:3] }
 
-// Generations returns what the generations of an object begin with: of a Result those of all epochs, of others those of
-// the key's.
+// Generations returns what the generations of an object begin with: of a Result those of all
+// epochs, of others those of the key's.
 func (c Cluster) Generations(k ObjectKey) string {
 	if k.Kind == ResultKind {
 		return c.ObjectsOf(k.Tree) + "result."
@@ -208,8 +210,8 @@ func (c Cluster) ContentsOf(tree string) string {
 	return c.Contents() + folderOf(tree) + "/" + tree + "."
 }
 
-// Content returns the key of the content of a Log's generation. writer is random, as that of parts is. A Log that
-// met another writer may name one of an earlier number.
+// Content returns the key of the content of a Log's generation. writer is random, as that of parts
+// is. A Log that met another writer may name one of an earlier number.
 func (c Cluster) Content(k ObjectKey, writer string) (string, error) {
 	if !writerText.MatchString(writer) {
 		return "", fmt.Errorf("writer %q: must be 8 to 32 lower-case letters and digits", writer)
@@ -251,17 +253,20 @@ const BucketDigits = 2
 // ObjectSegments returns what all segments of objects begin with.
 func (c Cluster) ObjectSegments() string { return root + string(c) + "/objectsegments/" }
 
-// ObjectSegmentsIn returns what those begin with that have the objects of trees that begin with two digits.
+// ObjectSegmentsIn returns what those begin with that have the objects of trees that begin with two
+// digits.
 func (c Cluster) ObjectSegmentsIn(digits string) string { return c.ObjectSegments() + digits + "/" }
 
 // ObjectSegmentKey is what the key of such a segment says.
 type ObjectSegmentKey struct {
 	// Digits are those that the trees begin with.
 	Digits string
-	// Writer is random. Which counts the segments of one writer from 0: they have the objects in the order of their keys.
+	// Writer is random. Which counts the segments of one writer from 0: they have the objects in
+	// the order of their keys.
 	Writer string
 	Which  int
-	// Cut is the time, in seconds, up to which generations were stored that are in it, if they were the newest.
+	// Cut is the time, in seconds, up to which generations were stored that are in it, if they were
+	// the newest.
 	Cut time.Time
 	// Objects is how many those were.
 	Objects int
@@ -321,7 +326,8 @@ func ParseResultHold(key string) (Cluster, string, error) {
 // ResultDeletions returns what the marks of deletions of Results begin with.
 func (c Cluster) ResultDeletions() string { return root + string(c) + "/resultdeletions/" }
 
-// ResultDeletionsOf returns what the marks begin with that say that something of a tree is being deleted.
+// ResultDeletionsOf returns what the marks begin with that say that something of a tree is being
+// deleted.
 func (c Cluster) ResultDeletionsOf(tree string) string {
 	return c.ResultDeletions() + folderOf(tree) + "/" + tree + "."
 }

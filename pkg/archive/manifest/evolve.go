@@ -6,16 +6,18 @@ import (
 	"fmt"
 )
 
-// A later program may write fields, types of parts and states that this one does not know. It reads what it knows, and carries the rest:
-// who copies a commit without what is inline copies that as well. What it must not read has another apiVersion.
+// A later program may write fields, types of parts and states that this one does not know. It reads
+// what it knows, and carries the rest: who copies a commit without what is inline copies that as
+// well. What it must not read has another apiVersion.
 
-// Known says whether this program knows what a part of its type and state means. Of one that it does not know it can say whether its
-// object is what was stored, and nothing else.
+// Known says whether this program knows what a part of its type and state means. Of one that it
+// does not know it can say whether its object is what was stored, and nothing else.
 func (p *Part) Known() bool {
 	return (p.Type == Record || p.Type == Log || p.Type == Events) && (p.State == Complete || p.State == Truncated || p.State == Missing)
 }
 
-// checkUnknown refuses a part only for what is wrong whatever it means: that its content in the commit is not what its digest says.
+// checkUnknown refuses a part only for what is wrong whatever it means: that its content in the
+// commit is not what its digest says.
 func (p *Part) checkUnknown(bare bool) error {
 	if p.Type == "" || p.State == "" {
 		return fmt.Errorf("a part has a type and a state, not %q and %q", p.Type, p.State)
@@ -57,8 +59,8 @@ func (c *Commit) marshal() ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// beside returns what of a text of JSON is not in another one: members of objects, also within objects and arrays of as many elements. nil
-// is nothing.
+// beside returns what of a text of JSON is not in another one: members of objects, also within
+// objects and arrays of as many elements. nil is nothing.
 func beside(text, known json.RawMessage) json.RawMessage {
 	if bytes.Equal(text, known) {
 		return nil

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// What a later program may have added: all of it is read, and what this one does not know is carried.
+// What a later program may have added: all of it is read, and what this one does not know is
+// carried.
 func TestLaterPrograms(t *testing.T) {
 	for name, test := range map[string]struct{ old, later string }{
 		"a field of the commit":                  {`"cluster":"prod"`, `"cluster":"prod","signature":{"by":"kim"}`},

@@ -17,7 +17,8 @@ type Found struct {
 	Info store.Info
 	// Tree is what the key says of the Result.
 	Tree string
-	// Live says that it is the newest generation of something that is not deleted. It has Object then, or Err.
+	// Live says that it is the newest generation of something that is not deleted. It has Object
+	// then, or Err.
 	Live bool
 	// Object is what was read, Err why it was not: that is Unreadable.
 	Object *Object
@@ -28,8 +29,8 @@ type Found struct {
 	Stranger bool
 }
 
-// Check yields what there is below objects in the order of keys, and reads every newest generation itself, not from segments. An error
-// is the last that is yielded.
+// Check yields what there is below objects in the order of keys, and reads every newest generation
+// itself, not from segments. An error is the last that is yielded.
 func (o *Objects) Check(ctx context.Context) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
 		c := &checking{Objects: o, yield: yield}

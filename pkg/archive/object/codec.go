@@ -22,8 +22,8 @@ import (
 // apiVersion is what a generation says of its format. Fields are only ever added to it.
 const apiVersion = "archive.indelible.dev/v1"
 
-// MaxData bounds an object's data, in bytes: as much as gRPC takes of a message, and such that a generation is stored in one
-// piece, so that its time is that of its coming to be.
+// MaxData bounds an object's data, in bytes: as much as gRPC takes of a message, and such that a
+// generation is stored in one piece, so that its time is that of its coming to be.
 const MaxData = 4 << 20
 
 const maxText = MaxData + 64<<10
@@ -71,7 +71,8 @@ func splice(text []byte, fields map[string]json.RawMessage) []byte {
 	return append(append(bytes.TrimSuffix(bytes.TrimSpace(text), []byte("}")), ','), more.Bytes()[1:]...)
 }
 
-// decode reads what is at the key of a generation. It fails with ErrDamaged where that is not what the key says.
+// decode reads what is at the key of a generation. It fails with ErrDamaged where that is not what
+// the key says.
 func (o *Objects) decode(key string, packed []byte) (*file, error) {
 	text, err := textOf(key, packed)
 	if err != nil {
@@ -133,7 +134,8 @@ var known = sync.OnceValue(func() map[string]bool {
 	return names
 })
 
-// decodeJSON keeps fields that a later program has added, so that who writes the next generation carries them.
+// decodeJSON keeps fields that a later program has added, so that who writes the next generation
+// carries them.
 func decodeJSON(text []byte, f *file) error {
 	strict := json.NewDecoder(bytes.NewReader(text))
 	strict.DisallowUnknownFields()
@@ -181,8 +183,8 @@ func (o *Object) prepare() error {
 
 func micro(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
-// read reads a generation. What looks damaged is read again before it is believed: a connection that broke looks like an
-// object that ends.
+// read reads a generation. What looks damaged is read again before it is believed: a connection
+// that broke looks like an object that ends.
 func (o *Objects) read(ctx context.Context, key string) (*file, error) {
 	data, err := o.readAll(ctx, key)
 	if err != nil {

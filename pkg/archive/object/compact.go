@@ -18,7 +18,8 @@ import (
 type CompactOptions struct {
 	// Now is the time by the store's clock, as near as it is known.
 	Now time.Time
-	// Passed is told of what does not go into segments: an object that is damaged, a segment that is. It may be nil.
+	// Passed is told of what does not go into segments: an object that is damaged, a segment that
+	// is. It may be nil.
 	Passed func(key string, err error)
 }
 
@@ -34,10 +35,11 @@ const (
 	stayStale = 24 * time.Hour
 )
 
-// Compact writes the segments of a bucket anew, a 256th of all objects, where a quarter of them is not in any or not the
-// newest any more, and where something that is not has been in one for a day. So what is written in all is in proportion to what
-// changes; while nothing does, it costs the list. It holds the keys of a bucket in memory, and a segment. Killed at any
-// point it leaves what the next one goes on from.
+// Compact writes the segments of a bucket anew, a 256th of all objects, where a quarter of them is
+// not in any or not the newest any more, and where something that is not has been in one for a day.
+// So what is written in all is in proportion to what changes; while nothing does, it costs the
+// list. It holds the keys of a bucket in memory, and a segment. Killed at any point it leaves what
+// the next one goes on from.
 func (o *Objects) Compact(ctx context.Context, c CompactOptions) (CompactTotals, error) {
 	if c.Passed == nil {
 		c.Passed = func(string, error) {}
@@ -146,7 +148,8 @@ func (k *compaction) bucket(ctx context.Context, digits string, heads []head) er
 	return nil
 }
 
-// Forget takes what was deleted out of segments at once: it writes those anew that may have something of the trees.
+// Forget takes what was deleted out of segments at once: it writes those anew that may have
+// something of the trees.
 func (o *Objects) Forget(ctx context.Context, trees ...string) error {
 	k := &compaction{Objects: o, CompactOptions: CompactOptions{Now: o.now(), Passed: func(string, error) {}}}
 	done := map[string]bool{}
@@ -185,7 +188,10 @@ func (k *compaction) forget(ctx context.Context, digits string) error {
 
 // rewrite writes the segments of a bucket, and then deletes those there were.
 func (k *compaction) rewrite(ctx context.Context, digits string, heads []head, old *segments) error {
-	w := &rewriting{compaction: k, key: layout.ObjectSegmentKey{Digits: digits, Writer: strings.ToLower(rand.Text())}, build: newSegmentBuilder(), began: k.now()}
+	w := &rewriting{
+		compaction: k, build: newSegmentBuilder(), began: k.now(),
+		key: layout.ObjectSegmentKey{Digits: digits, Writer: strings.ToLower(rand.Text())},
+	}
 	if heads = w.settle(heads); len(heads) > 0 {
 		if err := w.write(ctx, heads, old); err != nil {
 			return err
@@ -240,7 +246,8 @@ func (w *rewriting) settle(heads []head) []head {
 	return all
 }
 
-// write reads generations, from the segments there were as far as they have them, and writes segments.
+// write reads generations, from the segments there were as far as they have them, and writes
+// segments.
 func (w *rewriting) write(ctx context.Context, heads []head, old *segments) error {
 	if !old.mixed {
 		for _, key := range old.keys {
@@ -352,7 +359,8 @@ func (o *Objects) text(ctx context.Context, key string) ([]byte, error) {
 	return textOf(key, packed)
 }
 
-// one adds a generation, unless it is a tombstone, which gets its mark if it has none yet, or under a Result that is deleted.
+// one adds a generation, unless it is a tombstone, which gets its mark if it has none yet, or under
+// a Result that is deleted.
 func (w *rewriting) one(ctx context.Context, h *head, text []byte, f *file) error {
 	w.considered++
 	if h.Tree != w.tree {

@@ -11,16 +11,18 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// head is the newest generation of a name, as a list of keys says. The zero one is of a name without any.
+// head is the newest generation of a name, as a list of keys says. The zero one is of a name
+// without any.
 type head struct {
 	layout.ObjectKey
 	// at is the key's text.
 	at   string
 	info store.Info
-	// mark says that it is a tombstone. In lists a mark comes before its generation: until that comes it is in waiting.
+	// mark says that it is a tombstone. In lists a mark comes before its generation: until that
+	// comes it is in waiting.
 	mark, waiting store.Info
-	// older are the generations before, oldest first, with their marks. A mark without its generation is one of them, whatever its
-	// number: it says nothing.
+	// older are the generations before, oldest first, with their marks. A mark without its
+	// generation is one of them, whatever its number: it says nothing.
 	older []store.Info
 	// live says that it was read, and is no tombstone.
 	live bool
@@ -81,10 +83,12 @@ func (o *Objects) head(ctx context.Context, k layout.ObjectKey) (head, error) {
 // errMoved is of a newest generation that was deleted since it was listed, as there is a newer one.
 var errMoved = errors.New("it moves faster than it can be read")
 
-// maxLooks is how often something that moves is looked at again. Each time somebody else has come forward.
+// maxLooks is how often something that moves is looked at again. Each time somebody else has come
+// forward.
 const maxLooks = 100
 
-// newest returns the head of a name and what it says: nil where there is none, or a mark of a tombstone says so.
+// newest returns the head of a name and what it says: nil where there is none, or a mark of a
+// tombstone says so.
 func (o *Objects) newest(ctx context.Context, k layout.ObjectKey) (head, *file, error) {
 	for range maxLooks {
 		h, err := o.head(ctx, k)
@@ -100,8 +104,8 @@ func (o *Objects) newest(ctx context.Context, k layout.ObjectKey) (head, *file, 
 	return head{}, nil, errMoved
 }
 
-// epoch returns how often the Result of a name was deleted. The error is ErrNotExist if it is deleted now: then the
-// number is of what is under it no more.
+// epoch returns how often the Result of a name was deleted. The error is ErrNotExist if it is
+// deleted now: then the number is of what is under it no more.
 func (o *Objects) epoch(ctx context.Context, name Name) (int64, error) {
 	result := Name{Kind: Result, Parent: name.Parent, Result: name.Result}
 	for range maxLooks {

@@ -14,8 +14,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Holds are on a Result and all that is under it. Who holds one writes the hold, and then looks for marks of
-// deletions; who deletes writes a mark, and then looks for the hold. So one of the two sees the other.
+// Holds are on a Result and all that is under it. Who holds one writes the hold, and then looks for
+// marks of deletions; who deletes writes a mark, and then looks for the hold. So one of the two
+// sees the other.
 
 // HoldText is what the object of a hold says, for people. That it is there is what counts.
 type HoldText struct {
@@ -34,9 +35,9 @@ var (
 		"and after a day at the latest")
 )
 
-// Hold keeps a Result and what is under it from being deleted, by tools and by retention, until Unhold. The
-// error is store.ErrExists if it is held already, ErrNotExist if there is no Result that a tool wrote, ErrDeleting
-// if it may not stay.
+// Hold keeps a Result and what is under it from being deleted, by tools and by retention, until
+// Unhold. The error is store.ErrExists if it is held already, ErrNotExist if there is no Result
+// that a tool wrote, ErrDeleting if it may not stay.
 func (o *Objects) Hold(ctx context.Context, parent, result string, text HoldText) error {
 	name := Name{Kind: Result, Parent: parent, Result: result}
 	if text.Reason == "" || text.At.IsZero() {
@@ -91,7 +92,8 @@ func (o *Objects) Unhold(ctx context.Context, parent, result string) error {
 	return nil
 }
 
-// Held returns what the hold on a Result says, nil if there is none. One that cannot be read holds all the same.
+// Held returns what the hold on a Result says, nil if there is none. One that cannot be read holds
+// all the same.
 func (o *Objects) Held(ctx context.Context, parent, result string) (*HoldText, error) {
 	name := Name{Kind: Result, Parent: parent, Result: result}
 	text, err := o.held(ctx, name.Tree())
@@ -128,7 +130,7 @@ func (o *Objects) unheld(ctx context.Context, tree string, remove func(mark stri
 	}
 	// It may be there also if this fails.
 	defer func() { err = errors.Join(err, o.store.Delete(context.WithoutCancel(ctx), mark)) }()
-	if err := o.store.Create(ctx, mark, strings.NewReader("")); err != nil && !errors.Is(err, store.ErrExists) {
+	if err := o.try(ctx, mark, nil); err != nil && !errors.Is(err, store.ErrExists) {
 		return fmt.Errorf("mark as being deleted: %w", err)
 	}
 	text, err := o.held(ctx, tree)

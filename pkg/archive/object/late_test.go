@@ -14,7 +14,8 @@ func (c *clock) now() time.Time { return time.Unix(1_800_000_000, c.at.Load()) }
 
 func (c *clock) pass(d time.Duration) { c.at.Add(int64(d)) }
 
-// A writer that sleeps between its look and its write, until others have gone on and what it would write was deleted, has not won.
+// A writer that sleeps between its look and its write, until others have gone on and what it would
+// write was deleted, has not won.
 func TestAWriterThatSleptHasNotWon(t *testing.T) {
 	for name, test := range map[string]struct {
 		slept   time.Duration
@@ -64,7 +65,8 @@ func TestAWriterThatSleptHasNotWon(t *testing.T) {
 	}
 }
 
-// What is old is deleted by who writes, and only that: a state that others may have read just now stays.
+// What is old is deleted by who writes, and only that: a state that others may have read just now
+// stays.
 func TestWhoWritesDeletesOldGenerations(t *testing.T) {
 	p := newPlace(t)
 	o := p.objects(t)
@@ -83,7 +85,8 @@ func TestWhoWritesDeletesOldGenerations(t *testing.T) {
 	}
 }
 
-// Of two creators one saw the last tombstone, and the other, after a sweep, nothing. Whichever comes first, one wins.
+// Of two creators one saw the last tombstone, and the other, after a sweep, nothing. Whichever
+// comes first, one wins.
 func TestCreatorsAtATombstoneThatIsSwept(t *testing.T) {
 	for _, kind := range []Object{resultOf("{}"), recordOf("r1", "{}")} {
 		p := newPlace(t)

@@ -11,19 +11,22 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// List yields the newest generation of each object that is not deleted, in the order of keys: all of a Result
-// in a row, the Result first. An error is the last that is yielded.
+// List yields the newest generation of each object that is not deleted, in the order of keys: all
+// of a Result in a row, the Result first. An error is the last that is yielded.
 func (o *Objects) List(ctx context.Context) iter.Seq2[Object, error] {
 	return o.Changed(ctx, func(string) bool { return false }, nil)
 }
 
-// Changed is List for an index: of an object whose Key is known it yields the Key alone, without reading it. So
-// a rebuild costs reads for what has changed, and a list of keys for the rest. Rows with keys that are not
-// yielded are to be deleted from the index. Keys come in byte order. Where many are unknown they are read from
-// segments.
+// Changed is List for an index: of an object whose Key is known it yields the Key alone, without
+// reading it. It asks once for each key, in byte order, but for those that are seen to be deleted.
+// So a rebuild costs reads for what has changed, and a list of keys for the rest. Rows with keys
+// that are not yielded are to be deleted from the index. Keys come in byte order. Where many are
+// unknown they are read from segments.
 //
 // What cannot be read is told to damaged, and not yielded: fsck says more. nil makes it an error.
-func (o *Objects) Changed(ctx context.Context, known func(key string) bool, damaged func(key string, err error)) iter.Seq2[Object, error] {
+func (o *Objects) Changed(
+	ctx context.Context, known func(key string) bool, damaged func(key string, err error),
+) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
 		w := &walk{Objects: o, ctx: ctx, known: known, damaged: damaged, yield: yield}
 		if err := w.run(); err != nil {
@@ -32,8 +35,8 @@ func (o *Objects) Changed(ctx context.Context, known func(key string) bool, dama
 	}
 }
 
-// walk is one run of Changed. It holds the keys of a 256th of all objects, and of these chunk, or those of a segment, as
-// they were read.
+// walk is one run of Changed. It holds the keys of a 256th of all objects, and of these chunk, or
+// those of a segment, as they were read.
 type walk struct {
 	*Objects
 	ctx     context.Context //nolint:containedctx // it lives as long as the one listing
@@ -41,7 +44,8 @@ type walk struct {
 	damaged func(key string, err error)
 	yield   func(Object, error) bool
 	stopped bool
-	// items are those of a bucket that were not yielded yet, and unread finds those of them that are to be read.
+	// items are those of a bucket that were not yielded yet, and unread finds those of them that
+	// are to be read.
 	items  []*item
 	unread map[string]*item
 	// tree is the one that is being yielded, and gone says that its Result is deleted in the epoch.
@@ -86,7 +90,8 @@ func (w *walk) run() error {
 
 func bucketOf(tree string) string { return tree[:layout.BucketDigits] }
 
-// heads yields the newest generation of each name, of trees that begin with some digits; also of names with nothing but marks.
+// heads yields the newest generation of each name, of trees that begin with some digits; also of
+// names with nothing but marks.
 func (o *Objects) heads(ctx context.Context, digits string) iter.Seq2[head, error] {
 	return o.headsOf(ctx, o.cluster.ObjectsIn(digits))
 }
@@ -127,8 +132,15 @@ func (h *head) same(k layout.ObjectKey) bool {
 // bucket reads and yields what was listed of a bucket.
 func (w *walk) bucket() error {
 	w.unread = map[string]*item{}
+	var result item
 	for _, i := range w.items {
-		if !i.Gone && !w.known(i.at) {
+		if i.Kind == Result || i.Tree != result.Tree {
+			result = item{ObjectKey: layout.ObjectKey{Tree: i.Tree}}
+		}
+		if i.Kind == Result {
+			result = *i
+		}
+		if dead := i.Gone || result.Gone || i.Epoch != result.Epoch; !dead && !w.known(i.at) {
 			w.unread[i.at] = i
 		}
 	}
@@ -140,8 +152,8 @@ func (w *walk) bucket() error {
 	return w.flush(len(w.items))
 }
 
-// segments takes what is unread from segments, as far as they have it. What is complete is yielded after each, so that no more than one
-// is in memory.
+// segments takes what is unread from segments, as far as they have it. What is complete is yielded
+// after each, so that no more than one is in memory.
 func (w *walk) segments(digits string) error {
 	for info, err := range w.store.List(w.ctx, w.cluster.ObjectSegmentsIn(digits), "") {
 		if err != nil {
@@ -187,7 +199,8 @@ func (w *walk) segment(key string) (last string, err error) {
 	return last, err
 }
 
-// before says how many items may be yielded once a segment with objects up to a key was read: none of its tree, and of none behind.
+// before says how many items may be yielded once a segment with objects up to a key was read: none
+// of its tree, and of none behind.
 func (w *walk) before(key string) int {
 	for n, i := range w.items {
 		if last, ok := parse(key); !ok || i.Tree >= last.Tree {

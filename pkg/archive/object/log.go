@@ -19,9 +19,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// PutLog writes the content of a log, in place of what it was, in constant memory. It returns the object, whose
-// Data is a Content. The content is stored and verified before the generation that names it: a crash between the
-// two leaves a content that nobody names, which Sweep deletes.
+// PutLog writes the content of a log, in place of what it was, in constant memory. It returns the
+// object, whose Data is a Content. The content is stored and verified before the generation that
+// names it: a crash between the two leaves a content that nobody names, which Sweep deletes.
 func (o *Objects) PutLog(ctx context.Context, name Name, content io.Reader) (Object, error) {
 	written, err := o.putLog(ctx, name, content)
 	if err != nil {
@@ -45,8 +45,8 @@ func (o *Objects) putLog(ctx context.Context, name Name, content io.Reader) (Obj
 	return o.replaceLog(ctx, name, h.Epoch, c)
 }
 
-// HideLog writes a log that says that there is none: of a log that is inside a commit, which never changes. Delete takes
-// it away again. A log that a tool wrote is deleted by Delete.
+// HideLog writes a log that says that there is none: of a log that is inside a commit, which never
+// changes. Delete takes it away again. A log that a tool wrote is deleted by Delete.
 func (o *Objects) HideLog(ctx context.Context, name Name) (Object, error) {
 	if name.Kind != Log {
 		return Object{}, fmt.Errorf("hide %s: %w: it is a %s", name, ErrInvalid, name.Kind)
@@ -68,7 +68,9 @@ func (o *Objects) replaceLog(ctx context.Context, name Name, epoch int64, c Cont
 		return Object{}, err
 	}
 	now := micro(o.now())
-	object := Object{Kind: Log, Parent: name.Parent, Result: name.Result, ID: name.ID, Created: now, Updated: now, Data: data}
+	object := Object{
+		Kind: Log, Parent: name.Parent, Result: name.Result, ID: name.ID, Created: now, Updated: now, Data: data,
+	}
 	if err := object.prepare(); err != nil {
 		return Object{}, err
 	}
@@ -116,12 +118,15 @@ func (o *Objects) storeContent(ctx context.Context, h head, content io.Reader) (
 		return Content{}, err
 	}
 	sum := sha256.New()
-	raw, stored, err := manifest.Store(ctx, o.store, key, io.TeeReader(io.MultiReader(bytes.NewReader(small), content), sum))
+	whole := io.MultiReader(bytes.NewReader(small), content)
+	raw, stored, err := manifest.Store(ctx, o.store, key, io.TeeReader(whole, sum))
 	// A store whose answer was lost tries again, and meets what it has stored.
 	if err != nil && !(errors.Is(err, store.ErrExists) && stored.SHA256 != "") {
 		return Content{}, err
 	}
-	c := Content{Bytes: raw.Bytes, SHA256: hex.EncodeToString(sum.Sum(nil)), Part: key, Stored: &Stored{stored.Bytes, stored.SHA256}}
+	c := Content{
+		Bytes: raw.Bytes, SHA256: hex.EncodeToString(sum.Sum(nil)), Part: key, Stored: &Stored{stored.Bytes, stored.SHA256},
+	}
 	if err := manifest.VerifyStored(ctx, o.store, c.asPart()); err != nil {
 		return Content{}, fmt.Errorf("read back: %w", err)
 	}
@@ -130,7 +135,9 @@ func (o *Objects) storeContent(ctx context.Context, h head, content io.Reader) (
 
 // asPart is the content as the part of a run.
 func (c *Content) asPart() *manifest.Part {
-	p := &manifest.Part{Type: manifest.Log, State: manifest.Complete, Key: c.Part, Content: &manifest.Sum{Bytes: c.Bytes}}
+	p := &manifest.Part{
+		Type: manifest.Log, State: manifest.Complete, Key: c.Part, Content: &manifest.Sum{Bytes: c.Bytes},
+	}
 	if c.Stored != nil {
 		p.Stored = &manifest.Sum{Bytes: c.Stored.Bytes, SHA256: c.Stored.SHA256}
 	}
@@ -143,14 +150,17 @@ func ContentOf(log *Object) (*Content, error) {
 	if err := json.Unmarshal(log.Data, c); err != nil {
 		return nil, fmt.Errorf("content of %s: %w: %w", log.Name(), ErrDamaged, err)
 	}
-	if c.Text == nil && c.Part == "" && !c.Hidden || c.Text != nil && (digest([]byte(*c.Text)) != c.SHA256 || int64(len(*c.Text)) != c.Bytes) {
+	if c.Text == nil && (c.Part == "" || c.Stored == nil) && !c.Hidden {
+		return nil, fmt.Errorf("content of %s: %w: it says not where it is", log.Name(), ErrDamaged)
+	}
+	if c.Text != nil && (digest([]byte(*c.Text)) != c.SHA256 || int64(len(*c.Text)) != c.Bytes) {
 		return nil, fmt.Errorf("content of %s: %w", log.Name(), ErrDamaged)
 	}
 	return c, nil
 }
 
-// OpenLog returns the content of a log that Get or PutLog returned. A reader that reaches the end without an
-// error has what was written.
+// OpenLog returns the content of a log that Get or PutLog returned. A reader that reaches the end
+// without an error has what was written.
 func (o *Objects) OpenLog(ctx context.Context, log Object) (io.ReadCloser, error) {
 	c, err := ContentOf(&log)
 	if err != nil {

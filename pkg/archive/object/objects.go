@@ -12,9 +12,10 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Objects reads and writes the second class of objects of one cluster. Methods may be called concurrently,
-// also by several processes on the same place. Who writes must have found that the archive is its cluster's
-// (pkg/archive/identity). Errors are this package's, or the store's, after which nothing is known.
+// Objects reads and writes the second class of objects of one cluster. Methods may be called
+// concurrently, also by several processes on the same place. Who writes must have found that the
+// archive is its cluster's (pkg/archive/identity). Errors are this package's, or the store's, after
+// which nothing is known.
 type Objects struct {
 	store   store.Store
 	cluster layout.Cluster
@@ -39,8 +40,9 @@ func (o *Objects) Get(ctx context.Context, name Name) (Object, error) {
 	return f.Object, nil
 }
 
-// find returns the newest generation of a name, nil if there is none or it is a tombstone. The head is where it is, and has
-// the epoch in any case. The error is ErrNotExist for what is under a Result that is deleted.
+// find returns the newest generation of a name, nil if there is none or it is a tombstone. The head
+// is where it is, and has the epoch in any case. The error is ErrNotExist for what is under a
+// Result that is deleted.
 func (o *Objects) find(ctx context.Context, name Name) (head, *file, error) {
 	if err := name.Check(); err != nil {
 		return head{}, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -72,9 +74,9 @@ func (o *Objects) find(ctx context.Context, name Name) (head, *file, error) {
 	return h, f, nil
 }
 
-// Create writes an object where there is none, or ErrExists. UID, Created and Updated are given where they are
-// zero. A Record or Log needs no object of its Result, which archived runs may make; but where the Result was
-// deleted, the error is ErrNotExist.
+// Create writes an object where there is none, or ErrExists. UID, Created and Updated are given
+// where they are zero. A Record or Log needs no object of its Result, which archived runs may make;
+// but where the Result was deleted, the error is ErrNotExist.
 func (o *Objects) Create(ctx context.Context, object Object) (Object, error) {
 	if object.UID == "" {
 		object.UID = uuid.NewString()
@@ -130,9 +132,9 @@ func (h *head) next() layout.ObjectKey {
 	return k
 }
 
-// Update writes the next generation of an object, which has the Generation and UID that it was read with.
-// Created is kept, Updated is now. The error is ErrConflict if that generation is not the newest, ErrNotExist if
-// there is nothing.
+// Update writes the next generation of an object, which has the Generation and UID that it was read
+// with. Created is kept, Updated is now. The error is ErrConflict if that generation is not the
+// newest, ErrNotExist if there is nothing.
 func (o *Objects) Update(ctx context.Context, object Object) (Object, error) {
 	object.Updated, object.Deleted = o.now(), false
 	err := object.prepare()
@@ -160,7 +162,8 @@ func (o *Objects) update(ctx context.Context, object Object) (Object, error) {
 	return o.put(ctx, there.succeededBy(object), h, began)
 }
 
-// succeededBy returns the next state of an object, with what of it is kept. Its generation is that of the state before.
+// succeededBy returns the next state of an object, with what of it is kept. Its generation is that
+// of the state before.
 func (f *file) succeededBy(next Object) Object {
 	next.UID, next.Created, next.Unknown = f.UID, f.Created, f.Unknown
 	if !next.Updated.After(f.Updated) {
@@ -170,9 +173,9 @@ func (f *file) succeededBy(next Object) Object {
 	return next
 }
 
-// Delete writes a tombstone. generation is the one to be deleted; 0 is whichever is the newest. A Result's
-// Records and Logs are deleted with it, at once for all who look, and then from the store; it may be none but
-// what is under it. The error is ErrHeld where a hold is on the Result.
+// Delete writes a tombstone. generation is the one to be deleted; 0 is whichever is the newest. A
+// Result's Records and Logs are deleted with it, at once for all who look, and then from the store;
+// it may be none but what is under it. The error is ErrHeld where a hold is on the Result.
 //
 // The tombstone is what counts. Killed after it, what is left means nothing, and Sweep deletes it.
 func (o *Objects) Delete(ctx context.Context, name Name, generation int64) error {
@@ -204,7 +207,9 @@ func (o *Objects) delete(ctx context.Context, name Name, generation int64) error
 		if generation != 0 && generation != there.Generation {
 			return ErrConflict
 		}
-		tombstone := there.succeededBy(Object{Kind: name.Kind, Parent: name.Parent, Result: name.Result, ID: name.ID, Updated: micro(o.now()), Deleted: true})
+		tombstone := there.succeededBy(Object{
+			Kind: name.Kind, Parent: name.Parent, Result: name.Result, ID: name.ID, Updated: micro(o.now()), Deleted: true,
+		})
 		written, err := o.put(ctx, tombstone, h, began)
 		if errors.Is(err, ErrConflict) && generation == 0 {
 			continue
@@ -218,7 +223,8 @@ func (o *Objects) delete(ctx context.Context, name Name, generation int64) error
 	return errMoved
 }
 
-// nothing says what is deleted where a name has nothing: of a Result what is under it, if anything is.
+// nothing says what is deleted where a name has nothing: of a Result what is under it, if anything
+// is.
 func (o *Objects) nothing(ctx context.Context, name Name, h head, began time.Time) (*file, error) {
 	if !h.none() {
 		return nil, errors.Join(ErrNotExist, o.buried(ctx, h, began)) // who deleted it may have been killed before that
@@ -236,8 +242,9 @@ func (o *Objects) nothing(ctx context.Context, name Name, h head, began time.Tim
 	return nil, ErrNotExist
 }
 
-// buried does what follows a tombstone: what is under it goes, and a mark says for those who only list that it is one. Who slept for
-// hours since it saw it leaves that to others: the generation may be another one's by now.
+// buried does what follows a tombstone: what is under it goes, and a mark says for those who only
+// list that it is one. Who slept for hours since it saw it leaves that to others: the generation
+// may be another one's by now.
 func (o *Objects) buried(ctx context.Context, h head, began time.Time) error {
 	if h.Kind == Result {
 		if err := o.purge(ctx, h.ObjectKey); err != nil {

@@ -16,18 +16,19 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// A generation is won by who creates its key. But old generations are deleted, or a Record that is written a
-// hundred times would be a hundred objects, and the key of a deleted one could be created again: by a writer that
-// read generation 4 and slept until 5 to 7 were written and 5 was deleted. It would believe to have won.
+// A generation is won by who creates its key. But old generations are deleted, or a Record that is
+// written a hundred times would be a hundred objects, and the key of a deleted one could be created
+// again: by a writer that read generation 4 and slept until 5 to 7 were written and 5 was deleted.
+// It would believe to have won.
 //
-// So nobody deletes a generation before its successor's successor is there, and it is older than Kept by the
-// store's clock; and a writer that took longer than prompt from its look to its answer looks again, and has
-// lost if there are two generations after its own. Clocks need not agree for that: one measures how long
-// something took, the other compares two times of the store.
+// So nobody deletes a generation before its successor's successor is there, and it is older than
+// Kept by the store's clock; and a writer that took longer than prompt from its look to its answer
+// looks again, and has lost if there are two generations after its own. Clocks need not agree for
+// that: one measures how long something took, the other compares two times of the store.
 //
-// Sweep takes tombstones away, and then the first generation is number 1 again: of two creators one may have seen the
-// last of the tombstone, and the other nothing. So who writes behind a tombstone looks again in any case, and gives way if it
-// is gone. While it is there, nobody has seen nothing.
+// Sweep takes tombstones away, and then the first generation is number 1 again: of two creators one
+// may have seen the last of the tombstone, and the other nothing. So who writes behind a tombstone
+// looks again in any case, and gives way if it is gone. While it is there, nobody has seen nothing.
 const (
 	// Kept is how long a generation stays that has successors.
 	Kept = time.Minute
@@ -42,8 +43,8 @@ const (
 // attempts is how often a write is tried whose outcome is not known.
 const attempts = 3
 
-// put writes a generation, whose number comes after that of the head, and reads it back. The error is ErrConflict
-// if somebody else has written it.
+// put writes a generation, whose number comes after that of the head, and reads it back. The error
+// is ErrConflict if somebody else has written it.
 func (o *Objects) put(ctx context.Context, object Object, h head, began time.Time) (Object, error) {
 	data, err := o.encode(&object, strings.ToLower(rand.Text()))
 	if err != nil {
@@ -65,14 +66,10 @@ func (o *Objects) put(ctx context.Context, object Object, h head, began time.Tim
 	return object, nil
 }
 
-// win creates a key, or finds that it has: an answer may be lost, and the writer in the data tells whose it is.
+// win creates a key, or finds that it has: an answer may be lost, and the writer in the data tells
+// whose it is.
 func (o *Objects) win(ctx context.Context, key string, data []byte) error {
-	var err error
-	for range attempts {
-		if err = o.store.Create(ctx, key, bytes.NewReader(data)); err == nil || errors.Is(err, store.ErrExists) || ctx.Err() != nil {
-			break
-		}
-	}
+	err := o.try(ctx, key, data)
 	if err != nil && !errors.Is(err, store.ErrExists) {
 		return fmt.Errorf("write: %w", err)
 	}
@@ -86,6 +83,18 @@ func (o *Objects) win(ctx context.Context, key string, data []byte) error {
 		return fmt.Errorf("read back: %w", readErr)
 	}
 	return fmt.Errorf("%w: %d bytes came back, not the %d that were sent", ErrDamaged, len(stored), len(data))
+}
+
+// try creates a key, again if nobody knows whether it has.
+func (o *Objects) try(ctx context.Context, key string, data []byte) error {
+	var err error
+	for range attempts {
+		err = o.store.Create(ctx, key, bytes.NewReader(data))
+		if err == nil || errors.Is(err, store.ErrExists) || ctx.Err() != nil {
+			break
+		}
+	}
+	return err
 }
 
 // stillWon looks again where that is needed.
@@ -119,14 +128,15 @@ func (o *Objects) giveWay(ctx context.Context, key string) error {
 	return errors.Join(ErrConflict, o.store.Delete(context.WithoutCancel(ctx), key))
 }
 
-// took says how long ago it was, also if the machine slept meanwhile, which monotonic clocks do not count.
+// took says how long ago it was, also if the machine slept meanwhile, which monotonic clocks do not
+// count.
 func (o *Objects) took(began time.Time) time.Duration {
 	now := o.now()
 	return max(now.Sub(began), now.Round(0).Sub(began.Round(0)))
 }
 
-// prune deletes what is old before the head, which has a successor now. That it fails is no matter: Sweep
-// does it as well.
+// prune deletes what is old before the head, which has a successor now. That it fails is no matter:
+// Sweep does it as well.
 func (o *Objects) prune(ctx context.Context, h head) {
 	for i, old := range h.older {
 		if i == maxPruned || h.info.Modified.Sub(old.Modified) < Kept {
@@ -143,7 +153,7 @@ func (o *Objects) mark(ctx context.Context, k layout.ObjectKey) error {
 	if err != nil {
 		return err
 	}
-	if err := o.store.Create(ctx, key, strings.NewReader("")); err != nil && !errors.Is(err, store.ErrExists) {
+	if err := o.try(ctx, key, nil); err != nil && !errors.Is(err, store.ErrExists) {
 		return fmt.Errorf("mark as deleted: %w", err)
 	}
 	return nil
@@ -152,8 +162,8 @@ func (o *Objects) mark(ctx context.Context, k layout.ObjectKey) error {
 // deleters is how many objects are deleted at a time.
 const deleters = 16
 
-// purge deletes what is under a Result up to the epoch in which it was deleted. Nobody sees it any more, whatever
-// happens to this.
+// purge deletes what is under a Result up to the epoch in which it was deleted. Nobody sees it any
+// more, whatever happens to this.
 func (o *Objects) purge(ctx context.Context, result layout.ObjectKey) error {
 	group, groupContext := errgroup.WithContext(ctx)
 	group.SetLimit(deleters)

@@ -17,13 +17,15 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// A segment has copies of the generations that were the newest when it was written, of trees that begin with the same digits, in the
-// order of their keys: lines of JSON as they are stored, in gzip. The last line says what came before it:
+// A segment has copies of the generations that were the newest when it was written, of trees that
+// begin with the same digits, in the order of their keys: lines of JSON as they are stored, in
+// gzip. The last line says what came before it:
 //
 //	{"apiVersion":"archive.indelible.dev/v1","cluster":"prod","kind":"Record",…}
 //	{"objects":1,"sha256":"5f70bf18a0860070…"}
 //
-// A generation never changes, so a copy is right as long as its key is the newest: who reads a segment has listed the keys. Segments are a cache.
+// A generation never changes, so a copy is right as long as its key is the newest: who reads a
+// segment has listed the keys. Segments are a cache.
 
 // errSegment is the error of a segment that is not whole.
 var errSegment = errors.New("the segment is damaged")
@@ -32,13 +34,15 @@ func isDamagedSegment(err error) bool {
 	return errors.Is(err, errSegment) || errors.Is(err, ErrDamaged) || errors.Is(err, ErrVersion)
 }
 
-// Unreadable says of an error that it is the object's own, and reading again will not help: damaged, gone, or of a later version.
+// Unreadable says of an error that it is the object's own, and reading again will not help:
+// damaged, gone, or of a later version.
 func Unreadable(err error) bool {
 	return errors.Is(err, ErrDamaged) || errors.Is(err, ErrVersion) || errors.Is(err, store.ErrNotExist)
 }
 
 const (
-	// maxPacked is when a segment is full, in bytes as stored: unpacked it is held in memory by who reads it.
+	// maxPacked is when a segment is full, in bytes as stored: unpacked it is held in memory by who
+	// reads it.
 	maxPacked = 1 << 20
 	maxObject = maxPacked + 2*maxText
 )
@@ -127,7 +131,8 @@ func (s *segment) check() error {
 		return fmt.Errorf("%w: its last line: %w", errSegment, err)
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); said.Objects != s.count || said.SHA256 != got {
-		return fmt.Errorf("%w: %d objects with sha256 %s, its end says %d with %s", errSegment, s.count, got, said.Objects, said.SHA256)
+		return fmt.Errorf("%w: %d objects with sha256 %s, its end says %d with %s",
+			errSegment, s.count, got, said.Objects, said.SHA256)
 	}
 	return nil
 }

@@ -10,16 +10,19 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// MinGrace is how long a tombstone stays at least, and a content that nobody names: longer than any writer takes.
+// MinGrace is how long a tombstone stays at least, and a content that nobody names: longer than any
+// writer takes.
 const MinGrace = 24 * time.Hour
 
 // SweepOptions say what to sweep.
 type SweepOptions struct {
-	// Now is the time by the store's clock, Grace how long ago something must have been stored that is deleted: MinGrace at least.
+	// Now is the time by the store's clock, Grace how long ago something must have been stored that
+	// is deleted: MinGrace at least.
 	Now   time.Time
 	Grace time.Duration
-	// Known says which generations an index has: those are no tombstones. The others are read, to find those whose writer was killed
-	// before it marked them. nil reads none.
+	// Known says which generations an index has: those are no tombstones. The others are read, to
+	// find those whose writer was killed before it marked them. It is asked for keys in their
+	// order. nil reads none.
 	Known func(key string) bool
 	// DryRun reports, and deletes nothing.
 	DryRun bool
@@ -29,14 +32,14 @@ type SweepOptions struct {
 
 // SweepTotals count what was deleted.
 type SweepTotals struct {
-	// Generations are those that have successors or are tombstones, with their marks, and what is under Results that are deleted. Contents
-	// are those that no Log names.
+	// Generations are those that have successors or are tombstones, with their marks, and what is
+	// under Results that are deleted. Contents are those that no Log names.
 	Generations, Contents int
 	Bytes                 int64
 }
 
-// Sweep deletes generations that mean nothing any more, and contents that no Log names. It holds the keys of a tree
-// in memory. While nothing is left over it costs the store a list of the keys.
+// Sweep deletes generations that mean nothing any more, and contents that no Log names. It holds
+// the keys of a tree in memory. While nothing is left over it costs the store a list of the keys.
 func (o *Objects) Sweep(ctx context.Context, s SweepOptions) (SweepTotals, error) {
 	if s.Grace < MinGrace {
 		return SweepTotals{}, fmt.Errorf("sweep objects: the grace must be at least %s", MinGrace)
@@ -95,8 +98,8 @@ func (s *sweep) trees(ctx context.Context) error {
 	return s.endOfTree(ctx)
 }
 
-// head deletes what a name does not need. A Result that is deleted goes when nothing is under it any more: what is there would be
-// the one's that is created next.
+// head deletes what a name does not need. A Result that is deleted goes when nothing is under it
+// any more: what is there would be the one's that is created next.
 func (s *sweep) head(ctx context.Context, h head) error {
 	for _, old := range h.older {
 		if err := s.delete(ctx, old, &s.totals.Generations); err != nil {
@@ -128,7 +131,8 @@ func (s *sweep) endOfTree(ctx context.Context) error {
 	return nil
 }
 
-// remove deletes the newest generation of a name, the mark first: without its generation it would say nothing.
+// remove deletes the newest generation of a name, the mark first: without its generation it would
+// say nothing.
 func (s *sweep) remove(ctx context.Context, h head) error {
 	if h.Gone && !s.old(h.mark) || !s.old(h.info) {
 		s.at.left = true
@@ -174,8 +178,9 @@ func (s *sweep) delete(ctx context.Context, info store.Info, count *int) error {
 	return s.store.Delete(ctx, info.Key)
 }
 
-// contents deletes those that no Log names. A content is stored for the generation in its key: one of the newest generation is
-// left alone if it is the only one, and of the others the newest generation is asked.
+// contents deletes those that no Log names. A content is stored for the generation in its key: one
+// of the newest generation is left alone if it is the only one, and of the others the newest
+// generation is asked.
 func (s *sweep) contents(ctx context.Context) error {
 	var log layout.ObjectKey
 	var all []store.Info

@@ -22,7 +22,8 @@ type Tree struct {
 	keys map[string]bool
 }
 
-// Idle yields the hashes of trees in which nothing was written after a time of the store. It lists keys, and reads nothing.
+// Idle yields the hashes of trees in which nothing was written after a time of the store. It lists
+// keys, and reads nothing.
 func (o *Objects) Idle(ctx context.Context, since time.Time) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		var tree string
@@ -91,9 +92,9 @@ func (t *Tree) add(h *head) {
 // ErrTooYoung is the error of DeleteTree where the store's clock says so.
 var ErrTooYoung = errors.New("by the store's clock it is too young")
 
-// DeleteTree deletes a tree that was read, if it is still what it was, no hold is on it, and it may go at the store's time. What is
-// written into it at the very moment goes with it, as with a Result that a tool deletes. Errors are ErrConflict, ErrHeld, ErrTooYoung,
-// and Delete's.
+// DeleteTree deletes a tree that was read, if it is still what it was, no hold is on it, and it may
+// go at the store's time. What is written into it at the very moment goes with it, as with a Result
+// that a tool deletes. Errors are ErrConflict, ErrHeld, ErrTooYoung, and Delete's.
 func (o *Objects) DeleteTree(ctx context.Context, t *Tree, may func(at time.Time) bool) error {
 	name := Name{Kind: Result, Parent: t.Parent, Result: t.Result}
 	err := o.unheld(ctx, t.Hash, func(mark string) error {

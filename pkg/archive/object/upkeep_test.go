@@ -84,8 +84,8 @@ func TestDeletingAResultDeletesWhatIsUnderIt(t *testing.T) {
 	want(t, names(t, o), "build-7/records/r1=2", `build-7="again"`)
 }
 
-// Killed at each call to the store in turn, a deletion of a Result leaves all of it or nothing that anybody sees, and whoever
-// creates it again does not see what was under it.
+// Killed at each call to the store in turn, a deletion of a Result leaves all of it or nothing that
+// anybody sees, and whoever creates it again does not see what was under it.
 func TestADeletionThatWasKilledLeavesNothingHalf(t *testing.T) {
 	for calls := 0; ; calls++ {
 		p := newPlace(t)
@@ -169,8 +169,8 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 func randomLog(size int64) io.Reader { return io.LimitReader(rand.NewChaCha8([32]byte{7}), size) }
 
-// An index that knows keys is told of them without a read, and of what has changed; and a rebuild from segments is the same as one
-// from the objects.
+// An index that knows keys is told of them without a read, and of what has changed; and a rebuild
+// from segments is the same as one from the objects.
 func TestChangedReadsWhatIsNotKnownAndSegmentsGiveTheSame(t *testing.T) {
 	p := newPlace(t)
 	o := p.objects(t)
@@ -237,7 +237,8 @@ func TestChangedReadsWhatIsNotKnownAndSegmentsGiveTheSame(t *testing.T) {
 		t.Errorf("%d known, %d read, opened %v; want 59, 1 and one object", unread, read, counting.opened)
 	}
 
-	// Segments follow what was changed and deleted, and what is in them is never taken for what it is not any more.
+	// Segments follow what was changed and deleted, and what is in them is never taken for what it
+	// is not any more.
 	changed := names(t, o)
 	if slices.Equal(changed, before) {
 		t.Error("nothing has changed")

@@ -9,7 +9,6 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
-	"github.com/indelible-ci/indelible/pkg/archive/object"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
@@ -24,8 +23,8 @@ type Options struct {
 	// Deleted returns the namespaces that were deleted, and since when (DeletedNamespaces). It is asked once, and only if a policy has
 	// DeletedNamespaces. If it fails, such policies delete nothing.
 	Deleted func(context.Context) (map[string]time.Time, error)
-	// Forgotten is told of the Results that were deleted, to take them out of the index. It may be nil.
-	Forgotten func(ctx context.Context, results []*object.Tree) error
+	// RunsOnly leaves what tools wrote alone: all of it is listed, and what is old is read, which need not be every hour.
+	RunsOnly bool
 	// DryRun reports what would be deleted, and deletes nothing.
 	DryRun bool
 	// Report is told what becomes of each run that the index proposes, and of each Result of tools that is old enough. It may be nil.
@@ -149,7 +148,7 @@ func (a *application) run(ctx context.Context) error {
 			trees = trees[:0]
 		}
 	}
-	if err := a.batch(ctx, trees); err != nil {
+	if err := a.batch(ctx, trees); err != nil || a.RunsOnly {
 		return err
 	}
 	return a.results(ctx)

@@ -124,7 +124,7 @@ func (p *Policy) matches(now time.Time, s subject) bool {
 	switch {
 	case now.Sub(since) < p.After+s.extra || since.After(now):
 		return false
-	case len(p.Namespaces) > 0 && !slices.ContainsFunc(p.Namespaces, func(pattern string) bool { ok, _ := path.Match(pattern, run.Namespace); return ok }):
+	case !p.about(run.Namespace):
 		return false
 	case p.DeletedNamespaces && !s.namespaceGone:
 		return false
@@ -132,4 +132,12 @@ func (p *Policy) matches(now time.Time, s subject) bool {
 		return false
 	}
 	return s.metadata == nil || p.selector().Matches(labels.Set(s.metadata.Labels))
+}
+
+// about says whether a policy is about a namespace.
+func (p *Policy) about(namespace string) bool {
+	return len(p.Namespaces) == 0 || slices.ContainsFunc(p.Namespaces, func(pattern string) bool {
+		ok, _ := path.Match(pattern, namespace)
+		return ok
+	})
 }

@@ -4,19 +4,22 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/indelible-ci/indelible/pkg/archive/index"
+	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/object"
 )
 
-// What tools wrote is kept and deleted by Results, each with all that is under it. A policy asks of a Result what it asks of a run: its age
-// is since anything of it was written last; its namespace is its parent; its outcome is that of its summary; its labels are those
-// of the record that the summary names, and without one no selector matches. As long as the archive has a run that belongs to a
-// Result, what tools wrote about it stays.
+// What tools wrote is kept and deleted by Results, each with all that is under it. A policy asks of
+// a Result what it asks of a run: its age is since anything of it was written last; its namespace
+// is its parent; its outcome is that of its summary; its labels are those of the record that the
+// summary names, and without one no selector matches. As long as the archive has a run that belongs
+// to a Result, what tools wrote about it stays.
 
 // results deletes Results by the policies.
 func (a *application) results(ctx context.Context) error {
@@ -25,10 +28,16 @@ func (a *application) results(ctx context.Context) error {
 	for i := range a.Policies {
 		after = min(after, a.Policies[i].After)
 	}
+	next, stop := iter.Pull2(a.Index.Objects(ctx, string(a.Cluster)))
+	defer stop()
+	parentOf := parents(next)
 	var deleted []*object.Tree
 	for hash, err := range objects.Idle(ctx, a.Now.Add(-after)) {
 		if err != nil {
 			return errors.Join(err, a.forget(ctx, objects, deleted))
+		}
+		if parent := parentOf(hash); parent != "" && !a.mayMatch(parent) {
+			continue
 		}
 		t, gone, err := a.result(ctx, objects, hash)
 		if gone {
@@ -47,7 +56,40 @@ func (a *application) results(ctx context.Context) error {
 	return a.forget(ctx, objects, deleted)
 }
 
-// forget takes Results that were deleted out of segments and the index.
+// parents says of trees, which are asked for in their order, what their parents are, by an index's
+// objects: "" where it does not say.
+func parents(next func() (object.Object, error, bool)) func(tree string) string {
+	var tree, parent string
+	more := true
+	advance := func() {
+		var row object.Object
+		var err error
+		row, err, more = next()
+		_, k, parseErr := layout.ParseObject(row.Key)
+		if more = more && err == nil && parseErr == nil; more {
+			tree, parent = k.Tree, row.Parent
+		}
+	}
+	return func(asked string) string {
+		for more && tree < asked {
+			advance()
+		}
+		if more && tree == asked {
+			return parent
+		}
+		return ""
+	}
+}
+
+// mayMatch says whether a policy is about a namespace: what none is about need not be read.
+func (a *application) mayMatch(namespace string) bool {
+	return slices.ContainsFunc(a.Policies, func(p Policy) bool {
+		return p.about(namespace) && (!p.DeletedNamespaces || a.gone(namespace))
+	})
+}
+
+// forget takes Results that were deleted out of segments and the index. Rows go last: Sync takes
+// those away that are left.
 func (a *application) forget(ctx context.Context, objects *object.Objects, deleted []*object.Tree) error {
 	if len(deleted) == 0 {
 		return nil
@@ -56,10 +98,15 @@ func (a *application) forget(ctx context.Context, objects *object.Objects, delet
 	for _, t := range deleted {
 		hashes = append(hashes, t.Hash)
 	}
-	if err := objects.Forget(ctx, hashes...); err != nil || a.Forgotten == nil {
+	if err := objects.Forget(ctx, hashes...); err != nil {
 		return err
 	}
-	return a.Forgotten(ctx, deleted)
+	for _, t := range deleted {
+		if err := a.Index.DeleteObjects(ctx, string(a.Cluster), t.Objects...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // result decides about a tree, and deletes it if a policy says so.

@@ -3,8 +3,11 @@ package retention_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +16,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index/indextest"
 	"github.com/indelible-ci/indelible/pkg/archive/object"
 	"github.com/indelible-ci/indelible/pkg/archive/retention"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
 // written stores what tools wrote as if that had been some days before now.
@@ -23,7 +27,7 @@ func (p *place) written(t *testing.T, days int, all ...object.Object) *object.Ob
 	for _, one := range all {
 		created, err := o.Create(t.Context(), one)
 		if err == nil {
-			err = os.Chtimes(p.Path(created.Key), at, at)
+			err = errors.Join(os.Chtimes(p.Path(created.Key), at, at), p.index.PutObjects(t.Context(), string(indextest.Cluster), created))
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -135,15 +139,49 @@ func TestResultsStayWithTheirRuns(t *testing.T) {
 		}
 	}
 	p.behind, got = 0, nil
-	var forgotten []string
-	options := p.options([]retention.Policy{byAge}, &got)
-	options.Forgotten = func(_ context.Context, results []*object.Tree) error {
-		for _, r := range results {
-			forgotten = append(forgotten, r.Result)
+	if left := p.objectRows(t); left != 1 {
+		t.Errorf("%d rows of the index, want 1", left)
+	}
+	if _, err := retention.Apply(t.Context(), p.options([]retention.Policy{byAge}, &got)); err != nil || !slices.Contains(got, "deleted "+run.Result) {
+		t.Errorf("%q, %v", got, err)
+	}
+	if left := p.objectRows(t); left != 0 {
+		t.Errorf("%d rows of the index are left", left)
+	}
+}
+
+func (p *place) objectRows(t *testing.T) (n int) {
+	t.Helper()
+	for _, err := range p.index.Objects(t.Context(), string(indextest.Cluster)) {
+		if err != nil {
+			t.Fatal(err)
 		}
-		return nil
+		n++
 	}
-	if _, err := retention.Apply(t.Context(), options); err != nil || !slices.Equal(forgotten, []string{run.Result}) {
-		t.Errorf("%q, forgotten %q, %v", got, forgotten, err)
+	return n
+}
+
+// Of Results that no policy is about nothing is read but the list, where the index knows their parents.
+func TestResultsThatNoPolicyIsAboutAreNotRead(t *testing.T) {
+	p := newPlace(t, nil)
+	p.written(t, 9, result("other", "a", `{}`), record("other", "a", "r", `1`), result("tools", "b", `{}`), result("zoo", "c", `{}`))
+	opened := &opening{Store: p}
+	var got []string
+	options := p.options([]retention.Policy{{Name: "p", After: time.Hour, Namespaces: []string{"tools"}}}, &got)
+	options.Store, options.DryRun = opened, true
+	if _, err := retention.Apply(t.Context(), options); err != nil || !slices.Equal(got, []string{"deleted b"}) || opened.objects != 1 {
+		t.Errorf("%q, %v, %d objects read; want one", got, err, opened.objects)
 	}
+}
+
+type opening struct {
+	store.Store
+	objects int
+}
+
+func (o *opening) Open(ctx context.Context, key string) (io.ReadCloser, error) {
+	if strings.Contains(key, "/objects/") {
+		o.objects++
+	}
+	return o.Store.Open(ctx, key)
 }

@@ -27,7 +27,7 @@ func (s *Server) unary(ctx context.Context, request any, info *grpc.UnaryServerI
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
 	err = s.observe(path.Base(info.FullMethod), request, func() (int, error) {
-		if ctx, err = s.authenticate(ctx); err != nil {
+		if _, err := callerOf(ctx); err != nil {
 			return 0, err
 		}
 		ctx, mask := withFields(ctx)
@@ -49,21 +49,12 @@ func (s *Server) stream(service any, stream grpc.ServerStream, info *grpc.Stream
 		return handle(service, stream)
 	}
 	return s.observe(path.Base(info.FullMethod), nil, func() (int, error) {
-		ctx, err := s.authenticate(stream.Context())
-		if err != nil {
+		if _, err := callerOf(stream.Context()); err != nil {
 			return 0, err
 		}
-		return 0, handle(service, &contextStream{stream, ctx})
+		return 0, handle(service, stream)
 	})
 }
-
-// contextStream is a stream whose context knows who asks.
-type contextStream struct {
-	grpc.ServerStream
-	ctx context.Context //nolint:containedctx // that is how a stream has one
-}
-
-func (s *contextStream) Context() context.Context { return s.ctx }
 
 // observe counts a request, says what was slow or failed by our fault, and makes an error of a panic.
 func (s *Server) observe(method string, request any, do func() (rows int, err error)) (err error) {
@@ -72,13 +63,23 @@ func (s *Server) observe(method string, request any, do func() (rows int, err er
 	defer func() {
 		if p := recover(); p != nil {
 			s.Log.Error(fmt.Errorf("panic: %v", p), "A request failed", "method", method, "stack", string(debug.Stack()))
-			err = status.Error(codes.Internal, "internal error")
+			err = errInternal
 		}
 		s.observed(method, request, time.Since(began), rows, err)
 		err = forCaller(err)
 	}()
 	rows, err = do()
 	return err
+}
+
+// observeOnly counts what fails: what succeeds is counted by what it is for.
+func (s *Server) observeOnly(method string, do func() error) error {
+	began := time.Now()
+	err := do()
+	if err != nil {
+		s.observed(method, nil, time.Since(began), 0, err)
+	}
+	return forCaller(err)
 }
 
 func (s *Server) observed(method string, request any, took time.Duration, rows int, err error) {
@@ -109,9 +110,15 @@ func codeOf(err error) codes.Code {
 func forCaller(err error) error {
 	code := codeOf(err)
 	said, ok := status.FromError(err)
+	var ours interface{ Unwrap() error }
 	switch {
 	case err == nil:
 		return nil
+	case code == codes.Internal && !errors.As(err, &ours):
+		return errInternal
+	case code == codes.Unavailable && !errors.As(err, &ours):
+		// The engine's, whose text is the database's: with hosts, users and statements. Ours say one thing to the log and another to callers.
+		return status.Error(code, "the index cannot be read now, or is being made: try again")
 	case ok && code == said.Code() && code != codes.Unknown:
 		return said.Err()
 	case code == codes.DeadlineExceeded:
@@ -119,8 +126,10 @@ func forCaller(err error) error {
 	case code == codes.Canceled:
 		return status.Error(code, "the request was canceled")
 	}
-	return status.Error(codes.Internal, "internal error; the server's log has more")
+	return errInternal
 }
+
+var errInternal = status.Error(codes.Internal, "internal error; the server's log has more")
 
 func rowsOf(answer any) int {
 	switch a := answer.(type) {

@@ -45,7 +45,13 @@ func (s *Server) listRecords(ctx context.Context, r *pb.ListRecordsRequest, of a
 	if err := s.confine(ctx, &q, n, access.List, of); err != nil {
 		return nil, err
 	}
-	page, err := list(ctx, q)
+	select {
+	case s.lists <- struct{}{}:
+		defer func() { <-s.lists }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	page, err := paged(ctx, q, list)
 	if err != nil {
 		return nil, err
 	}

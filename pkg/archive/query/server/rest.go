@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	pb "github.com/tektoncd/results/proto/v1alpha2/results_go_proto"
@@ -16,13 +17,13 @@ import (
 const prefix = "/apis/results.tekton.dev/v1alpha2/parents/"
 
 // newREST returns the handler of REST: JSON as Tekton Results writes it, names of fields as in the protos and empty ones left out.
-func (s *Server) newREST(ctx context.Context, to *local) (http.Handler, error) {
+func (s *Server) newREST(ctx context.Context, to *local) (*runtime.ServeMux, error) {
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{
 			MarshalOptions: protojson.MarshalOptions{UseProtoNames: true}, UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: true},
 		}),
 		runtime.WithMetadata(annotateFields),
-		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }), // see headersKey
+		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }), // who asks is known
 		runtime.WithHealthzEndpoint(healthpb.NewHealthClient(to)),
 	)
 	if err := pb.RegisterResultsHandlerClient(ctx, mux, pb.NewResultsClient(to)); err != nil {
@@ -41,11 +42,7 @@ func (s *Server) newREST(ctx context.Context, to *local) (http.Handler, error) {
 			return nil, fmt.Errorf("register REST: %w", err)
 		}
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, int64(s.MaxMessage))
-		ctx := context.WithValue(r.Context(), headersKey, map[string][]string(r.Header))
-		mux.ServeHTTP(w, r.WithContext(ctx))
-	}), nil
+	return mux, nil
 }
 
 // findLog finds the log that a path is about.
@@ -60,11 +57,7 @@ func (s *Server) restLog(mux *runtime.ServeMux, find findLog) runtime.HandlerFun
 	return func(w http.ResponseWriter, r *http.Request, path map[string]string) {
 		to := &logWriter{w: w}
 		err := s.observe("GetLog", nil, func() (int, error) {
-			ctx, err := s.authenticate(r.Context())
-			if err != nil {
-				return 0, err
-			}
-			log, err := find(ctx, path)
+			log, err := find(r.Context(), path)
 			if err != nil {
 				return 0, err
 			}
@@ -74,12 +67,16 @@ func (s *Server) restLog(mux *runtime.ServeMux, find findLog) runtime.HandlerFun
 		case err != nil && to.begun:
 			panic(http.ErrAbortHandler)
 		case err != nil:
-			_, marshaler := runtime.MarshalerForRequest(mux, r)
-			runtime.HTTPError(r.Context(), mux, marshaler, w, r, err)
+			restError(mux, w, r, err)
 		default:
 			to.begin()
 		}
 	}
+}
+
+func restError(mux *runtime.ServeMux, w http.ResponseWriter, r *http.Request, err error) {
+	_, marshaler := runtime.MarshalerForRequest(mux, r)
+	runtime.HTTPError(r.Context(), mux, marshaler, w, r, err)
 }
 
 // logWriter begins an answer with its first byte.
@@ -96,8 +93,12 @@ func (l *logWriter) begin() {
 	}
 }
 
+// reading is how long a client may take to read a chunk.
+const reading = time.Minute
+
 func (l *logWriter) Write(p []byte) (int, error) {
 	l.begin()
+	_ = http.NewResponseController(l.w).SetWriteDeadline(time.Now().Add(reading)) // where it is not supported there is none
 	return l.w.Write(p)
 }
 

@@ -43,7 +43,7 @@ func (s *resultsService) ListResults(ctx context.Context, r *pb.ListResultsReque
 	if err := s.confine(ctx, &q, n, access.List, access.Results); err != nil {
 		return nil, err
 	}
-	page, err := s.Engine.ListResults(ctx, q)
+	page, err := paged(ctx, q, s.Engine.ListResults)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
 	"time"
+
+	"google.golang.org/grpc/status"
+
+	"github.com/indelible-ci/indelible/pkg/archive/query/access"
 )
 
 // NewHTTP returns the server of the API's port: gRPC and REST, with TLS if there is a configuration for it, which must know its
@@ -22,13 +29,47 @@ func (s *Server) NewHTTP(with *tls.Config) *http.Server {
 	}
 }
 
-// ServeHTTP implements http.Handler.
+// ServeHTTP implements http.Handler. Who asks is found out before a byte of a message is read: what nobody may send costs nothing.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !isPublic(r.URL.Path) {
+		var caller *access.Caller
+		err := s.observeOnly("Authenticate", func() (err error) {
+			ctx, cancel := context.WithTimeout(r.Context(), s.Timeout)
+			defer cancel()
+			caller, err = s.Access.Authenticate(ctx, access.ParseRequest(r.Header))
+			return err
+		})
+		if err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+		r = r.WithContext(context.WithValue(r.Context(), callerKey, caller))
+	}
 	if isGRPC(r) {
 		s.grpc.ServeHTTP(w, r)
 		return
 	}
+	r.Body = http.MaxBytesReader(w, r.Body, int64(s.MaxMessage))
 	s.rest.ServeHTTP(w, r)
+}
+
+// isPublic says what everybody may ask: whether the server is healthy, and what there is to call.
+func isPublic(path string) bool {
+	return path == "/healthz" || strings.HasPrefix(path, "/grpc.health.v1.Health/") || strings.HasPrefix(path, "/grpc.reflection.")
+}
+
+// refuse answers a request that nothing was read of.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if !isGRPC(r) {
+		restError(s.rest, w, r, err)
+		return
+	}
+	// An answer without a message: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, "Trailers-Only".
+	said := status.Convert(err)
+	w.Header().Set("Content-Type", "application/grpc")
+	w.Header().Set("Grpc-Status", strconv.Itoa(int(said.Code())))
+	w.Header().Set("Grpc-Message", (&url.URL{Path: said.Message()}).EscapedPath())
+	w.WriteHeader(http.StatusOK)
 }
 
 // Drain says in health checks that the server is about to end, so that nobody begins what would not.

@@ -3,10 +3,10 @@ package server
 import (
 	"context"
 	"math"
-	"net/http"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	pb "github.com/tektoncd/results/proto/v1alpha2/results_go_proto"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
@@ -63,14 +63,16 @@ const (
 type Server struct {
 	Options
 	grpc   *grpc.Server
-	rest   http.Handler
+	rest   *runtime.ServeMux
 	health *health.Server
+	// lists has an element for each list that is being read.
+	lists chan struct{}
 }
 
 // New returns a server of an archive. The context ends with the program.
 func New(ctx context.Context, o Options) (*Server, error) {
 	o.setDefaults()
-	s := &Server{Options: o, health: health.NewServer()}
+	s := &Server{Options: o, health: health.NewServer(), lists: make(chan struct{}, maxLists)}
 	for _, service := range []string{"", pb.Results_ServiceDesc.ServiceName, pb.Logs_ServiceDesc.ServiceName} {
 		s.health.SetServingStatus(service, healthpb.HealthCheckResponse_SERVING)
 	}

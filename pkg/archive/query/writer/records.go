@@ -52,8 +52,8 @@ func (w *Writer) hasResult(ctx context.Context, parent, result string) error {
 func recordOf(o *object.Object) *pb.Record {
 	created, updated := timestamppb.New(o.Created), timestamppb.New(o.Updated)
 	r := &pb.Record{
-		Name: o.Parent + "/results/" + o.Result + "/records/" + o.ID, Id: o.UID, Uid: o.UID, Etag: o.ETag(),
-		CreatedTime: created, CreateTime: created, UpdatedTime: updated, UpdateTime: updated,
+		Name: o.Parent + "/results/" + o.Result + "/records/" + o.ID, Uid: o.UID, Etag: o.ETag(), CreateTime: created, UpdateTime: updated,
+		Id: o.UID, CreatedTime: created, UpdatedTime: updated, //nolint:staticcheck // old clients read these
 	}
 	if o.Data != nil || o.Type != "" {
 		r.Data = &pb.Any{Type: o.Type, Value: o.Data}

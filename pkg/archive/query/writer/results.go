@@ -66,7 +66,8 @@ func resultObject(r *pb.Result) (object.Object, error) {
 func resultOf(o *object.Object, of *pb.Result) *pb.Result {
 	created, updated := timestamppb.New(o.Created), timestamppb.New(o.Updated)
 	return &pb.Result{
-		Name: of.GetName(), Id: o.UID, Uid: o.UID, CreatedTime: created, CreateTime: created, UpdatedTime: updated, UpdateTime: updated,
+		Name: of.GetName(), Uid: o.UID, CreateTime: created, UpdateTime: updated,
+		Id: o.UID, CreatedTime: created, UpdatedTime: updated, //nolint:staticcheck // old clients read these
 		Annotations: of.GetAnnotations(), Summary: of.GetSummary(), Etag: o.ETag(),
 	}
 }

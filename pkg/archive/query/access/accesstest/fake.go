@@ -4,6 +4,7 @@ package accesstest
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -12,7 +13,9 @@ import (
 
 	authentication "k8s.io/api/authentication/v1"
 	authorization "k8s.io/api/authorization/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 )
 
@@ -34,9 +37,13 @@ func (r *Rule) allows(spec *authorization.SubjectAccessReviewSpec) bool {
 		match(r.Group, a.Group) && match(r.Resource, a.Resource) && match(r.Verb, a.Verb) && match(r.Name, a.Name)
 }
 
+// KubeSystem is the UID of the fake's namespace kube-system.
+const KubeSystem = "5b1c4a0e-0000-4000-8000-000000000000"
+
 // Cluster is the fake.
 type Cluster struct {
-	// Client has no limit on requests.
+	// Config reaches it, and Client does: neither has a limit on requests.
+	Config *rest.Config
 	Client kubernetes.Interface
 
 	mu sync.Mutex
@@ -63,20 +70,31 @@ func New(t testing.TB) *Cluster {
 		a := r.Spec.ResourceAttributes
 		return a.Verb + " " + a.Resource + " in " + a.Namespace
 	}))
+	mux.HandleFunc("GET /api/v1/namespaces/kube-system", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"kube-system","uid":"`+KubeSystem+`"}}`)
+	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
+	c.Config = &rest.Config{Host: server.URL, QPS: -1}
 	var err error
-	if c.Client, err = kubernetes.NewForConfig(&rest.Config{Host: server.URL, QPS: -1, ContentConfig: rest.ContentConfig{ContentType: "application/json"}}); err != nil {
+	if c.Client, err = kubernetes.NewForConfig(c.Config); err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
 // answer decodes a review, lets decide set its status, and remembers what was asked.
-func answer[T any](c *Cluster, decide func(*T) string) http.HandlerFunc {
+func answer[T any, Review interface {
+	*T
+	runtime.Object
+}](c *Cluster, decide func(*T) string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		review := new(T)
-		err := json.NewDecoder(r.Body).Decode(review)
+		text, err := io.ReadAll(r.Body)
+		if err == nil { // clients send protobuf or JSON
+			_, _, err = scheme.Codecs.UniversalDeserializer().Decode(text, nil, Review(review))
+		}
 		c.mu.Lock()
 		gate := c.gate
 		c.mu.Unlock()

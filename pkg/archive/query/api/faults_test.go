@@ -1,0 +1,86 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	pb "github.com/tektoncd/results/proto/v1alpha2/results_go_proto"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/indelible-ci/indelible/pkg/archive/index"
+	"github.com/indelible-ci/indelible/pkg/archive/object"
+)
+
+// brokenIndex takes nothing that tools write while it is broken: as if the process was killed between the bucket and the index.
+type brokenIndex struct {
+	index.Index
+	broken atomic.Bool
+}
+
+func (b *brokenIndex) PutObjects(ctx context.Context, cluster string, objects ...object.Object) error {
+	if b.broken.Load() {
+		return errors.New("connection to database.secret lost")
+	}
+	return b.Index.PutObjects(ctx, cluster, objects...)
+}
+
+// What is in the bucket and not in the index is brought there by the same caller's next attempt, which hears that it is there.
+func TestWriteThatDidNotReachTheIndex(t *testing.T) {
+	x := &brokenIndex{}
+	r := newFullRig(t, func(o *Options) {
+		x.Index = o.Index
+		o.Index = x
+	})
+	create := func() error {
+		return second(r.results.CreateResult(r.as(robot), &pb.CreateResultRequest{Parent: "team", Result: &pb.Result{Name: "team/results/tool"}}))
+	}
+	get := func() error {
+		return second(r.results.GetResult(r.as(robot), &pb.GetResultRequest{Name: "team/results/tool"}))
+	}
+	x.broken.Store(true)
+	r.wantCode("create", create(), codes.Unavailable)
+	r.wantCode("get, which asks the index", get(), codes.NotFound)
+	x.broken.Store(false)
+	r.wantCode("create again", create(), codes.AlreadyExists)
+	r.wantCode("get", get(), codes.OK)
+}
+
+// Two replicas of the API write what is there once: one of all attempts wins, and both serve it.
+func TestTwoReplicas(t *testing.T) {
+	one := newFullRig(t)
+	other := one.of(t)
+	other.serve()
+	const parent = "team/results/tool"
+	one.createResult(parent)
+	for round := range 5 {
+		name := fmt.Sprintf("%s/records/r%d", parent, round)
+		var made atomic.Int64
+		var group sync.WaitGroup
+		for _, replica := range []*rig{one, other, one, other} {
+			group.Go(func() {
+				_, err := replica.results.CreateRecord(replica.as(robot), &pb.CreateRecordRequest{Parent: parent, Record: &pb.Record{Name: name}})
+				switch status.Code(err) {
+				case codes.OK:
+					made.Add(1)
+				case codes.AlreadyExists:
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		if made.Load() != 1 {
+			t.Errorf("%s was created %d times", name, made.Load())
+		}
+		first, err := one.results.GetRecord(one.as(robot), &pb.GetRecordRequest{Name: name})
+		if err != nil {
+			t.Error(err)
+		}
+		other.wantRecord(name, first)
+	}
+}
