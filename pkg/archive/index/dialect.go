@@ -67,6 +67,22 @@ func sqliteList(values any) any {
 
 func postgresList(values any) any { return values }
 
+// nothing is a stream that has none: no number of a group or scope, and no label but by a chance that there is not.
+const nothing = -1
+
+// padded adds streams that have nothing, so that statements are of a few lengths, which are prepared once each.
+func padded(streams []int64) []int64 {
+	n := 1
+	for n < len(streams) {
+		n *= 2
+	}
+	all := append(make([]int64, 0, n), streams...)
+	for len(all) < n {
+		all = append(all, nothing)
+	}
+	return all
+}
+
 // sqliteStreams has an argument for each stream, from $1 on; others come behind them.
 func sqliteStreams(statement string, streams int) string {
 	parts := make([]string, streams)

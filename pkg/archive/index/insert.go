@@ -106,7 +106,7 @@ type shape struct {
 func (t *table) statement(rows int, numbered bool) string {
 	s := shape{rows, numbered}
 	if text, ok := t.texts.Load(s); ok {
-		return text.(string) //nolint:errcheck // as it was stored
+		return text.(string)
 	}
 	text := t.build(rows, numbered)
 	t.texts.Store(s, text)

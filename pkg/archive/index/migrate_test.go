@@ -23,7 +23,9 @@ func testMigrated(t *testing.T, empty newURL) {
 	var rows []index.Row
 	for n := range 300 { // more than a page
 		row := indextest.NewRow(n)
-		vary(&row, n)
+		if n%3 > 0 { // whose records say something else than their commits
+			vary(&row, n)
+		}
 		if n%5 == 3 { // those of one Result, the first of which nothing owns
 			row.Commit.Run.Result = "nightly"
 			row.Record = []byte(strings.Replace(string(row.Record), `"ownerReferences":[`, `"ownerReferences":[],"x":[`, 1))

@@ -60,8 +60,11 @@ type batch struct {
 	intern  *pending
 	results map[resultKey]*resultDelta
 	rollups map[cell]*rollup
-	labels  []any
+	labels  []labelRow
 }
+
+// labelRow is a row of the table of labels.
+type labelRow struct{ label, created, run, group int64 }
 
 func (d *database) newBatch(tx *sql.Tx) *batch {
 	return &batch{database: d, tx: tx, intern: d.interned.begin(), results: map[resultKey]*resultDelta{}, rollups: map[cell]*rollup{}}
@@ -177,7 +180,7 @@ func (b *batch) note(id, groupID int64, h *hot) {
 		labels = nil
 	}
 	for _, label := range labels {
-		b.labels = append(b.labels, label, h.created, id, groupID)
+		b.labels = append(b.labels, labelRow{label, h.created, id, groupID})
 	}
 	for _, span := range spans {
 		c := cell{groupID, span, truncate(h.created, span)}
@@ -205,10 +208,9 @@ func (b *batch) noteResult(key resultKey, id int64, row *packedRow) {
 
 // flush writes what was noted, in the order of keys.
 func (b *batch) flush(ctx context.Context) error {
-	if err := b.insert(ctx, &labelsTable, b.labels); err != nil {
+	if err := b.flushLabels(ctx); err != nil {
 		return err
 	}
-	b.labels = nil
 	var results, annotated []resultKey
 	results = slices.SortedFunc(maps.Keys(b.results), func(a, b resultKey) int { return cmp.Or(cmp.Compare(a.scope, b.scope), cmp.Compare(a.name, b.name)) })
 	var values []any
@@ -229,6 +231,19 @@ func (b *batch) flush(ctx context.Context) error {
 		}
 	}
 	return b.flushRollups(ctx)
+}
+
+// flushLabels has neighbours in the table come one after the other: they are all over it, and each page is written once.
+func (b *batch) flushLabels(ctx context.Context) error {
+	slices.SortFunc(b.labels, func(a, b labelRow) int {
+		return cmp.Or(cmp.Compare(a.label, b.label), cmp.Compare(a.created, b.created), cmp.Compare(a.run, b.run))
+	})
+	values := make([]any, 0, len(b.labels)*len(labelsTable.columns))
+	for _, l := range b.labels {
+		values = append(values, l.label, l.created, l.run, l.group)
+	}
+	b.labels = b.labels[:0]
+	return b.insert(ctx, &labelsTable, values)
 }
 
 // annotate makes a Result's annotations: those that its runs have for it, a later one's before an earlier one's.
@@ -262,13 +277,6 @@ func (b *batch) annotate(ctx context.Context, key resultKey) error {
 	}
 	_, err = b.tx.ExecContext(ctx, `UPDATE indelible_results SET annotations = $1 WHERE scope = $2 AND name = $3`, text, key.scope, key.name)
 	return err
-}
-
-// deleted is what is left to know of a row that is not there any more.
-type deleted struct {
-	result  string
-	created int64
-	group   int64
 }
 
 // delete leaves nothing of runs, also not the copy of a Task if it was the last that had it.
@@ -357,8 +365,8 @@ func (b *batch) deleteLabels(ctx context.Context, id, created int64, labels []in
 	if len(labels) == 0 {
 		return nil
 	}
-	_, err := b.tx.ExecContext(ctx, `DELETE FROM indelible_labels WHERE label`+b.dialect.any("$1", numbers)+` AND created = $2 AND run = $3`,
-		b.dialect.list(labels), created, id)
+	text := fmt.Sprintf(`DELETE FROM indelible_labels WHERE label%s AND created = $2 AND run = $3`, b.dialect.any("$1", numbers))
+	_, err := b.tx.ExecContext(ctx, text, b.dialect.list(labels), created, id)
 	return err
 }
 

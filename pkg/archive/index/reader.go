@@ -265,7 +265,7 @@ type bound struct {
 }
 
 // maxStreams is how many streams one statement of SQLite merges.
-const maxStreams = 100
+const maxStreams = 128
 
 func (d *database) find1(ctx context.Context, s *Scan, b *bound, limit int) (candidates, error) {
 	streams := s.streams()
@@ -348,11 +348,6 @@ func (d *database) find2(ctx context.Context, s *Scan, streams []int64, b *bound
 	return found, rows.Err()
 }
 
-// cached prepares statements once; there are as many as shapes of scans.
-func (d *database) cached(ctx context.Context, text string) (*sql.Stmt, error) {
-	return d.reads.statement(ctx, text)
-}
-
 // statement builds one. What the caller gave is only ever in the arguments.
 type statement struct {
 	text strings.Builder
@@ -369,8 +364,9 @@ func (t *statement) add(format string, args ...any) { fmt.Fprintf(&t.text, forma
 // scan is the statement of a scan: ids and keys, in order.
 func (d *database) scan(s *Scan, streams []int64, b *bound, limit int) (string, []any) {
 	t := &statement{}
+	n := 0
 	if len(streams) > 0 {
-		d.streamArgs(t, streams)
+		n = d.streamArgs(t, streams)
 	}
 	key := s.from(d, t, b)
 	t.bounds(s, b, key)
@@ -386,7 +382,7 @@ func (d *database) scan(s *Scan, streams []int64, b *bound, limit int) (string, 
 	text := t.text.String()
 	if len(streams) > 0 {
 		last := fmt.Sprint("$", len(t.args))
-		text = d.dialect.streams(text, len(streams)) + " ORDER BY " + order + " LIMIT " + last
+		text = d.dialect.streams(text, n) + " ORDER BY " + order + " LIMIT " + last
 	}
 	return text, t.args
 }
@@ -811,7 +807,7 @@ func (d *database) resultKeysOf(ctx context.Context, s *ResultScan, scopes []int
 
 func (d *database) resultScan(s *ResultScan, scopes []int64, b *bound, limit int) (string, []any) {
 	t := &statement{}
-	d.streamArgs(t, scopes)
+	n := d.streamArgs(t, scopes)
 	key := resultOrders[s.Order]
 	name := "'', ''"
 	if b.tie {
@@ -854,18 +850,20 @@ func (d *database) resultScan(s *ResultScan, scopes []int64, b *bound, limit int
 		order = "3" + direction
 	}
 	t.add(" ORDER BY %s LIMIT %s", order, t.arg(limit))
-	return d.dialect.streams(t.text.String(), len(scopes)), t.args
+	return d.dialect.streams(t.text.String(), n), t.args
 }
 
-// streamArgs adds the streams' arguments, which come first.
-func (d *database) streamArgs(t *statement, streams []int64) {
+// streamArgs adds the streams' arguments, which come first, and returns how many a statement has.
+func (d *database) streamArgs(t *statement, streams []int64) int {
 	if d.dialect.name == postgres {
 		t.arg(streams)
-		return
+		return len(streams)
 	}
+	streams = padded(streams)
 	for _, stream := range streams {
 		t.arg(stream)
 	}
+	return len(streams)
 }
 
 func (s *ResultScan) at(r *ResultEntry) int64 {

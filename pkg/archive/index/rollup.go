@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"fmt"
 	"maps"
 	"slices"
 )
@@ -97,9 +98,9 @@ func (b *batch) recountCells(ctx context.Context, cells map[cell]bool) error {
 			return err
 		}
 		for _, table := range []string{"indelible_runs", "indelible_objects"} { // a group has rows of one
-			_, err := b.tx.ExecContext(ctx, `INSERT INTO indelible_rollups (span, grp, at, runs, logs, events, timed, days, seconds, shortest, longest, started)
-				SELECT $1, c.* FROM (`+countCells+` FROM `+table+` WHERE grp = $2 AND created >= $3 AND created < $4 GROUP BY 1, 2) c`, c.span, c.group, c.at, c.at+c.span)
-			if err != nil {
+			text := fmt.Sprintf(`INSERT INTO indelible_rollups (span, grp, at, runs, logs, events, timed, days, seconds, shortest, longest, started)
+				SELECT $1, c.* FROM (%s FROM %s WHERE grp = $2 AND created >= $3 AND created < $4 GROUP BY 1, 2) c`, countCells, table)
+			if _, err := b.tx.ExecContext(ctx, text, c.span, c.group, c.at, c.at+c.span); err != nil {
 				return err
 			}
 		}

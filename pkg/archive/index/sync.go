@@ -17,6 +17,9 @@ import (
 // loaders is how many runs are read from the bucket, or put, at a time. A record may have a megabyte.
 const loaders = 16
 
+// Rows of a segment are put many together, as a statement costs as much as some rows; but no more than so many bytes of records, in each loader.
+const rowsAtOnce, bytesAtOnce = 64, 512 << 10
+
 // SyncOptions say what to bring up to date.
 type SyncOptions struct {
 	Store   store.Store
@@ -240,6 +243,14 @@ func (s *syncing) fromSegment(ctx context.Context, key string, left map[string]b
 	group, groupContext := errgroup.WithContext(ctx)
 	group.SetLimit(loaders)
 	var damaged error
+	var rows []Row
+	size := 0
+	flush := func() {
+		if some := rows; len(some) > 0 {
+			group.Go(func() error { return s.Index.Put(groupContext, some...) })
+		}
+		rows, size = nil, 0
+	}
 	for e, err := range segment.Entries() {
 		if damaged = err; err != nil || groupContext.Err() != nil {
 			break
@@ -250,8 +261,12 @@ func (s *syncing) fromSegment(ctx context.Context, key string, left map[string]b
 		delete(left, e.Key)
 		s.totals.Added++
 		s.totals.FromSegments++
-		group.Go(func() error { return s.Index.Put(groupContext, Row{Commit: e.Commit, Record: e.Record}) })
+		rows, size = append(rows, Row{Commit: e.Commit, Record: e.Record}), size+len(e.Record)
+		if len(rows) == rowsAtOnce || size > bytesAtOnce {
+			flush()
+		}
 	}
+	flush()
 	return errors.Join(group.Wait(), damaged)
 }
 

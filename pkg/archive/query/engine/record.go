@@ -26,11 +26,10 @@ func newRecord(g *index.Group, e *index.Entry, c class, data []byte) *pb.Record 
 	if e.Tool {
 		uid, etag = e.UID, e.ETag()
 	}
-	record := &pb.Record{
+	return &pb.Record{ //nolint:staticcheck // older clients read the deprecated fields
 		Name: recordName(e, c), Id: uid, Uid: uid, Etag: etag, CreatedTime: created, CreateTime: created, UpdatedTime: updated, UpdateTime: updated,
 		Data: &pb.Any{Type: dataType(g, c), Value: data},
 	}
-	return record
 }
 
 // data returns what a record of a loaded entry holds.

@@ -52,12 +52,12 @@ func statusOf(reason string) pb.RecordSummary_Status {
 func newResult(r *index.ResultEntry) (*pb.Result, error) {
 	created, updated := timestamppb.New(index.Micros(r.Created)), timestamppb.New(index.Micros(r.Updated))
 	uid := resultUID(r.Name)
-	result := &pb.Result{
+	result := &pb.Result{ //nolint:staticcheck // older clients read the deprecated fields
 		Name: r.Parent + "/results/" + r.Name, Id: uid, Uid: uid, Etag: fmt.Sprintf("%s-%d", uid, r.Updated),
 		CreatedTime: created, CreateTime: created, UpdatedTime: updated, UpdateTime: updated, Annotations: map[string]string{},
 	}
 	if o := r.Object; o != nil {
-		result.Id, result.Uid, result.Etag = o.UID, o.UID, o.ETag()
+		result.Id, result.Uid, result.Etag = o.UID, o.UID, o.ETag() //nolint:staticcheck // as above
 		var written pb.Result
 		if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(o.Data, &written); err != nil {
 			return nil, fmt.Errorf("result %s: %w", result.GetName(), err)

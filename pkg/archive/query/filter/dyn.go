@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,6 +66,8 @@ func Lookup(raw []byte, path []Step) any {
 	return DynOf(raw)
 }
 
+var errFound = errors.New("found")
+
 func member(raw []byte, step Step) (found []byte) {
 	raw = bytes.TrimSpace(raw)
 	switch {
@@ -73,8 +76,9 @@ func member(raw []byte, step Step) (found []byte) {
 		return element(raw, step.Element)
 	case !step.IsIndex && raw[0] == '{':
 		_ = jsonscan.Members(raw, func(key []byte, value jsonscan.Span) error {
-			if isKey(key, step.Field) { // of several the last one counts, as in jsonb
+			if isKey(key, step.Field) {
 				found = value.Of(raw)
+				return errFound // the rest may be long
 			}
 			return nil
 		})
@@ -176,16 +180,6 @@ func (d Dyn) number() (float64, bool) {
 	}
 	n, err := strconv.ParseFloat(d.Text, 64)
 	return n, err == nil
-}
-
-// native is the value for cel-go.
-func (d Dyn) native() any {
-	var value any
-	if d.Kind == String {
-		return d.Text
-	}
-	_ = json.Unmarshal([]byte(d.Text), &value)
-	return value
 }
 
 // timeFormats are those that Tekton Results' users write, of the many that Postgres takes.
