@@ -72,9 +72,9 @@ const nothing = -1
 
 // padded adds streams that have nothing, so that statements are of a few lengths, which are prepared once each.
 func padded(streams []int64) []int64 {
-	n := 1
-	for n < len(streams) {
-		n *= 2
+	n := (len(streams) + 3) / 4 * 4
+	if len(streams) < 3 {
+		n = len(streams)
 	}
 	all := append(make([]int64, 0, n), streams...)
 	for len(all) < n {

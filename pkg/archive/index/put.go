@@ -365,7 +365,8 @@ func (b *batch) deleteLabels(ctx context.Context, id, created int64, labels []in
 	if len(labels) == 0 {
 		return nil
 	}
-	text := fmt.Sprintf(`DELETE FROM indelible_labels WHERE label%s AND created = $2 AND run = $3`, b.dialect.any("$1", numbers))
+	text := fmt.Sprintf( //nolint:gosec // of texts of this package
+		`DELETE FROM indelible_labels WHERE label%s AND created = $2 AND run = $3`, b.dialect.any("$1", numbers))
 	_, err := b.tx.ExecContext(ctx, text, b.dialect.list(labels), created, id)
 	return err
 }

@@ -98,7 +98,8 @@ func (b *batch) recountCells(ctx context.Context, cells map[cell]bool) error {
 			return err
 		}
 		for _, table := range []string{"indelible_runs", "indelible_objects"} { // a group has rows of one
-			text := fmt.Sprintf(`INSERT INTO indelible_rollups (span, grp, at, runs, logs, events, timed, days, seconds, shortest, longest, started)
+			text := fmt.Sprintf( //nolint:gosec // of texts of this package
+				`INSERT INTO indelible_rollups (span, grp, at, runs, logs, events, timed, days, seconds, shortest, longest, started)
 				SELECT $1, c.* FROM (%s FROM %s WHERE grp = $2 AND created >= $3 AND created < $4 GROUP BY 1, 2) c`, countCells, table)
 			if _, err := b.tx.ExecContext(ctx, text, c.span, c.group, c.at, c.at+c.span); err != nil {
 				return err

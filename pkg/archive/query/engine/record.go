@@ -26,8 +26,8 @@ func newRecord(g *index.Group, e *index.Entry, c class, data []byte) *pb.Record 
 	if e.Tool {
 		uid, etag = e.UID, e.ETag()
 	}
-	return &pb.Record{ //nolint:staticcheck // older clients read the deprecated fields
-		Name: recordName(e, c), Id: uid, Uid: uid, Etag: etag, CreatedTime: created, CreateTime: created, UpdatedTime: updated, UpdateTime: updated,
+	return &pb.Record{
+		Name: recordName(e, c), Id: uid, Uid: uid, Etag: etag, CreatedTime: created, CreateTime: created, UpdatedTime: updated, UpdateTime: updated, //nolint:staticcheck // older clients read these
 		Data: &pb.Any{Type: dataType(g, c), Value: data},
 	}
 }

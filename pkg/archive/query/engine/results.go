@@ -52,9 +52,9 @@ func statusOf(reason string) pb.RecordSummary_Status {
 func newResult(r *index.ResultEntry) (*pb.Result, error) {
 	created, updated := timestamppb.New(index.Micros(r.Created)), timestamppb.New(index.Micros(r.Updated))
 	uid := resultUID(r.Name)
-	result := &pb.Result{ //nolint:staticcheck // older clients read the deprecated fields
-		Name: r.Parent + "/results/" + r.Name, Id: uid, Uid: uid, Etag: fmt.Sprintf("%s-%d", uid, r.Updated),
-		CreatedTime: created, CreateTime: created, UpdatedTime: updated, UpdateTime: updated, Annotations: map[string]string{},
+	result := &pb.Result{
+		Name: r.Parent + "/results/" + r.Name, Id: uid, Uid: uid, Etag: fmt.Sprintf("%s-%d", uid, r.Updated), //nolint:staticcheck // older clients read these
+		CreatedTime: created, CreateTime: created, UpdatedTime: updated, UpdateTime: updated, Annotations: map[string]string{}, //nolint:staticcheck // as above
 	}
 	if o := r.Object; o != nil {
 		result.Id, result.Uid, result.Etag = o.UID, o.UID, o.ETag() //nolint:staticcheck // as above
