@@ -23,8 +23,8 @@ const hiddenPrefix = "INDELIBLE_STEP_"
 func leaveEnvironment() {
 	env := os.Environ()
 	if hidden := hide(env); !slices.Equal(env, hidden) {
-		_ = syscall.Exec("/proc/self/exe", os.Args,
-			hidden) //nolint:gosec // G702: this very program, with the arguments it has
+		//nolint:gosec // G702: this very program, with the arguments it has
+		_ = syscall.Exec("/proc/self/exe", os.Args, hidden)
 	}
 }
 

@@ -63,9 +63,10 @@ func (b *bench) startArchiver(ctx context.Context, name string, s setting) (*pro
 		return nil, err
 	}
 	p.metrics = "http://" + addresses[0] + "/metrics"
+	//nolint:gosec // G702: the archiver that is measured
 	p.cmd = exec.Command(b.archiver, "run", "--class="+b.class, "--leader-elect=false", "--kubeconfig="+
 		os.Getenv("KUBECONFIG"),
-		"--config="+file, //nolint:gosec // G702: the archiver that is measured
+		"--config="+file,
 		"--spool="+filepath.Join(p.folder, "spool"), "--metrics-address="+addresses[0], "--health-address="+addresses[1])
 	p.cmd.Env = append(append(os.Environ(), "GOGC=50", "GOMEMLIMIT=130MiB"), s.environment...)
 	if p.log, err = os.Create(filepath.Join(p.folder, "log")); err != nil {

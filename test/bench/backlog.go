@@ -136,7 +136,7 @@ func (b *bench) outcome(
 // correct.
 func (b *bench) fsck(ctx context.Context, folder string, s setting) error {
 	cmd := exec.CommandContext(ctx, b.archiver, "fsck", "--class="+b.class, "--kubeconfig="+os.Getenv("KUBECONFIG"),
-		"--config="+filepath.Join(folder, "config.yaml")) //nolint:gosec // G702: the measured archiver
+		"--config="+filepath.Join(folder, "config.yaml"))
 	cmd.Env = append(os.Environ(), s.environment...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("fsck: %w: %.2000s", err, out)

@@ -62,7 +62,7 @@ func isDenied(temp, name string) bool {
 
 func kubectl(args ...string) (string, error) {
 	words := append(strings.Fields(cmp.Or(os.Getenv("KUBECTL"), "kubectl")), args...)
-	out, err := exec.Command(words[0],
-		words[1:]...).CombinedOutput() //nolint:gosec // G702: whoever runs this says what kubectl is
+	//nolint:gosec // G702: whoever runs this says what kubectl is
+	out, err := exec.Command(words[0], words[1:]...).CombinedOutput()
 	return string(out), err
 }

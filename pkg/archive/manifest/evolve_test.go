@@ -64,7 +64,7 @@ func TestLaterProgramsAreRefusedOnlyWhereTheyMustBe(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := strings.Replace(exampleText(t), test.old, test.later, 1)
-			if test.want == ErrDamaged && strings.Contains(test.later, "was") {
+			if errors.Is(test.want, ErrDamaged) && strings.Contains(test.later, "was") {
 				text = strings.Replace(exampleText(t), `"type":"events"`, `"type":"attestation"`, 1)
 				text = strings.Replace(text, `{"a":"<é>"}`, `{"a":"<e>"}`, 1)
 			}

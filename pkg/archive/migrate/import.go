@@ -160,7 +160,7 @@ func (i *importing) result(ctx context.Context, r *pb.Result) error {
 	}
 	for record, err := range i.Source.Records(ctx, r, false) {
 		if err == nil {
-			err = i.record(ctx, r, record, about)
+			err = i.record(ctx, record, about)
 		}
 		if err != nil {
 			return err
@@ -190,7 +190,7 @@ func (i *importing) resultItself(ctx context.Context, r *pb.Result) error {
 }
 
 // record imports one that is not about a run: as a commit if it is a finished run.
-func (i *importing) record(ctx context.Context, result *pb.Result, record *pb.Record, about *about) error {
+func (i *importing) record(ctx context.Context, record *pb.Record, about *about) error {
 	name, err := nameOf(record.GetName())
 	if err != nil {
 		return fmt.Errorf("record %q: %w", record.GetName(), err)

@@ -87,7 +87,7 @@ func startPeer(t *testing.T) *peer {
 func startPostgres(t *testing.T, bin, folder, port string) {
 	t.Helper()
 	data, as := filepath.Join(folder, "data"), &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT}
-	if err := errors.Join(os.Mkdir(data, 0o700), os.Chmod(folder, 0o755)); err != nil { //nolint:gosec // G302: nobody must get through it
+	if err := errors.Join(os.Mkdir(data, 0o700), os.Chmod(folder, 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	if os.Geteuid() == 0 {
@@ -96,7 +96,7 @@ func startPostgres(t *testing.T, bin, folder, port string) {
 			t.Fatal(err)
 		}
 		uid, err := strconv.ParseUint(nobody.Uid, 10, 32)
-		if err := errors.Join(err, os.Chown(data, int(uid), -1)); err != nil { //nolint:gosec // G115: it has 32 bits
+		if err := errors.Join(err, os.Chown(data, int(uid), -1)); err != nil {
 			t.Fatal(err)
 		}
 		as.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}

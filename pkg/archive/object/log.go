@@ -121,7 +121,7 @@ func (o *Objects) storeContent(ctx context.Context, h head, content io.Reader) (
 	whole := io.MultiReader(bytes.NewReader(small), content)
 	raw, stored, err := manifest.Store(ctx, o.store, key, io.TeeReader(whole, sum))
 	// A store whose answer was lost tries again, and meets what it has stored.
-	if err != nil && !(errors.Is(err, store.ErrExists) && stored.SHA256 != "") {
+	if err != nil && (!errors.Is(err, store.ErrExists) || stored.SHA256 == "") {
 		return Content{}, err
 	}
 	c := Content{

@@ -17,7 +17,7 @@ import (
 // 2026-11-20T10:42:11.123456789+01:00.
 const stampSize = 40
 
-// ErrNoStamp: the kubelet has returned a message instead of a log, with status 200.
+// ErrNoStamp says that the kubelet has returned a message instead of a log, with status 200.
 var ErrNoStamp = errors.New("the kubelet has no log")
 
 // errRemoved is ErrNoStamp for a whole stream: the kubelet has removed the container, as it does

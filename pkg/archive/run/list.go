@@ -71,7 +71,7 @@ type Listed struct {
 	Object          []byte
 }
 
-// ErrPageTooLarge: the page exceeds the given size.
+// ErrPageTooLarge says that the page exceeds the given size.
 var ErrPageTooLarge = errors.New("the page is too large")
 
 // Page lists at most limit runs of a kind, as whole objects, sorted by namespace and name. All

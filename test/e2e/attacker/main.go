@@ -22,8 +22,8 @@ const (
 	large    = 1400 << 10 // of each of the two objects in a review
 )
 
-var config = &tls.Config{InsecureSkipVerify: true,
-	MinVersion: tls.VersionTLS12} //nolint:gosec // an attacker does not care whom he talks to
+//nolint:gosec // an attacker does not care whom he talks to
+var config = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}
 
 func main() {
 	address := flag.String("address", "", "`host:port` of the webhook")
