@@ -46,7 +46,7 @@ func (b *bench) peerLogs(ctx context.Context) (rows []row, err error) {
 		if mine[0], mine[1], err = logSpeed(ctx, to, fmt.Sprint(i), &lines{left: peerLog, block: block}); err != nil {
 			return nil, err
 		}
-		out, err := exec.CommandContext(ctx, client, r.api, file).CombinedOutput() //nolint:gosec // G204: as built above
+		out, err := exec.CommandContext(ctx, client, r.api, file).CombinedOutput()
 		var said struct{ In, Out float64 }
 		if err := errors.Join(err, json.Unmarshal(out, &said), r.alive()); err != nil {
 			return nil, fmt.Errorf("%w: %.500s", err, out)
