@@ -17,8 +17,9 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// fakeKubelet is one as far as the API server sees: a Node, whose lease keeps it ready, and the logs of pods bound to it.
-// Nothing runs there: whoever writes a pod says with add what its containers print, and when.
+// fakeKubelet is one as far as the API server sees: a Node, whose lease keeps it ready, and the
+// logs of pods bound to it. Nothing runs there: whoever writes a pod says with add what its
+// containers print.
 type fakeKubelet struct {
 	name   string
 	kube   kubernetes.Interface
@@ -30,7 +31,8 @@ type fakeKubelet struct {
 // container names one of the bench's namespace.
 type container struct{ pod, name string }
 
-// startFakeKubelet serves with a certificate of the API server's own, which is for the same address.
+// startFakeKubelet serves with a certificate of the API server's own, which is for the same
+// address.
 func startFakeKubelet(ctx context.Context, kube kubernetes.Interface, name, pki string) (*fakeKubelet, error) {
 	k := &fakeKubelet{name: name, kube: kube, logs: map[container]*fakeLog{}}
 	paths := http.NewServeMux()
@@ -57,22 +59,26 @@ func (k *fakeKubelet) register(ctx context.Context, port int) error {
 	now := metav1.Now()
 	node := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: k.name},
-		Spec:       corev1.NodeSpec{Taints: []corev1.Taint{{Key: "indelible.dev/fake-kubelet", Effect: corev1.TaintEffectNoSchedule}}},
+		Spec: corev1.NodeSpec{
+			Taints: []corev1.Taint{{Key: "indelible.dev/fake-kubelet", Effect: corev1.TaintEffectNoSchedule}},
+		},
 		Status: corev1.NodeStatus{
-			Addresses:       []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "127.0.0.1"}},
-			DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: int32(port)}}, //nolint:gosec // G115: a port
+			Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "127.0.0.1"}},
 			Conditions: []corev1.NodeCondition{{
-				Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady", LastHeartbeatTime: now, LastTransitionTime: now,
+				Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastHeartbeatTime: now, LastTransitionTime: now,
 			}},
 		},
 	}
+	node.Status.DaemonEndpoints.KubeletEndpoint.Port = int32(port) //nolint:gosec // G115: a port
 	if _, err := k.kube.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("making a node: %w", err)
 	}
 	leases, seconds := k.kube.CoordinationV1().Leases(corev1.NamespaceNodeLease), int32(40)
 	lease, err := leases.Create(ctx, &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{Name: k.name},
-		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &k.name, LeaseDurationSeconds: &seconds, RenewTime: &metav1.MicroTime{Time: now.Time}},
+		Spec: coordinationv1.LeaseSpec{
+			HolderIdentity: &k.name, LeaseDurationSeconds: &seconds, RenewTime: &metav1.MicroTime{Time: now.Time},
+		},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		return fmt.Errorf("making a node's lease: %w", err)
@@ -139,7 +145,8 @@ func (k *fakeKubelet) serveLog(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// fakeLog is so many lines, of a block again and again, printed one by one until a moment before the container ended.
+// fakeLog is so many lines, of a block again and again, printed one by one until a moment before
+// the container ended.
 type fakeLog struct {
 	block        [][]byte
 	first, lines int

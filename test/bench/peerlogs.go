@@ -17,9 +17,10 @@ import (
 // peerLog is the size of a log that both get by turns, peerTurns times.
 const peerLog, peerTurns = 64 * mib, 9
 
-// peerLogs measures how fast a log gets into a directory and out of it, of this process and of Tekton Results' API
-// server with its storage in files. Ours is packed, flushed and read back before it counts as stored, and compared and
-// unpacked when it is read; theirs is sent and received in messages as its watcher does, and is none of that.
+// peerLogs measures how fast a log gets into a directory and out of it, of this process and of
+// Tekton Results' API server with its storage in files. Ours is packed, flushed and read back
+// before it counts as stored, and compared and unpacked when it is read; theirs goes over gRPC, as
+// from its watcher, and is none of that.
 func (b *bench) peerLogs(ctx context.Context) (rows []row, err error) {
 	to, err := store.NewDirectory(filepath.Join(b.folder, "logs"))
 	if err != nil {
@@ -59,7 +60,8 @@ func (b *bench) peerLogs(ctx context.Context) (rows []row, err error) {
 		}
 	}
 	for way, what := range []string{"into", "out of"} {
-		rows = append(rows, atLeast(fmt.Sprintf("log of %d MiB %s Indelible by Tekton Results, median of %d turns", peerLog/mib, what, peerTurns), median(ratio[way]), 1, ""),
+		what = fmt.Sprintf("log of %d MiB %s Indelible by Tekton Results, median of %d turns", peerLog/mib, what, peerTurns)
+		rows = append(rows, atLeast(what, median(ratio[way]), 1, ""),
 			says("the two", "%.0f, %.0f MB/s", median(ours[way]), median(theirs[way])))
 	}
 	return rows, nil

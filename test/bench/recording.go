@@ -23,15 +23,17 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// recording is all that watches showed of a real TaskRun, its pod and the events about both, from its creation to its
-// end. Replayed under other names it is what Kubernetes and Tekton would have written of other runs.
+// recording is all that watches showed of a real TaskRun, its pod and the events about both, from
+// its creation to its end. Replayed under other names it is what Kubernetes and Tekton write of
+// other runs.
 type recording struct {
 	name  string
 	began time.Time
 	mu    sync.Mutex
 	// moments are in the order they came in.
 	moments []moment
-	// steps are the names of containers, in the order they ran in; started and ended is when the pod first said so.
+	// steps are the names of containers, in the order they ran in; started and ended is when the pod
+	// first said so.
 	steps          []string
 	started, ended map[string]time.Duration
 	finished       bool
@@ -49,15 +51,16 @@ const settles = 3 * time.Second
 
 // record runs a TaskRun on the cluster and watches it.
 func (b *bench) record(ctx context.Context, name, text string) (*recording, error) {
-	r := &recording{name: name, began: time.Now(), started: map[string]time.Duration{}, ended: map[string]time.Duration{}}
+	r := &recording{name: name, began: time.Now()}
+	r.started, r.ended = map[string]time.Duration{}, map[string]time.Duration{}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	var watches sync.WaitGroup
 	defer watches.Wait()
 	defer cancel()
-	core := b.cluster.Kube.CoreV1().RESTClient()
-	for resource, client := range map[string]rest.Interface{"taskruns": b.cluster.Tekton.TektonV1().RESTClient(), "pods": core, "events": core} {
-		watch := client.Get().Namespace(b.namespace).Resource(resource).Param("watch", "true").SetHeader("Accept", "application/json")
-		stream, err := watch.Stream(ctx)
+	core, tekton := b.cluster.Kube.CoreV1().RESTClient(), b.cluster.Tekton.TektonV1().RESTClient()
+	for resource, client := range map[string]rest.Interface{"taskruns": tekton, "pods": core, "events": core} {
+		watch := client.Get().Namespace(b.namespace).Resource(resource).Param("watch", "true")
+		stream, err := watch.SetHeader("Accept", "application/json").Stream(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("watching %s: %w", resource, err)
 		}
@@ -89,8 +92,8 @@ func (b *bench) record(ctx context.Context, name, text string) (*recording, erro
 	return r, err
 }
 
-// saw leaves out pods that no scheduler has seen, which it would put on a real node, a TaskRun after its end, when an
-// archiver works on it, and that the local cluster has no DNS.
+// saw leaves out pods that no scheduler has seen, which it would put on a real node, a TaskRun
+// after its end, when an archiver works on it, and that the local cluster has no DNS.
 func (r *recording) saw(resource string, object []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -132,7 +135,8 @@ func (r *recording) saw(resource string, object []byte) error {
 	return nil
 }
 
-// speaks returns when a step printed: from when the one before has ended, until the pod said that it has.
+// speaks returns when a step printed: from when the one before has ended to when the pod said that
+// it has.
 func (r *recording) speaks(step int) (from, to time.Duration) {
 	from = r.started[r.steps[step]]
 	if step > 0 {
@@ -141,16 +145,20 @@ func (r *recording) speaks(step int) (from, to time.Duration) {
 	return from, r.ended[r.steps[step]]
 }
 
-// replay gives all moments, each when it is time, as those of a run of another name and node that begins now. Times are
-// shifted; UIDs and digests are others, the same wherever they were the same. It returns how late the last moment was.
-func (r *recording) replay(ctx context.Context, name, node string, put func(resource, name string, stored []byte) error) (time.Duration, error) {
+// replay gives all moments, each when it is time, as those of a run of another name and node that
+// begins now. Times are shifted; UIDs and digests are others, the same wherever they were the
+// same. It returns how late the last moment was.
+func (r *recording) replay(
+	ctx context.Context, name, node string, put func(resource, name string, stored []byte) error,
+) (late time.Duration, err error) {
 	began, fresh := time.Now(), map[string]string{}
 	shift := began.Sub(r.began).Truncate(time.Second)
 	for _, m := range r.moments {
 		if err := sleep(ctx, time.Until(began.Add(m.after))); err != nil {
 			return 0, err
 		}
-		text := tokens.ReplaceAllStringFunc(strings.ReplaceAll(string(m.object), r.name, name), func(token string) string {
+		text := strings.ReplaceAll(string(m.object), r.name, name)
+		text = tokens.ReplaceAllStringFunc(text, func(token string) string {
 			switch at, err := time.Parse(time.RFC3339, token); {
 			case err == nil:
 				return at.Add(shift).Format(time.RFC3339)
@@ -174,14 +182,17 @@ func (r *recording) replay(ctx context.Context, name, node string, put func(reso
 }
 
 // tokens are UIDs, digests and times.
-var tokens = regexp.MustCompile(`[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{40}\b|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
+var tokens = regexp.MustCompile(
+	`[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{40}\b|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
 
-// asStored returns an object's name and what the API server writes of it: JSON of a custom resource, protobuf of others.
-// Tekton leaves alone what another controller manages, and pods that it does not manage.
+// asStored returns an object's name and what the API server writes of it: JSON of a custom
+// resource, protobuf of others. Tekton leaves alone what another controller manages, and pods that
+// it does not.
 func asStored(resource, text, node string) (name string, stored []byte, err error) {
 	var meta struct{ Metadata struct{ Name string } }
 	if err := json.Unmarshal([]byte(text), &meta); err != nil || resource == "taskruns" {
-		return meta.Metadata.Name, []byte(strings.Replace(text, `"spec":{`, `"spec":{"managedBy":"indelible.dev/bench",`, 1)), err
+		text = strings.Replace(text, `"spec":{`, `"spec":{"managedBy":"indelible.dev/bench",`, 1)
+		return meta.Metadata.Name, []byte(text), err
 	}
 	pod := &corev1.Pod{}
 	object := runtime.Object(&corev1.Event{})

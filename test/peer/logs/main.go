@@ -1,5 +1,6 @@
-// Command logs stores a log in a Tekton Results API server as its watcher does, reads it back, and prints how many bytes
-// a second both took: {"in": 3e8, "out": 2e8}. What there has to be before, a result and a record, is not counted.
+// Command logs stores a log in a Tekton Results API server as its watcher does, reads it back, and
+// prints how many bytes went in and out in a second: {"in": 3e8, "out": 2e8}. What there has to be
+// before, a result and a record, is not counted.
 package main
 
 import (
@@ -62,13 +63,16 @@ func run(ctx context.Context, address, file string) error {
 
 // prepare makes a result and the record of a log, and returns the log's name.
 func prepare(ctx context.Context, client pb.ResultsClient, result string) (string, error) {
-	if _, err := client.CreateResult(ctx, &pb.CreateResultRequest{Parent: "peer", Result: &pb.Result{Name: result}}); err != nil {
+	request := &pb.CreateResultRequest{Parent: "peer", Result: &pb.Result{Name: result}}
+	if _, err := client.CreateResult(ctx, request); err != nil {
 		return "", fmt.Errorf("CreateResult: %w", err)
 	}
 	id := uuid.NewString()
 	value, err := json.Marshal(&v1alpha3.Log{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "peer", Name: "log", UID: types.UID(id)},
-		Spec:       v1alpha3.LogSpec{Resource: v1alpha3.Resource{Kind: "TaskRun", Namespace: "peer", Name: "run"}, Type: v1alpha3.FileLogType},
+		Spec: v1alpha3.LogSpec{
+			Resource: v1alpha3.Resource{Kind: "TaskRun", Namespace: "peer", Name: "run"}, Type: v1alpha3.FileLogType,
+		},
 	})
 	if err != nil {
 		return "", err
