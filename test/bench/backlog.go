@@ -135,6 +135,7 @@ func (b *bench) outcome(
 // fsck compares an archive with itself, the index and the marked runs: a fast archive must also be
 // correct.
 func (b *bench) fsck(ctx context.Context, folder string, s setting) error {
+	//nolint:gosec // G702: the measured archiver
 	cmd := exec.CommandContext(ctx, b.archiver, "fsck", "--class="+b.class, "--kubeconfig="+os.Getenv("KUBECONFIG"),
 		"--config="+filepath.Join(folder, "config.yaml"))
 	cmd.Env = append(os.Environ(), s.environment...)
