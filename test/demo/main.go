@@ -1,6 +1,7 @@
 // Command demo shows Indelible's main job on a cluster where it is installed: it runs a Pipeline of
 // plain Tasks whose results Tekton alone could not carry, lets another pod try to forge one,
-// deletes a TaskRun and reads it back from the archive, and prints what happened.
+// deletes a TaskRun and reads it back from the archive, by the archiver's command and by the query
+// API, and prints what happened.
 package main
 
 import (

@@ -66,6 +66,9 @@ func run(ctx context.Context, out io.Writer) error {
 	if err := readBack(ctx, out, cluster); err != nil {
 		return err
 	}
+	if err := query(ctx, out, cluster); err != nil {
+		return err
+	}
 	return further(ctx, out, cluster)
 }
 

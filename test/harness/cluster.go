@@ -79,9 +79,7 @@ func (c *Cluster) connect() error {
 
 // Kubectl runs kubectl with the cluster's kubeconfig and returns its standard output.
 func (c *Cluster) Kubectl(ctx context.Context, args ...string) (string, error) {
-	words := append(strings.Fields(c.kubectl), args...)
-	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig)
+	cmd := c.KubectlCommand(ctx, args...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -89,4 +87,12 @@ func (c *Cluster) Kubectl(ctx context.Context, args ...string) (string, error) {
 		return "", fmt.Errorf("running kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
 	}
 	return string(out), nil
+}
+
+// KubectlCommand returns kubectl with the cluster's kubeconfig, not started yet. It ends with ctx.
+func (c *Cluster) KubectlCommand(ctx context.Context, args ...string) *exec.Cmd {
+	words := append(strings.Fields(c.kubectl), args...)
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig)
+	return cmd
 }
