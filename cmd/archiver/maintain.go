@@ -161,11 +161,23 @@ func compactCatalogue(ctx context.Context, r *replica, a *archive) error {
 	return err
 }
 
-// compactObjects lists all that tools wrote, which is why it is done daily.
+// compactObjects lists everything that tools wrote, and is therefore done daily. First it repairs rows of
+// writers that died between the bucket and the index.
 func compactObjects(ctx context.Context, r *replica, a *archive) error {
-	totals, err := object.New(a.store, a.cluster, time.Now).Compact(ctx, object.CompactOptions{Now: time.Now(), Passed: func(key string, err error) {
+	damaged := func(key string, err error) {
 		r.log.Error(err, "An object of the archive is damaged: archiver fsck says more", "key", key)
-	}})
+	}
+	synced, err := index.SyncObjects(ctx, index.SyncOptions{
+		Store: a.store, Index: a.index, Cluster: a.cluster, Damaged: damaged,
+	})
+	if synced.ObjectsAdded+synced.ObjectsDeleted > 0 {
+		r.log.Info("The index of what tools wrote was repaired", "added", synced.ObjectsAdded,
+			"deleted", synced.ObjectsDeleted)
+	}
+	if err != nil {
+		return err
+	}
+	totals, err := object.New(a.store, a.cluster, time.Now).Compact(ctx, object.CompactOptions{Now: time.Now(), Passed: damaged})
 	if totals.Segments > 0 {
 		r.log.Info("Segments of objects were written", "segments", totals.Segments, "objects", totals.Objects)
 	}

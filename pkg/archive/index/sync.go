@@ -48,13 +48,7 @@ type SyncTotals struct {
 //
 // Rows that are there are not compared with the bucket: fsck does that.
 func Sync(ctx context.Context, o SyncOptions) (SyncTotals, error) {
-	if o.Damaged == nil {
-		o.Damaged = func(string, error) {}
-	}
-	if o.Progress == nil {
-		o.Progress = func(SyncTotals) {}
-	}
-	s := &syncing{SyncOptions: o}
+	s := newSyncing(o)
 	err := s.compare(ctx)
 	if err == nil {
 		err = s.add(ctx)
@@ -68,11 +62,31 @@ func Sync(ctx context.Context, o SyncOptions) (SyncTotals, error) {
 	if err == nil {
 		err = o.Index.SetComplete(ctx, string(o.Cluster), true)
 	}
-	o.Progress(s.totals)
+	s.Progress(s.totals)
 	if err != nil {
 		return s.totals, fmt.Errorf("bring the index up to date: %w", err)
 	}
 	return s.totals, nil
+}
+
+// SyncObjects is Sync of what tools wrote, and of nothing else: whoever writes an object and dies before
+// its row leaves the row behind until then. It lists the keys of all objects.
+func SyncObjects(ctx context.Context, o SyncOptions) (SyncTotals, error) {
+	s := newSyncing(o)
+	if err := s.syncObjects(ctx); err != nil {
+		return s.totals, fmt.Errorf("bring the index of objects up to date: %w", err)
+	}
+	return s.totals, nil
+}
+
+func newSyncing(o SyncOptions) *syncing {
+	if o.Damaged == nil {
+		o.Damaged = func(string, error) {}
+	}
+	if o.Progress == nil {
+		o.Progress = func(SyncTotals) {}
+	}
+	return &syncing{SyncOptions: o}
 }
 
 // Rebuild is Sync of an index that is emptied first, of the one cluster.

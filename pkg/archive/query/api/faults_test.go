@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/indelible-ci/indelible/pkg/archive/index"
+	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/object"
 )
 
@@ -48,6 +49,34 @@ func TestWriteThatDidNotReachTheIndex(t *testing.T) {
 	x.broken.Store(false)
 	r.wantCode("create again", create(), codes.AlreadyExists)
 	r.wantCode("get", get(), codes.OK)
+}
+
+// What nobody tries again, daily maintenance brings into the index.
+func TestIndexIsRepaired(t *testing.T) {
+	x, o := &brokenIndex{}, Options{}
+	r := newFullRig(t, func(options *Options) {
+		x.Index, o = options.Index, *options
+		options.Index = x
+	})
+	r.createResult("team/results/old")
+	x.broken.Store(true)
+	changed := &pb.Result{Name: "team/results/old", Annotations: map[string]string{"a": "changed"}}
+	_, err := r.results.UpdateResult(r.as(robot), &pb.UpdateResultRequest{Name: changed.Name, Result: changed})
+	r.wantCode("update", err, codes.Unavailable)
+	lost := &pb.CreateResultRequest{Parent: "team", Result: &pb.Result{Name: "team/results/new"}}
+	_, err = r.results.CreateResult(r.as(robot), lost)
+	r.wantCode("create", err, codes.Unavailable)
+	x.broken.Store(false)
+	sync := index.SyncOptions{Store: o.Store, Index: x, Cluster: layout.Cluster(o.Cluster)}
+	if _, err := index.SyncObjects(t.Context(), sync); err != nil {
+		t.Error(err)
+	}
+	got, err := r.results.GetResult(r.as(robot), &pb.GetResultRequest{Name: changed.Name})
+	if err != nil || got.GetAnnotations()["a"] != "changed" {
+		t.Errorf("the annotations are %v, %v", got.GetAnnotations(), err)
+	}
+	_, err = r.results.GetResult(r.as(robot), &pb.GetResultRequest{Name: lost.Result.Name})
+	r.wantCode("get what was created", err, codes.OK)
 }
 
 // Two replicas of the API write what is there once: one of all attempts wins, and both serve it.
