@@ -301,6 +301,38 @@ func TestWhatTheWatcherStores(t *testing.T) {
 	}
 }
 
+// An import keeps the names that Tekton Results gave to records about logs.
+func TestLogByTheNameOfAToolsRecord(t *testing.T) {
+	r := newFullRig(t)
+	want, err := r.log(robot, failed.log())
+	r.must(err)
+	for name, test := range map[string]struct {
+		kind, value string
+		found       bool
+	}{
+		"find the run that it names":            {"results.tekton.dev/v1alpha3.Log", failed.uid, true},
+		"find no run of another Result":         {"results.tekton.dev/v1alpha3.Log", pipelineOK.uid, false},
+		"find no run of another namespace":      {"results.tekton.dev/v1alpha3.Log", secret.uid, false},
+		"find nothing by a record of its words": {"example.com/Report", failed.uid, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			id := fmt.Sprintf("imported-%x", len(name))
+			r.createRecord(resultName(failed)+"/records/"+id, test.kind, fmt.Sprintf(`{"spec":{"resource":{"uid":%q}}}`, test.value))
+			got, err := r.log(robot, resultName(failed)+"/logs/"+id)
+			if test.found && (err != nil || got != want) {
+				t.Errorf("%q, %v; want %q", got, err, want)
+			}
+			if !test.found {
+				r.wantCode(name, err, codes.NotFound)
+			}
+		})
+	}
+	_, err = r.logs.DeleteLog(r.as(robot), &pb.DeleteLogRequest{Name: failed.log()})
+	r.must(err)
+	_, err = r.log(robot, resultName(failed)+"/logs/imported-"+fmt.Sprintf("%x", len("find the run that it names")))
+	r.wantCode("a log that was deleted", err, codes.NotFound)
+}
+
 func TestWritesOverREST(t *testing.T) {
 	r := newRig(t)
 	step := func(method, path, body string, want int) map[string]any {

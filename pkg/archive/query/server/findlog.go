@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -45,14 +46,12 @@ type Container struct {
 
 // openLog looks for a log where a tool put it, in the archive, and in the cluster, in this order.
 func (s *Server) openLog(ctx context.Context, n name) (*openLog, error) {
-	c, err := s.Engine.Commit(ctx, n.parent, n.result, n.id)
-	switch {
-	case status.Code(err) == codes.NotFound:
-		c = nil
-	case err != nil:
+	c, err := s.commit(ctx, n.parent, n.result, n.id)
+	if err == nil && c == nil {
+		c, err = s.named(ctx, n)
+	}
+	if err != nil {
 		return nil, err
-	case c.Run.Namespace != n.parent:
-		return nil, errNoLog // the engine is wrong, and what it says is not the caller's
 	}
 	log, err := s.overlay(ctx, n, c)
 	switch {
@@ -66,6 +65,42 @@ func (s *Server) openLog(ctx context.Context, n name) (*openLog, error) {
 	return s.live(ctx, n)
 }
 
+// commit returns the archived run that a record or log of a name is about, or nil.
+func (s *Server) commit(ctx context.Context, parent, result, id string) (*manifest.Commit, error) {
+	c, err := s.Engine.Commit(ctx, parent, result, id)
+	switch {
+	case status.Code(err) == codes.NotFound:
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case c.Run.Namespace != parent:
+		return nil, errNoLog // the engine is wrong, and what it says is not the caller's
+	}
+	return c, nil
+}
+
+// logType is the data type of records about logs.
+const logType = "results.tekton.dev/v1alpha3.Log"
+
+// named returns the archived run, of the same Result, that a tool's record about a log names, or nil:
+// Tekton Results names such records otherwise than the archive, and an import keeps its names.
+func (s *Server) named(ctx context.Context, n name) (*manifest.Commit, error) {
+	record, err := s.Engine.GetRecord(ctx, n.parent, n.result, n.id)
+	if status.Code(err) == codes.NotFound {
+		return nil, nil
+	}
+	if err != nil || record.GetData().GetType() != logType {
+		return nil, err
+	}
+	var log struct {
+		Spec struct{ Resource struct{ UID string } }
+	}
+	if json.Unmarshal(record.GetData().GetValue(), &log) != nil || log.Spec.Resource.UID == "" {
+		return nil, nil // a tool may write anything
+	}
+	return s.commit(ctx, n.parent, n.result, log.Spec.Resource.UID)
+}
+
 // overlay opens the log that a tool wrote.
 func (s *Server) overlay(ctx context.Context, n name, c *manifest.Commit) (*openLog, error) {
 	if s.Overlays == nil {
@@ -73,7 +108,7 @@ func (s *Server) overlay(ctx context.Context, n name, c *manifest.Commit) (*open
 	}
 	ids := []string{n.id, run.LogID(n.result, n.id)}
 	if c != nil {
-		ids = []string{run.LogID(c.Run.Result, c.Run.UID)}
+		ids[1] = run.LogID(c.Run.Result, c.Run.UID)
 	}
 	for _, id := range ids {
 		content, err := s.Overlays.OpenLog(ctx, n.parent, n.result, id)
@@ -170,7 +205,10 @@ func (s *Server) part(ctx context.Context, prefix string, part *manifest.Part) (
 	if part.State != manifest.Complete {
 		title += fmt.Sprintf(" (%s: %s)", part.State, part.Reason)
 	}
-	opened := &section{header: title + " :-\n"}
+	opened := &section{}
+	if title != "" { // else it is one text of all containers, from Tekton Results
+		opened.header = title + " :-\n"
+	}
 	if part.State == manifest.Missing {
 		return opened, nil
 	}
