@@ -301,6 +301,19 @@ func TestWhatTheWatcherStores(t *testing.T) {
 	}
 }
 
+// Logs are written by gRPC alone. Who tries it otherwise hears so, also with the Content-Type that curl sends by itself.
+func TestLogsAreNotWrittenOverREST(t *testing.T) {
+	r := newFullRig(t)
+	for _, kind := range []string{"application/json", "application/x-www-form-urlencoded"} {
+		for _, path := range []string{"team/results/tool/logs/l", "team/results/tool/logs", "team/results/-/logs"} {
+			code, text, _ := r.rest(robot, http.MethodPost, prefix+path, `{"data":"aGkK"}`, "Content-Type", kind)
+			if code < 400 {
+				t.Errorf("POST %s of %s: %d %s", path, kind, code, text)
+			}
+		}
+	}
+}
+
 // An import keeps the names that Tekton Results gave to records about logs.
 func TestLogByTheNameOfAToolsRecord(t *testing.T) {
 	r := newFullRig(t)

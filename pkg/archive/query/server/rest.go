@@ -23,6 +23,9 @@ func (s *Server) newREST(ctx context.Context, to *local) (*runtime.ServeMux, err
 			MarshalOptions: protojson.MarshalOptions{UseProtoNames: true}, UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: true},
 		}),
 		runtime.WithMetadata(annotateFields),
+		// Else a POST of curl, whose default Content-Type is a form's, is answered as a GET where nothing
+		// takes POST: with 200, and nothing is stored.
+		runtime.WithDisablePathLengthFallback(),
 		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }), // who asks is known
 		runtime.WithHealthzEndpoint(healthpb.NewHealthClient(to)),
 	)
