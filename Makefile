@@ -39,6 +39,8 @@ export KUBECONFIG KUBECTL E2E_IMAGE
 # Before anything is applied it is compared with what runs in the cluster; PREFLIGHT=skip does not.
 CONTROLLER ?=
 PREFLIGHT  ?=
+# What make install installs: config/default, or config/overlays/api, which serves the archive from a Deployment of its own.
+OVERLAY    ?= config/default
 
 # Stamping asks git, which refuses where root builds somebody else's checkout, as in many CI containers. The same flags
 # everywhere, so that binaries, demo and tests share what is compiled.
@@ -263,8 +265,8 @@ dist/install/kustomization.yaml: dist/indelible-webhook.tar dist/indelible-archi
 	@mkdir -p dist/install
 	@sed 's|image: indelible-publisher:dev|image: $(PREFIX)indelible-publisher:$(VERSION)|' config/base/config.yaml > dist/install/config.yaml
 	@printf '%s\n' 'apiVersion: kustomize.config.k8s.io/v1beta1' 'kind: Kustomization' 'sortOptions: {order: fifo}' \
-	  'resources: [../../config/default]' \
-	  'images: [{name: indelible-webhook, newName: $(PREFIX)indelible-webhook, newTag: $(VERSION)}, {name: indelible-archiver, newName: $(PREFIX)indelible-archiver, newTag: $(VERSION)}]' \
+	  'resources: [../../$(OVERLAY)]' \
+	  'images: [{name: indelible-webhook, newName: $(PREFIX)indelible-webhook, newTag: $(VERSION)}, {name: indelible-archiver, newName: $(PREFIX)indelible-archiver, newTag: $(VERSION)}, {name: indelible-api, newName: $(PREFIX)indelible-api, newTag: $(VERSION)}]' \
 	  'configMapGenerator: [{name: indelible-config, namespace: indelible-system, behavior: merge, files: [config.yaml]$(if $(CONTROLLER),$(comma) literals: ["controller=$(CONTROLLER)"])}]' \
 	  'generatorOptions: {disableNameSuffixHash: true}' \
 	  'transformers: [../../config/transformers/controller]' \
