@@ -239,7 +239,7 @@ func (o *getOptions) summary(c *manifest.Commit, held *retention.HoldText, out i
 	line("Archived", fmt.Sprintf("%s by archiver %s, cluster %s",
 		c.CommittedAt.Format(time.RFC3339), c.Versions.Archiver, c.Cluster))
 	if held != nil {
-		line("Held", fmt.Sprintf("%s, by %s at %s", held.Reason, held.By, held.At.Format(time.RFC3339)))
+		line("Held", describeHold(held))
 	}
 	for i := range c.Parts {
 		line(describe(&c.Parts[i]))

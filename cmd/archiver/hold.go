@@ -96,7 +96,11 @@ func holdRun(ctx context.Context, cmd *cobra.Command, o *getOptions, text retent
 	text.At = time.Now().UTC()
 	err = retention.Hold(ctx, a.store, a.cluster, run.ID(), text)
 	if errors.Is(err, store.ErrExists) {
-		return fmt.Errorf("%s is held already", named(run))
+		held, err := retention.Held(ctx, a.store, a.cluster, run.ID())
+		if err != nil || held == nil {
+			return errors.Join(fmt.Errorf("%s is held already", named(run)), err)
+		}
+		return fmt.Errorf("%s is held already: %s", named(run), describeHold(held))
 	}
 	if err == nil {
 		cmd.Printf("%s is held: %s\n", named(run), text.Reason)
@@ -118,6 +122,15 @@ func unhold(ctx context.Context, cmd *cobra.Command, a *archive, run *manifest.C
 	}
 	cmd.Printf("the hold on %s is taken off: %s\n", named(run), held.Reason)
 	return nil
+}
+
+// describeHold says why a run is held, by whom if that is known, and since when.
+func describeHold(held *retention.HoldText) string {
+	by := ""
+	if held.By != "" {
+		by = ", by " + held.By
+	}
+	return fmt.Sprintf("%s%s, since %s", held.Reason, by, held.At.Format(time.RFC3339))
 }
 
 func named(c *manifest.Commit) string {

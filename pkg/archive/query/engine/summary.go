@@ -30,6 +30,10 @@ type grouping struct {
 // units are spans that are counted, and that the group's are made of.
 var units = map[string]int64{"minute": minute, "hour": hour, "day": day, "week": day, "month": day, "year": day}
 
+// groupings is what a caller hears who has asked for another.
+const groupings = "namespace, pipeline, repository, or minute, hour, day, week, month or year, each also of startTime " +
+	"or completionTime"
+
 func parseGrouping(text string) (g grouping, err error) {
 	parts := strings.Split(strings.TrimSpace(text), " ")
 	g.name = parts[0]
@@ -47,7 +51,7 @@ func parseGrouping(text string) (g grouping, err error) {
 	case isTime && len(parts) == 2 && parts[1] == "completionTime":
 		g.by = index.ByCompleted
 	default:
-		return g, invalid("group_by does not recognize %s", text)
+		return g, invalid("group_by does not recognize %s: it is %s", text, groupings)
 	}
 	g.span = span
 	return g, nil
@@ -83,7 +87,7 @@ func parseAggregations(text string) ([]string, error) {
 	all := strings.Split(strings.TrimSpace(text), ",")
 	for _, name := range all {
 		if !slices.Contains(aggregations, name) {
-			return nil, invalid("invalid aggregate query: %s", name)
+			return nil, invalid("invalid aggregate query: %s: it is any of %s", name, strings.Join(aggregations, ", "))
 		}
 	}
 	return all, nil
