@@ -10,8 +10,19 @@
 //	identity    which cluster an archive belongs to
 //	index       a database that finds runs without reading the store
 //	catalogue   copies the commits of an hour into one object, to rebuild an index from
+//	object      what tools write: Results, Records and Logs, in generations
+//	migrate     import from a Tekton Results, and export to one
 //	retention   deletes what policies say, and what killed writers left; holds
 //	fsck        compares all of it
+//
+// The query API serves the archive as Tekton Results does; query has the interfaces between:
+//
+//	query/api     puts the parts together, and serves them
+//	query/server  gRPC and REST: validation, permissions, partial responses, logs
+//	query/access  asks the API server who a caller is, and what it may do
+//	query/engine  answers reads from the index; query/filter evaluates filters
+//	query/writer  stores what tools write: object first, then index
+//	query/live    reads logs of runs that are not archived yet from the cluster
 //
 // A run is protected by a finalizer from its creation (pkg/admission/protect). When it is finished,
 // archiver reads it with its logs and events, stores the parts, and then the commit: with it, the
@@ -19,6 +30,8 @@
 // deleted.
 //
 // Imports go one way: layout and store know nothing about runs; manifest builds on them; catalogue,
-// index, retention and fsck on manifest; archiver and controller on all of these. Only archiver,
-// controller, observed, podlog and run access the cluster.
+// index, object, migrate, retention and fsck on manifest; archiver and controller on these; query
+// on manifest, object and index, and not on archiver or controller. Only archiver, controller,
+// observed, podlog, run, query/access and query/live access the cluster; query/api connects the
+// last two to it.
 package archive
