@@ -30,6 +30,65 @@ func (b *brokenIndex) PutObjects(ctx context.Context, cluster string, objects ..
 	return b.Index.PutObjects(ctx, cluster, objects...)
 }
 
+func (b *brokenIndex) DeleteObjects(ctx context.Context, cluster string, objects ...object.Object) error {
+	if b.broken.Load() {
+		return errors.New("connection to database.secret lost")
+	}
+	return b.Index.DeleteObjects(ctx, cluster, objects...)
+}
+
+// What was deleted from the bucket alone is readable until the caller tries again.
+func TestDeletionThatDidNotReachTheIndex(t *testing.T) {
+	x := &brokenIndex{}
+	r := newFullRig(t, func(o *Options) {
+		x.Index = o.Index
+		o.Index = x
+	})
+	const result, record = "team/results/tool", "team/results/tool/records/one"
+	r.createResult(result)
+	r.createRecord(record, "t", "{}")
+	steps := []struct {
+		what        string
+		remove, get func() error
+	}{
+		{
+			"record",
+			func() error {
+				return second(r.results.DeleteRecord(r.as(robot), &pb.DeleteRecordRequest{Name: record}))
+			},
+			func() error { return second(r.results.GetRecord(r.as(robot), &pb.GetRecordRequest{Name: record})) },
+		},
+		{
+			"Result",
+			func() error {
+				return second(r.results.DeleteResult(r.as(robot), &pb.DeleteResultRequest{Name: result}))
+			},
+			func() error { return second(r.results.GetResult(r.as(robot), &pb.GetResultRequest{Name: result})) },
+		},
+	}
+	for _, step := range steps {
+		x.broken.Store(true)
+		r.wantCode("delete the "+step.what, step.remove(), codes.Unavailable)
+		r.wantCode("get the "+step.what+", which asks the index", step.get(), codes.OK)
+		x.broken.Store(false)
+		r.wantCode("delete the "+step.what+" again", step.remove(), codes.NotFound)
+		r.wantCode("get the "+step.what, step.get(), codes.NotFound)
+	}
+}
+
+// While an index is being made nobody knows whether archived runs are of a Result.
+func TestResultIsNotDeletedByAnIncompleteIndex(t *testing.T) {
+	r := newFullRig(t)
+	changed := &pb.Result{Name: resultName(failed), Annotations: map[string]string{"kept": "yes"}}
+	r.must(second(r.results.UpdateResult(r.as(robot), &pb.UpdateResultRequest{Name: changed.Name, Result: changed})))
+	remove := func() error {
+		return second(r.results.DeleteResult(r.as(robot), &pb.DeleteResultRequest{Name: changed.Name}))
+	}
+	r.must(r.index.Delete(r.Context(), "prod", failed.uid))
+	r.must(r.index.SetComplete(r.Context(), "prod", false))
+	r.wantCode("while it is made", remove(), codes.Unavailable)
+}
+
 // What is in the bucket and not in the index is brought there by the same caller's next attempt, which hears that it is there.
 func TestWriteThatDidNotReachTheIndex(t *testing.T) {
 	x := &brokenIndex{}

@@ -94,6 +94,31 @@ func TestLogsOverArchivedOnes(t *testing.T) {
 	}
 }
 
+// Nor is it shown where it is one of several: in its PipelineRun's log, and by its pod.
+func TestLogsOverArchivedOnesOfAPipelineRun(t *testing.T) {
+	r := newFullRig(t)
+	const dashboard = "/external-logs/team/build-1-compile-pod/step-a"
+	if before, err := r.log(member, pipelineOK.log()); err != nil || !strings.Contains(before, "one\n") {
+		t.Fatalf("before: %q, %v", before, err)
+	}
+	name := resultName(pipelineOK) + "/logs/" + childOne.uid
+	_, err := r.putLog(robot, name, "redacted\n")
+	r.must(err)
+	if log, err := r.log(member, pipelineOK.log()); err != nil || strings.Contains(log, "one\n") || !strings.Contains(log, "redacted\n") {
+		t.Errorf("replaced: %q, %v", log, err)
+	}
+	if code, text, _ := r.rest(member, http.MethodGet, dashboard, ""); code != 200 || text != "redacted\n" {
+		t.Errorf("replaced, by its pod: %d %q", code, text)
+	}
+	r.must(second(r.logs.DeleteLog(r.as(robot), &pb.DeleteLogRequest{Name: name})))
+	if log, err := r.log(member, pipelineOK.log()); err != nil || strings.Contains(log, "one\n") || strings.Contains(log, "redacted\n") {
+		t.Errorf("deleted: %q, %v", log, err)
+	}
+	if code, text, _ := r.rest(member, http.MethodGet, dashboard, ""); code != 404 {
+		t.Errorf("deleted, by its pod: %d %q", code, text)
+	}
+}
+
 func TestLogsThatAreWrong(t *testing.T) {
 	r := newFullRig(t)
 	r.createResult("team/results/tool")
@@ -244,6 +269,12 @@ func TestExternalLogs(t *testing.T) {
 		if code != want.code || code == 200 && (text != want.text || !strings.HasPrefix(header.Get("Content-Type"), "text/plain")) {
 			t.Errorf("%s: %d %q %v, want %d %q", path, code, text, header, want.code, want.text)
 		}
+	}
+	r.createResult("team/results/tool")
+	r.createRecord("team/results/tool/records/forged", "tekton.dev/v1.TaskRun",
+		`{"kind":"TaskRun","metadata":{"name":"build-1-compile"},"status":{"podName":"build-1-compile-pod"}}`)
+	if code, text, _ := r.rest(member, http.MethodGet, "/external-logs/team/build-1-compile-pod/step-a", ""); code != 200 || text != "one\n" {
+		t.Errorf("beside a tool's record of the name: %d %q", code, text)
 	}
 	if code, _, _ := r.rest("", http.MethodGet, "/external-logs/team/build-1-compile-pod/step-a", ""); code != 401 {
 		t.Errorf("without a token: %d", code)

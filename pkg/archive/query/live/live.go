@@ -134,8 +134,8 @@ func (l *Logs) taskRun(ctx context.Context, of *metav1.PartialObjectMetadata, ti
 		return true, err
 	}
 	taskRun, err := run.Parse(object)
-	if err != nil || taskRun.UID != of.UID {
-		return true, err
+	if err != nil || taskRun.UID != of.UID || taskRun.OptedOut() {
+		return true, err // what is not archived is not shown either
 	}
 	for _, attempt := range taskRun.Attempts() {
 		if ok, err := l.hasPod(ctx, of.Namespace, attempt.PodName, taskRun.UID); err != nil || !ok {

@@ -67,6 +67,9 @@ func (s *Server) containerLog(ctx context.Context, namespace, pod, container, fi
 			continue
 		}
 		c, err := s.Engine.Commit(ctx, n.parent, n.result, n.id)
+		if status.Code(err) == codes.NotFound {
+			continue // a tool wrote it
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -76,6 +79,14 @@ func (s *Server) containerLog(ctx context.Context, namespace, pod, container, fi
 }
 
 func (s *Server) oneContainer(ctx context.Context, bare *manifest.Commit, container string, attempt int) (*openLog, error) {
+	switch content, err := s.overlaid(ctx, bare); {
+	case errors.Is(err, ErrLogDeleted):
+		return nil, errNoLog
+	case err == nil: // a tool's text has all containers
+		return begin(ctx, sections(&section{content: content}), nothing)
+	case !errors.Is(err, ErrNoLog):
+		return nil, err
+	}
 	c, err := s.read(ctx, bare)
 	if err != nil {
 		return nil, err

@@ -125,6 +125,19 @@ func (s *Server) overlay(ctx context.Context, n name, c *manifest.Commit) (*open
 	return nil, ErrNoLog
 }
 
+// overlaid opens the log that a tool wrote in the place of an archived run's. Errors are those of
+// Overlays, or have a code.
+func (s *Server) overlaid(ctx context.Context, c *manifest.Commit) (io.ReadCloser, error) {
+	if s.Overlays == nil {
+		return nil, ErrNoLog
+	}
+	content, err := s.Overlays.OpenLog(ctx, c.Run.Namespace, c.Run.Result, run.LogID(c.Run.Result, c.Run.UID))
+	if err != nil && !errors.Is(err, ErrNoLog) && !errors.Is(err, ErrLogDeleted) {
+		err = failed(ctx, "open the log", err)
+	}
+	return content, err
+}
+
 // sections yields some.
 func sections(all ...*section) func() (*section, error) {
 	return func() (*section, error) {
@@ -159,6 +172,16 @@ func (s *Server) archived(ctx context.Context, c *manifest.Commit) (*openLog, er
 			}
 			next := of[0]
 			of = of[1:]
+			if next != c {
+				switch content, err := s.overlaid(ctx, next); {
+				case errors.Is(err, ErrLogDeleted):
+					continue
+				case err == nil:
+					return &section{header: next.Run.Name + " :-\n", content: content}, nil
+				case !errors.Is(err, ErrNoLog):
+					return nil, err
+				}
+			}
 			whole, err := s.read(ctx, next)
 			if err != nil {
 				return nil, err

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
+	"strings"
 
 	pb "github.com/tektoncd/results/proto/v1alpha2/results_go_proto"
 	"google.golang.org/grpc/codes"
@@ -165,8 +167,42 @@ func (w *Writer) delete(ctx context.Context, what string, name object.Name) erro
 	if err == nil {
 		err = w.Objects.Delete(ctx, name, 0)
 	}
+	if errors.Is(err, object.ErrNotExist) {
+		if err := w.forget(ctx, name); err != nil {
+			return err
+		}
+	}
 	if err != nil {
 		return fail(ctx, what, err)
 	}
 	return w.gone(ctx, there)
+}
+
+// forget removes the row of an object that the bucket does not have: an earlier delete was killed
+// before the index, or the index did not answer it.
+func (w *Writer) forget(ctx context.Context, name object.Name) error {
+	var indexed interface{ GetEtag() string }
+	var err error
+	switch name.Kind {
+	case object.Record:
+		indexed, err = w.Engine.GetRecord(ctx, name.Parent, name.Result, name.ID)
+	case object.Result:
+		indexed, err = w.Engine.GetResult(ctx, name.Parent, name.Result)
+	default: // logs are found in the bucket
+		return nil
+	}
+	if status.Code(err) == codes.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	number, _, _ := strings.Cut(indexed.GetEtag(), "-") // as object.Object.ETag has it
+	generation, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		return nil // what runs make has another
+	}
+	return w.gone(ctx, object.Object{
+		Kind: name.Kind, Parent: name.Parent, Result: name.Result, ID: name.ID, Generation: generation,
+	})
 }

@@ -121,6 +121,14 @@ func (w *Writer) updateResult(ctx context.Context, next object.Object, etag stri
 
 // DeleteResult implements query.Writer.
 func (w *Writer) DeleteResult(ctx context.Context, parent, result string) error {
+	// Until the index has all runs it cannot say that there is none of the Result.
+	complete, err := w.Index.Complete(ctx, w.Cluster)
+	if err == nil && !complete {
+		err = errors.New("the index is not complete")
+	}
+	if err != nil {
+		return fail(ctx, aResult, err)
+	}
 	for _, err := range w.Index.Find(ctx, index.Query{Cluster: w.Cluster, Namespace: parent, Result: result, Limit: 1}) {
 		if err != nil {
 			return fail(ctx, aResult, err)

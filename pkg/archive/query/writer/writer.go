@@ -37,6 +37,7 @@ type Writer struct {
 type Index interface {
 	query.ObjectIndex
 	Find(ctx context.Context, q index.Query) iter.Seq2[index.Row, error]
+	Complete(ctx context.Context, cluster string) (bool, error)
 }
 
 var (
