@@ -272,7 +272,7 @@ func TestExternalLogs(t *testing.T) {
 	}
 	r.createResult("team/results/tool")
 	r.createRecord("team/results/tool/records/forged", "tekton.dev/v1.TaskRun",
-		`{"kind":"TaskRun","metadata":{"name":"build-1-compile"},"status":{"podName":"build-1-compile-pod"}}`)
+		`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"build-1-compile","namespace":"team","uid":"x","creationTimestamp":"2026-11-20T10:00:00Z"},"status":{"podName":"build-1-compile-pod"}}`)
 	if code, text, _ := r.rest(member, http.MethodGet, "/external-logs/team/build-1-compile-pod/step-a", ""); code != 200 || text != "one\n" {
 		t.Errorf("beside a tool's record of the name: %d %q", code, text)
 	}
