@@ -7,6 +7,7 @@
 package filter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -30,11 +31,16 @@ const (
 	Results
 )
 
-// maxLength bounds a filter, in bytes; maxNodes its expressions; maxCost what cel-go may spend on one record, in its units.
+// Bounds of a filter.
 const (
-	maxLength = 16 << 10
-	maxNodes  = 2000
-	maxCost   = 1_000_000
+	maxLength  = 16 << 10  // bytes of a filter
+	maxNodes   = 2000      // its expressions
+	maxNatives = 20        // its parts that cel-go evaluates
+	maxCost    = 1_000_000 // what cel-go may spend on one record, in its units
+	// maxElements bounds a list or map that a macro goes through: cel-go's work grows with the square of it.
+	maxElements = 5000
+	// maxText bounds what + makes, and what matches looks at, in bytes.
+	maxText = 1 << 20
 )
 
 // ErrInvalid is the error of a filter that is none.
@@ -133,24 +139,24 @@ type unknown struct{}
 // All says whether the filter matches everything.
 func (f *Filter) All() bool { return f.root == nil }
 
-// May says whether what is known may match.
-func (f *Filter) May(env Env) (bool, error) {
-	t, err := f.truth(env)
+// May says whether what is known may match. Errors are ErrCost, or that of a context that ended.
+func (f *Filter) May(ctx context.Context, env Env) (bool, error) {
+	t, err := f.truth(ctx, env)
 	return t&isTrue != 0, err
 }
 
-// Must says whether what is known matches, whatever the rest is.
-func (f *Filter) Must(env Env) (bool, error) {
-	t, err := f.truth(env)
+// Must says whether what is known matches, whatever the rest is. Errors are ErrCost, or that of a context that ended.
+func (f *Filter) Must(ctx context.Context, env Env) (bool, error) {
+	t, err := f.truth(ctx, env)
 	return t == isTrue, err
 }
 
-func (f *Filter) truth(env Env) (truth, error) {
+func (f *Filter) truth(ctx context.Context, env Env) (truth, error) {
 	if f.root == nil {
 		return isTrue, nil
 	}
-	e := evaluation{env: env}
-	t := truthOf(f.root.eval(&e))
+	e := evaluation{ctx: ctx, env: env}
+	t := truthOf(e.value(f.root))
 	return t, e.err
 }
 
@@ -166,8 +172,28 @@ const (
 
 // evaluation is that of one filter on one record.
 type evaluation struct {
+	ctx context.Context
 	env Env
 	err error
+}
+
+// value evaluates a node, unless the evaluation failed or its context ended.
+func (e *evaluation) value(n node) any {
+	if e.err == nil {
+		e.err = e.ctx.Err()
+	}
+	if e.err != nil {
+		return Unknown
+	}
+	return n.eval(e)
+}
+
+// fail ends an evaluation; the first error is kept.
+func (e *evaluation) fail(err error) any {
+	if e.err == nil {
+		e.err = err
+	}
+	return Unknown
 }
 
 // truthOf is what a value means where a truth value is wanted.
@@ -234,4 +260,5 @@ type compiler struct {
 	env     *cel.Env
 	checked *exprpb.CheckedExpr
 	nodes   int
+	natives int
 }
