@@ -34,6 +34,9 @@ func TestParseIsBounded(t *testing.T) {
 		"repetitions within a macro": {
 			`data.s.exists(x, x.matches("(?:` + strings.Repeat("a?", 300) + `){1000}"))`, "more than 5000 instr",
 		},
+		"deep lists":                             {`name == ` + strings.Repeat("[", 21) + strings.Repeat("]", 21) + `[0]`, "at most 20 are allowed"},
+		"deep maps":                              {`data == ` + strings.Repeat(`{"a":`, 21) + "1" + strings.Repeat("}", 21), "at most 20 are allowed"},
+		"deep macros":                            {strings.Repeat(`[1].all(x, `, 21) + "true" + strings.Repeat(")", 21), "at most 20 are allowed"},
 		"a pattern of the record within a macro": {`data.s.exists(x, x.matches(data.b))`, "has to be a constant"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/types"
 	pb "github.com/tektoncd/results/proto/v1alpha2/results_go_proto"
 	exprpb "google.golang.org/genproto/googleapis/api/expr/v1alpha1"
@@ -35,6 +36,7 @@ const (
 const (
 	maxLength  = 16 << 10  // bytes of a filter
 	maxNodes   = 2000      // its expressions
+	maxNesting = 20        // lists, maps and macros within each other: their types are checked in the cube of it
 	maxNatives = 20        // its parts that cel-go evaluates
 	maxCost    = 1_000_000 // what cel-go may spend on one record, in its units
 	// maxElements bounds a list or map that a macro goes through: cel-go's work grows with the square of it.
@@ -95,23 +97,44 @@ func Parse(kind Kind, text string) (*Filter, error) {
 	if err != nil {
 		return nil, err
 	}
-	ast, issues := env.Compile(text)
+	parsed, issues := env.Parse(text)
 	if issues.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, issues.Err())
 	}
-	if output := ast.OutputType(); !output.IsAssignableType(cel.BoolType) {
+	if n := nesting(ast.NavigateAST(parsed.NativeRep())); n > maxNesting {
+		return nil, fmt.Errorf("%w: %d lists, maps and macros within each other, and at most %d are allowed: "+
+			"nest fewer", ErrInvalid, n, maxNesting)
+	}
+	checked, issues := env.Check(parsed)
+	if issues.Err() != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, issues.Err())
+	}
+	if output := checked.OutputType(); !output.IsAssignableType(cel.BoolType) {
 		return nil, fmt.Errorf("%w: expected boolean expression, but got %s", ErrInvalid, output)
 	}
-	checked, err := cel.AstToCheckedExpr(ast)
+	expr, err := cel.AstToCheckedExpr(checked)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	c := compiler{env: env, checked: checked}
-	root, err := c.compile(checked.GetExpr())
+	c := compiler{env: env, checked: expr}
+	root, err := c.compile(expr.GetExpr())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return &Filter{root: root}, nil
+}
+
+// nesting returns how many lists, maps and macros are within each other.
+func nesting(expr ast.NavigableExpr) int {
+	n := 0
+	for _, child := range expr.Children() {
+		n = max(n, nesting(child))
+	}
+	switch expr.Kind() {
+	case ast.ListKind, ast.MapKind, ast.ComprehensionKind:
+		n++
+	}
+	return n
 }
 
 // Env has the values of a filter's variables.
