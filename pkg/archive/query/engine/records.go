@@ -80,7 +80,7 @@ func (e *Engine) listRecords(ctx context.Context, q *query.List, l *listing) (pa
 		return page, err
 	}
 	l.metadata = q.Metadata
-	if err := l.choose(q); err != nil {
+	if err := l.choose(ctx, q); err != nil {
 		return page, err
 	}
 	items, err := l.list(ctx, q)
@@ -110,7 +110,7 @@ func (l *listing) at(e *index.Entry) int64 {
 }
 
 // choose finds the groups of which entries may match.
-func (l *listing) choose(q *query.List) error {
+func (l *listing) choose(ctx context.Context, q *query.List) error {
 	l.groups = map[int64]*wanted{}
 	groups, derived := l.inScope(q), l.mayBeDerived()
 	for i := range groups {
@@ -120,7 +120,7 @@ func (l *listing) choose(q *query.List) error {
 			if c != ofRun && (g.Tool || !derived) || l.logs && !isLog(g, c) {
 				continue
 			}
-			may, err := l.filter.May(&recordEnv{group: g, class: c, fullNames: l.logs})
+			may, err := l.filter.May(ctx, &recordEnv{group: g, class: c, fullNames: l.logs})
 			if err != nil {
 				return costly(err)
 			}
@@ -219,7 +219,7 @@ func (l *listing) next(ctx context.Context, m *merger, want int) (items []*item,
 			if c == ofLog && !e.HasLog || c == ofEvents && !e.HasEvents || l.before(e, c) {
 				continue
 			}
-			may, err := l.filter.May(&recordEnv{group: w.group, class: c, entry: e, fullNames: l.logs})
+			may, err := l.filter.May(ctx, &recordEnv{group: w.group, class: c, entry: e, fullNames: l.logs})
 			if err != nil {
 				return nil, costly(err)
 			}
@@ -294,7 +294,7 @@ func (l *listing) look(ctx context.Context, i *item) {
 		return
 	}
 	var err error
-	i.match, err = l.filter.Must(&recordEnv{group: i.group, class: i.class, entry: i.entry, data: i.data, fullNames: l.logs})
+	i.match, err = l.filter.Must(ctx, &recordEnv{group: i.group, class: i.class, entry: i.entry, data: i.data, fullNames: l.logs})
 	if err != nil {
 		i.err = costly(err)
 	}

@@ -158,7 +158,7 @@ func (e *Engine) ListResults(ctx context.Context, q query.List) (page query.Page
 			if r.looked++; r.looked > r.MaxScan {
 				return page, r.tooMuch()
 			}
-			made, match, err := matching(f, &found[i])
+			made, match, err := matching(ctx, f, &found[i])
 			if err != nil {
 				return page, costly(err)
 			}
@@ -182,12 +182,12 @@ func (e *Engine) ListResults(ctx context.Context, q query.List) (page query.Page
 	}
 }
 
-func matching(f *filter.Filter, r *index.ResultEntry) (*pb.Result, bool, error) {
+func matching(ctx context.Context, f *filter.Filter, r *index.ResultEntry) (*pb.Result, bool, error) {
 	made, err := newResult(r)
 	if err != nil {
 		return nil, false, err
 	}
-	match, err := f.Must(resultEnv{made, r.Parent})
+	match, err := f.Must(ctx, resultEnv{made, r.Parent})
 	return made, match, err
 }
 

@@ -245,7 +245,7 @@ func (e *Engine) Summarize(ctx context.Context, q query.Summary) (*pb.RecordList
 	if s.reading, err = e.begin(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.choose(&q.List); err != nil {
+	if err := s.choose(ctx, &q.List); err != nil {
 		return nil, err
 	}
 	if err := s.sum(ctx, &q.List); err != nil {

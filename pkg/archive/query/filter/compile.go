@@ -2,7 +2,6 @@ package filter
 
 import (
 	"fmt"
-	"regexp"
 	"time"
 
 	"github.com/google/cel-go/common/operators"
@@ -131,7 +130,7 @@ func (c *compiler) call(call *exprpb.Expr_Call) (node, error) {
 		return &in{args[0], args[1:]}, nil
 	case operators.Add:
 		if c.isString(call.GetArgs()[0]) || c.isString(call.GetArgs()[1]) {
-			return &concatenation{args[0], args[1]}, nil
+			return newConcatenation(args[0], args[1]), nil
 		}
 		return &arithmetic{function, args[0], args[1]}, nil
 	case operators.Subtract, operators.Multiply, operators.Divide, operators.Modulo:
@@ -226,17 +225,16 @@ func (c *compiler) isDyn(expr *exprpb.Expr) bool {
 	return is || isAny
 }
 
-func newMatch(text, pattern node) (node, error) {
-	c, ok := pattern.(constant)
-	if !ok {
-		return &match{text: text, pattern: pattern}, nil
+func newConcatenation(args ...node) node {
+	n := &concatenation{}
+	for _, arg := range args {
+		if inner, is := arg.(*concatenation); is {
+			n.parts = append(n.parts, inner.parts...)
+		} else {
+			n.parts = append(n.parts, arg)
+		}
 	}
-	literal, _ := c.value.(string)
-	compiled, err := regexp.Compile(literal)
-	if err != nil {
-		return nil, err
-	}
-	return &match{text: text, compiled: compiled}, nil
+	return n
 }
 
 func newToTime(of node) (node, error) {

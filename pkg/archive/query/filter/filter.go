@@ -7,12 +7,14 @@
 package filter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
 
 	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/types"
 	pb "github.com/tektoncd/results/proto/v1alpha2/results_go_proto"
 	exprpb "google.golang.org/genproto/googleapis/api/expr/v1alpha1"
@@ -30,11 +32,17 @@ const (
 	Results
 )
 
-// maxLength bounds a filter, in bytes; maxNodes its expressions; maxCost what cel-go may spend on one record, in its units.
+// Bounds of a filter.
 const (
-	maxLength = 16 << 10
-	maxNodes  = 2000
-	maxCost   = 1_000_000
+	maxLength  = 16 << 10  // bytes of a filter
+	maxNodes   = 2000      // its expressions
+	maxNesting = 20        // lists, maps and macros within each other: their types are checked in the cube of it
+	maxNatives = 20        // its parts that cel-go evaluates
+	maxCost    = 1_000_000 // what cel-go may spend on one record, in its units
+	// maxElements bounds a list or map that a macro goes through: cel-go's work grows with the square of it.
+	maxElements = 5000
+	// maxText bounds what + makes, and what matches looks at, in bytes.
+	maxText = 1 << 20
 )
 
 // ErrInvalid is the error of a filter that is none.
@@ -89,23 +97,44 @@ func Parse(kind Kind, text string) (*Filter, error) {
 	if err != nil {
 		return nil, err
 	}
-	ast, issues := env.Compile(text)
+	parsed, issues := env.Parse(text)
 	if issues.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, issues.Err())
 	}
-	if output := ast.OutputType(); !output.IsAssignableType(cel.BoolType) {
+	if n := nesting(ast.NavigateAST(parsed.NativeRep())); n > maxNesting {
+		return nil, fmt.Errorf("%w: %d lists, maps and macros within each other, and at most %d are allowed: "+
+			"nest fewer", ErrInvalid, n, maxNesting)
+	}
+	checked, issues := env.Check(parsed)
+	if issues.Err() != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, issues.Err())
+	}
+	if output := checked.OutputType(); !output.IsAssignableType(cel.BoolType) {
 		return nil, fmt.Errorf("%w: expected boolean expression, but got %s", ErrInvalid, output)
 	}
-	checked, err := cel.AstToCheckedExpr(ast)
+	expr, err := cel.AstToCheckedExpr(checked)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	c := compiler{env: env, checked: checked}
-	root, err := c.compile(checked.GetExpr())
+	c := compiler{env: env, checked: expr}
+	root, err := c.compile(expr.GetExpr())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return &Filter{root: root}, nil
+}
+
+// nesting returns how many lists, maps and macros are within each other.
+func nesting(expr ast.NavigableExpr) int {
+	n := 0
+	for _, child := range expr.Children() {
+		n = max(n, nesting(child))
+	}
+	switch expr.Kind() {
+	case ast.ListKind, ast.MapKind, ast.ComprehensionKind:
+		n++
+	}
+	return n
 }
 
 // Env has the values of a filter's variables.
@@ -133,24 +162,24 @@ type unknown struct{}
 // All says whether the filter matches everything.
 func (f *Filter) All() bool { return f.root == nil }
 
-// May says whether what is known may match.
-func (f *Filter) May(env Env) (bool, error) {
-	t, err := f.truth(env)
+// May says whether what is known may match. Errors are ErrCost, or that of a context that ended.
+func (f *Filter) May(ctx context.Context, env Env) (bool, error) {
+	t, err := f.truth(ctx, env)
 	return t&isTrue != 0, err
 }
 
-// Must says whether what is known matches, whatever the rest is.
-func (f *Filter) Must(env Env) (bool, error) {
-	t, err := f.truth(env)
+// Must says whether what is known matches, whatever the rest is. Errors are ErrCost, or that of a context that ended.
+func (f *Filter) Must(ctx context.Context, env Env) (bool, error) {
+	t, err := f.truth(ctx, env)
 	return t == isTrue, err
 }
 
-func (f *Filter) truth(env Env) (truth, error) {
+func (f *Filter) truth(ctx context.Context, env Env) (truth, error) {
 	if f.root == nil {
 		return isTrue, nil
 	}
-	e := evaluation{env: env}
-	t := truthOf(f.root.eval(&e))
+	e := evaluation{ctx: ctx, env: env}
+	t := truthOf(e.value(f.root))
 	return t, e.err
 }
 
@@ -166,8 +195,28 @@ const (
 
 // evaluation is that of one filter on one record.
 type evaluation struct {
+	ctx context.Context
 	env Env
 	err error
+}
+
+// value evaluates a node, unless the evaluation failed or its context ended.
+func (e *evaluation) value(n node) any {
+	if e.err == nil {
+		e.err = e.ctx.Err()
+	}
+	if e.err != nil {
+		return Unknown
+	}
+	return n.eval(e)
+}
+
+// fail ends an evaluation; the first error is kept.
+func (e *evaluation) fail(err error) any {
+	if e.err == nil {
+		e.err = err
+	}
+	return Unknown
 }
 
 // truthOf is what a value means where a truth value is wanted.
@@ -234,4 +283,5 @@ type compiler struct {
 	env     *cel.Env
 	checked *exprpb.CheckedExpr
 	nodes   int
+	natives int
 }

@@ -140,7 +140,7 @@ func TestRecords(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := f.Must(record{values: recordValues, data: sample})
+			got, err := f.Must(t.Context(), record{values: recordValues, data: sample})
 			if err != nil || got != want {
 				t.Errorf("got %v, %v; want %v", got, err, want)
 			}
@@ -174,7 +174,7 @@ func TestResults(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := f.Must(r); err != nil || got != want {
+		if got, err := f.Must(t.Context(), r); err != nil || got != want {
 			t.Errorf("%s: got %v, %v; want %v", text, got, err, want)
 		}
 	}
@@ -205,7 +205,7 @@ func TestCost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Must(record{data: long}); !errors.Is(err, filter.ErrCost) {
+	if _, err := f.Must(t.Context(), record{data: long}); !errors.Is(err, filter.ErrCost) {
 		t.Errorf("got %v, want ErrCost", err)
 	}
 }
@@ -323,7 +323,7 @@ func FuzzAgainstCEL(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
-		must, err := parsed.Must(r)
+		must, err := parsed.Must(t.Context(), r)
 		if err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
@@ -340,11 +340,11 @@ func FuzzAgainstCEL(f *testing.F) {
 				}
 				return hidden[key]
 			}
-			may, err := parsed.May(partial)
+			may, err := parsed.May(t.Context(), partial)
 			if err != nil || must && !may {
 				t.Errorf("%s: it matches, but may not without %v (%v)", text, hidden, err)
 			}
-			if certain, _ := parsed.Must(partial); certain && !must {
+			if certain, _ := parsed.Must(t.Context(), partial); certain && !must {
 				t.Errorf("%s: it does not match, but must without %v", text, hidden)
 			}
 		}

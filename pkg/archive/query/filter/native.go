@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -8,62 +9,140 @@ import (
 	"time"
 
 	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/overloads"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	exprpb "google.golang.org/genproto/googleapis/api/expr/v1alpha1"
-	"google.golang.org/protobuf/proto"
 )
 
 // native is a part of a filter that cel-go evaluates. An error, such as that a field is not there, is null.
 type native struct {
 	program   cel.Program
 	variables []string
+	ranges    []*field // what macros go through, where it is a path
 }
 
 func (c *compiler) native(expr *exprpb.Expr) (node, error) {
-	part, ok := proto.Clone(c.checked).(*exprpb.CheckedExpr)
-	if !ok {
-		return nil, fmt.Errorf("cannot copy the expression")
+	if c.natives++; c.natives > maxNatives {
+		return nil, fmt.Errorf("it has more than %d parts such as macros, has() and size(): "+
+			"put several conditions into one macro, or list with a shorter filter", maxNatives)
 	}
-	part.Expr = expr
-	program, err := c.env.Program(cel.CheckedExprToAst(part), cel.CostLimit(maxCost), cel.EvalOptions(cel.OptOptimize))
+	u := use{
+		compiler: c, variables: map[string]bool{},
+		part: &exprpb.CheckedExpr{
+			Expr: expr, ReferenceMap: map[int64]*exprpb.Reference{}, TypeMap: map[int64]*exprpb.Type{},
+		},
+	}
+	if err := u.walk(expr); err != nil {
+		return nil, err
+	}
+	program, err := c.env.Program(cel.CheckedExprToAst(u.part), cel.CostLimit(maxCost),
+		cel.InterruptCheckFrequency(interruptEvery), cel.EvalOptions(cel.OptOptimize))
 	if err != nil {
 		return nil, err
 	}
-	used := map[string]bool{}
-	c.use(expr, used)
-	return &native{program, slices.Sorted(maps.Keys(used))}, nil
+	return &native{program, slices.Sorted(maps.Keys(u.variables)), u.ranges}, nil
 }
 
-// use notes the variables in an expression.
-func (c *compiler) use(expr *exprpb.Expr, used map[string]bool) {
+// interruptEvery is after how many iterations of a macro cel-go looks whether the context ended.
+const interruptEvery = 100
+
+// use is what an expression uses.
+type use struct {
+	*compiler
+	part      *exprpb.CheckedExpr // the types and references of that expression only
+	variables map[string]bool
+	ranges    []*field
+}
+
+func (u *use) walk(expr *exprpb.Expr) error {
+	id := expr.GetId()
+	if t := u.checked.GetTypeMap()[id]; t != nil {
+		u.part.TypeMap[id] = t
+	}
+	if r := u.checked.GetReferenceMap()[id]; r != nil {
+		u.part.ReferenceMap[id] = r
+	}
 	switch e := expr.GetExprKind().(type) {
 	case *exprpb.Expr_IdentExpr:
 		if variables[e.IdentExpr.GetName()] { // one that a macro binds by such a name is the same to be sure
-			used[e.IdentExpr.GetName()] = true
+			u.variables[e.IdentExpr.GetName()] = true
 		}
 	case *exprpb.Expr_SelectExpr:
-		c.use(e.SelectExpr.GetOperand(), used)
+		return u.walkAll(e.SelectExpr.GetOperand())
 	case *exprpb.Expr_CallExpr:
-		c.use(e.CallExpr.GetTarget(), used)
-		for _, arg := range e.CallExpr.GetArgs() {
-			c.use(arg, used)
+		if err := u.call(e.CallExpr); err != nil {
+			return err
 		}
+		return u.walkAll(append([]*exprpb.Expr{e.CallExpr.GetTarget()}, e.CallExpr.GetArgs()...)...)
 	case *exprpb.Expr_ListExpr:
-		for _, element := range e.ListExpr.GetElements() {
-			c.use(element, used)
-		}
+		return u.walkAll(e.ListExpr.GetElements()...)
 	case *exprpb.Expr_StructExpr:
 		for _, entry := range e.StructExpr.GetEntries() {
-			c.use(entry.GetMapKey(), used)
-			c.use(entry.GetValue(), used)
+			if err := u.walkAll(entry.GetMapKey(), entry.GetValue()); err != nil {
+				return err
+			}
 		}
 	case *exprpb.Expr_ComprehensionExpr:
 		x := e.ComprehensionExpr
-		for _, part := range []*exprpb.Expr{x.GetIterRange(), x.GetAccuInit(), x.GetLoopCondition(), x.GetLoopStep(), x.GetResult()} {
-			c.use(part, used)
+		if over, is := u.path(x.GetIterRange()).(*field); is {
+			u.ranges = append(u.ranges, over)
+		}
+		return u.walkAll(x.GetIterRange(), x.GetAccuInit(), x.GetLoopCondition(), x.GetLoopStep(), x.GetResult())
+	}
+	return nil
+}
+
+// walkAll leaves out what is nil.
+func (u *use) walkAll(all ...*exprpb.Expr) error {
+	for _, expr := range all {
+		if expr == nil {
+			continue
+		}
+		if err := u.walk(expr); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// call forbids patterns that are not bounded, as cel-go compiles what it gets.
+func (u *use) call(call *exprpb.Expr_Call) error {
+	if call.GetFunction() != overloads.Matches || len(call.GetArgs()) == 0 {
+		return nil
+	}
+	pattern, ok := constantOf(call.GetArgs()[len(call.GetArgs())-1].GetConstExpr())
+	text, is := pattern.(string)
+	if !ok || !is {
+		return errors.New("within macros and conditions the pattern of matches has to be a constant text: write it out")
+	}
+	return checkPattern(text, maxPattern)
+}
+
+// length returns how many elements there are below a value, or 0 for what is no list or map.
+func length(value any, path []Step) int {
+	for _, step := range path {
+		switch v := value.(type) {
+		case map[string]any:
+			value = v[step.Field]
+		case []any:
+			if !step.IsIndex || step.Element < 0 || step.Element >= len(v) {
+				return 0
+			}
+			value = v[step.Element]
+		default:
+			return 0
+		}
+	}
+	switch v := value.(type) {
+	case map[string]any:
+		return len(v)
+	case map[string]string:
+		return len(v)
+	case []any:
+		return len(v)
+	}
+	return 0
 }
 
 func (n *native) eval(e *evaluation) any {
@@ -75,10 +154,20 @@ func (n *native) eval(e *evaluation) any {
 		}
 		values[name] = value
 	}
-	out, _, err := n.program.Eval(values)
+	for _, r := range n.ranges {
+		if count := length(values[r.variable], r.path); count > maxElements {
+			return e.fail(fmt.Errorf("%w: a macro goes through %d elements of %s, and at most %d are allowed: "+
+				"filter by other fields", ErrCost, count, r.variable, maxElements))
+		}
+	}
+	out, _, err := n.program.ContextEval(e.ctx, values)
 	if err != nil {
-		if e.err == nil && strings.Contains(err.Error(), "cost limit exceeded") { // cel-go has no error value for it
-			e.err = ErrCost
+		if ended := e.ctx.Err(); ended != nil {
+			return e.fail(ended)
+		}
+		if strings.Contains(err.Error(), "cost limit exceeded") { // cel-go has no error value for it
+			return e.fail(fmt.Errorf("%w: a macro costs more than %d on one record: "+
+				"nest fewer macros, or filter by other fields", ErrCost, maxCost))
 		}
 		return nil
 	}

@@ -3,7 +3,6 @@ package filter
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -33,8 +32,8 @@ type (
 		a    node
 		list []node
 	}
-	// concatenation takes null for an empty text, as CONCAT does.
-	concatenation struct{ a, b node }
+	// concatenation takes null for an empty text, as CONCAT does. A chain of + is one, so each text is copied once.
+	concatenation struct{ parts []node }
 	arithmetic    struct {
 		operator string
 		a, b     node
@@ -42,10 +41,6 @@ type (
 	textual struct {
 		holds func(text, arg string) bool
 		a, b  node
-	}
-	match struct {
-		text, pattern node
-		compiled      *regexp.Regexp
 	}
 	toTime     struct{ a node }
 	toDuration struct{ a node }
@@ -65,29 +60,29 @@ func (n constant) eval(*evaluation) any { return n.value }
 func (n *field) eval(e *evaluation) any { return e.env.Value(n.variable, n.path) }
 
 func (n *conjunction) eval(e *evaluation) any {
-	t := truthOf(n.a.eval(e))
+	t := truthOf(e.value(n.a))
 	if t == isFalse {
 		return t
 	}
-	return t.and(truthOf(n.b.eval(e)))
+	return t.and(truthOf(e.value(n.b)))
 }
 
 func (n *disjunction) eval(e *evaluation) any {
-	t := truthOf(n.a.eval(e))
+	t := truthOf(e.value(n.a))
 	if t == isTrue {
 		return t
 	}
-	return t.or(truthOf(n.b.eval(e)))
+	return t.or(truthOf(e.value(n.b)))
 }
 
-func (n *negation) eval(e *evaluation) any { return truthOf(n.a.eval(e)).not() }
+func (n *negation) eval(e *evaluation) any { return truthOf(e.value(n.a)).not() }
 
 func (n *comparison) eval(e *evaluation) any {
 	absent := n.absent
 	if absent == 0 {
 		absent = isNull
 	}
-	return compare(n.a.eval(e), n.b.eval(e), n.holds, absent)
+	return compare(e.value(n.a), e.value(n.b), n.holds, absent)
 }
 
 func compare(a, b any, holds func(int) bool, absent truth) truth {
@@ -114,9 +109,9 @@ func equal(n int) bool { return n == 0 }
 
 // eval is SQL's: where one of the list is null it is not known that the value is not in it.
 func (n *in) eval(e *evaluation) any {
-	a, found := n.a.eval(e), isFalse
+	a, found := e.value(n.a), isFalse
 	for _, item := range n.list {
-		if found = found.or(compare(a, item.eval(e), equal, isNull)); found == isTrue {
+		if found = found.or(compare(a, e.value(item), equal, isNull)); found == isTrue {
 			break
 		}
 	}
@@ -124,13 +119,24 @@ func (n *in) eval(e *evaluation) any {
 }
 
 func (n *concatenation) eval(e *evaluation) any {
-	a, b := n.a.eval(e), n.b.eval(e)
-	if isUnknown(a) || isUnknown(b) {
+	var all strings.Builder
+	unknown := false
+	for _, part := range n.parts {
+		value := e.value(part)
+		if isUnknown(value) {
+			unknown = true
+			continue
+		}
+		text, _ := textOf(value)
+		if all.Len()+len(text) > maxText {
+			return e.fail(fmt.Errorf("%w: + makes a text of more than %d bytes: join shorter fields", ErrCost, maxText))
+		}
+		all.WriteString(text)
+	}
+	if unknown {
 		return Unknown
 	}
-	x, _ := textOf(a)
-	y, _ := textOf(b)
-	return x + y
+	return all.String()
 }
 
 func textOf(value any) (string, bool) {
@@ -150,7 +156,7 @@ func textOf(value any) (string, bool) {
 }
 
 func (n *textual) eval(e *evaluation) any {
-	a, b := n.a.eval(e), n.b.eval(e)
+	a, b := e.value(n.a), e.value(n.b)
 	if isUnknown(a) || isUnknown(b) {
 		return anything
 	}
@@ -162,32 +168,8 @@ func (n *textual) eval(e *evaluation) any {
 	return truthIf(n.holds(x, y))
 }
 
-func (n *match) eval(e *evaluation) any {
-	a := n.text.eval(e)
-	if isUnknown(a) {
-		return anything
-	}
-	text, ok := textOf(a)
-	compiled := n.compiled
-	if compiled == nil {
-		b := n.pattern.eval(e)
-		if isUnknown(b) {
-			return anything
-		}
-		pattern, is := textOf(b)
-		var err error
-		if compiled, err = regexp.Compile(pattern); err != nil || !is {
-			return isNull
-		}
-	}
-	if !ok {
-		return isNull
-	}
-	return truthIf(compiled.MatchString(text))
-}
-
 func (n *toTime) eval(e *evaluation) any {
-	switch v := n.a.eval(e).(type) {
+	switch v := e.value(n.a).(type) {
 	case unknown:
 		return v
 	case time.Time:
@@ -207,7 +189,7 @@ func (n *toTime) eval(e *evaluation) any {
 }
 
 func (n *toDuration) eval(e *evaluation) any {
-	a := n.a.eval(e)
+	a := e.value(n.a)
 	if isUnknown(a) {
 		return Unknown
 	}
@@ -222,7 +204,7 @@ func (n *toDuration) eval(e *evaluation) any {
 }
 
 func (n *part) eval(e *evaluation) any {
-	t := (&toTime{n.a}).eval(e)
+	t := e.value(&toTime{n.a})
 	if at, is := t.(time.Time); is {
 		return int64(n.of(at.UTC()))
 	}
@@ -230,7 +212,7 @@ func (n *part) eval(e *evaluation) any {
 }
 
 func (n *arithmetic) eval(e *evaluation) any {
-	a, b := n.a.eval(e), n.b.eval(e)
+	a, b := e.value(n.a), e.value(n.b)
 	if isUnknown(a) || isUnknown(b) {
 		return Unknown
 	}
