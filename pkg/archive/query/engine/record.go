@@ -118,7 +118,7 @@ func (r *reading) events(ctx context.Context, e *index.Entry) ([]byte, error) {
 			return r.content(ctx, p)
 		}
 	}
-	return nil, fmt.Errorf("commit %s has no events", key)
+	return nil, fmt.Errorf("commit %s has no events: %w", key, manifest.ErrDamaged)
 }
 
 func (r *reading) content(ctx context.Context, p *manifest.Part) ([]byte, error) {

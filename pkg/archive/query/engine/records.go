@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 	pb "github.com/tektoncd/results/proto/v1alpha2/results_go_proto"
@@ -16,6 +17,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/query"
 	"github.com/indelible-ci/indelible/pkg/archive/query/filter"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
 // ListRecords implements query.Engine.
@@ -56,7 +58,8 @@ type listing struct {
 	groups map[int64]*wanted
 	// metadata says that no data is wanted.
 	metadata bool
-	rows     int
+	// rows counts what was compared; piece is how many records to load next.
+	rows, piece int
 }
 
 // wanted is what may match of a group.
@@ -83,17 +86,16 @@ func (e *Engine) listRecords(ctx context.Context, q *query.List, l *listing) (pa
 	if err := l.choose(ctx, q); err != nil {
 		return page, err
 	}
-	items, err := l.list(ctx, q)
+	items, more, err := l.list(ctx, q)
 	if err != nil {
 		return page, unavailable(err)
 	}
-	if len(items) > l.size {
-		items = items[:l.size]
-		last := items[l.size-1]
+	if more {
+		last := items[len(items)-1]
 		page.NextPageToken = token{list, l.at(last.entry), last.entry.UID, last.class}.encode()
 	}
 	for _, i := range items {
-		page.Items = append(page.Items, newRecord(i.group, i.entry, i.class, i.out(l.metadata)))
+		page.Items = append(page.Items, newRecord(i.group, i.entry, i.class, i.data))
 	}
 	return page, l.finish(ctx)
 }
@@ -167,42 +169,59 @@ type item struct {
 	group *index.Group
 	entry *index.Entry
 	class class
+	// loaded is a copy of the entry that has its record, while that is looked at.
+	loaded *index.Entry
+	// data is there if the item matches and its data is wanted. size is how large it is in any case.
 	data  []byte
+	size  int
 	match bool
 	err   error
 }
 
-func (i *item) out(metadata bool) []byte {
-	if metadata {
-		return nil
-	}
-	return i.data
-}
+const (
+	// maxPageBytes is when a page is full though more items were asked for, in bytes of data. Who wants the rest has the
+	// token (https://google.aip.dev/158: a server may give fewer). An answer over REST is in memory five times.
+	maxPageBytes = 8 << 20
+	// maxHeld is about how many bytes of records are loaded at a time.
+	maxHeld = 4 << 20
+	// firstPiece is how many records are loaded when it is not known how large they are, largestPiece how many at most,
+	// and largestBlind how many if none is unpacked, so that it stays unknown.
+	firstPiece, largestPiece, largestBlind = 16, 512, 128
+)
 
-// list returns the items of a page and one more, if there is one.
-func (l *listing) list(ctx context.Context, q *query.List) (page []*item, err error) {
+// list returns the items of a page, and whether there are more.
+func (l *listing) list(ctx context.Context, q *query.List) (page []*item, more bool, err error) {
 	m := l.merge(l.sources(q))
-	for len(page) <= l.size {
+	bytes := 0
+	take := func(i *item) bool {
+		if more = len(page) == l.size || len(page) > 0 && bytes+len(i.data) > maxPageBytes; more {
+			return false
+		}
+		page, bytes = append(page, i), bytes+len(i.data)
+		return true
+	}
+	for !more {
 		want := l.size + 1 - len(page)
-		if l.rows > 0 { // few match: look at many at a time
-			want = min(4*want+64, 512)
+		if l.rows > len(page) { // few match: look at many at a time
+			want = 4*want + 64
+		}
+		if l.rows > 0 || !l.asIs() {
+			want = min(want, largestPiece)
 		}
 		items, err := l.next(ctx, m, want)
 		if err != nil || len(items) == 0 {
-			return page, err
+			return page, false, err
 		}
-		if err := l.compare(ctx, items); err != nil {
-			return page, err
+		if err := l.compare(ctx, items, take); err != nil {
+			return page, false, err
 		}
 		l.rows += len(items)
-		for _, i := range items {
-			if i.match {
-				page = append(page, i)
-			}
-		}
 	}
-	return page, nil
+	return page, true, nil
 }
+
+// asIs says that no record needs to be loaded.
+func (l *listing) asIs() bool { return l.metadata && l.filter.All() }
 
 // next returns as many items as are wanted that may match by what their columns say.
 func (l *listing) next(ctx context.Context, m *merger, want int) (items []*item, err error) {
@@ -239,65 +258,137 @@ func (l *listing) before(e *index.Entry, c class) bool {
 // comparers is how many records are unpacked at a time, fetchers how many are read from the bucket.
 const comparers, fetchers = 2, 16
 
-// compare reads the data of items, and compares it with the filter.
-func (l *listing) compare(ctx context.Context, items []*item) error {
-	if l.looked += len(items); l.looked > l.MaxScan {
-		return l.tooMuch()
-	}
-	var entries []*index.Entry
-	for i, it := range items {
-		if i == 0 || it.entry != items[i-1].entry {
-			entries = append(entries, it.entry)
+// compare reads the data of items, compares it with the filter, and gives what matches to take, until that is false.
+func (l *listing) compare(ctx context.Context, items []*item, take func(*item) bool) error {
+	for len(items) > 0 {
+		n := l.cut(items)
+		if l.looked += n; l.looked > l.MaxScan {
+			return l.tooMuch()
 		}
+		done, err := l.read(ctx, items[:n])
+		if err != nil {
+			return err
+		}
+		l.looked -= n - done
+		for _, i := range items[:done] {
+			if i.err != nil {
+				return i.err
+			}
+			if i.match && !take(i) {
+				return nil
+			}
+		}
+		items = items[done:]
 	}
-	if l.metadata && l.filter.All() {
+	return nil
+}
+
+// cut is how many items to load now: all of an entry's that are side by side.
+func (l *listing) cut(items []*item) int {
+	if l.asIs() {
+		return len(items)
+	}
+	if l.piece == 0 {
+		l.piece = firstPiece
+	}
+	n := min(l.piece, len(items))
+	for n < len(items) && items[n].entry == items[n-1].entry {
+		n++
+	}
+	return n
+}
+
+// read looks at items, at the first ones only if they are large, and returns at how many.
+func (l *listing) read(ctx context.Context, items []*item) (int, error) {
+	if l.asIs() {
 		for _, i := range items {
 			i.match = true
 		}
-		return nil
+		return len(items), nil
+	}
+	// Copies are loaded, so that what is in pages and in sources keeps no records.
+	var entries []*index.Entry
+	workers := comparers
+	for n, i := range items {
+		if n == 0 || i.entry != items[n-1].entry {
+			loaded := *i.entry
+			entries = append(entries, &loaded)
+		}
+		i.loaded = entries[len(entries)-1]
+		if i.class == ofEvents {
+			workers = fetchers
+		}
 	}
 	if err := l.Load(ctx, entries); err != nil {
-		return err
+		return 0, err
 	}
 	var group errgroup.Group
-	group.SetLimit(fetchers)
-	for part := range slices.Chunk(items, max((len(items)+comparers-1)/comparers, 1)) {
-		for _, i := range part {
-			if i.class == ofEvents {
-				group.Go(func() error { l.look(ctx, i); return nil })
-			}
-		}
+	var next, held atomic.Int64
+	unpacking := make(chan struct{}, comparers)
+	for range min(workers, len(items)) {
 		group.Go(func() error {
-			for _, i := range part {
-				if i.class != ofEvents {
-					l.look(ctx, i)
+			for held.Load() < maxHeld {
+				n := int(next.Add(1)) - 1
+				if n >= len(items) {
+					return nil
 				}
+				if items[n].class == ofEvents {
+					l.look(ctx, items[n])
+				} else {
+					unpacking <- struct{}{}
+					l.look(ctx, items[n])
+					<-unpacking
+				}
+				held.Add(int64(len(items[n].data)))
 			}
 			return nil
 		})
 	}
 	_ = group.Wait()
+	done := min(int(next.Load()), len(items))
+	l.resize(items[:done])
 	for _, i := range items {
-		if i.err != nil {
-			return i.err
+		i.loaded = nil
+	}
+	return done, ctx.Err()
+}
+
+// resize chooses how many records to load next by how large these were.
+func (l *listing) resize(items []*item) {
+	bytes, most := 0, largestBlind
+	for _, i := range items {
+		if bytes += i.size; i.class == ofRun {
+			most = largestPiece
 		}
 	}
-	return nil
+	l.piece = max(min(maxHeld/(bytes/len(items)+1), 4*l.piece, most), 1)
 }
 
 func (l *listing) look(ctx context.Context, i *item) {
-	if !i.entry.Loaded() {
+	if !i.loaded.Loaded() {
 		return // it was deleted since it was found
 	}
-	if i.data, i.err = l.data(ctx, i.entry, i.group, i.class); i.err != nil {
-		i.err = fmt.Errorf("read record %s: %w", id(i.entry, i.class), i.err)
+	data, err := l.data(ctx, i.loaded, i.group, i.class)
+	if i.class == ofEvents && isLost(err) {
+		data, err = []byte{}, nil // one run that is damaged is no reason to refuse all others
+	}
+	if err != nil {
+		i.err = fmt.Errorf("read record %s: %w", id(i.entry, i.class), err)
 		return
 	}
-	var err error
-	i.match, err = l.filter.Must(ctx, &recordEnv{group: i.group, class: i.class, entry: i.entry, data: i.data, fullNames: l.logs})
-	if err != nil {
+	i.size = len(data)
+	env := &recordEnv{group: i.group, class: i.class, entry: i.entry, data: data, fullNames: l.logs}
+	if i.match, err = l.filter.Must(ctx, env); err != nil {
 		i.err = costly(err)
 	}
+	if i.match && !l.metadata {
+		i.data = data
+	}
+}
+
+// isLost says that the bucket has not what was archived, or not any more.
+func isLost(err error) bool {
+	return errors.Is(err, manifest.ErrDamaged) || errors.Is(err, store.ErrNotExist)
 }
 
 // GetRecord implements query.Engine.
@@ -344,6 +435,9 @@ func (e *Engine) get(ctx context.Context, parent, result, record string) (*item,
 		return nil, notFound("record", parent+"/results/"+result+"/records/"+record)
 	}
 	found.data, err = r.data(ctx, found.entry, found.group, found.class)
+	if found.class == ofEvents && isLost(err) {
+		return nil, status.Errorf(codes.DataLoss, "the events of run %s are damaged, or not in the bucket any more", found.entry.UID)
+	}
 	return found, unavailable(err)
 }
 

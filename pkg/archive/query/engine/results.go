@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	pb "github.com/tektoncd/results/proto/v1alpha2/results_go_proto"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/indelible-ci/indelible/pkg/archive/index"
@@ -146,14 +147,15 @@ func (e *Engine) ListResults(ctx context.Context, q query.List) (page query.Page
 		return page, err
 	}
 	_, _, scopes := r.split(&q)
-	s := index.ResultScan{Scopes: scopes, Order: resultOrders[o.Field], Descending: o.Descending, After: after.position(), Limit: size + 1}
+	s := index.ResultScan{Scopes: scopes, Order: resultOrders[o.Field], Descending: o.Descending, After: after.position(), Limit: min(size, defaultPage) + 1}
 	from, to := f.Between("create_time")
 	s.From, s.To = unix(from), unix(to)
-	for {
+	for bytes := 0; ; {
 		found, err := r.Results(ctx, s)
 		if err != nil {
 			return page, unavailable(err)
 		}
+		read := 0
 		for i := range found {
 			if r.looked++; r.looked > r.MaxScan {
 				return page, r.tooMuch()
@@ -162,13 +164,14 @@ func (e *Engine) ListResults(ctx context.Context, q query.List) (page query.Page
 			if err != nil {
 				return page, costly(err)
 			}
-			p := s.Position(&found[i])
-			if match && len(page.Items) == size {
+			p, n := s.Position(&found[i]), proto.Size(made)
+			read += n
+			if match && (len(page.Items) == size || len(page.Items) > 0 && bytes+n > maxPageBytes) {
 				page.NextPageToken = token{List: list, At: s.After.At, UID: s.After.UID}.encode()
 				return page, r.finish(ctx)
 			}
 			if match {
-				page.Items = append(page.Items, made)
+				page.Items, bytes = append(page.Items, made), bytes+n
 			}
 			if match || len(page.Items) < size {
 				s.After = &p
@@ -178,7 +181,7 @@ func (e *Engine) ListResults(ctx context.Context, q query.List) (page query.Page
 			return page, r.finish(ctx)
 		}
 		last := s.Position(&found[len(found)-1])
-		s.After, s.Limit = &last, min(4*s.Limit, maxChunk)
+		s.After, s.Limit = &last, max(min(maxHeld/(read/len(found)+1), 4*s.Limit, maxChunk), 1)
 	}
 }
 

@@ -507,13 +507,13 @@ func (s *summing) look(ctx context.Context, q *query.List) error {
 		if err != nil || len(items) == 0 {
 			return err
 		}
-		if err := s.compare(ctx, items); err != nil {
-			return err
+		add := func(i *item) bool {
+			s.observe(i.data)
+			i.data = nil
+			return true
 		}
-		for _, i := range items {
-			if i.match {
-				s.observe(i.data)
-			}
+		if err := s.compare(ctx, items, add); err != nil {
+			return err
 		}
 	}
 }

@@ -2,57 +2,85 @@ package server
 
 import (
 	"context"
+	"errors"
+	"sync"
 
-	"google.golang.org/protobuf/proto"
-
-	"github.com/indelible-ci/indelible/pkg/archive/query"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 const (
-	// atOnce is how many items are read at a time: runs may have more than a megabyte each.
-	atOnce = 50
-	// leastPage and largestPage are those that may be asked for.
-	leastPage, largestPage = 5, 10_000
-	// maxAnswer is when a page is full though more items were asked for, in bytes. Who wants the rest has the token
-	// (https://google.aip.dev/158: a server may give fewer). An answer over REST is in memory five times before it is sent.
-	maxAnswer = 8 << 20
-	// maxLists bounds the lists with data that are read at a time, and with it what they have in memory. Others wait.
+	// maxLists bounds the lists and summaries that are read at a time, and with it what they have in memory. Others wait.
 	maxLists = 8
+	// maxListsOfOne is how many of them may be one caller's, so that a slow filter is no matter of others.
+	maxListsOfOne = 2
 )
 
-// paged reads a page in pieces, and ends it where it gets too large. What pages may be asked for says the engine.
-func paged[T proto.Message](ctx context.Context, q query.List, list func(context.Context, query.List) (query.Page[T], error)) (query.Page[T], error) {
-	if q.PageSize <= atOnce || q.PageSize > largestPage || q.Metadata {
-		return list(ctx, q)
-	}
-	var all query.Page[T]
-	bytes := 0
-	for left, next := int(q.PageSize), atOnce; ; {
-		q.PageSize = int32(piece(left, next)) //nolint:gosec // at most what was asked for
-		page, err := list(ctx, q)
-		if err != nil {
-			return query.Page[T]{}, err
-		}
-		for _, item := range page.Items {
-			bytes += proto.Size(item)
-		}
-		all.Items, all.NextPageToken = append(all.Items, page.Items...), page.NextPageToken
-		left -= len(page.Items)
-		if page.NextPageToken == "" || left < leastPage || bytes >= maxAnswer {
-			return all, nil
-		}
-		q.PageToken = page.NextPageToken
-		next = max(atOnce, (maxAnswer-bytes)/(bytes/max(len(all.Items), 1)+1))
-	}
+// gate lets a few lists in at a time.
+type gate struct {
+	all chan struct{}
+	mu  sync.Mutex
+	of  map[string]*turns
 }
 
-// piece is how many items to read next: no fewer than may be asked for stay for later.
-func piece(left, next int) int {
-	switch {
-	case next >= left:
-		return left
-	case left-next < leastPage:
-		return left - leastPage
+// turns are those of one caller. waiting counts those who are in or want to be, so that the last one clears up.
+type turns struct {
+	in      chan struct{}
+	waiting int
+}
+
+func newGate() *gate {
+	return &gate{all: make(chan struct{}, maxLists), of: map[string]*turns{}}
+}
+
+var errTooManyLists = status.Error(codes.ResourceExhausted, "too many lists are being read: try again later, or with a narrower filter")
+
+// enter waits for a turn, for as long as the request may take. The caller's own comes first, so that nobody waits in the place of others.
+func (g *gate) enter(ctx context.Context) (leave func(), err error) {
+	caller, err := callerOf(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return next
+	name := caller.Name()
+	g.mu.Lock()
+	t := g.of[name]
+	if t == nil {
+		t = &turns{in: make(chan struct{}, maxListsOfOne)}
+		g.of[name] = t
+	}
+	t.waiting++
+	g.mu.Unlock()
+	done := func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if t.waiting--; t.waiting == 0 {
+			delete(g.of, name)
+		}
+	}
+	if err := take(ctx, t.in); err != nil {
+		done()
+		return nil, err
+	}
+	if err := take(ctx, g.all); err != nil {
+		<-t.in
+		done()
+		return nil, err
+	}
+	return func() {
+		<-g.all
+		<-t.in
+		done()
+	}, nil
+}
+
+func take(ctx context.Context, turn chan<- struct{}) error {
+	select {
+	case turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return errTooManyLists
+	}
+	return ctx.Err()
 }

@@ -2,63 +2,105 @@ package server
 
 import (
 	"context"
-	"strconv"
 	"testing"
+	"time"
 
 	pb "github.com/tektoncd/results/proto/v1alpha2/results_go_proto"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/indelible-ci/indelible/pkg/archive/query"
 )
 
-func TestPagesAreReadInPieces(t *testing.T) {
-	for what, test := range map[string]struct {
-		// there are so many items, of so many bytes.
-		there, bytes int
-		asked        int32
-		metadata     bool
-		// want is how many come, in so many pieces, and whether there is more.
-		want, pieces int
-		more         bool
-	}{
-		"a page as large as a piece":                  {1000, 10, 50, false, 50, 1, true},
-		"the default":                                 {1000, 10, 0, false, 50, 1, true},
-		"small items come in two pieces":              {1000, 10, 500, false, 500, 2, true},
-		"all that there is":                           {300, 10, 500, false, 300, 2, false},
-		"what is left is no page of its own":          {1000, 10, 53, false, 53, 2, true},
-		"items without data come at once":             {1000, 10, 500, true, 500, 1, true},
-		"a page of large items ends early":            {1000, 1 << 20, 500, false, 50, 1, true},
-		"a page of middling items ends when it is so": {1000, 100 << 10, 1000, false, 100, 2, true},
-	} {
-		t.Run(what, func(t *testing.T) {
-			value := make([]byte, test.bytes)
-			pieces := 0
-			list := func(_ context.Context, q query.List) (page query.Page[*pb.Record], err error) {
-				pieces++
-				from, _ := strconv.Atoi(q.PageToken)
-				size := int(q.PageSize)
-				if size == 0 {
-					size = 50
-				}
-				if size < leastPage {
-					t.Errorf("a piece of %d", size)
-				}
-				to := min(from+size, test.there)
-				for i := from; i < to; i++ {
-					page.Items = append(page.Items, &pb.Record{Name: strconv.Itoa(i), Data: &pb.Any{Value: value}})
-				}
-				if to < test.there {
-					page.NextPageToken = strconv.Itoa(to)
-				}
-				return page, nil
+// slowEngine takes its time with lists of the namespace slow, whether or not somebody still waits.
+type slowEngine struct {
+	query.Engine
+	began, end chan struct{}
+}
+
+func (e slowEngine) wait(q query.List) {
+	if q.Parent == "slow" {
+		e.began <- struct{}{}
+		<-e.end
+	}
+}
+
+func (e slowEngine) ListResults(_ context.Context, q query.List) (page query.Page[*pb.Result], err error) {
+	e.wait(q)
+	return page, nil
+}
+
+func (e slowEngine) ListRecords(_ context.Context, q query.List) (page query.Page[*pb.Record], err error) {
+	e.wait(q)
+	return page, nil
+}
+
+func (e slowEngine) ListLogs(_ context.Context, q query.List) (page query.Page[*pb.Record], err error) {
+	e.wait(q)
+	return page, nil
+}
+
+func (e slowEngine) Summarize(_ context.Context, q query.Summary) (*pb.RecordListSummary, error) {
+	e.wait(q.List)
+	return &pb.RecordListSummary{}, nil
+}
+
+// listKinds are the requests that are lists.
+var listKinds = map[string]func(r *rig, token, namespace string) error{
+	"ListResults": func(r *rig, token, namespace string) error {
+		_, err := r.results.ListResults(r.as(token), &pb.ListResultsRequest{Parent: namespace})
+		return err
+	},
+	"ListRecords": func(r *rig, token, namespace string) error {
+		_, err := r.results.ListRecords(r.as(token), &pb.ListRecordsRequest{Parent: namespace + "/results/-"})
+		return err
+	},
+	"ListLogs": func(r *rig, token, namespace string) error {
+		_, err := r.logs.ListLogs(r.as(token), &pb.ListRecordsRequest{Parent: namespace + "/results/-"})
+		return err
+	},
+	"GetRecordListSummary": func(r *rig, token, namespace string) error {
+		_, err := r.results.GetRecordListSummary(r.as(token), &pb.RecordListSummaryRequest{Parent: namespace + "/results/-"})
+		return err
+	},
+}
+
+// One caller's slow lists, of whatever kind, keep its own next ones out, and nobody else's.
+func TestListsOfOneCaller(t *testing.T) {
+	for kind, list := range listKinds {
+		t.Run(kind, func(t *testing.T) {
+			e := slowEngine{began: make(chan struct{}, 100), end: make(chan struct{})}
+			r := newRig(t, func(o *Options) { o.Engine, o.Timeout = e, 2*time.Second })
+			const asked = 10
+			answers := make(chan error, asked)
+			for range asked {
+				go func() { answers <- list(r, adminToken, "slow") }()
 			}
-			got, err := paged(t.Context(), query.List{PageSize: test.asked, Metadata: test.metadata}, list)
-			if n := len(got.Items); err != nil || n != test.want || pieces != test.pieces || (got.NextPageToken != "") != test.more {
-				t.Errorf("%d items in %d pieces, more %q, %v", n, pieces, got.NextPageToken, err)
-			}
-			for i, item := range got.Items {
-				if item.GetName() != strconv.Itoa(i) {
-					t.Fatalf("item %d is %s", i, item.GetName())
+			for range asked - maxListsOfOne {
+				if err := <-answers; status.Code(err) != codes.ResourceExhausted {
+					t.Errorf("got %v", err)
 				}
+			}
+			if n := len(e.began); n != maxListsOfOne {
+				t.Errorf("%d lists of one caller are read at a time", n)
+			}
+			for other, list := range listKinds {
+				if err := list(r, teamToken, "team"); err != nil {
+					t.Errorf("another caller's %s: %v", other, err)
+				}
+			}
+			close(e.end)
+			for range maxListsOfOne {
+				<-answers
+			}
+			if err := list(r, adminToken, "slow"); err != nil {
+				t.Errorf("later: %v", err)
+			}
+			gate := r.server.lists
+			gate.mu.Lock()
+			defer gate.mu.Unlock()
+			if len(gate.of) > 0 || len(gate.all) > 0 {
+				t.Errorf("%d callers and %d lists stay", len(gate.of), len(gate.all))
 			}
 		})
 	}

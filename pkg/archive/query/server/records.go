@@ -45,13 +45,12 @@ func (s *Server) listRecords(ctx context.Context, r *pb.ListRecordsRequest, of a
 	if err := s.confine(ctx, &q, n, access.List, of); err != nil {
 		return nil, err
 	}
-	select {
-	case s.lists <- struct{}{}:
-		defer func() { <-s.lists }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	leave, err := s.lists.enter(ctx)
+	if err != nil {
+		return nil, err
 	}
-	page, err := paged(ctx, q, list)
+	defer leave()
+	page, err := list(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +70,11 @@ func (s *resultsService) GetRecordListSummary(ctx context.Context, r *pb.RecordL
 	if err := s.confine(ctx, &q.List, n, access.Get, access.Records); err != nil {
 		return nil, err
 	}
+	leave, err := s.lists.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	return s.Engine.Summarize(ctx, q)
 }
 

@@ -43,7 +43,12 @@ func (s *resultsService) ListResults(ctx context.Context, r *pb.ListResultsReque
 	if err := s.confine(ctx, &q, n, access.List, access.Results); err != nil {
 		return nil, err
 	}
-	page, err := paged(ctx, q, s.Engine.ListResults)
+	leave, err := s.lists.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	page, err := s.Engine.ListResults(ctx, q)
 	if err != nil {
 		return nil, err
 	}

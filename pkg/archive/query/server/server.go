@@ -65,14 +65,13 @@ type Server struct {
 	grpc   *grpc.Server
 	rest   *runtime.ServeMux
 	health *health.Server
-	// lists has an element for each list that is being read.
-	lists chan struct{}
+	lists  *gate
 }
 
 // New returns a server of an archive. The context ends with the program.
 func New(ctx context.Context, o Options) (*Server, error) {
 	o.setDefaults()
-	s := &Server{Options: o, health: health.NewServer(), lists: make(chan struct{}, maxLists)}
+	s := &Server{Options: o, health: health.NewServer(), lists: newGate()}
 	for _, service := range []string{"", pb.Results_ServiceDesc.ServiceName, pb.Logs_ServiceDesc.ServiceName} {
 		s.health.SetServingStatus(service, healthpb.HealthCheckResponse_SERVING)
 	}
