@@ -294,7 +294,8 @@ func (l *listing) look(ctx context.Context, i *item) {
 		return
 	}
 	var err error
-	i.match, err = l.filter.Must(ctx, &recordEnv{group: i.group, class: i.class, entry: i.entry, data: i.data, fullNames: l.logs})
+	env := recordEnv{group: i.group, class: i.class, entry: i.entry, data: i.data, fullNames: l.logs}
+	i.match, err = l.filter.Must(ctx, &env)
 	if err != nil {
 		i.err = costly(err)
 	}
