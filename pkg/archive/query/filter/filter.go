@@ -39,7 +39,8 @@ const (
 	maxNesting = 20        // lists, maps and macros within each other: their types are checked in the cube of it
 	maxNatives = 20        // its parts that cel-go evaluates
 	maxCost    = 1_000_000 // what cel-go may spend on one record, in its units
-	// maxElements bounds a list or map that a macro goes through: cel-go's work grows with the square of it.
+	// maxElements bounds a list or map that a macro goes through: cel-go's work grows with the
+	// square of it.
 	maxElements = 5000
 	// maxText bounds what + makes, and what matches looks at, in bytes.
 	maxText = 1 << 20
@@ -168,7 +169,7 @@ func (f *Filter) May(ctx context.Context, env Env) (bool, error) {
 	return t&isTrue != 0, err
 }
 
-// Must says whether what is known matches, whatever the rest is. Errors are ErrCost, or that of a context that ended.
+// Must says whether what is known matches, whatever the rest is. Errors are those of May.
 func (f *Filter) Must(ctx context.Context, env Env) (bool, error) {
 	t, err := f.truth(ctx, env)
 	return t == isTrue, err

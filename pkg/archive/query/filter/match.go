@@ -53,7 +53,8 @@ func checkPattern(pattern string, limit int) error {
 	return err
 }
 
-// sizeOf returns about how many instructions a pattern has when it is compiled, or an error if it is none or too long.
+// sizeOf returns about how many instructions a pattern has when it is compiled, or an error if it
+// is none or too long.
 func sizeOf(pattern string, limit int) (int, error) {
 	if len(pattern) > limit {
 		return 0, fmt.Errorf("%w: %d bytes, more than %d: use a shorter one", errPattern, len(pattern), limit)

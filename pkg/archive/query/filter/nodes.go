@@ -32,7 +32,8 @@ type (
 		a    node
 		list []node
 	}
-	// concatenation takes null for an empty text, as CONCAT does. A chain of + is one, so each text is copied once.
+	// concatenation takes null for an empty text, as CONCAT does. A chain of + is one, so each text
+	// is copied once.
 	concatenation struct{ parts []node }
 	arithmetic    struct {
 		operator string
