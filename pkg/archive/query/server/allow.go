@@ -17,6 +17,8 @@ const (
 	callerKey contextKey = iota
 	// fieldsKey is of the fields that the answer is to have.
 	fieldsKey
+	// bodyKey is of the body, a *restBody or a *flow.
+	bodyKey
 )
 
 // callerOf returns who asks, as ServeHTTP has found out before anything of a request was read.

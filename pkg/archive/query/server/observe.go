@@ -45,6 +45,7 @@ func (s *Server) unary(ctx context.Context, request any, info *grpc.UnaryServerI
 
 // stream is what each stream goes through.
 func (s *Server) stream(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	stream = withFlow(stream)
 	if !isOurs(info.FullMethod) {
 		return handle(service, stream)
 	}

@@ -23,6 +23,7 @@ func (s *Server) newREST(ctx context.Context, to *local) (*runtime.ServeMux, err
 			MarshalOptions: protojson.MarshalOptions{UseProtoNames: true}, UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: true},
 		}),
 		runtime.WithMetadata(annotateFields),
+		runtime.WithErrorHandler(bodyError),
 		// Else a POST of curl, whose default Content-Type is a form's, is answered as a GET where nothing
 		// takes POST: with 200, and nothing is stored.
 		runtime.WithDisablePathLengthFallback(),

@@ -22,10 +22,15 @@ func (s *Server) NewHTTP(with *tls.Config) *http.Server {
 	protocols.SetHTTP2(with != nil)
 	protocols.SetUnencryptedHTTP2(with == nil)
 	return &http.Server{
-		Handler: s, TLSConfig: with, Protocols: protocols,
+		Handler: s, TLSConfig: with, Protocols: protocols, ConnState: newConnections().changed,
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10,
 		// A connection whose other end is gone, or does not read any more, is closed; a log may take as long as it takes.
-		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 250, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: time.Minute},
+		// What a stream may send that nobody reads yet is less than what its connection may, so that one
+		// whose log is being stored does not hold up the others.
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: 250, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second,
+			WriteByteTimeout: time.Minute, MaxReceiveBufferPerConnection: 1 << 20, MaxReceiveBufferPerStream: 64 << 10,
+		},
 	}
 }
 
@@ -46,10 +51,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r = r.WithContext(context.WithValue(r.Context(), callerKey, caller))
 	}
 	if isGRPC(r) {
+		f := s.flowOf(w, r)
+		defer f.release()
+		r = r.WithContext(context.WithValue(r.Context(), bodyKey, f))
+		r.Body = f
 		s.grpc.ServeHTTP(w, r)
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, int64(s.MaxMessage))
+	body, r := s.restBodyOf(w, r)
+	defer body.release()
 	s.rest.ServeHTTP(w, r)
 }
 
@@ -60,6 +70,13 @@ func isPublic(path string) bool {
 
 // refuse answers a request that nothing was read of.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if hasBody(r) {
+		// net/http waits for the rest of a body, even of one that nobody reads.
+		if r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "close")
+		}
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedTime))
+	}
 	if !isGRPC(r) {
 		restError(s.rest, w, r, err)
 		return

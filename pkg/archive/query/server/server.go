@@ -41,7 +41,11 @@ type Options struct {
 	Slow time.Duration
 	// Timeout bounds a request other than a log, 0 for the default of 30 seconds.
 	Timeout time.Duration
-	// MaxMessage bounds what a request may hold, in bytes, 0 for the default of 16 MiB.
+	// BodyTime is how long a client may take to send a body, or a message of a stream, 0 for the default
+	// of 10 seconds.
+	BodyTime time.Duration
+	// MaxMessage bounds what a request may hold, in bytes, 0 for the default of 6 MiB: an object is of at most
+	// object.MaxData, and in JSON a third larger.
 	MaxMessage int
 }
 
@@ -56,7 +60,8 @@ type Access interface {
 const (
 	defaultSlow       = time.Second
 	defaultTimeout    = 30 * time.Second
-	defaultMaxMessage = 16 << 20
+	defaultBodyTime   = 10 * time.Second
+	defaultMaxMessage = 6 << 20
 )
 
 // Server is the API.
@@ -66,12 +71,18 @@ type Server struct {
 	rest   *runtime.ServeMux
 	health *health.Server
 	lists  *gate
+	// bodies counts what of requests is in memory.
+	bodies *bodies
+	// clientStreams are the paths of methods whose clients send more than one message.
+	clientStreams map[string]bool
 }
 
 // New returns a server of an archive. The context ends with the program.
 func New(ctx context.Context, o Options) (*Server, error) {
 	o.setDefaults()
-	s := &Server{Options: o, health: health.NewServer(), lists: newGate()}
+	s := &Server{
+		Options: o, health: health.NewServer(), lists: newGate(), bodies: newBodies(), clientStreams: map[string]bool{},
+	}
 	for _, service := range []string{"", pb.Results_ServiceDesc.ServiceName, pb.Logs_ServiceDesc.ServiceName} {
 		s.health.SetServingStatus(service, healthpb.HealthCheckResponse_SERVING)
 	}
@@ -79,6 +90,11 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		grpc.MaxRecvMsgSize(o.MaxMessage), grpc.MaxSendMsgSize(math.MaxInt32))
 	s.register(s.grpc)
 	reflection.Register(s.grpc)
+	for service, info := range s.grpc.GetServiceInfo() {
+		for _, method := range info.Methods {
+			s.clientStreams["/"+service+"/"+method.Name] = method.IsClientStream
+		}
+	}
 	local := newLocal(s.unary)
 	s.register(local)
 	var err error
@@ -92,6 +108,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
+	}
+	if o.BodyTime == 0 {
+		o.BodyTime = defaultBodyTime
 	}
 	if o.MaxMessage == 0 {
 		o.MaxMessage = defaultMaxMessage

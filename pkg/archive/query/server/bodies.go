@@ -1,0 +1,141 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+const (
+	// refusedTime is how long a connection stays open for a body that nobody reads, so that the client
+	// sees the answer before it is reset.
+	refusedTime = time.Second
+	// maxBodies bounds the bytes of requests that are in memory, and callerBodies those of one caller.
+	maxBodies    = 64 << 20
+	callerBodies = maxBodies / 4
+)
+
+var (
+	errBusy    = status.Error(codes.ResourceExhausted, "too many bytes of requests at a time: try again later")
+	errTooLong = status.Error(codes.DeadlineExceeded, "the request's body took too long to come")
+)
+
+// bodies counts the bytes of requests that are in memory.
+type bodies struct {
+	most, ofCaller int64
+
+	mu       sync.Mutex
+	all      int64
+	byCaller map[string]int64
+}
+
+func newBodies() *bodies {
+	return &bodies{most: maxBodies, ofCaller: callerBodies, byCaller: map[string]int64{}}
+}
+
+// take says whether there is room for more bytes of a caller.
+func (b *bodies) take(caller string, n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.all+n > b.most || b.byCaller[caller]+n > b.ofCaller {
+		return false
+	}
+	b.all += n
+	b.byCaller[caller] += n
+	return true
+}
+
+func (b *bodies) release(caller string, n int64) {
+	if n == 0 {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.all -= n
+	if b.byCaller[caller] -= n; b.byCaller[caller] == 0 {
+		delete(b.byCaller, caller)
+	}
+}
+
+// keyOf is whose share of bodies a request has: the caller's, or the address's if nobody knows who calls.
+func keyOf(r *http.Request) string {
+	if caller, err := callerOf(r.Context()); err == nil {
+		return caller.Key()
+	}
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	return "address " + host
+}
+
+// restBody is a body of REST. It has a deadline, and its bytes are counted as they are read.
+type restBody struct {
+	io.ReadCloser
+	bodies  *bodies
+	caller  string
+	control *http.ResponseController
+	taken   int64
+	// err is why the body was not read to its end.
+	err error
+}
+
+// restBodyOf replaces the body of a request by one that is limited. The caller must release it.
+func (s *Server) restBodyOf(w http.ResponseWriter, r *http.Request) (*restBody, *http.Request) {
+	b := &restBody{bodies: s.bodies, caller: keyOf(r), control: http.NewResponseController(w)}
+	r = r.WithContext(context.WithValue(r.Context(), bodyKey, b))
+	b.ReadCloser = http.MaxBytesReader(w, r.Body, int64(s.MaxMessage))
+	if hasBody(r) {
+		_ = b.control.SetReadDeadline(time.Now().Add(s.BodyTime)) // a server of net/http has deadlines
+	}
+	r.Body = b
+	return b, r
+}
+
+// hasBody says whether something is to come behind a request's header.
+func hasBody(r *http.Request) bool { return r.ContentLength != 0 }
+
+func (b *restBody) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	n, err := b.ReadCloser.Read(p)
+	var large *http.MaxBytesError
+	switch {
+	case !b.bodies.take(b.caller, int64(n)):
+		b.err = errBusy
+		return 0, b.err
+	case errors.Is(err, io.EOF):
+		// The answer may take longer, and a deadline that passes would cancel the request.
+		_ = b.control.SetReadDeadline(time.Time{})
+	case errors.As(err, &large):
+		b.err = status.Errorf(codes.ResourceExhausted, "the request's body is over %d bytes", large.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		b.err = errTooLong
+	}
+	b.taken += int64(n)
+	if b.err != nil {
+		err = b.err
+	}
+	return n, err
+}
+
+func (b *restBody) release() { b.bodies.release(b.caller, b.taken) }
+
+// bodyError answers with why a body could not be read: the gateway takes any such error for bad JSON.
+func bodyError(ctx context.Context, mux *runtime.ServeMux, m runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
+	if b, ok := r.Context().Value(bodyKey).(*restBody); ok && b.err != nil {
+		err = b.err
+		if r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "close") // the rest of the body is not waited for
+		}
+		_ = b.control.SetReadDeadline(time.Now().Add(refusedTime))
+	}
+	runtime.DefaultHTTPErrorHandler(ctx, mux, m, w, r, err)
+}
