@@ -124,13 +124,15 @@ func TestListsKeepNoData(t *testing.T) {
 		if err != nil || len(page.Items) != test.want {
 			t.Errorf("%s: %d records, %v", what, len(page.Items), err)
 		}
-		if more := int64(c.heap) - int64(before); more > 8*mebi || c.most > 16 || c.loads < 2 { //nolint:gosec // of a small program
+		more := int64(c.heap) - int64(before) //nolint:gosec // of a small program
+		if more > 8*mebi || c.most > 16 || c.loads < 2 {
 			t.Errorf("%s: %d MiB are in memory, %d records are loaded at once", what, more/mebi, c.most)
 		}
 	}
 	c.heap = 0
 	before := heap()
-	sum, err := p.engine.Summarize(t.Context(), query.Summary{List: query.List{Parent: "team-1", Result: "tool", Filter: `data.s != "x"`}})
+	q := query.List{Parent: "team-1", Result: "tool", Filter: `data.s != "x"`}
+	sum, err := p.engine.Summarize(t.Context(), query.Summary{List: q})
 	if err != nil || sum.GetSummary()[0].AsMap()["total"] != 60.0 {
 		t.Errorf("got %v, %v", sum, err)
 	}
@@ -153,8 +155,9 @@ func TestPagesOfResultsEndAtSomeBytes(t *testing.T) {
 	p := newPlace(t, "sqlite://"+t.TempDir()+"/index.db", 0, nil)
 	for n := range 20 {
 		p.write(t, object.Object{
-			Kind: object.Result, Parent: "team-1", Result: fmt.Sprintf("tool-%d", n), Created: indextest.Created.Add(time.Duration(n) * time.Second),
-			Data: []byte(`{"annotations":{"a":"` + strings.Repeat("a", mebi) + `"}}`),
+			Kind: object.Result, Parent: "team-1", Result: fmt.Sprintf("tool-%d", n),
+			Created: indextest.Created.Add(time.Duration(n) * time.Second),
+			Data:    []byte(`{"annotations":{"a":"` + strings.Repeat("a", mebi) + `"}}`),
 		})
 	}
 	q, names := query.List{Parent: "team-1", PageSize: 1000}, map[string]bool{}
@@ -176,7 +179,8 @@ func TestPagesOfResultsEndAtSomeBytes(t *testing.T) {
 	}
 }
 
-// A run whose commit is damaged, or not there, has a record of its events without any; it does not take others from who lists them.
+// A run whose commit is damaged, or not there, has a record of its events without any. It does not
+// take others from who lists them.
 func TestListsPassOverDamage(t *testing.T) {
 	p := newPlace(t, "sqlite://"+t.TempDir()+"/index.db", 10, nil)
 	lost := map[string]bool{}
@@ -206,7 +210,8 @@ func TestListsPassOverDamage(t *testing.T) {
 	if found := p.all(t, query.List{Parent: "-", Filter: `data.kind == "EventList"`}); len(found) != 8 {
 		t.Errorf("%d lists of events are found", len(found))
 	}
-	if found := p.all(t, query.List{Parent: "-", Filter: `data.items.exists(i, i.reason == "nobody's")`}); len(found) != 0 {
+	none := query.List{Parent: "-", Filter: `data.items.exists(i, i.reason == "nobody's")`}
+	if found := p.all(t, none); len(found) != 0 {
 		t.Errorf("%d records are found", len(found))
 	}
 }

@@ -179,13 +179,15 @@ type item struct {
 }
 
 const (
-	// maxPageBytes is when a page is full though more items were asked for, in bytes of data. Who wants the rest has the
-	// token (https://google.aip.dev/158: a server may give fewer). An answer over REST is in memory five times.
+	// maxPageBytes is when a page is full though more items were asked for, in bytes of data. Who
+	// wants the rest has the token (https://google.aip.dev/158: a server may give fewer). An answer
+	// over REST is in memory five times.
 	maxPageBytes = 8 << 20
 	// maxHeld is about how many bytes of records are loaded at a time.
 	maxHeld = 4 << 20
-	// firstPiece is how many records are loaded when it is not known how large they are, largestPiece how many at most,
-	// and largestBlind how many if none is unpacked, so that it stays unknown.
+	// firstPiece is how many records are loaded when it is not known how large they are,
+	// largestPiece how many at most, and largestBlind how many if none is unpacked, so that it
+	// stays unknown.
 	firstPiece, largestPiece, largestBlind = 16, 512, 128
 )
 
@@ -258,7 +260,8 @@ func (l *listing) before(e *index.Entry, c class) bool {
 // comparers is how many records are unpacked at a time, fetchers how many are read from the bucket.
 const comparers, fetchers = 2, 16
 
-// compare reads the data of items, compares it with the filter, and gives what matches to take, until that is false.
+// compare reads the data of items, compares it with the filter, and gives what matches to take,
+// until that is false.
 func (l *listing) compare(ctx context.Context, items []*item, take func(*item) bool) error {
 	for len(items) > 0 {
 		n := l.cut(items)
@@ -436,7 +439,7 @@ func (e *Engine) get(ctx context.Context, parent, result, record string) (*item,
 	}
 	found.data, err = r.data(ctx, found.entry, found.group, found.class)
 	if found.class == ofEvents && isLost(err) {
-		return nil, status.Errorf(codes.DataLoss, "the events of run %s are damaged, or not in the bucket any more", found.entry.UID)
+		return nil, status.Errorf(codes.DataLoss, "the events of run %s are damaged, or not there any more", found.entry.UID)
 	}
 	return found, unavailable(err)
 }

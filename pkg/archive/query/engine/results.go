@@ -147,7 +147,10 @@ func (e *Engine) ListResults(ctx context.Context, q query.List) (page query.Page
 		return page, err
 	}
 	_, _, scopes := r.split(&q)
-	s := index.ResultScan{Scopes: scopes, Order: resultOrders[o.Field], Descending: o.Descending, After: after.position(), Limit: min(size, defaultPage) + 1}
+	s := index.ResultScan{
+		Scopes: scopes, Order: resultOrders[o.Field], Descending: o.Descending, After: after.position(),
+		Limit: min(size, defaultPage) + 1,
+	}
 	from, to := f.Between("create_time")
 	s.From, s.To = unix(from), unix(to)
 	for bytes := 0; ; {

@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	// maxLists bounds the lists and summaries that are read at a time, and with it what they have in memory. Others wait.
+	// maxLists bounds the lists and summaries that are read at a time, and with it what they have in
+	// memory. Others wait.
 	maxLists = 8
 	// maxListsOfOne is how many of them may be one caller's, so that a slow filter is no matter of others.
 	maxListsOfOne = 2
@@ -23,7 +24,8 @@ type gate struct {
 	of  map[string]*turns
 }
 
-// turns are those of one caller. waiting counts those who are in or want to be, so that the last one clears up.
+// turns are those of one caller. waiting counts those who are in or want to be, so that the last
+// one clears up.
 type turns struct {
 	in      chan struct{}
 	waiting int
@@ -33,9 +35,11 @@ func newGate() *gate {
 	return &gate{all: make(chan struct{}, maxLists), of: map[string]*turns{}}
 }
 
-var errTooManyLists = status.Error(codes.ResourceExhausted, "too many lists are being read: try again later, or with a narrower filter")
+var errTooManyLists = status.Error(codes.ResourceExhausted,
+	"too many lists are being read: try again later, or with a narrower filter")
 
-// enter waits for a turn, for as long as the request may take. The caller's own comes first, so that nobody waits in the place of others.
+// enter waits for a turn, for as long as the request may take. The caller's own comes first, so
+// that nobody waits in the place of others.
 func (g *gate) enter(ctx context.Context) (leave func(), err error) {
 	caller, err := callerOf(ctx)
 	if err != nil {
