@@ -66,7 +66,7 @@ func (b *bodies) release(caller string, n int64) {
 	}
 }
 
-// keyOf is whose share of bodies a request has: the caller's, or the address's if nobody knows who calls.
+// keyOf is whose share of bodies a request has: the caller's, or the address's if it is public.
 func keyOf(r *http.Request) string {
 	if caller, err := callerOf(r.Context()); err == nil {
 		return caller.Key()
@@ -128,8 +128,10 @@ func (b *restBody) Read(p []byte) (int, error) {
 
 func (b *restBody) release() { b.bodies.release(b.caller, b.taken) }
 
-// bodyError answers with why a body could not be read: the gateway takes any such error for bad JSON.
-func bodyError(ctx context.Context, mux *runtime.ServeMux, m runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
+// bodyError answers with why a body could not be read, which the gateway takes for bad JSON.
+func bodyError(ctx context.Context, mux *runtime.ServeMux, m runtime.Marshaler, w http.ResponseWriter,
+	r *http.Request, err error,
+) {
 	if b, ok := r.Context().Value(bodyKey).(*restBody); ok && b.err != nil {
 		err = b.err
 		if r.ProtoMajor == 1 {

@@ -20,9 +20,9 @@ const frameHeader = 5
 // publicMessage is how large a message of somebody unknown may be: all ask for little.
 const publicMessage = 4 << 10
 
-// flow is the body of a gRPC request. grpc.Server.ServeHTTP reads a body into a queue that has no end,
-// whatever is taken from it. A flow therefore lets a message through only when the handler wants it:
-// what a client sends before stays in HTTP/2's window, and when that is full, with the client.
+// flow is the body of a gRPC request. grpc.Server.ServeHTTP reads a body into a queue that has no
+// end, whatever is taken from it. A flow therefore lets a message through only when the handler
+// wants it: what a client sends before stays in HTTP/2's window, and behind it with the client.
 type flow struct {
 	body    io.ReadCloser
 	gone    <-chan struct{}
@@ -52,7 +52,8 @@ type flow struct {
 func (s *Server) flowOf(w http.ResponseWriter, r *http.Request) *flow {
 	f := &flow{
 		body: r.Body, gone: r.Context().Done(), bodies: s.bodies, caller: keyOf(r),
-		control: http.NewResponseController(w), streams: s.clientStreams[r.URL.Path], largest: math.MaxUint32, time: s.BodyTime,
+		control: http.NewResponseController(w), streams: s.clientStreams[r.URL.Path],
+		largest: math.MaxUint32, time: s.BodyTime,
 		wanted: 1, more: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 	if isPublic(r.URL.Path) {
