@@ -13,7 +13,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/indelible-ci/indelible/pkg/archive/index"
-	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/object"
 )
 
@@ -126,7 +125,7 @@ func TestIndexIsRepaired(t *testing.T) {
 	_, err = r.results.CreateResult(r.as(robot), lost)
 	r.wantCode("create", err, codes.Unavailable)
 	x.broken.Store(false)
-	sync := index.SyncOptions{Store: o.Store, Index: x, Cluster: layout.Cluster(o.Cluster)}
+	sync := index.SyncOptions{Store: o.Store, Index: x, Cluster: o.Cluster}
 	if _, err := index.SyncObjects(t.Context(), sync); err != nil {
 		t.Error(err)
 	}

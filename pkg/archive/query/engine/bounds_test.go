@@ -124,7 +124,7 @@ func TestListsKeepNoData(t *testing.T) {
 		if err != nil || len(page.Items) != test.want {
 			t.Errorf("%s: %d records, %v", what, len(page.Items), err)
 		}
-		more := int64(c.heap) - int64(before) //nolint:gosec // of a small program
+		more := int64(c.heap) - int64(before)
 		if more > 8*mebi || c.most > 16 || c.loads < 2 {
 			t.Errorf("%s: %d MiB are in memory, %d records are loaded at once", what, more/mebi, c.most)
 		}
@@ -136,7 +136,7 @@ func TestListsKeepNoData(t *testing.T) {
 	if err != nil || sum.GetSummary()[0].AsMap()["total"] != 60.0 {
 		t.Errorf("got %v, %v", sum, err)
 	}
-	if more := int64(c.heap) - int64(before); more > 8*mebi { //nolint:gosec // of a small program
+	if more := int64(c.heap) - int64(before); more > 8*mebi {
 		t.Errorf("a summary has %d MiB in memory", more/mebi)
 	}
 }

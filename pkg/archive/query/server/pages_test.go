@@ -91,7 +91,9 @@ func TestListsOfOneCaller(t *testing.T) {
 			}
 			close(e.end)
 			for range maxListsOfOne {
-				<-answers
+				if err := <-answers; err != nil {
+					t.Errorf("a list that was let in: %v", err)
+				}
 			}
 			if err := list(r, adminToken, "slow"); err != nil {
 				t.Errorf("later: %v", err)
