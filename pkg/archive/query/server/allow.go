@@ -55,3 +55,13 @@ func (s *Server) confine(ctx context.Context, q *query.List, n name, verb access
 	q.Namespaces = []string{n.parent}
 	return nil
 }
+
+// beginList makes a list one of what the caller may see, and waits for its turn.
+func (s *Server) beginList(
+	ctx context.Context, q *query.List, n name, verb access.Verb, of access.Resource,
+) (leave func(), err error) {
+	if err := s.confine(ctx, q, n, verb, of); err != nil {
+		return nil, err
+	}
+	return s.lists.enter(ctx)
+}

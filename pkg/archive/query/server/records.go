@@ -42,10 +42,7 @@ func (s *Server) listRecords(ctx context.Context, r *pb.ListRecordsRequest, of a
 	q := query.List{
 		Filter: r.GetFilter(), OrderBy: r.GetOrderBy(), PageToken: r.GetPageToken(), PageSize: r.GetPageSize(), Metadata: !fieldsOf(ctx).wants("records", "data"),
 	}
-	if err := s.confine(ctx, &q, n, access.List, of); err != nil {
-		return nil, err
-	}
-	leave, err := s.lists.enter(ctx)
+	leave, err := s.beginList(ctx, &q, n, access.List, of)
 	if err != nil {
 		return nil, err
 	}
@@ -67,10 +64,7 @@ func (s *resultsService) GetRecordListSummary(ctx context.Context, r *pb.RecordL
 	}
 	q := query.Summary{List: query.List{Filter: r.GetFilter(), OrderBy: r.GetOrderBy()}, Summary: r.GetSummary(), GroupBy: r.GetGroupBy()}
 	// Tekton Results asks for get here, and its roles have it.
-	if err := s.confine(ctx, &q.List, n, access.Get, access.Records); err != nil {
-		return nil, err
-	}
-	leave, err := s.lists.enter(ctx)
+	leave, err := s.beginList(ctx, &q.List, n, access.Get, access.Records)
 	if err != nil {
 		return nil, err
 	}

@@ -40,10 +40,7 @@ func (s *resultsService) ListResults(ctx context.Context, r *pb.ListResultsReque
 		return nil, err
 	}
 	q := query.List{Filter: r.GetFilter(), OrderBy: r.GetOrderBy(), PageToken: r.GetPageToken(), PageSize: r.GetPageSize()}
-	if err := s.confine(ctx, &q, n, access.List, access.Results); err != nil {
-		return nil, err
-	}
-	leave, err := s.lists.enter(ctx)
+	leave, err := s.beginList(ctx, &q, n, access.List, access.Results)
 	if err != nil {
 		return nil, err
 	}
