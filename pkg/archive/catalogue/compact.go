@@ -216,7 +216,7 @@ func (c *compaction) write(ctx context.Context, at time.Time, keys []string) err
 			}
 		}
 		keys = keys[n:]
-		if b.full() || len(keys) == 0 {
+		if b.Full() || len(keys) == 0 {
 			if err := c.create(ctx, at, b); err != nil {
 				return err
 			}
@@ -261,7 +261,7 @@ func (c *compaction) create(ctx context.Context, at time.Time, b *builder) error
 	if len(b.keys) == 0 {
 		return nil
 	}
-	data, err := b.finish()
+	data, err := b.Finish()
 	if err != nil {
 		return err
 	}

@@ -152,11 +152,11 @@ func Damaged(err error) bool {
 
 // CheckSegment reads a segment and all copies in it.
 func (o *Objects) CheckSegment(ctx context.Context, key string) error {
-	s, err := openSegment(ctx, o.store, key)
+	s, err := segmentFormat.Open(ctx, o.store, key)
 	if err != nil {
 		return err
 	}
-	for text, err := range s.objects() {
+	for text, err := range s.Lines() {
 		if err == nil {
 			_, err = o.decodeText("", text)
 		}

@@ -271,9 +271,9 @@ func (w *rewriting) write(ctx context.Context, heads []head, old *segments) erro
 func (w *rewriting) load(ctx context.Context, key string, heads []head) (int, error) {
 	w.texts = map[string][]byte{}
 	var last string
-	s, err := openSegment(ctx, w.store, key)
+	s, err := segmentFormat.Open(ctx, w.store, key)
 	if err == nil {
-		for text, lineErr := range s.objects() {
+		for text, lineErr := range s.Lines() {
 			if err = lineErr; err != nil {
 				break
 			}
@@ -380,7 +380,7 @@ func (w *rewriting) one(ctx context.Context, h *head, text []byte, f *file) erro
 		w.Passed(h.at, err)
 		return nil
 	}
-	if w.build.full() {
+	if w.build.Full() {
 		return w.flush(ctx)
 	}
 	return nil
@@ -391,7 +391,7 @@ func (w *rewriting) flush(ctx context.Context) error {
 	if len(w.build.keys) == 0 {
 		return nil
 	}
-	data, err := w.build.finish()
+	data, err := w.build.Finish()
 	if err != nil {
 		return err
 	}

@@ -174,9 +174,9 @@ func (w *walk) segments(digits string) error {
 }
 
 func (w *walk) segment(key string) (last string, err error) {
-	s, err := openSegment(w.ctx, w.store, key)
+	s, err := segmentFormat.Open(w.ctx, w.store, key)
 	if err == nil {
-		for text, lineErr := range s.objects() {
+		for text, lineErr := range s.Lines() {
 			if err = lineErr; err != nil {
 				break
 			}
