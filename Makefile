@@ -116,13 +116,19 @@ test-modules: storage-emulators $(GOTESTSUM) ## The tests that are modules of th
 test-oracle: $(GOTESTSUM) ## Compare with Tekton's and the API server's own code, a module of its own (cold 5 min, warm 70 s)
 	cd test/oracle; $(call GOTEST,standard-quiet) -vet all -count 1 ./...
 
-# Its tests wait for faults to be noticed, not for a processor: many at a time.
 .PHONY: test-peer
 test-peer: postgres ## Import from a real Tekton Results, built from its module, and export to it (cold 8 min, warm 1 min)
 	mkdir -p "$(TOOLS)"
 	go -C test/peer build -o "$(TOOLS)/tekton-results-api" github.com/tektoncd/results/cmd/api
 	INDELIBLE_PEER_API="$(TOOLS)/tekton-results-api" go test -count=1 ./pkg/archive/migrate
 
+.PHONY: test-watcher
+test-watcher: ## Tekton Results' own watcher, built from its module, against the query API on the cluster at hand (cold 5 min, warm 1 min)
+	mkdir -p "$(TOOLS)"
+	go -C test/peer build -o "$(TOOLS)/tekton-results-watcher" github.com/tektoncd/results/cmd/watcher
+	INDELIBLE_RESULTS_WATCHER="$(TOOLS)/tekton-results-watcher" $(MAKE) --no-print-directory test-e2e RUN='^TestTektonResultsWatcher$$'
+
+# Its tests wait for faults to be noticed, not for a processor: many at a time.
 .PHONY: test-storage
 test-storage: storage-emulators $(GOTESTSUM) ## The archive's stores against a real S3 server, its faults, and emulators, a module of its own (cold 6 min, warm 75 s)
 	cd test/storage; $(call GOTEST,standard-quiet) -count 1 -parallel 16 ./...

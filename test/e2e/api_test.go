@@ -19,6 +19,7 @@ import (
 	pb "github.com/tektoncd/results/proto/v1alpha2/results_go_proto"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -31,12 +32,15 @@ import (
 
 // served is the query API on an archivist's archive, in the test's process: who asks is found out from the cluster's own API server.
 type served struct {
-	url     string
-	results pb.ResultsClient
-	logs    pb.LogsClient
+	address, url string
+	results      pb.ResultsClient
+	logs         pb.LogsClient
 }
 
-func serveAPI(t *testing.T, a *archivist) *served {
+func serveAPI(t *testing.T, a *archivist) *served { return serveAPIWith(t, a, "") }
+
+// serveAPIWith serves with TLS if there is a folder of certificates.
+func serveAPIWith(t *testing.T, a *archivist, certificates string) *served {
 	t.Helper()
 	if err := a.index.SetComplete(t.Context(), "e2e", true); err != nil {
 		t.Fatal(err)
@@ -50,7 +54,7 @@ func serveAPI(t *testing.T, a *archivist) *served {
 	}
 	at, ended := make(chan net.Addr, 1), make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
-	go func() { ended <- api.Serve(ctx, s, o, "127.0.0.1:0", "", func(a net.Addr) { at <- a }) }()
+	go func() { ended <- api.Serve(ctx, s, o, "127.0.0.1:0", certificates, func(a net.Addr) { at <- a }) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -65,12 +69,18 @@ func serveAPI(t *testing.T, a *archivist) *served {
 		ended <- nil
 		t.Fatal(err)
 	}
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	transport := insecure.NewCredentials()
+	if certificates != "" {
+		if transport, err = credentials.NewClientTLSFromFile(filepath.Join(certificates, "tls.crt"), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(transport))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return &served{"http://" + address, pb.NewResultsClient(conn), pb.NewLogsClient(conn)}
+	return &served{address, "http://" + address, pb.NewResultsClient(conn), pb.NewLogsClient(conn)}
 }
 
 // rest reads a path, and returns its code and text.

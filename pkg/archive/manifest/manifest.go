@@ -37,7 +37,7 @@ type Commit struct {
 	// CommittedAt is by the clock of the archiver.
 	CommittedAt time.Time `json:"committedAt"`
 	Run         Run       `json:"run"`
-	// Parts has the record first, then logs in the order of steps and attempts, then events.
+	// Parts has the record first, then events, then logs in the order of attempts and steps.
 	Parts []Part `json:"parts"`
 	// Unknown is what a later program has written beside all that, in the same places.
 	Unknown json.RawMessage `json:"-"`
