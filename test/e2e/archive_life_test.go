@@ -164,10 +164,11 @@ func (l *life) wantLogs(commit *manifest.Commit) {
 	for i := range 10_000 {
 		fmt.Fprintln(&numbers, i+1)
 	}
-	if got := l.content(&l.place, commit.Parts[1]); got != numbers.String() {
+	logs := partsOf(commit, manifest.Log)
+	if got := l.content(&l.place, logs[0]); got != numbers.String() {
 		l.t.Errorf("log of step small: %s", fingerprint([]byte(got)))
 	}
-	noise, ok := strings.CutPrefix(l.content(&l.place, commit.Parts[2]), "noise and its sum\n")
+	noise, ok := strings.CutPrefix(l.content(&l.place, logs[1]), "noise and its sum\n")
 	noise, sum, ok2 := strings.Cut(noise, "=\n") // base64's last line
 	digest := sha256.Sum256([]byte(noise + "=\n"))
 	if !ok || !ok2 || sum != hex.EncodeToString(digest[:])+"  -\n" {

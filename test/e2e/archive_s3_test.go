@@ -68,6 +68,25 @@ func (s *s3) open(t *testing.T) store.Store {
 	return opened
 }
 
+// struck returns how often the fault has struck; "gone" is not counted.
+func (s *s3) struck(p *place) (times int) {
+	p.t.Helper()
+	request, err := http.NewRequestWithContext(p.ctx, http.MethodGet, s.Control+"/fault", nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer := struct{ Struck *int }{&times}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		p.t.Fatal(err)
+	}
+	return times
+}
+
 // fault sets a fault, or with "" ends it.
 func (s *s3) fault(p *place, kind string) {
 	p.t.Helper()
@@ -95,6 +114,8 @@ func TestArchiveWhileTheStoreFails(t *testing.T) {
 	t.Parallel()
 	p, server := newLongPlace(t, 20*time.Minute), newS3(t)
 	a := newArchivist(t, server.open(t), archiver.Follow)
+	// 3 MB that do not compress below 2: connections are cut after 1 MiB.
+	const script = "head -c 2250000 /dev/urandom | base64; printf true > $(results.text.path)"
 	for _, fault := range []struct {
 		kind string
 		// passes says that runs may be archived in spite of it.
@@ -108,7 +129,7 @@ func TestArchiveWhileTheStoreFails(t *testing.T) {
 			name := "run-" + strings.ReplaceAll(fault.kind, "5xx", "s")
 			server.fault(p, fault.kind)
 			failed := a.failures(t)
-			p.create(renamed(a.mine(taskRunOf("- {name: text}", "seq 1 5000; printf true > $(results.text.path)")), name))
+			p.create(renamed(a.mine(taskRunOf("- {name: text}", script)), name))
 			tr := p.taskRun(name)
 			if !fault.passes {
 				p.eventually("the archiver to fail", func() (bool, error) { return a.failures(t) > failed, nil })
@@ -118,6 +139,9 @@ func TestArchiveWhileTheStoreFails(t *testing.T) {
 				if tr, err := cluster.TaskRun(p.ctx, p.namespace, name); err != nil || tr.Annotations[archivedAt] != "" {
 					t.Errorf("released: %v, %v", tr.Annotations, err)
 				}
+			}
+			if fault.kind != "gone" {
+				p.eventually("the fault to strike", func() (bool, error) { return server.struck(p) > 0, nil })
 			}
 			server.fault(p, "")
 			began := time.Now()

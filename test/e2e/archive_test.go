@@ -68,14 +68,15 @@ spec:
 	for i := 1; i <= 20000; i++ {
 		fmt.Fprintln(&numbers, i)
 	}
-	if got := a.content(p, commit.Parts[1]); got != "building\n" {
+	logs := partsOf(commit, manifest.Log)
+	if got := a.content(p, logs[0]); got != "building\n" {
 		t.Errorf("log of build: %q", got)
 	}
-	if got, want := a.content(p, commit.Parts[2]), numbers.String()+"no newline at the end"; got != want {
+	if got, want := a.content(p, logs[1]), numbers.String()+"no newline at the end"; got != want {
 		t.Errorf("log of test: %s, want %s", fingerprint([]byte(got)), fingerprint([]byte(want)))
 	}
 	var events corev1.EventList
-	if err := json.Unmarshal([]byte(a.content(p, commit.Parts[3])), &events); err != nil {
+	if err := json.Unmarshal([]byte(a.content(p, partsOf(commit, manifest.Events)[0])), &events); err != nil {
 		t.Fatal(err)
 	}
 	for _, reason := range []string{"Started", "Succeeded", "Scheduled"} {
@@ -118,7 +119,7 @@ func TestArchiveOfADeletedTaskRun(t *testing.T) {
 	a.want(p, ref, archiver.Archived)
 	a.want(p, ref, archiver.Gone)
 	commit := a.onlyCommit(p)
-	if log := commit.Parts[1]; log.State != manifest.Truncated || a.content(p, log) != "started\n" {
+	if log := partsOf(commit, manifest.Log)[0]; log.State != manifest.Truncated || a.content(p, log) != "started\n" {
 		t.Errorf("log: %+v", log)
 	}
 	if commit.Run.Status != "Unknown" {

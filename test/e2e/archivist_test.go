@@ -126,6 +126,19 @@ func (a *testArchive) commit(p *place, kind, name string) *manifest.Commit {
 	return found
 }
 
+// partsOf returns the parts of a type. There must be one.
+func partsOf(c *manifest.Commit, of manifest.PartType) (parts []manifest.Part) {
+	for _, p := range c.Parts {
+		if p.Type == of {
+			parts = append(parts, p)
+		}
+	}
+	if parts == nil {
+		panic("the commit of " + c.Run.Name + " has no " + string(of))
+	}
+	return parts
+}
+
 // entrypointTime is the prefix of lines that Tekton's entrypoint prints itself.
 var entrypointTime = regexp.MustCompile(`(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d `)
 

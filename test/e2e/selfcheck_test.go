@@ -67,18 +67,26 @@ func TestUnguardedGrant(t *testing.T) {
 	wantReady(p)
 
 	if now := failedLooks(p); now != failed {
-		t.Errorf("looks failed: %s, and before this test %s", now, failed)
+		t.Errorf("%v looks failed, and before this test %v", now, failed)
 	}
 }
 
 // failedLooks counts the replicas' failed checks, which faults of the API server cause.
-func failedLooks(p *place) string {
+func failedLooks(p *place) (sum float64) {
 	p.t.Helper()
-	lines, err := cluster.WebhookMetrics(p.ctx, "indelible_selfcheck_failures_total")
+	const name = "indelible_selfcheck_failures_total"
+	replicas, err := cluster.ReplicaMetrics(p.ctx, name)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return strings.Join(lines, " ")
+	for pod, samples := range replicas {
+		value, ok := samples[name]
+		if !ok {
+			p.t.Fatalf("%s has no metric %s", pod, name)
+		}
+		sum += value
+	}
+	return sum
 }
 
 // wantReady waits until every replica is ready, for its kubelet too, and says that nothing is

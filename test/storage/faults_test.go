@@ -118,6 +118,9 @@ func TestS3Faults(t *testing.T) {
 					t.Errorf("Open %s: %v; want that it %s", of(err), err, test.open)
 				}
 			}
+			if proxy.Struck() == 0 && test.fault.Kind != faults.Gone {
+				t.Error("the fault struck nothing")
+			}
 			if err := proxy.Clear(); err != nil {
 				t.Fatal(err)
 			}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -32,8 +33,12 @@ type connections struct {
 	open     map[*connection]struct{}
 }
 
-// strike is a fault of connections from when it is set until another takes its place.
-type strike struct{ kind Kind }
+// strike is a fault of connections from when it is set until another takes its place. struck counts
+// what it did, except for Gone, which leaves no connection to count.
+type strike struct {
+	kind   Kind
+	struck atomic.Int64
+}
 
 // connection is two, of which each is copied to the other. done is closed when they are.
 type connection struct {
@@ -62,7 +67,7 @@ func (c *connections) set(kind Kind) error {
 			one.close()
 		}
 	}
-	c.fault = &strike{kind}
+	c.fault = &strike{kind: kind}
 	if kind == Gone {
 		return c.close()
 	}
@@ -157,7 +162,7 @@ func (o *connection) copy(to, from *net.TCPConn, cut Kind, now func() *strike) {
 		if fault.kind == cut {
 			n = min(n, cutAfter-passed)
 		}
-		if !o.suffer(fault.kind) {
+		if !o.suffer(fault) {
 			return
 		}
 		if _, failed := to.Write(buffer[:n]); failed != nil || err != nil && !errors.Is(err, io.EOF) {
@@ -169,6 +174,7 @@ func (o *connection) copy(to, from *net.TCPConn, cut Kind, now func() *strike) {
 			return
 		}
 		if passed += n; fault.kind == cut && passed == cutAfter {
+			fault.struck.Add(1)
 			o.close()
 			return
 		}
@@ -176,8 +182,12 @@ func (o *connection) copy(to, from *net.TCPConn, cut Kind, now func() *strike) {
 }
 
 // suffer reports whether the data that was read may be forwarded.
-func (o *connection) suffer(kind Kind) bool {
-	switch kind {
+func (o *connection) suffer(fault *strike) bool {
+	switch fault.kind {
+	case Slow, Reset, Silent:
+		fault.struck.Add(1)
+	}
+	switch fault.kind {
 	case Slow:
 		select {
 		case <-time.After(pause):

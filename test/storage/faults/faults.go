@@ -99,13 +99,25 @@ func (p *Proxy) Set(f Fault) error {
 	return nil
 }
 
+// Struck returns how often the fault that was set last has struck: requests, or for a fault of
+// connections what was read from them. Gone is not counted, and counts as no strike.
+func (p *Proxy) Struck() int64 {
+	p.connections.mu.Lock()
+	ofConnections := p.connections.fault.struck.Load()
+	p.connections.mu.Unlock()
+	p.requests.mu.Lock()
+	defer p.requests.mu.Unlock()
+	return ofConnections + p.requests.struck
+}
+
 // Clear ends the fault.
 func (p *Proxy) Clear() error { return p.Set(Fault{}) }
 
 // Close ends the proxy, not the server behind.
 func (p *Proxy) Close() error { return errors.Join(p.connections.set(Gone), p.server.Close()) }
 
-// Control takes faults over HTTP: POST /fault {"kind": "slow"}, DELETE /fault.
+// Control takes faults over HTTP: POST /fault {"kind": "slow"}, DELETE /fault; GET /fault answers
+// {"struck": 3}.
 func (p *Proxy) Control() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /fault", func(w http.ResponseWriter, r *http.Request) {
@@ -115,6 +127,9 @@ func (p *Proxy) Control() http.Handler {
 			err = p.Set(f)
 		}
 		answer(w, err)
+	})
+	mux.HandleFunc("GET /fault", func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(map[string]int64{"struck": p.Struck()})
 	})
 	mux.HandleFunc("DELETE /fault", func(w http.ResponseWriter, _ *http.Request) { answer(w, p.Clear()) })
 	return mux

@@ -13,11 +13,13 @@ import (
 
 var quiet = log.New(io.Discard, "", 0)
 
-// requests forwards requests, or answers them itself. mu owns fault.
+// requests forwards requests, or answers them itself. mu owns fault, and struck, the number of
+// requests that it struck since it was set.
 type requests struct {
 	forward http.Handler
 	mu      sync.Mutex
 	fault   Fault
+	struck  int64
 }
 
 func newRequests(target *url.URL) *requests {
@@ -35,7 +37,7 @@ func newRequests(target *url.URL) *requests {
 func (q *requests) set(f Fault) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.fault = f
+	q.fault, q.struck = f, 0
 }
 
 // take says what strikes a request.
@@ -48,6 +50,7 @@ func (q *requests) take(r *http.Request) Kind {
 	if kind == "" || kind != ServerError && !write || (kind == Conflict || kind == Precondition) && !conditional {
 		return ""
 	}
+	q.struck++
 	if q.fault.Times == 1 {
 		q.fault = Fault{}
 	} else if q.fault.Times > 1 {
