@@ -149,6 +149,16 @@ failures: $(GOTESTSUM) ## What failed in the last run of tests, with all it said
 	$(GOTESTSUM) --raw-command --format dots --hide-summary=skipped -- cat *.json || true; \
 	echo; sed -n '/"Action":"fail"/s/.*"Package":"\([^"]*\)"\(,"Test":"\([^"]*\)"\)\?.*/FAILED  \1 \3/p' *.json
 
+# A test that is skipped tells nothing. Those that may be are in .ci/skips, with the reason.
+.PHONY: skipped
+skipped: ## The tests that the last run skipped; fails if one is not in .ci/skips
+	@cd $(RESULTS) 2>/dev/null || { echo "no tests were run here yet"; exit 0; }; \
+	sed -n '/"Action":"skip"/s/.*"Package":"\([^"]*\)","Test":"\([^"]*\)".*/\1 \2/p' *.json | sort -u | \
+	{ failed=0; while read -r package test; do \
+	    if grep -q "^$${test%%/*}\( \|$$\)" ../../.ci/skips; then echo "skipped, as it may be: $$package $$test"; \
+	    else echo "SKIPPED  $$package $$test" >&2; failed=1; fi; \
+	  done; exit $$failed; }
+
 FUZZTIME ?= 30s
 .PHONY: fuzz
 fuzz: ## Every fuzz target in turn, FUZZTIME (30s) each

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	pb "github.com/tektoncd/results/proto/v1alpha2/results_go_proto"
@@ -92,7 +93,7 @@ func TestTektonResultsWatcher(t *testing.T) {
 	if binary == "" {
 		t.Skip(resultsWatcherVariable + " is not set: make test-watcher")
 	}
-	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
+	p, a := newLongPlace(t, 5*time.Minute), newArchivist(t, directory(t), archiver.Follow)
 	a.stop() // the runs are the watcher's alone
 	p.apply(resultsWatcherConfig)
 	certificates, ca := servingCertificate(t)
@@ -172,7 +173,8 @@ func (p *place) wantWatched(s *served, run, recordType string, log ...string) st
 			err = json.Unmarshal([]byte(text), &object)
 		}
 		annotations = object.Annotations
-		return annotations["results.tekton.dev/stored"] == "true" && annotations["results.tekton.dev/log"] != "", err
+		return annotations["results.tekton.dev/record"] != "" && annotations["results.tekton.dev/log"] != "" &&
+			annotations["results.tekton.dev/eventlist"] != "", err
 	})
 	record, err := s.results.GetRecord(ctx, &pb.GetRecordRequest{Name: annotations["results.tekton.dev/record"]})
 	if err != nil {
