@@ -100,7 +100,8 @@ func TestArchiveWhileTheStoreFails(t *testing.T) {
 		// passes says that runs may be archived in spite of it.
 		passes bool
 	}{
-		{"gone", false}, {"reset", false}, {"5xx", false}, {"full", false}, {"409", false}, {"412", false}, {"silent", false},
+		{"gone", false}, {"reset", false}, {"5xx", false}, {"full", false}, {"409", false}, {"412", false},
+		{"silent", false},
 		{"cut-upload", true}, {"slow", true}, {"lost-response", true}, {"cut-download", true},
 	} {
 		t.Run(fault.kind, func(t *testing.T) {
@@ -108,14 +109,16 @@ func TestArchiveWhileTheStoreFails(t *testing.T) {
 			name := "run-" + strings.ReplaceAll(fault.kind, "5xx", "s")
 			server.fault(p, fault.kind)
 			failed := a.failures(t)
-			p.create(renamed(a.mine(taskRunOf("- {name: text}", "seq 1 5000; printf true > $(results.text.path)")), name))
+			p.create(renamed(a.mine(taskRunOf("- {name: text}", "seq 1 5000; printf true > $(results.text.path)")),
+				name))
 			tr := p.taskRun(name)
 			if !fault.passes {
 				p.eventually("the archiver to fail", func() (bool, error) { return a.failures(t) > failed, nil })
 				if fault.kind == "gone" {
 					p.eventually("the metric to say so", func() (bool, error) { return a.waits(t) == 1, nil })
 				}
-				if tr, err := cluster.TaskRun(p.ctx, p.namespace, name); err != nil || tr.Annotations[archivedAt] != "" {
+				if tr, err := cluster.TaskRun(p.ctx, p.namespace, name); err != nil ||
+					tr.Annotations[archivedAt] != "" {
 					t.Errorf("released: %v, %v", tr.Annotations, err)
 				}
 			}
