@@ -29,8 +29,9 @@ func template(name string) *x509.Certificate {
 func TestFiles(t *testing.T) {
 	t.Run("serves what is in the folder", func(t *testing.T) {
 		dir := t.TempDir()
-		own := must(issue(&x509.Certificate{DNSNames: names, NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour)},
-			pair{}))
+		own := must(
+			issue(&x509.Certificate{DNSNames: names, NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour)},
+				pair{}))
 		data := must(content{serving: own}.data())
 		for _, name := range []string{keyServingCert, keyServingKey} {
 			if err := os.WriteFile(filepath.Join(dir, name), data[name], 0o600); err != nil {

@@ -51,7 +51,8 @@ func configuration(name string, webhooks ...string) *admissionv1.MutatingWebhook
 		}
 		c.Webhooks = append(c.Webhooks, admissionv1.MutatingWebhook{Name: w, FailurePolicy: &policy,
 			ClientConfig: admissionv1.WebhookClientConfig{
-				Service: &admissionv1.ServiceReference{Namespace: "indelible-system", Name: "indelible-webhook", Path: &path},
+				Service: &admissionv1.ServiceReference{Namespace: "indelible-system", Name: "indelible-webhook",
+					Path: &path},
 			}})
 	}
 	return c

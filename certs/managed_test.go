@@ -90,7 +90,9 @@ func TestRoundRepairsTheSecret(t *testing.T) {
 		"restores a lost bundle":   {with(keyBundle, ""), []string{keySignerCert, keyServingCert, keyServingKey}},
 		"restores a broken bundle": {with(keyBundle, "broken"), []string{keySignerCert, keyServingCert, keyServingKey}},
 		"drops a broken successor": {with(keyNextCert, "broken"), []string{keySignerCert, keyServingCert, keyBundle}},
-		"keeps a whole one":        {ours, []string{keyBundle, keySignerCert, keySignerKey, keyServingCert, keyServingKey}},
+		"keeps a whole one": {
+			ours, []string{keyBundle, keySignerCert, keySignerKey, keyServingCert, keyServingKey},
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -153,8 +155,9 @@ func TestReplicasAgree(t *testing.T) {
 					return false, nil, nil
 				}
 				late = false
-				return true, nil, apierrors.NewConflict(schema.GroupResource{Resource: "secrets"}, "indelible-webhook-certs",
-					errors.New("changed"))
+				return true, nil,
+					apierrors.NewConflict(schema.GroupResource{Resource: "secrets"}, "indelible-webhook-certs",
+						errors.New("changed"))
 			})
 			mustRound(t, second)
 			if !served(t, first).Leaf.Equal(served(t, second).Leaf) {
@@ -312,7 +315,9 @@ func TestLifetimes(t *testing.T) {
 		"allow the defaults": {DefaultLifetimes(), ""},
 		"forbid an overlap longer than it has": {Lifetimes{CA: 3 * time.Hour, Serving: time.Hour, Overlap: time.Hour},
 			"shorter than a third"},
-		"forbid a certificate that is never valid": {Lifetimes{CA: time.Hour, Overlap: time.Minute}, "must be positive"},
+		"forbid a certificate that is never valid": {
+			Lifetimes{CA: time.Hour, Overlap: time.Minute}, "must be positive",
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

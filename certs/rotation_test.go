@@ -19,8 +19,9 @@ func TestTenYearsOfRotation(t *testing.T) {
 	tests := map[string]struct {
 		life             Lifetimes
 		lag, propagation time.Duration
-		strangers        bool // keys that changed may be unknown to a replica that is later than a quarter of the overlap
-		minCAs, maxCAs   int  // how many CAs there must have been, worked out by hand
+		// keys that changed may be unknown to a replica that is later than a quarter of the overlap
+		strangers      bool
+		minCAs, maxCAs int // how many CAs there must have been, worked out by hand
 	}{
 		"keeps every certificate trusted with the default lifetimes": {
 			life: DefaultLifetimes(), lag: poll, propagation: 30 * time.Minute,
@@ -28,9 +29,10 @@ func TestTenYearsOfRotation(t *testing.T) {
 			minCAs: 15, maxCAs: 16,
 		},
 		"keeps every certificate trusted with replicas late by days": {
-			life: Lifetimes{CA: 365 * day, Serving: 90 * day, Overlap: 5 * day}, lag: 3 * day, propagation: 24 * time.Hour,
-			strangers: true,
-			minCAs:    14, maxCAs: 16,
+			life: Lifetimes{CA: 365 * day, Serving: 90 * day, Overlap: 5 * day}, lag: 3 * day,
+			propagation: 24 * time.Hour,
+			strangers:   true,
+			minCAs:      14, maxCAs: 16,
 		},
 		"keeps every certificate trusted when a serving certificate would outlive its CA": {
 			life: Lifetimes{CA: 120 * day, Serving: 600 * day, Overlap: 10 * day}, lag: 2 * day, propagation: 5 * day,

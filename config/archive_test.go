@@ -80,7 +80,10 @@ func TestArchiverMayDoNoMore(t *testing.T) {
 			Verbs: []string{"get", "list", "watch", "patch", "delete"}},
 		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "watch"}},
 		{APIGroups: []string{""}, Resources: []string{"pods/log"}, Verbs: []string{"get"}},
-		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"get", "list", "watch", "create", "patch"}},
+		{
+			APIGroups: []string{""}, Resources: []string{"events"},
+			Verbs: []string{"get", "list", "watch", "create", "patch"},
+		},
 		{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"get", "list", "watch"}},
 		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"},
 			ResourceNames: []string{"indelible-archiver"}, Verbs: []string{"get", "update"}},
@@ -164,7 +167,8 @@ func TestUninstallKeepsTheArchive(t *testing.T) {
 	var kept []string
 	for _, path := range []string{
 		"base/10-namespace.yaml", "base/20-serviceaccount.yaml", "server/20-deployment.yaml",
-		"archive/10-serviceaccount.yaml", "archive/30-volume.yaml", "archive/40-service.yaml", "archive/50-deployment.yaml",
+		"archive/10-serviceaccount.yaml", "archive/30-volume.yaml", "archive/40-service.yaml",
+		"archive/50-deployment.yaml",
 		"archive/60-protect.yaml",
 	} {
 		for _, document := range strings.Split(read(t, path, nil), "\n---\n") {

@@ -94,10 +94,14 @@ func TestWebhooks(t *testing.T) {
 		failure admissionv1.FailurePolicyType
 		effects admissionv1.SideEffectClass
 	}{
-		"inject.indelible.dev":          {admission.InjectPath, admissionv1.Ignore, admissionv1.SideEffectClassNone},
-		"report.indelible.dev":          {admission.ReportPath, admissionv1.Ignore, admissionv1.SideEffectClassNoneOnDryRun},
-		"guard.indelible.dev":           {admission.GuardPath, admissionv1.Fail, admissionv1.SideEffectClassNone},
-		"guard-elsewhere.indelible.dev": {admission.GuardElsewherePath, admissionv1.Fail, admissionv1.SideEffectClassNone},
+		"inject.indelible.dev": {admission.InjectPath, admissionv1.Ignore, admissionv1.SideEffectClassNone},
+		"report.indelible.dev": {
+			admission.ReportPath, admissionv1.Ignore, admissionv1.SideEffectClassNoneOnDryRun,
+		},
+		"guard.indelible.dev": {admission.GuardPath, admissionv1.Fail, admissionv1.SideEffectClassNone},
+		"guard-elsewhere.indelible.dev": {
+			admission.GuardElsewherePath, admissionv1.Fail, admissionv1.SideEffectClassNone,
+		},
 		"carry-over.indelible.dev": {admission.CarryOverPath, admissionv1.Ignore,
 			admissionv1.SideEffectClassNoneOnDryRun},
 		"fit.indelible.dev":     {admission.FitPath, admissionv1.Ignore, admissionv1.SideEffectClassNoneOnDryRun},
@@ -118,7 +122,8 @@ func TestWebhooks(t *testing.T) {
 				t.Errorf("calls %s/%s%s", s.Namespace, s.Name, *s.Path)
 			}
 			if *w.FailurePolicy != tc.failure || *w.SideEffects != tc.effects {
-				t.Errorf("fails by %s with side effects %s, want %s and %s", *w.FailurePolicy, *w.SideEffects, tc.failure,
+				t.Errorf("fails by %s with side effects %s, want %s and %s", *w.FailurePolicy, *w.SideEffects,
+					tc.failure,
 					tc.effects)
 			}
 			// The Deployment's grace period is made for 10 s.

@@ -35,7 +35,8 @@ func TestNetworkPoliciesFitThePods(t *testing.T) {
 			selector, err := metav1.LabelSelectorAsSelector(&policy.Spec.PodSelector)
 			if err != nil || selector.Empty() || !selector.Matches(labels.Set(pod.Labels)) ||
 				policy.Namespace != deployment.Namespace {
-				t.Errorf("selects %s in %s (error %v), the pods have %v in %s", selector, policy.Namespace, err, pod.Labels,
+				t.Errorf("selects %s in %s (error %v), the pods have %v in %s", selector, policy.Namespace, err,
+					pod.Labels,
 					deployment.Namespace)
 			}
 			for _, rule := range policy.Spec.Ingress {

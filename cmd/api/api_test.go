@@ -26,7 +26,7 @@ func TestCommandLine(t *testing.T) {
 		code        int
 		out, failed string
 	}{
-		"":                       {0, "Serves the archive as Tekton Results does", ""},
+		"":                       {0, "Serves the archive with the API of Tekton Results", ""},
 		"--help":                 {0, "completion", ""},
 		"run --help":             {0, "--read-only", ""},
 		"--version":              {0, "api version dev", ""},
@@ -38,13 +38,14 @@ func TestCommandLine(t *testing.T) {
 	} {
 		var out, failed bytes.Buffer
 		code := execute(t.Context(), strings.Fields(args), &out, &failed)
-		if code != want.code || !strings.Contains(out.String(), want.out) || !strings.Contains(failed.String(), want.failed) {
+		if code != want.code || !strings.Contains(out.String(), want.out) ||
+			!strings.Contains(failed.String(), want.failed) {
 			t.Errorf("%q: code %d, %.200q, %.200q", args, code, &out, &failed)
 		}
 	}
 }
 
-// said collects the program's log, and gives the values of its lines.
+// said collects the program's log and returns fields of its lines.
 type said struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -64,7 +65,7 @@ func (s *said) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// wait returns what a line says.
+// wait returns the fields of a line.
 func (s *said) wait(t *testing.T, message string) map[string]any {
 	t.Helper()
 	late := time.After(time.Minute)
@@ -80,7 +81,7 @@ func (s *said) wait(t *testing.T, message string) map[string]any {
 	}
 }
 
-// place is an archive in a directory with its index, a configuration that names them, and a fake of the cluster.
+// place is an archive in a directory with its index, a configuration for it, and a fake cluster.
 type place struct {
 	cluster            *accesstest.Cluster
 	root, config, kube string
@@ -98,10 +99,14 @@ func newPlace(t *testing.T) *place {
 			t.Fatal(err)
 		}
 	}
-	write(p.config, fmt.Sprintf("{apiVersion: config.indelible.dev/v1alpha1, kind: Configuration, publisher: {image: p},\n"+
-		"archive: {cluster: prod, store: file://%s, index: sqlite://%s}}", archive, database))
-	write(p.kube, fmt.Sprintf("{apiVersion: v1, kind: Config, current-context: c, clusters: [{name: k, cluster: {server: %q}}],\n"+
-		"contexts: [{name: c, context: {cluster: k, user: u}}], users: [{name: u, user: {token: t}}]}", p.cluster.Config.Host))
+	write(p.config,
+		fmt.Sprintf("{apiVersion: config.indelible.dev/v1alpha1, kind: Configuration, publisher: {image: p},\n"+
+			"archive: {cluster: prod, store: file://%s, index: sqlite://%s}}", archive, database))
+	write(p.kube,
+		fmt.Sprintf(
+			"{apiVersion: v1, kind: Config, current-context: c, clusters: [{name: k, cluster: {server: %q}}],\n"+
+				"contexts: [{name: c, context: {cluster: k, user: u}}], users: [{name: u, user: {token: t}}]}",
+			p.cluster.Config.Host))
 	x, err := index.Open(t.Context(), "sqlite://"+database)
 	if err == nil {
 		err = x.SetComplete(t.Context(), "prod", true)
@@ -114,7 +119,8 @@ func newPlace(t *testing.T) *place {
 }
 
 func (p *place) args(more ...string) []string {
-	return append([]string{"run", "--config=" + p.config, "--kubeconfig=" + p.kube, "--address=127.0.0.1:0", "--metrics-address=127.0.0.1:0",
+	return append([]string{"run", "--config=" + p.config, "--kubeconfig=" + p.kube, "--address=127.0.0.1:0",
+		"--metrics-address=127.0.0.1:0",
 		"--health-address=127.0.0.1:0"}, more...)
 }
 
@@ -156,7 +162,8 @@ func TestRun(t *testing.T) {
 	if code, text := get(t, "http://"+starting["health"].(string)+"/readyz", ""); code != 200 {
 		t.Errorf("readyz: %d %s", code, text)
 	}
-	if code, text := get(t, "http://"+starting["metrics"].(string)+"/metrics", ""); code != 200 || !strings.Contains(text, `indelible_api_requests_total{code="OK",method="ListResults"} 1`) {
+	if code, text := get(t, "http://"+starting["metrics"].(string)+"/metrics", ""); code != 200 ||
+		!strings.Contains(text, `indelible_api_requests_total{code="OK",method="ListResults"} 1`) {
 		t.Errorf("metrics: %d %s", code, text)
 	}
 	stop()
@@ -165,7 +172,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// The archive of another cluster is not served: its runs are read by that cluster's rules.
+// The archive of another cluster is not served: that cluster's RBAC rules apply to it.
 func TestArchiveOfAnotherCluster(t *testing.T) {
 	p := newPlace(t)
 	s, err := store.NewDirectory(filepath.Join(p.root, "archive"))
@@ -176,7 +183,8 @@ func TestArchiveOfAnotherCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	var failed bytes.Buffer
-	if code := execute(t.Context(), p.args(), io.Discard, &failed); code != exitFailed || !strings.Contains(failed.String(), "it is the archive of another cluster") {
+	if code := execute(t.Context(), p.args(), io.Discard, &failed); code != exitFailed ||
+		!strings.Contains(failed.String(), "it is the archive of another cluster") {
 		t.Errorf("%d %s", code, &failed)
 	}
 }

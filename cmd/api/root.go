@@ -11,16 +11,16 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exit codes, as the help has them.
+// Exit codes, documented in the help.
 const (
-	exitFailed = 1 // it could not be done
+	exitFailed = 1 // could not be done
 	exitUsage  = 2 // wrong command line
 )
 
-// usageError is the error of a wrong command line.
+// usageError is an error in the command line.
 type usageError struct{ error }
 
-// execute is the whole command: it returns the exit code.
+// execute runs the command and returns the exit code.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot(stdout, stderr)
 	root.SetArgs(args)
@@ -54,8 +54,9 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	o := options{stderr: stderr}
 	root := &cobra.Command{
 		Use:   "api",
-		Short: "Serves the archive as Tekton Results does",
-		Long: `Serves the archive as Tekton Results does: tekton.results.v1alpha2, over gRPC and REST on one port.
+		Short: "Serves the archive with the API of Tekton Results",
+		Long: `Serves the archive with the API of Tekton Results: tekton.results.v1alpha2, over gRPC and REST on
+one port.
 
 Exit codes: 0 done, 1 could not be done, 2 wrong command line.`,
 		Version:       version,
@@ -76,9 +77,10 @@ Exit codes: 0 done, 1 could not be done, 2 wrong command line.`,
 func newRun(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Serve the API, until it is told to stop",
-		Long: `Serve the API, until it is told to stop. Store, index and cluster are those of the archiver's configuration, which is
-read once. Several may serve one archive whose index is Postgres; an SQLite file has to be on the machine of the archiver.`,
+		Short: "Serve the API until it is stopped",
+		Long: `Serve the API until it is stopped. Store, index and cluster are those of the archiver's
+configuration, which is read once. Several replicas may serve an archive whose index is in Postgres;
+an SQLite file has to be on the machine of the archiver.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
@@ -88,18 +90,21 @@ read once. Several may serve one archive whose index is Postgres; an SQLite file
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.config, "config", "/etc/indelible/config.yaml", "configuration file")
-	flags.StringVar(&o.kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "file to reach the cluster by; empty: what KUBECONFIG names, and else as the pod it runs in")
-	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "least level logged: debug, info, warn, error")
+	flags.StringVar(&o.kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"),
+		"kubeconfig file; default from KUBECONFIG; empty: in-cluster configuration")
+	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "minimum level logged: debug, info, warn, error")
 	flags.StringVar(&o.address, "address", ":8080", "address of the API")
-	flags.StringVar(&o.certificates, "certificates", "", "folder with tls.crt and tls.key, followed as they change; empty: no TLS")
+	flags.StringVar(&o.certificates, "certificates", "",
+		"folder with tls.crt and tls.key, reloaded when they change; empty: no TLS")
 	flags.BoolVar(&o.readOnly, "read-only", false, "refuse writes")
-	flags.StringVar(&o.identity, "identity", identity, "name of this replica, for an archive that is nobody's yet; default from POD_NAME")
+	flags.StringVar(&o.identity, "identity", identity,
+		"name of this replica, recorded when an archive is bound to this cluster; default from POD_NAME")
 	flags.StringVar(&o.metricsAddress, "metrics-address", ":9090", "address of /metrics")
 	flags.StringVar(&o.healthAddress, "health-address", ":8081", "address of /healthz and /readyz")
 	return cmd
 }
 
-// usage turns what cobra says of arguments into an error with its exit code.
+// usage makes errors about arguments usage errors, which have their own exit code.
 func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {

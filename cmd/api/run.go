@@ -23,10 +23,10 @@ import (
 	"github.com/indelible-ci/indelible/pkg/daemon"
 )
 
-// tryOpening is how long is waited between attempts to open store and index.
+// tryOpening is the delay between attempts to open store and index.
 const tryOpening = 5 * time.Second
 
-// archive is what the configuration names, opened.
+// archive is the store and index of the configuration.
 type archive struct {
 	cluster layout.Cluster
 	store   store.Store
@@ -71,8 +71,11 @@ func (o *options) run(ctx context.Context) error {
 	return parts.Wait()
 }
 
-// serve opens the archive, as soon as it can be opened, and serves it.
-func (o *options) serve(ctx context.Context, with config.Archive, cluster *rest.Config, metrics *api.Metrics, ready *readiness, log logr.Logger) error {
+// serve opens the archive, trying until it succeeds, and serves it.
+func (o *options) serve(
+	ctx context.Context, with config.Archive, cluster *rest.Config, metrics *api.Metrics, ready *readiness,
+	log logr.Logger,
+) error {
 	var a *archive
 	for {
 		var err error
@@ -92,17 +95,19 @@ func (o *options) serve(ctx context.Context, with config.Archive, cluster *rest.
 	}
 	defer a.close()
 	options := api.Options{
-		Cluster: a.cluster, Store: a.store, Index: a.index, Config: cluster, ReadOnly: o.readOnly, Leaving: api.Leaving, Metrics: metrics, Log: log,
+		Cluster: a.cluster, Store: a.store, Index: a.index, Config: cluster, ReadOnly: o.readOnly, Leaving: api.Leaving,
+		Metrics: metrics, Log: log,
 	}
 	s, err := api.New(ctx, options)
 	if err != nil {
 		return err
 	}
 	ready.of(s)
-	return api.Serve(ctx, s, options, o.address, o.certificates, func(at net.Addr) { log.Info("Serving", "api", at.String(), "tls", o.certificates != "") })
+	return api.Serve(ctx, s, options, o.address, o.certificates,
+		func(at net.Addr) { log.Info("Serving", "api", at.String(), "tls", o.certificates != "") })
 }
 
-// open opens an archive, if it is this cluster's.
+// open opens the archive. It fails if the archive belongs to another cluster.
 func (o *options) open(ctx context.Context, with config.Archive, cluster *rest.Config) (*archive, error) {
 	name, err := layout.ParseCluster(with.Cluster)
 	if err != nil {
@@ -121,7 +126,7 @@ func (o *options) open(ctx context.Context, with config.Archive, cluster *rest.C
 	return a, nil
 }
 
-// bind looks whether the archive is this cluster's: its runs are read by this cluster's rules only.
+// bind checks that the archive belongs to this cluster, whose RBAC rules decide who may read it.
 func bind(ctx context.Context, a *archive, cluster *rest.Config, by string) error {
 	kube, err := kubernetes.NewForConfig(cluster)
 	if err != nil {

@@ -18,10 +18,10 @@ func newAdopt(c *common) *cobra.Command {
 	var from string
 	cmd := &cobra.Command{
 		Use:   "adopt --from=UID",
-		Short: "Make the archive of another cluster this one's, which replaces it",
+		Short: "Take over the archive of another cluster, which this cluster replaces",
 		Long: `Make the archive of another cluster, below archive.cluster, this cluster's. An archive belongs to
 the cluster that wrote it first, identified by the UID of its namespace kube-system, and an archiver
-of another cluster refuses to start on it. Adopt the archive when a cluster was rebuilt and is to
+of another cluster refuses to start on it. Adopt the archive when a cluster was rebuilt and should
 continue with the archive of its predecessor. The archiver's error message contains the UID.
 
 The other cluster must not write any more: its archiver refuses to start from now on. Retention of
@@ -29,8 +29,9 @@ deleted namespaces counts from what this cluster sees.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if from == "" {
-				return &usageError{errors.New("--from is required: the UID of kube-system of the cluster that the archive is of; " +
-					"the archiver's message has it")}
+				return &usageError{errors.New(
+					"--from is required: the UID of kube-system of the cluster that owns the archive; " +
+						"the archiver's error message contains it")}
 			}
 			a, err := c.openArchive(cmd.Context(), noIndex)
 			if err != nil {
@@ -58,7 +59,7 @@ deleted namespaces counts from what this cluster sees.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&from, "from", "", "UID of kube-system of the cluster that the archive is of")
+	cmd.Flags().StringVar(&from, "from", "", "UID of kube-system of the cluster that owns the archive")
 	return cmd
 }
 

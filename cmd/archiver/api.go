@@ -9,7 +9,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/config"
 )
 
-// serveAPI serves the archive that this process has open, until ctx ends. That it cannot is no reason to archive nothing: it is tried again.
+// serveAPI serves the archive that this process has open, until ctx ends. If that fails, it tries
+// again; archiving goes on.
 func (r *replica) serveAPI(ctx context.Context, a *archive, at config.API) {
 	for at.Address != "" && ctx.Err() == nil {
 		if err := r.serveAPIOnce(ctx, a, at); err != nil {
@@ -23,10 +24,12 @@ func (r *replica) serveAPI(ctx context.Context, a *archive, at config.API) {
 }
 
 func (r *replica) serveAPIOnce(ctx context.Context, a *archive, at config.API) error {
-	o := api.Options{Cluster: a.cluster, Store: a.store, Index: a.index, Config: r.rest, Metrics: r.apiMetrics, Log: r.log.WithName("api")}
+	o := api.Options{Cluster: a.cluster, Store: a.store, Index: a.index, Config: r.rest, Metrics: r.apiMetrics,
+		Log: r.log.WithName("api")}
 	s, err := api.New(ctx, o)
 	if err != nil {
 		return err
 	}
-	return api.Serve(ctx, s, o, at.Address, at.Certificates, func(at net.Addr) { r.log.Info("Serving the query API", "address", at.String()) })
+	return api.Serve(ctx, s, o, at.Address, at.Certificates,
+		func(at net.Addr) { r.log.Info("Serving the query API", "address", at.String()) })
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/config"
 )
 
-// The archiver serves the archive that it has open, where it is told to, and nothing else.
+// The archiver serves its open archive at the configured address, and nothing else.
 func TestServeAPI(t *testing.T) {
 	made := makeArchive(t)
 	file, err := config.Load(made.config)
@@ -48,7 +48,8 @@ func TestServeAPI(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("it serves nowhere")
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/apis/results.tekton.dev/v1alpha2/parents/-/results", nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
+		"http://"+address+"/apis/results.tekton.dev/v1alpha2/parents/-/results", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,13 +17,14 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// madeArchive is an archive in a directory with one TaskRun, team/build, and a configuration that names it.
+// madeArchive is an archive in a directory with one TaskRun, team/build, and a configuration for
+// it.
 type madeArchive struct {
 	root, config string
 	commit       string
 	log          string
 	database     string
-	// inCommit is where add puts logs.
+	// inCommit: add embeds logs in commits.
 	inCommit bool
 }
 
@@ -42,10 +43,16 @@ func makeArchive(t *testing.T) *madeArchive {
 	must(t, err)
 	c := &manifest.Commit{
 		Cluster: string(cluster), Versions: manifest.Versions{Archiver: "v1"}, CommittedAt: created.Add(time.Minute),
-		Run: manifest.Run{APIVersion: "tekton.dev/v1", Kind: "TaskRun", Namespace: "team", Name: "build", UID: "u1", Created: created, Status: "True", Reason: "Succeeded", Result: "r1"},
+		Run: manifest.Run{
+			APIVersion: "tekton.dev/v1", Kind: "TaskRun", Namespace: "team", Name: "build", UID: "u1", Created: created,
+			Status: "True", Reason: "Succeeded", Result: "r1",
+		},
 		Parts: []manifest.Part{
 			manifest.InlinePart(manifest.Record, []byte(record)),
-			{Type: manifest.Log, State: manifest.Complete, Container: "step-a", Key: key, Content: &raw, Stored: &stored},
+			{
+				Type: manifest.Log, State: manifest.Complete, Container: "step-a", Key: key, Content: &raw,
+				Stored: &stored,
+			},
 			{Type: manifest.Log, State: manifest.Missing, Reason: "the pod was gone", Container: "step-b"},
 			manifest.InlinePart(manifest.Events, []byte(`{"kind":"EventList","items":[]}`)),
 		},
@@ -76,7 +83,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// run runs the command on the archive, away from any cluster.
+// run runs the command on the archive, without a cluster.
 func (a *madeArchive) run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -90,40 +97,68 @@ func TestCommands(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		"get shows a summary":             {[]string{"get", "team/build"}, 0, "log step-a, attempt 1:  complete, 6 bytes", ""},
-		"get shows what is missing":       {[]string{"get", "team/build"}, 0, "missing: the pod was gone", ""},
-		"get gives the run":               {[]string{"get", "team/build", "-o", "json"}, 0, record + "\n", ""},
-		"get gives the log":               {[]string{"get", "team/build", "--log"}, 0, "hello\n", "step-b, attempt 1, is missing: the pod was gone"},
-		"get gives a step's log":          {[]string{"get", "team/build", "--log", "--step", "a"}, 0, "hello\n", ""},
-		"get gives a container's log":     {[]string{"get", "team/build", "--log", "--container", "step-a"}, 0, "hello\n", ""},
-		"get names the containers":        {[]string{"get", "team/build", "--log", "--container", "sidecar-x"}, 1, "", "step-a, step-b"},
-		"get wants --log with a step":     {[]string{"get", "team/build", "--step", "a"}, 2, "", "go with --log"},
-		"get gives events":                {[]string{"get", "team/build", "--events"}, 0, `{"kind":"EventList","items":[]}`, ""},
-		"get knows no other run":          {[]string{"get", "team/other"}, 1, "", "no such run in the archive"},
-		"get knows no other kind":         {[]string{"get", "team/build", "--kind", "PipelineRun"}, 1, "", "no such run in the archive"},
-		"get knows no other step":         {[]string{"get", "team/build", "--log", "--step", "x"}, 1, "", "no such log"},
-		"get wants a namespace":           {[]string{"get", "build"}, 2, "", "NAMESPACE/NAME"},
-		"get wants one run":               {[]string{"get"}, 2, "", "--help"},
-		"get wants a form that it knows":  {[]string{"get", "team/build", "-o", "yaml"}, 2, "", "must be summary or json"},
-		"get wants a kind that it knows":  {[]string{"get", "team/build", "--kind", "taskrun"}, 2, "", "must be TaskRun"},
-		"list names runs":                 {[]string{"list", "team"}, 0, "team/build", ""},
-		"list knows other namespaces":     {[]string{"list", "other"}, 0, "CREATED", ""},
-		"fsck finds nothing wrong":        {[]string{"fsck", "--archive-only"}, 0, "1 runs, 1 parts", ""},
-		"fsck wants to ask the cluster":   {[]string{"fsck"}, 1, "", "--archive-only"},
-		"index sync has nothing to do":    {[]string{"index", "sync"}, 0, "0 rows added", ""},
-		"index rebuild makes it anew":     {[]string{"index", "rebuild"}, 0, "1 rows added", ""},
-		"hold wants a reason":             {[]string{"hold", "team/build"}, 2, "", "--reason"},
-		"hold holds":                      {[]string{"hold", "team/build", "--reason", "audit"}, 0, "is held: audit", ""},
-		"hold knows no other Result":      {[]string{"hold", "team/none", "--result", "--reason", "audit"}, 1, "", "no such object"},
-		"import wants a source":           {[]string{"import"}, 2, "", "--api or --postgres"},
-		"import asks whose archive it is": {[]string{"import", "--api", "127.0.0.1:1", "--plain"}, 1, "", "/there/is/none"},
-		"import says what is not there":   {[]string{"import", "--api", "127.0.0.1:1", "--plain", "--compare"}, 1, "", "connection refused"},
-		"import sends no token in plain":  {[]string{"import", "--api", "127.0.0.1:1", "--plain", "--token-file", "/x"}, 2, "", "without TLS"},
-		"export wants to know where to":   {[]string{"export"}, 2, "", "--api"},
-		"an unknown command is refused":   {[]string{"frobnicate"}, 2, "", "see archiver --help"},
-		"an unknown flag is refused":      {[]string{"fsck", "--frobnicate"}, 2, "", "frobnicate"},
-		"help is given":                   {[]string{"get", "--help"}, 0, "Of several runs that had the name", ""},
-		"completion is given":             {[]string{"completion", "bash"}, 0, "complete", ""},
+		"get shows a summary": {
+			[]string{"get", "team/build"}, 0, "log step-a, attempt 1:  complete, 6 bytes", "",
+		},
+		"get shows what is missing": {[]string{"get", "team/build"}, 0, "missing: the pod was gone", ""},
+		"get gives the run":         {[]string{"get", "team/build", "-o", "json"}, 0, record + "\n", ""},
+		"get gives the log": {
+			[]string{"get", "team/build", "--log"}, 0, "hello\n", "step-b, attempt 1, is missing: the pod was gone",
+		},
+		"get gives a step's log": {[]string{"get", "team/build", "--log", "--step", "a"}, 0, "hello\n", ""},
+		"get gives a container's log": {
+			[]string{"get", "team/build", "--log", "--container", "step-a"}, 0, "hello\n", "",
+		},
+		"get names the containers": {
+			[]string{"get", "team/build", "--log", "--container", "sidecar-x"}, 1, "", "step-a, step-b",
+		},
+		"get wants --log with a step": {[]string{"get", "team/build", "--step", "a"}, 2, "", "go with --log"},
+		"get gives events": {
+			[]string{"get", "team/build", "--events"}, 0, `{"kind":"EventList","items":[]}`, "",
+		},
+		"get knows no other run": {[]string{"get", "team/other"}, 1, "", "no such run in the archive"},
+		"get knows no other kind": {
+			[]string{"get", "team/build", "--kind", "PipelineRun"}, 1, "", "no such run in the archive",
+		},
+		"get knows no other step": {
+			[]string{"get", "team/build", "--log", "--step", "x"}, 1, "", "no such log",
+		},
+		"get wants a namespace": {[]string{"get", "build"}, 2, "", "NAMESPACE/NAME"},
+		"get wants one run":     {[]string{"get"}, 2, "", "--help"},
+		"get wants a form that it knows": {
+			[]string{"get", "team/build", "-o", "yaml"}, 2, "", "must be summary or json",
+		},
+		"get wants a kind that it knows": {
+			[]string{"get", "team/build", "--kind", "taskrun"}, 2, "", "must be TaskRun",
+		},
+		"list names runs":               {[]string{"list", "team"}, 0, "team/build", ""},
+		"list knows other namespaces":   {[]string{"list", "other"}, 0, "CREATED", ""},
+		"fsck finds nothing wrong":      {[]string{"fsck", "--archive-only"}, 0, "1 runs, 1 parts", ""},
+		"fsck wants to ask the cluster": {[]string{"fsck"}, 1, "", "--archive-only"},
+		"index sync has nothing to do":  {[]string{"index", "sync"}, 0, "0 rows added", ""},
+		"index rebuild makes it anew":   {[]string{"index", "rebuild"}, 0, "1 rows added", ""},
+		"hold wants a reason":           {[]string{"hold", "team/build"}, 2, "", "--reason"},
+		"hold holds": {
+			[]string{"hold", "team/build", "--reason", "audit"}, 0, "is held: audit", "",
+		},
+		"hold knows no other Result": {
+			[]string{"hold", "team/none", "--result", "--reason", "audit"}, 1, "", "no such object",
+		},
+		"import wants a source": {[]string{"import"}, 2, "", "--api or --postgres"},
+		"import asks whose archive it is": {
+			[]string{"import", "--api", "127.0.0.1:1", "--plain"}, 1, "", "/there/is/none",
+		},
+		"import says what is not there": {
+			[]string{"import", "--api", "127.0.0.1:1", "--plain", "--compare"}, 1, "", "connection refused",
+		},
+		"import sends no token in plain": {
+			[]string{"import", "--api", "127.0.0.1:1", "--plain", "--token-file", "/x"}, 2, "", "without TLS",
+		},
+		"export wants to know where to": {[]string{"export"}, 2, "", "--api"},
+		"an unknown command is refused": {[]string{"frobnicate"}, 2, "", "see archiver --help"},
+		"an unknown flag is refused":    {[]string{"fsck", "--frobnicate"}, 2, "", "frobnicate"},
+		"help is given":                 {[]string{"get", "--help"}, 0, "Of several runs that had the name", ""},
+		"completion is given":           {[]string{"completion", "bash"}, 0, "complete", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := makeArchive(t).run(t, test.args...)
@@ -162,7 +197,7 @@ func TestHoldOnAResult(t *testing.T) {
 	}
 }
 
-// A PipelineRun's log is its TaskRuns', in order, without those of others in the same Result.
+// A PipelineRun's log has those of its TaskRuns, in order, without others of the same Result.
 func TestLogOfAPipelineRun(t *testing.T) {
 	a := makeArchive(t)
 	created := time.Date(2025, 11, 20, 10, 0, 0, 0, time.UTC)
@@ -172,20 +207,24 @@ func TestLogOfAPipelineRun(t *testing.T) {
 	a.add(t, "TaskRun", "other", "t3", "p2", created.Add(time.Second), "other\n")
 	a.inCommit = true // as small logs are
 	a.add(t, "TaskRun", "release-three", "t4", "p1", created.Add(3*time.Second), "three\n")
-	if code, stdout, stderr := a.run(t, "get", "team/release", "--log"); code != 0 || stdout != "==> release-one\none\n==> release-two\ntwo\n==> release-three\nthree\n" {
+	if code, stdout, stderr := a.run(t, "get", "team/release", "--log"); code != 0 ||
+		stdout != "==> release-one\none\n==> release-two\ntwo\n==> release-three\nthree\n" {
 		t.Errorf("code %d: %s%s", code, stdout, stderr)
 	}
 }
 
-// add adds a run of the Result r1 that an owner made, with a log if there is one.
+// add adds a run of the Result r1 with an owner, and a log if there is one.
 func (a *madeArchive) add(t *testing.T, kind, name, uid, owner string, created time.Time, log string) {
 	t.Helper()
 	s, err := store.NewDirectory(a.root)
 	must(t, err)
-	record := fmt.Appendf(nil, `{"kind":%q,"metadata":{"name":%q,"ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"PipelineRun","uid":%q,"controller":true}]}}`, kind, name, owner)
+	record := fmt.Appendf(nil,
+		`{"kind":%q,"metadata":{"name":%q,"ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"PipelineRun","uid":%q,"controller":true}]}}`, kind, name, owner)
 	c := &manifest.Commit{
 		Cluster: "prod", CommittedAt: created,
-		Run:   manifest.Run{Kind: kind, Namespace: "team", Name: name, UID: uid, Created: created, Status: "True", Result: "r1"},
+		Run: manifest.Run{
+			Kind: kind, Namespace: "team", Name: name, UID: uid, Created: created, Status: "True", Result: "r1",
+		},
 		Parts: []manifest.Part{manifest.InlinePart(manifest.Record, record)},
 	}
 	if a.inCommit {
@@ -197,7 +236,9 @@ func (a *madeArchive) add(t *testing.T, kind, name, uid, owner string, created t
 		must(t, err)
 		raw, stored, err := manifest.Store(t.Context(), s, key, strings.NewReader(log))
 		must(t, err)
-		c.Parts = append(c.Parts, manifest.Part{Type: manifest.Log, State: manifest.Complete, Container: "step-a", Key: key, Content: &raw, Stored: &stored})
+		c.Parts = append(c.Parts,
+			manifest.Part{Type: manifest.Log, State: manifest.Complete, Container: "step-a", Key: key, Content: &raw,
+				Stored: &stored})
 	}
 	data, err := manifest.Encode(c)
 	must(t, err)
@@ -209,7 +250,7 @@ func (a *madeArchive) add(t *testing.T, kind, name, uid, owner string, created t
 	}
 }
 
-// What reads the index makes none, and does not take one that is being made for all there is.
+// Commands that read the index do not create one, and do not treat an incomplete one as complete.
 func TestIndexThatIsNotThere(t *testing.T) {
 	a := makeArchive(t)
 	elsewhere := filepath.Join(t.TempDir(), "config.yaml")
@@ -217,7 +258,8 @@ func TestIndexThatIsNotThere(t *testing.T) {
 	must(t, err)
 	must(t, os.WriteFile(elsewhere, bytes.ReplaceAll(text, []byte(a.root), []byte(a.root+"-typo")), 0o600))
 	var out, errs bytes.Buffer
-	if code := execute(t.Context(), []string{"get", "team/build", "--config", elsewhere}, &out, &errs); code != exitFailed || !strings.Contains(errs.String(), "there is no archive") {
+	if code := execute(t.Context(), []string{"get", "team/build", "--config", elsewhere}, &out,
+		&errs); code != exitFailed || !strings.Contains(errs.String(), "there is no archive") {
 		t.Errorf("of an archive that is not there: code %d, %s", code, errs.String())
 	}
 	if _, err := os.Stat(a.root + "-typo"); err == nil {
@@ -225,7 +267,9 @@ func TestIndexThatIsNotThere(t *testing.T) {
 	}
 	spaced := filepath.Join(t.TempDir(), "a b") // of which the URL has a%20b
 	must(t, os.Rename(a.root, spaced))
-	must(t, os.WriteFile(elsewhere, bytes.ReplaceAll(text, []byte("file://"+a.root), []byte("file://"+strings.ReplaceAll(spaced, " ", "%20"))), 0o600))
+	must(t, os.WriteFile(elsewhere,
+		bytes.ReplaceAll(text, []byte("file://"+a.root), []byte("file://"+strings.ReplaceAll(spaced, " ", "%20"))),
+		0o600))
 	if code := execute(t.Context(), []string{"get", "team/build", "--config", elsewhere}, &out, &errs); code != 0 {
 		t.Errorf("of an archive whose URL has an escape: code %d, %s", code, errs.String())
 	}
@@ -233,7 +277,8 @@ func TestIndexThatIsNotThere(t *testing.T) {
 	must(t, os.Remove(a.database))
 	for _, args := range [][]string{{"get", "team/build"}, {"hold", "team/build", "--reason", "audit"}, {"retention"}} {
 		code, _, stderr := a.run(t, args...)
-		if _, err := os.Stat(a.database); code != exitFailed || !strings.Contains(stderr, "archiver index sync") || err == nil {
+		if _, err := os.Stat(a.database); code != exitFailed || !strings.Contains(stderr, "archiver index sync") ||
+			err == nil {
 			t.Errorf("%s: code %d, %s, the index is there: %v", args[0], code, stderr, err == nil)
 		}
 	}
@@ -241,7 +286,8 @@ func TestIndexThatIsNotThere(t *testing.T) {
 	must(t, err)
 	must(t, x.Close())
 	for _, args := range [][]string{{"get", "team/build"}, {"retention", "--dry-run=false"}} {
-		if code, _, stderr := a.run(t, args...); code != exitFailed || !strings.Contains(stderr, "archiver index sync") {
+		if code, _, stderr := a.run(t, args...); code != exitFailed ||
+			!strings.Contains(stderr, "archiver index sync") {
 			t.Errorf("%s: code %d, %s", args[0], code, stderr)
 		}
 	}
@@ -251,42 +297,48 @@ func TestIndexThatIsNotThere(t *testing.T) {
 	}
 }
 
-// Damage is named, has an exit code of its own, and is never served.
+// Damage is reported with its own exit code, and never served.
 func TestDamage(t *testing.T) {
 	a := makeArchive(t)
 	data, err := os.ReadFile(a.log)
 	must(t, err)
 	data[len(data)-5] ^= 1
 	must(t, os.WriteFile(a.log, data, 0o600))
-	if code, stdout, _ := a.run(t, "fsck", "--archive-only"); code != exitDamaged || !strings.Contains(stdout, "damaged part") {
+	if code, stdout, _ := a.run(t, "fsck", "--archive-only"); code != exitDamaged ||
+		!strings.Contains(stdout, "damaged part") {
 		t.Errorf("fsck: code %d\n%s", code, stdout)
 	}
-	if code, _, stderr := a.run(t, "get", "team/build", "--log"); code != exitFailed || !strings.Contains(stderr, manifest.ErrDamaged.Error()) {
+	if code, _, stderr := a.run(t, "get", "team/build", "--log"); code != exitFailed ||
+		!strings.Contains(stderr, manifest.ErrDamaged.Error()) {
 		t.Errorf("get: code %d\n%s", code, stderr)
 	}
 }
 
-// Retention shows before it deletes, and deletes nothing that is held.
+// Retention shows before it deletes, and does not delete held runs.
 func TestRetentionCommand(t *testing.T) {
 	a := makeArchive(t)
 	there := func() bool { _, err := os.Stat(a.commit); return err == nil }
 	if _, stdout, _ := a.run(t, "retention"); !strings.Contains(stdout, "1 runs would be deleted") || !there() {
 		t.Errorf("dry run: %s", stdout)
 	}
-	if code, _, stderr := a.run(t, "hold", "team/build", "--release"); code != exitFailed || !strings.Contains(stderr, "no hold that could be taken off") {
+	if code, _, stderr := a.run(t, "hold", "team/build", "--release"); code != exitFailed ||
+		!strings.Contains(stderr, "no hold that could be taken off") {
 		t.Errorf("a hold that is not there is taken off: code %d, %s", code, stderr)
 	}
 	a.run(t, "hold", "team/build", "--reason", "audit")
 	if _, stdout, _ := a.run(t, "get", "team/build"); !strings.Contains(stdout, "audit, by") {
 		t.Errorf("get does not say that it is held: %s", stdout)
 	}
-	if _, stdout, _ := a.run(t, "retention", "--dry-run=false"); !strings.Contains(stdout, "0 runs deleted") || !strings.Contains(stdout, "1 kept") || !there() {
+	if _, stdout, _ := a.run(t, "retention", "--dry-run=false"); !strings.Contains(stdout, "0 runs deleted") ||
+		!strings.Contains(stdout, "1 kept") || !there() {
 		t.Errorf("held: %s", stdout)
 	}
-	if code, stdout, stderr := a.run(t, "hold", "team/build", "--release"); code != 0 || !strings.Contains(stdout, "is taken off: audit") {
+	if code, stdout, stderr := a.run(t, "hold", "team/build", "--release"); code != 0 ||
+		!strings.Contains(stdout, "is taken off: audit") {
 		t.Errorf("code %d, %s%s", code, stdout, stderr)
 	}
-	if code, stdout, stderr := a.run(t, "retention", "--dry-run=false"); code != 0 || !strings.Contains(stdout, "1 runs deleted") || there() {
+	if code, stdout, stderr := a.run(t, "retention", "--dry-run=false"); code != 0 ||
+		!strings.Contains(stdout, "1 runs deleted") || there() {
 		t.Errorf("code %d: %s%s", code, stdout, stderr)
 	}
 	if code, _, _ := a.run(t, "get", "team/build"); code != exitFailed {
@@ -294,7 +346,7 @@ func TestRetentionCommand(t *testing.T) {
 	}
 }
 
-// The record is given byte for byte: jq and kubectl read it.
+// The record is written byte for byte, for jq and kubectl.
 func TestRecordIsJSON(t *testing.T) {
 	_, stdout, _ := makeArchive(t).run(t, "get", "team/build", "-o", "json")
 	if !json.Valid([]byte(stdout)) {

@@ -15,13 +15,14 @@ func newExport(c *common) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export --api=ADDRESS",
 		Short: "Write what the archive has to the API of a Tekton Results",
-		Long: `Write what the archive has to the API of a Tekton Results: what tools wrote, and then runs, with their logs and events. What it has already is
-left alone, so it may be killed and begun again; progress is written to standard error, with what --from takes to begin there. Tekton Results gives
-what is new to it times and UIDs of its own.`,
+		Long: `Write the content of the archive to the API of a Tekton Results: first what tools wrote, then runs,
+with their logs and events. What it has already is left alone, so the export can be interrupted and
+repeated; progress is written to standard error, with the value of --from to continue there. Tekton
+Results assigns its own times and UIDs.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if peer.api == "" {
-				return &usageError{errors.New("--api is required: where to write to")}
+				return &usageError{errors.New("--api is required: where to export to")}
 			}
 			connection, err := peer.connect()
 			if err != nil {
@@ -39,17 +40,20 @@ what is new to it times and UIDs of its own.`,
 				Progress: func(position string, t migrate.Totals) {
 					_, _ = fmt.Fprintf(stderr, "%s; go on with --from=%s\n", summaryOf(t), position)
 				},
-				Damaged: func(key string, err error) { _, _ = fmt.Fprintf(cmd.OutOrStdout(), "not exported: %s: %v\n", key, err) },
+				Damaged: func(key string, err error) {
+					_, _ = fmt.Fprintf(cmd.OutOrStdout(), "not exported: %s: %v\n", key, err)
+				},
 			})
 			cmd.Println(summaryOf(totals))
 			if err != nil {
-				return fmt.Errorf("the export did not come to the end, and may be begun again: %w", err)
+				return fmt.Errorf("the export was not completed, and can be continued: %w", err)
 			}
 			return nil
 		},
 	}
 	peer.flags(cmd)
-	cmd.Flags().StringVar(&from, "from", "", "where to begin, as progress has said")
-	cmd.Flags().StringVar(&logType, "logs-type", "", "LOGS_TYPE of its API server, such as File or S3; empty: logs are not sent")
+	cmd.Flags().StringVar(&from, "from", "", "where to begin, as printed with the progress")
+	cmd.Flags().StringVar(&logType, "logs-type", "",
+		"LOGS_TYPE of its API server, such as File or S3; empty: logs are not sent")
 	return cmd
 }

@@ -182,7 +182,8 @@ func (o *getOptions) writeLogs(ctx context.Context, from store.Store, c *manifes
 	}
 	for _, p := range logs {
 		if p.State != manifest.Complete {
-			_, _ = fmt.Fprintf(o.stderr, "the log of %s, attempt %d, is %s: %s\n", p.Container, p.Attempt+1, p.State, p.Reason)
+			_, _ = fmt.Fprintf(o.stderr, "the log of %s, attempt %d, is %s: %s\n", p.Container, p.Attempt+1, p.State,
+				p.Reason)
 		}
 		if p.State == manifest.Missing {
 			continue

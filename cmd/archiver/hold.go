@@ -20,11 +20,13 @@ func newHold(c *common) *cobra.Command {
 	o, text, release, result := getOptions{common: c}, retention.HoldText{}, false, false
 	cmd := &cobra.Command{
 		Use:   "hold NAMESPACE/NAME",
-		Short: "Keep an archived run from being deleted, whatever the retention says",
-		Long: `Put a hold on an archived run, so that no retention deletes it, nor the PipelineRun that made it, nor what that or this one made, until the hold is taken off with --release. A run that has the
-annotation ` + retention.HoldAnnotation + ` when it is archived is held as well, and stays so.
+		Short: "Keep an archived run from being deleted, whatever retention policies say",
+		Long: `Put a hold on an archived run, so that retention does not delete it or any other run of its run
+tree, until the hold is taken off with --release. A run that has the annotation
+` + retention.HoldAnnotation + ` when it is archived is held permanently.
 
-With --result NAME is that of a Result, and the hold is on what tools have written of it: neither retention nor a tool deletes it then.`,
+With --result, NAME is that of a Result, and the hold is on what tools have written in it: neither
+retention nor a tool can delete it.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.name(args[0]); err != nil {
@@ -52,7 +54,9 @@ With --result NAME is that of a Result, and the hold is on what tools have writt
 	return cmd
 }
 
-func holdResult(ctx context.Context, c *common, cmd *cobra.Command, name string, text retention.HoldText, release bool) error {
+func holdResult(
+	ctx context.Context, c *common, cmd *cobra.Command, name string, text retention.HoldText, release bool,
+) error {
 	a, err := c.openArchive(ctx, noIndex)
 	if err != nil {
 		return err
@@ -108,14 +112,16 @@ func holdRun(ctx context.Context, cmd *cobra.Command, o *getOptions, text retent
 	return err
 }
 
-// unhold removes a hold and says what else holds the run.
+// unhold removes a hold. If there is none, the error names other kinds of holds.
 func unhold(ctx context.Context, cmd *cobra.Command, a *archive, run *manifest.Commit) error {
 	held, err := retention.Held(ctx, a.store, a.cluster, run.ID())
 	if err != nil {
 		return err
 	}
 	if held == nil {
-		return fmt.Errorf("%s has no hold that could be taken off; a hold by the annotation %s, or of the PipelineRun that made the run or of one that it made, stays", named(run), retention.HoldAnnotation)
+		return fmt.Errorf(
+			"%s has no hold that could be taken off; holds by the annotation %s, and on other runs of the same "+
+				"run tree, stay", named(run), retention.HoldAnnotation)
 	}
 	if err := retention.Unhold(ctx, a.store, a.cluster, run.ID()); err != nil {
 		return err
@@ -124,7 +130,7 @@ func unhold(ctx context.Context, cmd *cobra.Command, a *archive, run *manifest.C
 	return nil
 }
 
-// describeHold says why a run is held, by whom if that is known, and since when.
+// describeHold returns why a run is held, by whom if known, and since when.
 func describeHold(held *retention.HoldText) string {
 	by := ""
 	if held.By != "" {

@@ -20,7 +20,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/migrate"
 )
 
-// peerOptions say where a Tekton Results is.
+// peerOptions are flags for the connection to a Tekton Results.
 type peerOptions struct {
 	api, tokenFile, ca string
 	plain              bool
@@ -29,12 +29,13 @@ type peerOptions struct {
 func (p *peerOptions) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&p.api, "api", "", "address of its gRPC API, such as tekton-results-api-service.tekton-pipelines:8080")
-	f.StringVar(&p.tokenFile, "token-file", "", "file with the bearer token for its API, such as that of a ServiceAccount that may read it; read anew for each call")
-	f.StringVar(&p.ca, "ca", "", "file with the certificates that its API's is signed by; empty: those of this machine")
+	f.StringVar(&p.tokenFile, "token-file", "",
+		"file with the bearer token for its API, such as that of a ServiceAccount with read access; read for each call")
+	f.StringVar(&p.ca, "ca", "", "file with the CA certificates of its API; empty: those of this machine")
 	f.BoolVar(&p.plain, "plain", false, "its API has no TLS; a token is not sent then")
 }
 
-// connect opens a connection, which is made when it is used.
+// connect returns a connection, which is established at the first use.
 func (p *peerOptions) connect() (*grpc.ClientConn, error) {
 	if p.plain && p.tokenFile != "" {
 		return nil, &usageError{errors.New("--token-file: a token is not sent without TLS; leave out --plain")}
@@ -64,7 +65,7 @@ func (p *peerOptions) connect() (*grpc.ClientConn, error) {
 	return connection, nil
 }
 
-// tokenFile sends the token in a file.
+// tokenFile sends the token in a file, which is read for each call.
 type tokenFile string
 
 func (f tokenFile) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
@@ -88,26 +89,28 @@ func newImport(c *common) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import {--api=ADDRESS | --postgres=URL}",
 		Short: "Import the history of a Tekton Results",
-		Long: `Import what a Tekton Results has, by its API or its Postgres: finished runs become commits, with their logs and events, and everything
-else objects as tools write them. What the archive has already is left alone, so it may be killed and begun again, and while Tekton
-Results still writes: what has come since is imported the next time. Progress is written to standard error, with what --from takes to
-begin there.
+		Long: `Import the content of a Tekton Results, by its API or its Postgres: finished runs become commits,
+with their logs and events, and everything else becomes objects as tools write them. What the
+archive has already is left alone, so the import can be interrupted and repeated, also while Tekton
+Results still writes: the next import adds what is new. Progress is written to standard error, with
+the value of --from to continue there. After an import update the index: archiver index sync.
 
-With --compare nothing is written: what is in Tekton Results and not in the archive, or is other, is written to standard output, a line
-each. Afterwards bring the index up to date: archiver index sync.
+With --compare nothing is imported: what is missing in the archive or different there is written to
+standard output, one per line.
 
-The password of the database is best given by the environment variable PGPASSWORD. Logs are not in the database: give --api as well, or
---logs, the directory that its API server keeps them in.
+Set the password of the database in the environment variable PGPASSWORD. Logs are not in the
+database: give --api as well, or --logs, the directory in which its API server stores them.
 
-Exit codes: 0 all is in the archive, 1 it did not come to the end, 3 a comparison found differences.`,
+Exit codes: 0 everything is in the archive, 1 not completed, 3 a comparison found differences.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return runImport(cmd.Context(), c, cmd, &o) },
 	}
 	o.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.postgres, "postgres", "", "URL of its database, such as postgres://user@host:5432/tekton-results?sslmode=verify-full")
+	f.StringVar(&o.postgres, "postgres", "",
+		"URL of its database, such as postgres://user@host:5432/tekton-results?sslmode=verify-full")
 	f.StringVar(&o.logs, "logs", "", "directory with its logs, LOGS_PATH of its API server")
-	f.StringVar(&o.from, "from", "", "where to begin, as progress has said")
+	f.StringVar(&o.from, "from", "", "where to begin, as printed with the progress")
 	f.BoolVar(&o.compare, "compare", false, "compare only, and write nothing")
 	return cmd
 }
@@ -130,7 +133,8 @@ func runImport(ctx context.Context, c *common, cmd *cobra.Command, o *importOpti
 	}
 	stderr := cmd.ErrOrStderr()
 	totals, err := migrate.Import(ctx, migrate.Options{
-		Source: source, Store: a.store, Cluster: a.cluster, Version: version + " import", Now: time.Now, From: o.from, Compare: o.compare,
+		Source: source, Store: a.store, Cluster: a.cluster, Version: version + " import", Now: time.Now, From: o.from,
+		Compare: o.compare,
 		Progress: func(position string, t migrate.Totals) {
 			_, _ = fmt.Fprintf(stderr, "%s; go on with --from=%s\n", summaryOf(t), position)
 		},
@@ -139,7 +143,7 @@ func runImport(ctx context.Context, c *common, cmd *cobra.Command, o *importOpti
 	cmd.Println(summaryOf(totals))
 	switch {
 	case err != nil:
-		return fmt.Errorf("the import did not come to the end, and may be begun again: %w", err)
+		return fmt.Errorf("the import was not completed, and can be continued: %w", err)
 	case o.compare && totals.Different+totals.Missing > 0:
 		return &exit{exitDamaged}
 	}
@@ -147,11 +151,12 @@ func runImport(ctx context.Context, c *common, cmd *cobra.Command, o *importOpti
 }
 
 func summaryOf(t migrate.Totals) string {
-	return fmt.Sprintf("%d results, %d runs, %d other records, %d logs; %d stored, %d there already, %d other in the archive, %d missing, %d bytes stored",
+	return fmt.Sprintf(
+		"%d results, %d runs, %d other records, %d logs; %d stored, %d there already, %d other in the archive, %d missing, %d bytes stored",
 		t.Results, t.Runs, t.Records, t.Logs, t.Stored, t.There, t.Different, t.Missing, t.Bytes)
 }
 
-// source opens what is to be imported.
+// source opens the source of the import.
 func (o *importOptions) source(ctx context.Context) (migrate.Source, func(), error) {
 	var api *migrate.API
 	closeAPI := func() {}
@@ -177,7 +182,7 @@ func (o *importOptions) source(ctx context.Context) (migrate.Source, func(), err
 	return nil, nil, &usageError{errors.New("--api or --postgres is required: where to import from")}
 }
 
-// bind fails if the archive is another cluster's.
+// bind binds the archive to this cluster. It fails if the archive belongs to another one.
 func (c *common) bind(ctx context.Context, a *archive, by string) error {
 	config, err := c.restConfig()
 	if err != nil {

@@ -42,7 +42,8 @@ The archiver deletes runs when they are due.`,
 				return err
 			}
 			slices.SortFunc(all, func(a, b archiver.Staying) int {
-				return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+				return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Kind, b.Kind),
+					cmp.Compare(a.Name, b.Name))
 			})
 			leaving := 0
 			table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)

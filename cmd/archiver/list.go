@@ -43,7 +43,8 @@ func newList(c *common) *cobra.Command {
 					return err
 				}
 				r := row.Commit.Run
-				_, _ = fmt.Fprintf(table, "%s\t%s\t%s/%s\t%s\t%s\n", r.Created.UTC().Format(time.RFC3339), r.Kind, r.Namespace,
+				_, _ = fmt.Fprintf(table, "%s\t%s\t%s/%s\t%s\t%s\n", r.Created.UTC().Format(time.RFC3339), r.Kind,
+					r.Namespace,
 					r.Name, r.Reason, r.UID)
 			}
 			return table.Flush()
@@ -52,7 +53,7 @@ func newList(c *common) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&q.Kind, "kind", "", kindHelp)
 	flags.StringVar(&q.Name, "name", "", "only runs of this name")
-	flags.BoolVar(&roots, "roots", false, "only runs that no PipelineRun made")
+	flags.BoolVar(&roots, "roots", false, "only runs that no PipelineRun created")
 	flags.IntVar(&q.Limit, "limit", q.Limit, "how many at most; 0: all")
 	return cmd
 }

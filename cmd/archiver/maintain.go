@@ -74,7 +74,8 @@ func (r *replica) maintain(ctx context.Context, a *archive) {
 			due[i] = time.Now().Add(cmp.Or(c.every, never))
 			if err != nil {
 				due[i] = time.Now().Add(choreAgain)
-				r.log.Error(err, "A maintenance task failed, and is tried again", "chore", c.name, "after", choreAgain.String())
+				r.log.Error(err, "A maintenance task failed, and is tried again", "chore", c.name,
+					"after", choreAgain.String())
 			}
 		}
 		select {
@@ -89,17 +90,20 @@ func (r *replica) maintain(ctx context.Context, a *archive) {
 // syncIndex adds rows that the index lacks: it was lost, is new, or could not be reached at a
 // commit.
 func syncIndex(ctx context.Context, r *replica, a *archive) error {
-	totals, err := index.Sync(ctx, index.SyncOptions{Store: a.store, Index: a.index, Cluster: a.cluster, Damaged: func(key string, err error) {
-		r.log.Error(err, "An object of the archive is damaged: archiver fsck says more", "key", key)
-	}})
+	totals, err := index.Sync(ctx,
+		index.SyncOptions{Store: a.store, Index: a.index, Cluster: a.cluster, Damaged: func(key string, err error) {
+			r.log.Error(err, "An object of the archive is damaged: archiver fsck says more", "key", key)
+		}})
 	if totals.Added+totals.Deleted > 0 {
-		r.log.Info("The index was brought up to date with the archive", "runs", totals.Commits, "added", totals.Added, "deleted", totals.Deleted)
+		r.log.Info("The index was brought up to date with the archive", "runs", totals.Commits, "added", totals.Added,
+			"deleted", totals.Deleted)
 	}
 	return err
 }
 
 func applyRetention(ctx context.Context, r *replica, a *archive) error {
-	deleted, unknown := a.deletedNamespaces(ctx, r.kube, false) // also without a policy that asks: one may be added later
+	// also without a policy that asks: one may be added later
+	deleted, unknown := a.deletedNamespaces(ctx, r.kube, false)
 	policies, err := retentionOf(a.config.Retention)
 	if err != nil || len(policies) == 0 {
 		return errors.Join(unknown, err)
@@ -109,7 +113,8 @@ func applyRetention(ctx context.Context, r *replica, a *archive) error {
 		return errors.Join(unknown, err)
 	}
 	if ahead := time.Since(now); ahead > clockTolerance {
-		r.log.Info("This machine's clock is ahead of the API server's, which counts for the archive's retention", "ahead", ahead.Round(time.Second).String())
+		r.log.Info("This machine's clock is ahead of the API server's, which counts for the archive's retention",
+			"ahead", ahead.Round(time.Second).String())
 	}
 	known := func(context.Context) (map[string]time.Time, error) { return deleted, unknown }
 	daily := time.Since(a.resultsKept) >= sweeping
@@ -121,7 +126,8 @@ func applyRetention(ctx context.Context, r *replica, a *archive) error {
 		a.resultsKept = time.Now()
 	}
 	if totals.Deleted+totals.Damaged > 0 {
-		r.log.Info("Runs were deleted from the archive, as its retention says", "deleted", totals.Deleted, "results", totals.Results, "kept", totals.Kept, "damaged", totals.Damaged, "bytes", totals.Bytes)
+		r.log.Info("Runs were deleted from the archive, as its retention says", "deleted", totals.Deleted,
+			"results", totals.Results, "kept", totals.Kept, "damaged", totals.Damaged, "bytes", totals.Bytes)
 	}
 	return err
 }
@@ -132,15 +138,17 @@ const clockTolerance = time.Minute
 // earliest returns the time of the slower clock, this machine's or the API server's: a clock that
 // is ahead must not make runs old.
 func earliest(ctx context.Context, kube kubernetes.Interface) (time.Time, error) {
-	review, err := kube.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	review, err := kube.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{},
+		metav1.CreateOptions{})
 	if err != nil {
-		return time.Time{}, fmt.Errorf("ask the API server what time it is: %w; nothing is deleted from the archive", err)
+		return time.Time{}, fmt.Errorf(
+			"ask the API server what time it is: %w; nothing is deleted from the archive", err)
 	}
-	now, there := time.Now(), review.CreationTimestamp.Time
-	if there.IsZero() || there.After(now) { // no API server of a version that is supported leaves it out
+	now, server := time.Now(), review.CreationTimestamp.Time
+	if server.IsZero() || server.After(now) { // supported API servers set it
 		return now, nil
 	}
-	return there, nil
+	return server, nil
 }
 
 func compactCatalogue(ctx context.Context, r *replica, a *archive) error {
@@ -161,8 +169,8 @@ func compactCatalogue(ctx context.Context, r *replica, a *archive) error {
 	return err
 }
 
-// compactObjects lists everything that tools wrote, and is therefore done daily. First it repairs rows of
-// writers that died between the bucket and the index.
+// compactObjects lists everything that tools wrote, and is therefore done daily. It first repairs
+// the index, for writers that were killed between writing to the bucket and to the index.
 func compactObjects(ctx context.Context, r *replica, a *archive) error {
 	damaged := func(key string, err error) {
 		r.log.Error(err, "An object of the archive is damaged: archiver fsck says more", "key", key)
@@ -177,7 +185,8 @@ func compactObjects(ctx context.Context, r *replica, a *archive) error {
 	if err != nil {
 		return err
 	}
-	totals, err := object.New(a.store, a.cluster, time.Now).Compact(ctx, object.CompactOptions{Now: time.Now(), Passed: damaged})
+	totals, err := object.New(a.store, a.cluster, time.Now).Compact(ctx,
+		object.CompactOptions{Now: time.Now(), Passed: damaged})
 	if totals.Segments > 0 {
 		r.log.Info("Segments of objects were written", "segments", totals.Segments, "objects", totals.Objects)
 	}
@@ -189,7 +198,7 @@ func sweepArchive(ctx context.Context, r *replica, a *archive) error {
 	if time.Since(a.swept) < sweeping {
 		return nil
 	}
-	if directory, ok := a.store.(*store.Directory); ok && a.sweptTo == "" { // it goes through all of it
+	if directory, ok := a.store.(*store.Directory); ok && a.sweptTo == "" { // this walks the whole directory
 		if n, err := directory.Sweep(ctx, abandoned, time.Now()); err != nil {
 			return err
 		} else if n > 0 {
@@ -197,7 +206,8 @@ func sweepArchive(ctx context.Context, r *replica, a *archive) error {
 		}
 	}
 	totals, err := retention.Sweep(ctx, retention.SweepOptions{
-		Store: a.store, Index: a.index, Cluster: a.cluster, Now: time.Now(), Grace: abandoned, After: a.sweptTo, Limit: sweepAtOnce,
+		Store: a.store, Index: a.index, Cluster: a.cluster, Now: time.Now(), Grace: abandoned, After: a.sweptTo,
+		Limit: sweepAtOnce,
 	})
 	if a.sweptTo = totals.Next; err == nil && a.sweptTo == "" {
 		if err = sweepObjects(ctx, r, a); err == nil {
@@ -223,12 +233,15 @@ func sweepObjects(ctx context.Context, r *replica, a *archive) error {
 	}
 	totals, err := object.New(a.store, a.cluster, time.Now).Sweep(ctx, o)
 	if n := totals.Generations + totals.Contents; n > 0 {
-		r.log.Info("What tools have replaced or deleted was deleted from the archive", "objects", n, "bytes", totals.Bytes)
+		r.log.Info("What tools have replaced or deleted was deleted from the archive", "objects", n,
+			"bytes", totals.Bytes)
 	}
 	return err
 }
 
-// inOrder says of keys, which are asked for in their order, whether an index has them. If it fails it has them all: what is unknown would be read.
+// inOrder returns a function that reports whether the index has a key. It must be called with keys
+// in ascending order. If the index fails, it returns true for all further keys, because unknown
+// ones would be read.
 func inOrder(next func() (object.Object, error, bool)) func(key string) bool {
 	row, err, more := next()
 	return func(key string) bool {
@@ -243,7 +256,8 @@ func inOrder(next func() (object.Object, error, bool)) func(key string) bool {
 func retentionOf(configured []config.Retention) ([]retention.Policy, error) {
 	policies := make([]retention.Policy, 0, len(configured))
 	for _, c := range configured {
-		p := retention.Policy{Name: c.Name, After: c.After, Namespaces: c.Namespaces, DeletedNamespaces: c.DeletedNamespaces, Status: c.Status}
+		p := retention.Policy{Name: c.Name, After: c.After, Namespaces: c.Namespaces,
+			DeletedNamespaces: c.DeletedNamespaces, Status: c.Status}
 		var err error
 		if p.Selector, err = labels.Parse(c.Selector); err != nil {
 			return nil, fmt.Errorf("retention %s: selector: %w", c.Name, err)
@@ -257,7 +271,8 @@ func retentionOf(configured []config.Retention) ([]retention.Policy, error) {
 func keepOf(configured []config.Keep) (stay.Policies, error) {
 	policies := make(stay.Policies, 0, len(configured))
 	for _, c := range configured {
-		p := stay.Policy{Name: c.Name, For: c.For, Forever: c.Forever, Last: c.Last, Namespaces: c.Namespaces, Status: c.Status}
+		p := stay.Policy{Name: c.Name, For: c.For, Forever: c.Forever, Last: c.Last, Namespaces: c.Namespaces,
+			Status: c.Status}
 		var err error
 		if p.Selector, err = labels.Parse(c.Selector); err != nil {
 			return nil, fmt.Errorf("keep %s: selector: %w", c.Name, err)
@@ -268,10 +283,13 @@ func keepOf(configured []config.Keep) (stay.Policies, error) {
 }
 
 // deletedNamespaces returns the namespaces that this cluster was seen to have and no longer has.
-func (a *archive) deletedNamespaces(ctx context.Context, kube kubernetes.Interface, readOnly bool) (map[string]time.Time, error) {
-	o := retention.SeenOptions{Store: a.store, Cluster: a.cluster, KubeSystem: a.kubeSystem, Now: time.Now(), ReadOnly: readOnly}
+func (a *archive) deletedNamespaces(
+	ctx context.Context, kube kubernetes.Interface, readOnly bool,
+) (map[string]time.Time, error) {
+	o := retention.SeenOptions{Store: a.store, Cluster: a.cluster, KubeSystem: a.kubeSystem, Now: time.Now(),
+		ReadOnly: readOnly}
 	if a.archivedIn != nil {
-		o.Archived = a.archivedIn() // before the list, which has them then if they are there
+		o.Archived = a.archivedIn() // before the list, which shows those that still exist
 	}
 	list, err := kube.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
 	if err != nil {

@@ -74,7 +74,8 @@ func (c *common) openArchive(ctx context.Context, use indexUse) (*archive, error
 	}
 	if u, err := url.Parse(file.Archive.Store); err == nil && u.Scheme == "file" {
 		if _, err := os.Stat(u.Path); err != nil {
-			return nil, fmt.Errorf("archive.store: there is no archive: %w; is this the configuration of the archiver, and does it run on this machine?", err)
+			return nil, fmt.Errorf(
+				"archive.store: there is no archive: %w; is this the configuration of the archiver, and does it run on this machine?", err)
 		}
 	}
 	return openArchive(ctx, file.Archive, use)

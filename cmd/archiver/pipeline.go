@@ -44,8 +44,9 @@ func (o *getOptions) pipelineLogs(ctx context.Context, a *archive, pipelineRun *
 // childrenOf returns the TaskRuns that a PipelineRun created.
 func childrenOf(ctx context.Context, a *archive, pipelineRun *manifest.Commit) ([]*manifest.Commit, error) {
 	var children []*manifest.Commit
-	for row, err := range a.index.Find(ctx, index.Query{Cluster: pipelineRun.Cluster, Namespace: pipelineRun.Run.Namespace,
-		Parent: pipelineRun.Run.UID, Kind: "TaskRun"}) {
+	for row, err := range a.index.Find(ctx,
+		index.Query{Cluster: pipelineRun.Cluster, Namespace: pipelineRun.Run.Namespace,
+			Parent: pipelineRun.Run.UID, Kind: "TaskRun"}) {
 		if err != nil {
 			return nil, err
 		}

@@ -42,9 +42,11 @@ namespaces.`,
 				return err
 			}
 			if namespace != "" {
-				return &usageError{errors.New("--namespace needs --refused: without it finalizers are removed in all namespaces")}
+				return &usageError{errors.New(
+					"--namespace needs --refused: without it finalizers are removed in all namespaces")}
 			}
-			n, err := archiver.ReleaseAll(cmd.Context(), config, func(done int) { cmd.PrintErrf("\r%d runs released", done) })
+			n, err := archiver.ReleaseAll(cmd.Context(), config,
+				func(done int) { cmd.PrintErrf("\r%d runs released", done) })
 			if n > 0 {
 				cmd.PrintErrln()
 			}

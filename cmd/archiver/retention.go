@@ -14,10 +14,10 @@ func newRetention(c *common) *cobra.Command {
 	dryRun := true
 	cmd := &cobra.Command{
 		Use:   "retention",
-		Short: "Delete from the archive what its retention says, or show what it would delete",
-		Long: `Delete from the archive the runs that a policy of archive.retention in the configuration matches, as the archiver does every
-hour, and all that they made. Without --dry-run=false it shows what would be deleted, and deletes nothing. A PipelineRun of which
-any run has a hold is never deleted.`,
+		Short: "Delete runs from the archive by its retention policies, or show what would be deleted",
+		Long: `Delete from the archive the run trees that a policy of archive.retention in the configuration
+matches, as the archiver does every hour. Without --dry-run=false it only shows what would be
+deleted. A run tree with a held run is never deleted.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, err := c.openArchive(cmd.Context(), readIndex)
@@ -29,8 +29,10 @@ any run has a hold is never deleted.`,
 			if err != nil {
 				return err
 			}
-			o := retention.Options{Store: a.store, Index: a.index, Cluster: a.cluster, Policies: policies, Now: time.Now(), DryRun: dryRun}
-			if rest, err := c.restConfig(); err == nil { // else policies about deleted namespaces say that nobody could be asked
+			o := retention.Options{Store: a.store, Index: a.index, Cluster: a.cluster, Policies: policies,
+				Now: time.Now(), DryRun: dryRun}
+			// without a cluster, policies with deletedNamespaces delete nothing
+			if rest, err := c.restConfig(); err == nil {
 				kube, err := kubernetes.NewForConfig(rest)
 				if err != nil {
 					return err
@@ -46,14 +48,16 @@ any run has a hold is never deleted.`,
 				}
 			}
 			o.Report = func(out retention.Outcome) {
-				cmd.Printf("%s\t%s\t%s/%s\t%s\t%s%s\n", out.Action, out.Run.Kind, out.Run.Namespace, out.Run.Name, out.Run.UID, out.Policy, out.Reason)
+				cmd.Printf("%s\t%s\t%s/%s\t%s\t%s%s\n", out.Action, out.Run.Kind, out.Run.Namespace, out.Run.Name,
+					out.Run.UID, out.Policy, out.Reason)
 			}
 			totals, err := retention.Apply(cmd.Context(), o)
 			verb := "deleted"
 			if dryRun {
 				verb = "would be deleted"
 			}
-			cmd.Printf("%d runs %s, %d bytes; %d kept, %d damaged\n", totals.Deleted, verb, totals.Bytes, totals.Kept, totals.Damaged)
+			cmd.Printf("%d runs %s, %d bytes; %d kept, %d damaged\n", totals.Deleted, verb, totals.Bytes, totals.Kept,
+				totals.Damaged)
 			return err
 		},
 	}

@@ -91,9 +91,12 @@ Exit codes: 0 done, 1 could not be done, 2 wrong command line, 3 fsck has found 
 		return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
 	flags := root.PersistentFlags()
-	flags.StringVar(&c.config, "config", "/etc/indelible/config.yaml", "configuration file; run reads it again when it changes")
-	flags.StringVar(&c.kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "file to reach the cluster by; empty: what KUBECONFIG names, and else as the pod it runs in")
+	flags.StringVar(&c.config, "config", "/etc/indelible/config.yaml",
+		"configuration file; run reads it again when it changes")
+	flags.StringVar(&c.kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"),
+		"kubeconfig file; default from KUBECONFIG; empty: in-cluster configuration")
 	flags.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "least level logged: debug, info, warn, error")
-	root.AddCommand(newRun(c), newList(c), newGet(c), newFsck(c), newImport(c), newExport(c), newIndex(c), newKeep(c), newRetention(c), newHold(c), newRelease(c), newAdopt(c))
+	root.AddCommand(newRun(c), newList(c), newGet(c), newFsck(c), newImport(c), newExport(c), newIndex(c), newKeep(c),
+		newRetention(c), newHold(c), newRelease(c), newAdopt(c))
 	return root
 }

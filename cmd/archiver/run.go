@@ -63,13 +63,17 @@ func newRun(c *common) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&o.namespace, "namespace", daemon.Namespace(), "namespace of the Lease; default from POD_NAMESPACE")
 	flags.StringVar(&o.identity, "identity", identity, "name of this replica in the Lease; default from POD_NAME")
-	flags.StringVar(&o.class, "class", "", "archive the runs whose label "+run.ClassLabel+" has this value; empty: those without the label")
+	flags.StringVar(&o.class, "class", "",
+		"archive the runs whose label "+run.ClassLabel+" has this value; empty: those without the label")
 	flags.StringVar(&o.spool, "spool", "/var/cache/indelible", "folder for logs that are being followed")
-	flags.BoolVar(&o.leaderElect, "leader-elect", true, "work only while holding the Lease indelible-archiver, as one of several replicas must")
+	flags.BoolVar(&o.leaderElect, "leader-elect", true,
+		"work only while holding the Lease indelible-archiver, as one of several replicas must")
 	flags.StringVar(&o.metricsAddress, "metrics-address", ":8080", "address of /metrics")
 	flags.StringVar(&o.healthAddress, "health-address", ":8081", "address of /healthz and /readyz")
-	flags.StringVar(&o.api.Address, "api-address", "", "serve the query API on this address; empty: as the configuration says")
-	flags.StringVar(&o.api.Certificates, "api-certificates", "", "folder with the query API's tls.crt and tls.key; empty: no TLS")
+	flags.StringVar(&o.api.Address, "api-address", "",
+		"serve the query API on this address; empty: as the configuration says")
+	flags.StringVar(&o.api.Certificates, "api-certificates", "",
+		"folder with the query API's tls.crt and tls.key; empty: no TLS")
 	return cmd
 }
 
@@ -96,7 +100,8 @@ func (o *runOptions) run(ctx context.Context) error {
 	r.metrics, r.apiMetrics = archiver.NewMetrics(registry), api.NewMetrics(registry)
 	r.notReady(errors.New("starting"))
 	var err error
-	if r.configured, err = config.NewWatcher(o.config, config.ReloadInterval, config.NewMetrics(registry), log.WithName("config")); err != nil {
+	if r.configured, err = config.NewWatcher(o.config, config.ReloadInterval, config.NewMetrics(registry),
+		log.WithName("config")); err != nil {
 		return err
 	}
 	if r.rest, err = o.restConfig(); err != nil {
@@ -150,7 +155,8 @@ func (r *replica) lead(ctx context.Context) error {
 	r.notReady(nil) // a replica that stands by is as it should be
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: &resourcelock.LeaseLock{
-			LeaseMeta: metav1.ObjectMeta{Namespace: r.namespace, Name: "indelible-archiver"}, Client: r.kube.CoordinationV1(),
+			LeaseMeta:  metav1.ObjectMeta{Namespace: r.namespace, Name: "indelible-archiver"},
+			Client:     r.kube.CoordinationV1(),
 			LockConfig: resourcelock.ResourceLockConfig{Identity: r.identity},
 		},
 		LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: retryPeriod, ReleaseOnCancel: true,
@@ -249,7 +255,9 @@ func (r *replica) workWith(ctx context.Context, with configuration) error {
 	a, err := r.open(ctx, with.Archive)
 	if err != nil {
 		r.notReady(err)
-		r.log.Error(err, "The archive cannot be opened: nothing is archived, and no run leaves the cluster; trying again", "after", tryOpening.String())
+		r.log.Error(err,
+			"The archive cannot be opened: nothing is archived, and no run leaves the cluster; trying again",
+			"after", tryOpening.String())
 		select {
 		case <-time.After(tryOpening):
 		case <-ctx.Done():
@@ -264,8 +272,9 @@ func (r *replica) workWith(ctx context.Context, with configuration) error {
 	events, stopEvents := r.recordEvents()
 	defer stopEvents()
 	worker, err := archiver.New(archiver.Options{
-		Cluster: a.cluster, Class: r.class, Store: a.store, Index: a.index, Config: r.rest, Version: version, Kubernetes: r.kubernetes,
-		Keep: keep, Logs: archiver.LogMode(with.Logs), Spool: r.spool, Streams: with.Streams,
+		Cluster: a.cluster, Class: r.class, Store: a.store, Index: a.index, Config: r.rest, Version: version,
+		Kubernetes: r.kubernetes,
+		Keep:       keep, Logs: archiver.LogMode(with.Logs), Spool: r.spool, Streams: with.Streams,
 		Metrics: r.metrics, Events: events, Now: time.Now, Log: r.log,
 	})
 	if err != nil {

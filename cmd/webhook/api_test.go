@@ -44,7 +44,9 @@ func newAPI(t *testing.T) *api {
 	mux.HandleFunc("POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
 		func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
-			_, _ = fmt.Fprintf(w, `{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","status":{"allowed":%v}}`, a.granted)
+			_, _ = fmt.Fprintf(w,
+				`{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","status":{"allowed":%v}}`,
+				a.granted)
 		})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { notFound(w) })
 	server := httptest.NewServer(mux)

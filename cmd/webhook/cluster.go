@@ -40,7 +40,8 @@ func newCluster(kubeconfig string) (*cluster, error) {
 	typed.ContentType = "application/vnd.kubernetes.protobuf"
 	typed.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
 	c := &cluster{}
-	if host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT"); host != "" && port != "" {
+	if host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT"); host != "" &&
+		port != "" {
 		c.server = net.JoinHostPort(host, port)
 	}
 	if c.client, err = kubernetes.NewForConfig(typed); err != nil {

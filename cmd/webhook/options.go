@@ -39,8 +39,9 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.StringVar(&o.config, "config", "/etc/indelible/config.yaml", "configuration `file`; reloaded when it changes")
 	fs.StringVar(&o.certDir, "cert-dir", "",
 		"`folder` with tls.crt and tls.key maintained elsewhere; empty: the webhook manages its certificates itself")
-	fs.BoolVar(&o.callerKeys, "caller-keys", true, "identify API servers by keys that the webhook writes into the paths "+
-		"of its webhook configurations; without -cert-dir only")
+	fs.BoolVar(&o.callerKeys, "caller-keys", true,
+		"identify API servers by keys that the webhook writes into the paths "+
+			"of its webhook configurations; without -cert-dir only")
 	fs.StringVar(&o.clientCA, "client-ca", "",
 		"`file` with the CAs of API servers' client certificates; empty: none are requested")
 	fs.StringVar(&o.clientNames, "client-names", "",

@@ -61,7 +61,8 @@ func report(ctx context.Context, o options, c *cluster, log logr.Logger, topic s
 		log.Error(err, "Could not read the Pod this runs in, to send it an event", "pod", o.pod)
 		return
 	}
-	about := &corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}
+	about := &corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name,
+		UID: pod.UID}
 	if problem == "" {
 		c.events.recorder.Event(about, corev1.EventTypeNormal, topic.Right, topic.Relief)
 		return

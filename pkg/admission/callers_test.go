@@ -58,15 +58,17 @@ func TestKeys(t *testing.T) {
 	})
 	t.Run("never log a key", func(t *testing.T) {
 		broken := start(t, Options{
-			Callers:   Callers{Keys: func(string) []string { return []string{"new-key"} }},
-			CarryOver: admission.HandlerFunc(func(context.Context, admission.Request) admission.Response { panic("broken") }),
+			Callers: Callers{Keys: func(string) []string { return []string{"new-key"} }},
+			CarryOver: admission.HandlerFunc(
+				func(context.Context, admission.Request) admission.Response { panic("broken") }),
 		})
 		if status, text, _ := broken.post(t, "/carry-over/new-key",
 			bytes.NewReader(review("u-1", 10))); status != http.StatusInternalServerError || strings.Contains(text,
 			"new-key") {
 			t.Errorf("status %d: %s", status, text)
 		}
-		if logged := broken.log.String(); !strings.Contains(logged, "/carry-over") || strings.Contains(logged, "new-key") {
+		if logged := broken.log.String(); !strings.Contains(logged, "/carry-over") ||
+			strings.Contains(logged, "new-key") {
 			t.Errorf("logged %s", logged)
 		}
 	})
@@ -141,7 +143,8 @@ func TestClientCertificates(t *testing.T) {
 		"whoever has none":           {nil, "somebody", "401"},
 		"another CA's API server":    {theirs.client(t, "kube-apiserver", nil, client, hour), "", ""},
 		"an API server of yesterday": {ours.client(t, "kube-apiserver", nil, client, -time.Minute), "", ""},
-		"a server that has the API server's name": {ours.client(t, "kube-apiserver", nil, x509.ExtKeyUsageServerAuth, hour),
+		"a server that has the API server's name": {ours.client(t, "kube-apiserver", nil,
+			x509.ExtKeyUsageServerAuth, hour),
 			"", ""},
 	}
 	callers := Callers{ClientCAs: x509.NewCertPool(), Names: []string{"kube-apiserver", "api.internal"}}

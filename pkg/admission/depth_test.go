@@ -18,19 +18,21 @@ func TestNesting(t *testing.T) {
 		"allow three levels": {`{"a":[{}]}`, false},
 		"allow many of one level": {`[` + strings.Repeat(`{},`, 1000) + `{}]`,
 			false},
-		"allow brackets in a string":                                         {`["[[[[", "{{{{"]`, false},
-		"allow brackets after an escaped quote":                              {`["\"[[[["]`, false},
-		"allow a string that does not end":                                   {`["[[[[`, false},
-		"allow a quote right at the end":                                     {`["`, false},
-		"forbid four levels":                                                 {nested(4), true},
-		"forbid four levels of objects":                                      {`{"a":{"b":{"c":{}}}}`, true},
-		"forbid four levels that do not end":                                 {`[[[[`, true},
-		"forbid four levels after a string that ends in a backslash":         {`["\\", [[[`, true},
-		"allow brackets after an escaped quote in a long string":             {`["` + long + `\"[[[["]`, false},
-		"forbid four levels after a long string":                             {`["` + long + `", [[[`, true},
-		"forbid four levels after a long string that ends in a backslash":    {`["` + long + `\\", [[[`, true},
-		"forbid four levels after a long string with an escaped quote in it": {`["` + long + `\\\"` + long + `", [[[`, true},
-		"forbid four levels after an escaped quote":                          {`["\\\"", [[[`, true},
+		"allow brackets in a string":                                      {`["[[[[", "{{{{"]`, false},
+		"allow brackets after an escaped quote":                           {`["\"[[[["]`, false},
+		"allow a string that does not end":                                {`["[[[[`, false},
+		"allow a quote right at the end":                                  {`["`, false},
+		"forbid four levels":                                              {nested(4), true},
+		"forbid four levels of objects":                                   {`{"a":{"b":{"c":{}}}}`, true},
+		"forbid four levels that do not end":                              {`[[[[`, true},
+		"forbid four levels after a string that ends in a backslash":      {`["\\", [[[`, true},
+		"allow brackets after an escaped quote in a long string":          {`["` + long + `\"[[[["]`, false},
+		"forbid four levels after a long string":                          {`["` + long + `", [[[`, true},
+		"forbid four levels after a long string that ends in a backslash": {`["` + long + `\\", [[[`, true},
+		"forbid four levels after a long string with an escaped quote in it": {
+			`["` + long + `\\\"` + long + `", [[[`, true,
+		},
+		"forbid four levels after an escaped quote": {`["\\\"", [[[`, true},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -50,7 +52,8 @@ func deep(uid string, levels int) []byte {
 func TestDepth(t *testing.T) {
 	s := start(t, Options{Guard: saying("guard"), Inject: saying("inject")})
 	t.Run("allow what nests as deep as it may", func(t *testing.T) {
-		if status, text, answer := s.post(t, "/guard", bytes.NewReader(deep("u-1", maxDepth-2))); status != http.StatusOK ||
+		if status, text,
+			answer := s.post(t, "/guard", bytes.NewReader(deep("u-1", maxDepth-2))); status != http.StatusOK ||
 			!answer.Allowed {
 			t.Errorf("status %d: %s", status, text)
 		}
@@ -64,7 +67,8 @@ func TestDepth(t *testing.T) {
 			}
 		})
 		t.Run("forbid more to those that are ignored when they fail, by a failure", func(t *testing.T) {
-			if status, text, _ := s.post(t, "/inject", bytes.NewReader(deep("u-1", levels))); status != http.StatusBadRequest ||
+			if status, text,
+				_ := s.post(t, "/inject", bytes.NewReader(deep("u-1", levels))); status != http.StatusBadRequest ||
 				!strings.Contains(text, tooDeepMessage) {
 				t.Errorf("status %d: %s", status, text)
 			}

@@ -74,11 +74,14 @@ var reviews = []string{
 	`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1beta1","request":{"uid":"u"}}`,
 	review(`"operation":"CREATE","resource":{"version":"v1","resource":"pods"},"object":` + pod),
 	review(`"operation":"CREATE","resource":{"group":"tekton.dev","version":"v1","resource":"taskruns"},"object":{"metadata":{"finalizers":["a/b"]}}`),
-	review(status + `"object":{"metadata":{"namespace":"team","name":"run","uid":"run-uid"},"status":{"podName":"run-pod",` + spec + `,"results":[{"name":"a","value":"v"}]}},` + stored),
+	review(status +
+		`"object":{"metadata":{"namespace":"team","name":"run","uid":"run-uid"},"status":{"podName":"run-pod",` + spec +
+		`,"results":[{"name":"a","value":"v"}]}},` + stored),
 	review(status + `"object":{"status":{"results":[{"name":"a","value":"v"}]}},` + stored),
 	review(status + `"object":null,"oldObject":null`), review(status + `"object":5,"oldObject":"x"`),
 	review(status + `"object":{"status":{"steps":[{"name":"s"}]}},"oldObject":{}`),
-	review(status + `"dryRun":true,"userInfo":{"username":"ada"},"object":{"status":{}},"oldObject":{"status":{"results":[{"name":"a"}]}}`),
+	review(status +
+		`"dryRun":true,"userInfo":{"username":"ada"},"object":{"status":{}},"oldObject":{"status":{"results":[{"name":"a"}]}}`),
 	review(`"operation":"UPDATE","subResource":"status","resource":{"group":"tekton.dev","version":"v1","resource":"pipelineruns"},` + controller +
 		`"object":{"metadata":{"annotations":{"indelible.dev/too-large":"why"}},"status":{"conditions":[{"type":"Succeeded","status":"False"}],"results":[{"name":"a"}]}},"oldObject":null`),
 	review(status + controller +

@@ -299,8 +299,9 @@ func TestHeaders(t *testing.T) {
 	} else if _ = response.Body.Close(); response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("32 KiB of headers: status %d, want 431", response.StatusCode)
 	}
-	server := NewServer(Options{Inject: saying(""), Guard: saying(""), GuardElsewhere: saying(""), CarryOver: saying(""),
-		Report: saying(""), Protect: saying("")})
+	server := NewServer(Options{Inject: saying(""), Guard: saying(""), GuardElsewhere: saying(""),
+		CarryOver: saying(""),
+		Report:    saying(""), Protect: saying("")})
 	if server.ReadHeaderTimeout != headerTimeout || server.IdleTimeout == 0 {
 		t.Error("a connection on which nothing comes stays for ever")
 	}

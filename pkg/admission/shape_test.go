@@ -27,7 +27,8 @@ func TestShape(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got, want := shapeOf([]byte(tc.text), maxDepth), (shape{false, tc.objects, tc.fields, tc.elements}); got != want {
+			if got, want := shapeOf([]byte(tc.text), maxDepth),
+				(shape{false, tc.objects, tc.fields, tc.elements}); got != want {
 				t.Errorf("%s: %+v, want %+v", tc.text, got, want)
 			}
 		})
@@ -46,7 +47,8 @@ func TestTooComplex(t *testing.T) {
 		Fit: saying("fit")})
 	for _, path := range []string{"/guard", "/guard-elsewhere"} {
 		t.Run("allow 20,000 objects to "+path, func(t *testing.T) {
-			if status, text, answer := s.post(t, path, bytes.NewReader(complexReview(20_000))); status != http.StatusOK ||
+			if status, text,
+				answer := s.post(t, path, bytes.NewReader(complexReview(20_000))); status != http.StatusOK ||
 				!answer.Allowed {
 				t.Errorf("status %d: %s", status, text)
 			}
@@ -61,7 +63,8 @@ func TestTooComplex(t *testing.T) {
 	}
 	for _, path := range []string{"/inject", "/fit"} {
 		t.Run("forbid 100,000 objects to "+path+", by a failure", func(t *testing.T) {
-			if status, text, _ := s.post(t, path, bytes.NewReader(complexReview(100_000))); status != http.StatusBadRequest ||
+			if status, text,
+				_ := s.post(t, path, bytes.NewReader(complexReview(100_000))); status != http.StatusBadRequest ||
 				!strings.Contains(text, want) {
 				t.Errorf("status %d: %s", status, text)
 			}

@@ -141,7 +141,8 @@ func answering(handler admission.Handler, log logr.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if recover() != nil {
-				http.Error(w, "the webhook broke while deciding; its log has the reason", http.StatusInternalServerError)
+				http.Error(w, "the webhook broke while deciding; its log has the reason",
+					http.StatusInternalServerError)
 			}
 		}()
 		hook.ServeHTTP(w, r)

@@ -164,16 +164,18 @@ func TestPanicsAreErrorsNotDenials(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, Options{Inject: admission.HandlerFunc(func(context.Context, admission.Request) admission.Response {
-				tc.panics()
-				return admission.Response{}
-			})})
+			s := start(t,
+				Options{Inject: admission.HandlerFunc(func(context.Context, admission.Request) admission.Response {
+					tc.panics()
+					return admission.Response{}
+				})})
 			status, text, _ := s.post(t, "/inject", bytes.NewReader(review("u-1", 10)))
 			if status != http.StatusInternalServerError {
 				t.Errorf("status %d, want 500", status)
 			}
 			if logged := s.log.String(); !strings.Contains(logged, tc.log) || strings.Contains(logged+text, "secret") {
-				t.Errorf("the log must say %q and nobody what the panic said; answer %q, log:\n%s", tc.log, text, logged)
+				t.Errorf("the log must say %q and nobody what the panic said; answer %q, log:\n%s", tc.log,
+					text, logged)
 			}
 		})
 	}
@@ -211,10 +213,11 @@ func TestSize(t *testing.T) {
 }
 
 func TestTimeout(t *testing.T) {
-	s := start(t, Options{Guard: admission.HandlerFunc(func(ctx context.Context, _ admission.Request) admission.Response {
-		<-ctx.Done()
-		return admission.Errored(http.StatusGatewayTimeout, ctx.Err())
-	})})
+	s := start(t,
+		Options{Guard: admission.HandlerFunc(func(ctx context.Context, _ admission.Request) admission.Response {
+			<-ctx.Done()
+			return admission.Errored(http.StatusGatewayTimeout, ctx.Err())
+		})})
 	_, _, answer := s.post(t, "/guard?timeout=20ms", bytes.NewReader(review("u-1", 10)))
 	if answer.Result.Message != context.DeadlineExceeded.Error() {
 		t.Errorf("the handler's context ended with %q, want its deadline", answer.Result.Message)

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// API is where the archiver serves the query API, for installations in which one process has archive and index to itself. Where api runs
-// beside it, its flags say so.
+// API is where the archiver serves the query API, for installations in which one process has
+// archive and index to itself. Where api runs beside it, its flags say so.
 type API struct {
 	// Address is what the archiver listens on, empty for no API.
 	Address string

@@ -51,8 +51,9 @@ archive:
 				Keep: kept(720 * time.Hour),
 				Retention: []Retention{
 					{
-						Name: "trials", After: 2160 * time.Hour, Namespaces: []string{"trial-*", "t[ab]?"}, DeletedNamespaces: true,
-						Selector: "app=shop,tier in (test, trial)", Status: []string{"Cancelled", "Failed"},
+						Name: "trials", After: 2160 * time.Hour, Namespaces: []string{"trial-*", "t[ab]?"},
+						DeletedNamespaces: true,
+						Selector:          "app=shop,tier in (test, trial)", Status: []string{"Cancelled", "Failed"},
 					},
 					{Name: "old", After: 2160*time.Hour + 30*time.Minute},
 				},
@@ -219,12 +220,14 @@ func TestParseForbidsOfTheArchive(t *testing.T) {
 		"forbid all namespaces":       {"{retention: [{name: a, namespaces: [x, '**']}]}", all},
 		"forbid all statuses":         {"{retention: [{name: a, status: [Failed, Succeeded, Cancelled]}]}", all},
 		"forbid all but no gone ones": {"{retention: [{name: a, deletedNamespaces: false}]}", all},
-		"forbid an empty namespace": {"{retention: [{name: a, namespaces: ['']}]}", "archive.retention[0].namespaces[0] " +
-			glob},
+		"forbid an empty namespace": {"{retention: [{name: a, namespaces: ['']}]}",
+			"archive.retention[0].namespaces[0] " +
+				glob},
 		"forbid capitals in namespace": {"{retention: [{name: a, namespaces: [a, Team]}]}",
 			"archive.retention[0].namespaces[1] " + glob},
-		"forbid half a bracket": {"{retention: [{name: a, namespaces: ['x[a']}]}", "archive.retention[0].namespaces[0] " +
-			glob},
+		"forbid half a bracket": {"{retention: [{name: a, namespaces: ['x[a']}]}",
+			"archive.retention[0].namespaces[0] " +
+				glob},
 		"forbid no namespaces": {"{retention: [{name: a, after: 1h, namespaces: []}]}",
 			"archive.retention[0].namespaces must be a list of at least one string"},
 		"forbid namespaces as text": {"{retention: [{name: a, after: 1h, namespaces: a}]}",

@@ -31,8 +31,9 @@ func TestDefaultsAreThoseOfTheDesign(t *testing.T) {
 		Limits:      result.Limits{Result: 1048576, TaskRun: 1310720, Object: 1468416},
 		Publisher:   Publisher{PullPolicy: "IfNotPresent", Delivery: "auto", Timeout: 2 * time.Minute},
 		Archive: Archive{
-			Cluster: "default", Store: "file:///var/lib/indelible/archive", Index: "sqlite:///var/lib/indelible/index.db",
-			Logs: "follow", Streams: 200, Keep: nil, Retention: nil,
+			Cluster: "default", Store: "file:///var/lib/indelible/archive",
+			Index: "sqlite:///var/lib/indelible/index.db",
+			Logs:  "follow", Streams: 200, Keep: nil, Retention: nil,
 		},
 	}
 	if diff := cmp.Diff(want, Default()); diff != "" {
@@ -66,7 +67,9 @@ publisher: {image: registry.example/p@sha256:0, pullPolicy: Never, delivery: ini
 			want: Configuration{
 				Controllers: []string{DefaultController},
 				Limits:      result.Limits{Result: 1, TaskRun: 2, Object: 3},
-				Publisher:   Publisher{Image: "p", PullPolicy: "Always", Delivery: "image-volume", Timeout: time.Millisecond},
+				Publisher: Publisher{
+					Image: "p", PullPolicy: "Always", Delivery: "image-volume", Timeout: time.Millisecond,
+				},
 			},
 		},
 		"allow comments in documents of their own, and nulls for defaults": {
@@ -74,7 +77,9 @@ publisher: {image: registry.example/p@sha256:0, pullPolicy: Never, delivery: ini
 			want: Configuration{
 				Controllers: []string{DefaultController},
 				Limits:      result.Limits{Result: 1048576, TaskRun: 1310720, Object: 1468416},
-				Publisher:   Publisher{Image: "p", PullPolicy: "IfNotPresent", Delivery: "auto", Timeout: 2 * time.Minute},
+				Publisher: Publisher{
+					Image: "p", PullPolicy: "IfNotPresent", Delivery: "auto", Timeout: 2 * time.Minute,
+				},
 			},
 		},
 	}
@@ -129,7 +134,8 @@ func TestParseForbids(t *testing.T) {
 			head + "publisher: {image: p, timeout: 120}\n", "publisher.timeout must be a duration such as 90s or 2m",
 		},
 		"forbid no timeout": {
-			head + "publisher: {image: p, timeout: 0s}\n", "publisher.timeout is 0s, but must be more than 0 and at most 30m",
+			head + "publisher: {image: p, timeout: 0s}\n",
+			"publisher.timeout is 0s, but must be more than 0 and at most 30m",
 		},
 		"forbid a timeout over 30 minutes": {
 			head + "publisher: {image: p, timeout: 30m1s}\n",
@@ -220,7 +226,8 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 		for _, p := range c.Archive.Retention {
-			if p.Name == "" || p.After < 0 || p.After == 0 && p.Namespaces == nil && !p.DeletedNamespaces && p.Selector == "" &&
+			if p.Name == "" || p.After < 0 || p.After == 0 && p.Namespaces == nil && !p.DeletedNamespaces &&
+				p.Selector == "" &&
 				p.Status == nil {
 				t.Errorf("retention policy %+v", p)
 			}

@@ -33,8 +33,9 @@ func (r *reader) limits(to *result.Limits, v any) {
 		}
 	}
 	if to.Object > MaxObjectLimit {
-		r.problem("limits.object", "is %s, but must be at most %s, because etcd refuses requests over 1.5 MiB: lower it to "+
-			"1.45Mi or less",
+		r.problem("limits.object",
+			"is %s, but must be at most %s, because etcd refuses requests over 1.5 MiB: lower it to "+
+				"1.45Mi or less",
 			result.Size(to.Object), result.Size(MaxObjectLimit))
 	}
 }
@@ -86,8 +87,9 @@ func (r *reader) timeout(to *time.Duration, path string, v any) {
 	case !ok || err != nil:
 		r.problem(path, "must be a duration such as 90s or 2m")
 	case d <= 0 || d > MaxPublishTimeout:
-		r.problem(path, "is %s, but must be more than 0 and at most %s", d, strings.TrimSuffix(MaxPublishTimeout.String(),
-			"0s"))
+		r.problem(path, "is %s, but must be more than 0 and at most %s", d,
+			strings.TrimSuffix(MaxPublishTimeout.String(),
+				"0s"))
 	default:
 		*to = d
 	}

@@ -66,7 +66,8 @@ func NewRegistry() *prometheus.Registry {
 // NewMetricsServer serves /metrics: ours and controller-runtime's.
 func NewMetricsServer(ours prometheus.Gatherer) *http.Server {
 	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(prometheus.Gatherers{ours, ctrlmetrics.Registry}, promhttp.HandlerOpts{}))
+	mux.Handle("/metrics",
+		promhttp.HandlerFor(prometheus.Gatherers{ours, ctrlmetrics.Registry}, promhttp.HandlerOpts{}))
 	return plainServer(mux)
 }
 

@@ -13,7 +13,8 @@ const maxDepth = 200
 // whole of it.
 func FuzzScanner(f *testing.F) {
 	for _, seed := range []string{
-		`{"status":{"podName":"p","steps":[{"name":"a","running":{"startedAt":"2026-11-20T10:42:11Z"}}]}}`, `null`, `-0.1e+5`,
+		`{"status":{"podName":"p","steps":[{"name":"a","running":{"startedAt":"2026-11-20T10:42:11Z"}}]}}`, `null`,
+		`-0.1e+5`,
 		`"\u00e9\\\""`, `[1,[2,{"a":[]}]]`, ` {"a" : 1 , "a" : 2 } `, `01`, `"\x"`, `[1,]`, `{"a"}`, `tru`,
 		"\"\x00\"", "\"\xff\"", "\x00", `1 2`, `-`, `.5`, `1.`, `"\ud800"`,
 		`[{"a":[{}]},[]]`, `[1}`, `{"a":1]`, `{"a":}`, `{"a" 1}`, `{"a":1 "b":2}`, `[1 2]`, `{,}`, `[[],]`,
@@ -30,7 +31,8 @@ func FuzzScanner(f *testing.F) {
 			err = s.End()
 		}
 		if want := json.Valid(data) && depthOf(data) <= maxDepth; (err == nil) != want {
-			t.Fatalf("scanner says %v, encoding/json says %v, and finds it nested %d deep", err, json.Valid(data), depthOf(data))
+			t.Fatalf("scanner says %v, encoding/json says %v, and finds it nested %d deep", err, json.Valid(data),
+				depthOf(data))
 		}
 		if err == nil && strings.TrimSpace(string(data)) != string(raw) &&
 			strings.Trim(string(data), " \t\r\n") != string(raw) {

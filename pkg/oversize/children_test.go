@@ -37,7 +37,8 @@ func TestChildrenAreReadInPages(t *testing.T) {
 				i, strings.Repeat("v", kilobyte)))
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = fmt.Fprintf(w, `{"apiVersion":"tekton.dev/v1","kind":"TaskRunList","metadata":{"continue":%q},"items":[%s]}`,
+		_, _ = fmt.Fprintf(w,
+			`{"apiVersion":"tekton.dev/v1","kind":"TaskRunList","metadata":{"continue":%q},"items":[%s]}`,
 			next, strings.Join(items,
 				","))
 	}))

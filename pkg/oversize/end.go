@@ -99,8 +99,9 @@ func (o Options) cancel(ctx context.Context, s subject, r run, text string) erro
 // cancellation returns a merge patch that cancels the run with that UID.
 func cancellation(kind, uid, text string) map[string]any {
 	if kind == "TaskRun" {
-		return map[string]any{"metadata": map[string]any{"uid": uid}, "spec": map[string]any{"status": "TaskRunCancelled",
-			"statusMessage": text}}
+		return map[string]any{"metadata": map[string]any{"uid": uid},
+			"spec": map[string]any{"status": "TaskRunCancelled",
+				"statusMessage": text}}
 	}
 	return map[string]any{
 		"metadata": map[string]any{"uid": uid, "annotations": map[string]any{result.TooLargeAnnotation: text}},

@@ -186,7 +186,8 @@ func (b body) words() string {
 		uses = append(uses, u.what)
 	}
 	return fmt.Sprintf("too large for Tekton to write: %s %s; it has %s. "+
-		"Write smaller results, or keep large content in a workspace or an artifact store and pass on its address", b.what,
+		"Write smaller results, or keep large content in a workspace or an artifact store and pass on its address",
+		b.what,
 		how, strings.Join(uses,
 			"; "))
 }

@@ -34,7 +34,8 @@ func object(t *testing.T, kind, name, more string) *unstructured.Unstructured {
 // child is a TaskRun of the PipelineRun run with a result text of n bytes.
 func child(t *testing.T, task string, n int) *unstructured.Unstructured {
 	t.Helper()
-	u := object(t, "TaskRun", "run-"+task, `{"status":{"results":[{"name":"text","value":"`+strings.Repeat("v", n)+`"}]}}`)
+	u := object(t, "TaskRun", "run-"+task,
+		`{"status":{"results":[{"name":"text","value":"`+strings.Repeat("v", n)+`"}]}}`)
 	u.SetLabels(map[string]string{"tekton.dev/pipelineRun": "run", "tekton.dev/pipelineTask": task})
 	return u
 }
@@ -51,7 +52,8 @@ func when(task string) string { return `{"name":"` + task + `","when":[{"input":
 
 func TestEnd(t *testing.T) {
 	pipelineRun := func(spec, pipelineSpec string) string {
-		return `{"spec":{` + spec + `},"status":{"conditions":[{"type":"Succeeded","status":"Unknown"}],"pipelineSpec":{` +
+		return `{"spec":{` + spec +
+			`},"status":{"conditions":[{"type":"Succeeded","status":"Unknown"}],"pipelineSpec":{` +
 			pipelineSpec + `}}}`
 	}
 	fourWhens := `"tasks":[{"name":"scan"},` + when("a") + `,` + when("b") + `,` + when("c") + `],"finally":[` +
@@ -63,30 +65,38 @@ func TestEnd(t *testing.T) {
 	}{
 		"end a PipelineRun whose when expressions have too many copies": {
 			"PipelineRun", pipelineRun("", fourWhens), 1_000_000,
-			[]string{`its status would be about 400`, `result "text" of task "scan", 1000000 bytes (976.56 KiB), used 4 times`,
+			[]string{`its status would be about 400`,
+				`result "text" of task "scan", 1000000 bytes (976.56 KiB), used 4 times`,
 				`accepts at most 3145728 bytes (3 MiB)`},
 		},
 		"end one whose results are too large together": {
 			"PipelineRun", pipelineRun("", `"tasks":[{"name":"scan"},{"name":"test"}],"results":[{"value":"`+ref+
 				`"},{"value":"$(tasks.test.results.text)"}]`), 1_600_000,
-			[]string{`its status would be about 320`, `result "text" of task "test", 1600000 bytes (1.53 MiB), used 1 times`},
+			[]string{
+				`its status would be about 320`, `result "text" of task "test", 1600000 bytes (1.53 MiB), used 1 times`,
+			},
 		},
 		"end one that cannot create a TaskRun": {
-			"PipelineRun", pipelineRun("", `"tasks":[{"name":"scan"},{"name":"test"},{"name":"use","params":[{"value":"`+ref+
+			"PipelineRun",
+			pipelineRun("", `"tasks":[{"name":"scan"},{"name":"test"},{"name":"use","params":[{"value":"`+ref+
 				`"},{"value":"$(tasks.test.results.text[*])"}]}]`), 1_600_000,
 			[]string{`the run of task "use" would be about 320`},
 		},
 		"end a TaskRun with a large parameter whose Task is not known yet": {
-			"TaskRun", `{"spec":{"taskRef":{"name":"use"},"params":[{"name":"text","value":"` + strings.Repeat("v", 1_000_000) +
+			"TaskRun", `{"spec":{"taskRef":{"name":"use"},"params":[{"name":"text","value":"` +
+				strings.Repeat("v", 1_000_000) +
 				`"}]}}`, 0,
-			[]string{`is over the 3145728 bytes (3 MiB) that the API server accepts; it has parameter "text", 1000000 bytes (976.56 KiB)`},
+			[]string{
+				`is over the 3145728 bytes (3 MiB) that the API server accepts; it has parameter "text", 1000000 bytes (976.56 KiB)`,
+			},
 		},
 		"leave alone a PipelineRun that is not that large, whatever an event says": {"PipelineRun",
 			pipelineRun("", fourWhens), 500_000, nil},
 		"leave alone a small TaskRun": {"TaskRun", `{"spec":{"params":[{"name":"text","value":"v"}]}}`, 0, nil},
 		"leave alone one that was told to end": {"PipelineRun", pipelineRun(`"status":"StoppedRunFinally"`, fourWhens),
 			1_000_000, nil},
-		"leave alone one that has ended": {"PipelineRun", strings.Replace(pipelineRun("", fourWhens), "Unknown", "False", 1),
+		"leave alone one that has ended": {"PipelineRun",
+			strings.Replace(pipelineRun("", fourWhens), "Unknown", "False", 1),
 			1_000_000, nil},
 	}
 	for name, tc := range tests {
@@ -100,7 +110,8 @@ func TestEnd(t *testing.T) {
 			if err := o.end(context.Background(), subject{tc.kind, "team", "run"}); err != nil {
 				t.Fatal(err)
 			}
-			after, err := client.Resource(resources[tc.kind]).Namespace("team").Get(context.Background(), "run", getOptions)
+			after, err := client.Resource(resources[tc.kind]).Namespace("team").Get(context.Background(), "run",
+				getOptions)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -137,7 +148,8 @@ func TestChildrenAreCancelled(t *testing.T) {
 	done := child(t, "scan", 1_000_000)
 	_ = unstructured.SetNestedSlice(done.Object, []any{map[string]any{"type": "Succeeded", "status": "True"}}, "status",
 		"conditions")
-	client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), listKinds, run, done, child(t, "a", 0))
+	client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), listKinds, run, done,
+		child(t, "a", 0))
 	o := Options{Runs: client, Events: record.NewFakeRecorder(10), Log: logr.Discard()}
 	if err := o.end(context.Background(), subject{"PipelineRun", "team", "run"}); err != nil {
 		t.Fatal(err)
@@ -159,7 +171,8 @@ func TestSubjects(t *testing.T) {
 			InvolvedObject: corev1.ObjectReference{APIVersion: "tekton.dev/v1", Kind: "PipelineRun", Namespace: "team",
 				Name: "run"},
 			ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "run.1", UID: "u", ResourceVersion: "7"},
-			Reason:     "UpdateFailed", Message: `Failed to update status for "run": Request entity too large: limit is 3145728`,
+			Reason:     "UpdateFailed",
+			Message:    `Failed to update status for "run": Request entity too large: limit is 3145728`,
 		}
 		change(e)
 		return e
@@ -170,11 +183,15 @@ func TestSubjects(t *testing.T) {
 	}{
 		"a status that could not be sent":  {func(*corev1.Event) {}, true},
 		"a TaskRun that could not be sent": {func(e *corev1.Event) { e.Reason = "TaskRunsCreationFailed" }, true},
-		"a status that etcd refused":       {func(e *corev1.Event) { e.Message = "etcdserver: request is too large" }, false},
-		"another reason":                   {func(e *corev1.Event) { e.Reason = "Failed" }, false},
-		"another kind":                     {func(e *corev1.Event) { e.InvolvedObject.Kind = "Pod" }, false},
-		"another group":                    {func(e *corev1.Event) { e.InvolvedObject.APIVersion = "team.dev/v1" }, false},
-		"a run of another namespace":       {func(e *corev1.Event) { e.Namespace = "other" }, false},
+		"a status that etcd refused": {
+			func(e *corev1.Event) { e.Message = "etcdserver: request is too large" }, false,
+		},
+		"another reason": {func(e *corev1.Event) { e.Reason = "Failed" }, false},
+		"another kind":   {func(e *corev1.Event) { e.InvolvedObject.Kind = "Pod" }, false},
+		"another group": {
+			func(e *corev1.Event) { e.InvolvedObject.APIVersion = "team.dev/v1" }, false,
+		},
+		"a run of another namespace": {func(e *corev1.Event) { e.Namespace = "other" }, false},
 		"a name that no object can have": {func(e *corev1.Event) { e.InvolvedObject.Name = strings.Repeat("n", 254) },
 			false},
 		"words at the end of a long message": {func(e *corev1.Event) {

@@ -62,7 +62,8 @@ func bodyOf(taskRun run) body {
 	if !known {
 		for _, p := range taskRun.Spec.Params {
 			v := valueOf(p.Value)
-			b.uses = append(b.uses, use{what: fmt.Sprintf("parameter %.100q, %s", p.Name, sizeOf(v.written)), size: v.encoded})
+			b.uses = append(b.uses,
+				use{what: fmt.Sprintf("parameter %.100q, %s", p.Name, sizeOf(v.written)), size: v.encoded})
 		}
 	} else {
 		b.uses = t.copies(taskRun)
@@ -116,8 +117,9 @@ func (t task) copies(taskRun run) (copies []use) {
 		if !ok {
 			v = value{smallElement, smallElement}
 		}
-		copies = append(copies, use{what: fmt.Sprintf("parameter %.100q, %s, used %d times", name, sizeOf(v.written), n),
-			size: n * v.encoded})
+		copies = append(copies,
+			use{what: fmt.Sprintf("parameter %.100q, %s, used %d times", name, sizeOf(v.written), n),
+				size: n * v.encoded})
 	}
 	return copies
 }

@@ -45,7 +45,8 @@ func TestTaskRuns(t *testing.T) {
 			`{"spec":{"taskRef":{"name":"use"},` + param(420_000) + `}}`, "is over the 3145728 bytes",
 		},
 		"end one of 420 KB with a step that is not known": {
-			`{"spec":{` + param(420_000) + `,"taskSpec":{"steps":[{"ref":{"name":"action"},"params":[{"name":"text","value":"` +
+			`{"spec":{` + param(420_000) +
+				`,"taskSpec":{"steps":[{"ref":{"name":"action"},"params":[{"name":"text","value":"` +
 				text + `"}]}]}}}`,
 			"is over the 3145728 bytes",
 		},
@@ -59,7 +60,8 @@ func TestTaskRuns(t *testing.T) {
 			`would be about 33.*, used`,
 		},
 		"end one that uses an element of an object and of an array": {
-			`{"spec":{"params":[{"name":"o","value":{"key":"` + strings.Repeat("v", 500_000) + `"}},{"name":"l","value":["` +
+			`{"spec":{"params":[{"name":"o","value":{"key":"` + strings.Repeat("v", 500_000) +
+				`"}},{"name":"l","value":["` +
 				strings.Repeat("v", 500_000) + `"]}],"taskSpec":` +
 				steps(`$(params.o.key) $(params.l[0]) $(params.o.key) $(params.o.key)`) + `}}`,
 			`would be about 30.*; it has parameter "o.key", 500000 bytes (488.28 KiB), used 3 times; parameter "l[0]", 500000 bytes (488.28 KiB), used 1 times`,
@@ -70,7 +72,8 @@ func TestTaskRuns(t *testing.T) {
 			`used 5 times`,
 		},
 		"end one whose next attempt's status has too many copies": {
-			`{"spec":{"taskRef":{"name":"use"},"retries":1,` + param(1_000_000) + `},"status":{"taskSpec":` + steps(text) + `}}`,
+			`{"spec":{"taskRef":{"name":"use"},"retries":1,` + param(1_000_000) + `},"status":{"taskSpec":` +
+				steps(text) + `}}`,
 			`would be about 30`,
 		},
 	} {

@@ -62,8 +62,9 @@ const (
 
 // Run ends oversized runs until ctx ends.
 func Run(ctx context.Context, o Options) {
-	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[subject](firstBackoff,
-		maxBackoff))
+	queue := workqueue.NewTypedRateLimitingQueue(
+		workqueue.NewTypedItemExponentialFailureRateLimiter[subject](firstBackoff,
+			maxBackoff))
 	add := func(object any) {
 		if e, ok := object.(*corev1.Event); ok {
 			if s, ok := subjectOf(e); ok {
@@ -90,7 +91,8 @@ func Run(ctx context.Context, o Options) {
 			return
 		}
 		if err := o.end(ctx, s); err != nil && queue.NumRequeues(s) < attempts {
-			o.Log.Error(err, "Could not end a run that is too large; retrying", "kind", s.kind, "namespace", s.namespace, "name",
+			o.Log.Error(err, "Could not end a run that is too large; retrying", "kind", s.kind, "namespace",
+				s.namespace, "name",
 				s.name)
 			queue.AddRateLimited(s)
 		} else {
@@ -115,7 +117,8 @@ func trim(object any) (any, error) {
 	small.Namespace, small.Name, small.UID, small.ResourceVersion = e.Namespace, e.Name, e.UID, e.ResourceVersion
 	if s, wanted := subjectOf(e); wanted {
 		small.Reason, small.Message = e.Reason, said
-		small.InvolvedObject = corev1.ObjectReference{APIVersion: group, Kind: s.kind, Namespace: s.namespace, Name: s.name}
+		small.InvolvedObject = corev1.ObjectReference{APIVersion: group, Kind: s.kind, Namespace: s.namespace,
+			Name: s.name}
 	}
 	return small, nil
 }

@@ -68,9 +68,12 @@ generatorOptions: {disableNameSuffixHash: true}
 
 func controllerIn(namespace string) *appsv1.Deployment {
 	return &appsv1.Deployment{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "tekton-pipelines-controller", Labels: map[string]string{
-			"app.kubernetes.io/part-of": "tekton-pipelines", "app.kubernetes.io/component": "controller"}},
-		Spec: appsv1.DeploymentSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{ServiceAccountName: "tekton-pipelines-controller"}}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "tekton-pipelines-controller",
+			Labels: map[string]string{
+				"app.kubernetes.io/part-of": "tekton-pipelines", "app.kubernetes.io/component": "controller"}},
+		Spec: appsv1.DeploymentSpec{
+			Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{ServiceAccountName: "tekton-pipelines-controller"}},
+		},
 	}
 }
 
@@ -114,10 +117,14 @@ func TestCheck(t *testing.T) {
 			objects: []runtime.Object{controllerIn("openshift-pipelines")}},
 		{name: "allow it beside a look-alike", objects: []runtime.Object{controllerIn("mallory"),
 			controllerIn("tekton-pipelines")}},
-		{name: "forbid the usual name where another runs", objects: []runtime.Object{controllerIn("openshift-pipelines")},
-			refusals: []string{"Tekton's controller here is " + openshift + ", but " + usual + " would be installed as its " +
+		{
+			name:    "forbid the usual name where another runs",
+			objects: []runtime.Object{controllerIn("openshift-pipelines")},
+			refusals: []string{"Tekton's controller here is " + openshift + ", but " + usual +
+				" would be installed as its " +
 				"name: no TaskRun of the cluster would start or end. " +
-				"Run with CONTROLLER=" + openshift + ", or use an overlay with that key `controller` (docs/operations.md)"}},
+				"Run with CONTROLLER=" + openshift +
+				", or use an overlay with that key `controller` (docs/operations.md)"}},
 		{name: "forbid another name in half of the places", overlay: otherKey,
 			objects: []runtime.Object{controllerIn("openshift-pipelines")},
 			refusals: []string{"ValidatingAdmissionPolicy/indelible-results" + forgotten,
@@ -126,8 +133,9 @@ func TestCheck(t *testing.T) {
 		{name: "warn where no controller is found", warnings: []string{"no Deployment or StatefulSet " +
 			"tekton-pipelines-controller of Tekton's runs here, so whether " + usual +
 			" is its controller is unknown. If Tekton's controller has another name, set CONTROLLER"}},
-		{name: "warn of sidecar logs", objects: []runtime.Object{controllerIn("tekton-pipelines"), flags("tekton-pipelines",
-			"sidecar-logs")},
+		{name: "warn of sidecar logs",
+			objects: []runtime.Object{controllerIn("tekton-pipelines"), flags("tekton-pipelines",
+				"sidecar-logs")},
 			warnings: []string{"Tekton takes results from sidecar logs here (results-from in ConfigMap feature-flags of " +
 				"tekton-pipelines): pods are left alone, " +
 				"and results keep Tekton's own limit. Set it to termination-message to use Indelible"}},
@@ -181,7 +189,8 @@ func TestReadManifestsForbids(t *testing.T) {
 		"forbid a name that ends a string": {controllers + `"a' b"}`,
 			"read ConfigMap/indelible-config: controller must not contain quotes or backslashes"},
 	} {
-		if _, err := ReadManifests(strings.NewReader(tc.manifests)); err == nil || !strings.HasPrefix(err.Error(), tc.want) {
+		if _, err := ReadManifests(strings.NewReader(tc.manifests)); err == nil ||
+			!strings.HasPrefix(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want %q", name, err, tc.want)
 		}
 	}
@@ -199,8 +208,10 @@ func TestNamed(t *testing.T) {
 		"finds it alone": {[]string{"'a'.split(' ')"}, "[[a]]"},
 		"finds several users": {[]string{"!(request.userInfo.username in 'a b'.split(' ')) || has(x)"},
 			"[[a b]]"},
-		"finds it behind other strings":   {[]string{"!(u.orValue('') in 'a'.split(' '))"}, "[[a]]"},
-		"finds each place":                {[]string{"x in 'a'.split(' ')", "true", "y in 'b'.split(' ')"}, "[[a] [b]]"},
+		"finds it behind other strings": {[]string{"!(u.orValue('') in 'a'.split(' '))"}, "[[a]]"},
+		"finds each place": {
+			[]string{"x in 'a'.split(' ')", "true", "y in 'b'.split(' ')"}, "[[a] [b]]",
+		},
 		"takes no other string for one":   {[]string{"c.type == 'Succeeded' && s.split(' ')[0] == 'a'"}, "[]"},
 		"takes no other separator either": {[]string{"'a,b'.split(',')"}, "[]"},
 	}

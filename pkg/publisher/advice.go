@@ -16,7 +16,8 @@ func (s *sender) unreachable(err error) *problem {
 		return &problem{what: s.redactor.clean(permanent.Error()), advice: permanent.advice}
 	}
 	return &problem{
-		what: fmt.Sprintf("the API server at %s could not be asked: %s", s.endpoint.address(), s.redactor.clean(err.Error())),
+		what: fmt.Sprintf("the API server at %s could not be asked: %s", s.endpoint.address(),
+			s.redactor.clean(err.Error())),
 		advice: "Check that the step may reach the API server (network policies, service meshes) and that its " +
 			"certificate is signed by the cluster's CA.",
 	}

@@ -75,15 +75,17 @@ func TestCollectReads(t *testing.T) {
 	}{
 		"skips a file that is missing": {func(folder) {}, nil},
 		"skips a link to nowhere":      {func(f folder) { f.must(os.Symlink("nowhere", f.path("a"))) }, nil},
-		"reads /dev/null as Tekton does": {func(f folder) { f.must(os.Symlink("/dev/null", f.path("a"))) }, []named{{"a",
-			""}}},
+		"reads /dev/null as Tekton does": {func(f folder) { f.must(os.Symlink("/dev/null", f.path("a"))) },
+			[]named{{"a",
+				""}}},
 		"keeps an empty file": {func(f folder) { f.file("a", "") }, []named{{"a", ""}}},
 		"keeps white space and control bytes": {func(f folder) { f.file("a", " \x00\r\n\t\x7f\n") }, []named{{"a",
 			" \x00\r\n\t\x7f\n"}}},
 		"keeps a replacement character": {func(f folder) { f.file("a", "\uFEFF\uFFFD\U0001F642") }, []named{{"a",
 			"\uFEFF\uFFFD\U0001F642"}}},
-		"sorts by name, as Tekton does": {func(f folder) { f.file("b", "2"); f.file("a", "1") }, []named{{"a", "1"}, {"b",
-			"2"}}},
+		"sorts by name, as Tekton does": {func(f folder) { f.file("b", "2"); f.file("a", "1") },
+			[]named{{"a", "1"}, {"b",
+				"2"}}},
 		"keeps undeclared files out": {func(f folder) { f.file("a", "1"); f.file("x", "2") }, []named{{"a", "1"}}},
 		"keeps a file of exactly the limit": {func(f folder) { f.file("a", strings.Repeat("x", 100)) },
 			[]named{{"a", strings.Repeat("x", 100)}}},
@@ -199,8 +201,12 @@ func TestCollectRefuses(t *testing.T) {
 			[]string{`result "../outside" has a name that is no file name`}},
 		"forbid a name into a folder": {[]string{"sub/a"}, func(f folder) { f.file("sub/a", "x") },
 			[]string{`result "sub/a" has a name that is no file name`}},
-		"forbid the folder above": {[]string{".."}, func(folder) {}, []string{`result ".." has a name that is no file name`}},
-		"forbid the folder":       {[]string{"."}, func(folder) {}, []string{`result "." has a name that is no file name`}},
+		"forbid the folder above": {
+			[]string{".."}, func(folder) {}, []string{`result ".." has a name that is no file name`},
+		},
+		"forbid the folder": {
+			[]string{"."}, func(folder) {}, []string{`result "." has a name that is no file name`},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -11,7 +11,8 @@ import (
 // crypto/x509). A step that sets them means its own programs; in the publisher, GODEBUG for one
 // could disable what the connection to the API server needs, or write to the step's log.
 var ownVariables = []string{
-	"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GOTRACEBACK", "GOCOVERDIR", "GORACE", "SSL_CERT_FILE", "SSL_CERT_DIR",
+	"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GOTRACEBACK", "GOCOVERDIR", "GORACE", "SSL_CERT_FILE",
+	"SSL_CERT_DIR",
 }
 
 // hiddenPrefix is prepended to the step's variables while they must not affect this program.

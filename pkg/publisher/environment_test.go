@@ -10,7 +10,8 @@ import (
 // its own environment, and not in its parent's.
 func TestTheStepsEnvironmentIsTheCommandsOnly(t *testing.T) {
 	s := newAPIServer(t)
-	o := newStep(t, s, `echo "$GODEBUG $GOMEMLIMIT $SSL_CERT_FILE $HTTPS_PROXY $KUBERNETES_SERVICE_HOST."; tr '\\0' '\\n' </proc/$PPID/environ; `+writeResult)
+	o := newStep(t, s,
+		`echo "$GODEBUG $GOMEMLIMIT $SSL_CERT_FILE $HTTPS_PROXY $KUBERNETES_SERVICE_HOST."; tr '\\0' '\\n' </proc/$PPID/environ; `+writeResult)
 	cmd := publisherCommand(t, rolePublisher, o, "GODEBUG=http2debug=2,x509usefallbackroots=1", "GOMEMLIMIT=2MiB",
 		"SSL_CERT_FILE=/nonexistent",
 		"HTTPS_PROXY=http://127.0.0.1:1", "KUBERNETES_SERVICE_HOST=192.0.2.1", "KUBERNETES_SERVICE_PORT=", "HOME=",
@@ -39,7 +40,9 @@ func TestHiddenVariables(t *testing.T) {
 			"INDELIBLE_STEP_GODEBUG=x=1", "B="}},
 		"each of two with one name": {[]string{"GOGC=1", "GOGC=2"}, []string{"INDELIBLE_STEP_GOGC=1",
 			"INDELIBLE_STEP_GOGC=2"}},
-		"what only begins like one stays":       {[]string{"GODEBUGGER=x", "GODEBUG"}, []string{"GODEBUGGER=x", "GODEBUG"}},
+		"what only begins like one stays": {
+			[]string{"GODEBUGGER=x", "GODEBUG"}, []string{"GODEBUGGER=x", "GODEBUG"},
+		},
 		"others with the prefix are the step's": {[]string{"INDELIBLE_STEP_X=1"}, []string{"INDELIBLE_STEP_X=1"}},
 	} {
 		t.Run(name, func(t *testing.T) {

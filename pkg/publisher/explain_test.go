@@ -23,7 +23,8 @@ func TestExplain(t *testing.T) {
 			"TaskRun ci/build-1: <html> <b> Bad Gateway. Do this."},
 		"tells the attempts": {"it broke", collected{}, effort{attempts: 7, took: 1234 * time.Millisecond},
 			"TaskRun ci/build-1: it broke. Ended after 7 attempts in 1.2s. Do this."},
-		"tells what was reached": {"it broke", collected{}, effort{attempts: 1, took: time.Second, bound: "the timeout"},
+		"tells what was reached": {
+			"it broke", collected{}, effort{attempts: 1, took: time.Second, bound: "the timeout"},
 			"TaskRun ci/build-1: it broke. Gave up after 1 attempt in 1s, at the end of the timeout. Do this."},
 		"tells sizes and limits": {"it broke", collected{Results: []named{{"a", "1"}, {"b", "22"}}}, effort{},
 			`TaskRun ci/build-1: it broke. To publish: 3 bytes in all, the largest: result "b" is 2 bytes; ` +

@@ -27,8 +27,9 @@ func keep(o Options) error {
 	}
 	if err := writeReport(o.KeepIn, encodeJSON(found)); err != nil {
 		return &problem{
-			what:   "what the step reports cannot be kept for the last step: " + err.Error(),
-			advice: "Check that the node's disk is not full, and that the step leaves " + filepath.Dir(o.KeepIn) + " alone.",
+			what: "what the step reports cannot be kept for the last step: " + err.Error(),
+			advice: "Check that the node's disk is not full, and that the step leaves " + filepath.Dir(o.KeepIn) +
+				" alone.",
 		}
 	}
 	return nil

@@ -96,7 +96,8 @@ func TestWhatAStepReportedStaysReported(t *testing.T) {
 			}, nothing, func(task, _ folder) { task.must(os.Remove(task.path("a"))) },
 			collected{Results: []named{{"a", "linked"}}}},
 		"where a result that was too large is smaller in the end": {
-			writes("a", strings.Repeat("v", 101)), writes("a", "small"), nothing, collected{Results: []named{{"a", "small"}}}},
+			writes("a", strings.Repeat("v", 101)), writes("a", "small"), nothing,
+			collected{Results: []named{{"a", "small"}}}},
 		"where a result that was no UTF-8 is in the end": {
 			writes("a", "\xff"), writes("a", "text"), nothing, collected{Results: []named{{"a", "text"}}}},
 	} {
@@ -167,8 +168,9 @@ func TestReportsOfOtherSteps(t *testing.T) {
 	})
 	t.Run("says nothing of a step that was killed before it could report", func(t *testing.T) {
 		o := k.options
-		o.Kept = append(slices.Clone(o.Kept), StepResults{Step: "killed", Dir: filepath.Join(k.kept, "killed", "report"),
-			Names: []string{"x"}})
+		o.Kept = append(slices.Clone(o.Kept),
+			StepResults{Step: "killed", Dir: filepath.Join(k.kept, "killed", "report"),
+				Names: []string{"x"}})
 		if _, err := gather(o); err != nil {
 			t.Error(err)
 		}

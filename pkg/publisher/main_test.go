@@ -137,8 +137,10 @@ func TestMainSubcommands(t *testing.T) {
 		"forbid install without a destination": {[]string{"install"}, 2, "", "usage: publisher install DEST"},
 		"forbid install to a folder that is missing": {[]string{"install", "/nonexistent/x/publisher"}, 1, "",
 			"indelible: install to /nonexistent/x/publisher"},
-		"forbid an unknown flag":                  {[]string{"-color", "red"}, 2, "", "-color"},
-		"forbid a command line without a TaskRun": {[]string{"--", "true"}, 2, "", "-namespace and -taskrun are required"},
+		"forbid an unknown flag": {[]string{"-color", "red"}, 2, "", "-color"},
+		"forbid a command line without a TaskRun": {
+			[]string{"--", "true"}, 2, "", "-namespace and -taskrun are required",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -90,10 +90,18 @@ func TestParseOptions(t *testing.T) {
 		"forbid a missing command":               {[]string{"--"}, "no command given"},
 		"forbid a step without a folder":         {[]string{"-step", "a", "--", "true"}, "want STEP=DIR=NAME,NAME"},
 		"forbid a step with an empty folder":     {[]string{"-step", "a==x", "--", "true"}, "want STEP=DIR=NAME,NAME"},
-		"forbid two limits":                      {[]string{"-limits", "1,2", "--", "true"}, "want RESULT,TASKRUN,OBJECT"},
-		"forbid a limit of zero":                 {[]string{"-limits", "1,0,3", "--", "true"}, "positive numbers of bytes"},
-		"forbid text behind the limits":          {[]string{"-limits", "1,2,3x", "--", "true"}, "positive numbers of bytes"},
-		"forbid a timeout of zero":               {[]string{"-timeout", "0s", "--", "true"}, "-timeout must be positive"},
+		"forbid two limits": {
+			[]string{"-limits", "1,2", "--", "true"}, "want RESULT,TASKRUN,OBJECT",
+		},
+		"forbid a limit of zero": {
+			[]string{"-limits", "1,0,3", "--", "true"}, "positive numbers of bytes",
+		},
+		"forbid text behind the limits": {
+			[]string{"-limits", "1,2,3x", "--", "true"}, "positive numbers of bytes",
+		},
+		"forbid a timeout of zero": {
+			[]string{"-timeout", "0s", "--", "true"}, "-timeout must be positive",
+		},
 		"forbid a negative grace period": {[]string{"-grace-period", "-1s", "--", "true"},
 			"-grace-period must not be negative"},
 	}

@@ -38,7 +38,8 @@ func TestExitCode(t *testing.T) {
 		"gives 126 for a file without mode x": {[]string{plain}, 126, "permission denied"},
 		"gives 126 for a folder":              {[]string{"/"}, 126, "is a directory"},
 		"gives 126 for a missing interpreter": {[]string{headless}, 126, "exec " + headless + ": no such file"},
-		"keeps arguments and the command name": {[]string{"sh", "-c", `test "$0,$1,$#" = "zero,a b,2"`, "zero", "a b", ""}, 0,
+		"keeps arguments and the command name": {[]string{"sh", "-c", `test "$0,$1,$#" = "zero,a b,2"`, "zero",
+			"a b", ""}, 0,
 			""},
 	}
 	for name, tt := range tests {
@@ -62,7 +63,8 @@ func TestStreamsAndSurroundings(t *testing.T) {
 		cmd.Stdin = bytes.NewReader(input)
 		code, stdout, stderr := runPublisher(t, cmd)
 		if code != 0 || stdout != string(input) || stderr != string(input) {
-			t.Errorf("code %d, %d bytes on stdout, %d on stderr; want 0, %d, %d", code, len(stdout), len(stderr), len(input),
+			t.Errorf("code %d, %d bytes on stdout, %d on stderr; want 0, %d, %d", code, len(stdout), len(stderr),
+				len(input),
 				len(input))
 		}
 	})
@@ -123,7 +125,9 @@ func TestSignalForwarding(t *testing.T) {
 		syscall.SIGWINCH, syscall.SIGCONT, syscall.SIGABRT, syscall.SIGTSTP, syscall.Signal(40),
 	} {
 		if signal.Ignored(s) {
-			continue // as it is under nohup: the command inherits that, and is never sent it (see TestIgnoredHangupStaysIgnored)
+			// as it is under nohup: the command inherits that, and is never sent it (see
+			// TestIgnoredHangupStaysIgnored)
+			continue
 		}
 		if err := cmd.Process.Signal(s); err != nil {
 			t.Fatal(err)
@@ -143,7 +147,8 @@ func TestSignalForwarding(t *testing.T) {
 
 func TestIgnoredHangupStaysIgnored(t *testing.T) {
 	cmd := publisherCommand(t, rolePublisher, Options{Command: []string{"sh", "-c", "kill -HUP $$; echo alive"}})
-	cmd.Args = append([]string{"sh", "-c", `trap "" HUP; exec "$0" "$@"`}, append([]string{cmd.Path}, cmd.Args[1:]...)...)
+	cmd.Args = append([]string{"sh", "-c", `trap "" HUP; exec "$0" "$@"`},
+		append([]string{cmd.Path}, cmd.Args[1:]...)...)
 	cmd.Path = "/bin/sh"
 	code, stdout, _ := runPublisher(t, cmd)
 	if code != 0 || stdout != "alive\n" {
@@ -157,7 +162,8 @@ const orphan = `pid=$( (sh -c 'exit 9' >/dev/null & echo $!) ); while kill -0 $p
 
 func TestOrphansAreReaped(t *testing.T) {
 	script := strings.Repeat(orphan, 20) + "exit 4"
-	code, _, stderr := runPublisher(t, publisherCommand(t, roleSubreaper, Options{Command: []string{"sh", "-c", script}}))
+	code, _, stderr := runPublisher(t,
+		publisherCommand(t, roleSubreaper, Options{Command: []string{"sh", "-c", script}}))
 	if code != 4 {
 		t.Errorf("exit code %d, want the command's 4; %s", code, stderr)
 	}

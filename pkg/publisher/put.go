@@ -91,8 +91,9 @@ func (e endpoint) address() string { return net.JoinHostPort(strings.Trim(e.host
 func (e endpoint) send(ctx context.Context, body []byte, red *redactor) (answer, error) {
 	token, roots, err := e.readCredentials()
 	if err != nil {
-		return answer{}, permanentError{err, "Check that the pod's service account token is mounted at " + e.credentials +
-			" and readable by the step's user."}
+		return answer{},
+			permanentError{err, "Check that the pod's service account token is mounted at " + e.credentials +
+				" and readable by the step's user."}
 	}
 	red.add(token)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, "https://"+e.address()+e.path, bytes.NewReader(body))

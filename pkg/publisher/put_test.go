@@ -36,7 +36,8 @@ func TestPatchUnreachable(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(p.options.Credentials, "ca.crt"), selfSigned(t), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		wantText(t, p.publish(t, someResults()), "certificate signed by unknown authority", "signed by the cluster's CA")
+		wantText(t, p.publish(t, someResults()), "certificate signed by unknown authority",
+			"signed by the cluster's CA")
 		if n := len(s.seen()); n != 0 {
 			t.Errorf("%d requests", n)
 		}
@@ -73,7 +74,8 @@ func TestPatchCredentials(t *testing.T) {
 	t.Run("reads the token anew for each attempt", func(t *testing.T) {
 		var p *publication
 		s := newAPIServer(t, func(w http.ResponseWriter, r *http.Request) {
-			if err := os.WriteFile(filepath.Join(p.options.Credentials, "token"), []byte("rotated"), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(p.options.Credentials, "token"), []byte("rotated"),
+				0o600); err != nil {
 				t.Error(err)
 			}
 			status(401, "Unauthorized", "Unauthorized")(w, r)

@@ -80,8 +80,9 @@ func TestRequest(t *testing.T) {
 				accept:        "application/json",
 				authorization: "Bearer " + testToken,
 				closes:        true,
-				body: []byte(`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"build-1","namespace":"ci","uid":"run-uid"},"status":{"results":[{"name":"digest","value":"sha256:d1ge57-va1ue"},{"name":"list","value":"[\"<a>&\",\"b\"]"}],` +
-					`"steps":[{"name":"build","results":[{"name":"log","value":"first line\nsecond\n"}]}]}}`),
+				body: []byte(
+					`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"build-1","namespace":"ci","uid":"run-uid"},"status":{"results":[{"name":"digest","value":"sha256:d1ge57-va1ue"},{"name":"list","value":"[\"<a>&\",\"b\"]"}],` +
+						`"steps":[{"name":"build","results":[{"name":"log","value":"first line\nsecond\n"}]}]}}`),
 			}}
 			if got := s.seen(); !reflect.DeepEqual(got, want) {
 				t.Errorf("got  %+v\nwant %+v\nbody %s", got, want, got[0].body)
@@ -187,8 +188,9 @@ func TestPutAnswers(t *testing.T) {
 			"Warning", `299 - "result \"list\" is declared array, but its value is a string; Tekton drops it"`),
 			[]string{`what is stored differs from the files: result "list" (12 bytes) is missing, result "log" of step "build" (18 bytes) is missing`,
 				`the server warned: result "list" is declared array, but its value is a string; Tekton drops it`}},
-		"an answer over the bound": {raw(200, strings.Repeat(" ", maxResponse+1)), []string{"its answer is over 10485760 " +
-			"bytes (10 MiB)"}},
+		"an answer over the bound": {raw(200, strings.Repeat(" ", maxResponse+1)),
+			[]string{"its answer is over 10485760 " +
+				"bytes (10 MiB)"}},
 	}
 	for name, tt := range final {
 		t.Run("gives up at once after "+name, func(t *testing.T) {
@@ -249,7 +251,8 @@ func TestPatchTooLargeEncoded(t *testing.T) {
 
 func TestPatchBackoff(t *testing.T) {
 	t.Run("doubles from 100 ms to 5 s, jittered, and ends at the bound", func(t *testing.T) {
-		s := newAPIServer(t, slices.Repeat([]http.HandlerFunc{status(503, "ServiceUnavailable", "no endpoints")}, 100)...)
+		s := newAPIServer(t,
+			slices.Repeat([]http.HandlerFunc{status(503, "ServiceUnavailable", "no endpoints")}, 100)...)
 		p := newPublication(t, s)
 		text := p.publish(t, someResults())
 		// Half of each pause is fixed, the other half is multiplied with the random number, here
@@ -272,15 +275,17 @@ func TestPatchBackoff(t *testing.T) {
 			t.Errorf("waited %s in all, want the timeout less the last attempt's second", sum)
 		}
 		wantText(t, text, "answered 503 ServiceUnavailable: no endpoints", "indelible-webhook",
-			fmt.Sprintf("Gave up after %d attempts in 1m59s, at the end of the publishing timeout of 2m0s.", len(p.time.waited)+
-				1))
+			fmt.Sprintf("Gave up after %d attempts in 1m59s, at the end of the publishing timeout of 2m0s.",
+				len(p.time.waited)+
+					1))
 		if len(p.logged) != 1 {
 			t.Errorf("logged %q, want one line for one state", p.logged)
 		}
 	})
 	t.Run("logs a line for each change of state", func(t *testing.T) {
-		s := newAPIServer(t, status(503, "", "a"), status(503, "", "b"), status(409, "", "c"), hangUp, hangUp, status(409, "",
-			"d"))
+		s := newAPIServer(t, status(503, "", "a"), status(503, "", "b"), status(409, "", "c"), hangUp, hangUp,
+			status(409, "",
+				"d"))
 		p := newPublication(t, s)
 		if text := p.publish(t, someResults()); text != "" {
 			t.Fatal(text)
@@ -319,7 +324,8 @@ func TestPatchBackoff(t *testing.T) {
 		p.time.t = p.time.t.Add(29 * time.Second)
 		text := p.publish(t, someResults())
 		wantText(t, text, "no time was left to publish",
-			"Gave up after 0 attempts in 0s, at the end of the pod's grace period of 30s.", "terminationGracePeriodSeconds")
+			"Gave up after 0 attempts in 0s, at the end of the pod's grace period of 30s.",
+			"terminationGracePeriodSeconds")
 		if n := len(s.seen()); n != 0 {
 			t.Errorf("%d requests", n)
 		}

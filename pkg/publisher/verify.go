@@ -120,7 +120,8 @@ func verify(o Options, sent collected, body []byte) error {
 
 // ofTask returns the stored results that have files of their own.
 func ofTask(o Options, got []storedResult) []storedResult {
-	return slices.DeleteFunc(slices.Clone(got), func(g storedResult) bool { return !slices.Contains(o.Results, g.Name) })
+	return slices.DeleteFunc(slices.Clone(got),
+		func(g storedResult) bool { return !slices.Contains(o.Results, g.Name) })
 }
 
 // stepPair is what was sent and what is stored for one step.
@@ -149,7 +150,8 @@ func unwritten(sent []named, got []storedResult, label func(string) string) []st
 	var wrong []string
 	for _, g := range got {
 		if !slices.ContainsFunc(sent, func(s named) bool { return s.Name == g.Name }) {
-			wrong = append(wrong, fmt.Sprintf("%s is %s, but no step has written its file", label(g.Name), g.Value.describe()))
+			wrong = append(wrong,
+				fmt.Sprintf("%s is %s, but no step has written its file", label(g.Name), g.Value.describe()))
 		}
 	}
 	return wrong

@@ -19,7 +19,8 @@ var (
 // and so is "m", which means a thousandth and is always meant as a million.
 func ParseSize(s string) (Size, error) {
 	number, factor := s, int64(1)
-	for unit, bytes := range map[string]int64{"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "k": 1e3, "M": 1e6, "G": 1e9} {
+	for unit, bytes := range map[string]int64{"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "k": 1e3, "M": 1e6,
+		"G": 1e9} {
 		if n, ok := strings.CutSuffix(s, unit); ok {
 			number, factor = n, bytes
 		}

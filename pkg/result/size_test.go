@@ -17,9 +17,11 @@ func TestParseSize(t *testing.T) {
 		"1.45Mi": {1520436, nil}, // 1520435.2 bytes
 		"0.5":    {1, nil}, "0.000001Ki": {1, nil}, "007": {7, nil},
 		"2147483647": {2147483647, nil}, "2Gi": {0, ErrSizeBounds}, "1.999999G": {1999999000, nil},
-		"0": {0, ErrSizeBounds}, "0.0Gi": {0, ErrSizeBounds}, "3Gi": {0, ErrSizeBounds}, "999999999999Gi": {0, ErrSizeBounds},
-		"": {0, ErrNoSize}, "Ki": {0, ErrNoSize}, ".5Ki": {0, ErrNoSize}, "1.": {0, ErrNoSize}, "-1Mi": {0, ErrNoSize},
-		"1MB": {0, ErrNoSize}, "1m": {0, ErrNoSize}, "1e3": {0, ErrNoSize}, "1 Mi": {0, ErrNoSize}, "1KiKi": {0, ErrNoSize},
+		"0": {0, ErrSizeBounds}, "0.0Gi": {0, ErrSizeBounds}, "3Gi": {0, ErrSizeBounds},
+		"999999999999Gi": {0, ErrSizeBounds},
+		"":               {0, ErrNoSize}, "Ki": {0, ErrNoSize}, ".5Ki": {0, ErrNoSize}, "1.": {0, ErrNoSize}, "-1Mi": {0, ErrNoSize},
+		"1MB": {0, ErrNoSize}, "1m": {0, ErrNoSize}, "1e3": {0, ErrNoSize}, "1 Mi": {0, ErrNoSize},
+		"1KiKi":         {0, ErrNoSize},
 		"1234567890123": {0, ErrNoSize}, "1.1234567": {0, ErrNoSize}, "1.1.1": {0, ErrNoSize}, "٣": {0, ErrNoSize},
 	}
 	for s, tc := range tests {

@@ -53,8 +53,9 @@ func (b *bench) startArchiver(ctx context.Context, name string, s setting) (*pro
 	}
 	file := filepath.Join(p.folder, "config.yaml")
 	text := fmt.Sprintf("apiVersion: config.indelible.dev/v1alpha1\nkind: Configuration\npublisher: {image: none}\n"+
-		"archive: {cluster: bench, store: %q, index: %q, logs: %s}\n", orElse(s.store, "file://"+p.store()), "sqlite://"+
-		p.index(), s.logs)
+		"archive: {cluster: bench, store: %q, index: %q, logs: %s}\n", orElse(s.store, "file://"+p.store()),
+		"sqlite://"+
+			p.index(), s.logs)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -67,7 +68,8 @@ func (b *bench) startArchiver(ctx context.Context, name string, s setting) (*pro
 	p.cmd = exec.Command(b.archiver, "run", "--class="+b.class, "--leader-elect=false", "--kubeconfig="+
 		os.Getenv("KUBECONFIG"),
 		"--config="+file,
-		"--spool="+filepath.Join(p.folder, "spool"), "--metrics-address="+addresses[0], "--health-address="+addresses[1])
+		"--spool="+filepath.Join(p.folder, "spool"), "--metrics-address="+addresses[0],
+		"--health-address="+addresses[1])
 	p.cmd.Env = append(append(os.Environ(), "GOGC=50", "GOMEMLIMIT=130MiB"), s.environment...)
 	if p.log, err = os.Create(filepath.Join(p.folder, "log")); err != nil {
 		return nil, err

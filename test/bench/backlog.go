@@ -61,7 +61,8 @@ func (b *bench) backlog(ctx context.Context, where string, target float64, name 
 		return nil, err
 	}
 	rows := []row{
-		atLeast(fmt.Sprintf("backlog of %d runs into %s, committed and verified, from the start of the process", runs, where),
+		atLeast(fmt.Sprintf("backlog of %d runs into %s, committed and verified, from the start of the process",
+			runs, where),
 			float64(runs)/d.committed.Seconds(), target,
 			"runs/s"),
 		says("what a run costs until then, on average", "%s", d.committing),

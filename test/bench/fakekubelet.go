@@ -44,7 +44,8 @@ func startFakeKubelet(ctx context.Context, kube kubernetes.Interface, name, pki 
 	}
 	certificate := filepath.Join(pki, "kube-apiserver")
 	go func() {
-		if err := k.server.ServeTLS(listener, certificate+".crt", certificate+".key"); !errors.Is(err, http.ErrServerClosed) {
+		if err := k.server.ServeTLS(listener, certificate+".crt",
+			certificate+".key"); !errors.Is(err, http.ErrServerClosed) {
 			note("the fake kubelet: %v", err)
 		}
 	}()

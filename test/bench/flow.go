@@ -24,11 +24,11 @@ import (
 )
 
 const (
-	// flowRate is how many TaskRuns come in an hour. Each step prints flowLines; those of one run in
-	// flowLarge print largeLines, which are over 5 MB.
+	// flowRate is how many TaskRuns come in an hour. Each step prints flowLines; those of one run
+	// in flowLarge print largeLines, which are over 5 MB.
 	flowRate, flowLines, flowLarge, largeLines = 10_000, 100, 20, 60_000
-	// runsStay is how long a finished run and its pod stay in the cluster, eventsStay how long events
-	// do.
+	// runsStay is how long a finished run and its pod stay in the cluster, eventsStay how long
+	// events do.
 	runsStay, eventsStay = 3 * time.Minute, 10 * time.Minute
 	// flowSample is how often the archiver is looked at.
 	flowSample = 5 * time.Second
@@ -79,7 +79,8 @@ type flow struct {
 	kubelet *fakeKubelet
 	runs    int
 	block   [][]byte
-	// late is how late the end of each run was written: a machine that is too busy makes no such rate.
+	// late is how late the end of each run was written: a machine that is too busy makes no such
+	// rate.
 	late []time.Duration
 	lock sync.Mutex
 }
@@ -162,7 +163,8 @@ func (f *flow) measure(ctx context.Context, s setting) (rows []row, err error) {
 		says("the two", "%.0f, %.0f MiB", float64(first)/mib, float64(last)/mib),
 		says("runs archived, all of whose logs are in the archive as they were printed",
 			"%d of %d, %.1f GB of logs, %.1f events a run", f.runs, f.runs, content/1e9, events/float64(f.runs)),
-		atMost("how late runs were replayed, p99: above that the rate was another", quantile(f.late, .99).Seconds(), 5, "s"),
+		atMost("how late runs were replayed, p99: above that the rate was another", quantile(f.late, .99).Seconds(),
+			5, "s"),
 		says("most runs that waited at a time, and the longest wait", "%.0f, %.1f s", seen.backlog, seen.oldest),
 	}, err
 }
@@ -333,7 +335,8 @@ func (w *watched) watch(ctx context.Context, p *process) error {
 		}
 		if len(w.memory)%int(time.Minute/flowSample) == 0 {
 			heap, streams := s.sum("go_memstats_heap_inuse_bytes"), s.sum("indelible_archive_streams")
-			note("%d MiB, of which heap %.0f; %.0f streams; %.0f runs archived, %.0f wait", memory/mib, heap/mib, streams,
+			note("%d MiB, of which heap %.0f; %.0f streams; %.0f runs archived, %.0f wait", memory/mib, heap/mib,
+				streams,
 				s.sum("indelible_archive_runs_total", `outcome="archived"`), waits)
 		}
 	}

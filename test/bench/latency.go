@@ -52,7 +52,8 @@ func (b *bench) latency(ctx context.Context) ([]row, error) {
 		rows = append(rows,
 			atMost(what+", p50", ms(quantile(committed, .5)), c.target, "ms"),
 			atMost(what+", p99", ms(quantile(committed, .99)), 500, "ms"),
-			says("the same → released, as another watch sees both, p50, p99", "%.1f ms, %.1f ms", ms(quantile(released, .5)),
+			says("the same → released, as another watch sees both, p50, p99", "%.1f ms, %.1f ms",
+				ms(quantile(released, .5)),
 				ms(quantile(released, .99))))
 	}
 	return rows, nil

@@ -38,7 +38,8 @@ func (b *bench) logs(ctx context.Context) ([]row, error) {
 		rows = append(rows,
 			atLeast(fmt.Sprintf("log of %d MiB into a directory: compressed, flushed, read back", size/mib),
 				stored, 300, "MB/s"),
-			atLeast(fmt.Sprintf("log of %d MiB out of a directory: compared and unpacked", size/mib), opened, 300, "MB/s"))
+			atLeast(fmt.Sprintf("log of %d MiB out of a directory: compared and unpacked", size/mib), opened, 300,
+				"MB/s"))
 	}
 	return append(rows, says("most of the heap in use meanwhile, of the small and the large log", "%d MiB, %d MiB",
 		peaks[0]/mib, peaks[1]/mib)), nil
@@ -71,8 +72,9 @@ func logSpeed(ctx context.Context, to store.Store, key string, log *lines) (stor
 // logBlock resembles a build's output: similar lines, with differing numbers and digests.
 func logBlock() (block []byte) {
 	for i := 0; len(block) < 4*mib; i++ {
-		block = fmt.Appendf(block, "2026-11-20T10:%02d:%02d.%06dZ INFO compiling example.test/shop/module-%d (%s, %d files) "+
-			"in 0.%03ds\n",
+		block = fmt.Appendf(block,
+			"2026-11-20T10:%02d:%02d.%06dZ INFO compiling example.test/shop/module-%d (%s, %d files) "+
+				"in 0.%03ds\n",
 			i/60%60, i%60, i*7919%1000000, i, digest(4), i%91, i*37%1000)
 	}
 	return block

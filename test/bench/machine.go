@@ -29,8 +29,10 @@ func (b *bench) describe(ctx context.Context) error {
 		tekton = info.Data["version"]
 	}
 	fmt.Fprintf(b.out, "- Machine: %d cores (%s), %s of memory, kernel %s; load average at the start %s.\n",
-		runtime.NumCPU(), field("/proc/cpuinfo", "model name"), memory(), line("/proc/sys/kernel/osrelease"), line("/proc/loadavg"))
-	fmt.Fprintf(b.out, "- Disk: writing 4 KiB and fsync takes %.1f ms (p50), %.1f ms (p99).\n", ms(quantile(flushes, .5)),
+		runtime.NumCPU(), field("/proc/cpuinfo", "model name"), memory(), line("/proc/sys/kernel/osrelease"),
+		line("/proc/loadavg"))
+	fmt.Fprintf(b.out, "- Disk: writing 4 KiB and fsync takes %.1f ms (p50), %.1f ms (p99).\n",
+		ms(quantile(flushes, .5)),
 		ms(quantile(flushes, .99)))
 	fmt.Fprintf(b.out, "- Kubernetes %s, Tekton Pipelines %s, %s.\n", version.GitVersion, tekton, runtime.Version())
 	return nil

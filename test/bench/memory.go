@@ -43,9 +43,10 @@ func (b *bench) memory(ctx context.Context) (rows []row, err error) {
 	}
 	defer func() {
 		peak, stopErr := p.stop()
-		rows = append(rows, atMost("peak of memory while archiving a log of 1 GiB and 200 TaskRuns with results of 1 MiB",
-			float64(peak)/mib, 150,
-			"MiB"))
+		rows = append(rows,
+			atMost("peak of memory while archiving a log of 1 GiB and 200 TaskRuns with results of 1 MiB",
+				float64(peak)/mib, 150,
+				"MiB"))
 		err = errors.Join(err, stopErr, b.removeRuns(context.WithoutCancel(ctx)))
 	}()
 	if err := b.ready(ctx, p); err != nil {

@@ -38,14 +38,16 @@ func (m made) object() ([]byte, error) {
 		"name": m.name, "namespace": m.namespace, "uid": uid, "creationTimestamp": at(0), "generation": 1,
 		"annotations": annotations,
 		"labels": map[string]string{
-			run.ClassLabel: m.class, "app.kubernetes.io/managed-by": "tekton-pipelines", "tekton.dev/task": "build-image",
-			"app": "shop",
+			run.ClassLabel: m.class, "app.kubernetes.io/managed-by": "tekton-pipelines",
+			"tekton.dev/task": "build-image",
+			"app":             "shop",
 		},
 		"managedFields": managedFields(at(0), at(21*time.Second)),
 	}
 	if m.of != nil {
 		metadata["ownerReferences"] = []any{map[string]any{
-			"apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "name": m.of.name, "uid": m.of.uid, "controller": true,
+			"apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "name": m.of.name, "uid": m.of.uid,
+			"controller":         true,
 			"blockOwnerDeletion": true,
 		}}
 	}
@@ -136,8 +138,9 @@ func taskSpec(revision string) map[string]any {
 func managedFields(created, done string) []any {
 	entry := func(manager, at, subresource string, fields string) map[string]any {
 		e := map[string]any{
-			"manager": manager, "operation": "Update", "apiVersion": "tekton.dev/v1", "time": at, "fieldsType": "FieldsV1",
-			"fieldsV1": json.RawMessage(fields),
+			"manager": manager, "operation": "Update", "apiVersion": "tekton.dev/v1", "time": at,
+			"fieldsType": "FieldsV1",
+			"fieldsV1":   json.RawMessage(fields),
 		}
 		if subresource != "" {
 			e["subresource"] = subresource

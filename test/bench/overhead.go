@@ -33,7 +33,8 @@ spec:
 // watch shows its end: in an opted-in namespace and in another alternately, one run at a time.
 func (b *bench) overhead(ctx context.Context) ([]row, error) {
 	injected := b.namespace + "-injected"
-	if err := b.cluster.CreateNamespace(ctx, injected, map[string]string{result.EnabledKey: result.Enabled}); err != nil {
+	if err := b.cluster.CreateNamespace(ctx, injected,
+		map[string]string{result.EnabledKey: result.Enabled}); err != nil {
 		return nil, err
 	}
 	defer func() { _ = b.cluster.DeleteNamespace(context.WithoutCancel(ctx), injected) }()
@@ -139,5 +140,6 @@ func differing(plain, with []time.Duration) string {
 	for i := range plain {
 		all = append(all, with[i]-plain[i])
 	}
-	return fmt.Sprintf("%.0f ms, %.0f to %.0f ms", ms(quantile(all, .5)), ms(quantile(all, .25)), ms(quantile(all, .75)))
+	return fmt.Sprintf("%.0f ms, %.0f to %.0f ms", ms(quantile(all, .5)), ms(quantile(all, .25)),
+		ms(quantile(all, .75)))
 }

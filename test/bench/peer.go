@@ -22,14 +22,16 @@ import (
 )
 
 const (
-	// peerRuns is a backlog that both get, and peerIdle how many runs of Tekton one after the other.
+	// peerRuns is a backlog that both get, and peerIdle how many runs of Tekton one after the
+	// other.
 	peerRuns, peerIdle = 1_000, 20
 	// storedAnnotation is what Tekton Results says when a run is stored, and we with it.
 	storedAnnotation = "results.tekton.dev/stored"
 )
 
-// peer measures Tekton Results and Indelible in one run: first ours, then theirs, each alone. Theirs has no limit on requests, no TLS and nobody
-// to authorize; its database flushes to the disk that is measured.
+// peer measures Tekton Results and Indelible in one run: first ours, then theirs, each alone.
+// Theirs has no limit on requests, no TLS and nobody to authorize; its database flushes to the disk
+// that is measured.
 func (b *bench) peer(ctx context.Context) ([]row, error) {
 	note("a backlog of %d runs, and %d runs one after the other: Indelible, then Tekton Results", peerRuns, peerIdle)
 	ours, err := b.oursForPeer(ctx)
@@ -41,9 +43,11 @@ func (b *bench) peer(ctx context.Context) ([]row, error) {
 		return nil, fmt.Errorf("measuring Tekton Results: %w", err)
 	}
 	return []row{
-		says(fmt.Sprintf("backlog of %d runs, stored, from the start of the process: Indelible, Tekton Results, ratio", peerRuns),
+		says(fmt.Sprintf("backlog of %d runs, stored, from the start of the process: Indelible, Tekton Results, ratio",
+			peerRuns),
 			"%.0f, %.0f runs/s, %.1f", ours.rate(), theirs.rate(), ours.rate()/theirs.rate()),
-		says(fmt.Sprintf("done → annotated as stored, as another watch sees both, p50 of %d runs without logs: Indelible, Tekton Results, ratio", peerIdle),
+		says(fmt.Sprintf(
+			"done → annotated as stored, as another watch sees both, p50 of %d runs without logs: Indelible, Tekton Results, ratio", peerIdle),
 			"%.1f, %.1f ms, %.2f", ms(ours.idle), ms(theirs.idle), ms(ours.idle)/ms(theirs.idle)),
 	}, nil
 }
@@ -83,11 +87,13 @@ func (b *bench) oursForPeer(ctx context.Context) (c contender, err error) {
 	return c, errors.Join(err, stopErr)
 }
 
-// stored makes runs one after the other, and returns how long after its end each was said to be stored, at the median.
+// stored makes runs one after the other, and returns how long after its end each was said to be
+// stored, at the median.
 func (b *bench) stored(ctx context.Context, name string) (time.Duration, error) {
 	var all []time.Duration
 	for i := range peerIdle + 1 {
-		took, err := b.oneRunUntil(ctx, fmt.Sprintf("%s-%d", name, i), logTask, func(t *pipelinev1.TaskRun) bool { return t.Annotations[storedAnnotation] == "true" })
+		took, err := b.oneRunUntil(ctx, fmt.Sprintf("%s-%d", name, i), logTask,
+			func(t *pipelinev1.TaskRun) bool { return t.Annotations[storedAnnotation] == "true" })
 		if err != nil {
 			return 0, err
 		}
@@ -110,7 +116,8 @@ func (b *bench) theirs(ctx context.Context) (c contender, err error) {
 	// Its configuration, all by default.
 	for _, name := range []string{"logging", "observability", "leader-election", "results-retention-policy"} {
 		empty := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "tekton-results-config-" + name}}
-		if _, err := b.cluster.Kube.CoreV1().ConfigMaps(b.namespace).Create(ctx, empty, metav1.CreateOptions{}); err != nil {
+		if _, err := b.cluster.Kube.CoreV1().ConfigMaps(b.namespace).Create(ctx, empty,
+			metav1.CreateOptions{}); err != nil {
 			return c, err
 		}
 	}
@@ -170,8 +177,10 @@ func (r *tektonResults) startAPI(ctx context.Context, logs string) error {
 		return err
 	}
 	r.api = addresses[1]
-	settings := "DB_USER=postgres\nDB_PASSWORD=none\nDB_HOST=127.0.0.1\nDB_PORT=" + ports[0] + "\nDB_NAME=postgres\nDB_SSLMODE=disable\nDB_SSLROOTCERT=\nDB_ENABLE_AUTO_MIGRATION=true\n" +
-		"DB_MAX_IDLE_CONNECTIONS=10\nDB_MAX_OPEN_CONNECTIONS=10\nGRPC_WORKER_POOL=2\nSERVER_PORT=" + ports[1] + "\nPROMETHEUS_PORT=" + ports[2] + "\n" +
+	settings := "DB_USER=postgres\nDB_PASSWORD=none\nDB_HOST=127.0.0.1\nDB_PORT=" + ports[0] +
+		"\nDB_NAME=postgres\nDB_SSLMODE=disable\nDB_SSLROOTCERT=\nDB_ENABLE_AUTO_MIGRATION=true\n" +
+		"DB_MAX_IDLE_CONNECTIONS=10\nDB_MAX_OPEN_CONNECTIONS=10\nGRPC_WORKER_POOL=2\nSERVER_PORT=" + ports[1] +
+		"\nPROMETHEUS_PORT=" + ports[2] + "\n" +
 		"LOG_LEVEL=warn\nSQL_LOG_LEVEL=error\nTLS_PATH=/nonexistent\nFEATURE_GATES='PartialResponse=true'\nAUTH_DISABLE=true\n" + logs + "\n"
 	if err := os.WriteFile(filepath.Join(r.folder, "config.env"), []byte(settings), 0o600); err != nil {
 		return err
@@ -186,14 +195,18 @@ func (r *tektonResults) startAPI(ctx context.Context, logs string) error {
 }
 
 func (r *tektonResults) startWatcher(namespace string) error {
-	watcher := exec.Command(filepath.Join(r.folder, "watcher"), "-api_addr="+r.api, "-auth_mode=insecure", "-namespace="+namespace, "-qps=10000", "-burst=10000",
+	watcher := exec.Command(filepath.Join(r.folder, "watcher"), "-api_addr="+r.api, "-auth_mode=insecure",
+		"-namespace="+namespace, "-qps=10000", "-burst=10000",
 		"-threadiness=32", "-disable-ha")
-	watcher.Env = append(os.Environ(), "SYSTEM_NAMESPACE="+namespace, "CONFIG_LOGGING_NAME=tekton-results-config-logging", "CONFIG_OBSERVABILITY_NAME=tekton-results-config-observability",
+	watcher.Env = append(os.Environ(), "SYSTEM_NAMESPACE="+namespace,
+		"CONFIG_LOGGING_NAME=tekton-results-config-logging",
+		"CONFIG_OBSERVABILITY_NAME=tekton-results-config-observability",
 		"CONFIG_LEADERELECTION_NAME=tekton-results-config-leader-election", "METRICS_DOMAIN=tekton.dev/results")
 	return r.start("watcher", watcher)
 }
 
-// startDatabase starts a Postgres that flushes as it does by default. As root it runs as nobody: it refuses to be root.
+// startDatabase starts a Postgres that flushes as it does by default. As root it runs as nobody: it
+// refuses to be root.
 func (r *tektonResults) startDatabase(ctx context.Context, port string) error {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil || len(found) == 0 {
@@ -216,20 +229,24 @@ func (r *tektonResults) startDatabase(ctx context.Context, port string) error {
 		}
 		as.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}
 	}
-	initialize := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
+	initialize := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust",
+		"-E", "UTF8", "--locale=C.UTF-8")
 	initialize.Dir, initialize.SysProcAttr = data, as
 	if out, err := initialize.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %.1000s", err, out)
 	}
-	server := exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-p", port, "-k", "", "-c", "listen_addresses=127.0.0.1")
+	server := exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-p", port, "-k", "", "-c",
+		"listen_addresses=127.0.0.1")
 	server.Dir, server.SysProcAttr = data, as
 	if err := r.start("postgres", server); err != nil {
 		return err
 	}
-	if r.database, err = sql.Open("pgx", "postgres://postgres@127.0.0.1:"+port+"/postgres?sslmode=disable"); err != nil {
+	if r.database,
+		err = sql.Open("pgx", "postgres://postgres@127.0.0.1:"+port+"/postgres?sslmode=disable"); err != nil {
 		return err
 	}
-	return r.b.until(ctx, "its database answers", func() (bool, error) { return r.database.PingContext(ctx) == nil, r.alive() })
+	return r.b.until(ctx, "its database answers",
+		func() (bool, error) { return r.database.PingContext(ctx) == nil, r.alive() })
 }
 
 func (r *tektonResults) start(name string, cmd *exec.Cmd) error {

@@ -32,7 +32,8 @@ func (b *bench) peerLogs(ctx context.Context) (rows []row, err error) {
 	if err := build(ctx, "test/peer", client, "./logs"); err != nil {
 		return nil, err
 	}
-	if err := r.startAPI(ctx, "LOGS_API=true\nLOGS_TYPE=File\nLOGS_PATH="+filepath.Join(r.folder, "stored")); err != nil {
+	if err := r.startAPI(ctx,
+		"LOGS_API=true\nLOGS_TYPE=File\nLOGS_PATH="+filepath.Join(r.folder, "stored")); err != nil {
 		return nil, err
 	}
 	text, err := io.ReadAll(&lines{left: peerLog, block: block})
@@ -60,7 +61,8 @@ func (b *bench) peerLogs(ctx context.Context) (rows []row, err error) {
 		}
 	}
 	for way, what := range []string{"into", "out of"} {
-		what = fmt.Sprintf("log of %d MiB %s Indelible by Tekton Results, median of %d turns", peerLog/mib, what, peerTurns)
+		what = fmt.Sprintf("log of %d MiB %s Indelible by Tekton Results, median of %d turns", peerLog/mib, what,
+			peerTurns)
 		rows = append(rows, atLeast(what, median(ratio[way]), 1, ""),
 			says("the two", "%.0f, %.0f MB/s", median(ours[way]), median(theirs[way])))
 	}

@@ -94,7 +94,8 @@ func (b *bench) backlogPipelines(ctx context.Context) (rows []row, err error) {
 		}
 		rate := func(i int) float64 { return float64(runs) / took[i].Seconds() }
 		rows = []row{
-			atLeast(fmt.Sprintf("backlog of %d PipelineRuns of %d TaskRuns each, as a share of the rate of as many TaskRuns",
+			atLeast(fmt.Sprintf(
+				"backlog of %d PipelineRuns of %d TaskRuns each, as a share of the rate of as many TaskRuns",
 				b.pipelines, tasksOf), rate(0)/rate(1), .6,
 				""),
 			says("the two", "%.0f and %.0f runs/s", rate(0), rate(1)),

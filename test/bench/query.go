@@ -27,7 +27,8 @@ const queryTimes, slowTimes = 200, 5
 // question is one that clients ask. Each time it is another namespace, pipeline or run.
 type question struct {
 	what string
-	// p50 and p99 are the targets, in milliseconds, 0 for none; with a thousand runs as with a million.
+	// p50 and p99 are the targets, in milliseconds, 0 for none; with a thousand runs as with a
+	// million.
 	p50, p99 float64
 	times    int
 	ask      func(ctx context.Context, e *engine.Engine, r *rand.Rand) error
@@ -38,10 +39,12 @@ const anyRun = `(data_type == "tekton.dev/v1.PipelineRun" || data_type == "tekto
 func (b *bench) questions(all int, now time.Time) []question {
 	namespace := func(r *rand.Rand) string { return fmt.Sprintf("team-%d", r.IntN(queryNamespaces)) }
 	anywhere := func(*rand.Rand) string { return "-" }
-	list := func(place func(*rand.Rand) string, want int, filter string) func(context.Context, *engine.Engine, *rand.Rand) error {
+	list := func(place func(*rand.Rand) string, want int,
+		filter string) func(context.Context, *engine.Engine, *rand.Rand) error {
 		return func(ctx context.Context, e *engine.Engine, r *rand.Rand) error {
 			f := strings.ReplaceAll(filter, "PIPELINE", fmt.Sprintf("pipeline-%d", r.IntN(queryPipelines)))
-			page, err := e.ListRecords(ctx, query.List{Parent: place(r), Result: "-", Filter: f, OrderBy: "create_time desc"})
+			page, err := e.ListRecords(ctx,
+				query.List{Parent: place(r), Result: "-", Filter: f, OrderBy: "create_time desc"})
 			if err == nil && want >= 0 && len(page.Items) > want {
 				err = fmt.Errorf("%d records", len(page.Items))
 			}
@@ -52,7 +55,10 @@ func (b *bench) questions(all int, now time.Time) []question {
 		since := now.Add(-90 * 24 * time.Hour).Format(time.RFC3339)
 		return func(ctx context.Context, e *engine.Engine, r *rand.Rand) error {
 			_, err := e.Summarize(ctx, query.Summary{
-				List:    query.List{Parent: place(r), Result: "-", Filter: `data_type == "tekton.dev/v1.PipelineRun" && data.metadata.creationTimestamp >= timestamp("` + since + `")`},
+				List: query.List{
+					Parent: place(r), Result: "-",
+					Filter: `data_type == "tekton.dev/v1.PipelineRun" && data.metadata.creationTimestamp >= timestamp("` + since + `")`,
+				},
 				Summary: "total,succeeded,failed,cancelled,running,others,last_runtime,avg_duration,min_duration,max_duration,total_duration", GroupBy: "day",
 			})
 			return err
@@ -62,7 +68,11 @@ func (b *bench) questions(all int, now time.Time) []question {
 		since := now.Add(-30 * 24 * time.Hour).Format(time.RFC3339)
 		return func(ctx context.Context, e *engine.Engine, r *rand.Rand) error {
 			_, err := e.Summarize(ctx, query.Summary{
-				List:    query.List{Parent: place(r), Result: "-", Filter: `data_type == "tekton.dev/v1.PipelineRun" && data.status.startTime > timestamp("` + since + `")`},
+				List: query.List{
+					Parent: place(r), Result: "-",
+					Filter: `data_type == "tekton.dev/v1.PipelineRun" && data.status.startTime > timestamp("` +
+						since + `")`,
+				},
 				Summary: "total,succeeded,failed,avg_duration,last_runtime", GroupBy: "pipeline",
 			})
 			return err
@@ -72,9 +82,18 @@ func (b *bench) questions(all int, now time.Time) []question {
 	return []question{
 		{"newest runs of a namespace", 3, 10, queryTimes, list(namespace, -1, anyRun)},
 		{"newest runs of all namespaces", 3, 10, queryTimes, list(anywhere, -1, anyRun)},
-		{"runs of a Pipeline in a namespace, by label", 3, 10, queryTimes, list(namespace, -1, `data.metadata.labels["tekton.dev/pipeline"] == "PIPELINE"`)},
-		{"runs of a Pipeline in all namespaces, by label", 3, 10, queryTimes, list(anywhere, -1, `data.metadata.labels["tekton.dev/pipeline"] == "PIPELINE"`)},
-		{"a label that nobody has, in all namespaces", 3, 0, queryTimes, list(anywhere, 0, `data.metadata.labels["tekton.dev/pipeline"] == "nobody"`)},
+		{
+			"runs of a Pipeline in a namespace, by label", 3, 10, queryTimes,
+			list(namespace, -1, `data.metadata.labels["tekton.dev/pipeline"] == "PIPELINE"`),
+		},
+		{
+			"runs of a Pipeline in all namespaces, by label", 3, 10, queryTimes,
+			list(anywhere, -1, `data.metadata.labels["tekton.dev/pipeline"] == "PIPELINE"`),
+		},
+		{
+			"a label that nobody has, in all namespaces", 3, 0, queryTimes,
+			list(anywhere, 0, `data.metadata.labels["tekton.dev/pipeline"] == "nobody"`),
+		},
 		{"failed TaskRuns of a namespace", 5, 15, queryTimes, list(namespace, -1, failed)},
 		{"failed TaskRuns of all namespaces", 5, 15, queryTimes, list(anywhere, -1, failed)},
 		{"one record by its name", 1, 3, queryTimes, func(ctx context.Context, e *engine.Engine, r *rand.Rand) error {
@@ -82,22 +101,27 @@ func (b *bench) questions(all int, now time.Time) []question {
 			_, err := e.GetRecord(ctx, run.Namespace, run.Result, run.UID)
 			return err
 		}},
-		{"newest Results of a namespace", 3, 10, queryTimes, func(ctx context.Context, e *engine.Engine, r *rand.Rand) error {
-			_, err := e.ListResults(ctx, query.List{Parent: namespace(r), OrderBy: "create_time desc"})
-			return err
-		}},
-		{"newest Results of all namespaces", 3, 10, queryTimes, func(ctx context.Context, e *engine.Engine, _ *rand.Rand) error {
-			_, err := e.ListResults(ctx, query.List{Parent: "-", OrderBy: "create_time desc"})
-			return err
-		}},
+		{"newest Results of a namespace", 3, 10, queryTimes,
+			func(ctx context.Context, e *engine.Engine, r *rand.Rand) error {
+				_, err := e.ListResults(ctx, query.List{Parent: namespace(r), OrderBy: "create_time desc"})
+				return err
+			}},
+		{"newest Results of all namespaces", 3, 10, queryTimes,
+			func(ctx context.Context, e *engine.Engine, _ *rand.Rand) error {
+				_, err := e.ListResults(ctx, query.List{Parent: "-", OrderBy: "create_time desc"})
+				return err
+			}},
 		{"PipelineRuns a day of 90 days, a namespace", 30, 0, queryTimes / 4, summary(namespace)},
 		{"PipelineRuns a day of 90 days, all namespaces", 300, 0, queryTimes / 4, summary(anywhere)},
 		{"PipelineRuns by Pipeline, started in 30 days, a namespace", 0, 0, queryTimes / 4, started(namespace)},
 		{"PipelineRuns by Pipeline, started in 30 days, all namespaces", 0, 0, slowTimes, started(anywhere)},
-		{"a filter that no index serves, and that matches nothing, over the largest namespace", 2000, 0, slowTimes, func(ctx context.Context, e *engine.Engine, _ *rand.Rand) error {
-			_, err := e.ListRecords(ctx, query.List{Parent: "team-0", Result: "-", Filter: `data_type == "tekton.dev/v1.TaskRun" && data.spec.serviceAccountName == "nobody"`})
-			return err
-		}},
+		{"a filter that no index serves, and that matches nothing, over the largest namespace", 2000, 0, slowTimes,
+			func(ctx context.Context, e *engine.Engine, _ *rand.Rand) error {
+				_, err := e.ListRecords(ctx,
+					query.List{Parent: "team-0", Result: "-",
+						Filter: `data_type == "tekton.dev/v1.TaskRun" && data.spec.serviceAccountName == "nobody"`})
+				return err
+			}},
 	}
 }
 
@@ -144,7 +168,9 @@ func (b *bench) queryIndex(ctx context.Context, name, database string) (rows []r
 		if err != nil {
 			return rows, err
 		}
-		rows = append(rows, atLeast(fmt.Sprintf("%s: runs put into the index, up to %d", name, size), float64(size-there)/took.Seconds(), 5000, "runs/s"))
+		rows = append(rows,
+			atLeast(fmt.Sprintf("%s: runs put into the index, up to %d", name, size),
+				float64(size-there)/took.Seconds(), 5000, "runs/s"))
 		there = size
 		if err := analyze(ctx, name, database); err != nil {
 			return rows, err
@@ -178,7 +204,9 @@ func analyze(ctx context.Context, name, database string) error {
 	return errors.Join(err, db.Close())
 }
 
-func (b *bench) ask(ctx context.Context, where string, x index.Index, there int, now time.Time) (rows []row, err error) {
+func (b *bench) ask(
+	ctx context.Context, where string, x index.Index, there int, now time.Time,
+) (rows []row, err error) {
 	e := engine.New(engine.Options{Index: x, Cluster: string(indextest.Cluster)})
 	random := rand.New(rand.NewPCG(1, uint64(there))) //nolint:gosec // the same questions each time
 	// Runs are made with their times in the whole: those that are there yet are the oldest.
@@ -205,7 +233,8 @@ func (b *bench) ask(ctx context.Context, where string, x index.Index, there int,
 		}
 		p50, p99 := ms(quantile(took, 0.5)), ms(quantile(took, 0.99))
 		each := ms((ownCPU() - before) / time.Duration(len(took)))
-		r := says(where+q.what+", p50 / p99, CPU of this process", "%s / %s ms, %s ms", format(p50), format(p99), format(each))
+		r := says(where+q.what+", p50 / p99, CPU of this process", "%s / %s ms, %s ms", format(p50), format(p99),
+			format(each))
 		switch {
 		case q.p99 > 0:
 			r.target, r.met = fmt.Sprintf("≤ %s / %s ms", format(q.p50), format(q.p99)), p50 <= q.p50 && p99 <= q.p99
@@ -238,7 +267,8 @@ func (b *bench) queryPostgres(ctx context.Context) (url string, stop func(), err
 		}
 	}
 	data := filepath.Join(dir, "data")
-	initialize := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", data, "-U", "indelible", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
+	initialize := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", data, "-U", "indelible", "-A", "trust",
+		"-E", "UTF8", "--locale=C.UTF-8")
 	initialize.SysProcAttr, initialize.Dir = attributes, dir
 	if out, err := initialize.CombinedOutput(); err != nil {
 		remove()
@@ -262,7 +292,8 @@ func (b *bench) queryPostgres(ctx context.Context) (url string, stop func(), err
 		return "", nil, err
 	}
 	defer db.Close()
-	if err := b.until(ctx, "the server comes up", func() (bool, error) { return db.PingContext(ctx) == nil, nil }); err != nil {
+	if err := b.until(ctx, "the server comes up",
+		func() (bool, error) { return db.PingContext(ctx) == nil, nil }); err != nil {
 		stop()
 		return "", nil, err
 	}
@@ -277,10 +308,12 @@ func nobody(dir string) (*syscall.Credential, error) {
 	}
 	uid, err := strconv.ParseUint(u.Uid, 10, 32)
 	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, errors.Join(err, err2, os.Chown(dir, int(uid), int(gid)))
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)},
+		errors.Join(err, err2, os.Chown(dir, int(uid), int(gid)))
 }
 
-// ownCPU is what this process has spent: on a machine that others use as well it says more than the clock. A server's is not in it.
+// ownCPU is what this process has spent: on a machine that others use as well it says more than the
+// clock. A server's is not in it.
 func ownCPU() time.Duration {
 	var r syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {

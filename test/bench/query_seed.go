@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// queryNamespaces and queryPipelines are over what runs are spread; a tenth of all is in the first namespace. queryDays is over how many days.
+	// queryNamespaces and queryPipelines are over what runs are spread; a tenth of all is in the
+	// first namespace. queryDays is over how many days.
 	queryNamespaces, queryPipelines, queryDays = 20, 50, 100
 	// runsOfResult is how many runs a Result has: a PipelineRun, and TaskRuns that it made.
 	runsOfResult = 4
@@ -22,8 +23,8 @@ const (
 	failing = 20
 )
 
-// queryRun returns the nth of runs, the last of which was created at now: TaskRuns of 5 kB with a copy of their Task, and for each three of them a
-// PipelineRun of the same size.
+// queryRun returns the nth of runs, the last of which was created at now: TaskRuns of 5 kB with a
+// copy of their Task, and for each three of them a PipelineRun of the same size.
 func queryRun(n, all int, now time.Time) index.Row {
 	row := indextest.NewRow(n)
 	run := &row.Commit.Run
@@ -45,7 +46,8 @@ func queryRun(n, all int, now time.Time) index.Row {
 	}
 	if n%runsOfResult == 0 {
 		run.Kind = pipelineRunKind
-		edits = append(edits, `"kind":"TaskRun"`, `"kind":"PipelineRun"`, `"ownerReferences":[`, `"ownerReferences":[],"was":[`)
+		edits = append(edits, `"kind":"TaskRun"`, `"kind":"PipelineRun"`, `"ownerReferences":[`,
+			`"ownerReferences":[],"was":[`)
 	} else if n%failing == 1 {
 		run.Status, run.Reason = "False", "Failed"
 		edits = append(edits, `"reason":"Succeeded","status":"True"`, `"reason":"Failed","status":"False"`)
@@ -64,7 +66,8 @@ func queryRun(n, all int, now time.Time) index.Row {
 
 const pipelineRunKind = "PipelineRun"
 
-// seedQueries puts runs from..to into an index, and returns how long the index took, of which making the runs is no part.
+// seedQueries puts runs from..to into an index, and returns how long the index took, of which
+// making the runs is no part.
 func seedQueries(ctx context.Context, x index.Index, from, to, all int, now time.Time) (time.Duration, error) {
 	const page = 256
 	var took time.Duration

@@ -32,8 +32,8 @@ type recording struct {
 	mu    sync.Mutex
 	// moments are in the order they came in.
 	moments []moment
-	// steps are the names of containers, in the order they ran in; started and ended is when the pod
-	// first said so.
+	// steps are the names of containers, in the order they ran in; started and ended is when the
+	// pod first said so.
 	steps          []string
 	started, ended map[string]time.Duration
 	finished       bool

@@ -86,7 +86,8 @@ func needsPrograms(chosen []measurement) bool {
 
 func runBench(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("only", "", "measurements to make, with commas between; by default all of the archive: "+names())
+	only := flags.String("only", "",
+		"measurements to make, with commas between; by default all of the archive: "+names())
 	folder := flags.String("directory", "",
 		"where archives are made, on the disk to be measured; by default a directory that is removed at the end")
 	archiver := flags.String("archiver", "", "the archiver to measure; by default it is built")

@@ -19,7 +19,8 @@ func (b *bench) start(ctx context.Context) (rows []row, err error) {
 	note("%d runs in the cluster, %d of them not archived", manyRuns, openRuns)
 	err = b.alone(ctx, func() (err error) {
 		if err := b.seed(ctx, manyRuns, func(i int) made {
-			m := made{name: fmt.Sprintf("old-%06d", i), created: time.Now().Add(-time.Duration(i) * time.Minute), results: 500}
+			m := made{name: fmt.Sprintf("old-%06d", i), created: time.Now().Add(-time.Duration(i) * time.Minute),
+				results: 500}
 			m.released = i%(manyRuns/openRuns) != 0
 			return m
 		}); err != nil {
@@ -69,8 +70,9 @@ func (b *bench) started(ctx context.Context) (rows []row, err error) {
 	}
 	rows = append(rows,
 		says("state of the cluster known after", "%.1f s", synced.Seconds()),
-		says(fmt.Sprintf("%d runs that finish while the old ones are archived: seen done → committed and verified, p50, "+
-			"largest", freshRuns), "%.0f ms, %.0f ms",
+		says(fmt.Sprintf(
+			"%d runs that finish while the old ones are archived: seen done → committed and verified, p50, "+
+				"largest", freshRuns), "%.0f ms, %.0f ms",
 			ms(quantile(own, .5)), ms(quantile(own, 1))),
 		says("the same from their being written into etcd, p50, largest", "%.0f ms, %.0f ms", ms(quantile(whole, .5)),
 			ms(quantile(whole, 1))),
@@ -88,7 +90,8 @@ func (b *bench) startedByPages(ctx context.Context) (row, error) {
 	}
 	err = b.ready(ctx, p)
 	peak, stopErr := p.stop()
-	return atMost(fmt.Sprintf("the same with a list in pages, until %d runs are known", manyRuns), float64(peak)/mib, 300,
+	return atMost(fmt.Sprintf("the same with a list in pages, until %d runs are known", manyRuns),
+		float64(peak)/mib, 300,
 		"MiB"), errors.Join(err, stopErr)
 }
 

@@ -25,7 +25,8 @@ import (
 )
 
 const (
-	// upkeepDays is over how many days the runs are spread, withParts one of how many has a log in an object of its own.
+	// upkeepDays is over how many days the runs are spread, withParts one of how many has a log in
+	// an object of its own.
 	upkeepDays, withParts = 100, 5
 	// listPage is how many keys a request to a bucket lists.
 	listPage = 1000
@@ -77,7 +78,8 @@ func (c *counted) List(ctx context.Context, prefix, after string) iter.Seq2[stor
 	}
 }
 
-// upkeep measures what an archive of many runs costs while nothing is new: an index made from nothing, an hour's chores, fsck.
+// upkeep measures what an archive of many runs costs while nothing is new: an index made from
+// nothing, an hour's chores, fsck.
 func (b *bench) upkeep(ctx context.Context) (rows []row, err error) {
 	root := filepath.Join(b.folder, "upkeep")
 	directory, err := newDirectory(root)
@@ -109,7 +111,8 @@ func (b *bench) upkeep(ctx context.Context) (rows []row, err error) {
 	if err != nil {
 		return rows, err
 	}
-	rows = append(rows, says(fmt.Sprintf("segments of %d runs, written at once", b.runs), "%.0f s, %d requests", took.Seconds(), requests))
+	rows = append(rows, says(fmt.Sprintf("segments of %d runs, written at once", b.runs), "%.0f s, %d requests",
+		took.Seconds(), requests))
 	took, requests, err = step("making an index", func() error {
 		totals, err := index.Sync(ctx, index.SyncOptions{Store: archive, Index: x, Cluster: indextest.Cluster})
 		if err == nil && totals.Added != b.runs {
@@ -120,27 +123,33 @@ func (b *bench) upkeep(ctx context.Context) (rows []row, err error) {
 	if err != nil {
 		return rows, err
 	}
-	rows = append(rows, says("their index, made from nothing", "%.0f s, %.0f runs/s, %d requests", took.Seconds(), float64(b.runs)/took.Seconds(), requests))
+	rows = append(rows, says("their index, made from nothing", "%.0f s, %.0f runs/s, %d requests", took.Seconds(),
+		float64(b.runs)/took.Seconds(), requests))
 	took, requests, err = step("an hour's chores", func() error { return chores(ctx, archive, x, now) })
 	if err != nil {
 		return rows, err
 	}
-	rows = append(rows, atMost(fmt.Sprintf("requests of an hour's chores with %d runs in the archive, and none new", b.runs), float64(requests), 200, "requests"),
+	rows = append(rows,
+		atMost(fmt.Sprintf("requests of an hour's chores with %d runs in the archive, and none new", b.runs),
+			float64(requests), 200, "requests"),
 		says("their time", "%.1f s", took.Seconds()))
 	peak, took, err := b.fsckMemory(ctx, root, database)
 	if err != nil {
 		return rows, err
 	}
-	return append(rows, atMost("peak memory of fsck", float64(peak)/mib, 150, "MiB"), says("its time", "%.0f s", took.Seconds())), nil
+	return append(rows, atMost("peak memory of fsck", float64(peak)/mib, 150, "MiB"),
+		says("its time", "%.0f s", took.Seconds())), nil
 }
 
-// chores are what cmd/archiver does in an hour: the first part of a sweep of all parts is one of them.
+// chores are what cmd/archiver does in an hour: the first part of a sweep of all parts is one of
+// them.
 func chores(ctx context.Context, archive store.Store, x index.Index, now time.Time) error {
 	keys := func(ctx context.Context, after string) iter.Seq2[string, error] {
 		return x.Keys(ctx, string(indextest.Cluster), after)
 	}
 	totals, err := retention.Apply(ctx, retention.Options{
-		Store: archive, Index: x, Cluster: indextest.Cluster, Now: now, Policies: []retention.Policy{{Name: "old", After: 2 * upkeepDays * 24 * time.Hour}},
+		Store: archive, Index: x, Cluster: indextest.Cluster, Now: now,
+		Policies: []retention.Policy{{Name: "old", After: 2 * upkeepDays * 24 * time.Hour}},
 	})
 	if err == nil && totals != (retention.Totals{}) {
 		err = fmt.Errorf("retention did something: %+v", totals)
@@ -148,12 +157,15 @@ func chores(ctx context.Context, archive store.Store, x index.Index, now time.Ti
 	if err != nil {
 		return err
 	}
-	if _, err := catalogue.Compact(ctx, catalogue.Options{Store: archive, Cluster: indextest.Cluster, Now: now, From: now.Add(-7 * 24 * time.Hour), Keys: keys}); err != nil {
+	if _, err := catalogue.Compact(ctx,
+		catalogue.Options{Store: archive, Cluster: indextest.Cluster, Now: now, From: now.Add(-7 * 24 * time.Hour),
+			Keys: keys}); err != nil {
 		return err
 	}
 	// The parts are new, but they need to look old, or nothing is compared.
 	swept, err := retention.Sweep(ctx, retention.SweepOptions{
-		Store: archive, Index: x, Cluster: indextest.Cluster, Now: now.Add(2 * retention.MinGrace), Grace: retention.MinGrace, Limit: sweepAtOnce,
+		Store: archive, Index: x, Cluster: indextest.Cluster, Now: now.Add(2 * retention.MinGrace),
+		Grace: retention.MinGrace, Limit: sweepAtOnce,
 	})
 	if err == nil && swept.Parts > 0 {
 		err = fmt.Errorf("%d parts were swept", swept.Parts)
@@ -168,7 +180,8 @@ func newDirectory(root string) (store.Store, error) {
 	return store.NewDirectory(root)
 }
 
-// fill writes the objects of runs, the last one created some hours ago. Nothing waits for the disk: it is not what is measured.
+// fill writes the objects of runs, the last one created some hours ago. Nothing waits for the disk:
+// it is not what is measured.
 func fill(ctx context.Context, root string, runs int, now time.Time) error {
 	log, err := packLog(ctx, root)
 	if err != nil {
@@ -244,7 +257,8 @@ func write(root, key string, text []byte) error {
 func (b *bench) fsckMemory(ctx context.Context, root, database string) (peak int64, took time.Duration, err error) {
 	note("fsck")
 	file := filepath.Join(b.folder, "fsck.yaml")
-	text := fmt.Sprintf("apiVersion: config.indelible.dev/v1alpha1\nkind: Configuration\npublisher: {image: none}\narchive: {cluster: %s, store: %q, index: %q}\n",
+	text := fmt.Sprintf(
+		"apiVersion: config.indelible.dev/v1alpha1\nkind: Configuration\npublisher: {image: none}\narchive: {cluster: %s, store: %q, index: %q}\n",
 		indextest.Cluster, "file://"+root, database)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return 0, 0, err

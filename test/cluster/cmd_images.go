@@ -75,7 +75,8 @@ func isStatic(path string) error {
 	defer file.Close()
 	for _, program := range file.Progs {
 		if program.Type == elf.PT_INTERP {
-			return fmt.Errorf("%s is linked dynamically and cannot run in an image of its own: build it with CGO_ENABLED=0",
+			return fmt.Errorf(
+				"%s is linked dynamically and cannot run in an image of its own: build it with CGO_ENABLED=0",
 				path)
 		}
 	}

@@ -150,7 +150,8 @@ func findSource(given string) (string, error) {
 	}
 	for _, start := range starts {
 		for dir := start; ; dir = filepath.Dir(dir) {
-			for _, candidate := range []string{filepath.Join(dir, "kube"), filepath.Join(dir, "test", "cluster", "kube")} {
+			for _, candidate := range []string{filepath.Join(dir, "kube"),
+				filepath.Join(dir, "test", "cluster", "kube")} {
 				if _, err := os.Stat(filepath.Join(candidate, "provisioner.go")); err == nil {
 					return candidate, nil
 				}

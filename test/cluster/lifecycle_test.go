@@ -82,7 +82,8 @@ func TestLifecycle(t *testing.T) {
 	t.Run("load replaces an image under its name", func(t *testing.T) {
 		archive := filepath.Join(t.TempDir(), "image.tar")
 		for _, path := range []string{"/first", "/second", "/first"} {
-			passes("images", "--binary", "/usr/bin/busybox", "--as", path, "--tag", "lifecycle:dev", "--output", archive)
+			passes("images", "--binary", "/usr/bin/busybox", "--as", path, "--tag", "lifecycle:dev", "--output",
+				archive)
 			passes("load", archive)
 		}
 	})

@@ -66,7 +66,10 @@ var commands = []command{
 	{"load", "ARCHIVE…", "import image archives (OCI or docker) into the cluster", setupLoad},
 	{"images", "", "assemble an image archive from a static binary", setupImages},
 	{"push", "ARCHIVE REFERENCE", "send an assembled image to a registry, for an existing cluster", setupPush},
-	{"restart", "COMPONENT", "end one component without ceremony and start it again, for tests of faults", setupRestart},
+	{
+		"restart", "COMPONENT", "end one component without ceremony and start it again, for tests of faults",
+		setupRestart,
+	},
 	{"cut", "POD-IP", "drop what a pod sends to the API server, for tests of faults", setupCut},
 	{"kubeconfig", "", "print the path of the administrator's kubeconfig", setupKubeconfig},
 	{"kubectl", "ARGS…", "run the cluster's own kubectl as its administrator", nil},
@@ -101,7 +104,8 @@ func (c *cli) dispatch(ctx context.Context, command command, args []string) erro
 	flags := flag.NewFlagSet(command.name, flag.ContinueOnError)
 	flags.StringVar(&c.state, "state", c.state, "folder of the cluster; also $INDELIBLE_CLUSTER_STATE")
 	flags.Usage = func() {
-		fmt.Fprintf(flags.Output(), "cluster %s [flags] %s\n  %s\n\nFlags:\n", command.name, command.args, command.summary)
+		fmt.Fprintf(flags.Output(), "cluster %s [flags] %s\n  %s\n\nFlags:\n", command.name, command.args,
+			command.summary)
 		flags.PrintDefaults()
 	}
 	verb := command.setup(c, flags)

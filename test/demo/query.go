@@ -20,10 +20,11 @@ import (
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
-// query asks the API that Tekton Results' clients speak about the deleted TaskRun, with the token of
-// a service account that may view the namespace, and nothing else.
+// query asks the API that Tekton Results' clients speak about the deleted TaskRun, with the token
+// of a service account that may view the namespace, and nothing else.
 func query(ctx context.Context, out io.Writer, cluster *harness.Cluster) error {
-	fmt.Fprintf(out, "\nThe same by the API of Tekton Results, as a service account with the role view in %s:\n\n", namespace)
+	fmt.Fprintf(out, "\nThe same by the API of Tekton Results, as a service account with the role view in %s:\n\n",
+		namespace)
 	token, err := viewer(ctx, cluster)
 	if err != nil {
 		return err
@@ -53,7 +54,8 @@ func query(ctx context.Context, out io.Writer, cluster *harness.Cluster) error {
 		return errors.Join(fmt.Errorf("the API has no record of %s", deleted), err)
 	}
 	record := found.Records[0]
-	log, err := get(ctx, address+"/apis/results.tekton.dev/v1alpha2/parents/"+strings.Replace(record.Name, "/records/", "/logs/", 1), token)
+	log, err := get(ctx, address+"/apis/results.tekton.dev/v1alpha2/parents/"+strings.Replace(record.Name, "/records/",
+		"/logs/", 1), token)
 	if err != nil {
 		return err
 	}
@@ -79,7 +81,8 @@ func viewer(ctx context.Context, cluster *harness.Cluster) (string, error) {
 		return "", fmt.Errorf("binding the role view: %w", err)
 	}
 	request := &authenticationv1.TokenRequest{}
-	answer, err := cluster.Kube.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, "default", request, metav1.CreateOptions{})
+	answer, err := cluster.Kube.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, "default", request,
+		metav1.CreateOptions{})
 	if err != nil {
 		return "", fmt.Errorf("making a token: %w", err)
 	}

@@ -35,8 +35,9 @@ var want = map[string]*pipelinev1.ResultValue{
 	"changelog": pipelinev1.NewStructuredValues(harness.Sample(80_000)),
 	"packages":  pipelinev1.NewStructuredValues("core", "cli", "docs"),
 	"image":     pipelinev1.NewObject(map[string]string{"url": "example.test/app", "tag": "v1.2.3"}),
-	"digest":    pipelinev1.NewStructuredValues("sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"),
-	"sbom":      pipelinev1.NewStructuredValues(harness.Sample(1_000_000)),
+	"digest": pipelinev1.NewStructuredValues(
+		"sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"),
+	"sbom": pipelinev1.NewStructuredValues(harness.Sample(1_000_000)),
 	"seen": pipelinev1.NewStructuredValues("example.test/app:v1.2.3 changelog=80000 packages=3 " +
 		"digest=sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"),
 }
@@ -74,7 +75,8 @@ func run(ctx context.Context, out io.Writer) error {
 
 // startAfresh removes what an earlier demo left and starts the PipelineRun.
 func startAfresh(ctx context.Context, cluster *harness.Cluster) error {
-	if err := cluster.CreateNamespace(ctx, namespace, map[string]string{result.EnabledKey: result.Enabled}); err != nil {
+	if err := cluster.CreateNamespace(ctx, namespace,
+		map[string]string{result.EnabledKey: result.Enabled}); err != nil {
 		return err
 	}
 	foreground := metav1.DeletePropagationForeground
@@ -91,7 +93,8 @@ func startAfresh(ctx context.Context, cluster *harness.Cluster) error {
 
 // report prints each result, and fails when one differs from what the Tasks wrote.
 func report(ctx context.Context, out io.Writer, cluster *harness.Cluster, pr *pipelinev1.PipelineRun) error {
-	fmt.Fprintf(out, "\nSucceeded in %.1f s. What Tekton holds now, compared byte for byte with what the Tasks wrote:\n\n",
+	fmt.Fprintf(out,
+		"\nSucceeded in %.1f s. What Tekton holds now, compared byte for byte with what the Tasks wrote:\n\n",
 		pr.Status.CompletionTime.Sub(pr.Status.StartTime.Time).Seconds())
 	fmt.Fprintf(out, row, "FROM", "RESULT", "TYPE", "BYTES", "")
 	var took []string
@@ -133,7 +136,8 @@ func reportOne(out io.Writer, from, name, kind string, value pipelinev1.ResultVa
 		return fmt.Errorf("encoding the expected result %s: %w", name, err)
 	}
 	if string(got) != string(wanted) {
-		return fmt.Errorf("result %s of %s differs from what the Task wrote: %d bytes of JSON, want %d", name, from, len(got),
+		return fmt.Errorf("result %s of %s differs from what the Task wrote: %d bytes of JSON, want %d", name, from,
+			len(got),
 			len(wanted))
 	}
 	size := len(value.StringVal)
@@ -151,7 +155,8 @@ func forge(ctx context.Context, out io.Writer, cluster *harness.Cluster) error {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "forger"},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{
-			Name: "sh", Image: harness.Image(), ImagePullPolicy: corev1.PullIfNotPresent, Command: []string{"sleep", "300"},
+			Name: "sh", Image: harness.Image(), ImagePullPolicy: corev1.PullIfNotPresent,
+			Command: []string{"sleep", "300"},
 		}}},
 	}
 	if _, err := pods.Create(ctx, pod, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {

@@ -30,7 +30,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/query/api"
 )
 
-// served is the query API on an archivist's archive, in the test's process: who asks is found out from the cluster's own API server.
+// served is the query API on an archivist's archive, in the test's process: who asks is found out
+// from the cluster's own API server.
 type served struct {
 	address, url string
 	results      pb.ResultsClient
@@ -46,7 +47,8 @@ func serveAPIWith(t *testing.T, a *archivist, certificates string) *served {
 		t.Fatal(err)
 	}
 	o := api.Options{
-		Cluster: "e2e", Store: a.store, Index: a.index, Config: cluster.Config, Metrics: api.NewMetrics(prometheus.NewRegistry()), Log: logr.Discard(),
+		Cluster: "e2e", Store: a.store, Index: a.index, Config: cluster.Config,
+		Metrics: api.NewMetrics(prometheus.NewRegistry()), Log: logr.Discard(),
 	}
 	s, err := api.New(t.Context(), o)
 	if err != nil {
@@ -122,7 +124,8 @@ func withToken(p *place, token string) context.Context {
 	return metadata.AppendToOutgoingContext(p.ctx, "authorization", "Bearer "+token)
 }
 
-// readers are service accounts: may, which has a Role of Tekton Results' kind in the namespace, and not, which has none.
+// readers are service accounts: may, which has a Role of Tekton Results' kind in the namespace, and
+// not, which has none.
 const readers = `
 apiVersion: v1
 kind: ServiceAccount
@@ -155,7 +158,8 @@ func (p *place) token(serviceAccount string) string {
 	return token
 }
 
-// A run that the cluster has forgotten is read over gRPC and REST by whom the cluster's own rules let, and by nobody else.
+// A run that the cluster has forgotten is read over gRPC and REST by whom the cluster's own rules
+// let, and by nobody else.
 func TestAPIOfADeletedRun(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
@@ -185,11 +189,14 @@ spec: {taskSpec: {steps: [{name: a, image: IMAGE, script: "echo from the step"}]
 func wantServed(t *testing.T, p *place, a *archivist, s *served, c *manifest.Commit, name, token string) {
 	ctx := withToken(p, token)
 	record, err := s.results.GetRecord(ctx, &pb.GetRecordRequest{Name: name})
-	if want := a.content(p, c.Parts[0]); err != nil || string(record.GetData().GetValue()) != want || record.GetData().GetType() != "tekton.dev/v1.TaskRun" {
-		t.Errorf("record: %v, %s; the archive has %s", err, fingerprint(record.GetData().GetValue()), fingerprint([]byte(want)))
+	if want := a.content(p, c.Parts[0]); err != nil || string(record.GetData().GetValue()) != want ||
+		record.GetData().GetType() != "tekton.dev/v1.TaskRun" {
+		t.Errorf("record: %v, %s; the archive has %s", err, fingerprint(record.GetData().GetValue()),
+			fingerprint([]byte(want)))
 	}
 	for _, parent := range []string{p.namespace + "/results/-", "-/results/-"} {
-		list, err := s.results.ListRecords(ctx, &pb.ListRecordsRequest{Parent: parent, Filter: `data_type == TASK_RUN && data.metadata.name == "run"`})
+		list, err := s.results.ListRecords(ctx,
+			&pb.ListRecordsRequest{Parent: parent, Filter: `data_type == TASK_RUN && data.metadata.name == "run"`})
 		if err != nil || len(list.GetRecords()) != 1 || list.GetRecords()[0].GetName() != name {
 			t.Errorf("list of %s: %v, %v", parent, list, err)
 		}
@@ -199,16 +206,21 @@ func wantServed(t *testing.T, p *place, a *archivist, s *served, c *manifest.Com
 		t.Errorf("log: %q, %v", log, err)
 	}
 	const prefix = "/apis/results.tekton.dev/v1alpha2/parents/"
-	if code, text := s.rest(p, token, prefix+logName); code != http.StatusOK || !strings.Contains(text, "from the step\n") {
+	if code, text := s.rest(p, token, prefix+logName); code != http.StatusOK ||
+		!strings.Contains(text, "from the step\n") {
 		t.Errorf("log over REST: %d %q", code, text)
 	}
-	if code, text := s.rest(p, token, prefix+name+"?fields=name,data.type"); code != http.StatusOK || !strings.Contains(text, name) {
+	if code, text := s.rest(p, token, prefix+name+"?fields=name,data.type"); code != http.StatusOK ||
+		!strings.Contains(text, name) {
 		t.Errorf("record over REST: %d %q", code, text)
 	}
-	if code, text := s.rest(p, token, fmt.Sprintf("/external-logs/%s/run-pod/step-a", p.namespace)); code != http.StatusOK || text != "from the step\n" {
+	if code, text := s.rest(p, token,
+		fmt.Sprintf("/external-logs/%s/run-pod/step-a", p.namespace)); code != http.StatusOK ||
+		text != "from the step\n" {
 		t.Errorf("the Dashboard's log: %d %q", code, text)
 	}
-	if _, err := s.results.DeleteRecord(ctx, &pb.DeleteRecordRequest{Name: name}); status.Code(err) != codes.PermissionDenied {
+	if _, err := s.results.DeleteRecord(ctx,
+		&pb.DeleteRecordRequest{Name: name}); status.Code(err) != codes.PermissionDenied {
 		t.Errorf("who may only read deletes: %v", err)
 	}
 }
@@ -229,12 +241,14 @@ func wantNothingServed(t *testing.T, p *place, s *served, name, token string, co
 	if log, err := s.log(ctx, strings.Replace(name, "/records/", "/logs/", 1)); status.Code(err) != code || log != "" {
 		t.Errorf("log: %q, %v", log, err)
 	}
-	if got, text := s.rest(p, token, "/apis/results.tekton.dev/v1alpha2/parents/"+name); got != httpCode || strings.Contains(text, "tekton.dev/v1") {
+	if got, text := s.rest(p, token, "/apis/results.tekton.dev/v1alpha2/parents/"+name); got != httpCode ||
+		strings.Contains(text, "tekton.dev/v1") {
 		t.Errorf("REST: %d %q", got, text)
 	}
 }
 
-// The log of a run that still runs comes from the kubelet, by the run's name, and by its PipelineRun's.
+// The log of a run that still runs comes from the kubelet, by the run's name, and by its
+// PipelineRun's.
 func TestAPILogOfALiveRun(t *testing.T) {
 	t.Parallel()
 	p, a := newPlace(t), newArchivist(t, directory(t), archiver.Follow)
@@ -280,7 +294,8 @@ func TestInstalledAPI(t *testing.T) {
 		return err == nil && strings.Contains(string(text), "SERVING") && !strings.Contains(string(text), "NOT"), nil
 	})
 	// The API server passes no token on.
-	_, err := cluster.Kube.CoreV1().RESTClient().Get().AbsPath(service + "/apis/results.tekton.dev/v1alpha2/parents/-/results").DoRaw(p.ctx)
+	_, err := cluster.Kube.CoreV1().RESTClient().Get().AbsPath(service +
+		"/apis/results.tekton.dev/v1alpha2/parents/-/results").DoRaw(p.ctx)
 	if !apierrors.IsUnauthorized(err) {
 		t.Errorf("%v, want 401", err)
 	}

@@ -89,7 +89,8 @@ func TestArchiveKilledAtEachWrite(t *testing.T) {
 			boundaries = append(boundaries, boundary{write: write, persisted: persisted})
 		}
 		// A failed attempt deletes what it has stored.
-		boundaries = append(boundaries, boundary{write: "DELETE record.json", persisted: persisted, refused: writeSmall})
+		boundaries = append(boundaries,
+			boundary{write: "DELETE record.json", persisted: persisted, refused: writeSmall})
 	}
 	for i, b := range boundaries {
 		t.Run(b.String(), func(t *testing.T) {
@@ -111,7 +112,8 @@ func (l *life) killedAt(b boundary) {
 	want := b.standing()
 	l.wantStanding(want)
 	if want.Protected && !b.persisted { // of the others nobody but the archiver deletes the run
-		if err := cluster.Tekton.TektonV1().TaskRuns(l.namespace).Delete(l.ctx, l.name, metav1.DeleteOptions{}); err != nil {
+		if err := cluster.Tekton.TektonV1().TaskRuns(l.namespace).Delete(l.ctx, l.name,
+			metav1.DeleteOptions{}); err != nil {
 			l.t.Error(err)
 		}
 		l.wantStanding(want)

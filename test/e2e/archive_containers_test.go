@@ -39,12 +39,14 @@ func TestArchiveOfContainersBesideTheSteps(t *testing.T) {
 			logs: []string{done, "sidecar-s 0 complete: up down"},
 		},
 		{
-			name: "a sidecar that ends before the steps do", mode: []archiver.LogMode{archiver.Follow, archiver.Collect},
+			name: "a sidecar that ends before the steps do",
+			mode: []archiver.LogMode{archiver.Follow, archiver.Collect},
 			spec: `{taskSpec: {steps: [{name: a, image: IMAGE, script: "sleep 4; echo done"}], sidecars: [{name: s, image: IMAGE, script: "echo brief"}]}}`,
 			logs: []string{done, "sidecar-s 0 complete: brief"},
 		},
 		{
-			name: "the last words of a sidecar in a TaskRun that is cancelled", mode: []archiver.LogMode{archiver.Follow},
+			name: "the last words of a sidecar in a TaskRun that is cancelled",
+			mode: []archiver.LogMode{archiver.Follow},
 			spec: `{taskSpec: {steps: [{name: a, image: IMAGE, script: "echo started; exec sleep 600"}], sidecars: [{name: s, image: IMAGE, script: "` + untilStopped + `"}]}}`,
 			act:  cancelled,
 			logs: []string{"step-a 0 complete: started", "sidecar-s 0 complete: up down"},
@@ -74,7 +76,8 @@ func TestArchiveOfContainersBesideTheSteps(t *testing.T) {
 				t.Parallel()
 				p := newPlace(t)
 				a := newArchivist(t, directory(t), mode)
-				p.create(a.mine("\napiVersion: tekton.dev/v1\nkind: TaskRun\nmetadata: {name: run}\nspec: " + tt.spec + "\n"))
+				p.create(a.mine("\napiVersion: tekton.dev/v1\nkind: TaskRun\nmetadata: {name: run}\nspec: " +
+					tt.spec + "\n"))
 				if tt.act != nil {
 					pod := p.running("run", "step-a")
 					waitForLog(p, pod, "step-a", "started")

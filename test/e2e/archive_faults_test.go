@@ -27,10 +27,13 @@ import (
 func TestArchiveOfARotatedLog(t *testing.T) {
 	t.Parallel()
 	p := newLongPlace(t, 15*time.Minute)
-	followed, collected := newArchivist(t, directory(t), archiver.Follow), newArchivist(t, directory(t), archiver.Collect)
+	followed, collected := newArchivist(t, directory(t), archiver.Follow),
+		newArchivist(t, directory(t), archiver.Collect)
 	// Each piece exceeds the 10 MiB at which the kubelet rotates, which it checks every 10 s.
 	pieces, lines := often(14, 2), 15_000
-	script := fmt.Sprintf(`for i in $(seq %d); do awk 'BEGIN{for(i=1;i<=%d;i++) printf "%%01000d\n", i}'; sleep 12; done; echo end`, pieces, lines)
+	script := fmt.Sprintf(
+		`for i in $(seq %d); do awk 'BEGIN{for(i=1;i<=%d;i++) printf "%%01000d\n", i}'; sleep 12; done; echo end`,
+		pieces, lines)
 	p.create(followed.mine(taskRunOf("- {name: text}", script)))
 	p.create(renamed(collected.mine(taskRunOf("- {name: text}", script)), "run-collected"))
 	var want bytes.Buffer
@@ -45,8 +48,10 @@ func TestArchiveOfARotatedLog(t *testing.T) {
 	// archiver says that it cannot know.
 	unsure := log.State == manifest.Truncated && strings.Contains(log.Reason, "rotated")
 	got := followed.content(p, log)
-	if !unsure && (log.State != manifest.Complete || got != want.String()) || unsure && !lacksOnlyLines(got, want.String()) {
-		t.Errorf("%s because %q, %s; want %s", log.State, log.Reason, fingerprint([]byte(got)), fingerprint(want.Bytes()))
+	if !unsure && (log.State != manifest.Complete || got != want.String()) ||
+		unsure && !lacksOnlyLines(got, want.String()) {
+		t.Errorf("%s because %q, %s; want %s", log.State, log.Reason, fingerprint([]byte(got)),
+			fingerprint(want.Bytes()))
 	}
 	t.Logf("the followed log is %s %s; that it has all %d bytes is %v", log.State, log.Reason, want.Len(),
 		got == want.String())
@@ -203,7 +208,8 @@ func alarm(p *place, action string) {
 	etcd, err := harness.OpenEtcd(filepath.Dir(os.Getenv("KUBECONFIG")), 1)
 	if err == nil {
 		// also after the test's time
-		err = etcd.Post(context.Background(), "maintenance/alarm", map[string]string{"action": action, "alarm": "NOSPACE"},
+		err = etcd.Post(context.Background(), "maintenance/alarm",
+			map[string]string{"action": action, "alarm": "NOSPACE"},
 			nil)
 	}
 	if err != nil {

@@ -96,7 +96,8 @@ func TestArchiveFlows(t *testing.T) {
 		{
 			name: "no logs where none are wanted", mode: archiver.None,
 			steps:  `- {name: a, image: IMAGE, script: "echo started"}`,
-			status: "True", reason: "Succeeded", logs: []string{"step-a 0 missing: the archiver was told to store no logs"},
+			status: "True", reason: "Succeeded",
+			logs: []string{"step-a 0 missing: the archiver was told to store no logs"},
 		},
 	}
 	for _, f := range flows {

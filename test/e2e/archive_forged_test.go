@@ -30,7 +30,8 @@ func TestArchiveOfForgedStatuses(t *testing.T) {
 			`"podName":"a/b","steps":[{"name":"a","container":"step-a"}]`,
 		},
 		"a PipelineRun that made itself": {
-			"PipelineRun", "{managedBy: nobody.example/x, pipelineSpec: {tasks: [{name: a, taskSpec: {steps: [{name: a, " +
+			"PipelineRun",
+			"{managedBy: nobody.example/x, pipelineSpec: {tasks: [{name: a, taskSpec: {steps: [{name: a, " +
 				"image: IMAGE}]}}]}}",
 			`,"metadata":{"ownerReferences":[{"apiVersion":"foo.example/v1","kind":"Foo","name":"run","uid":"UID"}]}`,
 			`"childReferences":[{"apiVersion":"tekton.dev/v1","kind":"PipelineRun","name":"run"}]`,
@@ -41,7 +42,8 @@ func TestArchiveOfForgedStatuses(t *testing.T) {
 			p := newPlace(t)
 			a := newArchivist(t, directory(t), archiver.Follow,
 				func(o *archiver.Options) { o.Keep = stay.Policies{{Name: "keep"}} })
-			p.create(a.mine(fmt.Sprintf("\napiVersion: tekton.dev/v1\nkind: %s\nmetadata: {name: run}\nspec: %s\n", tt.kind,
+			p.create(a.mine(fmt.Sprintf("\napiVersion: tekton.dev/v1\nkind: %s\nmetadata: {name: run}\nspec: %s\n",
+				tt.kind,
 				tt.spec)))
 			uid := p.kubectl("get", tt.kind, "run", "-n", p.namespace, "-o", "jsonpath={.metadata.uid}")
 			patch := func(body string, subresources ...string) {
@@ -50,7 +52,8 @@ func TestArchiveOfForgedStatuses(t *testing.T) {
 				runs := cluster.Tekton.TektonV1()
 				var err error
 				if tt.kind == "TaskRun" {
-					_, err = runs.TaskRuns(p.namespace).Patch(p.ctx, "run", types.MergePatchType, []byte(body), metav1.PatchOptions{},
+					_, err = runs.TaskRuns(p.namespace).Patch(p.ctx, "run", types.MergePatchType, []byte(body),
+						metav1.PatchOptions{},
 						subresources...)
 				} else {
 					_, err = runs.PipelineRuns(p.namespace).Patch(p.ctx, "run", types.MergePatchType, []byte(body),

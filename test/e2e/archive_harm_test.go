@@ -79,9 +79,11 @@ spec:
 			if diff := cmp.Diff(map[string]int{"run-first": 1, "run-slow": 1, "run-last": 1}, made()); diff != "" {
 				t.Errorf("TaskRuns that ever were, by name (-want +got):\n%s", diff)
 			}
-			first, last := a.logsOf(p, a.commit(p, "TaskRun", "run-first")), a.logsOf(p, a.commit(p, "TaskRun", "run-last"))
-			if len(first) != 1 || len(last) != 1 || strings.TrimPrefix(first[0], "step-stamp") != strings.TrimPrefix(last[0],
-				"step-say") {
+			first, last := a.logsOf(p, a.commit(p, "TaskRun", "run-first")),
+				a.logsOf(p, a.commit(p, "TaskRun", "run-last"))
+			if len(first) != 1 || len(last) != 1 ||
+				strings.TrimPrefix(first[0], "step-stamp") != strings.TrimPrefix(last[0],
+					"step-say") {
 				t.Errorf("the first and the last TaskRun print %q and %q", first, last)
 			}
 			a.fsck(p, 4)
@@ -191,7 +193,8 @@ spec:
 			for resource, name := range map[string]string{"pipelineruns": "run", "taskruns": "run-work"} {
 				p.eventually("no mark on "+name, func() (bool, error) {
 					live := p.metadata(resource, name)
-					return !slices.ContainsFunc(marks, func(mark string) bool { return live.Annotations[mark] != "" }), nil
+					return !slices.ContainsFunc(marks, func(mark string) bool { return live.Annotations[mark] != "" }),
+						nil
 				})
 			}
 			p.release(pod, "step-work")
@@ -199,10 +202,12 @@ spec:
 				p.eventually("the marks of its own on "+name, func() (bool, error) {
 					live := p.metadata(resource, name)
 					return live.Annotations["results.tekton.dev/stored"] == "true" &&
-						strings.HasSuffix(live.Annotations["results.tekton.dev/record"], "/records/"+string(live.UID)) &&
+						strings.HasSuffix(live.Annotations["results.tekton.dev/record"],
+							"/records/"+string(live.UID)) &&
 						live.Annotations[archivedAt] > "2026-11" && !slices.Contains(live.Finalizers, finalizer), nil
 				})
-				if at := p.metadata(resource, name).Annotations["results.tekton.dev/result"]; strings.Contains(at, "11111111") {
+				if at := p.metadata(resource,
+					name).Annotations["results.tekton.dev/result"]; strings.Contains(at, "11111111") {
 					t.Errorf("%s is a part of the Result that it was copied from: %s", name, at)
 				}
 			}
@@ -395,7 +400,8 @@ func TestRunsThatTektonRefusesToLetGo(t *testing.T) {
 	if diff := cmp.Diff([]string{"ArchiveCannotRelease", "ArchiveCannotRelease"}, said.said); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
-	n, err := archiver.ReleaseRefused(p.ctx, cluster.Config, p.namespace, time.Minute, func(line string) { t.Log(line) })
+	n, err := archiver.ReleaseRefused(p.ctx, cluster.Config, p.namespace, time.Minute,
+		func(line string) { t.Log(line) })
 	if err != nil || n != 2 {
 		t.Errorf("released %d, %v", n, err)
 	}

@@ -45,7 +45,8 @@ metadata: {name: release}
 spec: {tasks: [{name: build, taskRef: {name: build}}]}
 `)
 	run := func(kind, name, spec string) {
-		p.create(fmt.Sprintf("\napiVersion: tekton.dev/v1\nkind: %s\nmetadata: {name: %s, labels: {%s: %s}}\nspec: %s\n",
+		p.create(fmt.Sprintf(
+			"\napiVersion: tekton.dev/v1\nkind: %s\nmetadata: {name: %s, labels: {%s: %s}}\nspec: %s\n",
 			kind, name, run.ClassLabel, a.class, spec))
 		a.commit(p, kind, name)
 	}
@@ -178,8 +179,9 @@ spec:
 	left := func(status string, want int) {
 		t.Helper()
 		_, err := retention.Apply(p.ctx, retention.Options{
-			Store: a.store, Index: a.index, Cluster: "e2e", Policies: []retention.Policy{{Name: "p", Status: []string{status}}},
-			Now: time.Now(),
+			Store: a.store, Index: a.index, Cluster: "e2e",
+			Policies: []retention.Policy{{Name: "p", Status: []string{status}}},
+			Now:      time.Now(),
 		})
 		p.must(err)
 		if got := len(a.commits(p)); got != want {

@@ -101,7 +101,8 @@ func newPair(t *testing.T) *pair {
 // start starts a replica. Their Lease is in the test's namespace.
 func (r *pair) start(p *place, name string) {
 	p.t.Helper()
-	r.replicas[name] = r.process.start(p.t, "spool-"+name, "--leader-elect=true", "--namespace", p.namespace, "--identity",
+	r.replicas[name] = r.process.start(p.t, "spool-"+name, "--leader-elect=true", "--namespace", p.namespace,
+		"--identity",
 		name)
 }
 
@@ -110,7 +111,8 @@ func (r *pair) leader(p *place, other string) string {
 	p.t.Helper()
 	holder := ""
 	p.eventually("another leader than "+other, func() (bool, error) {
-		lease, err := cluster.Kube.CoordinationV1().Leases(p.namespace).Get(p.ctx, "indelible-archiver", metav1.GetOptions{})
+		lease, err := cluster.Kube.CoordinationV1().Leases(p.namespace).Get(p.ctx, "indelible-archiver",
+			metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return false, nil
 		}

@@ -121,7 +121,8 @@ func TestArchiveWhileTheStoreFails(t *testing.T) {
 		// passes says that runs may be archived in spite of it.
 		passes bool
 	}{
-		{"gone", false}, {"reset", false}, {"5xx", false}, {"full", false}, {"409", false}, {"412", false}, {"silent", false},
+		{"gone", false}, {"reset", false}, {"5xx", false}, {"full", false}, {"409", false}, {"412", false},
+		{"silent", false},
 		{"cut-upload", true}, {"slow", true}, {"lost-response", true}, {"cut-download", true},
 	} {
 		t.Run(fault.kind, func(t *testing.T) {
@@ -136,7 +137,8 @@ func TestArchiveWhileTheStoreFails(t *testing.T) {
 				if fault.kind == "gone" {
 					p.eventually("the metric to say so", func() (bool, error) { return a.waits(t) == 1, nil })
 				}
-				if tr, err := cluster.TaskRun(p.ctx, p.namespace, name); err != nil || tr.Annotations[archivedAt] != "" {
+				if tr, err := cluster.TaskRun(p.ctx, p.namespace, name); err != nil ||
+					tr.Annotations[archivedAt] != "" {
 					t.Errorf("released: %v, %v", tr.Annotations, err)
 				}
 			}

@@ -171,7 +171,8 @@ func (a *testArchive) with(t *testing.T, s store.Store) *archiver.Archiver {
 
 // mine makes a run's YAML name this archive's archiver.
 func (a *testArchive) mine(yaml string) string {
-	return strings.Replace(yaml, "metadata: {name: run", "metadata: {labels: {"+run.ClassLabel+": "+a.class+"}, name: run",
+	return strings.Replace(yaml, "metadata: {name: run",
+		"metadata: {labels: {"+run.ClassLabel+": "+a.class+"}, name: run",
 		1)
 }
 

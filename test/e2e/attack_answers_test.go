@@ -27,14 +27,16 @@ type probe struct {
 }
 
 func (p probe) String() string {
-	return fmt.Sprintf("%s %s %s?%s, accept %q, %s %.60s", p.verb, p.api, p.at, p.query, p.accept, p.contentType, p.body)
+	return fmt.Sprintf("%s %s %s?%s, accept %q, %s %.60s", p.verb, p.api, p.at, p.query, p.accept,
+		p.contentType, p.body)
 }
 
 // probes are all verbs, encodings and subresources that a pod can reach, with all kinds of bodies.
 // uid is the victim's.
 func probes(uid types.UID) []probe {
 	const victim = "taskruns/victim"
-	accepts := []string{"application/json", "application/yaml", "application/cbor", "application/vnd.kubernetes.protobuf",
+	accepts := []string{"application/json", "application/yaml", "application/cbor",
+		"application/vnd.kubernetes.protobuf",
 		"application/json;as=Table;v=v1;g=meta.k8s.io", "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"}
 	var all []probe
 	for _, api := range []string{tektonV1, tektonV1beta1} {
@@ -55,13 +57,15 @@ func probes(uid types.UID) []probe {
 			)
 		}
 		for _, body := range bodies(uid) {
-			for _, query := range []string{"", "dryRun=All", "fieldValidation=Strict", "fieldValidation=Warn", "fieldManager=" +
-				strings.Repeat("x", 200)} {
+			for _, query := range []string{"", "dryRun=All", "fieldValidation=Strict", "fieldValidation=Warn",
+				"fieldManager=" +
+					strings.Repeat("x", 200)} {
 				for _, at := range []string{victim, victim + "/status"} {
 					for _, contentType := range []string{"application/json", "application/yaml", "application/cbor",
 						"application/vnd.kubernetes.protobuf"} {
-						all = append(all, probe{verb: http.MethodPut, api: api, at: at, query: query, contentType: contentType,
-							body: body})
+						all = append(all,
+							probe{verb: http.MethodPut, api: api, at: at, query: query, contentType: contentType,
+								body: body})
 					}
 				}
 			}
@@ -156,7 +160,8 @@ func TestAnswersToStrangers(t *testing.T) {
 	t.Logf("%d probes each", len(asked))
 
 	t.Run("a mark would be seen", func(t *testing.T) {
-		if said := (probe{verb: http.MethodGet, api: tektonV1, at: "taskruns/victim"}).answer(s, cluster); strings.Count(said,
+		if said := (probe{verb: http.MethodGet, api: tektonV1, at: "taskruns/victim"}).answer(s,
+			cluster); strings.Count(said,
 			mark) < 6 {
 			t.Errorf("the victim has too few marks: %.600s", said)
 		}

@@ -61,14 +61,16 @@ func listOfAttacks() string {
 		{"Elsewhere", attacksElsewhere},
 		{"A TaskRun that runs", attacksOnARun},
 	} {
-		fmt.Fprintf(&b, "\n### %s\n\n| row of `TestAttacks` | who | guard and policy | policy alone |\n| --- | --- | --- | "+
-			"--- |\n", group.title)
+		fmt.Fprintf(&b,
+			"\n### %s\n\n| row of `TestAttacks` | who | guard and policy | policy alone |\n| --- | --- | --- | "+
+				"--- |\n", group.title)
 		for _, a := range group.rows {
 			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", a.name, who(a.who), a.guard, a.policy)
 		}
 	}
-	b.WriteString("\n### Forged pods\n\n| row of `TestForgedPods` | who | with or without the guard's webhook |\n| --- " +
-		"| --- | --- |\n")
+	b.WriteString(
+		"\n### Forged pods\n\n| row of `TestForgedPods` | who | with or without the guard's webhook |\n| --- " +
+			"| --- | --- |\n")
 	nobody := &pipelinev1.TaskRun{}
 	for _, c := range podCreations(nobody) {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", c.name, who(c.who), c.want)

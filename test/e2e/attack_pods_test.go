@@ -50,19 +50,22 @@ func podCreations(owner *pipelinev1.TaskRun) []podCreation {
 	}
 	tooMany := make([]metav1.OwnerReference, 1001)
 	for i := range tooMany {
-		tooMany[i] = metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: "none", UID: types.UID(strconv.Itoa(i))}
+		tooMany[i] = metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: "none",
+			UID: types.UID(strconv.Itoa(i))}
 	}
 	const person = "a person with edit rights"
 	return []podCreation{
 		{"forbid a person to create a pod with a TaskRun's label and controller reference", person,
 			with(labelled, controlling), byPodPolicy()},
-		{"forbid a cluster administrator to create a pod that a TaskRun controls", "person", with(labelled, controlling),
+		{"forbid a cluster administrator to create a pod that a TaskRun controls", "person",
+			with(labelled, controlling),
 			byPodPolicy()},
 		{"forbid a person to create a pod that a TaskRun of v1beta1 controls", person,
 			with(nil, version("tekton.dev/v1beta1")), byPodPolicy()},
 		{"forbid a person to create a pod that a TaskRun of any version controls", person,
 			with(nil, version("tekton.dev/v9")), byPodPolicy()},
-		{"forbid a person to create a pod that a TaskRun controls beside other owners", person, with(nil, plain, controlling),
+		{"forbid a person to create a pod that a TaskRun controls beside other owners", person,
+			with(nil, plain, controlling),
 			byPodPolicy()},
 		{"forbid a pod with more owners than the policy looks at", person, with(nil, tooMany...),
 			outcome{by: "ValidatingAdmissionPolicy 'indelible-pods'", code: 403, text: "more than 1000"}},
@@ -73,7 +76,8 @@ func podCreations(owner *pipelinev1.TaskRun) []podCreation {
 		{"allow a pod that a PipelineRun controls", person, with(labelled, pipeline), passes("as before")},
 		{"allow a pod that a TaskRun of another API group controls", person, with(nil, foreign),
 			passes("it is no TaskRun of Tekton's")},
-		{"allow the trusted controller to create a pod that a TaskRun controls", "controller", with(labelled, controlling),
+		{"allow the trusted controller to create a pod that a TaskRun controls", "controller",
+			with(labelled, controlling),
 			passes("it is what it does")},
 	}
 }
@@ -100,17 +104,20 @@ func podChanges(owner, other *pipelinev1.TaskRun) []attack {
 	return []attack{
 		{name: "forbid a person to make a TaskRun the controller of a pod", who: person, at: "pods/plain",
 			change: owners(controlledBy(owner)), guard: byPodPolicy()},
-		{name: "forbid a cluster administrator to make a TaskRun the controller of a pod", who: "person", at: "pods/plain",
+		{name: "forbid a cluster administrator to make a TaskRun the controller of a pod", who: "person",
+			at:     "pods/plain",
 			change: owners(controlledBy(owner)), guard: byPodPolicy()},
 		{name: "forbid a person to turn an owner into the controller", who: person, at: "pods/attached",
 			change: change(add("/metadata/ownerReferences/0/controller", "true")), guard: byPodPolicy()},
 		{name: "forbid a person to give a TaskRun's pod to another TaskRun", who: person, at: "pods/owner-pod",
 			change: owners(controlledBy(other)),
 			in:     replacing, guard: byPodPolicy()},
-		{name: "forbid a person to give a TaskRun's pod to another TaskRun of its name", who: person, at: "pods/owner-pod",
+		{name: "forbid a person to give a TaskRun's pod to another TaskRun of its name", who: person,
+			at:     "pods/owner-pod",
 			change: owners(again),
 			in:     replacing, guard: byPodPolicy()},
-		{name: "forbid a person to make a TaskRun of a controller in another API group", who: person, at: "pods/foreign",
+		{name: "forbid a person to make a TaskRun of a controller in another API group", who: person,
+			at:     "pods/foreign",
 			change: owners(controlledBy(owner)),
 			in:     replacing, guard: byPodPolicy()},
 		{name: "forbid a person to make a TaskRun of a controller of another kind", who: person, at: "pods/unkind",
@@ -144,7 +151,8 @@ func TestForgedPods(t *testing.T) {
 	s.sleeper("plain")
 	attached, foreign, unkind := controlledBy(owner), controlledBy(owner), controlledBy(owner)
 	attached.Controller, foreign.APIVersion, unkind.Kind = nil, "example.com/v1", "Other"
-	for name, owner := range map[string]metav1.OwnerReference{"attached": attached, "foreign": foreign, "unkind": unkind} {
+	for name, owner := range map[string]metav1.OwnerReference{"attached": attached, "foreign": foreign,
+		"unkind": unkind} {
 		_, err := cluster.Kube.CoreV1().Pods(s.namespace).Create(s.ctx, idlePod(name, owner), metav1.CreateOptions{})
 		s.must(err)
 	}
@@ -180,7 +188,8 @@ func TestPodsGoOn(t *testing.T) {
 			},
 		}, metav1.CreateOptions{})
 		p.must(err)
-		p.kubectl("wait", "--for=jsonpath={.status.replicas}=1", "deployment/labelled", "-n", p.namespace, "--timeout=60s")
+		p.kubectl("wait", "--for=jsonpath={.status.replicas}=1", "deployment/labelled", "-n", p.namespace,
+			"--timeout=60s")
 	})
 	for _, c := range []struct {
 		policy metav1.DeletionPropagation

@@ -68,8 +68,9 @@ func newRound(p *place, round, n int) publishers {
 	for i := range n {
 		name := fmt.Sprintf("round-%d-%d", round, i)
 		b.names = append(b.names, name)
-		p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(burstBytes, "text")), "{name: run}", "{name: "+name+
-			"}", 1))
+		p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(burstBytes, "text")), "{name: run}",
+			"{name: "+name+
+				"}", 1))
 	}
 	return b
 }
@@ -133,7 +134,9 @@ func newAttacker(t *testing.T) *attacker {
 				Name: "attacker", Image: harness.Image(), Command: []string{"sleep", "3600"},
 				// With an unlimited CPU, the attacker would test the node's scheduler instead of
 				// the webhook.
-				Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("500m")}},
+				Resources: corev1.ResourceRequirements{
+					Limits: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("500m")},
+				},
 			}},
 			TerminationGracePeriodSeconds: new(int64),
 		},
@@ -195,7 +198,8 @@ func TestForgedReviews(t *testing.T) {
 			"userInfo":{%s},"object":%s,"oldObject":%s}}`, p.namespace, user, object, stored)
 	}
 	stored := func(pod string) string {
-		return fmt.Sprintf(`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"namespace":%q,"name":"run","uid":"r-1"},"status":{"podName":%q}}`, p.namespace, pod)
+		return fmt.Sprintf(
+			`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"namespace":%q,"name":"run","uid":"r-1"},"status":{"podName":%q}}`, p.namespace, pod)
 	}
 	failed := fmt.Sprintf(`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"namespace":%q,"name":"run","uid":"r-1"},"status":{
 		"conditions":[{"type":"Succeeded","status":"False","message":"x"}],
@@ -260,7 +264,8 @@ func TestKeyedPaths(t *testing.T) {
 // one.
 func webhookPaths(p *place) (with, without []string) {
 	p.t.Helper()
-	list, err := cluster.Kube.AdmissionregistrationV1().MutatingWebhookConfigurations().List(p.ctx, metav1.ListOptions{})
+	list, err := cluster.Kube.AdmissionregistrationV1().MutatingWebhookConfigurations().List(p.ctx,
+		metav1.ListOptions{})
 	p.must(err)
 	for _, c := range list.Items {
 		if !strings.HasPrefix(c.Name, "indelible-") {

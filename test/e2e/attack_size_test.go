@@ -10,7 +10,8 @@ import (
 // attacksBySize: the own pod, over the limits.
 var attacksBySize = []attack{
 	{name: "forbid one result over the limit", who: "fresh-pod", run: "fresh", change: texts(1<<20+1, 0),
-		guard: byGuard(413, "1048577 bytes"), policy: passes("the policy adds up all results; one of 1 MiB and a byte is " +
+		guard: byGuard(413, "1048577 bytes"),
+		policy: passes("the policy adds up all results; one of 1 MiB and a byte is " +
 			"below its 1.25 MiB")},
 	{name: "forbid results under the limit that exceed it together", who: "fresh-pod", run: "fresh",
 		change: texts(700<<10, 700<<10),
@@ -20,8 +21,9 @@ var attacksBySize = []attack{
 		guard:  byGuard(413, "the limit is 1468416 bytes"),
 		policy: passes("the policy does not measure the object; etcd refuses requests over 1.5 MiB")},
 	{name: "forbid a result that is six times as large as JSON", who: "fresh-pod", run: "fresh",
-		change: change(add("/status/results", `[{"name":"text","type":"string","value":"`+strings.Repeat(`\u0001`, 250_000)+
-			`"}]`)),
+		change: change(add("/status/results",
+			`[{"name":"text","type":"string","value":"`+strings.Repeat(`\u0001`, 250_000)+
+				`"}]`)),
 		guard: byGuard(413, "the limit is 1468416 bytes"), policy: passes("as before")},
 	{name: "forbid ten thousand results", who: "fresh-pod", run: "fresh",
 		change: change(add("/status/results", numberedResults(10_000))),

@@ -138,7 +138,9 @@ func idlePod(name string, owners ...metav1.OwnerReference) *corev1.Pod {
 		ObjectMeta: metav1.ObjectMeta{Name: name, OwnerReferences: owners},
 		Spec: corev1.PodSpec{
 			SchedulingGates: []corev1.PodSchedulingGate{{Name: "indelible.dev/e2e"}},
-			Containers:      []corev1.Container{{Name: "step-build", Image: "none", Command: []string{result.PublisherPath}}},
+			Containers: []corev1.Container{
+				{Name: "step-build", Image: "none", Command: []string{result.PublisherPath}},
+			},
 		},
 	}
 }

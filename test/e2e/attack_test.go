@@ -204,7 +204,8 @@ func wantOutcome(t *testing.T, err error, want outcome) {
 	default:
 		got := denial.Status()
 		indelible := strings.Contains(got.Message, "indelible")
-		if got.Code != want.code || !strings.Contains(got.Message, want.text) || !strings.Contains(got.Message, want.by) ||
+		if got.Code != want.code || !strings.Contains(got.Message, want.text) ||
+			!strings.Contains(got.Message, want.by) ||
 			indelible != (want.by != "") {
 			t.Errorf("got %d %.600s, want %d by %q with %q", got.Code, got.Message, want.code, want.by, want.text)
 		}

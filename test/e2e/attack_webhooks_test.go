@@ -99,10 +99,12 @@ func (o *otherWebhook) install(p *place, name string, rule admissionregistration
 	_, err := configurations.Create(p.ctx, &admissionregistrationv1.MutatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Webhooks: []admissionregistrationv1.MutatingWebhook{{
-			Name: name + ".e2e.indelible.dev", AdmissionReviewVersions: []string{"v1"}, FailurePolicy: &fail, SideEffects: &none,
+			Name: name + ".e2e.indelible.dev", AdmissionReviewVersions: []string{"v1"}, FailurePolicy: &fail,
+			SideEffects:       &none,
 			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: p.namespace}},
 			ClientConfig: admissionregistrationv1.WebhookClientConfig{
-				URL: &server.URL, CABundle: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}),
+				URL:      &server.URL,
+				CABundle: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}),
 			},
 			Rules: []admissionregistrationv1.RuleWithOperations{rule},
 		}},
@@ -158,7 +160,8 @@ func TestOtherMutatingWebhooks(t *testing.T) {
 			`[{"op":"add","path":"/status/conditions","value":[{"type":"Succeeded","status":"True"}]}]`,
 			"", `not change "status.conditions"`},
 		{"allow a label that is added after ours, which the API server drops", "", label, ""},
-		{"forbid a status that is changed after ours", "", `[{"op":"replace","path":"/status/podName","value":"another"}]`,
+		{"forbid a status that is changed after ours", "",
+			`[{"op":"replace","path":"/status/podName","value":"another"}]`,
 			policyDenies},
 		{"forbid a result that is added after ours and that nobody has declared", "",
 			`[{"op":"add","path":"/status/results/-","value":{"name":"IMAGE_DIGEST","type":"string","value":"v"}}]`,

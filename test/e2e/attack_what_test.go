@@ -76,8 +76,9 @@ var attacksOnResults = []attack{
 	{name: "forbid the own pod to write a result that the Task takes from a step", who: "computed-pod", run: "computed",
 		change: firstForged,
 		guard:  byGuard(422, "which the Task does not declare, or declares with a value:"),
-		policy: passes("in the final object, which is all a policy sees, such a result is the guard's own doing; it is the " +
-			"own pod's either way")},
+		policy: passes(
+			"in the final object, which is all a policy sees, such a result is the guard's own doing; it is the " +
+				"own pod's either way")},
 	{name: "forbid one name twice in a list", who: "published-pod", run: "published",
 		change: change(add("/status/results/-", `{"name":"late","type":"string","value":"v"}`),
 			add("/status/results/-", `{"name":"late","type":"string","value":"w"}`)),
@@ -96,7 +97,8 @@ var attacksOnResults = []attack{
 		guard:  byGuard(422, "must be a string"), policy: byPolicy("not of its type")},
 	{name: "forbid a value that Tekton's own webhook makes a text of", who: "fresh-pod", run: "fresh",
 		change: change(add("/status/results", `[{"name":"text","type":"string","value":{"a":["b"]}}]`)),
-		guard:  byGuard(422, "must be a string"), policy: passes("what would be stored is that text, which the own pod may " +
+		guard:  byGuard(422, "must be a string"),
+		policy: passes("what would be stored is that text, which the own pod may " +
 			"publish")},
 
 	{name: "forbid the own pod to add a result after completion", who: "finished-pod", run: "finished", change: forged,
@@ -122,7 +124,8 @@ func attacksOnOtherFields() []attack {
 		rows = append(rows, row)
 	}
 	for _, field := range slices.Sorted(maps.Keys(otherStepFields)) {
-		row := attack{name: "forbid the own pod to write status.steps[]." + field, who: "published-pod", run: "published",
+		row := attack{name: "forbid the own pod to write status.steps[]." + field, who: "published-pod",
+			run:    "published",
 			change: forged[:len(forged)-1] + "," + add("/status/steps/0/"+field, otherStepFields[field]) + "]",
 			guard:  byGuard(422, "status.steps[]."+field), policy: byPolicy("status.steps")}
 		if field == "name" {

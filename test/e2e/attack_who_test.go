@@ -25,7 +25,8 @@ func remove(path string) string { return `{"op":"remove","path":"` + path + `"}`
 var attacksByStrangers = []attack{
 	{name: "forbid another pod of the namespace to add a result", who: "another pod", run: "published", change: forged,
 		guard: byGuard(403, "is not the TaskRun's pod"), policy: byPolicy("not the TaskRun's pod")},
-	{name: "forbid another pod of the namespace to write without changing anything", who: "another pod", run: "published",
+	{name: "forbid another pod of the namespace to write without changing anything", who: "another pod",
+		run:    "published",
 		change: nothing,
 		guard:  byGuard(403, "is not the TaskRun's pod"), policy: byPolicy("not the TaskRun's pod")},
 	{name: "forbid a service account whose token is bound to no pod", who: "the service account without a pod",
@@ -45,14 +46,16 @@ var attacksByStrangers = []attack{
 	{name: "forbid a pod that somebody created anew under the own pod's name", who: "recreated-pod", run: "recreated",
 		change: firstForged,
 		guard:  byGuard(403, "is not controlled by this TaskRun"),
-		policy: passes("a policy cannot look up a Pod; it may write what the own pod might have: declared results that " +
-			"nobody has written, while the " +
-			"TaskRun runs; and who may delete and create pods replaces the TaskRun's pod for Tekton, too")},
+		policy: passes(
+			"a policy cannot look up a Pod; it may write what the own pod might have: declared results that " +
+				"nobody has written, while the " +
+				"TaskRun runs; and who may delete and create pods replaces the TaskRun's pod for Tekton, too")},
 	{name: "forbid a pod of another TaskRun that has the own pod's name", who: "published-pod", run: "borrowed",
 		change: firstForged,
 		guard:  byGuard(403, "is not controlled by this TaskRun"),
-		policy: passes("as before; it happens when a TaskRun is deleted and created again under its name while its pod " +
-			"still ends")},
+		policy: passes(
+			"as before; it happens when a TaskRun is deleted and created again under its name while its pod " +
+				"still ends")},
 }
 
 // attacksByImpersonation: the API server vouches for who is impersonated, and for the extra values,
@@ -65,8 +68,9 @@ var attacksByImpersonation = []attack{
 		who: "the service account, impersonated with " +
 			"a pod's name", run: "published", change: forged,
 		guard: byGuard(403, "not bound to a pod"), policy: byPolicy("not bound to a pod")},
-	{name: "forbid an impersonated service account with the names of two pods", who: "the service account, impersonated " +
-		"with two pods' names", run: "published", change: forged,
+	{name: "forbid an impersonated service account with the names of two pods",
+		who: "the service account, impersonated " +
+			"with two pods' names", run: "published", change: forged,
 		guard: byGuard(403, "not bound to a pod"), policy: byPolicy("not bound to a pod")},
 	{name: "forbid an impersonated service account with a pod's name and an empty UID", who: "the service account, " +
 		"impersonated with a name and no UID", run: "published",
@@ -75,21 +79,25 @@ var attacksByImpersonation = []attack{
 		who: "the service account, impersonated with a name and another's UID",
 		run: "fresh", change: firstForged, in: []encoding{mergePatch, jsonPatch, serverSideApply, put},
 		guard: byGuard(403, "no longer exists with the UID"),
-		policy: passes("a policy cannot look up a Pod; whoever may impersonate with extra values may give the right UID as " +
-			"well")},
+		policy: passes(
+			"a policy cannot look up a Pod; whoever may impersonate with extra values may give the right UID as " +
+				"well")},
 	{name: "allow an impersonated service account with the own pod's name and UID", who: "the service account, " +
 		"impersonated with a pod's name and UID",
 		run: "fresh", change: firstForged, in: []encoding{mergePatch, jsonPatch, serverSideApply, put},
-		guard:  passes("who may impersonate with extra values is whom he says he is, the own pod, and no more than that"),
+		guard: passes(
+			"who may impersonate with extra values is whom he says he is, the own pod, and no more than that"),
 		policy: passes("as before")},
-	{name: "forbid a user who was put into the group of service accounts", who: "a user who is in the group of service " +
-		"accounts", run: "published", change: forged,
+	{name: "forbid a user who was put into the group of service accounts",
+		who: "a user who is in the group of service " +
+			"accounts", run: "published", change: forged,
 		guard: byGuard(403, "not bound to a pod"), policy: byPolicy("another namespace")},
 	{name: "forbid the impersonated controller to change a stored result", who: "the trusted controller, impersonated",
 		run:    "published",
 		change: change(add("/status/results/0/value", `"forged"`)), in: []encoding{mergePatch, jsonPatch, put},
 		guard: putBack, policy: byPolicy("stored results stay")},
-	{name: "forbid the impersonated controller to remove the stored results", who: "the trusted controller, impersonated",
+	{name: "forbid the impersonated controller to remove the stored results",
+		who:    "the trusted controller, impersonated",
 		run:    "published",
 		change: change(remove("/status/results")), in: []encoding{mergePatch, jsonPatch, put},
 		guard: putBack, policy: byPolicy("stored results stay")},

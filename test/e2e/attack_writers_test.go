@@ -66,7 +66,8 @@ func (s *stage) person() *harness.Cluster {
 	s.t.Helper()
 	const name = "e2e-person"
 	s.grant(rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: name},
-		rbacv1.PolicyRule{APIGroups: []string{"tekton.dev", "", "apps"}, Resources: []string{"*"}, Verbs: []string{"*"}})
+		rbacv1.PolicyRule{APIGroups: []string{"tekton.dev", "", "apps"}, Resources: []string{"*"},
+			Verbs: []string{"*"}})
 	as, err := cluster.As(name, "system:authenticated")
 	s.must(err)
 	return as
@@ -87,11 +88,14 @@ func (s *stage) impersonators(run, fresh *pipelinev1.TaskRun) {
 		"the service account, impersonated with a name and no UID": {name: own, uid: {""}},
 		"the service account, impersonated with a name and another's UID": {name: {freshPod.Name},
 			uid: {"00000000-0000-0000-0000-000000000000"}},
-		"the service account, impersonated with a pod's name and UID": {name: {freshPod.Name}, uid: {string(freshPod.UID)}},
+		"the service account, impersonated with a pod's name and UID": {
+			name: {freshPod.Name}, uid: {string(freshPod.UID)},
+		},
 	} {
 		s.impersonate(who, "system:serviceaccount:"+s.namespace+":default", extra)
 	}
-	s.impersonate("a user who is in the group of service accounts", "mallory", map[string][]string{name: own, uid: ownUID})
+	s.impersonate("a user who is in the group of service accounts", "mallory",
+		map[string][]string{name: own, uid: ownUID})
 	s.writers["the trusted controller, impersonated"] = s.writers["controller"]
 }
 

@@ -25,7 +25,8 @@ func writeNothing(t *testing.T, n int) {
 	value := strings.Repeat("v", 4096)
 	s.makeTaskRun("published", ``)
 	first := apiServerCount(s.place, etcdUpdates)
-	s.must(s.send(s.writers["published-pod"], "taskruns/published/status", asMergePatch(statusWith(value, "late")), false))
+	s.must(s.send(s.writers["published-pod"], "taskruns/published/status",
+		asMergePatch(statusWith(value, "late")), false))
 	before, start := apiServerCount(s.place, etcdUpdates), time.Now()
 	if before == first {
 		t.Fatal("a result that was added did not count as a write to etcd: the metric is not what this test takes it for")
@@ -38,7 +39,8 @@ func writeNothing(t *testing.T, n int) {
 	for range 8 {
 		workers.Go(func() {
 			for body := range writes {
-				if err := s.send(s.writers["published-pod"], "taskruns/published/status", asMergePatch(body), false); err != nil {
+				if err := s.send(s.writers["published-pod"], "taskruns/published/status", asMergePatch(body),
+					false); err != nil {
 					t.Errorf("a write that adds nothing was refused: %v", err)
 				}
 			}

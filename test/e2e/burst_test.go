@@ -138,5 +138,6 @@ const memorySample = "process_resident_memory_bytes"
 func (w *memoryWatch) stop() string {
 	w.cancel()
 	w.ended.Wait()
-	return fmt.Sprintf("largest %s of a webhook replica: %.0f MiB, of %d looks", memorySample, w.peak/(1<<20), w.samples)
+	return fmt.Sprintf("largest %s of a webhook replica: %.0f MiB, of %d looks", memorySample, w.peak/(1<<20),
+		w.samples)
 }

@@ -74,7 +74,8 @@ func shown(fields map[string]string, field string) string {
 func (all differences) find(d difference) *difference {
 	for i := range all {
 		row := &all[i]
-		if row.about(d.entry) && glob(row.field, d.field) && glob(row.plain, d.plain) && glob(row.injected, d.injected) {
+		if row.about(d.entry) && glob(row.field, d.field) && glob(row.plain, d.plain) &&
+			glob(row.injected, d.injected) {
 			return row
 		}
 	}

@@ -90,8 +90,9 @@ func twoSteps(lines, script string) string {
 	case strings.HasPrefix(script, "#!"):
 		lines += "\nscript: |\n" + indent(script, "  ")
 	case script != "":
-		lines += "\nscript: |\n" + indent("printf two > $(results.text.path)\nprintf own > $(step.results.own.path)\n"+script,
-			"  ")
+		lines += "\nscript: |\n" +
+			indent("printf two > $(results.text.path)\nprintf own > $(step.results.own.path)\n"+script,
+				"  ")
 	}
 	return `
 results: [{name: early}, {name: text}]

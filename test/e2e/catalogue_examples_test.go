@@ -116,7 +116,10 @@ var adaptations = []struct {
 	{regexp.MustCompile(`(?m)^(\s*(?:- )?image:\s*)["']?` + shells + `(?:[:@]\S*)?$`), "${1}" + harness.Image()},
 	{regexp.MustCompile(`#!/usr/bin/env (bash|ash|sh)|#!/bin/bash`), "#!/bin/sh"},
 	{regexp.MustCompile(`(?m)^(\s*)generateName:\s*["']?([a-z0-9-]*[a-z0-9])-?["']?\s*$`), "${1}name: ${2}"},
-	{regexp.MustCompile(`(?m)^apiVersion: tekton.dev/v1alpha1(\nkind: StepAction)`), "apiVersion: tekton.dev/v1beta1${1}"},
+	{
+		regexp.MustCompile(`(?m)^apiVersion: tekton.dev/v1alpha1(\nkind: StepAction)`),
+		"apiVersion: tekton.dev/v1beta1${1}",
+	},
 }
 
 func adapted(text string) string {

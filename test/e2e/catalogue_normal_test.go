@@ -20,16 +20,21 @@ var normalisations = []struct {
 	{"the two run at different times",
 		regexp.MustCompile(`\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?`),
 		"TIME"},
-	{"the same, as date prints it", regexp.MustCompile(`\b[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d UTC \d{4}\b`),
+	{"the same, as date prints it",
+		regexp.MustCompile(`\b[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d UTC \d{4}\b`),
 		"TIME"},
 	{"the same, in seconds", regexp.MustCompile(`\b1[789]\d{8}\b`), "TIME"},
 	{"how far a pod had come when its time was over is a matter of the machine",
 		regexp.MustCompile(`\nPrevious status: \[.*`),
 		""},
 	{"Tekton names a script's file at random", regexp.MustCompile(`(/tekton/scripts/script-\d+)-[a-z0-9]{5}\b`), "$1"},
-	{"the name of a claim made for a run has a digest of the run's identity", regexp.MustCompile(`\bpvc-[0-9a-f]{10}\b`),
+	{"the name of a claim made for a run has a digest of the run's identity",
+		regexp.MustCompile(`\bpvc-[0-9a-f]{10}\b`),
 		"CLAIM"},
-	{"Go's inittrace has times and sizes", regexp.MustCompile(`@[\d.]+ ms, [\d.]+ ms clock, \d+ bytes, \d+ allocs`), "@"},
+	{
+		"Go's inittrace has times and sizes",
+		regexp.MustCompile(`@[\d.]+ ms, [\d.]+ ms clock, \d+ bytes, \d+ allocs`), "@",
+	},
 	{"pods have addresses of their own", regexp.MustCompile(`\b10\.244\.\d+\.\d+\b`), "POD-IP"},
 }
 
@@ -70,7 +75,8 @@ func TestNormalisations(t *testing.T) {
 }
 
 func TestLogsApart(t *testing.T) {
-	own, around := apart("one\nTIME ERROR Error while\ntwo\nindelible: results not published\nTIME is money\nno newline")
+	own, around := apart(
+		"one\nTIME ERROR Error while\ntwo\nindelible: results not published\nTIME is money\nno newline")
 	if own != "one\ntwo\nTIME is money\nno newline" || around != "TIME ERROR Error while\nindelible: results not "+
 		"published\n" {
 		t.Errorf("own %q, around %q", own, around)

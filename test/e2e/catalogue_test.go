@@ -84,7 +84,8 @@ func wasRun(seen *sync.Map, row *difference, all []entry) bool {
 func catalogue(t *testing.T) []entry {
 	parts := [][]entry{resultEntries}
 	if wholeCatalogue {
-		parts = append(parts, stepEntries, userEntries, environmentEntries, endingEntries, sidecarEntries, pipelineEntries,
+		parts = append(parts, stepEntries, userEntries, environmentEntries, endingEntries, sidecarEntries,
+			pipelineEntries,
 			staticEntries, exampleEntries(t))
 	}
 	return slices.Concat(parts...)

@@ -64,7 +64,8 @@ plugins:
 
 	const write = `{"status":{"podName":"p","results":[{"name":"text","type":"string","value":"forged"}]}}`
 	s.eventually("an answer of the guard", func() bool {
-		_, err := with.kubectl("patch", "taskrun", "run", "-n", "team", "--subresource=status", "--type=merge", "-p", write)
+		_, err := with.kubectl("patch", "taskrun", "run", "-n", "team", "--subresource=status", "--type=merge",
+			"-p", write)
 		return err != nil && strings.Contains(err.Error(), "only the TaskRun's own pod writes results")
 	})
 	// This API server may not have seen the guard's configuration yet.
@@ -98,9 +99,11 @@ func (s *servers) apiServer(name string, args ...string) *server {
 	address := freePort(s.t)
 	_, port, _ := net.SplitHostPort(address)
 	s.start(name, filepath.Join(s.programs, "kube-apiserver"), append([]string{
-		"--etcd-servers=http://" + s.etcd, "--bind-address=127.0.0.1", "--secure-port=" + port, "--cert-dir=" + s.dir + "/" +
+		"--etcd-servers=http://" + s.etcd, "--bind-address=127.0.0.1", "--secure-port=" + port,
+		"--cert-dir=" + s.dir + "/" +
 			name,
-		"--token-auth-file=" + s.dir + "/tokens", "--authorization-mode=RBAC", "--service-cluster-ip-range=10.97.0.0/24",
+		"--token-auth-file=" + s.dir + "/tokens", "--authorization-mode=RBAC",
+		"--service-cluster-ip-range=10.97.0.0/24",
 		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file=" + s.dir +
 			"/service-account.crt",
 		"--service-account-signing-key-file=" + s.dir + "/service-account.key",

@@ -33,7 +33,8 @@ func TestConsuming(t *testing.T) {
 		{"120 KB are used in env", func(p *place) { used(p, 120_000, byEnv, "") }},
 		{"an array of 300 KB is used in args, an element each", arrayInArgs},
 		{"140 KB in env are refused at once", func(p *place) {
-			refusedAtOnce(p, byEnv, `step "use": environment variable "TEXT" has 140005 bytes (136.72 KiB) with its name`)
+			refusedAtOnce(p, byEnv,
+				`step "use": environment variable "TEXT" has 140005 bytes (136.72 KiB) with its name`)
 		}},
 		{"140 KB in args are refused at once", func(p *place) {
 			refusedAtOnce(p, byArgument, `step "use": argument 4 has 140000 bytes (136.72 KiB)`)
@@ -318,15 +319,17 @@ func annotatedTaskRun(annotations string) string {
 
 func sizeOverLimit(p *place) {
 	p.create(annotatedTaskRun(result.ResultSizeAnnotation + ": 1.1Mi"))
-	wantRefused(p, "run", "asks for results of 1153434 bytes (1.1 MiB), but this installation's limit is 1048576 bytes "+
-		"(1 MiB)")
+	wantRefused(p, "run",
+		"asks for results of 1153434 bytes (1.1 MiB), but this installation's limit is 1048576 bytes "+
+			"(1 MiB)")
 }
 
 func sizeOptedOut(p *place) {
 	p.create(annotatedTaskRun(result.ResultSizeAnnotation + ": 300k, " + result.EnabledKey + ": " + result.Disabled))
-	wantRefused(p, "run", "asks for results of 300000 bytes (292.97 KiB), but this Pod's results keep Tekton's own limit "+
-		"of 4096 bytes (4 KiB), "+
-		"because the annotation indelible.dev/results disables it")
+	wantRefused(p, "run",
+		"asks for results of 300000 bytes (292.97 KiB), but this Pod's results keep Tekton's own limit "+
+			"of 4096 bytes (4 KiB), "+
+			"because the annotation indelible.dev/results disables it")
 }
 
 func sizeMisspelt(p *place) {

@@ -140,10 +140,12 @@ func TestReadLeaks(t *testing.T) {
 		}
 	})
 	p.kubectl("create", "clusterrole", name, "--verb=patch", "--resource=taskruns.tekton.dev/status")
-	p.kubectl("create", "rolebinding", "leak", "-n", p.namespace, "--clusterrole="+name, "--serviceaccount="+p.namespace+
-		":default")
+	p.kubectl("create", "rolebinding", "leak", "-n", p.namespace, "--clusterrole="+name,
+		"--serviceaccount="+p.namespace+
+			":default")
 	restart(p) // each replica looks through all bindings when it starts, and then seldom
-	what := fmt.Sprintf("RoleBinding/%s/leak gives ClusterRole/%s to system:serviceaccount:%s:default", p.namespace, name,
+	what := fmt.Sprintf("RoleBinding/%s/leak gives ClusterRole/%s to system:serviceaccount:%s:default",
+		p.namespace, name,
 		p.namespace)
 	awaitLeaks(p, before["bound"]+1, before["all"])
 	for _, pod := range replicas(p) {
@@ -194,7 +196,8 @@ func awaitLeaks(p *place, bound, all float64) {
 				"indelible_selfcheck_leaks_last_success_timestamp_seconds")
 			for _, samples := range counted {
 				if samples["indelible_selfcheck_leaks_last_success_timestamp_seconds"] == 0 ||
-					samples[`indelible_read_leaks{to="bound"}`] != bound || samples[`indelible_read_leaks{to="all"}`] != all {
+					samples[`indelible_read_leaks{to="bound"}`] != bound ||
+					samples[`indelible_read_leaks{to="all"}`] != all {
 					return false, err
 				}
 			}

@@ -33,14 +33,17 @@ func TestInitContainerDelivery(t *testing.T) {
 		class           corev1.PodQOSClass
 	}{
 		{"a namespace that demands nothing", "", corev1.PodQOSBestEffort},
-		{"a LimitRange whose minimum is above what the installer would choose", limitRange(`min: {cpu: 200m, memory: 128Mi}`),
+		{"a LimitRange whose minimum is above what the installer would choose",
+			limitRange(`min: {cpu: 200m, memory: 128Mi}`),
 			corev1.PodQOSBurstable},
-		{"a LimitRange whose maximum is below", limitRange(`min: {cpu: 10m, memory: 16Mi}, max: {cpu: 60m, memory: 48Mi}`),
+		{"a LimitRange whose maximum is below",
+			limitRange(`min: {cpu: 10m, memory: 16Mi}, max: {cpu: 60m, memory: 48Mi}`),
 			corev1.PodQOSGuaranteed},
 		{"a LimitRange with a ratio and defaults",
 			limitRange(`default: {cpu: 120m, memory: 64Mi}, defaultRequest: {cpu: 60m, memory: 32Mi}, maxLimitRequestRatio: {cpu: 2, memory: 2}`), corev1.PodQOSBurstable},
 		{"a LimitRange whose defaults make a pod guaranteed",
-			limitRange(`default: {cpu: 80m, memory: 96Mi}, defaultRequest: {cpu: 80m, memory: 96Mi}`), corev1.PodQOSGuaranteed},
+			limitRange(`default: {cpu: 80m, memory: 96Mi}, defaultRequest: {cpu: 80m, memory: 96Mi}`),
+			corev1.PodQOSGuaranteed},
 		{"a quota that demands requests and limits, and has room for the step alone", limitRange(`default: {cpu: 90m, memory: 48Mi}, defaultRequest: {cpu: 50m, memory: 40Mi}`) + `
 ---
 apiVersion: v1
@@ -68,12 +71,15 @@ spec: {hard: {requests.cpu: 50m, limits.cpu: 90m, requests.memory: 40Mi, limits.
 				t.Errorf("the publisher came by %q, want init-container", got)
 			}
 
-			p.create(strings.Replace(strings.Replace(taskRunOf(`- {name: text}`, writeSample(1_000, "text")), "{name: run}",
+			p.create(strings.Replace(strings.Replace(taskRunOf(`- {name: text}`, writeSample(1_000, "text")),
+				"{name: run}",
 				"{name: plain}", 1),
-				"metadata: {name: plain}", "metadata: {name: plain, annotations: {indelible.dev/results: disabled}}", 1))
+				"metadata: {name: plain}",
+				"metadata: {name: plain, annotations: {indelible.dev/results: disabled}}", 1))
 			tr = p.taskRun("plain")
 			taskRunSucceeded(t, tr)
-			if plain := p.pod(tr.Status.PodName).Status.QOSClass; injected.Status.QOSClass != plain || plain != c.class {
+			if plain := p.pod(tr.Status.PodName).Status.QOSClass; injected.Status.QOSClass != plain ||
+				plain != c.class {
 				t.Errorf("the pod is %s, without the publisher %s, want %s", injected.Status.QOSClass, plain, c.class)
 			}
 		})

@@ -57,7 +57,10 @@ func TestEndings(t *testing.T) {
 		{name: "a step that kills its parent, which it cannot in plain Tekton", last: "kill -9 $PPID; exec sleep 5",
 			judge: parentKilled},
 		{name: "a step that is killed for memory", step: limit, last: "exec " + eat},
-		{name: "a step that ends well although a process of it was killed for memory", step: limit, last: eat + " || exit 0"},
+		{
+			name: "a step that ends well although a process of it was killed for memory", step: limit,
+			last: eat + " || exit 0",
+		},
 		{name: "a step that runs out of its time", step: "timeout: 3s"},
 		{name: "a TaskRun that runs out of its time", spec: "timeout: 40s"},
 		{name: "a TaskRun that is cancelled", end: cancelled},

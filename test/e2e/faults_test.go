@@ -90,7 +90,8 @@ func (b burst) release() {
 	for i := range b.n {
 		go func() {
 			slots <- struct{}{}
-			_, err := cluster.Kubectl(b.p.ctx, "exec", burstName(i)+"-pod", "-n", b.p.namespace, "-c", "step-write", "--",
+			_, err := cluster.Kubectl(b.p.ctx, "exec", burstName(i)+"-pod", "-n", b.p.namespace, "-c",
+				"step-write", "--",
 				"touch", "/tekton/home/go")
 			<-slots
 			errs <- err
@@ -189,8 +190,9 @@ func awaitInjection(p *place) {
 	p.t.Helper()
 	for i := 0; p.ctx.Err() == nil; i++ {
 		name := fmt.Sprintf("probe-%d", i)
-		p.create(strings.Replace(taskRunOf(`- {name: text}`, `printf probe > $(results.text.path)`), "{name: run}", "{name: "+
-			name+"}", 1))
+		p.create(strings.Replace(taskRunOf(`- {name: text}`, `printf probe > $(results.text.path)`), "{name: run}",
+			"{name: "+
+				name+"}", 1))
 		if p.pod(p.ended(name).Status.PodName).Annotations[result.InjectedAnnotation] != "" {
 			return
 		}

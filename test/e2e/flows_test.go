@@ -563,7 +563,8 @@ spec:
 	says := strings.Contains(condition.Message, `did not emit the result "missing"`) ||
 		strings.Contains(condition.Message, "Failed Validation: 1")
 	if !condition.IsFalse() || !says {
-		p.t.Errorf("the PipelineRun ended with %s: %s, want Tekton's complaint about the missing result", condition.Status,
+		p.t.Errorf("the PipelineRun ended with %s: %s, want Tekton's complaint about the missing result",
+			condition.Status,
 			condition.Message)
 	}
 	tr := p.taskRun("run-produce")
@@ -633,7 +634,8 @@ func wantExplained(p *place, tr *pipelinev1.TaskRun, texts ...string) {
 	}
 	events := p.events("run", result.TerminationReasonNotPublished)
 	if len(events) != 1 {
-		p.t.Fatalf("the TaskRun has %d events of reason %s, want 1: %q", len(events), result.TerminationReasonNotPublished,
+		p.t.Fatalf("the TaskRun has %d events of reason %s, want 1: %q", len(events),
+			result.TerminationReasonNotPublished,
 			events)
 	}
 	for _, text := range texts {

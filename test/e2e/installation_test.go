@@ -156,7 +156,8 @@ func TestRestrictedNamespace(t *testing.T) {
 	})
 	setFlags := func(value string) {
 		p.kubectl("patch", "configmap", "feature-flags", "-n", "tekton-pipelines", "--type=merge", "-p", fmt.Sprintf(
-			`{"data":{"set-security-context":"%s","set-security-context-read-only-root-filesystem":"%s"}}`, value, value))
+			`{"data":{"set-security-context":"%s","set-security-context-read-only-root-filesystem":"%s"}}`,
+			value, value))
 	}
 	t.Cleanup(func() { setFlags("false") })
 	setFlags("true")

@@ -28,8 +28,9 @@ func TestOperations(t *testing.T) {
 	}
 	commands := shellBlocks(t, "../../docs/operations.md")
 	for _, command := range commands {
-		cmd := exec.CommandContext(p.ctx, "bash", "-euo", "pipefail", "-c", `kubectl() { command `+kubectl+` "$@"; }`+"\n"+
-			command)
+		cmd := exec.CommandContext(p.ctx, "bash", "-euo", "pipefail", "-c",
+			`kubectl() { command `+kubectl+` "$@"; }`+"\n"+
+				command)
 		cmd.Dir = "../.."
 		cmd.Env = append(os.Environ(), "NS="+p.namespace, "RUN=run")
 		out, err := cmd.CombinedOutput()

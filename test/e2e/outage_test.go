@@ -82,7 +82,8 @@ func guardAwayForGood(p *place) {
 	failedWith(t, tr, `"step-write" exited with code 74`)
 	step := tr.Status.Steps[0]
 	if step.TerminationReason != result.TerminationReasonNotPublished {
-		t.Errorf("step write: terminationReason %q, want %q", step.TerminationReason, result.TerminationReasonNotPublished)
+		t.Errorf("step write: terminationReason %q, want %q", step.TerminationReason,
+			result.TerminationReasonNotPublished)
 	}
 	for _, want := range []string{"20s", "guard.indelible.dev"} {
 		if !strings.Contains(step.Terminated.Message, want) {
@@ -107,7 +108,8 @@ func TestInjectAway(t *testing.T) {
 func wantPlainTekton(p *place) {
 	p.t.Helper()
 	for name, bytes := range map[string]int{"small": 5, "large": 4097} {
-		p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(bytes, "text")), "{name: run}", "{name: "+name+"}",
+		p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(bytes, "text")), "{name: run}",
+			"{name: "+name+"}",
 			1))
 	}
 	small, large := p.ended("small"), p.ended("large")

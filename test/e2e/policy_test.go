@@ -56,8 +56,10 @@ func TestPolicyRules(t *testing.T) {
 			body: `{"status":{"results":[{"name":"list","type":"array","value":["a","b"]},{"name":"map","type":"object","value":{"a":"1"}}]}}`},
 		{name: "allow the own pod to publish 1 MiB", who: "fresh-pod", run: "fresh", patch: merge,
 			body: text(strings.Repeat("v", 1<<20))},
-		{name: "allow the own pod to publish an array of 80,000 short strings", who: "fresh-pod", run: "fresh", patch: merge,
-			body: `{"status":{"results":[{"name":"list","type":"array","value":[` + strings.Repeat(`"0123456789",`, 79999) +
+		{name: "allow the own pod to publish an array of 80,000 short strings", who: "fresh-pod", run: "fresh",
+			patch: merge,
+			body: `{"status":{"results":[{"name":"list","type":"array","value":[` + strings.Repeat(`"0123456789",`,
+				79999) +
 				`"0123456789"]}]}}`},
 		{name: "allow the own pod to publish an object of 2,000 keys", who: "fresh-pod", run: "fresh", patch: merge,
 			body: `{"status":{"results":[{"name":"map","type":"object","value":{` + numberedKeys(2000) + `}}]}}`},
@@ -66,24 +68,30 @@ func TestPolicyRules(t *testing.T) {
 		{name: "allow the own pod to publish results of a declared step that is not listed yet", who: "fresh-pod",
 			run: "fresh", patch: json6,
 			body: `[{"op":"add","path":"/status/steps/-","value":{"name":"sign","container":"step-sign","results":[{"name":"sig","type":"string","value":"s"}]}}]`},
-		{name: "allow the own pod to write what is stored already", who: "published-pod", run: "published", patch: merge,
-			body: text("x")},
+		{name: "allow the own pod to write what is stored already", who: "published-pod", run: "published",
+			patch: merge,
+			body:  text("x")},
 		{name: "allow the own pod to change nothing", who: "published-pod", run: "published", patch: merge, body: `{}`},
-		{name: "allow the own pod to change nothing of a finished run", who: "finished-pod", run: "finished", patch: merge,
-			body: text("x")},
+		{name: "allow the own pod to change nothing of a finished run", who: "finished-pod", run: "finished",
+			patch: merge,
+			body:  text("x")},
 		{name: "allow the own pod to change nothing of a run with 1 MiB", who: "large-pod", run: "large", patch: merge,
 			body: `{}`},
-		{name: "allow the guard's mark that the own pod has published nothing", who: "fresh-pod", run: "fresh", patch: merge,
-			body: marked},
-		{name: "allow the mark beside an earlier pod's and other annotations", who: "noted-pod", run: "noted", patch: merge,
-			body: marked},
-		{name: "allow the own pod to publish where an earlier pod has published nothing", who: "noted-pod", run: "noted",
+		{name: "allow the guard's mark that the own pod has published nothing", who: "fresh-pod", run: "fresh",
+			patch: merge,
+			body:  marked},
+		{name: "allow the mark beside an earlier pod's and other annotations", who: "noted-pod", run: "noted",
+			patch: merge,
+			body:  marked},
+		{name: "allow the own pod to publish where an earlier pod has published nothing", who: "noted-pod",
+			run:   "noted",
 			patch: merge, body: text("v")},
 
 		{name: "forbid another pod of the namespace", who: "other-pod", run: "fresh", patch: merge, body: text("v"),
 			code: 403, say: "not the TaskRun's pod"},
-		{name: "forbid another pod to change nothing", who: "other-pod", run: "fresh", patch: merge, body: `{}`, code: 403,
-			say: "not the TaskRun's pod"},
+		{name: "forbid another pod to change nothing", who: "other-pod", run: "fresh", patch: merge, body: `{}`,
+			code: 403,
+			say:  "not the TaskRun's pod"},
 		{name: "forbid a token that is bound to no pod", who: "unbound", run: "fresh", patch: merge, body: text("v"),
 			code: 403, say: "not bound to a pod"},
 		{name: "forbid an impersonated pod without a UID", who: "no-uid", run: "fresh", patch: merge, body: text("v"),
@@ -99,12 +107,15 @@ func TestPolicyRules(t *testing.T) {
 			body: `{"status":{"results":[{"name":"list","type":"string","value":"v"}]}}`, code: 403,
 			say: "another type than declared"},
 		{name: "forbid a value of another type than it says", who: "fresh-pod", run: "fresh", patch: merge,
-			body: `{"status":{"results":[{"name":"text","type":"string","value":["v"]}]}}`, code: 403, say: "not of its type"},
-		{name: "forbid a list of numbers", who: "fresh-pod", run: "fresh", patch: merge,
-			body: `{"status":{"results":[{"name":"list","type":"array","value":[1]}]}}`, code: 403, say: "not of its type"},
-		{name: "forbid an object of 2,001 keys", who: "fresh-pod", run: "fresh", patch: merge,
-			body: `{"status":{"results":[{"name":"map","type":"object","value":{` + numberedKeys(2001) + `}}]}}`, code: 403,
+			body: `{"status":{"results":[{"name":"text","type":"string","value":["v"]}]}}`, code: 403,
 			say: "not of its type"},
+		{name: "forbid a list of numbers", who: "fresh-pod", run: "fresh", patch: merge,
+			body: `{"status":{"results":[{"name":"list","type":"array","value":[1]}]}}`, code: 403,
+			say: "not of its type"},
+		{name: "forbid an object of 2,001 keys", who: "fresh-pod", run: "fresh", patch: merge,
+			body: `{"status":{"results":[{"name":"map","type":"object","value":{` + numberedKeys(2001) + `}}]}}`,
+			code: 403,
+			say:  "not of its type"},
 		{name: "forbid a nested object", who: "fresh-pod", run: "fresh", patch: merge,
 			body: `{"status":{"results":[{"name":"map","type":"object","value":{"a":{"b":"c"}}}]}}`, code: 403,
 			say: "not of its type"},
@@ -136,23 +147,29 @@ func TestPolicyRules(t *testing.T) {
 			body: `[{"op":"add","path":"/status/steps/-","value":{"name":"evil","container":"step-evil","results":[{"name":"digest","type":"string","value":"d"}]}}]`, code: 403, say: "the step does not declare"},
 		{name: "forbid a new step with a state", who: "fresh-pod", run: "fresh", patch: json6,
 			body: `[{"op":"add","path":"/status/steps/-","value":{"name":"sign","container":"step-sign","terminated":{"exitCode":0,"startedAt":"2026-01-02T03:04:05Z","finishedAt":"2026-01-02T03:04:06Z"}}}]`, code: 403, say: "status.steps"},
-		{name: "forbid the publisher's partial steps, which only the guard can complete", who: "fresh-pod", run: "fresh",
+		{name: "forbid the publisher's partial steps, which only the guard can complete", who: "fresh-pod",
+			run:   "fresh",
 			patch: merge,
 			body:  `{"status":{"steps":[{"name":"build","results":[{"name":"digest","type":"string","value":"d"}]}]}}`,
 			code:  403, say: "status.steps"},
-		{name: "forbid removing the steps", who: "fresh-pod", run: "fresh", patch: merge, body: `{"status":{"steps":null}}`,
+		{name: "forbid removing the steps", who: "fresh-pod", run: "fresh", patch: merge,
+			body: `{"status":{"steps":null}}`,
 			code: 403, say: "status.steps"},
 		{name: "forbid a step twice", who: "fresh-pod", run: "fresh", patch: json6,
 			body: `[{"op":"copy","from":"/status/steps/0","path":"/status/steps/-"}]`, code: 403, say: "status.steps"},
 		{name: "forbid adding to what is stored", who: "published-pod", run: "published", patch: json6,
-			body: `[{"op":"add","path":"/status/results/-","value":{"name":"list","type":"array","value":[]}}]`, code: 403,
-			say: "may not add any"},
-		{name: "forbid a result where only a step's is stored", who: "step-pod", run: "step", patch: merge, body: text("v"),
+			body: `[{"op":"add","path":"/status/results/-","value":{"name":"list","type":"array","value":[]}}]`,
+			code: 403,
+			say:  "may not add any"},
+		{name: "forbid a result where only a step's is stored", who: "step-pod", run: "step", patch: merge,
+			body: text("v"),
 			code: 403, say: "may not add any"},
-		{name: "forbid a result after the own pod has published nothing", who: "silent-pod", run: "silent", patch: merge,
-			body: text("v"), code: 403, say: "may not add any"},
+		{name: "forbid a result after the own pod has published nothing", who: "silent-pod", run: "silent",
+			patch: merge,
+			body:  text("v"), code: 403, say: "may not add any"},
 		{name: "forbid the mark of another pod", who: "fresh-pod", run: "fresh", patch: merge,
-			body: `{"status":{"annotations":{"indelible.dev/published":"another"}}}`, code: 403, say: "not change other fields"},
+			body: `{"status":{"annotations":{"indelible.dev/published":"another"}}}`, code: 403,
+			say: "not change other fields"},
 		{name: "forbid the mark and another annotation", who: "noted-pod", run: "noted", patch: merge,
 			body: `{"status":{"annotations":{"indelible.dev/published":"POD_UID","a":"b"}}}`, code: 403,
 			say: "not change other fields"},
@@ -176,19 +193,23 @@ func TestPolicyRules(t *testing.T) {
 		{name: "forbid removing all results", who: "published-pod", run: "published", patch: merge,
 			body: `{"status":{"results":null}}`, code: 403, say: "stored results stay"},
 		{name: "forbid changing the type of a stored result", who: "published-pod", run: "published", patch: json6,
-			body: `[{"op":"replace","path":"/status/results/0/type","value":"array"}]`, code: 403, say: "stored results stay"},
-		{name: "forbid adding a result before stored ones", who: "published-pod", run: "published", patch: json6,
-			body: `[{"op":"add","path":"/status/results/0","value":{"name":"list","type":"array","value":[]}}]`, code: 403,
+			body: `[{"op":"replace","path":"/status/results/0/type","value":"array"}]`, code: 403,
 			say: "stored results stay"},
+		{name: "forbid adding a result before stored ones", who: "published-pod", run: "published", patch: json6,
+			body: `[{"op":"add","path":"/status/results/0","value":{"name":"list","type":"array","value":[]}}]`,
+			code: 403,
+			say:  "stored results stay"},
 		{name: "forbid changing a stored step result", who: "published-pod", run: "published", patch: json6,
 			body: `[{"op":"replace","path":"/status/steps/0/results/0/value","value":"e"}]`, code: 403,
 			say: "status.steps[].results: stored results stay"},
 		{name: "forbid removing a stored step result", who: "published-pod", run: "published", patch: json6,
-			body: `[{"op":"remove","path":"/status/steps/0/results"}]`, code: 403, say: "status.steps[].results: stored " +
+			body: `[{"op":"remove","path":"/status/steps/0/results"}]`, code: 403,
+			say: "status.steps[].results: stored " +
 				"results stay"},
 		{name: "forbid a result of a run with a completion time", who: "finished-pod", run: "finished", patch: json6,
-			body: `[{"op":"add","path":"/status/results/-","value":{"name":"list","type":"array","value":[]}}]`, code: 403,
-			say: "finished"},
+			body: `[{"op":"add","path":"/status/results/-","value":{"name":"list","type":"array","value":[]}}]`,
+			code: 403,
+			say:  "finished"},
 		{name: "forbid a step result of a failed run", who: "failed-pod", run: "failed", patch: json6,
 			body: `[{"op":"add","path":"/status/steps/0/results","value":[{"name":"digest","type":"string","value":"d"}]}]`,
 			code: 403, say: "finished"},
@@ -208,13 +229,15 @@ func TestPolicyRules(t *testing.T) {
 		{name: "allow a person to write a condition", who: "person", run: "published", patch: merge,
 			body: `{"status":{"conditions":[{"type":"Succeeded","status":"Unknown","reason":"ByHand","lastTransitionTime":"2026-01-02T03:04:05Z"}]}}`},
 
-		{name: "forbid the controller to change a result", who: "controller", run: "published", patch: merge, body: text("y"),
+		{name: "forbid the controller to change a result", who: "controller", run: "published", patch: merge,
+			body: text("y"),
 			code: 403, say: "stored results stay"},
 		{name: "forbid the controller to lose results", who: "controller", run: "published", patch: merge,
 			body: `{"status":{"results":null}}`, code: 403, say: "stored results stay"},
 		{name: "forbid the controller to lose 1 MiB", who: "controller", run: "large", patch: merge,
 			body: `{"status":{"results":null}}`, code: 403, say: "stored results stay"},
-		{name: "forbid the controller to lose results at a retry that keeps the pod", who: "controller", run: "published",
+		{name: "forbid the controller to lose results at a retry that keeps the pod", who: "controller",
+			run:   "published",
 			patch: merge,
 			body:  `{"status":{"results":null,"retriesStatus":[{"podName":"published-pod"}]}}`, code: 403,
 			say: "stored results stay"},
@@ -223,8 +246,9 @@ func TestPolicyRules(t *testing.T) {
 		{name: "allow the controller to rebuild the steps without their results", who: "controller", run: "published",
 			patch: merge,
 			body:  `{"status":{"steps":[{"name":"build","container":"step-build","terminated":{"exitCode":0,"startedAt":"2026-01-02T03:04:05Z","finishedAt":"2026-01-02T03:04:06Z"}}]}}`},
-		{name: "allow the controller to finish a run with results of its own", who: "controller", run: "fresh", patch: merge,
-			body: `{"status":{"completionTime":"2026-01-02T03:05:00Z","results":[{"name":"text","type":"string","value":"v"}]}}`},
+		{name: "allow the controller to finish a run with results of its own", who: "controller", run: "fresh",
+			patch: merge,
+			body:  `{"status":{"completionTime":"2026-01-02T03:05:00Z","results":[{"name":"text","type":"string","value":"v"}]}}`},
 		{name: "allow the controller to finish a run with 1 MiB", who: "controller", run: "large", patch: merge,
 			body: `{"status":{"completionTime":"2026-01-02T03:05:00Z"}}`},
 	}
@@ -280,12 +304,15 @@ func TestPolicyRules(t *testing.T) {
 func (f *policyFixture) testV1beta1(t *testing.T) {
 	for name, who := range map[string]string{"forbid the own pod to write in v1beta1": "fresh-pod",
 		"forbid a person to write in v1beta1": "person"} {
-		for _, body := range []string{`{}`, `{"status":{"taskResults":[{"name":"text","type":"string","value":"v"}]}}`} {
+		for _, body := range []string{`{}`,
+			`{"status":{"taskResults":[{"name":"text","type":"string","value":"v"}]}}`} {
 			t.Run(name+" "+body, func(t *testing.T) {
-				_, err := f.writers[who].Tekton.TektonV1beta1().TaskRuns(f.namespace).Patch(f.ctx, "fresh", types.MergePatchType,
+				_, err := f.writers[who].Tekton.TektonV1beta1().TaskRuns(f.namespace).Patch(f.ctx, "fresh",
+					types.MergePatchType,
 					[]byte(body),
 					metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}, "status")
-				if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "in tekton.dev/v1 only") && body == "{}" {
+				if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "in tekton.dev/v1 only") &&
+					body == "{}" {
 					t.Errorf("got %v, want a denial by %s", err, f.policy)
 				}
 			})
@@ -298,7 +325,8 @@ func (f *policyFixture) testV1beta1(t *testing.T) {
 // results.
 var (
 	otherFields = map[string]string{
-		"annotations": `{"a":"b"}`, "artifacts": `{"outputs":[{"name":"o"}]}`, "completionTime": `"2026-01-02T03:05:00Z"`,
+		"annotations": `{"a":"b"}`, "artifacts": `{"outputs":[{"name":"o"}]}`,
+		"completionTime":     `"2026-01-02T03:05:00Z"`,
 		"conditions":         `[{"type":"Succeeded","status":"True","lastTransitionTime":"2026-01-02T03:04:05Z"}]`,
 		"observedGeneration": `5`, "podName": `"other-pod"`,
 		"provenance": `{"refSource":{"uri":"evil"}}`, "retriesStatus": `[{}]`, "sidecars": `[{"name":"s"}]`,
@@ -343,10 +371,12 @@ func newPolicyFixture(t *testing.T) *policyFixture {
 	)
 	f.makeTaskRun("fresh", ``)
 	f.makeTaskRun("unstarted", `"podName":""`)
-	f.makeTaskRun("published", `"results":[`+text+`],"steps":[{"name":"build","container":"step-build","results":[`+digest+
-		`]}]`)
+	f.makeTaskRun("published",
+		`"results":[`+text+`],"steps":[{"name":"build","container":"step-build","results":[`+digest+
+			`]}]`)
 	f.makeTaskRun("finished", `"results":[`+text+`],"completionTime":"2026-01-02T03:05:00Z"`)
-	f.makeTaskRun("failed", `"conditions":[{"type":"Succeeded","status":"False","lastTransitionTime":"2026-01-02T03:04:05Z"}]`)
+	f.makeTaskRun("failed",
+		`"conditions":[{"type":"Succeeded","status":"False","lastTransitionTime":"2026-01-02T03:04:05Z"}]`)
 	f.makeTaskRun("step", `"steps":[{"name":"build","container":"step-build","results":[`+digest+`]}]`)
 	f.makeTaskRun("noted", `"annotations":{"note":"a","indelible.dev/published":"an-earlier-pod"}`)
 	f.makeTaskRun("silent", ``)
@@ -378,7 +408,8 @@ func (f *policyFixture) withoutInstalled() {
 			narrowed.MatchExpressions = append(narrowed.MatchExpressions, not)
 			f.replace(fmt.Sprintf("/webhooks/%d/namespaceSelector", i), narrowed, *webhook.NamespaceSelector,
 				func(ctx context.Context, patch []byte) error {
-					_, err := admission.MutatingWebhookConfigurations().Patch(ctx, guard.Name, types.JSONPatchType, patch,
+					_, err := admission.MutatingWebhookConfigurations().Patch(ctx, guard.Name,
+						types.JSONPatchType, patch,
 						metav1.PatchOptions{})
 					return err
 				})
@@ -394,7 +425,8 @@ func (f *policyFixture) withoutInstalled() {
 		}
 		f.replace("/spec/matchResources", admissionregistrationv1.MatchResources{NamespaceSelector: &elsewhere}, before,
 			func(ctx context.Context, patch []byte) error {
-				_, err := admission.ValidatingAdmissionPolicyBindings().Patch(ctx, binding.Name, types.JSONPatchType, patch,
+				_, err := admission.ValidatingAdmissionPolicyBindings().Patch(ctx, binding.Name,
+					types.JSONPatchType, patch,
 					metav1.PatchOptions{})
 				return err
 			})
@@ -437,7 +469,8 @@ func (f *policyFixture) install() {
 	admission := cluster.Kube.AdmissionregistrationV1()
 	f.t.Cleanup(func() {
 		for _, err := range []error{
-			admission.ValidatingAdmissionPolicyBindings().Delete(context.Background(), f.policy, metav1.DeleteOptions{}),
+			admission.ValidatingAdmissionPolicyBindings().Delete(context.Background(), f.policy,
+				metav1.DeleteOptions{}),
 			admission.ValidatingAdmissionPolicies().Delete(context.Background(), f.policy, metav1.DeleteOptions{}),
 		} {
 			if err != nil && !apierrors.IsNotFound(err) {

@@ -80,7 +80,10 @@ func TestRunsAreProtectedAtCreation(t *testing.T) {
 				[]string{"example.dev/last", finalizer}},
 			{"leave alone what is another archiver's",
 				named(map[string]any{"labels": map[string]any{"indelible.dev/archiver": "another"}}), nil},
-			{"leave alone what opted out", named(map[string]any{"annotations": map[string]any{finalizer: "disabled"}}), nil},
+			{
+				"leave alone what opted out",
+				named(map[string]any{"annotations": map[string]any{finalizer: "disabled"}}), nil,
+			},
 		} {
 			t.Run(fmt.Sprintf("%s: %s %s", c.name, run.version, run.resource), func(t *testing.T) {
 				// As a dry run: it passes the same admission, and a run with another archiver's
@@ -114,7 +117,8 @@ func TestChildrenAreProtectedAtCreation(t *testing.T) {
 	exists := func(*pipelinev1.TaskRun) bool { return true }
 	kept, err := cluster.WaitTaskRun(p.ctx, p.namespace, "kept-child", exists)
 	p.must(err)
-	if who := addedBy(t, kept.ManagedFields); !slices.Contains(kept.Finalizers, finalizer) || who == "indelible-archiver" {
+	if who := addedBy(t, kept.ManagedFields); !slices.Contains(kept.Finalizers, finalizer) ||
+		who == "indelible-archiver" {
 		t.Errorf("finalizers %q, from %q", kept.Finalizers, who)
 	}
 	out, err := cluster.WaitTaskRun(p.ctx, p.namespace, "out-child", exists)
@@ -214,7 +218,8 @@ func (p *place) awaitProtection(want bool) {
 	p.t.Helper()
 	run := protectable[0]
 	for p.ctx.Err() == nil {
-		probe := createRun(p, run.version, run.resource, run.yaml, map[string]any{"generateName": "probe-"}, metav1.DryRunAll)
+		probe := createRun(p, run.version, run.resource, run.yaml, map[string]any{"generateName": "probe-"},
+			metav1.DryRunAll)
 		if slices.Contains(probe.GetFinalizers(), finalizer) == want {
 			return
 		}
@@ -225,7 +230,8 @@ func (p *place) awaitProtection(want bool) {
 // runsInAllStates leaves runs in a namespace: archived, running, and never started.
 func runsInAllStates(p *place) {
 	p.t.Helper()
-	p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(80_000, "text")), "{name: run}", "{name: finished}",
+	p.create(strings.Replace(taskRunOf(`- {name: text}`, writeSample(80_000, "text")), "{name: run}",
+		"{name: finished}",
 		1))
 	taskRunSucceeded(p.t, p.taskRun("finished"))
 	p.archived("finished")
@@ -261,8 +267,9 @@ func wantArchived(p *place) {
 		p.t.Fatalf("the TaskRun is still in the cluster: %v", err)
 	}
 	var back pipelinev1.TaskRun
-	p.must(json.Unmarshal([]byte(p.kubectl("exec", "-n", system, "deployment/indelible-archiver", "--", "/archiver", "get",
-		p.namespace+"/finished",
-		"-o", "json")), &back))
+	p.must(json.Unmarshal(
+		[]byte(p.kubectl("exec", "-n", system, "deployment/indelible-archiver", "--", "/archiver", "get",
+			p.namespace+"/finished",
+			"-o", "json")), &back))
 	wantResults(p.t, back.Status.Results, map[string]*pipelinev1.ResultValue{"text": text(sample(80_000))})
 }

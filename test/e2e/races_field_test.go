@@ -64,8 +64,9 @@ func (f *raceField) overwrote(more int) {
 }
 
 func (f *raceField) tally() string {
-	return fmt.Sprintf("%d writes of pods acknowledged, %d refused as results were published before, %d as too late, %d "+
-		"writes of the controller of which %d lacked results, %d conflicts, %d retries",
+	return fmt.Sprintf(
+		"%d writes of pods acknowledged, %d refused as results were published before, %d as too late, %d "+
+			"writes of the controller of which %d lacked results, %d conflicts, %d retries",
 		f.published, f.refused, f.tooLate, f.overwrites, f.putBack, f.conflicts, f.retries)
 }
 
@@ -241,7 +242,9 @@ func (r *race) makePod(name string) error {
 		ObjectMeta: metav1.ObjectMeta{Name: name, OwnerReferences: []metav1.OwnerReference{r.owner}},
 		Spec: corev1.PodSpec{
 			SchedulingGates: []corev1.PodSchedulingGate{{Name: "indelible.dev/e2e"}},
-			Containers:      []corev1.Container{{Name: "step-build", Image: "none", Command: []string{result.PublisherPath}}},
+			Containers: []corev1.Container{
+				{Name: "step-build", Image: "none", Command: []string{result.PublisherPath}},
+			},
 		},
 	}, metav1.CreateOptions{})
 	if err != nil {

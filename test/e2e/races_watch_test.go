@@ -80,7 +80,8 @@ func (w *versionsWatch) follow() {
 	for event := range w.watcher.ResultChan() {
 		tr, ok := event.Object.(*pipelinev1.TaskRun)
 		if !ok || event.Type == watch.Deleted {
-			seen.broken = append(seen.broken, fmt.Errorf("the watch got an event %s with a %T", event.Type, event.Object))
+			seen.broken = append(seen.broken,
+				fmt.Errorf("the watch got an event %s with a %T", event.Type, event.Object))
 			break
 		}
 		if tr.Name == lastMark {
@@ -89,8 +90,9 @@ func (w *versionsWatch) follow() {
 		seen.versions++
 		if before := former[tr.Name]; before != nil {
 			if err := follows(before, tr); err != nil {
-				seen.broken = append(seen.broken, fmt.Errorf("TaskRun %s, version %s after %s: %w", tr.Name, tr.ResourceVersion,
-					before.ResourceVersion, err))
+				seen.broken = append(seen.broken,
+					fmt.Errorf("TaskRun %s, version %s after %s: %w", tr.Name, tr.ResourceVersion,
+						before.ResourceVersion, err))
 			}
 		}
 		former[tr.Name] = tr

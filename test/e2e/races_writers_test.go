@@ -204,7 +204,8 @@ func (w *overwrite) next() (bool, error) {
 	after, err := client.UpdateStatus(w.r.p.ctx, w.existing, metav1.UpdateOptions{})
 	switch {
 	case apierrors.IsConflict(err):
-		w.r.tell("controller puts %d results over version %s: conflict", len(w.desired.Results), w.existing.ResourceVersion)
+		w.r.tell("controller puts %d results over version %s: conflict", len(w.desired.Results),
+			w.existing.ResourceVersion)
 		w.r.count(&w.r.conflicts)
 		w.existing = nil
 		return false, nil

@@ -24,7 +24,8 @@ func TestReasons(t *testing.T) {
 		largeIs = "is 1048577 bytes (1 MiB)"
 		steps   = "apiVersion: tekton.dev/v1\nkind: TaskRun\nmetadata: {name: run}\nspec:\n  taskSpec:\n    results:\n   " +
 			" - {name: big}\n    steps:\n"
-		failsFirst = steps + "    - {name: fails, image: IMAGE, script: '%s; exit 3'}\n    - {name: never, image: IMAGE, " +
+		failsFirst = steps +
+			"    - {name: fails, image: IMAGE, script: '%s; exit 3'}\n    - {name: never, image: IMAGE, " +
 			"script: 'true'}\n"
 		timesOut   = steps + "    - {name: slow, image: IMAGE, timeout: 3s, script: '%s; exec sleep 3600'}\n"
 		stepResult = `
@@ -50,10 +51,13 @@ spec:
 	}{
 		{name: "a result over its limit", yaml: taskRunOf("- {name: small}\n- {name: big}",
 			"printf hello > $(results.small.path)\n"+writeSample(large, "big")),
-			want:   []string{`"step-write" exited with code 74`, `result "big" ` + largeIs, one, "Write smaller results"},
+			want: []string{
+				`"step-write" exited with code 74`, `result "big" ` + largeIs, one, "Write smaller results",
+			},
 			secret: middle},
 		{name: "results over their limit together",
-			yaml: taskRunOf("- {name: left}\n- {name: right}", writeSample(700_000, "left")+"\n"+writeSample(700_001, "right")),
+			yaml: taskRunOf("- {name: left}\n- {name: right}",
+				writeSample(700_000, "left")+"\n"+writeSample(700_001, "right")),
 			want: []string{"all results together are 1400001 bytes", all, `result "left" is 700000 bytes`,
 				`result "right" is 700001 bytes`}, secret: middle},
 		{name: "an object over its limit, as JSON writes two bytes for a quote",
@@ -66,14 +70,17 @@ spec:
 			`printf 'secr%s\377' et > $(results.text.path)`),
 			want: []string{`result "text" is not valid UTF-8 at byte 6 of 7 bytes`, "base64"}, secret: "secret"},
 		{name: "text where an array is declared",
-			yaml: taskRunOf("- {name: list, type: array}", `printf 'secr%s' et > $(results.list.path)`),
-			want: []string{`result "list"`, "is declared array", "an array is a JSON list of strings"}, secret: "secret"},
+			yaml:   taskRunOf("- {name: list, type: array}", `printf 'secr%s' et > $(results.list.path)`),
+			want:   []string{`result "list"`, "is declared array", "an array is a JSON list of strings"},
+			secret: "secret"},
 		{name: "an array of numbers", yaml: taskRunOf("- {name: list, type: array}",
 			`printf '[123%s]' 456 > $(results.list.path)`),
-			want: []string{`result "list"`, "is declared array", "an array is a JSON list of strings"}, secret: "123456"},
+			want:   []string{`result "list"`, "is declared array", "an array is a JSON list of strings"},
+			secret: "123456"},
 		{name: "an array that breaks off", yaml: taskRunOf("- {name: list, type: array}",
 			`printf '["secr%s",' et > $(results.list.path)`),
-			want: []string{`result "list"`, "is declared array", "an array is a JSON list of strings"}, secret: "secret"},
+			want:   []string{`result "list"`, "is declared array", "an array is a JSON list of strings"},
+			secret: "secret"},
 		{name: "an object that lacks a key", yaml: taskRunOf("- {name: image, type: object, properties: {url: {type: "+
 			"string}, digest: {type: string}}}", `printf '{"url":"example.test/app"}' > $(results.image.path)`),
 			want: []string{"missing keys", "image", "digest"}, plain: true},
@@ -221,7 +228,8 @@ func TestDryRunDenialsLeaveNoEvent(t *testing.T) {
 	forger := p.podWriter(p.sleeper("forger"))
 	run, err := cluster.TaskRun(p.ctx, p.namespace, "run")
 	p.must(err)
-	err = forger.PutSparse(p.namespace, "run", run.UID, `{"results":[{"name":"text","value":"forged"}]}`).Param("dryRun",
+	err = forger.PutSparse(p.namespace, "run", run.UID,
+		`{"results":[{"name":"text","value":"forged"}]}`).Param("dryRun",
 		"All").Do(p.ctx).Error()
 	if err == nil || !strings.Contains(err.Error(), "guard.indelible.dev") {
 		t.Errorf("dry run: got %v, want the guard's denial", err)

@@ -103,7 +103,8 @@ steps:
 	"`when` of three tasks and one in `finally`": {
 		yaml: func(n int) string {
 			when := func(name string) string {
-				return "\n- name: " + name + "\n  when: [{input: $(tasks.produce.results.text), operator: notin, values: " +
+				return "\n- name: " + name +
+					"\n  when: [{input: $(tasks.produce.results.text), operator: notin, values: " +
 					"[\"\"]}]\n  taskSpec:\n" + indent(unusedTask, "    ")
 			}
 			return pipelineOf("finally:"+when("four"), producer("produce", n)+when("one")+when("two")+when("three"))

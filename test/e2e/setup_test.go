@@ -65,7 +65,8 @@ func newPlaceWith(t *testing.T, labels map[string]string) *place {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
 	t.Cleanup(cancel)
-	p := &place{t: t, ctx: ctx, namespace: "e2e-" + rand.String(8), optedIn: labels[result.EnabledKey] == result.Enabled}
+	p := &place{t: t, ctx: ctx, namespace: "e2e-" + rand.String(8),
+		optedIn: labels[result.EnabledKey] == result.Enabled}
 	if err := cluster.CreateNamespace(ctx, p.namespace, labels); err != nil {
 		t.Fatal(err)
 	}

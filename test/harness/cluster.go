@@ -29,8 +29,9 @@ type Cluster struct {
 func Connect() (*Cluster, error) {
 	path := os.Getenv("KUBECONFIG")
 	if path == "" {
-		return nil, fmt.Errorf("connecting to a cluster: KUBECONFIG is not set; `make cluster-up` starts a local cluster " +
-			"and says what to set")
+		return nil, fmt.Errorf(
+			"connecting to a cluster: KUBECONFIG is not set; `make cluster-up` starts a local cluster " +
+				"and says what to set")
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", path)
 	if err != nil {
@@ -84,7 +85,8 @@ func (c *Cluster) Kubectl(ctx context.Context, args ...string) (string, error) {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("running kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+		return "", fmt.Errorf("running kubectl %s: %w: %s", strings.Join(args, " "), err,
+			strings.TrimSpace(stderr.String()))
 	}
 	return string(out), nil
 }

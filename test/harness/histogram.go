@@ -22,7 +22,8 @@ func (c *Cluster) StatusWriteTimes(ctx context.Context) (Histogram, error) {
 		return nil, fmt.Errorf("reading the API server's metrics: %w", err)
 	}
 	return readHistogram(string(text), "apiserver_request_duration_seconds",
-		`dry_run=""`, `group="tekton.dev"`, `resource="taskruns"`, `subresource="status"`, `verb="PUT"`, `version="v1"`), nil
+		`dry_run=""`, `group="tekton.dev"`, `resource="taskruns"`, `subresource="status"`, `verb="PUT"`,
+		`version="v1"`), nil
 }
 
 // readHistogram adds up the series of a histogram that have all of some labels, written as in the

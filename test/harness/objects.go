@@ -110,8 +110,11 @@ func (c *Cluster) TaskRun(ctx context.Context, namespace, name string) (*pipelin
 // PutSparse is the request by which a publisher writes: a PUT of no more than a TaskRun's name,
 // namespace and UID, and a status, given as JSON.
 func (c *Cluster) PutSparse(namespace, name string, uid types.UID, status string) *rest.Request {
-	body := fmt.Sprintf(`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":%q,"namespace":%q,"uid":%q},"status":%s}`, name, namespace, uid, status)
-	return c.Tekton.TektonV1().RESTClient().Put().AbsPath("apis/tekton.dev/v1", "namespaces", namespace, "taskruns", name,
+	body := fmt.Sprintf(
+		`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":%q,"namespace":%q,"uid":%q},"status":%s}`,
+		name, namespace, uid, status)
+	return c.Tekton.TektonV1().RESTClient().Put().AbsPath("apis/tekton.dev/v1", "namespaces", namespace,
+		"taskruns", name,
 		"status").
 		SetHeader("Content-Type", "application/json").Body([]byte(body))
 }

@@ -45,7 +45,8 @@ func (c *Cluster) WaitPod(
 ) (*corev1.Pod, error) {
 	client := c.Kube.CoreV1().Pods(namespace)
 	return waitFor(ctx, name, lister[*corev1.PodList]{client.List, client.Watch}, until, func(p *corev1.Pod) string {
-		return fmt.Sprintf("Pod %s/%s: phase %s, containers %v", namespace, name, p.Status.Phase, p.Status.ContainerStatuses)
+		return fmt.Sprintf("Pod %s/%s: phase %s, containers %v", namespace, name, p.Status.Phase,
+			p.Status.ContainerStatuses)
 	})
 }
 

@@ -27,8 +27,9 @@ func report(w io.Writer, outcomes []outcome) bool {
 			line(w, o, "SURVIVED")
 		}
 	}
-	_, _ = fmt.Fprintf(w, "\n%d rules taken away one at a time: %d missed by a test, %d change nothing (equivalents.go), "+
-		"%d SURVIVED\n",
+	_, _ = fmt.Fprintf(w,
+		"\n%d rules taken away one at a time: %d missed by a test, %d change nothing (equivalents.go), "+
+			"%d SURVIVED\n",
 		len(outcomes), killed, explained, survived)
 	if stale > 0 {
 		_, _ = fmt.Fprintf(w, "%d in equivalents.go that a test misses: remove them there\n", stale)

@@ -170,7 +170,9 @@ func (f *finder) add(kind string, node ast.Node, start, end token.Pos, before, a
 // instrument returns the source with all its rules made switchable. No line moves.
 func instrument(src []byte, rules []rule) []byte {
 	type insertion struct {
-		at, depth int // depth orders what stands at one place: what closes, innermost first, then what opens, outermost first
+		// depth orders what stands at one place: what closes, innermost first, then what opens,
+		// outermost first
+		at, depth int
 		text      string
 	}
 	var all []insertion

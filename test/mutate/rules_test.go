@@ -44,7 +44,8 @@ func TestFindRules(t *testing.T) {
 		"checkIt: if a == 1 || b == 2 && a != 3", "checkIt: operand a == 1", "checkIt: operand b == 2 && a != 3",
 		"checkIt: operand b == 2", "checkIt: operand a != 3",
 		"checkIt: case a > 4", "checkIt: statement b++", "checkIt: statement a = i",
-		"checkIt: if a == 1 || b == 2 && a != 3 #2", "checkIt: operand a == 1 #2", "checkIt: operand b == 2 && a != 3 #2",
+		"checkIt: if a == 1 || b == 2 && a != 3 #2", "checkIt: operand a == 1 #2",
+		"checkIt: operand b == 2 && a != 3 #2",
 		"checkIt: operand b == 2 #2", "checkIt: operand a != 3 #2",
 	}
 	slices.Sort(got)
@@ -70,7 +71,8 @@ func TestInstrument(t *testing.T) {
 	const off = switchName + " != "
 	for _, want := range []string{
 		"*denial { if " + switchName + " == 1 { return nil };",
-		"if (" + off + "2 && ((" + off + "3 && (a == 1)) || (" + off + "4 && ((" + switchName + " == 5 || (b == 2)) && (" +
+		"if (" + off + "2 && ((" + off + "3 && (a == 1)) || (" + off + "4 && ((" + switchName +
+			" == 5 || (b == 2)) && (" +
 			switchName + " == 6 || (a != 3)))))) {",
 		"case (" + off + "7 && (a > 4)):", "if " + off + "8 { b++ }", "for i := 0; i < 3; i++ {", "c := a\n",
 	} {
@@ -86,8 +88,9 @@ func TestFailedTests(t *testing.T) {
 		want         []string
 	}{
 		{"nothing failed", "ok\nPASS\n", nil},
-		{"the innermost, in order", "--- FAIL: TestB (0.00s)\n    --- FAIL: TestB/two_words (0.00s)\n        x.go:1: --- " +
-			"FAIL: no\n--- FAIL: TestA (1.20s)\nFAIL\n", []string{"TestA", "TestB/two_words"}},
+		{"the innermost, in order",
+			"--- FAIL: TestB (0.00s)\n    --- FAIL: TestB/two_words (0.00s)\n        x.go:1: --- " +
+				"FAIL: no\n--- FAIL: TestA (1.20s)\nFAIL\n", []string{"TestA", "TestB/two_words"}},
 		{"a panic", "--- FAIL: TestA (0.00s)\npanic: oh [recovered]\n", []string{"TestA"}},
 		{"the time is up", "panic: test timed out after 20s\n\trunning tests:\n\t\tTestA (20s)\n\t\tTestB/x " +
 			"(19.5s)\n\ngoroutine 1\n", []string{"TestA", "TestB/x"}},

@@ -28,7 +28,8 @@ func TestGuardNeverAllowsWhatThePolicyDenies(t *testing.T) {
 	for seed := range cases {
 		j.compare(t, newWrite(t, random(uint64(seed))))
 	}
-	t.Logf("%d writes: %d allowed by both, %d denied by both, %d not fit for Tekton's schema", cases, j.allowed, j.denied,
+	t.Logf("%d writes: %d allowed by both, %d denied by both, %d not fit for Tekton's schema", cases, j.allowed,
+		j.denied,
 		j.refused)
 	for _, l := range laxities {
 		t.Logf("%d denied by the guard only: %s", j.stricter[l.why], l.why)
@@ -100,7 +101,8 @@ func (j *judges) compare(t *testing.T, w write) {
 		case j.policy.denies(w.who, w.version, w.old, raw) == "":
 			why := laxity(w.name, resp.Result.Message)
 			if why == "" {
-				t.Fatalf("the policy allows what the guard denies (%s), for no known reason\n%s", resp.Result.Message, w)
+				t.Fatalf("the policy allows what the guard denies (%s), for no known reason\n%s",
+					resp.Result.Message, w)
 			}
 			j.stricter[why]++
 		default:
@@ -123,7 +125,8 @@ func (j *judges) compare(t *testing.T, w write) {
 func (j *judges) ask(t *testing.T, w write, old, incoming []byte) ([]byte, *admission.Response) {
 	t.Helper()
 	handler := handlerWith(j.guard, func(req *admissionv1.AdmissionRequest) {
-		req.RequestResource = &metav1.GroupVersionResource{Group: "tekton.dev", Version: w.version, Resource: "taskruns"}
+		req.RequestResource = &metav1.GroupVersionResource{Group: "tekton.dev", Version: w.version,
+			Resource: "taskruns"}
 	})
 	return admit(t, handler, w.who, old, incoming)
 }

@@ -167,7 +167,8 @@ func (i *indelible) publish(t testing.TB, task task, f folders, tr v1.TaskRun) (
 	must(t, err)
 	i.server.t, i.server.stored = t, body
 	o := publisher.Options{
-		Namespace: "team", TaskRun: "run", UID: "run-uid", Server: i.server.Listener.Addr().String(), Results: task.given(),
+		Namespace: "team", TaskRun: "run", UID: "run-uid", Server: i.server.Listener.Addr().String(),
+		Results:    task.given(),
 		ResultsDir: f.results(), Credentials: i.credentials,
 		Timeout: 20 * time.Second, Limits: result.DefaultLimits(),
 		TerminationMessage: filepath.Join(f.root, "publisher-termination"),

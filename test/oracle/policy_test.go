@@ -74,7 +74,8 @@ func (p policy) denies(who authenticationv1.UserInfo, requestVersion string, old
 	kind.Version, resource.Version = requestVersion, requestVersion
 	before, after := &unstructured.Unstructured{Object: old}, &unstructured.Unstructured{Object: new}
 	attributes := &admission.VersionedAttributes{
-		Attributes: admission.NewAttributesRecord(after, before, kind, "team", "run", resource, "status", admission.Update,
+		Attributes: admission.NewAttributesRecord(after, before, kind, "team", "run", resource, "status",
+			admission.Update,
 			&metav1.UpdateOptions{}, false, info),
 		VersionedKind: taskRunKind,
 	}
@@ -82,7 +83,8 @@ func (p policy) denies(who authenticationv1.UserInfo, requestVersion string, old
 	attributes.VersionedOldObject.Set(before)
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team",
 		Labels: map[string]string{result.EnabledKey: result.Enabled}}}
-	outcome := p.Validate(context.Background(), taskRuns, attributes, nil, namespace, celconfig.RuntimeCELCostBudget, nil)
+	outcome := p.Validate(context.Background(), taskRuns, attributes, nil, namespace,
+		celconfig.RuntimeCELCostBudget, nil)
 	for _, d := range outcome.Decisions {
 		if d.Action == validating.ActionDeny {
 			return d.Message

@@ -90,7 +90,8 @@ func (w *world) compare(t *testing.T, task task) {
 	got := storedResults(t, stored)
 	text, _ := json.Marshal(task.spec)
 	describe := func() string {
-		return fmt.Sprintf("\nTask: %s\nfiles: %q\nsteps' files: %q\npublisher: %d %s", text, task.files, task.steps, code,
+		return fmt.Sprintf("\nTask: %s\nfiles: %q\nsteps' files: %q\npublisher: %d %s", text, task.files,
+			task.steps, code,
 			said)
 	}
 	switch {
@@ -127,7 +128,8 @@ func running(task task) v1.TaskRun {
 	}
 	tr.Status.PodName, tr.Status.TaskSpec = "run-pod", &task.spec
 	for i := range task.spec.Steps {
-		tr.Status.Steps = append(tr.Status.Steps, v1.StepState{Name: task.stepName(i), Container: "step-" + task.stepName(i)})
+		tr.Status.Steps = append(tr.Status.Steps,
+			v1.StepState{Name: task.stepName(i), Container: "step-" + task.stepName(i)})
 	}
 	return tr
 }

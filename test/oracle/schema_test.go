@@ -35,7 +35,8 @@ func loadCRD(t testing.TB) crd {
 			continue
 		}
 		var props apiextensions.JSONSchemaProps
-		must(t, apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(v.Schema.OpenAPIV3Schema, &props,
+		must(t, apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(
+			v.Schema.OpenAPIV3Schema, &props,
 			nil))
 		structural, err := schema.NewStructural(&props)
 		must(t, err)

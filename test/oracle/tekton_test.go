@@ -111,7 +111,8 @@ func tektonStatus(t testing.TB, task task, f folders, tr v1.TaskRun, withResults
 		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: name})
 		p.Status.ContainerStatuses = append(p.Status.ContainerStatuses,
 			corev1.ContainerStatus{Name: name, State: corev1.ContainerState{
-				Terminated: &corev1.ContainerStateTerminated{Reason: "Completed", Message: message(t, task, f, i, withResults)},
+				Terminated: &corev1.ContainerStateTerminated{Reason: "Completed",
+					Message: message(t, task, f, i, withResults)},
 			}})
 	}
 	status, err := pod.MakeTaskRunStatus(context.Background(), zap.NewNop().Sugar(), tr, p, nil, &task.spec)

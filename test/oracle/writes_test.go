@@ -227,7 +227,8 @@ var edits = []struct {
 	{"a large result", func(c *chooser, _, status map[string]any) {
 		size := pick(c, []int{1 << 20, 1<<20 + 1, 5<<18 - 40, 5<<18 + 1})
 		status["results"] = append(list(status["results"]),
-			raw(pick(c, resultNames), pick(c, []string{`["`, ``})+strings.Repeat("v", size)+pick(c, []string{``, `"]`})))
+			raw(pick(c, resultNames),
+				pick(c, []string{`["`, ``})+strings.Repeat("v", size)+pick(c, []string{``, `"]`})))
 	}},
 }
 
@@ -248,7 +249,8 @@ func raw(name, value string) map[string]any { return map[string]any{"name": name
 // typed is a result in the form it is stored in, or nearly.
 func typed(c *chooser, name string) map[string]any {
 	r := map[string]any{"name": name, "type": pick(c, []string{"string", "array", "object", "", "number"})}
-	r["value"] = pick(c, []any{"v", []any{"a"}, []any{1.0}, map[string]any{"a": "b"}, map[string]any{"a": 1.0}, nil, 5.0,
+	r["value"] = pick(c, []any{"v", []any{"a"}, []any{1.0}, map[string]any{"a": "b"}, map[string]any{"a": 1.0},
+		nil, 5.0,
 		[]any{}, map[string]any{}})
 	if c.one(8) {
 		r["extra"] = true

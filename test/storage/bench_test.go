@@ -78,11 +78,12 @@ func BenchmarkManySmallUploads(b *testing.B) {
 		before, goOn := heap(), make(chan struct{})
 		for i := range uploads {
 			group.Go(func() {
-				body := io.MultiReader(bytes.NewReader(random(uint64(i), 64<<10)), readerFunc(func([]byte) (int, error) {
-					begun.Done()
-					<-goOn
-					return 0, io.EOF
-				}))
+				body := io.MultiReader(bytes.NewReader(random(uint64(i), 64<<10)),
+					readerFunc(func([]byte) (int, error) {
+						begun.Done()
+						<-goOn
+						return 0, io.EOF
+					}))
 				if err := s.Create(b.Context(), fmt.Sprintf("many/%d-%d", time.Now().UnixNano(), i), body); err != nil {
 					b.Error(err)
 				}

@@ -77,7 +77,8 @@ var listening = regexp.MustCompile(`listens on http://([0-9.:]+)`)
 func azurite(t *testing.T, account, key string) string {
 	t.Helper()
 	home, _ := os.UserHomeDir()
-	program := filepath.Join(cmp.Or(os.Getenv("INDELIBLE_CACHE"), filepath.Join(home, ".cache", "indelible")), "azurite",
+	program := filepath.Join(cmp.Or(os.Getenv("INDELIBLE_CACHE"), filepath.Join(home, ".cache", "indelible")),
+		"azurite",
 		"node_modules", ".bin", "azurite-blob")
 	if _, err := os.Stat(program); err != nil {
 		t.Skip("no Azure emulator is installed: make storage-emulators (needs npm) installs it")

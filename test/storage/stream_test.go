@@ -33,7 +33,8 @@ func TestStream(t *testing.T) {
 			storetest.Stream(t, s, size)
 			stop()
 			if grown := int64(peak.Load()) - int64(before); grown > heapLimit {
-				t.Errorf("%d MiB streamed: the heap grew by %d MiB, want at most %d", size>>20, grown>>20, heapLimit>>20)
+				t.Errorf("%d MiB streamed: the heap grew by %d MiB, want at most %d", size>>20, grown>>20,
+					heapLimit>>20)
 			} else {
 				t.Logf("%d MiB streamed: the heap grew by %d MiB", size>>20, grown>>20)
 			}

@@ -73,8 +73,9 @@ func (o *object) uses() (list []part) {
 		}
 		if n > 0 {
 			stored := encodedLen(r.value)
-			list = append(list, part{what: fmt.Sprintf("parameter %.100q, %s, used %s", r.param, sizes(r.value), times(n)),
-				stored: stored, times: n})
+			list = append(list,
+				part{what: fmt.Sprintf("parameter %.100q, %s, used %s", r.param, sizes(r.value), times(n)),
+					stored: stored, times: n})
 		}
 	}
 	return list

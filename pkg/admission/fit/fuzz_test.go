@@ -28,7 +28,8 @@ func FuzzFit(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, seed string, long uint32, isTaskRun bool) {
 		var value any
-		if json.Unmarshal([]byte(strings.ReplaceAll(seed, "LONG", strings.Repeat("l", int(long%1_000_000)))), &value) != nil {
+		if json.Unmarshal([]byte(strings.ReplaceAll(seed, "LONG", strings.Repeat("l", int(long%1_000_000)))),
+			&value) != nil {
 			return
 		}
 		raw := marshal(t, value)

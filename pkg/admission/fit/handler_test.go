@@ -26,8 +26,9 @@ func TestCreation(t *testing.T) {
 			fields{"taskSpec": script(text("a", 1_500_000))}, "largest: spec.taskSpec, 1500038 bytes (1.43 MiB)",
 		},
 		"forbid a parameter used so often that the controller could not send the status": {
-			fields{"params": list{param("text", text("a", 1_000_000))}, "taskSpec": script("$(params.text) $(params.text) " +
-				"$(params.text)")},
+			fields{"params": list{param("text", text("a", 1_000_000))},
+				"taskSpec": script("$(params.text) $(params.text) " +
+					"$(params.text)")},
 			`the TaskRun would be 4000337 bytes (3.82 MiB) with its Task's parameters put in, but the API server accepts at most 3080192 bytes (2.94 MiB); ` +
 				`largest: parameter "text", 1000000 bytes (976.56 KiB), used 3 times. `,
 		},
@@ -42,7 +43,8 @@ func TestCreation(t *testing.T) {
 				wantUnchanged(t, a)
 				return
 			}
-			if a.Allowed || a.Result.Code != http.StatusUnprocessableEntity || a.Result.Reason != metav1.StatusReasonInvalid {
+			if a.Allowed || a.Result.Code != http.StatusUnprocessableEntity ||
+				a.Result.Reason != metav1.StatusReasonInvalid {
 				t.Fatalf("answered %v, want 422 Invalid, which ends the PipelineRun", a.Result)
 			}
 			if !strings.Contains(a.Result.Message, tc.want) || strings.Contains(a.Result.Message, text("a", 20)) {

@@ -66,7 +66,8 @@ func (o *object) dropLargest() (dropped []string) {
 		size -= encodedLen(o.at("status", "results", i))
 		omitted[i] = true
 		value := o.at("status", "results", i, "value")
-		dropped = append(dropped, fmt.Sprintf("result %.100q, %s", o.text("status", "results", i, "name"), sizes(value)))
+		dropped = append(dropped,
+			fmt.Sprintf("result %.100q, %s", o.text("status", "results", i, "name"), sizes(value)))
 	}
 	if len(omitted) == 0 {
 		return nil

@@ -54,7 +54,8 @@ func TestPipelineResults(t *testing.T) {
 	}
 	t.Run("a PipelineRun that succeeded fails without the largest, with words", func(t *testing.T) {
 		a := ask(t, "PipelineRun", succeeded("True", "Succeeded", done, two), fields{})
-		wantStatus(t, a, fields{"conditions": condition("False", ReasonResultsTooLarge, done+"; "+why), "results": two[1:]})
+		wantStatus(t, a,
+			fields{"conditions": condition("False", ReasonResultsTooLarge, done+"; "+why), "results": two[1:]})
 		if len(a.events) != 1 || a.events[0] != "run PipelineResultsTooLarge: "+why {
 			t.Errorf("events: %q", a.events)
 		}
@@ -75,7 +76,8 @@ func TestPipelineResults(t *testing.T) {
 		}
 	})
 	t.Run("a value that grows by JSON's escapes says both sizes", func(t *testing.T) {
-		a := ask(t, "PipelineRun", succeeded("True", "Succeeded", done, results(text("<", 300_000), text("y", 10))), fields{})
+		a := ask(t, "PipelineRun", succeeded("True", "Succeeded", done, results(text("<", 300_000), text("y", 10))),
+			fields{})
 		wantStatus(t, a, fields{"results": results("", text("y", 10))[1:]})
 		if len(a.events) != 1 || !strings.Contains(a.events[0],
 			`result "a", 300000 bytes (292.97 KiB), stored as 1800000 bytes (1.72 MiB) with JSON's escapes`) {
@@ -109,9 +111,12 @@ func TestLargeParametersOfAPipelineRun(t *testing.T) {
 				"finally": list{fields{"when": list{fields{"input": large}}, "params": overriding, "taskSpec": inside}},
 			}}}, fields{})
 		wantStatus(t, a, fields{"pipelineSpec": fields{
-			"tasks": list{task("$(params.big)", "echo $(params.big) $(params.list[1])"), task("$(params.dotted.name.key)",
-				"echo")},
-			"finally": list{fields{"when": list{fields{"input": "$(params.big)"}}, "params": overriding, "taskSpec": inside}},
+			"tasks": list{task("$(params.big)", "echo $(params.big) $(params.list[1])"),
+				task("$(params.dotted.name.key)",
+					"echo")},
+			"finally": list{
+				fields{"when": list{fields{"input": "$(params.big)"}}, "params": overriding, "taskSpec": inside},
+			},
 		}})
 	})
 	t.Run("what an embedded Pipeline's copy still has is shortened", func(t *testing.T) {
@@ -122,7 +127,9 @@ func TestLargeParametersOfAPipelineRun(t *testing.T) {
 		wantUnchanged(t, a) // one copy fits
 		a = ask(t, "PipelineRun", fields{"spec": fields{"params": params, "pipelineSpec": fields{}},
 			"status": fields{"pipelineSpec": fields{
-				"tasks": list{fields{"params": overriding, "taskSpec": fields{"steps": list{fields{"script": large + large}}}}},
+				"tasks": list{
+					fields{"params": overriding, "taskSpec": fields{"steps": list{fields{"script": large + large}}}},
+				},
 			}}}, fields{})
 		wantStatus(t, a, fields{"pipelineSpec": fields{
 			"tasks": list{fields{"params": overriding,

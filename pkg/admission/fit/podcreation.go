@@ -48,8 +48,9 @@ func (o *object) podParts() (list []part) {
 		n := 0
 		o.eachText(path{"status", "taskSpec", "steps"}, func(_ path, text string) { n += strings.Count(text, r.value) })
 		if n > 0 {
-			list = append(list, part{what: fmt.Sprintf("parameter %.100q, %s, used %s", r.param, sizes(r.value), times(n)),
-				stored: encodedLen(r.value), times: n})
+			list = append(list,
+				part{what: fmt.Sprintf("parameter %.100q, %s, used %s", r.param, sizes(r.value), times(n)),
+					stored: encodedLen(r.value), times: n})
 		}
 	}
 	if len(list) > 0 {
@@ -57,8 +58,9 @@ func (o *object) podParts() (list []part) {
 	}
 	for i := range o.list("status", "taskSpec", "steps") {
 		script := o.text("status", "taskSpec", "steps", i, "script")
-		list = append(list, part{what: fmt.Sprintf("the script of step %.100q, %s", o.text("status", "taskSpec", "steps", i,
-			"name"), sizes(script)), stored: encodedLen(script)})
+		list = append(list,
+			part{what: fmt.Sprintf("the script of step %.100q, %s", o.text("status", "taskSpec", "steps", i,
+				"name"), sizes(script)), stored: encodedLen(script)})
 	}
 	return list
 }

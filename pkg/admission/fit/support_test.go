@@ -55,8 +55,10 @@ func requestOf(t *testing.T, kind string, object, stored fields) admission.Reque
 	object["metadata"] = fields{"namespace": "team", "name": "run", "uid": "run-uid"}
 	req := admission.Request{AdmissionRequest: admissionv1.AdmissionRequest{
 		UID: "u", Operation: admissionv1.Create, Namespace: "team", Name: "run",
-		Kind:     metav1.GroupVersionKind{Group: "tekton.dev", Version: "v1", Kind: kind},
-		Resource: metav1.GroupVersionResource{Group: "tekton.dev", Version: "v1", Resource: strings.ToLower(kind) + "s"},
+		Kind: metav1.GroupVersionKind{Group: "tekton.dev", Version: "v1", Kind: kind},
+		Resource: metav1.GroupVersionResource{
+			Group: "tekton.dev", Version: "v1", Resource: strings.ToLower(kind) + "s",
+		},
 		UserInfo: authenticationv1.UserInfo{Username: controllerName},
 		Object:   runtime.RawExtension{Raw: marshal(t, object)},
 	}}

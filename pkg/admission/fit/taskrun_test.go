@@ -30,7 +30,8 @@ func TestReferences(t *testing.T) {
 		wantUnchanged(t, ask(t, "TaskRun", consumer(text("a", 700_000), text("a", 700_000), nil), fields{}))
 	})
 	t.Run("a Task with results leaves room for them while it runs", func(t *testing.T) {
-		withResults := fields{"results": list{fields{"name": "seen"}}, "steps": list{fields{"script": text("a", 300_000)}}}
+		withResults := fields{"results": list{fields{"name": "seen"}},
+			"steps": list{fields{"script": text("a", 300_000)}}}
 		status := fields{"taskSpec": withResults, "conditions": condition("Unknown", "Running", "")}
 		a := ask(t, "TaskRun", consumer(text("a", 300_000), "", status), fields{})
 		wantStatus(t, a, fields{"taskSpec": fields{"results": list{fields{"name": "seen"}},
@@ -110,14 +111,16 @@ func TestRetries(t *testing.T) {
 	})
 	t.Run("they stay where there is room", func(t *testing.T) {
 		wantUnchanged(t, ask(t, "TaskRun",
-			fields{"status": fields{"taskSpec": declares, "retriesStatus": list{attempt(text("a", 60_000))}}}, fields{}))
+			fields{"status": fields{"taskSpec": declares, "retriesStatus": list{attempt(text("a", 60_000))}}},
+			fields{}))
 	})
 }
 
 func TestPodCreation(t *testing.T) {
 	large := text("a", 600_000)
 	failed := func(message string) fields {
-		return consumer(large, large+large+large, fields{"conditions": condition("False", "PodCreationFailed", message)})
+		return consumer(large, large+large+large,
+			fields{"conditions": condition("False", "PodCreationFailed", message)})
 	}
 	for _, reason := range []string{
 		"etcdserver: request is too large",
@@ -125,8 +128,9 @@ func TestPodCreation(t *testing.T) {
 		"Request entity too large: limit is 3145728",
 	} {
 		t.Run(reason, func(t *testing.T) {
-			wantExplained(t, ask(t, "TaskRun", failed(`failed to create task run pod "run": `+reason+". Maybe invalid TaskSpec"),
-				fields{}), reason)
+			wantExplained(t,
+				ask(t, "TaskRun", failed(`failed to create task run pod "run": `+reason+". Maybe invalid TaskSpec"),
+					fields{}), reason)
 		})
 	}
 	t.Run("the event is sent once", func(t *testing.T) {

@@ -42,7 +42,8 @@ func checkNames(where string, incoming, stored results, declared func(name strin
 		}
 		seen[e.name] = true
 		if _, ok := stored.find(e.name); !ok && !declared(e.name) {
-			return invalid(ruleDeclared, "%s have result %.100q, which the Task does not declare, or declares with a value:",
+			return invalid(ruleDeclared,
+				"%s have result %.100q, which the Task does not declare, or declares with a value:",
 				where, e.name)
 		}
 	}

@@ -20,8 +20,9 @@ func checkFields(stored, incoming taskRun) *denial {
 	}
 	if version, given := incoming.metadata["resourceVersion"]; given &&
 		!sameJSON(version, stored.metadata["resourceVersion"]) {
-		return tooEarly(ruleFields, "metadata.resourceVersion is not the stored one: the TaskRun has changed since it was "+
-			"read, try again")
+		return tooEarly(ruleFields,
+			"metadata.resourceVersion is not the stored one: the TaskRun has changed since it was "+
+				"read, try again")
 	}
 	if field, changes := firstChange(stored.metadata, withoutManagedFields(incoming.metadata)); changes {
 		return changedField("metadata." + field)

@@ -16,8 +16,9 @@ func checkOthers(stored, incoming status) *denial {
 	for _, names := range []map[string]results{before, after} {
 		for name := range names {
 			if !sameResults(before[name], after[name]) {
-				return forbidden(ruleOthers, "status.steps[].results of step %.100q: only the TaskRun's own pod writes results, "+
-					"and only once", name)
+				return forbidden(ruleOthers,
+					"status.steps[].results of step %.100q: only the TaskRun's own pod writes results, "+
+						"and only once", name)
 			}
 		}
 	}

@@ -19,7 +19,8 @@ func TestControllerWrites(t *testing.T) {
 		restored float64
 	}{
 		{name: "keeps stored results that a stale status lacks", stored: storedResults,
-			incoming: `{"results":null,"conditions":[{"type":"Succeeded","status":"True"}]}`, want: storedResults, restored: 2},
+			incoming: `{"results":null,"conditions":[{"type":"Succeeded","status":"True"}]}`, want: storedResults,
+			restored: 2},
 		{name: "keeps a stored result that the write changes", stored: storedResults,
 			incoming: `{"results":[{"name":"text","type":"string","value":"forged"},{"name":"list","type":"array","value":["a"]}]}`, want: storedResults, restored: 1},
 		{name: "keeps stored results whose order the write changes", stored: storedResults,
@@ -42,7 +43,8 @@ func TestControllerWrites(t *testing.T) {
 		{name: "leaves alone an attempt that has its results",
 			stored:   `{"results":[{"name":"text","type":"string","value":"x"}],"steps":[{"name":"build","results":[{"name":"digest","type":"string","value":"d"}]}]}`,
 			incoming: `{"results":null,"podName":"","steps":[{"name":"build"}],"retriesStatus":[{"results":[{"name":"text","type":"string","value":"x"}],"steps":[{"name":"build","results":[{"name":"digest","type":"string","value":"d"}]}]}]}`, want: `{}`},
-		{name: "leaves alone an attempt that is null", stored: `{"results":[{"name":"text","type":"string","value":"x"}]}`,
+		{name: "leaves alone an attempt that is null",
+			stored:   `{"results":[{"name":"text","type":"string","value":"x"}]}`,
 			incoming: `{"results":null,"podName":"","retriesStatus":[null]}`, want: `{}`},
 		{name: "leaves the attempts before alone",
 			stored:   `{"retriesStatus":[{"results":[{"name":"text","type":"string","value":"w"}]}],"results":[{"name":"text","type":"string","value":"x"}]}`,
@@ -104,7 +106,10 @@ func TestOthersWrites(t *testing.T) {
 		{name: "allow a person to change a step's state",
 			patch: `{"steps":[{"name":"build","imageID":"x","results":[{"name":"digest","type":"string","value":"d"}]}]}`,
 			allow: true},
-		{name: "forbid a person to change a result", patch: `{"results":[{"name":"text","type":"string","value":"y"}]}`},
+		{
+			name:  "forbid a person to change a result",
+			patch: `{"results":[{"name":"text","type":"string","value":"y"}]}`,
+		},
 		{name: "forbid a person to add a result",
 			patch: `{"results":[{"name":"text","type":"string","value":"x"},{"name":"list","value":"[]"}]}`},
 		{name: "forbid a person to remove the results", patch: `{"results":null}`},
@@ -173,7 +178,8 @@ func TestCarryOver(t *testing.T) {
 				string(quoteJSON(`"step-sign" exited with code 74`+because)) + `}]}`,
 			events: recordedEvents{`Warning ResultsNotPublished: results not published: result "text" is too large`}},
 		{name: "explains a failure again without a second event",
-			stored:   `{"conditions":[{"type":"Succeeded","status":"False","message":` + string(quoteJSON("x"+because)) + `}]}`,
+			stored: `{"conditions":[{"type":"Succeeded","status":"False","message":` +
+				string(quoteJSON("x"+because)) + `}]}`,
 			incoming: failed,
 			want: `{"conditions":[{"type":"Ready","status":"True"},{"type":"Succeeded","status":"False","message":` +
 				string(quoteJSON(`"step-sign" exited with code 74`+because)) + `}]}`},
@@ -189,7 +195,8 @@ func TestCarryOver(t *testing.T) {
 				string(quoteJSON(`"step-sign" exited with code 74`+because)) + `}]}`,
 			events: recordedEvents{`Warning ResultsNotPublished: results not published: result "text" is too large`}},
 		{name: "explains no failure of which no publisher speaks",
-			incoming: strings.Replace(strings.Replace(failed, `ResultsNotPublished`, `Error`, 1), `indelible.dev/publish`,
+			incoming: strings.Replace(strings.Replace(failed, `ResultsNotPublished`, `Error`, 1),
+				`indelible.dev/publish`,
 				`theirs`, 1), want: `{}`},
 	}
 	for _, tt := range tests {
@@ -233,7 +240,8 @@ func TestDryRunsDecideAlikeWithoutTraces(t *testing.T) {
 	b := newBench(t)
 	b.options = b.options.withDefaults()
 	req := request(trustedController, running,
-		withStatus(t, `{"conditions":[{"type":"Succeeded","status":"False"}],"steps":[{"name":"sign","terminationReason":"ResultsNotPublished"}]}`))
+		withStatus(t,
+			`{"conditions":[{"type":"Succeeded","status":"False"}],"steps":[{"name":"sign","terminationReason":"ResultsNotPublished"}]}`))
 	req.DryRun = &dryRun
 	if resp, _ := b.complete(NewCarryOver(b.options), req); len(resp.Patch) == 0 {
 		t.Error("the condition is not explained")
@@ -244,7 +252,8 @@ func TestDryRunsDecideAlikeWithoutTraces(t *testing.T) {
 	if resp, _ := b.complete(NewGuard(b.options), req); len(resp.Patch) == 0 {
 		t.Error("the results are not put back")
 	}
-	if len(b.events) > 0 || counted(t, b.options.Metrics.explanations) > 0 || counted(t, b.options.Metrics.restored) > 0 {
+	if len(b.events) > 0 || counted(t, b.options.Metrics.explanations) > 0 ||
+		counted(t, b.options.Metrics.restored) > 0 {
 		t.Errorf("a dry run left traces: %q", b.events)
 	}
 }

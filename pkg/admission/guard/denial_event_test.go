@@ -41,7 +41,8 @@ func TestDenialsAreReported(t *testing.T) {
 		{name: "report what a step of the own pod writes by itself", user: ownPod, write: tooMuch, rule: "declared",
 			event:  byOwnPod,
 			change: func(r *admissionv1.AdmissionRequest) { r.Options.Raw = []byte(`{"fieldManager":"curl"}`) }},
-		{name: "report what a step of the own pod writes without options", user: ownPod, write: tooMuch, rule: "declared",
+		{name: "report what a step of the own pod writes without options", user: ownPod, write: tooMuch,
+			rule:  "declared",
 			event: byOwnPod},
 		{name: "leave the own publisher to the failure of its TaskRun", user: ownPod, write: tooMuch, rule: "declared",
 			change: func(r *admissionv1.AdmissionRequest) {
@@ -70,7 +71,8 @@ func TestDenialsAreReported(t *testing.T) {
 			}
 			b.report(req)
 			if resp.Allowed != (tt.rule == "") || resp.AuditAnnotations["denied-by"] != tt.rule {
-				t.Errorf("allowed %v with audit annotations %v, want denied by %q", resp.Allowed, resp.AuditAnnotations, tt.rule)
+				t.Errorf("allowed %v with audit annotations %v, want denied by %q", resp.Allowed, resp.AuditAnnotations,
+					tt.rule)
 			}
 			var want recordedEvents
 			if tt.event != "" {

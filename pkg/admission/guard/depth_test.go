@@ -73,8 +73,9 @@ func TestDepthIsBounded(t *testing.T) {
 			for _, kind := range [][2]string{{"[", "]"}, {`{"a":`, "}"}, {`[{"a":`, "}]"}} {
 				nests := func(depth int) error {
 					n := (depth - test.outside) / len(kind[1])
-					_, err := decodeTaskRun([]byte(test.before + strings.Repeat(kind[0], n) + "0" + strings.Repeat(kind[1], n) +
-						test.after))
+					_, err := decodeTaskRun(
+						[]byte(test.before + strings.Repeat(kind[0], n) + "0" + strings.Repeat(kind[1], n) +
+							test.after))
 					return err
 				}
 				if err := nests(maxDepth); err != nil {

@@ -34,7 +34,8 @@ func explain(stored, incoming status) (ops []operation, event string) {
 	if conditions[i].Message != "" {
 		message = conditions[i].Message + "; " + text
 	}
-	ops = []operation{{op: "add", path: "/status/conditions/" + strconv.Itoa(i) + "/message", value: quoteJSON(message)}}
+	ops = []operation{{op: "add", path: "/status/conditions/" + strconv.Itoa(i) + "/message",
+		value: quoteJSON(message)}}
 	if before, err := decodeConditions(stored); err == nil {
 		if j := succeededIndex(before); j >= 0 && strings.Contains(before[j].Message, text) {
 			return ops, ""

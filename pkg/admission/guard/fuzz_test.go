@@ -89,8 +89,9 @@ func FuzzGuard(f *testing.F) {
 			return
 		}
 		before, after := takeApart(t, stored), takeApart(t, final)
-		if marks := after.rest["status"].(map[string]any)["annotations"].(map[string]any); !published && len(after.results)+
-			len(after.steps["build"])+len(after.steps["sign"]) == 0 {
+		if marks := after.rest["status"].(map[string]any)["annotations"].(map[string]any); !published &&
+			len(after.results)+
+				len(after.steps["build"])+len(after.steps["sign"]) == 0 {
 			if marks["indelible.dev/published"] != "pod-uid" {
 				t.Fatalf("that nothing was published is not remembered: %v", marks)
 			}
@@ -122,7 +123,8 @@ func FuzzCarryOver(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, patch []byte) {
-		stored := withStatus(t, `{"steps":[{"name":"build","container":"step-build","results":[{"name":"digest","type":"string","value":"d"}]}]}`)
+		stored := withStatus(t,
+			`{"steps":[{"name":"build","container":"step-build","results":[{"name":"digest","type":"string","value":"d"}]}]}`)
 		b := newBench(t)
 		for _, incoming := range []string{string(patch), stored} {
 			if resp := NewCarryOver(b.options).Handle(context.Background(),

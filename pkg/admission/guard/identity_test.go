@@ -66,16 +66,19 @@ func TestWhoMayPublish(t *testing.T) {
 			pods: pods(func(p fakePods) { p["build-pod"].OwnerReferences = nil }), code: 403, rule: "identity",
 			text: "not controlled"},
 		{name: "forbid a pod that the TaskRun owns but does not control", user: ownPod,
-			pods: pods(func(p fakePods) { p["build-pod"].OwnerReferences[0].Controller = nil }), code: 403, rule: "identity",
+			pods: pods(func(p fakePods) { p["build-pod"].OwnerReferences[0].Controller = nil }), code: 403,
+			rule: "identity",
 			text: "not controlled"},
 		{name: "forbid a pod controlled by another kind with the same UID", user: ownPod,
-			pods: pods(func(p fakePods) { p["build-pod"].OwnerReferences[0].Kind = "PipelineRun" }), code: 403, rule: "identity",
+			pods: pods(func(p fakePods) { p["build-pod"].OwnerReferences[0].Kind = "PipelineRun" }), code: 403,
+			rule: "identity",
 			text: "not controlled"},
 		{name: "forbid a pod controlled by a TaskRun of another group", user: ownPod,
 			pods: pods(func(p fakePods) { p["build-pod"].OwnerReferences[0].APIVersion = "evil.dev/v1" }), code: 403,
 			rule: "identity", text: "not controlled"},
 		{name: "forbid a pod controlled by another name", user: ownPod,
-			pods: pods(func(p fakePods) { p["build-pod"].OwnerReferences[0].Name = "other" }), code: 403, rule: "identity",
+			pods: pods(func(p fakePods) { p["build-pod"].OwnerReferences[0].Name = "other" }), code: 403,
+			rule: "identity",
 			text: "not controlled"},
 		{name: "forbid, for now, while the Pod cannot be read", user: ownPod, pods: nil, code: 503, rule: "identity",
 			text: "try again"},
@@ -130,12 +133,14 @@ func TestScope(t *testing.T) {
 				taskRunStatus := r.group == "tekton.dev" && r.resource == "taskruns" && r.subresource == "status"
 				allow := who == "the controller" || who == "a person" && !taskRunStatus
 				verb := map[bool]string{true: "allow", false: "forbid"}[allow]
-				t.Run(fmt.Sprintf("%s %s to %s %s.%s/%s %s", verb, who, operation, r.resource, r.group, r.version, r.subresource),
+				t.Run(fmt.Sprintf("%s %s to %s %s.%s/%s %s", verb, who, operation, r.resource, r.group, r.version,
+					r.subresource),
 					func(t *testing.T) {
 						b := newBench(t)
 						req := request(user, running, mergePatch(t, running, publish))
 						req.Operation = operation
-						req.Resource = metav1.GroupVersionResource{Group: r.group, Version: r.version, Resource: r.resource}
+						req.Resource = metav1.GroupVersionResource{Group: r.group, Version: r.version,
+							Resource: r.resource}
 						req.SubResource = r.subresource
 						resp, _ := b.complete(NewGuard(b.options), req)
 						if !allow {
@@ -164,7 +169,8 @@ func TestWritesMadeInV1beta1(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t)
 			req := request(tt.user, stored, mergePatch(t, stored, `{"status":{"results":null}}`))
-			req.RequestResource = &metav1.GroupVersionResource{Group: "tekton.dev", Version: "v1beta1", Resource: "taskruns"}
+			req.RequestResource = &metav1.GroupVersionResource{Group: "tekton.dev", Version: "v1beta1",
+				Resource: "taskruns"}
 			resp, final := b.complete(NewGuard(b.options), req)
 			if tt.code != 0 {
 				b.wantDenied(resp, tt.code, "scope", "in tekton.dev/v1 only")
@@ -192,7 +198,9 @@ func TestWriterOf(t *testing.T) {
 		},
 		"takes a service account without a pod for what it is": {
 			user: unboundAccount,
-			want: requester{kind: requesterServiceAccount, username: "system:serviceaccount:team:default", namespace: "team"},
+			want: requester{
+				kind: requesterServiceAccount, username: "system:serviceaccount:team:default", namespace: "team",
+			},
 		},
 		"takes a service account without a name for bound to nothing": {
 			user: authenticationv1.UserInfo{Username: "system:serviceaccount:team:", Extra: ownPod.Extra},

@@ -20,8 +20,10 @@ func TestMatchConditionsAreTheManifests(t *testing.T) {
 	doc := readFile(t, "doc.go")
 	words := strings.Join(strings.Fields(strings.ReplaceAll(doc, "\n//", "\n")), " ")
 	policies := map[string]admissionregistrationv1.FailurePolicyType{
-		"guard.indelible.dev": admissionregistrationv1.Fail, "guard-elsewhere.indelible.dev": admissionregistrationv1.Fail,
-		"carry-over.indelible.dev": admissionregistrationv1.Ignore, "report.indelible.dev": admissionregistrationv1.Ignore,
+		"guard.indelible.dev":           admissionregistrationv1.Fail,
+		"guard-elsewhere.indelible.dev": admissionregistrationv1.Fail,
+		"carry-over.indelible.dev":      admissionregistrationv1.Ignore,
+		"report.indelible.dev":          admissionregistrationv1.Ignore,
 	}
 	manifest.Webhooks = slices.DeleteFunc(manifest.Webhooks, func(w admissionregistrationv1.MutatingWebhook) bool {
 		return w.Name == "fit.indelible.dev" // of pkg/admission/fit, and tested there

@@ -87,7 +87,8 @@ func merge(declared declarations, stored, incoming status) (merged, *denial) {
 // (createTaskResultsFromStepResults in Tekton's pkg/pod/status.go: with the step result's type and
 // value).
 func (m *merged) mergeStep(declared declarations, incoming step) *denial {
-	final, i := partialStep(incoming.name), slices.IndexFunc(m.steps, func(s step) bool { return s.name == incoming.name })
+	final, i := partialStep(incoming.name),
+		slices.IndexFunc(m.steps, func(s step) bool { return s.name == incoming.name })
 	if i >= 0 {
 		final = m.steps[i]
 	}

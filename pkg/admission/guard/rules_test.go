@@ -49,21 +49,26 @@ func TestPodWritesAtTheEdgesOfTheRules(t *testing.T) {
 		{name: "allow a result of a step without a name, under the name Tekton gives it", stored: unnamed,
 			patch: `{"steps":[{"name":"unnamed-1","results":[{"name":"log","value":"v"}]}]}`},
 		{name: "forbid a result of another step without a name", stored: unnamed,
-			patch: `{"steps":[{"name":"unnamed-0","results":[{"name":"log","value":"v"}]}]}`, code: 422, rule: "declared",
+			patch: `{"steps":[{"name":"unnamed-0","results":[{"name":"log","value":"v"}]}]}`, code: 422,
+			rule: "declared",
 			text: `"log"`},
-		{name: "forbid a result while the conditions cannot be read", stored: withStatus(t, `{"conditions":5}`), patch: text,
-			code: 403, rule: "frozen", text: "finished"},
+		{name: "forbid a result while the conditions cannot be read", stored: withStatus(t, `{"conditions":5}`),
+			patch: text,
+			code:  403, rule: "frozen", text: "finished"},
 		{name: "forbid a result while the Task cannot be read", stored: withStatus(t, `{"taskSpec":[]}`), patch: text,
 			code: 422, rule: "declared", text: "status.taskSpec"},
-		{name: "forbid a result while the Task's results cannot be read", stored: withStatus(t, `{"taskSpec":{"results":5}}`),
-			patch: text, code: 422, rule: "declared", text: "status.taskSpec"},
+		{name: "forbid a result while the Task's results cannot be read",
+			stored: withStatus(t, `{"taskSpec":{"results":5}}`),
+			patch:  text, code: 422, rule: "declared", text: "status.taskSpec"},
 		{name: "forbid a result while the Task is null",
 			stored: `{"metadata":{"namespace":"team","name":"build","uid":"run-uid"},"status":{"podName":"build-pod","taskSpec":null}}`, patch: text, code: 422, rule: "declared", text: `"text", which the Task does not declare`},
 		{name: "forbid changing a field that Tekton does not know of a stored result", stored: withStatus(t, extra),
-			patch: `{"results":[{"name":"text","type":"string","value":"x","signed":false}]}`, code: 422, rule: "fields",
+			patch: `{"results":[{"name":"text","type":"string","value":"x","signed":false}]}`, code: 422,
+			rule: "fields",
 			text: `"status.results[].signed"`},
 		{name: "forbid fields of a step result that Tekton does not know", stored: running,
-			patch: `{"steps":[{"name":"sign","results":[{"name":"sig","value":"s","signed":true}]}]}`, code: 422, rule: "fields",
+			patch: `{"steps":[{"name":"sign","results":[{"name":"sig","value":"s","signed":true}]}]}`, code: 422,
+			rule: "fields",
 			text: `"status.steps[].results[].signed"`},
 		{name: "forbid changing a stored result that the guard computed", stored: withStatus(t, digest),
 			patch: `{"results":[{"name":"digest","value":"e"}]}`, code: 422, rule: "once",
@@ -88,9 +93,11 @@ func TestPodWritesAtTheEdgesOfTheRules(t *testing.T) {
 // Tekton finds no declared type for a step without a name, so the text decides, also of what is
 // declared a string.
 func TestStepsWithoutANameHaveNoTypes(t *testing.T) {
-	stored := withStatus(t, `{"steps":null,"taskSpec":{"steps":[{"image":"i","results":[{"name":"log","type":"string"}]}]}}`)
+	stored := withStatus(t,
+		`{"steps":null,"taskSpec":{"steps":[{"image":"i","results":[{"name":"log","type":"string"}]}]}}`)
 	_, got := newBench(t).guard(ownPod, stored,
-		mergePatch(t, stored, `{"status":{"steps":[{"name":"unnamed-0","results":[{"name":"log","value":"[\"a\"]"}]}]}}`))
+		mergePatch(t, stored,
+			`{"status":{"steps":[{"name":"unnamed-0","results":[{"name":"log","value":"[\"a\"]"}]}]}}`))
 	wantSame(t, got, mergePatch(t, stored,
 		`{"status":{"steps":[{"name":"unnamed-0","container":"step-unnamed-0","results":[{"name":"log","type":"array","value":["a"]}]}]}}`))
 }
@@ -152,12 +159,16 @@ func TestATextIsNoNumber(t *testing.T) {
 }
 
 func TestOthersWritesAtTheEdgesOfTheRules(t *testing.T) {
-	stored := withStatus(t, `{"results":[{"name":"text","type":"string","value":"x"}],"steps":[{"name":"build","results":[{"name":"digest","type":"string","value":"d"}]},{"name":"sign"}]}`)
+	stored := withStatus(t,
+		`{"results":[{"name":"text","type":"string","value":"x"}],"steps":[{"name":"build","results":[{"name":"digest","type":"string","value":"d"}]},{"name":"sign"}]}`)
 	for _, tt := range []struct {
 		name, patch string
 		allow       bool
 	}{
-		{name: "forbid a person to rename a result", patch: `{"results":[{"name":"list","type":"string","value":"x"}]}`},
+		{
+			name:  "forbid a person to rename a result",
+			patch: `{"results":[{"name":"list","type":"string","value":"x"}]}`,
+		},
 		{name: "forbid a person to put a second step of the name before the one with results",
 			patch: `{"steps":[{"name":"build","results":[{"name":"digest","type":"string","value":"e"}]},{"name":"build","results":[{"name":"digest","type":"string","value":"d"}]}]}`},
 		{name: "allow a person to write two steps of a name without results",
@@ -218,9 +229,18 @@ func TestRequestsAtTheEdgesOfTheScope(t *testing.T) {
 		}
 	})
 	for name, change := range map[string]func(*admissionv1.AdmissionRequest){
-		"leave alone the controller's create":             func(r *admissionv1.AdmissionRequest) { r.Operation = admissionv1.Create },
-		"leave alone what the controller does in v1beta1": func(r *admissionv1.AdmissionRequest) { r.Resource.Version = "v1beta1" },
-		"leave alone what the controller does to others":  func(r *admissionv1.AdmissionRequest) { r.Resource.Resource = "pipelineruns" },
+		"leave alone the controller's create": func(
+			r *admissionv1.AdmissionRequest) {
+			r.Operation = admissionv1.Create
+		},
+		"leave alone what the controller does in v1beta1": func(
+			r *admissionv1.AdmissionRequest) {
+			r.Resource.Version = "v1beta1"
+		},
+		"leave alone what the controller does to others": func(
+			r *admissionv1.AdmissionRequest) {
+			r.Resource.Resource = "pipelineruns"
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			req := request(trustedController, stored, loses)
@@ -269,7 +289,8 @@ func TestSizesAtTheEdgesOfTheRules(t *testing.T) {
 // Sizes of escapes, counted by hand.
 func TestValueSizes(t *testing.T) {
 	for raw, want := range map[string]int64{
-		`"\ud83d\ude00"`: 4, `"\ud83d\u00e9"`: 3 + 2, `"\ud83d\ue000"`: 3 + 3, `"\u1234\udc00"`: 3 + 3, `"\udc00\udc00"`: 3 +
+		`"\ud83d\ude00"`: 4, `"\ud83d\u00e9"`: 3 + 2, `"\ud83d\ue000"`: 3 + 3, `"\u1234\udc00"`: 3 + 3,
+		`"\udc00\udc00"`: 3 +
 			3,
 		`"\ud83dxudc00x"`: 3 + 7, `"\ud83d\ndc00xx"`: 3 + 1 + 6, `"\u0041\u00e9\uffff\n"`: 1 + 2 + 3 + 1, `["a"]`: 5,
 	} {
@@ -291,7 +312,8 @@ func TestControllerWritesAtTheEdgesOfTheRules(t *testing.T) {
 			`{"results":[{"name":"text","type":"string","value":"x","signed":false}]}`,
 			`{"results":[{"name":"text","type":"string","value":"x","signed":true}]}`, true},
 		{"restores that a result has no value", withStatus(t, `{"results":[{"name":"text","type":"string"}]}`),
-			`{"results":[{"name":"text","type":"string","value":"v"}]}`, `{"results":[{"name":"text","type":"string"}]}`, true},
+			`{"results":[{"name":"text","type":"string","value":"v"}]}`,
+			`{"results":[{"name":"text","type":"string"}]}`, true},
 		{"leaves alone results given twice of a run that had none", running,
 			`{"results":[{"name":"a","value":"1"},{"name":"a","value":"2"}]}`, `{}`, false},
 		{"believes the last of two that it adds, as Tekton does", withStatus(t, one),
@@ -319,7 +341,8 @@ func TestControllerWritesAtTheEdgesOfTheRules(t *testing.T) {
 }
 
 func TestCarryOverAtTheEdgesOfTheRules(t *testing.T) {
-	two := withStatus(t, `{"steps":[{"name":"build","results":[{"name":"digest","type":"string","value":"d"},{"name":"files","type":"array","value":[]}]}]}`)
+	two := withStatus(t,
+		`{"steps":[{"name":"build","results":[{"name":"digest","type":"string","value":"d"},{"name":"files","type":"array","value":[]}]}]}`)
 	failed := withStatus(t, `{"conditions":[{"type":"Succeeded","status":"False"}],"steps":[{"name":"sign","terminationReason":"ResultsNotPublished",
 	  "terminated":{"message":"[{\"key\":\"indelible.dev/publish\",\"value\":\"why\"},{\"key\":5}]"}}]}`)
 	t.Run("leaves an object without a status alone", func(t *testing.T) {
@@ -361,7 +384,8 @@ func TestCarryOverAtTheEdgesOfTheRules(t *testing.T) {
 		func(t *testing.T) {
 			b := newBench(t)
 			b.carryOver(trustedController, withStatus(t, `{"conditions":[{"type":"Ready","status":"True"}]}`), failed)
-			if len(b.events) != 1 || !strings.HasSuffix(b.events[0], "results not published: the step does not say why") {
+			if len(b.events) != 1 ||
+				!strings.HasSuffix(b.events[0], "results not published: the step does not say why") {
 				t.Errorf("events %q", b.events)
 			}
 		})

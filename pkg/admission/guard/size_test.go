@@ -33,13 +33,16 @@ func TestSizes(t *testing.T) {
 			patch: `{"results":[{"name":"text","value":"éé"}]}`, text: `is 4 bytes, the limit is 3 bytes`},
 		{name: "count the text and not its JSON", limits: result.Limits{Result: 4, TaskRun: 1000, Object: 10000},
 			patch: `{"results":[{"name":"text","value":"\n\n\u0001\""}]}`},
-		{name: "count a list as its JSON, and not as it came", limits: result.Limits{Result: 100, TaskRun: 5, Object: 10000},
-			patch: `{"results":[{"name":"list","value":"[ \"a\" ]"}]}`},
+		{
+			name:   "count a list as its JSON, and not as it came",
+			limits: result.Limits{Result: 100, TaskRun: 5, Object: 10000},
+			patch:  `{"results":[{"name":"list","value":"[ \"a\" ]"}]}`},
 		{name: "count a stored list as its JSON, brackets and all",
 			stored: `{"results":[{"name":"list","type":"array","value":["a"]}]}`,
 			limits: result.Limits{Result: 100, TaskRun: 10, Object: 10000},
-			patch:  `{"results":[{"name":"list","type":"array","value":["a"]},{"name":"text","value":` + value(6) + `}]}`,
-			text:   `results are 11 bytes together, the limit is 10 bytes`},
+			patch: `{"results":[{"name":"list","type":"array","value":["a"]},{"name":"text","value":` +
+				value(6) + `}]}`,
+			text: `results are 11 bytes together, the limit is 10 bytes`},
 		{name: "forbid a step result over the limit", limits: result.Limits{Result: 100, TaskRun: 1000, Object: 10000},
 			patch: `{"steps":[{"name":"sign","results":[{"name":"sig","value":` + value(101) + `}]}]}`,
 			text:  `result "sig" of step "sign" is 101 bytes`},
@@ -55,12 +58,15 @@ func TestSizes(t *testing.T) {
 		{name: "forbid an object over its limit", limits: result.Limits{Result: 10000, TaskRun: 10000, Object: 3000},
 			patch: `{"results":[{"name":"text","value":` + value(2000) + `}]}`,
 			text:  `with these results, the limit is 3000 bytes (2.93 KiB)`},
-		{name: "say what JSON's escapes add to markup", limits: result.Limits{Result: 10000, TaskRun: 10000, Object: 3000},
-			patch: `{"results":[{"name":"text","value":"` + strings.Repeat(`\u003c`, 400) + `"}]}`,
-			text:  `; results of 400 bytes take 2402 bytes (2.35 KiB) as stored: JSON writes <, >, & and control characters as six bytes, quotes and line ends as two`},
+		{
+			name:   "say what JSON's escapes add to markup",
+			limits: result.Limits{Result: 10000, TaskRun: 10000, Object: 3000},
+			patch:  `{"results":[{"name":"text","value":"` + strings.Repeat(`\u003c`, 400) + `"}]}`,
+			text:   `; results of 400 bytes take 2402 bytes (2.35 KiB) as stored: JSON writes <, >, & and control characters as six bytes, quotes and line ends as two`},
 		{name: "allow a write that adds nothing to a run over the limit",
 			stored: `{"results":[{"name":"text","type":"string","value":` + value(80) + `}]}`,
-			limits: result.Limits{Result: 1, TaskRun: 1, Object: 1}, patch: `{"results":[{"name":"text","value":` + value(80) +
+			limits: result.Limits{Result: 1, TaskRun: 1, Object: 1},
+			patch: `{"results":[{"name":"text","value":` + value(80) +
 				`}]}`},
 	}
 	for _, tt := range tests {
@@ -127,11 +133,14 @@ func TestNumbersOfResultsAndKeys(t *testing.T) {
 		{name: "forbid 301 results", stored: declaring(301), patch: `{"results":[` + results(301) + `]}`, code: 413,
 			rule: "size", text: "the TaskRun has 301 results, the limit is 300"},
 		{name: "forbid 301 step results", stored: declaring(301), patch: `{"steps":[{"name":"many","results":[` +
-			results(301) + `]}]}`, code: 413, rule: "size", text: "the TaskRun's steps have 301 results, the limit is 300"},
-		{name: "allow an object of 2000 keys", stored: running, patch: `{"results":[{"name":"map","value":` + object(2000) +
-			`}]}`},
-		{name: "forbid an object of 2001 keys", stored: running, patch: `{"results":[{"name":"map","value":` + object(2001) +
-			`}]}`, code: 422, rule: "type", text: `result "map": an object of 2001 keys, the limit is 2000`},
+			results(301) + `]}]}`, code: 413, rule: "size",
+			text: "the TaskRun's steps have 301 results, the limit is 300"},
+		{name: "allow an object of 2000 keys", stored: running,
+			patch: `{"results":[{"name":"map","value":` + object(2000) +
+				`}]}`},
+		{name: "forbid an object of 2001 keys", stored: running,
+			patch: `{"results":[{"name":"map","value":` + object(2001) +
+				`}]}`, code: 422, rule: "type", text: `result "map": an object of 2001 keys, the limit is 2000`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t)
@@ -199,7 +208,8 @@ func TestMetrics(t *testing.T) {
 	b := newBench(t)
 	b.options = b.options.withDefaults()
 	b.guard(ownPod, running,
-		withStatus(t, `{"results":[{"name":"text","value":"four"}],"steps":[{"name":"sign","results":[{"name":"sig","value":"s"}]}]}`))
+		withStatus(t,
+			`{"results":[{"name":"text","value":"four"}],"steps":[{"name":"sign","results":[{"name":"sig","value":"s"}]}]}`))
 	b.guard(otherPod, running, running)
 	b.guard(person, running, running)
 	early := withStatus(t, `{"podName":null}`)

@@ -128,7 +128,8 @@ func taskRunPod(name, uid, ownerUID string) *corev1.Pod {
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "team", Name: name, UID: types.UID(uid),
 		OwnerReferences: []metav1.OwnerReference{{
-			APIVersion: "tekton.dev/v1", Kind: "TaskRun", Name: "build", UID: types.UID(ownerUID), Controller: &controller,
+			APIVersion: "tekton.dev/v1", Kind: "TaskRun", Name: "build", UID: types.UID(ownerUID),
+			Controller: &controller,
 		}},
 	}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "sidecar-x", Command: []string{"sh"}},
 		{Name: "step-build", Command: []string{"/indelible/bin/publisher"}}}}}
@@ -257,7 +258,8 @@ func (b *bench) wantDenied(resp admission.Response, code int32, rule, text strin
 		b.t.Fatalf("allowed with patch %s", resp.Patch)
 	}
 	reasons := map[int32]metav1.StatusReason{
-		403: metav1.StatusReasonForbidden, 409: metav1.StatusReasonConflict, 413: metav1.StatusReasonRequestEntityTooLarge,
+		403: metav1.StatusReasonForbidden, 409: metav1.StatusReasonConflict,
+		413: metav1.StatusReasonRequestEntityTooLarge,
 		422: metav1.StatusReasonInvalid, 503: metav1.StatusReasonServiceUnavailable,
 	}
 	if resp.Result.Code != code || resp.Result.Reason != reasons[code] {

@@ -26,7 +26,8 @@ func typed(e entry, declared pipelinev1.ResultsType) (entry, error) {
 			return entry{}, fmt.Errorf("result %.100q: %w", e.name, err)
 		}
 		if len(v.ObjectVal) > maxKeys {
-			return entry{}, fmt.Errorf("result %.100q: an object of %d keys, the limit is %d", e.name, len(v.ObjectVal), maxKeys)
+			return entry{}, fmt.Errorf("result %.100q: an object of %d keys, the limit is %d", e.name, len(v.ObjectVal),
+				maxKeys)
 		}
 		out.typ = string(v.Type)
 		out.size = 0

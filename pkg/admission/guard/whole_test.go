@@ -21,9 +21,13 @@ func TestTheBooksOfManagersAreKept(t *testing.T) {
 		{"an entry that the API server has shortened is as it was", `[` + controller +
 			`,{"manager":"m","fieldsV1":{"a":{}}}]`, `[{"manager":"m"}]`,
 			`[` + controller + `,{"manager":"m","fieldsV1":{"a":{}}}]`},
-		{"a new manager comes after the others", `[` + controller + `]`, `[` + pod + `]`, `[` + controller + `,` + pod + `]`},
-		{"the same name on a subresource is another manager", `[` + controller + `]`, `[` + run + `]`, `[` + controller +
-			`,` + run + `]`},
+		{
+			"a new manager comes after the others", `[` + controller + `]`, `[` + pod + `]`,
+			`[` + controller + `,` + pod + `]`,
+		},
+		{"the same name on a subresource is another manager", `[` + controller + `]`, `[` + run + `]`,
+			`[` + controller +
+				`,` + run + `]`},
 		{"without stored books the API server's stay", `[]`, `[` + pod + `]`, `[` + pod + `]`},
 		{"what is no list is none", `5`, `[` + pod + `]`, `[` + pod + `]`},
 		{"where nobody has written they stay as they are", `[]`, `[]`, `[]`},

@@ -121,7 +121,9 @@ func TestWhatIsAdded(t *testing.T) {
 				at(pod, "spec", "containers", 0).(tree)["resources"] = tree{"requests": tree{"cpu": "2"}}
 				initResources(pod, tree{
 					"requests": tree{"cpu": "200m", "memory": "96Mi", "example.com/gpu": "1"},
-					"limits":   tree{"cpu": "400m", "memory": "96Mi", "ephemeral-storage": "1Gi", "example.com/gpu": "1"},
+					"limits": tree{
+						"cpu": "400m", "memory": "96Mi", "ephemeral-storage": "1Gi", "example.com/gpu": "1",
+					},
 				})
 			},
 			map[string]string{
@@ -177,7 +179,8 @@ func TestWhatIsAdded(t *testing.T) {
 			if diff := cmp.Diff(want, parse(t, got)); diff != "" {
 				t.Error(diff)
 			}
-			if got := at(parse(t, after), "metadata", "annotations", "indelible.dev/injected"); got != string(tc.delivery) {
+			if got := at(parse(t, after), "metadata", "annotations",
+				"indelible.dev/injected"); got != string(tc.delivery) {
 				t.Errorf("annotation %v", got)
 			}
 		})
@@ -210,7 +213,8 @@ func TestPublisherOptionsFromThePod(t *testing.T) {
 		"a Secret's token is not the pod's": {mount(tree{"secret": tree{"secretName": "s"}}), "/indelible/token",
 			30 * time.Second,
 			"/tekton/termination"},
-		"a projection the user made": {mount(tree{"projected": tree{"sources": []any{token(tree{"path": "token"}), root}}}),
+		"a projection the user made": {mount(
+			tree{"projected": tree{"sources": []any{token(tree{"path": "token"}), root}}}),
 			ownDir, 30 * time.Second,
 			"/tekton/termination"},
 		"a token for somebody else": {mount(tree{"projected": tree{"sources": []any{token(tree{"path": "token",

@@ -19,7 +19,9 @@ func TestParseEntrypointArgs(t *testing.T) {
 				"-c x",
 			kept:    "-wait_file /tekton/run/0/out -post_file /tekton/run/1/out -entrypoint sh -- -c x",
 			results: "a b", stepResults: "c",
-			values: map[string]string{"wait_file": "/tekton/run/0/out", "post_file": "/tekton/run/1/out", "entrypoint": "sh"},
+			values: map[string]string{
+				"wait_file": "/tekton/run/0/out", "post_file": "/tekton/run/1/out", "entrypoint": "sh",
+			},
 		},
 		"reads two dashes and values after an equals sign": {
 			args: "--results=a --step_results b --post_file=p --", kept: "--post_file=p --",
@@ -42,7 +44,8 @@ func TestParseEntrypointArgs(t *testing.T) {
 			kept: "-wait_file_content -breakpoint_on_failure -debug_before_step -enable_spire=0 " +
 				"-compress_termination_message=true --",
 			values: map[string]string{
-				"wait_file_content": "true", "breakpoint_on_failure": "true", "debug_before_step": "true", "enable_spire": "false",
+				"wait_file_content": "true", "breakpoint_on_failure": "true", "debug_before_step": "true",
+				"enable_spire":                 "false",
 				"compress_termination_message": "true",
 			},
 			results: "a",
@@ -62,11 +65,13 @@ func TestParseEntrypointArgs(t *testing.T) {
 			args: "-results a -results b --", kept: "--", results: "b", values: map[string]string{},
 		},
 		"keeps flags whose names only begin alike": {
-			args: "-result_from termination-message -results_x y --", kept: "-result_from termination-message -results_x y --",
+			args:   "-result_from termination-message -results_x y --",
+			kept:   "-result_from termination-message -results_x y --",
 			values: map[string]string{"result_from": "termination-message", "results_x": "y"},
 		},
 		"keeps credentials": {
-			args: "-basic-docker=s=https://x -ssh-git=k=h -results a --", kept: "-basic-docker=s=https://x -ssh-git=k=h --",
+			args:    "-basic-docker=s=https://x -ssh-git=k=h -results a --",
+			kept:    "-basic-docker=s=https://x -ssh-git=k=h --",
 			results: "a",
 			values:  map[string]string{"basic-docker": "s=https://x", "ssh-git": "k=h"},
 		},

@@ -32,14 +32,16 @@ func checkResultSize(pod *corev1.Pod, leftAlone *skip, limits result.Limits) *re
 	case size <= result.TektonLimit:
 		return nil
 	case int64(size) > limits.Result:
-		return &refusal{reasonSizeOverLimit, fmt.Sprintf("%s asks for results of %s, but this installation's limit is %s "+
-			"(limits.result): "+
-			"write less, pass it in a workspace, or have the limit raised", name, size, result.Size(limits.Result))}
+		return &refusal{reasonSizeOverLimit,
+			fmt.Sprintf("%s asks for results of %s, but this installation's limit is %s "+
+				"(limits.result): "+
+				"write less, pass it in a workspace, or have the limit raised", name, size, result.Size(limits.Result))}
 	case leftAlone != nil && !leftAlone.is(reasonAlreadyInjected):
-		return &refusal{reasonSizeUnavailable, fmt.Sprintf("%s asks for results of %s, but this Pod's results keep Tekton's "+
-			"own limit of %s, because %s: "+
-			"set the annotation to that or less on the TaskRun to run it anyway", name, size, result.TektonLimit,
-			leftAlone.because)}
+		return &refusal{reasonSizeUnavailable,
+			fmt.Sprintf("%s asks for results of %s, but this Pod's results keep Tekton's "+
+				"own limit of %s, because %s: "+
+				"set the annotation to that or less on the TaskRun to run it anyway", name, size, result.TektonLimit,
+				leftAlone.because)}
 	}
 	return nil
 }

@@ -47,9 +47,10 @@ func TestResultSize(t *testing.T) {
 			"a step's command is not /tekton/bin/entrypoint" + wayOut,
 			"result_size_unavailable"},
 		"allow what Tekton alone may have": {"opted-out", "4Ki", same, "", ""},
-		"forbid a byte more than Tekton alone has": {"opted-out", "4097", same, name + "asks for results of 4097 bytes (4 " +
-			"KiB), but this Pod's results keep Tekton's own limit of 4096 bytes (4 KiB), because the annotation " +
-			"indelible.dev/results disables it" + wayOut, "result_size_unavailable"},
+		"forbid a byte more than Tekton alone has": {"opted-out", "4097", same,
+			name + "asks for results of 4097 bytes (4 " +
+				"KiB), but this Pod's results keep Tekton's own limit of 4096 bytes (4 KiB), because the annotation " +
+				"indelible.dev/results disables it" + wayOut, "result_size_unavailable"},
 		"allow what sidecar logs may be set to":     {"sidecar-logs", "800Ki", same, "", ""},
 		"allow any size where there are no results": {"no-results", "3Gi", same, "", ""},
 		"allow any size where there are no results, opted out": {"no-results", "3Gi", func(pod tree) {

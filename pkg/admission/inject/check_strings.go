@@ -54,7 +54,8 @@ func overlongOf(c *corev1.Container, owner string) []overlong {
 	}
 	for _, w := range commandLine(c) {
 		if n := leastLength(w.text); n > maxString {
-			found = append(found, overlong{reasonArgumentTooLong, fmt.Sprintf("%s: %s has %s", owner, w.what, result.Size(n))})
+			found = append(found,
+				overlong{reasonArgumentTooLong, fmt.Sprintf("%s: %s has %s", owner, w.what, result.Size(n))})
 		}
 	}
 	return found

@@ -54,18 +54,22 @@ func TestStringsThatAreTooLong(t *testing.T) {
 		"allow what only a source would tell": {env("step-check",
 			tree{"name": "TEXT", "valueFrom": tree{"secretKeyRef": tree{"name": "s",
 				"key": "k"}}}), "", ""},
-		"allow a variable that is set again": {env("step-check", value("TEXT", filled(140_000)), value("TEXT", "short")),
+		"allow a variable that is set again": {env("step-check", value("TEXT", filled(140_000)),
+			value("TEXT", "short")),
 			"", ""},
 		"forbid a variable that is set again, long": {env("step-check", value("TEXT", "short"),
 			value("TEXT", filled(140_000))),
 			`step "check": environment variable "TEXT" has 140005 bytes (136.72 KiB) with its name`,
 			"env_too_long"},
-		"allow escapes that shrink below the limit": {env("step-check", value("TEXT", strings.Repeat("$$", 100_000))), "",
+		"allow escapes that shrink below the limit": {env("step-check", value("TEXT", strings.Repeat("$$", 100_000))),
+			"",
 			""},
 		"forbid escapes that stay over the limit": {env("step-check", value("TEXT", strings.Repeat("$$", 131_067))),
 			`step "check": environment variable "TEXT" has 131072 bytes (128 KiB) with its name`,
 			"env_too_long"},
-		"allow a reference that may become nothing": {env("step-check", value("TEXT", "$("+filled(140_000)+")")), "", ""},
+		"allow a reference that may become nothing": {
+			env("step-check", value("TEXT", "$("+filled(140_000)+")")), "", "",
+		},
 		"forbid what is no name of a variable": {env("step-check", value("TEXT", "$(=\n"+filled(140_000)+")")),
 			`step "check": environment variable "TEXT" has 140010 bytes (136.73 KiB) with its name`,
 			"env_too_long"},
@@ -98,7 +102,8 @@ func TestStringsThatAreTooLong(t *testing.T) {
 			c["args"] = []any{"a", filled(140_000)}
 		}, `container "istio": argument 2 has 140000 bytes (136.72 KiB)`, "argument_too_long"},
 		"shorten names that nobody has checked": {env("step-check", value(strings.Repeat("N", 140_000), "v")),
-			`step "check": environment variable "` + strings.Repeat("N", 63) + `…" has 140002 bytes (136.72 KiB) with its name`,
+			`step "check": environment variable "` + strings.Repeat("N", 63) +
+				`…" has 140002 bytes (136.72 KiB) with its name`,
 			"env_too_long"},
 		"name three and count the others": {func(pod tree) {
 			env("step-check", value("A", filled(140_000)), value("B", filled(140_000)), value("C", filled(140_000)),
@@ -106,7 +111,8 @@ func TestStringsThatAreTooLong(t *testing.T) {
 			arg("step-check", "args", 14, filled(140_000))(pod)
 		}, `step "check": environment variable "A" has 140002 bytes (136.72 KiB) with its name; ` +
 			`step "check": environment variable "B" has 140002 bytes (136.72 KiB) with its name; ` +
-			`step "check": environment variable "C" has 140002 bytes (136.72 KiB) with its name; and 2 more`, "env_too_long"},
+			`step "check": environment variable "C" has 140002 bytes (136.72 KiB) with its name; and 2 more`,
+			"env_too_long"},
 		"allow anything of a pod that opted out": {func(pod tree) {
 			at(pod, "metadata", "annotations").(tree)["indelible.dev/results"] = "disabled"
 			env("step-check", value("TEXT", filled(140_000)))(pod)
@@ -125,7 +131,8 @@ func TestStringsThatAreTooLong(t *testing.T) {
 			}
 			registry := prometheus.NewPedanticRegistry()
 			got := refused(t, Options{Metrics: NewMetrics(registry)}, raw)
-			want := tc.want + ", but Linux accepts at most 131071 bytes (128 KiB) in one string: use the value in a script, " +
+			want := tc.want +
+				", but Linux accepts at most 131071 bytes (128 KiB) in one string: use the value in a script, " +
 				"or pass it in a workspace"
 			if got != want {
 				t.Errorf("refused with %q, want %q", got, want)

@@ -58,7 +58,10 @@ func ownTokenVolume() corev1.Volume {
 		Projected: &corev1.ProjectedVolumeSource{
 			DefaultMode: &mode,
 			Sources: []corev1.VolumeProjection{
-				{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{ExpirationSeconds: &seconds, Path: tokenFile}},
+				{
+					ServiceAccountToken: &corev1.ServiceAccountTokenProjection{ExpirationSeconds: &seconds,
+						Path: tokenFile},
+				},
 				{ConfigMap: &corev1.ConfigMapProjection{
 					LocalObjectReference: corev1.LocalObjectReference{Name: rootCAMap},
 					Items:                []corev1.KeyToPath{{Key: caFile, Path: caFile}},

@@ -35,7 +35,8 @@ func newPlan(pod *corev1.Pod, namespace string, steps []step, d Delivery, s Sett
 		if len(earlier.args.results) > 0 || len(earlier.args.stepResults) > 0 {
 			p.wraps = append(p.wraps, w.keeping(earlier))
 			kept = append(kept, publisher.StepResults{
-				Step: earlier.name, Dir: path.Join(keptDir, folderOf(earlier), keptReport), Names: earlier.args.stepResults,
+				Step: earlier.name, Dir: path.Join(keptDir, folderOf(earlier), keptReport),
+				Names: earlier.args.stepResults,
 			})
 		}
 	}

@@ -41,7 +41,8 @@ func respond(d decision) admission.Response {
 		response = admission.Patched("", ops...)
 	}
 	if d.skipped != nil && d.skipped.warn {
-		response = response.WithWarnings("indelible: results of this Pod keep Tekton's own size limit: " + d.skipped.because)
+		response = response.WithWarnings("indelible: results of this Pod keep Tekton's own size limit: " +
+			d.skipped.because)
 	}
 	return response
 }

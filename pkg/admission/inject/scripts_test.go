@@ -42,7 +42,8 @@ func growScript(script string) func(tree) {
 	return func(pod tree) {
 		args := placeScriptsArgs(pod)
 		lines := strings.Split(args[1].(string), "\n")
-		lines[slices.Index(lines, "cat > ${scriptfile} << '_EOF_'")+1] = base64.StdEncoding.EncodeToString([]byte(script))
+		lines[slices.Index(lines, "cat > ${scriptfile} << '_EOF_'")+1] = base64.StdEncoding.EncodeToString(
+			[]byte(script))
 		args[1] = strings.Join(lines, "\n")
 	}
 }
@@ -72,7 +73,8 @@ func TestScriptsArePlaced(t *testing.T) {
 		wantPieces := size > 98_000 // 4/3 of it is over 128 KiB
 		if (len(args) > 2) != wantPieces || at(parse(t, after), "metadata",
 			"annotations").(tree)["indelible.dev/scripts"] != marked(wantPieces) {
-			t.Fatalf("%d bytes: %d arguments, annotations %v", size, len(args), at(parse(t, after), "metadata", "annotations"))
+			t.Fatalf("%d bytes: %d arguments, annotations %v", size, len(args),
+				at(parse(t, after), "metadata", "annotations"))
 		}
 		for _, shell := range shells(t) {
 			t.Run(strings.Join(append(shell, strconv.Itoa(size)), " "), func(t *testing.T) {
@@ -241,7 +243,8 @@ func FuzzShells(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data string, exit, limit int) {
 		data = strings.ReplaceAll(strings.ToValidUTF8(data, ""), "\x00", "")
 		script := "printf '%s|' \"$0\" \"$#\" \"$@\" \"$-\" x $*\n" +
-			"file=/dev/stdout\ncat > ${file} << '_EOF_'\n" + base64.StdEncoding.EncodeToString([]byte(data)) + "\n_EOF_\n" +
+			"file=/dev/stdout\ncat > ${file} << '_EOF_'\n" + base64.StdEncoding.EncodeToString([]byte(data)) +
+			"\n_EOF_\n" +
 			"cat << 'a-long-delimiter-that-nobody-writes'\n" + data + "\na-long-delimiter-that-nobody-writes\n" +
 			"unset BASH_EXECUTION_STRING\nset | grep -v -e '^_=' -e '^LINENO=' -e '^BASH_' -e '^PPID=' | wc -l\n(exit " +
 			strconv.Itoa(exit&127) + ")"
@@ -302,7 +305,8 @@ func TestRechunkingTouchesNothingElse(t *testing.T) {
 			}
 		}
 		find := func(pod *corev1.Pod) *corev1.Container {
-			i := slices.IndexFunc(pod.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == "place-scripts" })
+			i := slices.IndexFunc(pod.Spec.InitContainers,
+				func(c corev1.Container) bool { return c.Name == "place-scripts" })
 			return &pod.Spec.InitContainers[i]
 		}
 		c := find(&now)
@@ -318,7 +322,8 @@ func TestRechunkingTouchesNothingElse(t *testing.T) {
 
 // TestOnlyLongScriptsAreCut: one byte decides, and what Linux accepts stays as Tekton wrote it.
 func TestOnlyLongScriptsAreCut(t *testing.T) {
-	for size, want := range map[int]int{131_071: 2, 131_072: 3 + 2} { // -c PROGRAM; -c LOADER sh and two pieces of 64 KiB
+	// -c PROGRAM; -c LOADER sh and two pieces of 64 KiB
+	for size, want := range map[int]int{131_071: 2, 131_072: 3 + 2} {
 		raw := edit(t, readPod(t, "scripts"), func(pod tree) {
 			args := placeScriptsArgs(pod)
 			program := args[1].(string)

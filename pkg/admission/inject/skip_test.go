@@ -109,8 +109,9 @@ func TestSkips(t *testing.T) {
 				t.Errorf("patched: %v", response.Patches)
 			}
 			wantVisible(t, after, tc.reason, tc.warning)
-			if warning := strings.Join(response.Warnings, "\n"); !strings.HasPrefix(warning, tc.warning) || tc.warning == "" &&
-				warning != "" {
+			if warning := strings.Join(response.Warnings, "\n"); !strings.HasPrefix(warning, tc.warning) ||
+				tc.warning == "" &&
+					warning != "" {
 				t.Errorf("warning %q, want %q", warning, tc.warning)
 			}
 			if diff := cmp.Diff(map[string]float64{"skipped " + tc.reason: 1}, counted(t, registry)); diff != "" {
@@ -161,8 +162,9 @@ func TestStaleMarks(t *testing.T) {
 		"a pod without results":  {"no-results", tree{}},
 		"a pod that opted out": {"opted-out", tree{"indelible.dev/not-injected": "opted_out: the annotation " +
 			"indelible.dev/results disables it"}},
-		"a pod with a wrapped step": {"spire", tree{"indelible.dev/not-injected": "spire: Tekton is configured to sign " +
-			"results with SPIRE"}},
+		"a pod with a wrapped step": {"spire",
+			tree{"indelible.dev/not-injected": "spire: Tekton is configured to sign " +
+				"results with SPIRE"}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -187,7 +189,8 @@ func TestPodsWithoutResultsAreNotMarked(t *testing.T) {
 		"Windows":   func(pod tree) { pod["spec"].(tree)["os"] = tree{"name": "windows"} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, response := handle(t, Options{}, edit(t, readPod(t, "no-results"), change)); len(response.Patches) > 0 {
+			if _, response := handle(t, Options{},
+				edit(t, readPod(t, "no-results"), change)); len(response.Patches) > 0 {
 				t.Errorf("patched: %v", response.Patches)
 			}
 		})

@@ -57,10 +57,12 @@ func readSteps(pod *corev1.Pod) ([]step, error) {
 			return nil, fmt.Errorf("container %s: -step_results without -step_metadata_dir", c.Name)
 		}
 		if len(args.stepResults) > 0 && strings.Contains(args.values["step_metadata_dir"], "=") {
-			return nil, fmt.Errorf("container %s: -step_metadata_dir has an equals sign, which would end the folder in the "+
-				"publisher's -step", c.Name)
+			return nil, fmt.Errorf(
+				"container %s: -step_metadata_dir has an equals sign, which would end the folder in the "+
+					"publisher's -step", c.Name)
 		}
-		steps = append(steps, step{container: i, name: strings.TrimPrefix(c.Name, stepPrefix), order: order, args: args})
+		steps = append(steps,
+			step{container: i, name: strings.TrimPrefix(c.Name, stepPrefix), order: order, args: args})
 	}
 	slices.SortFunc(steps, func(a, b step) int { return a.order - b.order })
 	for i := 1; i < len(steps); i++ {

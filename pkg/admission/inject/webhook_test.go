@@ -148,7 +148,8 @@ func ownToken(pod tree) {
 	for _, c := range append(slices.Clone(spec["containers"].([]any)), spec["initContainers"].([]any)...) {
 		mounts, _ := c.(tree)["volumeMounts"].([]any)
 		c.(tree)["volumeMounts"] = append(mounts, tree{
-			"name": "kube-api-access-x7k2p", "readOnly": true, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
+			"name": "kube-api-access-x7k2p", "readOnly": true,
+			"mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
 		})
 	}
 }
@@ -180,7 +181,8 @@ func TestPublisherCommand(t *testing.T) {
 					"-step_metadata_dir /tekton/run/1/status" +
 					" -on_error continue -timeout 1m30s -stdout_path /workspace/out -stderr_path /workspace/err -entrypoint make -- " +
 					"-results x -- -step_results=y",
-					own: publisher.StepResults{Step: "build", Dir: "/tekton/run/1/status/results", Names: []string{"sha"}}},
+					own: publisher.StepResults{Step: "build", Dir: "/tekton/run/1/status/results",
+						Names: []string{"sha"}}},
 			},
 			command: "-wait_file /tekton/run/1/out -post_file /tekton/run/2/out -termination_path /tekton/termination " +
 				"-step_metadata_dir /tekton/run/2/status" +
@@ -200,15 +202,18 @@ func TestPublisherCommand(t *testing.T) {
 				"-step_metadata_dir /tekton/run/1/status -entrypoint sh -- -c true",
 			kept: []publisher.StepResults{{Step: "first", Dir: "/indelible/kept/0/report", Names: []string{"a"}}},
 		},
-		"sidecar":        {command: first + " -entrypoint sh -- -c true", results: []string{"digest"}},
-		"native-sidecar": {command: first + " -entrypoint /tekton/scripts/script-0-9l9zj --", results: []string{"digest"}},
+		"sidecar": {command: first + " -entrypoint sh -- -c true", results: []string{"digest"}},
+		"native-sidecar": {
+			command: first + " -entrypoint /tekton/scripts/script-0-9l9zj --", results: []string{"digest"},
+		},
 		"breakpoint": {
 			command: first + " -breakpoint_on_failure -debug_before_step -entrypoint sh -- -c|echo -n abc > " +
 				"/tekton/results/digest",
 			results: []string{"digest"},
 		},
 		"compressed": {
-			command: first + " -compress_termination_message=true -entrypoint sh -- -c|echo -n abc > /tekton/results/digest",
+			command: first +
+				" -compress_termination_message=true -entrypoint sh -- -c|echo -n abc > /tekton/results/digest",
 			results: []string{"digest"},
 		},
 	}
@@ -226,8 +231,9 @@ func TestPublisherCommand(t *testing.T) {
 				want := publisher.Options{
 					Namespace: "ci", TaskRun: name, Results: tc.results, ResultsDir: "/tekton/results", Own: step.own,
 					Credentials: ownDir, Timeout: 2 * time.Minute, GracePeriod: 30 * time.Second,
-					Limits: result.Limits{Result: 100, TaskRun: 200, Object: 300}, TerminationMessage: "/tekton/termination",
-					Command: append([]string{"/tekton/bin/entrypoint"}, argv(step.command)...),
+					Limits:             result.Limits{Result: 100, TaskRun: 200, Object: 300},
+					TerminationMessage: "/tekton/termination",
+					Command:            append([]string{"/tekton/bin/entrypoint"}, argv(step.command)...),
 				}
 				if i < len(tc.keeping) {
 					want.KeepIn, want.Post = "/indelible/kept/report", fmt.Sprintf("/tekton/run/%d/out", i)
@@ -235,7 +241,8 @@ func TestPublisherCommand(t *testing.T) {
 					want.Command = append([]string{"/tekton/bin/entrypoint"},
 						argv(strings.Replace(step.command, " --", letsBegin, 1))...)
 				} else {
-					want.UID, want.Server, want.Timeout, want.Kept = "6a1f1c5e-0f5b-4f5e-9a0e-0d2f5e0b7c11", "10.96.0.1:443",
+					want.UID, want.Server, want.Timeout, want.Kept = "6a1f1c5e-0f5b-4f5e-9a0e-0d2f5e0b7c11",
+						"10.96.0.1:443",
 						90*time.Second, tc.kept
 				}
 				c := pod.Spec.Containers[i]
@@ -326,7 +333,8 @@ func TestApplyingTwiceEqualsOnce(t *testing.T) {
 			once, first := handle(t, o, readPod(t, name))
 			twice, second := handle(t, o, once)
 			if len(first.Patches) == 0 || len(second.Patches) > 0 || len(second.Warnings) > 0 {
-				t.Errorf("%s %s: %d, then %d operations, warnings %q", name, delivery, len(first.Patches), len(second.Patches),
+				t.Errorf("%s %s: %d, then %d operations, warnings %q", name, delivery, len(first.Patches),
+					len(second.Patches),
 					second.Warnings)
 			}
 			if diff := cmp.Diff(parse(t, once), parse(t, twice)); diff != "" {
@@ -446,8 +454,9 @@ func TestAutoDelivery(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			settings := testSettings
 			settings.Delivery = tc.configured
-			after, _ := handle(t, Options{Settings: func() Settings { return settings }, Cluster: tc.cluster}, readPod(t,
-				"one-step"))
+			after, _ := handle(t, Options{Settings: func() Settings { return settings }, Cluster: tc.cluster},
+				readPod(t,
+					"one-step"))
 			if got := at(parse(t, after), "metadata", "annotations", "indelible.dev/injected"); got != tc.want {
 				t.Errorf("got %v, want %s", got, tc.want)
 			}

@@ -37,7 +37,8 @@ func FuzzProtect(f *testing.F) {
 			return
 		}
 		after := tree(t, once).(map[string]any)
-		had, _ := before["metadata"].(map[string]any)["finalizers"].([]any) // which has metadata, or nothing would change
+		// which has metadata, or nothing would change
+		had, _ := before["metadata"].(map[string]any)["finalizers"].([]any)
 		has, _ := after["metadata"].(map[string]any)["finalizers"].([]any)
 		if diff := cmp.Diff(append(slices.Clone(had), "indelible.dev/archive"), has); diff != "" {
 			t.Fatal(diff)

@@ -86,8 +86,9 @@ func decide(req admission.Request) ([]jsonpatch.Operation, outcome, error) {
 	}
 	var patch []jsonpatch.Operation
 	for _, mark := range result.Marks(run.Metadata.Annotations) {
-		patch = append(patch, jsonpatch.NewOperation("remove", "/metadata/annotations/"+strings.ReplaceAll(mark, "/", "~1"),
-			nil))
+		patch = append(patch,
+			jsonpatch.NewOperation("remove", "/metadata/annotations/"+strings.ReplaceAll(mark, "/", "~1"),
+				nil))
 	}
 	switch {
 	case run.Metadata.Annotations[result.ArchiveKey] == result.Disabled:

@@ -90,7 +90,8 @@ func TestHandle(t *testing.T) {
 			`{"metadata":{"generateName":"run-","finalizers":["indelible.dev/archive"]}}`, "protected",
 		},
 		"protect a CustomRun": {
-			change(creation("customruns", `{"metadata":{}}`), func(r *admission.Request) { r.Resource.Version = "v1beta1" }),
+			change(creation("customruns", `{"metadata":{}}`),
+				func(r *admission.Request) { r.Resource.Version = "v1beta1" }),
 			`{"metadata":{"finalizers":["indelible.dev/archive"]}}`, "protected",
 		},
 		"protect in a request that is a rehearsal": {
@@ -120,11 +121,13 @@ func TestHandle(t *testing.T) {
 			"protected",
 		},
 		"take them away from what opted out": {
-			creation("taskruns", `{"metadata":{"annotations":{"indelible.dev/archive":"disabled","results.tekton.dev/stored":"true"}}}`),
+			creation("taskruns",
+				`{"metadata":{"annotations":{"indelible.dev/archive":"disabled","results.tekton.dev/stored":"true"}}}`),
 			`{"metadata":{"annotations":{"indelible.dev/archive":"disabled"}}}`, "opted-out",
 		},
 		"take them away from what is protected": {
-			creation("taskruns", `{"metadata":{"annotations":{"indelible.dev/archived":"x"},"finalizers":["indelible.dev/archive"]}}`),
+			creation("taskruns",
+				`{"metadata":{"annotations":{"indelible.dev/archived":"x"},"finalizers":["indelible.dev/archive"]}}`),
 			`{"metadata":{"annotations":{},"finalizers":["indelible.dev/archive"]}}`, "already",
 		},
 		"leave the name of a Result, which puts runs together": {
@@ -132,13 +135,15 @@ func TestHandle(t *testing.T) {
 			`{"metadata":{"annotations":{"results.tekton.dev/result":"n/results/r"},"finalizers":["indelible.dev/archive"]}}`,
 			"protected",
 		},
-		"leave alone what is protected": {creation("taskruns", `{"metadata":{"finalizers":["a/b","indelible.dev/archive"]}}`),
+		"leave alone what is protected": {creation("taskruns",
+			`{"metadata":{"finalizers":["a/b","indelible.dev/archive"]}}`),
 			"", "already"},
 		"leave alone what opted out": {creation("pipelineruns",
 			`{"metadata":{"annotations":{"indelible.dev/archive":"disabled"}}}`),
 			"", "opted-out"},
 		"leave alone an opt-out with the finalizer, which somebody chose": {
-			creation("taskruns", `{"metadata":{"annotations":{"indelible.dev/archive":"disabled"},"finalizers":["indelible.dev/archive"]}}`),
+			creation("taskruns",
+				`{"metadata":{"annotations":{"indelible.dev/archive":"disabled"},"finalizers":["indelible.dev/archive"]}}`),
 			"", "opted-out",
 		},
 		"leave alone a Task": {creation("tasks", plain), "", "not-a-run"},
@@ -148,9 +153,12 @@ func TestHandle(t *testing.T) {
 		"leave alone an update": {change(creation("taskruns", plain),
 			func(r *admission.Request) { r.Operation = admissionv1.Update }),
 			"", "not-a-run"},
-		"leave alone a status": {change(creation("taskruns", plain), func(r *admission.Request) { r.SubResource = "status" }),
+		"leave alone a status": {change(creation("taskruns", plain),
+			func(r *admission.Request) { r.SubResource = "status" }),
 			"", "not-a-run"},
-		"leave alone what cannot be read":   {creation("taskruns", `{"metadata":{"finalizers":"a"}}`), "", "unreadable"},
+		"leave alone what cannot be read": {
+			creation("taskruns", `{"metadata":{"finalizers":"a"}}`), "", "unreadable",
+		},
 		"leave alone what is not an object": {creation("taskruns", `[]`), "", "unreadable"},
 		"leave alone what has no metadata":  {creation("taskruns", `{"metadata":null}`), "", "unreadable"},
 		"leave alone nothing at all":        {creation("taskruns", ``), "", "unreadable"},
@@ -167,7 +175,8 @@ func TestHandle(t *testing.T) {
 			} else if diff := cmp.Diff(tree(t, tc.want), tree(t, got)); diff != "" {
 				t.Error(diff)
 			}
-			want := map[string]float64{"indelible_protect_runs_total " + tc.outcome: 1, "indelible_protect_duration_seconds": 1}
+			want := map[string]float64{"indelible_protect_runs_total " + tc.outcome: 1,
+				"indelible_protect_duration_seconds": 1}
 			if diff := cmp.Diff(want, counted(t, registry)); diff != "" {
 				t.Error(diff)
 			}

@@ -88,7 +88,8 @@ func TestChecker(t *testing.T) {
 			ready: noLocksText, changes: []string{"UnguardedGrant: " + noBindingText, "UnguardedGrant: " + noLocksText},
 			lines: 2,
 			metric: map[string]float64{"MutatingWebhookConfiguration/indelible-guard": 1,
-				"ValidatingAdmissionPolicy/indelible-results": 1, "ValidatingAdmissionPolicyBinding/indelible-results": 1}},
+				"ValidatingAdmissionPolicy/indelible-results":        1,
+				"ValidatingAdmissionPolicyBinding/indelible-results": 1}},
 		{name: "is ready again when the piece is back", looked: 20, looks: []look{{found: noBinding}, {found: guarded}},
 			changes: []string{"UnguardedGrant: " + noBindingText,
 				"UnguardedGrant: "}, lines: 2},
@@ -101,7 +102,10 @@ func TestChecker(t *testing.T) {
 			looks: []look{{found: noBinding}, {err: errAway}, {found: noBinding}},
 			ready: noBindingText, changes: []string{"UnguardedGrant: " + noBindingText}, lines: 3, failures: 1,
 			metric: map[string]float64{"ValidatingAdmissionPolicyBinding/indelible-results": 1}},
-		{name: "starts ready though the API server cannot be asked", looks: []look{{err: errAway}}, lines: 1, failures: 1},
+		{
+			name: "starts ready though the API server cannot be asked", looks: []look{{err: errAway}}, lines: 1,
+			failures: 1,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -85,7 +85,8 @@ func TestControllerAndSettings(t *testing.T) {
 		{name: "finds a guard that does not say", change: func(i *installation) {
 			i.guard.Webhooks[1].MatchConditions, i.guard.Webhooks[2].MatchConditions = nil, nil
 		},
-			settings: differ + "MutatingWebhookConfiguration/indelible-guard does not say who Tekton's controller is, in the " +
+			settings: differ +
+				"MutatingWebhookConfiguration/indelible-guard does not say who Tekton's controller is, in the " +
 				"form '<name>'.split(' ')" + again},
 		{name: "lets nobody's look-alike make the real one wrong",
 			change: func(i *installation) { i.workloads = append(i.workloads, controllerIn("mallory")) }},
@@ -104,10 +105,14 @@ func TestControllerAndSettings(t *testing.T) {
 			i.workloads = []runtime.Object{&appsv1.StatefulSet{ObjectMeta: d.ObjectMeta,
 				Spec: appsv1.StatefulSetSpec{Template: d.Spec.Template}}}
 		}, controller: wrongEverywhere},
-		{name: "says nothing of pieces that are not there", change: func(i *installation) { i.guard, i.policy = nil, nil }},
+		{
+			name:   "says nothing of pieces that are not there",
+			change: func(i *installation) { i.guard, i.policy = nil, nil },
+		},
 		{name: "finds a policy that allows less than the configuration",
 			change: func(i *installation) { i.policy.Spec.Variables[1].Expression = "1000" },
-			settings: differ + "ValidatingAdmissionPolicy/indelible-results allows 1000 bytes of results (variable maxBytes), " +
+			settings: differ +
+				"ValidatingAdmissionPolicy/indelible-results allows 1000 bytes of results (variable maxBytes), " +
 				"less than limits.taskRun, 1310720" + again},
 		{name: "finds nothing wrong with a policy that allows more",
 			change: func(i *installation) { i.policy.Spec.Variables[1].Expression = "1310721" }},
@@ -166,7 +171,8 @@ func TestGrantIsCheckedWhereTheControllerIsHidden(t *testing.T) {
 		t.Fatalf("found %v, error %v, want both", found, err)
 	}
 	problems := found.problems()
-	if _, looked := problems[Controller]; looked || !strings.Contains(problems[Grant], "indelible-guard does not exist") {
+	if _, looked := problems[Controller]; looked ||
+		!strings.Contains(problems[Grant], "indelible-guard does not exist") {
 		t.Errorf("problems %v", problems)
 	}
 	m := New(Options{}).Metrics

@@ -51,7 +51,8 @@ func InspectLeaks(ctx context.Context, client kubernetes.Interface) (Leaks, erro
 			if !matters {
 				continue
 			}
-			by := leak{binding: kind + "/" + path.Join(meta.Namespace, meta.Name), role: ref.Kind + "/" + ref.Name, subject: who}
+			by := leak{binding: kind + "/" + path.Join(meta.Namespace, meta.Name), role: ref.Kind + "/" + ref.Name,
+				subject: who}
 			g := grant{account: who, namespace: meta.Namespace, leak: by}
 			if a.patches {
 				patching = append(patching, g)
@@ -100,14 +101,15 @@ func rolesThatMatter(ctx context.Context, client kubernetes.Interface) (map[role
 	if err != nil {
 		return nil, err
 	}
-	err = pages(ctx, "Roles", client.RbacV1().Roles(metav1.NamespaceAll).List, func(l *rbacv1.RoleList) metav1.ListMeta {
-		for _, r := range l.Items {
-			if a := accessOf(r.Rules); a != (access{}) {
-				roles[roleKey{kind: "Role", namespace: r.Namespace, name: r.Name}] = a
+	err = pages(ctx, "Roles", client.RbacV1().Roles(metav1.NamespaceAll).List,
+		func(l *rbacv1.RoleList) metav1.ListMeta {
+			for _, r := range l.Items {
+				if a := accessOf(r.Rules); a != (access{}) {
+					roles[roleKey{kind: "Role", namespace: r.Namespace, name: r.Name}] = a
+				}
 			}
-		}
-		return l.ListMeta
-	})
+			return l.ListMeta
+		})
 	return roles, err
 }
 

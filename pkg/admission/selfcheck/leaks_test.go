@@ -69,8 +69,9 @@ func TestInspectLeaks(t *testing.T) {
 			objects: []runtime.Object{clusterRole("admin",
 				rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"*"}}),
 				bind("", "b", "ClusterRole/admin", sa("team", "one"))}},
-		{name: "allow an account that may get by another binding", objects: []runtime.Object{patch, get, bind("team", "b",
-			"ClusterRole/patch", sa("team", "one")), bind("team", "c", "ClusterRole/get", sa("team", "one"))}},
+		{name: "allow an account that may get by another binding",
+			objects: []runtime.Object{patch, get, bind("team", "b",
+				"ClusterRole/patch", sa("team", "one")), bind("team", "c", "ClusterRole/get", sa("team", "one"))}},
 		{name: "allow an account that may get everywhere", objects: []runtime.Object{patch, get, bind("team", "b",
 			"ClusterRole/patch", sa("team", "one")), bind("", "c", "ClusterRole/get", sa("team", "one"))}},
 		{name: "allow an account whose group may get", objects: []runtime.Object{patch, get, bind("team", "b",
@@ -100,9 +101,11 @@ func TestInspectLeaks(t *testing.T) {
 				"b", "ClusterRole/patch", group("system:serviceaccounts")),
 				bind("team", "c", "ClusterRole/get", group("system:serviceaccounts"))},
 			want: []string{"ClusterRoleBinding/b gives ClusterRole/patch to system:serviceaccounts"}},
-		{name: "forbid the accounts of a namespace, of which one may get", objects: []runtime.Object{patch, get, bind("team",
-			"b", "ClusterRole/patch", group("system:serviceaccounts:team")), bind("team", "c", "ClusterRole/get", sa("team",
-			"one"))},
+		{name: "forbid the accounts of a namespace, of which one may get",
+			objects: []runtime.Object{patch, get, bind("team",
+				"b", "ClusterRole/patch", group("system:serviceaccounts:team")),
+				bind("team", "c", "ClusterRole/get", sa("team",
+					"one"))},
 			want: []string{"RoleBinding/team/b gives ClusterRole/patch to system:serviceaccounts:team"}},
 		{name: "forbid everybody who is known",
 			objects: []runtime.Object{patch, bind("team", "b", "ClusterRole/patch", group("system:authenticated"))},
@@ -115,7 +118,8 @@ func TestInspectLeaks(t *testing.T) {
 		{name: "forbid patches of TaskRuns of one name, and reading those of one name does not help",
 			objects: []runtime.Object{clusterRole("patch", rule("patch taskruns/status",
 				"x")), clusterRole("get", rule("get taskruns", "y")),
-				bind("team", "b", "ClusterRole/patch", sa("team", "one")), bind("team", "c", "ClusterRole/get", sa("team", "one"))},
+				bind("team", "b", "ClusterRole/patch", sa("team", "one")),
+				bind("team", "c", "ClusterRole/get", sa("team", "one"))},
 			want: []string{toOne}},
 	}
 	for _, tt := range tests {
@@ -143,7 +147,8 @@ func TestInspectLeaksReadsAllPages(t *testing.T) {
 	client.PrependReactor("list", "rolebindings", func(action clienttesting.Action) (bool, runtime.Object, error) {
 		options := action.(clienttesting.ListActionImpl).GetListOptions()
 		asked = append(asked, strconv.FormatInt(options.Limit, 10)+" "+options.Continue)
-		page := &rbacv1.RoleBindingList{Items: []rbacv1.RoleBinding{*bind("team", "b"+options.Continue, "ClusterRole/patch",
+		page := &rbacv1.RoleBindingList{Items: []rbacv1.RoleBinding{*bind("team", "b"+options.Continue,
+			"ClusterRole/patch",
 			sa("team",
 				"one")).(*rbacv1.RoleBinding)}}
 		if options.Continue == "" {
@@ -163,9 +168,10 @@ func TestInspectLeaksReadsAllPages(t *testing.T) {
 func TestInspectLeaksSaysWhatItCouldNotRead(t *testing.T) {
 	for _, resource := range []string{"ClusterRoles", "Roles", "ClusterRoleBindings", "RoleBindings"} {
 		client := fake.NewClientset()
-		client.PrependReactor("list", strings.ToLower(resource), func(clienttesting.Action) (bool, runtime.Object, error) {
-			return true, nil, errors.New("forbidden")
-		})
+		client.PrependReactor("list", strings.ToLower(resource),
+			func(clienttesting.Action) (bool, runtime.Object, error) {
+				return true, nil, errors.New("forbidden")
+			})
 		if _, err := InspectLeaks(context.Background(), client); err == nil || err.Error() != "listing "+resource+
 			": forbidden" {
 			t.Errorf("%s cannot be read: %v", resource, err)
@@ -191,7 +197,8 @@ func TestLeaksAreTold(t *testing.T) {
 	}
 	m := New(Options{}).Metrics
 	found.measure(m, metav1.Unix(10, 0).Time)
-	if leaks, looked := value(t, m.leaks.WithLabelValues("bound")), value(t, m.leaksLooked); leaks != 7 || looked != 10 {
+	if leaks, looked := value(t, m.leaks.WithLabelValues("bound")), value(t, m.leaksLooked); leaks != 7 ||
+		looked != 10 {
 		t.Errorf("%v leaks, looked at %v", leaks, looked)
 	}
 }

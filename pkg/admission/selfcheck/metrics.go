@@ -33,7 +33,8 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 			"1 if RBAC lets service accounts write taskruns/status while this piece of what guards it is missing "+
 				"or weakened, else 0.", "piece"),
 		strangers: gauges("indelible_wrong_controller",
-			"1 if Tekton's controller runs as another user than this piece of the installation trusts, else 0.", "piece"),
+			"1 if Tekton's controller runs as another user than this piece of the installation trusts, else 0.",
+			"piece"),
 		settings: gauges("indelible_settings_differ",
 			"1 if this piece has another limit, or another name of Tekton's controller, than the webhook's "+
 				"configuration, else 0.", "piece"),

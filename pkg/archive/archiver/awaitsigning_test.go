@@ -19,9 +19,11 @@ func TestAwaitSigning(t *testing.T) {
 		run   *run.Run
 		waits bool
 	}{
-		"archive a run without other finalizers":            {finished(0, run.Finalizer), false},
-		"wait for Chains":                                   {finished(time.Minute, "chains.tekton.dev"), true},
-		"wait for Chains by the name of a kind":             {finished(time.Minute, "chains.tekton.dev/pipelinerun"), true},
+		"archive a run without other finalizers": {finished(0, run.Finalizer), false},
+		"wait for Chains":                        {finished(time.Minute, "chains.tekton.dev"), true},
+		"wait for Chains by the name of a kind": {
+			finished(time.Minute, "chains.tekton.dev/pipelinerun"), true,
+		},
 		"archive a run that Chains does not sign in time":   {finished(11*time.Minute, "chains.tekton.dev"), false},
 		"archive a run with a finalizer other than Chains'": {finished(0, "example.dev/x"), false},
 	} {

@@ -65,8 +65,9 @@ func (b *bypass) close(ctx context.Context) error {
 	var failed error
 	for namespace, before := range b.before {
 		if err := b.label(context.WithoutCancel(ctx), namespace, before); err != nil {
-			failed = errors.Join(failed, fmt.Errorf("%w: Tekton's admission stays away from the namespace until its label %s "+
-				"is as it was", err, excludeLabel))
+			failed = errors.Join(failed,
+				fmt.Errorf("%w: Tekton's admission stays away from the namespace until its label %s "+
+					"is as it was", err, excludeLabel))
 			continue
 		}
 		delete(b.before, namespace)

@@ -46,7 +46,8 @@ func (a *Archiver) awaitChildren(ctx context.Context, r *run.Run) error {
 			continue
 		}
 		if a.patience.over(r.UID, WaitChildren, a.Now(), a.ChildPatience) {
-			a.Log.Info("A run is archived before a run it created, which was not archived in time", "run", r.Reference().String(),
+			a.Log.Info("A run is archived before a run it created, which was not archived in time",
+				"run", r.Reference().String(),
 				"child", ref.String())
 			continue
 		}

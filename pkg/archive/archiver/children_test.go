@@ -32,9 +32,11 @@ func TestAwaitChildren(t *testing.T) {
 		"a child that this process has committed": {committed: "parent", asked: 0},
 		"a child of that name of another PipelineRun": {committed: "another", answer: finished, waits: true,
 			asked: 1},
-		"a child that is finished and not archived":               {answer: finished, waits: true, asked: 1},
-		"a child that does not exist":                             {asked: 1},
-		"a run of that name that this PipelineRun did not create": {answer: `{"kind":"TaskRun","metadata":{"name":"one","namespace":"team","uid":"x","creationTimestamp":"2026-11-20T10:42:11Z"}}`, asked: 1},
+		"a child that is finished and not archived": {answer: finished, waits: true, asked: 1},
+		"a child that does not exist":               {asked: 1},
+		"a run of that name that this PipelineRun did not create": {
+			answer: `{"kind":"TaskRun","metadata":{"name":"one","namespace":"team","uid":"x","creationTimestamp":"2026-11-20T10:42:11Z"}}`, asked: 1,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			asked := 0
@@ -43,7 +45,8 @@ func TestAwaitChildren(t *testing.T) {
 				w.Header().Set("Content-Type", "application/json")
 				if tt.answer == "" {
 					w.WriteHeader(http.StatusNotFound)
-					_, _ = w.Write([]byte(`{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`))
+					_, _ = w.Write(
+						[]byte(`{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`))
 					return
 				}
 				_, _ = w.Write([]byte(tt.answer))
@@ -53,8 +56,9 @@ func TestAwaitChildren(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			a, err := New(Options{Cluster: layout.Cluster("c"), Store: dir, Config: &rest.Config{Host: server.URL}, Logs: None,
-				Now: time.Now, Log: logr.Discard()})
+			a, err := New(Options{Cluster: layout.Cluster("c"), Store: dir, Config: &rest.Config{Host: server.URL},
+				Logs: None,
+				Now:  time.Now, Log: logr.Discard()})
 			if err != nil {
 				t.Fatal(err)
 			}

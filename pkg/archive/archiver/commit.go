@@ -22,7 +22,8 @@ func (u *upload) commit(ctx context.Context) (*manifest.Commit, error) {
 		Cluster: string(u.Cluster), Versions: u.versions(), CommittedAt: u.Now().UTC().Truncate(time.Millisecond),
 		Parts: u.eventsFirst(),
 		Run: manifest.Run{
-			APIVersion: u.run.APIVersion, Kind: u.run.Kind, Namespace: u.run.Namespace, Name: u.run.Name, UID: string(u.run.UID),
+			APIVersion: u.run.APIVersion, Kind: u.run.Kind, Namespace: u.run.Namespace, Name: u.run.Name,
+			UID:     string(u.run.UID),
 			Created: u.run.CreationTimestamp.UTC(), Completed: u.run.Completed(), Status: status, Reason: reason,
 			Result:             run.ResultOf(&u.run.ObjectMeta),
 			ResultAnnotations:  run.CustomMetadata(&u.run.ObjectMeta, run.ResultAnnotations),

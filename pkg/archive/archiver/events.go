@@ -85,7 +85,8 @@ func (u *upload) eventsAbout(ctx context.Context) ([]*observed.Event, error) {
 		if !synced {
 			return nil, errEventsUnknown
 		}
-		if !u.run.Finished() || u.run.Deleted || u.run.Kind == run.CustomRunKind || u.run.Since(u.Now()) > justFinished ||
+		if !u.run.Finished() || u.run.Deleted || u.run.Kind == run.CustomRunKind ||
+			u.run.Since(u.Now()) > justFinished ||
 			slices.ContainsFunc(found, u.ends) {
 			return found, nil
 		}

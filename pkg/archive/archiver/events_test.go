@@ -25,7 +25,8 @@ func TestObjectsThatEventsAreAbout(t *testing.T) {
 		}
 		a.Recent.Add(s)
 	}
-	r := &run.Run{ObjectMeta: metav1.ObjectMeta{Namespace: "team", UID: "run", CreationTimestamp: metav1.NewTime(created)}}
+	r := &run.Run{ObjectMeta: metav1.ObjectMeta{Namespace: "team", UID: "run",
+		CreationTimestamp: metav1.NewTime(created)}}
 	r.Status.PodName = "p"
 	for range 400 {
 		r.Status.RetriesStatus = append(r.Status.RetriesStatus, run.Attempt{PodName: "p"})

@@ -95,7 +95,8 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, a *run.Attempt, p man
 		u.missing(p, "the container did not start")
 	case state.Final:
 		return u.collected(ctx, pod, a, p, state)
-	case u.mayStillEnd() && (u.followNow(pod, p.Container) || !run.IsStep(p.Container) && pod.DeletionTimestamp.IsZero()):
+	case u.mayStillEnd() &&
+		(u.followNow(pod, p.Container) || !run.IsStep(p.Container) && pod.DeletionTimestamp.IsZero()):
 		return &wait{reason: waitLogs, detail: p.Container + " still runs", again: time.Second}
 	default:
 		p.State, p.Reason = manifest.Truncated, "the container still ran"

@@ -46,8 +46,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			"Failed attempts by phase. The run stays in the cluster and is tried again.", "phase"),
 		parts: counter("parts_total", "Parts of committed runs, by type and whether all of it is stored: complete, "+
 			"truncated, missing.", "type", "state"),
-		bytes: counter("bytes_total", "Bytes of committed runs' parts: content, and stored, that is, compressed and outside "+
-			"of the commit.", "type", "of"),
+		bytes: counter("bytes_total",
+			"Bytes of committed runs' parts: content, and stored, that is, compressed and outside "+
+				"of the commit.", "type", "of"),
 		Latency: with.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "indelible", Subsystem: "archive", Name: "commit_latency_seconds",
 			Help: "From when the archiver first saw that a run is finished to when it was committed and verified, of runs " +
@@ -66,10 +67,12 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Synced: gauge("watch_synced", "1 for each resource whose state the archiver has read, 0 before.", "resource"),
 		Lost: counter("lost_total", "Runs that were deleted before they could be protected, and whose last state "+
 			"could not be kept. Anything but 0 means that the webhook or the archiver was down.").WithLabelValues(),
-		unfollowed: counter("unfollowed_total", "Times that a log was not followed because all streams were taken. It is "+
-			"read at the end, if its pod is still there.").WithLabelValues(),
+		unfollowed: counter("unfollowed_total",
+			"Times that a log was not followed because all streams were taken. It is "+
+				"read at the end, if its pod is still there.").WithLabelValues(),
 		eventsDropped: counter("events_dropped_total",
-			"Events about runs and pods that are not archived, by why: their own size, or the memory for all.", "reason"),
+			"Events about runs and pods that are not archived, by why: their own size, or the memory for all.",
+			"reason"),
 		streams: gauge("streams", "Logs that are being followed.").WithLabelValues(),
 		lastSuccess: gauge("last_commit_timestamp_seconds",
 			"When a run was last committed and verified.").WithLabelValues(),

@@ -25,18 +25,19 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// late is when the hour of the first runs has settled.
+// late is a time when the hour of the first runs has settled.
 var late = indextest.Created.Add(4 * time.Hour)
 
 func compact(t *testing.T, a store.Store, now time.Time, passed ...string) catalogue.Totals {
 	t.Helper()
 	var got []string
-	totals, err := catalogue.Compact(t.Context(), catalogue.Options{Store: a, Cluster: indextest.Cluster, Now: now, Passed: func(key string, err error) {
-		if err == nil {
-			t.Errorf("%s passed without a reason", key)
-		}
-		got = append(got, key)
-	}})
+	totals, err := catalogue.Compact(t.Context(),
+		catalogue.Options{Store: a, Cluster: indextest.Cluster, Now: now, Passed: func(key string, err error) {
+			if err == nil {
+				t.Errorf("%s passed without a reason", key)
+			}
+			got = append(got, key)
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,12 +89,12 @@ func TestSegmentsHaveWhatTheObjectsHave(t *testing.T) {
 	}
 }
 
-// inHour moves a run by so many hours.
+// inHour moves a run by hours.
 func inHour(row *index.Row, hours int) {
 	indextest.Move(row, indextest.Created.Add(time.Duration(hours)*time.Hour))
 }
 
-// The format: what people's tools read, and how they see that it is whole.
+// The format, as tools read and verify it.
 func TestFormat(t *testing.T) {
 	a := indextest.NewArchive(t)
 	row, key := a.Add(t, 0, nil)
@@ -104,7 +105,7 @@ func TestFormat(t *testing.T) {
 		if !strings.Contains(commit, `,"inline":`+inline) {
 			t.Fatalf("the commit has no %s", inline)
 		}
-		sum := sha256.Sum256([]byte(inline)) // the bucket's commit has none: the content is there
+		sum := sha256.Sum256([]byte(inline)) // the stored commit has no digest of embedded content
 		content := fmt.Sprintf(`,"content":{"bytes":%d,"sha256":"%x"}`, len(inline), sum)
 		commit = strings.Replace(commit, `,"inline":`+inline, content, 1)
 	}
@@ -141,8 +142,13 @@ func TestCompact(t *testing.T) {
 		want catalogue.Totals
 		left int // commits in segments
 	}{
-		"leave alone an hour that has not settled": {now: indextest.Created.Truncate(time.Hour).Add(3*time.Hour - time.Second)},
-		"take an hour that has":                    {now: indextest.Created.Truncate(time.Hour).Add(3 * time.Hour), want: catalogue.Totals{Segments: 1, Commits: 6}, left: 6},
+		"leave alone an hour that has not settled": {
+			now: indextest.Created.Truncate(time.Hour).Add(3*time.Hour - time.Second),
+		},
+		"take an hour that has": {
+			now:  indextest.Created.Truncate(time.Hour).Add(3 * time.Hour),
+			want: catalogue.Totals{Segments: 1, Commits: 6}, left: 6,
+		},
 		"add a segment for runs that came later": {
 			do: func(t *testing.T, a *indextest.Archive) {
 				compact(t, a, late)
@@ -164,7 +170,8 @@ func TestCompact(t *testing.T) {
 				key := a.Keys(t, indextest.Cluster.Commits())[2]
 				_, run, err := layout.ParseCommit(key)
 				if err == nil {
-					err = errors.Join(a.Delete(t.Context(), key), catalogue.Forget(t.Context(), a, indextest.Cluster, run))
+					err = errors.Join(a.Delete(t.Context(), key),
+						catalogue.Forget(t.Context(), a, indextest.Cluster, run))
 				}
 				if err != nil {
 					t.Fatal(err)
@@ -181,7 +188,8 @@ func TestCompact(t *testing.T) {
 				a.Damage(t, segments(t, a)[0])
 				_, run, err := layout.ParseCommit(key)
 				if err == nil {
-					err = errors.Join(a.Delete(t.Context(), key), catalogue.Forget(t.Context(), a, indextest.Cluster, run))
+					err = errors.Join(a.Delete(t.Context(), key),
+						catalogue.Forget(t.Context(), a, indextest.Cluster, run))
 				}
 				if err != nil || len(segments(t, a)) > 0 {
 					t.Errorf("left %q, %v", segments(t, a), err)
@@ -198,7 +206,8 @@ func TestCompact(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if err := catalogue.Forget(t.Context(), a, indextest.Cluster, runs...); err != nil || len(segments(t, a)) > 0 {
+				if err := catalogue.Forget(t.Context(), a, indextest.Cluster, runs...); err != nil ||
+					len(segments(t, a)) > 0 {
 					t.Errorf("left %q, %v", segments(t, a), err)
 				}
 			}, now: late,
@@ -235,15 +244,16 @@ func TestCompactPassesOverDamage(t *testing.T) {
 	if got, want := compact(t, a, late, damaged...), (catalogue.Totals{Segments: 1, Commits: 3}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	// A segment that is damaged is written again.
+	// A damaged segment is replaced.
 	segment := segments(t, a)[0]
 	a.Damage(t, segment)
-	if got, want := compact(t, a, late, append([]string{segment}, damaged...)...), (catalogue.Totals{Segments: 1, Commits: 3}); got != want {
+	if got, want := compact(t, a, late, append([]string{segment}, damaged...)...),
+		(catalogue.Totals{Segments: 1, Commits: 3}); got != want {
 		t.Errorf("after damage: got %+v, want %+v", got, want)
 	}
 }
 
-// A run that is deleted between being read and being in a segment is in none.
+// A run that is deleted between being read and being stored in a segment is in no segment.
 func TestCompactTakesBackWhatWasDeletedMeanwhile(t *testing.T) {
 	a := indextest.NewArchive(t)
 	for n := range 4 {
@@ -261,7 +271,7 @@ func TestCompactTakesBackWhatWasDeletedMeanwhile(t *testing.T) {
 	}
 }
 
-// deletes is a store in which somebody deletes a commit just before a segment is stored.
+// deletes is a store in which a commit is deleted just before a segment is stored.
 type deletes struct {
 	store.Store
 	key  string
@@ -273,7 +283,7 @@ func (d *deletes) Create(ctx context.Context, key string, body io.Reader) error 
 	return errors.Join(d.Delete(ctx, d.key), d.Store.Create(ctx, key, body))
 }
 
-// Every byte of a segment is looked at before any of it is believed.
+// Changing any byte of a segment is detected before any of it is used.
 func TestOpenFindsDamage(t *testing.T) {
 	a := indextest.NewArchive(t)
 	for n := range 3 {
@@ -286,7 +296,8 @@ func TestOpenFindsDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := unzip(t, a.Path(key))
-	wantDamaged(t, a, key, pack(t, []byte(strings.Replace(text, "All Steps have", "All steps have", 1))), "another text is packed")
+	wantDamaged(t, a, key, pack(t, []byte(strings.Replace(text, "All Steps have", "All steps have", 1))),
+		"another text is packed")
 	_, rest, _ := strings.Cut(text, "\n")
 	wantDamaged(t, a, key, pack(t, []byte(rest)), "a run is left out")
 	for i := 0; i < len(whole); i += 7 {
@@ -312,16 +323,18 @@ func wantDamaged(t *testing.T, a *indextest.Archive, key string, data []byte, wh
 }
 
 func TestOpenOfNoSegment(t *testing.T) {
-	if _, err := catalogue.Open(t.Context(), indextest.NewArchive(t), "clusters/prod/segments/x"); !errors.Is(err, store.ErrNotExist) {
+	if _, err := catalogue.Open(t.Context(), indextest.NewArchive(t), "clusters/prod/segments/x"); !errors.Is(err,
+		store.ErrNotExist) {
 		t.Errorf("got %v, want ErrNotExist", err)
 	}
 }
 
-// FuzzOpen: whatever is in a bucket, it is refused, or every run in it is what its commit's digest says.
+// FuzzOpen: a segment is refused, or every run in it matches its commit's digest.
 func FuzzOpen(f *testing.F) {
 	a := indextest.NewArchive(f)
 	a.Add(f, 0, nil)
-	if _, err := catalogue.Compact(f.Context(), catalogue.Options{Store: a, Cluster: indextest.Cluster, Now: late}); err != nil {
+	if _, err := catalogue.Compact(f.Context(),
+		catalogue.Options{Store: a, Cluster: indextest.Cluster, Now: late}); err != nil {
 		f.Fatal(err)
 	}
 	text := []byte(unzip(f, a.Path(a.Keys(f, indextest.Cluster.Segments())[0])))
@@ -345,7 +358,8 @@ func FuzzOpen(f *testing.F) {
 				t.Error(err)
 			}
 			sum := sha256.Sum256(e.Record)
-			if err == nil && e.Commit.Parts[0].InCommit() && e.Commit.Parts[0].Content.SHA256 != hex.EncodeToString(sum[:]) {
+			if err == nil && e.Commit.Parts[0].InCommit() &&
+				e.Commit.Parts[0].Content.SHA256 != hex.EncodeToString(sum[:]) {
 				t.Error("a record that is not its commit's")
 			}
 		}
@@ -363,7 +377,7 @@ func pack(t *testing.T, text []byte) []byte {
 	return b.Bytes()
 }
 
-// notListed fails whoever lists all commits.
+// notListed fails when all commits are listed.
 type notListed struct{ store.Store }
 
 func (s notListed) List(ctx context.Context, prefix, after string) iter.Seq2[store.Info, error] {
@@ -373,7 +387,7 @@ func (s notListed) List(ctx context.Context, prefix, after string) iter.Seq2[sto
 	return s.Store.List(ctx, prefix, after)
 }
 
-// With keys from elsewhere the same segments are written, and the commits are not listed.
+// With Keys, the same segments are written and the commits are not listed.
 func TestCompactByKeys(t *testing.T) {
 	a := indextest.NewArchive(t)
 	for n := range 20 {
@@ -393,7 +407,8 @@ func TestCompactByKeys(t *testing.T) {
 		from time.Time
 		want catalogue.Totals
 	}{
-		{indextest.Created.Add(2 * time.Hour), catalogue.Totals{Segments: 2, Commits: 10}}, // the hours 2 and 3, from within the first
+		// hours 2 and 3, from within hour 2
+		{indextest.Created.Add(2 * time.Hour), catalogue.Totals{Segments: 2, Commits: 10}},
 		{time.Time{}, catalogue.Totals{Segments: 2, Commits: 10}},
 		{time.Time{}, catalogue.Totals{}},
 	} {

@@ -18,35 +18,38 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Settled is how long an hour must be over before its runs go into a segment: most of them have been archived by then. Those that come
-// later go into another.
+// Settled is the time from the end of an hour until its runs go into a segment. Most of them have
+// been archived by then; later ones go into another segment.
 const Settled = 2 * time.Hour
 
-// readers is how many runs are read at a time.
+// readers is the number of runs read at a time.
 const readers = 8
 
-// Options say what to compact.
+// Options of Compact.
 type Options struct {
 	Store   store.Store
 	Cluster layout.Cluster
-	// Now is the time by which hours are over.
+	// Now decides which hours are over.
 	Now time.Time
-	// From is the first hour that is looked at: zero for all there are. Who compacts every hour need not list years each time.
+	// From is the first hour to compact, zero for all. With it, a periodic compaction need not list
+	// years of commits.
 	From time.Time
-	// Keys yields the keys of the commits that come after one, in their order, as an index has them: then they are not listed in the
-	// store, which would cost a request for each thousand. nil lists them.
+	// Keys yields, in order, the keys of commits after the key after, for example from an index.
+	// That saves listing the store, which is one request per thousand keys. nil lists the store.
 	Keys func(ctx context.Context, after string) iter.Seq2[string, error]
-	// Passed is told of what does not go into segments: a commit or record that is damaged, a segment that is. It may be nil.
+	// Passed, if not nil, is called for each damaged segment and for each commit or record that
+	// cannot be read.
 	Passed func(key string, err error)
 }
 
-// Totals count what Compact did.
+// Totals of one call of Compact.
 type Totals struct {
 	Segments, Commits int
 }
 
-// Compact writes segments for runs whose hour is over and that are in none yet. It holds one segment in memory, and the
-// keys of one hour. Killed at any point it leaves what the next one goes on from; two at once do the same work twice and no harm.
+// Compact writes segments for runs that are in no segment and whose hour is over. It holds one
+// segment and the keys of one hour in memory. If it is killed, the next call continues. Concurrent
+// calls duplicate work and do no harm.
 func Compact(ctx context.Context, o Options) (Totals, error) {
 	if o.Passed == nil {
 		o.Passed = func(string, error) {}
@@ -64,7 +67,7 @@ func Compact(ctx context.Context, o Options) (Totals, error) {
 		}
 		_, run, err := layout.ParseCommit(key)
 		if err != nil {
-			continue // fsck names it
+			continue // reported by fsck
 		}
 		if h := layout.HourOf(run); !h.Equal(at) {
 			if err := c.hour(ctx, at, hour); err != nil {
@@ -80,11 +83,11 @@ func Compact(ctx context.Context, o Options) (Totals, error) {
 type compaction struct {
 	Options
 	totals Totals
-	// segments are those that there were at the beginning, by their hours.
+	// segments are those that existed at the start, by hour.
 	segments map[time.Time]segments
 }
 
-// segments are those of an hour, and how many commits they say they have.
+// segments of an hour, and the number of commits according to their keys.
 type segments struct {
 	keys    []string
 	commits int
@@ -95,7 +98,7 @@ func (c *compaction) commits(ctx context.Context) iter.Seq2[string, error] {
 	if c.Keys != nil {
 		after := ""
 		if !c.From.IsZero() {
-			// The last key of the hour before: no UID sorts behind that.
+			// Sorts after all keys of the hour before: no UID sorts after this one.
 			before := layout.Run{Created: c.From.Truncate(time.Hour).Add(-time.Second), UID: strings.Repeat("z", 64)}
 			var err error
 			if after, err = c.Cluster.Commit(before); err != nil {
@@ -117,16 +120,16 @@ func (c *compaction) commits(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
-// hour makes what segments an hour needs, where it is over. keys are all its commits.
+// hour writes the segments missing for an hour, if it is over. keys are all its commits.
 func (c *compaction) hour(ctx context.Context, at time.Time, keys []string) error {
 	if len(keys) == 0 || c.Now.Before(at.Add(time.Hour+Settled)) {
 		return nil
 	}
-	there := c.segments[at]
-	if there.commits == len(keys) { // they are those, or retention would have taken them out
+	existing := c.segments[at]
+	if existing.commits == len(keys) { // the same commits: retention removes deleted ones
 		return nil
 	}
-	keys, err := c.missing(ctx, there.keys, keys)
+	keys, err := c.missing(ctx, existing.keys, keys)
 	if err == nil {
 		err = c.write(ctx, at, keys)
 	}
@@ -136,8 +139,10 @@ func (c *compaction) hour(ctx context.Context, at time.Time, keys []string) erro
 	return nil
 }
 
-// listSegments returns those of an hour and later, by their hours; of all hours if it is zero.
-func listSegments(ctx context.Context, from store.Store, cluster layout.Cluster, first time.Time) (map[time.Time]segments, error) {
+// listSegments returns the segments of the hour first and later, or all if it is zero.
+func listSegments(
+	ctx context.Context, from store.Store, cluster layout.Cluster, first time.Time,
+) (map[time.Time]segments, error) {
 	all, after := map[time.Time]segments{}, ""
 	if !first.IsZero() {
 		after = cluster.SegmentsIn(first)
@@ -148,7 +153,7 @@ func listSegments(ctx context.Context, from store.Store, cluster layout.Cluster,
 		}
 		_, at, _, n, err := layout.ParseSegment(info.Key)
 		if err != nil {
-			continue // fsck names it
+			continue // reported by fsck
 		}
 		s := all[at]
 		all[at] = segments{append(s.keys, info.Key), s.commits + n}
@@ -156,14 +161,14 @@ func listSegments(ctx context.Context, from store.Store, cluster layout.Cluster,
 	return all, nil
 }
 
-// missing returns those keys that no whole segment has.
+// missing returns the keys that are in no intact segment. It deletes damaged segments.
 func (c *compaction) missing(ctx context.Context, segments, keys []string) ([]string, error) {
 	held := map[string]bool{}
 	for _, key := range segments {
 		found, err := keysOf(ctx, c.Store, key)
 		if errors.Is(err, ErrDamaged) {
 			c.Passed(key, err)
-			err = c.Store.Delete(ctx, key) // it is of no use, and would be counted again
+			err = c.Store.Delete(ctx, key) // it is of no use, and its commits would be counted again
 		} else if errors.Is(err, store.ErrNotExist) {
 			err = nil
 		}
@@ -198,7 +203,7 @@ func keysOf(ctx context.Context, from store.Store, segment string) ([]string, er
 	return keys, nil
 }
 
-// write puts runs into as many segments as they need.
+// write writes runs to as many segments as needed.
 func (c *compaction) write(ctx context.Context, at time.Time, keys []string) error {
 	b := newBuilder()
 	for len(keys) > 0 {
@@ -226,7 +231,8 @@ func (c *compaction) write(ctx context.Context, at time.Time, keys []string) err
 	return nil
 }
 
-// load reads some runs at once, in the order of their keys. Those that cannot be read are passed over, and have no commit.
+// load reads runs concurrently and returns them in the order of keys. A run that is unreadable has
+// a nil Commit.
 func (c *compaction) load(ctx context.Context, keys []string) ([]Entry, error) {
 	entries, failed := make([]Entry, len(keys)), make([]error, len(keys))
 	group, ctx := errgroup.WithContext(ctx)
@@ -250,13 +256,15 @@ func (c *compaction) load(ctx context.Context, keys []string) ([]Entry, error) {
 	return entries, nil
 }
 
-// Unreadable says of an error of Load that it is the run's own, and reading again will not help: damaged, gone, or of a later version.
+// Unreadable reports whether an error of Load concerns only this run and is permanent: it is
+// damaged, deleted, or of a later version.
 func Unreadable(err error) bool {
-	return errors.Is(err, manifest.ErrDamaged) || errors.Is(err, manifest.ErrVersion) || errors.Is(err, store.ErrNotExist)
+	return errors.Is(err, manifest.ErrDamaged) || errors.Is(err, manifest.ErrVersion) ||
+		errors.Is(err, store.ErrNotExist)
 }
 
-// create stores a segment, and takes it back where a run in it was deleted meanwhile: whoever deleted it has looked for segments
-// already, perhaps before this one was there.
+// create stores a segment, and deletes it if one of its runs has been deleted meanwhile: Forget may
+// have listed segments before this one existed.
 func (c *compaction) create(ctx context.Context, at time.Time, b *builder) error {
 	if len(b.keys) == 0 {
 		return nil
@@ -281,20 +289,21 @@ func (c *compaction) create(ctx context.Context, at time.Time, b *builder) error
 	return nil
 }
 
-// stale says whether the bucket no longer has one of an hour's commits.
+// stale reports whether one of an hour's commits no longer exists.
 func (c *compaction) stale(ctx context.Context, at time.Time, keys []string) (bool, error) {
-	there := map[string]bool{}
+	exists := map[string]bool{}
 	for info, err := range c.Store.List(ctx, c.Cluster.CommitsIn(at), "") {
 		if err != nil {
 			return false, err
 		}
-		there[info.Key] = true
+		exists[info.Key] = true
 	}
-	return slices.ContainsFunc(keys, func(key string) bool { return !there[key] }), nil
+	return slices.ContainsFunc(keys, func(key string) bool { return !exists[key] }), nil
 }
 
-// Stale says whether a segment has a run whose commit is not there, or is damaged: then it is to be deleted.
-func Stale(ctx context.Context, from store.Store, key string, there func(commit string) bool) (bool, error) {
+// Stale reports whether a segment is damaged or has a run whose commit no longer exists. The caller
+// deletes it then.
+func Stale(ctx context.Context, from store.Store, key string, exists func(commit string) bool) (bool, error) {
 	keys, err := keysOf(ctx, from, key)
 	switch {
 	case errors.Is(err, store.ErrNotExist):
@@ -302,5 +311,5 @@ func Stale(ctx context.Context, from store.Store, key string, there func(commit 
 	case errors.Is(err, ErrDamaged):
 		return true, nil
 	}
-	return slices.ContainsFunc(keys, func(key string) bool { return !there(key) }), err
+	return slices.ContainsFunc(keys, func(key string) bool { return !exists(key) }), err
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/object"
 )
 
-// tools stores what the document says tools write: a Result that was deleted once, a Record that was changed, one that was deleted, and a large
-// Log.
+// tools stores what the document says tools write: a Result that was deleted and created again, a
+// Record that was changed, one that was deleted, and a large Log.
 func tools(t *testing.T, a *indextest.Archive) object.Object {
 	t.Helper()
 	o := object.New(a, indextest.Cluster, time.Now)
@@ -31,8 +31,10 @@ func tools(t *testing.T, a *indextest.Archive) object.Object {
 		}
 		return o
 	}
-	result := object.Object{Kind: object.Result, Parent: "team-a", Result: "build-7", Data: json.RawMessage(`{"annotations":{"a":"b"}}`)}
-	record := object.Object{Kind: object.Record, Parent: "team-a", Result: "build-7", ID: "r1", Type: "example.dev/v1.Report", Data: json.RawMessage(`[1]`)}
+	result := object.Object{Kind: object.Result, Parent: "team-a", Result: "build-7",
+		Data: json.RawMessage(`{"annotations":{"a":"b"}}`)}
+	record := object.Object{Kind: object.Record, Parent: "team-a", Result: "build-7", ID: "r1",
+		Type: "example.dev/v1.Report", Data: json.RawMessage(`[1]`)}
 	must(o.Create(t.Context(), result))
 	must(o.Create(t.Context(), record))
 	if err := o.Delete(t.Context(), result.Name(), 0); err != nil {
@@ -60,7 +62,7 @@ func part(t *testing.T, log object.Object) string {
 	return content.Part
 }
 
-// What docs/archive-format.md says people can do with nothing but gunzip, zstd and jq, done with them.
+// Tests what docs/archive-format.md says can be done with just gunzip, zstd and jq.
 func TestFormatDocument(t *testing.T) {
 	for _, program := range []string{"bash", "gunzip", "zstd", "jq", "sha256sum"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -73,13 +75,16 @@ func TestFormatDocument(t *testing.T) {
 		row, _ := a.Add(t, n, func(row *index.Row) {
 			run := &row.Commit.Run
 			run.Name = fmt.Sprint("run-", n)
-			row.Record = []byte(fmt.Sprintf(`{"metadata":{"name":"run-%d"},"status":{"results":[{"name":"digest","value":"value-%d"}]}}`, n, n))
+			row.Record = []byte(
+				fmt.Sprintf(
+					`{"metadata":{"name":"run-%d"},"status":{"results":[{"name":"digest","value":"value-%d"}]}}`, n, n))
 			if n == 1 {
 				run.Status, run.Reason = "False", "TaskRunTimeout"
 				small := manifest.Part{Type: manifest.Log, State: manifest.Complete, Container: "step-test"}
 				small.SetText([]byte("ok\n"), 100)
 				row.Commit.Parts = append(row.Commit.Parts, small,
-					manifest.Part{Type: manifest.Log, State: manifest.Missing, Reason: "the pod is gone", Container: "step-upload"})
+					manifest.Part{Type: manifest.Log, State: manifest.Missing, Reason: "the pod is gone",
+						Container: "step-upload"})
 			}
 		})
 		rows = append(rows, row)
@@ -89,17 +94,20 @@ func TestFormatDocument(t *testing.T) {
 	one := rows[1].Commit
 	line := func(n int, reason string) string {
 		run := rows[n].Commit.Run
-		return fmt.Sprintf("%s\tTaskRun\tteam-%d/run-%d\t%s\t%s\n", run.Created.Format("2006-01-02T15:04:05Z"), n, n, reason, run.UID)
+		return fmt.Sprintf("%s\tTaskRun\tteam-%d/run-%d\t%s\t%s\n", run.Created.Format("2006-01-02T15:04:05Z"), n, n,
+			reason, run.UID)
 	}
 	listed := []string{line(0, "Succeeded"), line(1, "TaskRunTimeout"), line(2, "Succeeded")}
-	if rows[0].Commit.Run.UID > one.Run.UID { // both of the same second
+	if rows[0].Commit.Run.UID > one.Run.UID { // both have the same second
 		listed[0], listed[1] = listed[1], listed[0]
 	}
 	log := one.Parts[1].Key
 	want := strings.Join(listed, "") +
 		"digest=value-1\n" +
-		"record\t\tcomplete\t\t\n" + "log\tstep-compile\tcomplete\t\t" + log + "\n" + "events\t\tcomplete\t\t\n" + "log\tstep-test\tcomplete\t\t\n" + "log\tstep-upload\tmissing\tthe pod is gone\t\n" +
-		"--- step-compile\n" + strings.Repeat("a line of "+log+"\n", 20) + "--- step-test\nok\n--- step-upload\nmissing: the pod is gone\n" +
+		"record\t\tcomplete\t\t\n" + "log\tstep-compile\tcomplete\t\t" + log + "\n" + "events\t\tcomplete\t\t\n" +
+		"log\tstep-test\tcomplete\t\t\n" + "log\tstep-upload\tmissing\tthe pod is gone\t\n" +
+		"--- step-compile\n" + strings.Repeat("a line of "+log+"\n", 20) +
+		"--- step-test\nok\n--- step-upload\nmissing: the pod is gone\n" +
 		log + ": OK\n" +
 		"whole: " + segments(t, a)[0] + "\nrun-1\n" +
 		"Result\t\t1000000001\t\t{\"annotations\":{\"a\":\"b\"}}\n" +

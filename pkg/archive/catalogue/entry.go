@@ -1,8 +1,10 @@
-// Package catalogue keeps segments: copies of the commits and records of many runs that were created in the same hour, in one object. Who
-// makes an index from nothing then reads as many bytes as there are, and not two objects for each run.
+// Package catalogue maintains segments. A segment is one object with copies of the commits and
+// records of many runs that were created in the same hour. Building an index from segments takes
+// far fewer requests than from two objects per run.
 //
-// Segments are a cache. What a bucket has is said by its commits alone: any segment may be deleted at any time, and one that is
-// damaged is passed over. Only retention must not leave them (Forget): there is data of deleted runs in them.
+// Segments are a cache: only commits say what is archived. Any segment may be deleted at any time,
+// and damaged ones are ignored. Retention must remove deleted runs from segments (Forget), because
+// these have their data.
 package catalogue
 
 import (
@@ -17,19 +19,20 @@ import (
 
 // Entry is one archived run.
 type Entry struct {
-	// Key is the commit's.
+	// Key is the key of the commit.
 	Key string
-	// Commit is bare when it comes from a segment.
+	// Commit is bare if it was read from a segment.
 	Commit *manifest.Commit
-	// Record is the run's, as its commit says.
+	// Record is the content of the run's record.
 	Record []byte
 }
 
-// maxRecord bounds a record: etcd takes no objects over 1.5 MiB, and what writes them may be allowed more.
+// maxRecord bounds a record. etcd's default limit for objects is 1.5 MiB, but it can be raised.
 const maxRecord = 16 << 20
 
-// Load reads a run's commit and record from its own objects, and compares. Errors are manifest.Read's and manifest.Open's. What
-// looks damaged is read again before it is believed: a connection that broke looks like an object that ends.
+// Load reads a run's commit and record from the run's own objects, and verifies them. Errors are
+// those of manifest.Read and manifest.Open. It reads again before it reports damage: a cut
+// connection looks like an object that ends too early.
 func Load(ctx context.Context, from store.Store, key string) (Entry, error) {
 	e, err := load(ctx, from, key)
 	if errors.Is(err, manifest.ErrDamaged) {
@@ -45,7 +48,8 @@ func load(ctx context.Context, from store.Store, key string) (Entry, error) {
 	}
 	part := &commit.Parts[0]
 	if part.Content.Bytes > maxRecord {
-		return Entry{}, fmt.Errorf("record %s: %w: %d bytes, at most %d are read", part.Key, manifest.ErrDamaged, part.Content.Bytes, maxRecord)
+		return Entry{}, fmt.Errorf("record %s: %w: %d bytes, at most %d are read", part.Key, manifest.ErrDamaged,
+			part.Content.Bytes, maxRecord)
 	}
 	object, err := manifest.Open(ctx, from, part)
 	if err != nil {

@@ -10,9 +10,10 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Forget takes runs out of segments: each that has one of them is written anew without, and deleted. So what a policy deletes of an hour costs the
-// others nothing, however old they are. It is called after the runs' commits were deleted. Killed at any point, or with an error, it
-// leaves segments that have data of theirs, which Sweep deletes, and who calls it again.
+// Forget removes runs from segments: it replaces each segment that has one of them by a copy
+// without them. Other runs of the hour stay in the catalogue. Call it after the commits of the runs
+// have been deleted. If it is killed or fails, segments with data of these runs remain until it is
+// called again or the sweep deletes them.
 func Forget(ctx context.Context, to store.Store, cluster layout.Cluster, runs ...layout.Run) error {
 	hours := map[time.Time]map[string]bool{}
 	for _, run := range runs {
@@ -35,18 +36,18 @@ func Forget(ctx context.Context, to store.Store, cluster layout.Cluster, runs ..
 	return nil
 }
 
-// forget writes those segments of an hour anew that have a commit which is to be forgotten.
+// forget replaces the segments of an hour that have one of the forgotten commits.
 func (c *compaction) forget(ctx context.Context, at time.Time, forgotten map[string]bool) error {
-	var there []string
+	var existing []string
 	for info, err := range c.Store.List(ctx, c.Cluster.SegmentsIn(at), "") {
 		if err != nil {
 			return fmt.Errorf("list segments: %w", err)
 		}
 		if _, _, _, _, err := layout.ParseSegment(info.Key); err == nil {
-			there = append(there, info.Key)
+			existing = append(existing, info.Key)
 		}
 	}
-	for _, key := range there {
+	for _, key := range existing {
 		rest, affected, err := c.without(ctx, key, forgotten)
 		if errors.Is(err, store.ErrNotExist) {
 			continue
@@ -63,8 +64,11 @@ func (c *compaction) forget(ctx context.Context, at time.Time, forgotten map[str
 	return nil
 }
 
-// without copies a segment without what is to be forgotten. One that is damaged is of no use, and may have anything.
-func (c *compaction) without(ctx context.Context, key string, forgotten map[string]bool) (rest *builder, affected bool, err error) {
+// without returns a copy of a segment without the forgotten commits, and whether it had any. A
+// damaged segment counts as affected, with an empty copy: it may have anything.
+func (c *compaction) without(
+	ctx context.Context, key string, forgotten map[string]bool,
+) (rest *builder, affected bool, err error) {
 	rest = newBuilder()
 	s, err := Open(ctx, c.Store, key)
 	if err == nil {

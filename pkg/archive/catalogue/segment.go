@@ -15,13 +15,13 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// A segment is gzip of lines of JSON. All but the last have a run's commit, without what is inline in it, and its record, with the
-// same bytes that were archived; the last says what came before it:
+// A segment is lines of JSON in gzip. Each line has a run's bare commit and its record, byte for
+// byte; the last line has the number of lines before it and their digest:
 //
 //	{"commit":{"apiVersion":"archive.indelible.dev/v1",…},"record":{"apiVersion":"tekton.dev/v1",…}}
 //	{"commits":1,"sha256":"5f70bf18a0860070…"}
 
-// ErrDamaged is the error of a segment that is not whole, or says of a run what its own digests do not.
+// ErrDamaged: the segment is incomplete or changed, or a run in it does not match its digests.
 var ErrDamaged = segment.ErrDamaged
 
 var segmentFormat = segment.Format{
@@ -35,7 +35,7 @@ type line struct {
 	Record json.RawMessage `json:"record"`
 }
 
-// builder makes a segment, and knows the keys of what is in it.
+// builder makes a segment and records the keys of its commits.
 type builder struct {
 	*segment.Builder
 	keys []string
@@ -43,7 +43,8 @@ type builder struct {
 
 func newBuilder() *builder { return &builder{Builder: segmentFormat.NewBuilder()} }
 
-// add adds a run. It refuses one whose texts are no lines of JSON, which none is that the API server gave.
+// add adds a run. It fails if the commit and record do not fit into one line of JSON, which does
+// not happen to records that the API server returned.
 func (b *builder) add(e Entry) error {
 	text, err := manifest.EncodeBare(e.Commit)
 	if err != nil {
@@ -51,17 +52,19 @@ func (b *builder) add(e Entry) error {
 	}
 	var joined bytes.Buffer
 	fmt.Fprintf(&joined, `{"commit":%s,"record":%s}`+"\n", bytes.TrimSuffix(text, []byte("\n")), e.Record)
-	if again, err := parseLine(joined.Bytes()); err != nil || !bytes.Equal(again.Record, e.Record) || bytes.Count(joined.Bytes(), []byte("\n")) != 1 {
+	if again, err := parseLine(joined.Bytes()); err != nil || !bytes.Equal(again.Record, e.Record) ||
+		bytes.Count(joined.Bytes(), []byte("\n")) != 1 {
 		return errors.Join(fmt.Errorf("record of %s is not one line of JSON", e.Key), err)
 	}
 	b.keys = append(b.keys, e.Key)
 	return b.Add(joined.Bytes())
 }
 
-// Segment is one that was read whole and compared with what its end says.
+// Segment is a segment that was read completely and verified.
 type Segment struct{ *segment.Segment }
 
-// Open reads a segment. The error is ErrDamaged if it is not whole, store.ErrNotExist if it is gone.
+// Open reads a segment. It returns ErrDamaged if the segment is damaged, store.ErrNotExist if it
+// does not exist.
 func Open(ctx context.Context, from store.Store, key string) (*Segment, error) {
 	s, err := segmentFormat.Open(ctx, from, key)
 	if err != nil {
@@ -70,7 +73,8 @@ func Open(ctx context.Context, from store.Store, key string) (*Segment, error) {
 	return &Segment{s}, nil
 }
 
-// Entries yields the runs. Each is compared with the digests of its commit; one that differs ends it with ErrDamaged.
+// Entries yields the runs. Each is compared with the digests of its commit; a mismatch ends the
+// iteration with ErrDamaged.
 func (s *Segment) Entries() iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		for text, err := range s.Lines() {
@@ -98,7 +102,7 @@ func parseEntry(text []byte) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	// What key the commit has is said by itself; DecodeBare is for one that somebody else names.
+	// DecodeBare wants a key, which for a segment's commit is its own.
 	commit := &manifest.Commit{}
 	if err := json.Unmarshal(l.Commit, commit); err != nil {
 		return Entry{}, fmt.Errorf("%w: %w", ErrDamaged, err)
@@ -110,9 +114,10 @@ func parseEntry(text []byte) (Entry, error) {
 	if err != nil {
 		return Entry{}, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	// The commit of a record that has an object of its own has no digest of its content.
+	// A commit has no content digest of a record that is an object of its own.
 	sum := sha256.Sum256(l.Record)
-	if want := commit.Parts[0].Content; want.Bytes != int64(len(l.Record)) || want.SHA256 != "" && want.SHA256 != hex.EncodeToString(sum[:]) {
+	if want := commit.Parts[0].Content; want.Bytes != int64(len(l.Record)) || want.SHA256 != "" &&
+		want.SHA256 != hex.EncodeToString(sum[:]) {
 		return Entry{}, fmt.Errorf("%w: record of %s is not what its commit says", ErrDamaged, key)
 	}
 	return Entry{Key: key, Commit: commit, Record: bytes.Clone(l.Record)}, nil

@@ -84,7 +84,8 @@ func (p *pages) read(ctx context.Context) {
 			return
 		}
 		limit = min(2*limit, pageRuns)
-		if next = after; next == "" || len(page) > 0 && keyOf(page[len(page)-1].Namespace, page[len(page)-1].Name) >= p.last {
+		if next = after; next == "" || len(page) > 0 &&
+			keyOf(page[len(page)-1].Namespace, page[len(page)-1].Name) >= p.last {
 			return
 		}
 	}

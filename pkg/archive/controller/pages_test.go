@@ -53,10 +53,12 @@ func TestPages(t *testing.T) {
 		order   func([]int) []int
 		alone   func(i int) bool
 	}{
-		"in the order of the list":         {alone: all},
-		"some of which have changed since": {changed: []int{3, 250}, alone: func(i int) bool { return i == 3 || i == 250 }},
-		"some of which are too large":      {large: []int{10, 11, 300}, alone: all},
-		"until a page cannot be had":       {fails: 2, alone: func(i int) bool { return i >= pageRuns }},
+		"in the order of the list": {alone: all},
+		"some of which have changed since": {
+			changed: []int{3, 250}, alone: func(i int) bool { return i == 3 || i == 250 },
+		},
+		"some of which are too large": {large: []int{10, 11, 300}, alone: all},
+		"until a page cannot be had":  {fails: 2, alone: func(i int) bool { return i >= pageRuns }},
 		"a little out of order, as workers": {order: func(of []int) []int { slices.Reverse(of[190:210]); return of },
 			alone: all},
 		"one that is asked for too late": {order: func(of []int) []int {
@@ -79,7 +81,10 @@ func TestPages(t *testing.T) {
 			}
 			p := newPages(t.Context(), list.page, "team/run-99999")
 			defer p.stop()
-			ref := func(i int) run.Reference { return run.Reference{Kind: "TaskRun", Namespace: "team", Name: nameOf(i)} }
+			ref := func(i int) run.Reference {
+				return run.Reference{Kind: "TaskRun", Namespace: "team",
+					Name: nameOf(i)}
+			}
 			for _, i := range tt.changed {
 				p.invalidate(ref(i))
 			}
@@ -104,7 +109,8 @@ func TestPagesConcurrently(t *testing.T) {
 	list := &fakeList{}
 	const runs = 2000
 	for i := range runs {
-		list.runs = append(list.runs, run.Listed{Namespace: "team", Name: fmt.Sprintf("run-%05d", i), Object: []byte("x")})
+		list.runs = append(list.runs,
+			run.Listed{Namespace: "team", Name: fmt.Sprintf("run-%05d", i), Object: []byte("x")})
 	}
 	p := newPages(t.Context(), list.page, "team/run-99999")
 	defer p.stop()
@@ -155,7 +161,8 @@ func TestWhetherPagesPay(t *testing.T) {
 func TestPagesEnd(t *testing.T) {
 	list := &fakeList{}
 	for i := range 10 * pageRuns {
-		list.runs = append(list.runs, run.Listed{Namespace: "team", Name: fmt.Sprintf("run-%05d", i), Object: []byte("x")})
+		list.runs = append(list.runs,
+			run.Listed{Namespace: "team", Name: fmt.Sprintf("run-%05d", i), Object: []byte("x")})
 	}
 	last := list.runs[pageRuns+5]
 	p := newPages(t.Context(), list.page, keyOf(last.Namespace, last.Name))
@@ -175,7 +182,8 @@ func TestPagesGrowAgain(t *testing.T) {
 	list := &fakeList{large: map[string]bool{"run-00010": true, "run-00011": true}}
 	const runs = 10 * pageRuns
 	for i := range runs {
-		list.runs = append(list.runs, run.Listed{Namespace: "team", Name: fmt.Sprintf("run-%05d", i), Object: []byte("x")})
+		list.runs = append(list.runs,
+			run.Listed{Namespace: "team", Name: fmt.Sprintf("run-%05d", i), Object: []byte("x")})
 	}
 	p := newPages(t.Context(), list.page, "team/run-99999")
 	for i, l := range list.runs {
@@ -192,7 +200,8 @@ func TestPagesGrowAgain(t *testing.T) {
 func TestPagesOfRunsThatChange(t *testing.T) {
 	list := &fakeList{}
 	for i := range 10 * pageRuns {
-		list.runs = append(list.runs, run.Listed{Namespace: "team", Name: fmt.Sprintf("run-%05d", i), Object: []byte("x")})
+		list.runs = append(list.runs,
+			run.Listed{Namespace: "team", Name: fmt.Sprintf("run-%05d", i), Object: []byte("x")})
 	}
 	p := newPages(t.Context(), list.page, "team/run-99999")
 	for i := range maxChanged + 1 {

@@ -14,10 +14,11 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// What is compared with the commits, after these were read. A run that is archived or deleted while that goes on is looked at
-// again before anything is said of it.
+// Comparisons with the commits, after these were read. What was archived or deleted meanwhile is
+// looked up again before anything is reported.
 
-// sumOf is of a commit without what is inline: neither the index nor segments have that.
+// sumOf returns the sum of a commit without embedded content, which neither the index nor segments
+// have.
 func sumOf(commit *manifest.Commit) (sum, error) {
 	text, err := manifest.EncodeBare(commit)
 	if err != nil {
@@ -27,8 +28,8 @@ func sumOf(commit *manifest.Commit) (sum, error) {
 	return sum(digest[:16]), nil
 }
 
-// there says whether a commit is in the bucket, as it was listed or by now.
-func (c *check) there(ctx context.Context, key string) (bool, error) {
+// exists reports whether a commit was listed, or exists now.
+func (c *check) exists(ctx context.Context, key string) (bool, error) {
 	if _, ok := c.sums[key]; ok {
 		return true, nil
 	}
@@ -58,14 +59,14 @@ func (c *check) holds(ctx context.Context) error {
 }
 
 // archived reports a finding if a run has no commit.
-func (c *check) archived(ctx context.Context, run layout.Run, otherwise Finding) error {
+func (c *check) archived(ctx context.Context, run layout.Run, finding Finding) error {
 	key, err := c.Cluster.Commit(run)
 	if err != nil {
 		return err
 	}
-	there, err := c.there(ctx, key)
-	if err == nil && !there {
-		c.found(otherwise)
+	exists, err := c.exists(ctx, key)
+	if err == nil && !exists {
+		c.found(finding)
 	}
 	return err
 }
@@ -90,12 +91,12 @@ func (c *check) segments(ctx context.Context) error {
 func (c *check) segment(ctx context.Context, key string) error {
 	err := c.entries(ctx, key)
 	if errors.Is(err, catalogue.ErrDamaged) {
-		err = c.entries(ctx, key) // a connection that broke looks like an object that ends
+		err = c.entries(ctx, key) // a cut connection looks like an object that ends too early
 	}
 	var stale staleError
 	switch {
 	case errors.Is(err, store.ErrNotExist):
-		return nil // deleted since it was listed
+		return nil // deleted after it was listed
 	case errors.Is(err, catalogue.ErrDamaged):
 		c.found(Finding{Kind: DamagedSegment, Key: key, Detail: err.Error()})
 		return nil
@@ -131,7 +132,8 @@ func (c *check) entries(ctx context.Context, key string) error {
 	return nil
 }
 
-// same says whether a commit is the one that the bucket has. Of one that cannot be read nobody knows: that is found elsewhere.
+// same reports whether a commit is the one in the store. It is true if that one cannot be read,
+// which commits reports.
 func (c *check) same(ctx context.Context, key string, commit *manifest.Commit) (bool, error) {
 	want, err := sumOf(commit)
 	if err != nil {
@@ -140,10 +142,10 @@ func (c *check) same(ctx context.Context, key string, commit *manifest.Commit) (
 	if got, ok := c.sums[key]; ok {
 		return got == want || got == sum{}, nil
 	}
-	return c.there(ctx, key)
+	return c.exists(ctx, key)
 }
 
-// rows compares the index: first what it has, then what it lacks.
+// rows compares the index with the commits, in both directions.
 func (c *check) rows(ctx context.Context) error {
 	if c.Index == nil {
 		return nil
@@ -191,7 +193,7 @@ func (c *check) row(ctx context.Context, key string) error {
 	row, err := c.get(ctx, key)
 	switch {
 	case errors.Is(err, index.ErrNotFound):
-		return nil // deleted since it was listed
+		return nil // deleted after it was listed
 	case errors.Is(err, index.ErrDamaged):
 		c.found(Finding{Kind: RowDiffers, Key: key, Detail: err.Error()})
 		return nil
@@ -199,11 +201,11 @@ func (c *check) row(ctx context.Context, key string) error {
 		return err
 	}
 	run := row.Commit.Run.Namespace + "/" + row.Commit.Run.Name
-	there, err := c.there(ctx, key)
+	exists, err := c.exists(ctx, key)
 	if err != nil {
 		return err
 	}
-	if !there {
+	if !exists {
 		c.found(Finding{Kind: RowSurplus, Key: key, Run: run})
 		return nil
 	}

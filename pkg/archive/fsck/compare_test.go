@@ -16,7 +16,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/retention"
 )
 
-// place is an archive of three runs with a segment, a hold and an index, and all three marked in the cluster.
+// place is an archive of three runs with a segment, a hold and an index. All three are marked in
+// the cluster.
 type place struct {
 	*indextest.Archive
 	index  index.Index
@@ -36,15 +37,18 @@ func newPlace(t *testing.T) *place {
 	for n := range 3 {
 		row, key := p.Add(t, n, nil)
 		p.rows, p.keys = append(p.rows, row), append(p.keys, key)
-		p.marked = append(p.marked, fsck.Marked{Namespace: row.Commit.Run.Namespace, Name: row.Commit.Run.Name, Run: row.Commit.ID()})
+		p.marked = append(p.marked,
+			fsck.Marked{Namespace: row.Commit.Run.Namespace, Name: row.Commit.Run.Name, Run: row.Commit.ID()})
 	}
 	if err := p.index.Put(t.Context(), p.rows...); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := catalogue.Compact(t.Context(), catalogue.Options{Store: p, Cluster: indextest.Cluster, Now: time.Now().AddDate(9, 0, 0)}); err != nil {
+	if _, err := catalogue.Compact(t.Context(),
+		catalogue.Options{Store: p, Cluster: indextest.Cluster, Now: time.Now().AddDate(9, 0, 0)}); err != nil {
 		t.Fatal(err)
 	}
-	if err := retention.Hold(t.Context(), p, indextest.Cluster, p.rows[0].Commit.ID(), retention.HoldText{Reason: "audit", At: time.Now()}); err != nil {
+	if err := retention.Hold(t.Context(), p, indextest.Cluster, p.rows[0].Commit.ID(),
+		retention.HoldText{Reason: "audit", At: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -68,14 +72,18 @@ func TestCheckComparesWithTheCommits(t *testing.T) {
 		want   []fsck.Kind
 		totals fsck.Totals
 	}{
-		"find nothing where all is well": {do: func(*testing.T, *place) {}, totals: fsck.Totals{Commits: 3, Parts: 3, Holds: 1, Segments: 1, Rows: 3, Marked: 3}},
+		"find nothing where all is well": {
+			do:     func(*testing.T, *place) {},
+			totals: fsck.Totals{Commits: 3, Parts: 3, Holds: 1, Segments: 1, Rows: 3, Marked: 3},
+		},
 		"find a row that is missing": {
 			do: func(t *testing.T, p *place) {
 				if err := p.index.Delete(t.Context(), string(indextest.Cluster), p.rows[1].Commit.Run.UID); err != nil {
 					t.Fatal(err)
 				}
 			},
-			want: []fsck.Kind{fsck.RowMissing}, totals: fsck.Totals{Commits: 3, Parts: 3, Holds: 1, Segments: 1, Rows: 2, Marked: 3, Cache: 1},
+			want:   []fsck.Kind{fsck.RowMissing},
+			totals: fsck.Totals{Commits: 3, Parts: 3, Holds: 1, Segments: 1, Rows: 2, Marked: 3, Cache: 1},
 		},
 		"find a row that says something else": {
 			do: func(t *testing.T, p *place) {
@@ -85,19 +93,24 @@ func TestCheckComparesWithTheCommits(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			want: []fsck.Kind{fsck.RowDiffers}, totals: fsck.Totals{Commits: 3, Parts: 3, Holds: 1, Segments: 1, Rows: 3, Marked: 3, Cache: 1},
+			want:   []fsck.Kind{fsck.RowDiffers},
+			totals: fsck.Totals{Commits: 3, Parts: 3, Holds: 1, Segments: 1, Rows: 3, Marked: 3, Cache: 1},
 		},
 		"find a commit that is gone, by all that say it was there": {
 			do:   func(t *testing.T, p *place) { p.delete(t, p.keys[0]) },
-			want: []fsck.Kind{fsck.HeldNotArchived, fsck.StaleSegment, fsck.RowSurplus, fsck.NotArchived}, totals: fsck.Totals{Commits: 2, Parts: 2, Holds: 1, Segments: 1, Rows: 3, Marked: 3, Damaged: 2, Cache: 2},
+			want: []fsck.Kind{fsck.HeldNotArchived, fsck.StaleSegment, fsck.RowSurplus, fsck.NotArchived},
+			totals: fsck.Totals{Commits: 2, Parts: 2, Holds: 1, Segments: 1, Rows: 3, Marked: 3, Damaged: 2,
+				Cache: 2},
 		},
 		"name a damaged commit once": {
-			do:   func(t *testing.T, p *place) { p.Cut(t, p.keys[1]) },
-			want: []fsck.Kind{fsck.DamagedCommit}, totals: fsck.Totals{Commits: 3, Parts: 2, Holds: 1, Segments: 1, Rows: 3, Marked: 3, Damaged: 1},
+			do:     func(t *testing.T, p *place) { p.Cut(t, p.keys[1]) },
+			want:   []fsck.Kind{fsck.DamagedCommit},
+			totals: fsck.Totals{Commits: 3, Parts: 2, Holds: 1, Segments: 1, Rows: 3, Marked: 3, Damaged: 1},
 		},
 		"find a damaged segment": {
-			do:   func(t *testing.T, p *place) { p.Damage(t, p.segment(t)) },
-			want: []fsck.Kind{fsck.DamagedSegment}, totals: fsck.Totals{Commits: 3, Parts: 3, Holds: 1, Segments: 1, Rows: 3, Marked: 3, Cache: 1},
+			do:     func(t *testing.T, p *place) { p.Damage(t, p.segment(t)) },
+			want:   []fsck.Kind{fsck.DamagedSegment},
+			totals: fsck.Totals{Commits: 3, Parts: 3, Holds: 1, Segments: 1, Rows: 3, Marked: 3, Cache: 1},
 		},
 		"not miss segments": {
 			do:     func(t *testing.T, p *place) { p.delete(t, p.segment(t)) },
@@ -111,7 +124,8 @@ func TestCheckComparesWithTheCommits(t *testing.T) {
 					}
 				}
 			},
-			want: []fsck.Kind{fsck.Stranger, fsck.Stranger}, totals: fsck.Totals{Commits: 3, Parts: 3, Holds: 1, Segments: 1, Rows: 3, Marked: 3, Strangers: 2},
+			want:   []fsck.Kind{fsck.Stranger, fsck.Stranger},
+			totals: fsck.Totals{Commits: 3, Parts: 3, Holds: 1, Segments: 1, Rows: 3, Marked: 3, Strangers: 2},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -119,7 +133,8 @@ func TestCheckComparesWithTheCommits(t *testing.T) {
 			test.do(t, p)
 			var got []fsck.Kind
 			totals, err := fsck.Check(t.Context(), fsck.Options{
-				Store: p, Index: p.index, Cluster: indextest.Cluster, Grace: time.Hour, Now: time.Now(), Marked: yield(p.marked, nil),
+				Store: p, Index: p.index, Cluster: indextest.Cluster, Grace: time.Hour, Now: time.Now(),
+				Marked: yield(p.marked, nil),
 				Found: func(f fsck.Finding) {
 					if f.Damage() && f.Cache() || f.Key == "" {
 						t.Errorf("%+v", f)
@@ -153,18 +168,21 @@ func yield(marked []fsck.Marked, last error) iter.Seq2[fsck.Marked, error] {
 	}
 }
 
-// What could not be looked at is an error, and no finding.
+// A failed read is an error, not a finding.
 func TestCheckStopsWhereItCannotLook(t *testing.T) {
 	p := newPlace(t)
 	down := errors.New("the API server is down")
 	found := func(f fsck.Finding) { t.Error(f) }
-	if _, err := fsck.Check(t.Context(), fsck.Options{Store: p, Cluster: indextest.Cluster, Now: time.Now(), Found: found, Marked: yield(p.marked, down)}); !errors.Is(err, down) {
+	if _, err := fsck.Check(t.Context(),
+		fsck.Options{Store: p, Cluster: indextest.Cluster, Now: time.Now(), Found: found,
+			Marked: yield(p.marked, down)}); !errors.Is(err, down) {
 		t.Errorf("got %v, want %v", err, down)
 	}
 	if err := p.index.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := fsck.Check(t.Context(), fsck.Options{Store: p, Cluster: indextest.Cluster, Now: time.Now(), Found: found, Index: p.index}); err == nil {
+	if _, err := fsck.Check(t.Context(),
+		fsck.Options{Store: p, Cluster: indextest.Cluster, Now: time.Now(), Found: found, Index: p.index}); err == nil {
 		t.Error("an index that is closed is no error")
 	}
 }

@@ -1,8 +1,8 @@
-// Package fsck compares an archive with what it says of itself: every commit is read, every part it names is read back and
-// compared, and what no commit names is found. So is what tools wrote. Holds, segments, the index and the cluster's own marks are compared with the commits, too. It
-// only reads.
+// Package fsck verifies an archive. It reads every commit, reads back every part, and finds objects
+// that no commit names. It does the same for what tools wrote. It also compares holds, segments,
+// the index and the runs marked as archived in the cluster with the commits. It only reads.
 //
-// It is a library, the command's, and the oracle of the archiver's tests.
+// It is used by the command and, as the oracle, by the archiver's tests.
 package fsck
 
 import (
@@ -20,66 +20,68 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Kind says what is wrong with an object.
+// Kind is the kind of a finding.
 type Kind string
 
-// Kinds of findings. Which are damage is said by Damage.
+// Kinds of findings. Finding.Damage tells which are damage.
 const (
 	// DamagedCommit: the object at a commit's key is not that commit.
 	DamagedCommit Kind = "damaged commit"
-	// UnknownVersion: a commit of a later version of the format; its parts were not looked at.
+	// UnknownVersion: a later version of the format wrote the commit. Its parts are not checked.
 	UnknownVersion Kind = "commit of an unknown version"
-	// MissingPart: a commit names an object that is not there.
+	// MissingPart: a commit names an object that does not exist.
 	MissingPart Kind = "missing part"
-	// DamagedPart: the object is not what the commit says.
+	// DamagedPart: the object is not what its commit says.
 	DamagedPart Kind = "damaged part"
-	// NotArchived: the run says in the cluster that it is in the archive, and has no commit.
+	// NotArchived: the run is marked as archived in the cluster, and has no commit.
 	NotArchived Kind = "marked as archived, but not in the archive"
-	// HeldNotArchived: a hold is on a run that has no commit.
+	// HeldNotArchived: a run without a commit is held.
 	HeldNotArchived Kind = "held, but not in the archive"
 
-	// Abandoned: no commit names the part, and it is older than any attempt to archive a run takes. It is what an
-	// archiver leaves that was killed. It may be deleted.
+	// Abandoned: no commit names the part, and it is older than Grace. A killed archiver left it;
+	// it may be deleted.
 	Abandoned Kind = "abandoned part"
-	// Carried: what a later program has written, and this one keeps and does not understand: a part of a type or state that it does not
-	// know, or fields.
+	// Carried: an unknown field, or a part of unknown type or state, which a later version wrote.
+	// This version preserves it.
 	Carried Kind = "unknown, carried"
-	// Leftover: a generation that means nothing any more, under a Result that is deleted, or a content that no Log names, and older
-	// than any writer takes. It may be deleted.
+	// Leftover: a generation under a deleted Result, or a content that no Log names, older than
+	// Grace. It may be deleted.
 	Leftover Kind = "abandoned object"
 	// DamagedObject: the newest generation of what a tool wrote is not what its key says.
 	DamagedObject Kind = "damaged object"
-	// UnknownObject: it is of a later version of the format.
+	// UnknownObject: a later version of the format wrote the object.
 	UnknownObject Kind = "object of an unknown version"
-	// MissingContent, DamagedContent: a Log names a content that is not there, or not what it was.
+	// MissingContent, DamagedContent: a Log's content does not exist, or is not what the Log says.
 	MissingContent Kind = "missing content of a log"
 	DamagedContent Kind = "damaged content of a log"
-	// ResultHeldNotThere: a hold is on a Result that no tool wrote, or that is deleted.
+	// ResultHeldNotThere: a Result that does not exist, or is deleted, is held.
 	ResultHeldNotThere Kind = "held, but there is no such Result"
-	// Stranger: an object that is not the archive's.
+	// Stranger: the key is not one of the archive.
 	Stranger Kind = "object with a key that is not the archive's"
 
-	// DamagedSegment: it is passed over by who rebuilds an index, and may be deleted.
+	// DamagedSegment: the segment may be deleted. Rebuilding an index ignores it.
 	DamagedSegment Kind = "damaged segment"
-	// StaleSegment: it has a run that has no commit, or another one. It is to be deleted: there is data of a deleted run in it.
+	// StaleSegment: the segment has a run without a commit, or with another commit. It has to be
+	// deleted, because it has data of a deleted run.
 	StaleSegment Kind = "segment with a run that is not in the archive"
-	// RowMissing, RowSurplus, RowDiffers: the index does not say what the commits say. A rebuild makes it good.
+	// RowMissing, RowSurplus, RowDiffers: the index does not match the archive. Rebuild it.
 	RowMissing Kind = "commit or object without a row in the index"
 	RowSurplus Kind = "row of the index without a commit or object"
 	RowDiffers Kind = "row of the index that is not what its commit says"
 )
 
-// Finding is one object with which something is wrong.
+// Finding is one problem of one object.
 type Finding struct {
 	Kind Kind
 	Key  string
-	// Run is the run that is affected, where it is known: its namespace and name. Of an object it is that one's name.
+	// Run is the namespace and name of the affected run, if known; for an object that tools wrote,
+	// its name.
 	Run string
-	// Detail says what was found, for people.
+	// Detail explains the finding, for people.
 	Detail string
 }
 
-// Damage says whether a run, or what a tool wrote, can no longer be read in full.
+// Damage reports whether a run, or what a tool wrote, cannot be read completely any more.
 func (f Finding) Damage() bool {
 	switch f.Kind {
 	case DamagedCommit, UnknownVersion, MissingPart, DamagedPart, NotArchived, HeldNotArchived,
@@ -89,7 +91,7 @@ func (f Finding) Damage() bool {
 	return false
 }
 
-// Cache says whether it is the index or a segment that is wrong: what is made from the commits, and can be made again.
+// Cache reports whether the finding is about the index or a segment, which can be rebuilt.
 func (f Finding) Cache() bool {
 	switch f.Kind {
 	case DamagedSegment, StaleSegment, RowMissing, RowSurplus, RowDiffers:
@@ -109,53 +111,58 @@ func (f Finding) String() string {
 	return text
 }
 
-// Options say how to check.
+// Options of Check.
 type Options struct {
 	Store   store.Store
 	Cluster layout.Cluster
-	// Grace is how old a part must be that no commit names: younger ones may be of an archiver at work.
+	// Grace is the age from which unnamed parts and contents are reported. Younger ones may be in
+	// use by a writer.
 	Grace time.Duration
-	// Now is the time by the store's clock, as near as it is known.
+	// Now is the time by the store's clock, as nearly as known.
 	Now time.Time
-	// Index is compared with the commits if it is given.
+	// Index, if not nil, is compared with the commits.
 	Index index.Index
-	// Marked yields the runs of the cluster that say they are in the archive, if it is given. One that retention has deleted from
-	// the archive while it is still in the cluster is found, too: nothing says then where its record is.
+	// Marked, if not nil, yields the runs in the cluster that are marked as archived. A run that
+	// retention deleted from the archive and that is still in the cluster is reported, too: its
+	// mark names a record that no longer exists.
 	Marked iter.Seq2[Marked, error]
-	// Found is called for each finding: commits with their parts first, then parts, holds, segments, objects, rows and marks, each in the order of
-	// keys.
+	// Found is called for each finding: commits and the parts they name, other parts, holds,
+	// segments, objects, rows, marks; each in the order of keys.
 	Found func(Finding)
 }
 
-// Totals count what was looked at.
+// Totals count what was checked.
 type Totals struct {
 	Commits, Parts int
-	// Bytes are those of commits and parts as stored.
+	// Bytes is the stored size of commits, parts, objects and contents.
 	Bytes int64
-	// Objects are what tools wrote, the newest generations that are not deleted, and Contents those of large Logs.
+	// Objects counts what tools wrote: newest generations that are not tombstones. Contents counts
+	// the contents of large Logs.
 	Objects, Contents int
-	// Holds, Segments, Rows and Marked count what else there is.
+	// Holds, Segments, Rows and Marked count these.
 	Holds, Segments, Rows, Marked int
-	// Damaged counts findings that are damage, Cache those of index and segments, Carried what later programs wrote, Abandoned and Strangers
-	// the others.
+	// Damaged, Cache, Carried, Abandoned and Strangers count findings: damage, index and segments,
+	// written by later versions, leftovers, and unknown keys.
 	Damaged, Cache, Carried, Abandoned, Strangers int
 }
 
-// Marked is a run of the cluster that says it is in the archive.
+// Marked is a run in the cluster that is marked as archived.
 type Marked struct {
 	Namespace, Name string
 	Run             layout.Run
 }
 
-// Check looks at a whole cluster's archive. The error says that it could not be looked at to the end; what is wrong with the archive
-// is no error but findings. Reads that fail are tried again before an object counts as damaged.
+// Check verifies a cluster's archive. It returns an error if it could not check everything;
+// problems of the archive are findings, not errors. A part, content or segment that looks damaged
+// is read again before it is reported.
 func Check(ctx context.Context, o Options) (Totals, error) {
 	c := &check{Options: o, named: map[string]bool{}, sums: map[string]sum{}, live: map[string]object.Name{}}
 	for _, step := range []struct {
 		what string
 		do   func(context.Context) error
 	}{
-		{"commits", c.commits}, {"parts", c.parts}, {"holds", c.holds}, {"segments", c.segments}, {"objects", c.objects}, {"index", c.rows}, {"index of objects", c.objectRows}, {"marks", c.marks},
+		{"commits", c.commits}, {"parts", c.parts}, {"holds", c.holds}, {"segments", c.segments},
+		{"objects", c.objects}, {"index", c.rows}, {"index of objects", c.objectRows}, {"marks", c.marks},
 	} {
 		if err := step.do(ctx); err != nil {
 			return c.totals, fmt.Errorf("check %s: %w", step.what, err)
@@ -164,17 +171,18 @@ func Check(ctx context.Context, o Options) (Totals, error) {
 	return c.totals, nil
 }
 
-// check is one run of Check. named holds the keys that commits name, and sums those of commits, about 150 bytes each.
+// check is the state of one call of Check. named has the keys that commits name, sums the sums of
+// commits; together about 150 bytes per key.
 type check struct {
 	Options
 	totals Totals
 	named  map[string]bool
 	sums   map[string]sum
-	// live are what tools wrote, by keys, until the index has a row for each.
+	// live has what tools wrote, by key, without those that have a row in the index.
 	live map[string]object.Name
 }
 
-// sum tells commits apart; the zero one is of a commit that cannot be read.
+// sum identifies a commit's content. It is zero if the commit cannot be read.
 type sum [16]byte
 
 func (c *check) found(f Finding) {
@@ -216,7 +224,7 @@ func (c *check) commit(ctx context.Context, info store.Info) error {
 	commit, err := manifest.Read(ctx, c.Store, info.Key)
 	switch {
 	case errors.Is(err, store.ErrNotExist):
-		delete(c.sums, info.Key) // deleted since it was listed
+		delete(c.sums, info.Key) // deleted after it was listed
 		return nil
 	case errors.Is(err, manifest.ErrVersion):
 		c.found(Finding{Kind: UnknownVersion, Key: info.Key, Detail: err.Error()})
@@ -231,7 +239,8 @@ func (c *check) commit(ctx context.Context, info store.Info) error {
 		return err
 	}
 	if commit.Unknown != nil {
-		c.found(Finding{Kind: Carried, Key: info.Key, Run: commit.Run.Namespace + "/" + commit.Run.Name, Detail: "fields of a later program"})
+		c.found(Finding{Kind: Carried, Key: info.Key, Run: commit.Run.Namespace + "/" + commit.Run.Name,
+			Detail: "fields of a later program"})
 	}
 	for i := range commit.Parts {
 		if err := c.part(ctx, info.Key, commit, &commit.Parts[i]); err != nil {
@@ -244,7 +253,8 @@ func (c *check) commit(ctx context.Context, info store.Info) error {
 func (c *check) part(ctx context.Context, key string, commit *manifest.Commit, p *manifest.Part) error {
 	run := commit.Run.Namespace + "/" + commit.Run.Name
 	if !p.Known() {
-		c.found(Finding{Kind: Carried, Key: cmp.Or(p.Key, key), Run: run, Detail: fmt.Sprintf("a part of type %q and state %q", p.Type, p.State)})
+		c.found(Finding{Kind: Carried, Key: cmp.Or(p.Key, key), Run: run,
+			Detail: fmt.Sprintf("a part of type %q and state %q", p.Type, p.State)})
 	}
 	if p.Key == "" {
 		return nil
@@ -253,11 +263,11 @@ func (c *check) part(ctx context.Context, key string, commit *manifest.Commit, p
 	c.totals.Parts++
 	verify := manifest.Verify
 	if !p.Known() {
-		verify = storedAsSaid
+		verify = verifyUnknown
 	}
 	err := verify(ctx, c.Store, p)
 	if errors.Is(err, manifest.ErrDamaged) {
-		err = verify(ctx, c.Store, p) // a connection that broke looks like an object that ends
+		err = verify(ctx, c.Store, p) // a cut connection looks like an object that ends too early
 	}
 	switch {
 	case err == nil && p.Stored != nil:
@@ -273,8 +283,8 @@ func (c *check) part(ctx context.Context, key string, commit *manifest.Commit, p
 	return ctx.Err()
 }
 
-// storedAsSaid looks at an object of which nobody knows what it is.
-func storedAsSaid(ctx context.Context, from store.Store, p *manifest.Part) error {
+// verifyUnknown verifies the object of an unknown part as far as possible.
+func verifyUnknown(ctx context.Context, from store.Store, p *manifest.Part) error {
 	if p.Stored == nil || p.Stored.SHA256 == "" {
 		return nil
 	}
@@ -294,7 +304,8 @@ func (c *check) parts(ctx context.Context) error {
 			continue
 		}
 		if c.Now.Sub(info.Modified) >= c.Grace {
-			c.found(Finding{Kind: Abandoned, Key: info.Key, Detail: "stored " + info.Modified.UTC().Format(time.RFC3339)})
+			c.found(Finding{Kind: Abandoned, Key: info.Key, Detail: "stored " +
+				info.Modified.UTC().Format(time.RFC3339)})
 		}
 	}
 	return nil

@@ -19,7 +19,8 @@ const cluster = layout.Cluster("prod")
 
 var created = time.Date(2026, 11, 20, 10, 42, 11, 0, time.UTC)
 
-// Each row damages an archive of two runs, one of them with a log, in one way, and names all findings.
+// Each row damages an archive of two runs, one of them with a log, in one way, and lists all
+// findings.
 func TestCheck(t *testing.T) {
 	for name, test := range map[string]struct {
 		damage func(t *testing.T, a *archive)
@@ -41,7 +42,8 @@ func TestCheck(t *testing.T) {
 		},
 		"find a commit that was cut, whose parts then are nobody's": {
 			damage: func(t *testing.T, a *archive) { truncate(t, a.path(a.commit)); a.age(t) },
-			want:   []string{"damaged commit: COMMIT", "abandoned part: LOG", "abandoned part: RECORD"}, totals: Totals{Damaged: 1, Abandoned: 2},
+			want:   []string{"damaged commit: COMMIT", "abandoned part: LOG", "abandoned part: RECORD"},
+			totals: Totals{Damaged: 1, Abandoned: 2},
 		},
 		"find what an archiver left that was killed": {
 			damage: func(t *testing.T, a *archive) { remove(t, a.path(a.commit)); a.age(t) },
@@ -56,7 +58,10 @@ func TestCheck(t *testing.T) {
 				write(t, a.path("clusters/prod/parts/note"), "x")
 				write(t, a.path("clusters/other/parts/note"), "x")
 			},
-			want:   []string{"object with a key that is not the archive's: clusters/prod/commits/README.txt", "object with a key that is not the archive's: clusters/prod/parts/note"},
+			want: []string{
+				"object with a key that is not the archive's: clusters/prod/commits/README.txt",
+				"object with a key that is not the archive's: clusters/prod/parts/note",
+			},
 			totals: Totals{Strangers: 2},
 		},
 		"leave alone a commit of a later version": {
@@ -71,20 +76,22 @@ func TestCheck(t *testing.T) {
 			test.damage(t, a)
 			var got []string
 			names := strings.NewReplacer(a.commit, "COMMIT", a.record, "RECORD", a.log, "LOG")
-			totals, err := Check(t.Context(), Options{Store: a.store, Cluster: cluster, Grace: time.Hour, Now: time.Now(), Found: func(f Finding) {
-				text := names.Replace(f.String())
-				if i := strings.Index(text, ": "+f.Detail); f.Detail != "" && i > 0 {
-					text = text[:i]
-				}
-				got = append(got, strings.TrimSuffix(text, ": "+names.Replace(f.Detail)))
-			}})
+			totals, err := Check(t.Context(),
+				Options{Store: a.store, Cluster: cluster, Grace: time.Hour, Now: time.Now(), Found: func(f Finding) {
+					text := names.Replace(f.String())
+					if i := strings.Index(text, ": "+f.Detail); f.Detail != "" && i > 0 {
+						text = text[:i]
+					}
+					got = append(got, strings.TrimSuffix(text, ": "+names.Replace(f.Detail)))
+				}})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !slices.Equal(got, test.want) {
 				t.Errorf("got %q\nwant %q", got, test.want)
 			}
-			if totals.Damaged != test.totals.Damaged || totals.Abandoned != test.totals.Abandoned || totals.Strangers != test.totals.Strangers {
+			if totals.Damaged != test.totals.Damaged || totals.Abandoned != test.totals.Abandoned ||
+				totals.Strangers != test.totals.Strangers {
 				t.Errorf("got %+v, want %+v", totals, test.totals)
 			}
 		})
@@ -103,19 +110,21 @@ func TestTotals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Check(t.Context(), Options{Store: a.store, Cluster: cluster, Now: time.Now(), Found: func(f Finding) { t.Error(f) }})
+	got, err := Check(t.Context(),
+		Options{Store: a.store, Cluster: cluster, Now: time.Now(), Found: func(f Finding) { t.Error(f) }})
 	if want := (Totals{Commits: 2, Parts: 3, Bytes: bytes}); err != nil || got != want {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
 }
 
-// What is neither a file nor a folder is no object, and no reason to stop.
+// A key that is neither a file nor a folder is not an object and does not end the check.
 func TestCheckOverlooksLinks(t *testing.T) {
 	a := newArchive(t)
 	if err := os.Symlink("/nowhere", a.path("clusters/prod/commits/2027")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Check(t.Context(), Options{Store: a.store, Cluster: cluster, Now: time.Now(), Found: func(f Finding) { t.Error(f) }}); err != nil {
+	if _, err := Check(t.Context(),
+		Options{Store: a.store, Cluster: cluster, Now: time.Now(), Found: func(f Finding) { t.Error(f) }}); err != nil {
 		t.Error(err)
 	}
 }
@@ -139,13 +148,16 @@ func newArchive(t *testing.T) *archive {
 	return a
 }
 
-// add archives a run by hand: the archiver is what this package is the oracle for.
+// add archives a run without the archiver, whose oracle this package is.
 func (a *archive) add(t *testing.T, name, uid string, withLog bool) (commitKey, recordKey, logKey string) {
 	t.Helper()
 	run := layout.Run{Created: created, UID: uid}
 	c := &manifest.Commit{
 		Cluster: string(cluster), Versions: manifest.Versions{Archiver: "test"}, CommittedAt: created,
-		Run: manifest.Run{APIVersion: "tekton.dev/v1", Kind: "TaskRun", Namespace: "team", Name: name, UID: uid, Created: created, Status: "True", Result: uid},
+		Run: manifest.Run{
+			APIVersion: "tekton.dev/v1", Kind: "TaskRun", Namespace: "team", Name: name, UID: uid, Created: created,
+			Status: "True", Result: uid,
+		},
 	}
 	part := func(kind manifest.PartType, file, content string) string {
 		key, err := cluster.Part(run, "k3v9x2m4q8", file)
@@ -156,7 +168,8 @@ func (a *archive) add(t *testing.T, name, uid string, withLog bool) (commitKey, 
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Parts = append(c.Parts, manifest.Part{Type: kind, State: manifest.Complete, Key: key, Content: &raw, Stored: &stored})
+		c.Parts = append(c.Parts,
+			manifest.Part{Type: kind, State: manifest.Complete, Key: key, Content: &raw, Stored: &stored})
 		return key
 	}
 	recordKey = part(manifest.Record, "record.json", `{"kind":"TaskRun"}`)

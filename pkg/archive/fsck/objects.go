@@ -13,8 +13,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// What tools wrote: every newest generation is read, and the content that it names. Older
-// generations mean nothing, and are not read.
+// What tools wrote: the newest generation of each object and its content are read. Older
+// generations are obsolete and not read.
 
 func (c *check) objects(ctx context.Context) error {
 	objects := object.New(c.Store, c.Cluster, func() time.Time { return c.Now })
@@ -43,8 +43,10 @@ func (c *check) objects(ctx context.Context) error {
 	return nil
 }
 
-// object looks at one key.
-func (c *check) object(ctx context.Context, objects *object.Objects, found object.Found, contents map[string]bool) error {
+// object checks one key.
+func (c *check) object(
+	ctx context.Context, objects *object.Objects, found object.Found, contents map[string]bool,
+) error {
 	old := c.Now.Sub(found.Info.Modified) >= c.Grace
 	name := ""
 	if found.Object != nil {
@@ -96,7 +98,7 @@ func (c *check) log(ctx context.Context, objects *object.Objects, found object.F
 	c.totals.Contents++
 	err = objects.Verify(ctx, content)
 	if err != nil && object.Damaged(err) {
-		err = objects.Verify(ctx, content) // a connection that broke looks like an object that ends
+		err = objects.Verify(ctx, content) // a cut connection looks like an object that ends too early
 	}
 	switch {
 	case err == nil:
@@ -172,7 +174,7 @@ func (c *check) objectSegments(ctx context.Context, objects *object.Objects) err
 	return nil
 }
 
-// objectRows compares the index with what tools wrote, and with itself.
+// objectRows compares the index with what tools wrote, and its counts with its rows.
 func (c *check) objectRows(ctx context.Context) error {
 	if c.Index == nil {
 		return nil
@@ -189,8 +191,9 @@ func (c *check) objectRows(ctx context.Context) error {
 		}
 		newest, err := objects.Get(ctx, row.Name())
 		switch {
-		case err == nil && newest.Key == row.Key, err != nil && object.Unreadable(err) && !errors.Is(err, object.ErrNotExist):
-			// It was written since it was listed, or is damaged, which is found elsewhere.
+		case err == nil && newest.Key == row.Key, err != nil && object.Unreadable(err) &&
+			!errors.Is(err, object.ErrNotExist):
+			// written after it was listed, or damaged, which is reported elsewhere
 		case err == nil || errors.Is(err, object.ErrNotExist):
 			c.found(Finding{Kind: RowSurplus, Key: row.Key, Run: row.Name().String()})
 		default:
@@ -202,12 +205,13 @@ func (c *check) objectRows(ctx context.Context) error {
 	}
 	wrong, err := c.Index.CheckCounts(ctx, false)
 	if err == nil && wrong > 0 {
-		c.found(Finding{Kind: RowDiffers, Key: "counts", Detail: fmt.Sprintf("%d counts of the index are not what it has", wrong)})
+		c.found(Finding{Kind: RowDiffers, Key: "counts",
+			Detail: fmt.Sprintf("%d counts of the index are not what it has", wrong)})
 	}
 	return err
 }
 
-// rowsMissing finds objects without a row, those that still are the newest.
+// rowsMissing reports objects without a row, if they still are the newest.
 func (c *check) rowsMissing(ctx context.Context, objects *object.Objects) error {
 	for _, key := range slices.Sorted(maps.Keys(c.live)) {
 		newest, err := objects.Get(ctx, c.live[key])

@@ -16,7 +16,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/object"
 )
 
-// tools is an archive with what tools wrote: a Result, a Record, and a Log with a content.
+// tools returns an archive with what tools wrote: a Result, a Record, and a Log with a content.
 type tools struct {
 	*archive
 	objects                      *object.Objects
@@ -56,46 +56,61 @@ func TestCheckOfWhatToolsWrote(t *testing.T) {
 		want   []string
 	}{
 		"find nothing in a whole one": {func(*testing.T, *tools) {}, nil},
-		"find a damaged Result":       {func(t *testing.T, w *tools) { flip(t, w.path(w.result)) }, []string{"damaged object: RESULT"}},
+		"find a damaged Result": {
+			func(t *testing.T, w *tools) { flip(t, w.path(w.result)) }, []string{"damaged object: RESULT"},
+		},
 		"find a Record of another name": {func(t *testing.T, w *tools) {
 			data := readFile(t, w.path(w.record))
 			write(t, w.path(w.result), data)
 		}, []string{"damaged object: RESULT"}},
-		"find a damaged content": {func(t *testing.T, w *tools) { flip(t, w.path(w.content)) }, []string{"damaged content of a log: CONTENT"}},
+		"find a damaged content": {
+			func(t *testing.T, w *tools) { flip(t, w.path(w.content)) }, []string{"damaged content of a log: CONTENT"},
+		},
 		"find that a content is missing": {func(t *testing.T, w *tools) { remove(t, w.path(w.content)) },
 			[]string{"missing content of a log: CONTENT"}},
 		"find an object of a later version": {func(t *testing.T, w *tools) {
 			write(t, w.path(w.record), gzipped(t, `{"apiVersion":"archive.indelible.dev/v2"}`))
 		}, []string{"object of an unknown version: RECORD"}},
 		"say that fields of a later program are carried": {func(t *testing.T, w *tools) {
-			write(t, w.path(w.record), gzipped(t, strings.Replace(gunzipped(t, w.path(w.record)), `{"apiVersion"`, `{"labels":{},"apiVersion"`, 1)))
+			write(t, w.path(w.record),
+				gzipped(t, strings.Replace(gunzipped(t, w.path(w.record)), `{"apiVersion"`,
+					`{"labels":{},"apiVersion"`, 1)))
 		}, []string{"unknown, carried: RECORD"}},
 		"find strangers": {func(t *testing.T, w *tools) {
-			for _, key := range []string{"objects/abc/x", "contents/abc/x", "objectsegments/ab/x", "resultholds/abc/x.json"} {
+			for _, key := range []string{"objects/abc/x", "contents/abc/x", "objectsegments/ab/x",
+				"resultholds/abc/x.json"} {
 				write(t, w.path("clusters/"+string(cluster)+"/"+key), "")
 			}
-		}, []string{"object with a key that is not the archive's: clusters/prod/contents/abc/x", "object with a key that is not the archive's: clusters/prod/objects/abc/x",
-			"object with a key that is not the archive's: clusters/prod/objectsegments/ab/x", "object with a key that is not the archive's: clusters/prod/resultholds/abc/x.json"}},
+		}, []string{"object with a key that is not the archive's: clusters/prod/contents/abc/x",
+			"object with a key that is not the archive's: clusters/prod/objects/abc/x",
+			"object with a key that is not the archive's: clusters/prod/objectsegments/ab/x",
+			"object with a key that is not the archive's: clusters/prod/resultholds/abc/x.json"}},
 		"find what is left of a Result that was deleted": {func(t *testing.T, w *tools) {
 			data := readFile(t, w.path(w.record))
 			if err := w.objects.Delete(t.Context(), name, 0); err != nil {
 				t.Fatal(err)
 			}
 			write(t, w.path(w.record), data)
-		}, []string{"abandoned object: RECORD", "abandoned object: RESULT", "abandoned object: RESULT2", "abandoned object: RESULT2.gone"}},
+		}, []string{"abandoned object: RECORD", "abandoned object: RESULT", "abandoned object: RESULT2",
+			"abandoned object: RESULT2.gone"}},
 		"find a hold on what is not there": {func(t *testing.T, w *tools) {
 			write(t, w.path(cluster.ResultHold(strings.Repeat("0", 32))), "")
-		}, []string{"held, but there is no such Result: clusters/prod/resultholds/000/" + strings.Repeat("0", 32) + ".json"}},
+		}, []string{"held, but there is no such Result: clusters/prod/resultholds/000/" + strings.Repeat("0", 32) +
+			".json"}},
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newTools(t)
 			test.damage(t, w)
 			next := strings.Replace(w.result, "000000001.json", "000000002.json", 1)
-			names := strings.NewReplacer(w.result, "RESULT", next, "RESULT2", strings.TrimSuffix(next, ".json.gz")+".gone", "RESULT2.gone", w.record, "RECORD", w.log, "LOG", w.content, "CONTENT")
+			names := strings.NewReplacer(w.result, "RESULT", next, "RESULT2",
+				strings.TrimSuffix(next, ".json.gz")+".gone", "RESULT2.gone", w.record, "RECORD", w.log, "LOG",
+				w.content, "CONTENT")
 			var got []string
-			_, err := Check(t.Context(), Options{Store: w.store, Cluster: cluster, Now: time.Now().Add(time.Hour), Grace: time.Minute, Found: func(f Finding) {
-				got = append(got, names.Replace(string(f.Kind)+": "+f.Key))
-			}})
+			_, err := Check(t.Context(),
+				Options{Store: w.store, Cluster: cluster, Now: time.Now().Add(time.Hour), Grace: time.Minute,
+					Found: func(f Finding) {
+						got = append(got, names.Replace(string(f.Kind)+": "+f.Key))
+					}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -108,7 +123,8 @@ func TestCheckOfWhatToolsWrote(t *testing.T) {
 
 func TestTotalsOfWhatToolsWrote(t *testing.T) {
 	w := newTools(t)
-	got, err := Check(t.Context(), Options{Store: w.store, Cluster: cluster, Now: time.Now(), Found: func(f Finding) { t.Error(f) }})
+	got, err := Check(t.Context(),
+		Options{Store: w.store, Cluster: cluster, Now: time.Now(), Found: func(f Finding) { t.Error(f) }})
 	var bytes int64
 	_ = filepath.Walk(w.root, func(_ string, info os.FileInfo, err error) error {
 		if err == nil && info.Mode().IsRegular() {
@@ -121,18 +137,28 @@ func TestTotalsOfWhatToolsWrote(t *testing.T) {
 	}
 }
 
-// A part of a type that only later programs know is looked at as far as that goes, and is no
-// damage.
+// A part of an unknown type is verified as far as possible, and is no damage.
 func TestUnknownParts(t *testing.T) {
 	for what, test := range map[string]struct {
 		part, object string
 		want         []string
 	}{
-		"in the commit":                {`{"type":"attestation","state":"complete","inline":{}}`, "", []string{"unknown, carried"}},
-		"with an object":               {`{"type":"attestation","state":"complete","key":"KEY","stored":{"bytes":5,"sha256":"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"}}`, "hello", []string{"unknown, carried"}},
-		"with an object that differs":  {`{"type":"attestation","state":"complete","key":"KEY","stored":{"bytes":5,"sha256":"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"}}`, "hullo", []string{"unknown, carried", "damaged part"}},
-		"with an object that is gone":  {`{"type":"attestation","state":"complete","key":"KEY","stored":{"bytes":5,"sha256":"2c"}}`, "", []string{"unknown, carried", "missing part"}},
-		"that says nothing of its own": {`{"type":"attestation","state":"elsewhere","key":"KEY"}`, "hello", []string{"unknown, carried"}},
+		"in the commit": {
+			`{"type":"attestation","state":"complete","inline":{}}`, "", []string{"unknown, carried"},
+		},
+		"with an object": {
+			`{"type":"attestation","state":"complete","key":"KEY","stored":{"bytes":5,"sha256":"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"}}`, "hello", []string{"unknown, carried"},
+		},
+		"with an object that differs": {
+			`{"type":"attestation","state":"complete","key":"KEY","stored":{"bytes":5,"sha256":"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"}}`, "hullo", []string{"unknown, carried", "damaged part"},
+		},
+		"with an object that is gone": {
+			`{"type":"attestation","state":"complete","key":"KEY","stored":{"bytes":5,"sha256":"2c"}}`, "",
+			[]string{"unknown, carried", "missing part"},
+		},
+		"that says nothing of its own": {
+			`{"type":"attestation","state":"elsewhere","key":"KEY"}`, "hello", []string{"unknown, carried"},
+		},
 	} {
 		t.Run(what, func(t *testing.T) {
 			a := newArchive(t)
@@ -144,7 +170,9 @@ func TestUnknownParts(t *testing.T) {
 				write(t, a.path(key), test.object)
 			}
 			var got []string
-			totals, err := Check(t.Context(), Options{Store: a.store, Cluster: cluster, Now: time.Now().Add(time.Hour), Found: func(f Finding) { got = append(got, string(f.Kind)) }})
+			totals, err := Check(t.Context(),
+				Options{Store: a.store, Cluster: cluster, Now: time.Now().Add(time.Hour),
+					Found: func(f Finding) { got = append(got, string(f.Kind)) }})
 			if err != nil || !slices.Equal(got, test.want) || totals.Carried != 1 {
 				t.Errorf("got %q, %+v, %v; want %q", got, totals, err, test.want)
 			}
@@ -176,11 +204,13 @@ func TestRowsOfWhatToolsWrote(t *testing.T) {
 	check := func() (got []string) {
 		t.Helper()
 		names := strings.NewReplacer(w.result, "RESULT", w.record, "RECORD", w.log, "LOG")
-		if _, err := Check(t.Context(), Options{Store: w.store, Cluster: cluster, Now: time.Now(), Grace: time.Hour, Index: x, Found: func(f Finding) {
-			if strings.Contains(f.Key, "/objects/") || !strings.Contains(f.Key, "/") {
-				got = append(got, names.Replace(string(f.Kind)+": "+f.Key))
-			}
-		}}); err != nil {
+		if _, err := Check(t.Context(),
+			Options{Store: w.store, Cluster: cluster, Now: time.Now(), Grace: time.Hour, Index: x,
+				Found: func(f Finding) {
+					if strings.Contains(f.Key, "/objects/") || !strings.Contains(f.Key, "/") {
+						got = append(got, names.Replace(string(f.Kind)+": "+f.Key))
+					}
+				}}); err != nil {
 			t.Fatal(err)
 		}
 		return got
@@ -191,12 +221,14 @@ func TestRowsOfWhatToolsWrote(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	want(check(), "commit or object without a row in the index: LOG", "commit or object without a row in the index: RECORD", "commit or object without a row in the index: RESULT")
+	want(check(), "commit or object without a row in the index: LOG",
+		"commit or object without a row in the index: RECORD", "commit or object without a row in the index: RESULT")
 	if _, err := index.Sync(t.Context(), index.SyncOptions{Store: w.store, Index: x, Cluster: cluster}); err != nil {
 		t.Fatal(err)
 	}
 	want(check())
-	if err := w.objects.Delete(t.Context(), object.Name{Kind: object.Record, Parent: "team", Result: "r", ID: "x"}, 0); err != nil {
+	if err := w.objects.Delete(t.Context(), object.Name{Kind: object.Record, Parent: "team", Result: "r", ID: "x"},
+		0); err != nil {
 		t.Fatal(err)
 	}
 	want(check(), "row of the index without a commit or object: RECORD")

@@ -1,6 +1,6 @@
-// Package identity binds a prefix of the archive to one cluster. Otherwise two clusters with one
-// name on one bucket, or a cluster that was recreated, would take each other's runs for their own,
-// and retention would delete what only the other one has (decision 13).
+// Package identity binds a prefix of the archive to one cluster. Otherwise two clusters with the
+// same name on one bucket, or a recreated cluster, would take each other's runs for their own, and
+// retention would delete what only the other cluster has (decision 13).
 package identity
 
 import (
@@ -14,55 +14,57 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Identity is the cluster that writes. It is identified by the UID of its namespace kube-system,
-// which exists from the start and cannot be deleted.
+// Identity is the cluster that writes to the archive. It is identified by the UID of its namespace
+// kube-system, which always exists and cannot be deleted.
 type Identity struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	// KubeSystem is metadata.uid of the namespace kube-system.
 	KubeSystem string `json:"kubeSystem"`
-	// By is who wrote the identity, At when.
+	// By is the program that wrote the identity, At the time.
 	By string    `json:"by"`
 	At time.Time `json:"at"`
 }
 
-// ErrForeign is Bind's error if the archive belongs to another cluster.
+// ErrForeign: the archive belongs to another cluster.
 var ErrForeign = errors.New("it is the archive of another cluster")
 
-// Bind makes an archive that has no identity this cluster's. If it is another cluster's, the error
-// is ErrForeign.
+// Bind binds an archive without identity to this cluster. It returns ErrForeign if the archive
+// belongs to another cluster.
 func Bind(ctx context.Context, s store.Store, cluster layout.Cluster, kubeSystem, by string, now time.Time) error {
-	there, n, err := Read(ctx, s, cluster)
+	existing, n, err := Read(ctx, s, cluster)
 	if err == nil && n == 0 {
 		if err = write(ctx, s, cluster, 0, kubeSystem, by, now); errors.Is(err, numbered.ErrConflict) {
-			there, n, err = Read(ctx, s, cluster)
+			existing, n, err = Read(ctx, s, cluster)
 		}
 	}
 	if err != nil {
 		return fmt.Errorf("find out whose archive %q is: %w", cluster, err)
 	}
-	if n > 0 && there.KubeSystem != kubeSystem {
-		return fmt.Errorf("archive.cluster %q: %w: its kube-system has the UID %s, this one's has %s (since %s, by %s). "+
-			"Give this cluster another name in archive.cluster; "+
-			"or, if it takes the other one's place and that writes no more, run: archiver adopt --from=%s",
-			cluster, ErrForeign, there.KubeSystem, kubeSystem, there.At.UTC().Format(time.RFC3339), there.By, there.KubeSystem)
+	if n > 0 && existing.KubeSystem != kubeSystem {
+		return fmt.Errorf(
+			"archive.cluster %q: %w: its kube-system has the UID %s, this one's has %s (since %s, by %s). "+
+				"Give this cluster another name in archive.cluster; "+
+				"or, if it takes the other one's place and that writes no more, run: archiver adopt --from=%s",
+			cluster, ErrForeign, existing.KubeSystem, kubeSystem, existing.At.UTC().Format(time.RFC3339), existing.By,
+			existing.KubeSystem)
 	}
 	return nil
 }
 
-// Adopt makes the archive of another cluster, from, this cluster's. It has to be named, so that
-// nobody adopts an archive without having looked whose it is.
+// Adopt rebinds the archive of the cluster from to this cluster. from has to be given, so that an
+// archive is not adopted by mistake.
 func Adopt(
 	ctx context.Context, s store.Store, cluster layout.Cluster, from, kubeSystem, by string, now time.Time,
 ) error {
-	there, n, err := Read(ctx, s, cluster)
+	existing, n, err := Read(ctx, s, cluster)
 	switch {
 	case err != nil:
 		return fmt.Errorf("find out whose archive %q is: %w", cluster, err)
 	case n == 0:
-		return fmt.Errorf("archive %q is nobody's: there is nothing to adopt", cluster)
-	case there.KubeSystem != from:
-		return fmt.Errorf("archive %q is not that of %s, but of %s", cluster, from, there.KubeSystem)
+		return fmt.Errorf("archive %q has no owner: there is nothing to adopt", cluster)
+	case existing.KubeSystem != from:
+		return fmt.Errorf("archive %q is not that of %s, but of %s", cluster, from, existing.KubeSystem)
 	case from == kubeSystem:
 		return nil
 	}
@@ -71,12 +73,12 @@ func Adopt(
 
 // Read returns the identity and its number, 0 if there is none.
 func Read(ctx context.Context, s store.Store, cluster layout.Cluster) (Identity, int, error) {
-	var there Identity
-	n, err := numbered.Read(ctx, s, cluster.Identities(), &there)
-	if err == nil && n > 0 && there.KubeSystem == "" {
-		err = errors.New("its identity does not say so")
+	var existing Identity
+	n, err := numbered.Read(ctx, s, cluster.Identities(), &existing)
+	if err == nil && n > 0 && existing.KubeSystem == "" {
+		err = errors.New("its identity has no kubeSystem")
 	}
-	return there, n, err
+	return existing, n, err
 }
 
 func write(

@@ -1,19 +1,26 @@
-// Package layout builds and parses the keys of all objects of the archive. Its tests are the specification of the format's
-// paths; what is in the objects is pkg/archive/manifest's, and docs/archive-format.md describes both for people.
+// Package layout builds and parses the keys of all objects of the archive. Its tests specify the
+// keys. The content of objects is defined by pkg/archive/manifest and others;
+// docs/archive-format.md describes both for people.
 //
-//	clusters/<cluster>/commits/2026/11/20/10/20261120T104211Z.<uid>.json.gz     one for each archived run, written last
-//	clusters/<cluster>/parts/2026/11/20/10/<uid>.<writer>.<part>.zst              what a commit refers to
-//	clusters/<cluster>/segments/2026/11/20/10/<writer>.<commits>.jsonl.gz         copies of many commits and records, a cache
-//	clusters/<cluster>/holds/2026/11/20/10/20261120T104211Z.<uid>.json            while it is there, the run is not deleted
-//	clusters/<cluster>/deletions/2026/11/20/10/20261120T104211Z.<uid>.<writer>    while it is there, the run is being deleted
+//	clusters/<cluster>/commits/2026/11/20/10/20261120T104211Z.<uid>.json.gz
+//	                                          one for each archived run, written last
+//	clusters/<cluster>/parts/2026/11/20/10/<uid>.<writer>.<part>.zst
+//	                                          what a commit refers to
+//	clusters/<cluster>/segments/2026/11/20/10/<writer>.<commits>.jsonl.gz
+//	                                          copies of many commits and records, a cache
+//	clusters/<cluster>/holds/2026/11/20/10/20261120T104211Z.<uid>.json
+//	                                          while it exists, the run is not deleted
+//	clusters/<cluster>/deletions/2026/11/20/10/20261120T104211Z.<uid>.<writer>
+//	                                          while it exists, the run is being deleted
 //
-// Objects are of four classes. A commit's key follows from the run alone, so that of two archivers, or of one that was killed and
-// its successor, one commits. A part's key has a random writer in it, so that parts never collide: an archiver that
-// died leaves parts that no commit names, which a later fsck finds. Segments (pkg/archive/catalogue) have one, too. Holds have a
-// key like their run's commit, marks of deletions as well, with a writer. None is ever changed.
+// The key of a commit depends only on the run, so that only one of several archivers, or of an
+// archiver and its successor, commits. Keys of parts, segments and deletion marks contain a random
+// writer, so that they never collide; a killed archiver leaves parts that no commit names, which
+// fsck finds. Holds and deletion marks have keys like their run's commit. Objects are never
+// changed.
 //
-// The time is the run's creation, in UTC, because everybody who has the run knows it and it never changes. Keys sort
-// by it, and a day or an hour can be listed by prefix.
+// Keys contain the time of the run's creation, in UTC: it never changes, and everything that knows
+// the run knows it. Keys sort by it, and a day or an hour can be listed by prefix.
 package layout
 
 import (
@@ -24,8 +31,9 @@ import (
 	"time"
 )
 
-// Cluster is where the objects of one cluster begin. Its name is 1 to 63 lower-case letters, digits and hyphens, beginning and
-// ending with a letter or digit (RFC 1123).
+// Cluster is the name of a cluster: 1 to 63 lower-case letters, digits and hyphens, beginning and
+// ending with a letter or digit (RFC 1123). Its methods return keys and prefixes of the cluster's
+// objects.
 type Cluster string
 
 var (
@@ -40,21 +48,22 @@ const (
 	hour      = "2006/01/02/15"
 	stamp     = "20060102T150405Z"
 	extension = ".json.gz"
-	// partExtension is of parts; those of archivers before 2026-12 have gzipExtension.
+	// Parts have partExtension; those of archivers before 2026-12 have gzipExtension.
 	partExtension, gzipExtension = ".zst", ".gz"
 )
 
 // ParseCluster checks the name of a cluster.
 func ParseCluster(name string) (Cluster, error) {
 	if !clusterName.MatchString(name) {
-		return "", fmt.Errorf("cluster %q: must be 1 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit", name)
+		return "", fmt.Errorf(
+			"cluster %q: must be 1 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit", name)
 	}
 	return Cluster(name), nil
 }
 
 // Run is what a run's keys are made of.
 type Run struct {
-	// Created is metadata.creationTimestamp, in seconds as Kubernetes has it.
+	// Created is metadata.creationTimestamp, which has whole seconds.
 	Created time.Time
 	// UID is metadata.uid.
 	UID string
@@ -65,7 +74,8 @@ func (r Run) check() error {
 		return fmt.Errorf("uid %q: must be 1 to 64 letters, digits and hyphens", r.UID)
 	}
 	if year := r.Created.UTC().Year(); year < 2000 || year > 9999 {
-		return fmt.Errorf("creation time %s of run %s: must be in the years 2000 to 9999", r.Created.UTC().Format(time.RFC3339), r.UID)
+		return fmt.Errorf("creation time %s of run %s: must be in the years 2000 to 9999",
+			r.Created.UTC().Format(time.RFC3339), r.UID)
 	}
 	return nil
 }
@@ -79,10 +89,10 @@ func (c Cluster) Commit(r Run) (string, error) {
 	return c.Commits() + at.Format(hour) + "/" + at.Format(stamp) + "." + r.UID + extension, nil
 }
 
-// Commits returns what all commits of the cluster begin with.
+// Commits returns the prefix of all commits of the cluster.
 func (c Cluster) Commits() string { return root + string(c) + "/commits/" }
 
-// CommitsOn returns what the commits of runs begin with that were created on a day of UTC.
+// CommitsOn returns the prefix of the commits of runs created on a day, in UTC.
 func (c Cluster) CommitsOn(day time.Time) string {
 	return c.Commits() + day.UTC().Format("2006/01/02/")
 }
@@ -106,8 +116,9 @@ func ParseCommit(key string) (Cluster, Run, error) {
 	return cluster, run, nil
 }
 
-// Part returns the key of a part of a run: a name such as record.json or log-0-step-build.txt, stored with Zstandard. writer is
-// random, 8 to 32 lower-case letters and digits, and the same for all parts of one attempt to archive a run.
+// Part returns the key of a part of a run. part is a name such as record.json or
+// log-0-step-build.txt. writer is random, 8 to 32 lower-case letters and digits, and the same for
+// all parts of one attempt to archive a run.
 func (c Cluster) Part(r Run, writer, part string) (string, error) {
 	if err := r.check(); err != nil {
 		return "", err
@@ -121,10 +132,10 @@ func (c Cluster) Part(r Run, writer, part string) (string, error) {
 	return c.Parts() + r.Created.UTC().Format(hour) + "/" + r.UID + "." + writer + "." + part + partExtension, nil
 }
 
-// Parts returns what all parts of the cluster begin with.
+// Parts returns the prefix of all parts of the cluster.
 func (c Cluster) Parts() string { return root + string(c) + "/parts/" }
 
-// PartsOf returns what all parts of a run begin with, whoever wrote them.
+// PartsOf returns the prefix of all parts of a run, by any writer.
 func (c Cluster) PartsOf(r Run) (string, error) {
 	if err := r.check(); err != nil {
 		return "", err
@@ -132,7 +143,8 @@ func (c Cluster) PartsOf(r Run) (string, error) {
 	return c.Parts() + r.Created.UTC().Format(hour) + "/" + r.UID + ".", nil
 }
 
-// ParsePart says whose part a key is. The creation time is not in it: only its hour is.
+// ParsePart is the reverse of Part, except that a key has only the hour of the run's creation
+// (PartHour).
 func ParsePart(key string) (cluster Cluster, uid, writer, part string, err error) {
 	cluster, rest, err := split(key, "parts")
 	if err != nil {

@@ -16,23 +16,55 @@ const (
 
 var run = Run{Created: time.Date(2026, 11, 20, 11, 42, 11, 0, time.FixedZone("CET", 3600)), UID: uid}
 
-// The format: these texts are what archives out there hold.
+// The format: these are keys in existing archives.
 func TestKeys(t *testing.T) {
 	for name, test := range map[string]struct {
 		key  func() (string, error)
 		want string
 	}{
-		"a commit":      {func() (string, error) { return Cluster("prod-1").Commit(run) }, "clusters/prod-1/commits/2026/11/20/10/20261120T104211Z." + uid + ".json.gz"},
-		"a record":      {func() (string, error) { return Cluster("prod-1").Part(run, writer, "record.json") }, "clusters/prod-1/parts/2026/11/20/10/" + uid + "." + writer + ".record.json.zst"},
-		"a step's log":  {func() (string, error) { return Cluster("c").Part(run, writer, "log-0-step-build.txt") }, "clusters/c/parts/2026/11/20/10/" + uid + "." + writer + ".log-0-step-build.txt.zst"},
-		"a run's parts": {func() (string, error) { return Cluster("c").PartsOf(run) }, "clusters/c/parts/2026/11/20/10/" + uid + "."},
-		"a segment":     {func() (string, error) { return Cluster("c").Segment(run.Created, writer, 812) }, "clusters/c/segments/2026/11/20/10/" + writer + ".812.jsonl.gz"},
-		"a hold":        {func() (string, error) { return Cluster("c").Hold(run) }, "clusters/c/holds/2026/11/20/10/20261120T104211Z." + uid + ".json"},
-		"a deletion":    {func() (string, error) { return Cluster("c").Deletion(run, writer) }, "clusters/c/deletions/2026/11/20/10/20261120T104211Z." + uid + "." + writer},
-		"its deletions": {func() (string, error) { return Cluster("c").DeletionsOf(run) }, "clusters/c/deletions/2026/11/20/10/20261120T104211Z." + uid + "."},
-		"an hour":       {func() (string, error) { return Cluster("c").CommitsIn(run.Created), nil }, "clusters/c/commits/2026/11/20/10/"},
-		"its segments":  {func() (string, error) { return Cluster("c").SegmentsIn(HourOf(run)), nil }, "clusters/c/segments/2026/11/20/10/"},
-		"a day":         {func() (string, error) { return Cluster("c").CommitsOn(run.Created), nil }, "clusters/c/commits/2026/11/20/"},
+		"a commit": {
+			func() (string, error) { return Cluster("prod-1").Commit(run) },
+			"clusters/prod-1/commits/2026/11/20/10/20261120T104211Z." + uid + ".json.gz",
+		},
+		"a record": {
+			func() (string, error) { return Cluster("prod-1").Part(run, writer, "record.json") },
+			"clusters/prod-1/parts/2026/11/20/10/" + uid + "." + writer + ".record.json.zst",
+		},
+		"a step's log": {
+			func() (string, error) { return Cluster("c").Part(run, writer, "log-0-step-build.txt") },
+			"clusters/c/parts/2026/11/20/10/" + uid + "." + writer + ".log-0-step-build.txt.zst",
+		},
+		"a run's parts": {
+			func() (string, error) { return Cluster("c").PartsOf(run) }, "clusters/c/parts/2026/11/20/10/" + uid + ".",
+		},
+		"a segment": {
+			func() (string, error) { return Cluster("c").Segment(run.Created, writer, 812) },
+			"clusters/c/segments/2026/11/20/10/" + writer + ".812.jsonl.gz",
+		},
+		"a hold": {
+			func() (string, error) { return Cluster("c").Hold(run) },
+			"clusters/c/holds/2026/11/20/10/20261120T104211Z." + uid + ".json",
+		},
+		"a deletion": {
+			func() (string, error) { return Cluster("c").Deletion(run, writer) },
+			"clusters/c/deletions/2026/11/20/10/20261120T104211Z." + uid + "." + writer,
+		},
+		"its deletions": {
+			func() (string, error) { return Cluster("c").DeletionsOf(run) },
+			"clusters/c/deletions/2026/11/20/10/20261120T104211Z." + uid + ".",
+		},
+		"an hour": {
+			func() (string, error) { return Cluster("c").CommitsIn(run.Created), nil },
+			"clusters/c/commits/2026/11/20/10/",
+		},
+		"its segments": {
+			func() (string, error) { return Cluster("c").SegmentsIn(HourOf(run)), nil },
+			"clusters/c/segments/2026/11/20/10/",
+		},
+		"a day": {
+			func() (string, error) { return Cluster("c").CommitsOn(run.Created), nil },
+			"clusters/c/commits/2026/11/20/",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := test.key()
@@ -70,7 +102,8 @@ func TestParseIsTheReverse(t *testing.T) {
 }
 
 func TestKeysSortByCreation(t *testing.T) {
-	times := []string{"2025-12-31T23:59:59Z", "2026-01-01T00:00:00Z", "2026-01-01T09:59:59Z", "2026-01-01T10:00:00Z", "2026-01-02T00:00:00Z", "2026-10-01T00:00:00Z"}
+	times := []string{"2025-12-31T23:59:59Z", "2026-01-01T00:00:00Z", "2026-01-01T09:59:59Z", "2026-01-01T10:00:00Z",
+		"2026-01-02T00:00:00Z", "2026-10-01T00:00:00Z"}
 	var keys []string
 	for i, text := range times {
 		at, err := time.Parse(time.RFC3339, text)
@@ -89,13 +122,15 @@ func TestKeysSortByCreation(t *testing.T) {
 }
 
 func TestForbidden(t *testing.T) {
-	for name, cluster := range map[string]string{"empty": "", "a slash": "a/b", "a dot": "..", "upper case": "Prod", "a hyphen last": "a-", "64 characters": strings.Repeat("a", 64)} {
+	for name, cluster := range map[string]string{"empty": "", "a slash": "a/b", "a dot": "..", "upper case": "Prod",
+		"a hyphen last": "a-", "64 characters": strings.Repeat("a", 64)} {
 		if _, err := ParseCluster(cluster); err == nil {
 			t.Errorf("cluster with %s allowed", name)
 		}
 	}
 	for name, run := range map[string]Run{
-		"no uid": {Created: run.Created}, "a dot in its uid": {Created: run.Created, UID: "a.b"}, "a slash in its uid": {Created: run.Created, UID: "../x"}, "no time": {UID: uid},
+		"no uid": {Created: run.Created}, "a dot in its uid": {Created: run.Created, UID: "a.b"},
+		"a slash in its uid": {Created: run.Created, UID: "../x"}, "no time": {UID: uid},
 	} {
 		if key, err := Cluster("c").Commit(run); err == nil {
 			t.Errorf("run with %s has the key %s", name, key)
@@ -125,7 +160,7 @@ func TestForbidden(t *testing.T) {
 	}
 }
 
-// FuzzParse: a key that parses is exactly the key that is built from what was parsed, and every store takes it.
+// FuzzParse: a key that parses equals the key built from the result, and every store accepts it.
 func FuzzParse(f *testing.F) {
 	commit, _ := Cluster("c").Commit(run)
 	part, _ := Cluster("c").Part(run, writer, "record.json")
@@ -160,7 +195,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// Parts of the first archivers are found, as whose they are.
+// Keys of parts of the first archivers are parsed, too.
 func TestPartsInGzip(t *testing.T) {
 	key := "clusters/c/parts/2026/11/20/10/" + uid + ".k3v9x2m4q8.log-0-step-build.txt.gz"
 	cluster, of, writer, part, err := ParsePart(key)
@@ -168,7 +203,8 @@ func TestPartsInGzip(t *testing.T) {
 		t.Errorf("got %s, %s, %s, %s, %v", cluster, of, writer, part, err)
 	}
 	for _, other := range []string{
-		strings.Replace(key, "log-0-step-build.txt", "../x", 1), strings.TrimSuffix(key, ".gz"), strings.TrimSuffix(key, ".gz") + ".bak", key + ".tmp1",
+		strings.Replace(key, "log-0-step-build.txt", "../x", 1), strings.TrimSuffix(key, ".gz"),
+		strings.TrimSuffix(key, ".gz") + ".bak", key + ".tmp1",
 	} {
 		if _, _, _, _, err := ParsePart(other); err == nil {
 			t.Errorf("%s is taken for a part", other)

@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// Numbered objects say what was true last: the one with the highest number counts. Each is created where there is none of its
-// number, so that of two writers one has its say.
+// Numbered objects record a current state: the one with the highest number counts. Each is created
+// only if its number does not exist, so one of two concurrent writers fails.
 const (
 	numberDigits    = 9
 	numberExtension = ".json"
 )
 
-// Identities returns what the objects begin with that say whose archive it is.
+// Identities returns the prefix of the objects that record whose archive it is.
 func (c Cluster) Identities() string { return root + string(c) + "/identities/" }
 
-// Namespaces returns what the objects begin with that say which namespaces were seen, and seen to go.
+// Namespaces returns the prefix of the objects that record the namespaces seen and gone.
 func (c Cluster) Namespaces() string { return root + string(c) + "/namespaces/" }
 
-// Number returns the key of an object below one of these, for numbers from 1.
+// Number returns the key of a numbered object below one of these prefixes. Numbers start at 1.
 func Number(below string, n int) string {
 	return fmt.Sprintf("%s%0*d%s", below, numberDigits, n, numberExtension)
 }

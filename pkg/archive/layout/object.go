@@ -11,23 +11,31 @@ import (
 	"time"
 )
 
-// Objects are what tools write: Results, and Records and Logs under them. All of a Result, its
-// tree, has one beginning, a hash of its name, as who asks for it by name does not know when it was
-// created.
+// Objects are what tools write: Results, and Records and Logs under them. All objects of a Result,
+// its tree, share a prefix with a hash of the Result's name: a request has the name, and not the
+// time of creation.
 //
-//	clusters/<cluster>/objects/3fa/<tree>.result.<epoch>.<number>.json.gz             a generation of a Result
-//	clusters/<cluster>/objects/3fa/<tree>.under.<epoch>.record.<id>.<number>.json.gz  one of a Record
-//	clusters/<cluster>/objects/3fa/<tree>.under.<epoch>.log.<id>.<number>.json.gz     one of a Log
-//	clusters/<cluster>/objects/3fa/<as these>.<number>.gone                           it says that this is a tombstone
-//	clusters/<cluster>/contents/3fa/<tree>.<epoch>.<id>.<number>.<writer>.zst         the content of a large Log
-//	clusters/<cluster>/objectsegments/3f/<writer>.<which>.<cut>.<objects>.jsonl.gz    copies of many generations, a cache
-//	clusters/<cluster>/resultholds/3fa/<tree>.json                                    while it is there, the tree is not deleted
-//	clusters/<cluster>/resultdeletions/3fa/<tree>.<writer>                            while it is there, the tree is being deleted
+//	clusters/<cluster>/objects/3fa/<tree>.result.<epoch>.<number>.json.gz
+//	                                          a generation of a Result
+//	clusters/<cluster>/objects/3fa/<tree>.under.<epoch>.record.<id>.<number>.json.gz
+//	                                          a generation of a Record
+//	clusters/<cluster>/objects/3fa/<tree>.under.<epoch>.log.<id>.<number>.json.gz
+//	                                          a generation of a Log
+//	clusters/<cluster>/objects/3fa/<as these>.<number>.gone
+//	                                          marks that generation as a tombstone
+//	clusters/<cluster>/contents/3fa/<tree>.<epoch>.<id>.<number>.<writer>.zst
+//	                                          the content of a large Log
+//	clusters/<cluster>/objectsegments/3f/<writer>.<which>.<cut>.<objects>.jsonl.gz
+//	                                          copies of many generations, a cache
+//	clusters/<cluster>/resultholds/3fa/<tree>.json
+//	                                          while it exists, the tree is not deleted
+//	clusters/<cluster>/resultdeletions/3fa/<tree>.<writer>
+//	                                          while it exists, the tree is being deleted
 //
-// The epoch counts how often the Result was deleted: so what is under one that was deleted is told
-// by its key from what is under its successor, and no key is ever used again.
+// The epoch is the number of times that the Result has been deleted. So keys tell what is under a
+// deleted Result from what is under its successor, and no key is ever reused.
 
-// Kind says what an object is.
+// Kind is the kind of an object.
 type Kind string
 
 // Kinds of objects.
@@ -37,17 +45,17 @@ const (
 	LogKind    Kind = "Log"
 )
 
-// ObjectName is a Result's name, or a Record's or Log's.
+// ObjectName is the name of a Result, Record or Log.
 type ObjectName struct {
 	Kind Kind
-	// Parent and Result are a Result's name. ID is empty for a Result.
+	// Parent and Result are the Result's name. ID is empty for a Result.
 	Parent, Result, ID string
 }
 
-// maxName bounds each part of a name, in bytes: as Kubernetes does.
+// maxName bounds each segment of a name, in bytes, as in Kubernetes.
 const maxName = 253
 
-// Check says what is wrong with a name.
+// Check returns an error if the name is invalid.
 func (n ObjectName) Check() error {
 	switch n.Kind {
 	case ResultKind:
@@ -71,7 +79,7 @@ func checkSegment(what, text string) error {
 	return nil
 }
 
-// String returns the name as Tekton Results has it.
+// String returns the name in the form of Tekton Results.
 func (n ObjectName) String() string {
 	name := n.Parent + "/results/" + n.Result
 	switch n.Kind {
@@ -83,7 +91,7 @@ func (n ObjectName) String() string {
 	return name
 }
 
-// hashDigits is how much of a SHA-256 is in keys: 128 bits.
+// hashDigits is the number of digits of a SHA-256 in keys: 128 bits.
 const hashDigits = 32
 
 func hashOf(text string) string {
@@ -91,33 +99,33 @@ func hashOf(text string) string {
 	return hex.EncodeToString(sum[:])[:hashDigits]
 }
 
-// Tree is what the keys of all that belongs to the Result have in them.
+// Tree is the hash in the keys of all objects of the Result.
 func (n ObjectName) Tree() string { return hashOf(n.Parent + "/results/" + n.Result) }
 
-// maxNumber bounds epochs and numbers: they have nine digits in keys, so that keys sort by them.
+// maxNumber bounds epochs and numbers. Keys have nine digits, so that they sort by number.
 const maxNumber = 999_999_999
 
-// ObjectKey is what the key of a generation says.
+// ObjectKey is the content of a generation's key.
 type ObjectKey struct {
 	Tree string
 	Kind Kind
 	// ID is a hash of the ID, empty for a Result.
 	ID string
-	// Epoch is how often the Result was deleted before, Number counts the generations from 1.
+	// Epoch is the number of earlier deletions of the Result. Number counts generations from 1.
 	Epoch, Number int64
-	// Gone is of the mark that says that this generation is a tombstone.
+	// Gone: the key is of the mark that makes the generation a tombstone.
 	Gone bool
 }
 
-// Generation is both numbers in one, which orders all generations of a name.
+// Generation combines epoch and number into one number that orders all generations of a name.
 func (k ObjectKey) Generation() int64 { return k.Epoch*(maxNumber+1) + k.Number }
 
-// SetGeneration is the reverse.
+// SetGeneration is the reverse of Generation.
 func (k *ObjectKey) SetGeneration(generation int64) {
 	k.Epoch, k.Number = generation/(maxNumber+1), generation%(maxNumber+1)
 }
 
-// KeyOf returns the key of a name without its numbers.
+// KeyOf returns the key of a name, without epoch and number.
 func (n ObjectName) KeyOf() ObjectKey {
 	k := ObjectKey{Tree: n.Tree(), Kind: n.Kind}
 	if n.Kind != ResultKind {
@@ -126,31 +134,31 @@ func (n ObjectName) KeyOf() ObjectKey {
 	return k
 }
 
-// Extensions of generations, and of the marks that say that one is a tombstone.
+// Extensions of generations, and of the marks of tombstones.
 const (
 	ObjectExtension = ".json.gz"
 	GoneExtension   = ".gone"
 )
 
-// Objects returns what all objects of the cluster begin with.
+// Objects returns the prefix of all objects of the cluster.
 func (c Cluster) Objects() string { return root + string(c) + "/objects/" }
 
-// ObjectsIn returns what those objects begin with whose tree begins with some hexadecimal digits,
-// at most three.
+// ObjectsIn returns the prefix of objects whose tree begins with some hexadecimal digits, at most
+// three.
 func (c Cluster) ObjectsIn(digits string) string { return c.Objects() + digits }
 
-// ObjectsOf returns what all objects of a tree begin with: the Result's keys come first.
+// ObjectsOf returns the prefix of all objects of a tree. The Result's keys sort first.
 func (c Cluster) ObjectsOf(tree string) string {
 	return c.Objects() + folderOf(tree) + "/" + tree + "."
 }
 
-// Under returns what the objects under a Result begin with, of whatever epoch.
+// Under returns the prefix of the objects under a Result, of all epochs.
 func (c Cluster) Under(tree string) string { return c.ObjectsOf(tree) + "under." }
 
 func folderOf(tree string) string { return tree[:3] }
 
-// Generations returns what the generations of an object begin with: of a Result those of all
-// epochs, of others those of the key's.
+// Generations returns the prefix of the generations of an object: for a Result those of all epochs,
+// for others those of the key's epoch.
 func (c Cluster) Generations(k ObjectKey) string {
 	if k.Kind == ResultKind {
 		return c.ObjectsOf(k.Tree) + "result."
@@ -174,7 +182,8 @@ func (c Cluster) Object(k ObjectKey) (string, error) {
 	return fmt.Sprintf("%s%0*d%s", below, numberDigits, k.Number, extension), nil
 }
 
-var objectName = regexp.MustCompile(`^([0-9a-f]{32})\.(?:result\.([0-9]{9})|under\.([0-9]{9})\.(record|log)\.([0-9a-f]{32}))\.([0-9]{9})\.(json\.gz|gone)$`)
+var objectName = regexp.MustCompile(
+	`^([0-9a-f]{32})\.(?:result\.([0-9]{9})|under\.([0-9]{9})\.(record|log)\.([0-9a-f]{32}))\.([0-9]{9})\.(json\.gz|gone)$`)
 
 // ParseObject is the reverse of Object.
 func ParseObject(key string) (Cluster, ObjectKey, error) {
@@ -202,16 +211,16 @@ func ParseObject(key string) (Cluster, ObjectKey, error) {
 	return cluster, k, nil
 }
 
-// Contents returns what the contents of all large Logs of the cluster begin with.
+// Contents returns the prefix of the contents of all large Logs of the cluster.
 func (c Cluster) Contents() string { return root + string(c) + "/contents/" }
 
-// ContentsOf returns what the contents of a tree begin with.
+// ContentsOf returns the prefix of the contents of a tree.
 func (c Cluster) ContentsOf(tree string) string {
 	return c.Contents() + folderOf(tree) + "/" + tree + "."
 }
 
-// Content returns the key of the content of a Log's generation. writer is random, as that of parts
-// is. A Log that met another writer may name one of an earlier number.
+// Content returns the key of the content of a Log's generation. writer is random, as for parts.
+// After a conflict with another writer, a Log may name a content with an earlier number.
 func (c Cluster) Content(k ObjectKey, writer string) (string, error) {
 	if !writerText.MatchString(writer) {
 		return "", fmt.Errorf("writer %q: must be 8 to 32 lower-case letters and digits", writer)
@@ -222,7 +231,8 @@ func (c Cluster) Content(k ObjectKey, writer string) (string, error) {
 	if _, err := c.Object(k); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s%0*d.%s.%0*d.%s%s", c.ContentsOf(k.Tree), numberDigits, k.Epoch, k.ID, numberDigits, k.Number, writer, partExtension), nil
+	return fmt.Sprintf("%s%0*d.%s.%0*d.%s%s", c.ContentsOf(k.Tree), numberDigits, k.Epoch, k.ID, numberDigits, k.Number,
+		writer, partExtension), nil
 }
 
 var contentName = regexp.MustCompile(`^([0-9a-f]{32})\.([0-9]{9})\.([0-9a-f]{32})\.([0-9]{9})\.([a-z0-9]{8,32})\.zst$`)
@@ -247,39 +257,39 @@ func ParseContent(key string) (Cluster, ObjectKey, string, error) {
 	return cluster, k, match[5], nil
 }
 
-// BucketDigits is how many digits of trees tell what segment has their objects.
+// BucketDigits is the number of digits of a tree by which objects are assigned to segments.
 const BucketDigits = 2
 
-// ObjectSegments returns what all segments of objects begin with.
+// ObjectSegments returns the prefix of all segments of objects.
 func (c Cluster) ObjectSegments() string { return root + string(c) + "/objectsegments/" }
 
-// ObjectSegmentsIn returns what those begin with that have the objects of trees that begin with two
-// digits.
+// ObjectSegmentsIn returns the prefix of the segments of objects whose tree begins with two digits.
 func (c Cluster) ObjectSegmentsIn(digits string) string { return c.ObjectSegments() + digits + "/" }
 
-// ObjectSegmentKey is what the key of such a segment says.
+// ObjectSegmentKey is the content of the key of a segment of objects.
 type ObjectSegmentKey struct {
-	// Digits are those that the trees begin with.
+	// Digits are the first digits of the trees.
 	Digits string
-	// Writer is random. Which counts the segments of one writer from 0: they have the objects in
-	// the order of their keys.
+	// Writer is random. Which counts the segments of one writer from 0, in the order of the keys in
+	// them.
 	Writer string
 	Which  int
-	// Cut is the time, in seconds, up to which generations were stored that are in it, if they were
-	// the newest.
+	// Cut: the segment has generations stored until this time, in seconds, that were the newest.
 	Cut time.Time
-	// Objects is how many those were.
+	// Objects is the number of generations.
 	Objects int
 }
 
 // ObjectSegment returns the key of a segment.
 func (c Cluster) ObjectSegment(s ObjectSegmentKey) (string, error) {
-	key := fmt.Sprintf("%s%s.%04d.%010d.%d%s", c.ObjectSegmentsIn(s.Digits), s.Writer, s.Which, s.Cut.Unix(), s.Objects, segmentExtension)
+	key := fmt.Sprintf("%s%s.%04d.%010d.%d%s", c.ObjectSegmentsIn(s.Digits), s.Writer, s.Which, s.Cut.Unix(), s.Objects,
+		segmentExtension)
 	_, _, err := ParseObjectSegment(key)
 	return key, err
 }
 
-var objectSegmentName = regexp.MustCompile(`^([0-9a-f]{2})/([a-z0-9]{8,32})\.([0-9]{4})\.([0-9]{10})\.([0-9]{1,9})\.jsonl\.gz$`)
+var objectSegmentName = regexp.MustCompile(
+	`^([0-9a-f]{2})/([a-z0-9]{8,32})\.([0-9]{4})\.([0-9]{10})\.([0-9]{1,9})\.jsonl\.gz$`)
 
 // ParseObjectSegment is the reverse of ObjectSegment.
 func ParseObjectSegment(key string) (Cluster, ObjectSegmentKey, error) {
@@ -292,14 +302,14 @@ func ParseObjectSegment(key string) (Cluster, ObjectSegmentKey, error) {
 		return "", ObjectSegmentKey{}, fmt.Errorf("key %s is not that of a segment of objects", key)
 	}
 	s := ObjectSegmentKey{Digits: match[1], Writer: match[2]}
-	s.Which, _ = strconv.Atoi(match[3]) // they are digits, and few
+	s.Which, _ = strconv.Atoi(match[3]) // a few digits
 	cut, _ := strconv.ParseInt(match[4], 10, 64)
 	s.Cut = time.Unix(cut, 0).UTC()
 	s.Objects, _ = strconv.Atoi(match[5])
 	return cluster, s, nil
 }
 
-// ResultHolds returns what the holds on Results begin with.
+// ResultHolds returns the prefix of the holds on Results.
 func (c Cluster) ResultHolds() string { return root + string(c) + "/resultholds/" }
 
 // ResultHold returns the key of the hold on a Result.
@@ -323,16 +333,15 @@ func ParseResultHold(key string) (Cluster, string, error) {
 	return cluster, tree, nil
 }
 
-// ResultDeletions returns what the marks of deletions of Results begin with.
+// ResultDeletions returns the prefix of the marks of deletions of Results.
 func (c Cluster) ResultDeletions() string { return root + string(c) + "/resultdeletions/" }
 
-// ResultDeletionsOf returns what the marks begin with that say that something of a tree is being
-// deleted.
+// ResultDeletionsOf returns the prefix of the marks of deletions in a tree.
 func (c Cluster) ResultDeletionsOf(tree string) string {
 	return c.ResultDeletions() + folderOf(tree) + "/" + tree + "."
 }
 
-// ResultDeletion returns the key of such a mark. writer is random.
+// ResultDeletion returns the key of a mark of a deletion. writer is random.
 func (c Cluster) ResultDeletion(tree, writer string) (string, error) {
 	if !writerText.MatchString(writer) {
 		return "", fmt.Errorf("writer %q: must be 8 to 32 lower-case letters and digits", writer)

@@ -25,7 +25,7 @@ func at(name ObjectName, epoch, number int64, gone bool) ObjectKey {
 	return k
 }
 
-// The format: these texts are what archives out there hold.
+// The format: these are keys in existing archives.
 func TestObjectKeys(t *testing.T) {
 	const c = Cluster("prod")
 	segment := ObjectSegmentKey{Digits: "40", Writer: writer, Which: 2, Cut: time.Unix(1_800_000_000, 0), Objects: 812}
@@ -33,15 +33,41 @@ func TestObjectKeys(t *testing.T) {
 		key  func() (string, error)
 		want string
 	}{
-		"a Result":           {func() (string, error) { return c.Object(at(resultName, 0, 7, false)) }, "objects/40c/" + tree + ".result.000000000.000000007.json.gz"},
-		"one deleted before": {func() (string, error) { return c.Object(at(resultName, 3, 1, false)) }, "objects/40c/" + tree + ".result.000000003.000000001.json.gz"},
-		"its tombstone":      {func() (string, error) { return c.Object(at(resultName, 3, 2, true)) }, "objects/40c/" + tree + ".result.000000003.000000002.gone"},
-		"a Record":           {func() (string, error) { return c.Object(at(recordName, 3, 12, false)) }, "objects/40c/" + tree + ".under.000000003.record." + recordID + ".000000012.json.gz"},
-		"a Log":              {func() (string, error) { return c.Object(at(logName, 0, 1, false)) }, "objects/40c/" + tree + ".under.000000000.log." + recordID + ".000000001.json.gz"},
-		"its content":        {func() (string, error) { return c.Content(at(logName, 0, 1, false), writer) }, "contents/40c/" + tree + ".000000000." + recordID + ".000000001." + writer + ".zst"},
-		"a segment":          {func() (string, error) { return c.ObjectSegment(segment) }, "objectsegments/40/" + writer + ".0002.1800000000.812.jsonl.gz"},
-		"a hold":             {func() (string, error) { return c.ResultHold(tree), nil }, "resultholds/40c/" + tree + ".json"},
-		"a deletion":         {func() (string, error) { return c.ResultDeletion(tree, writer) }, "resultdeletions/40c/" + tree + "." + writer},
+		"a Result": {
+			func() (string, error) { return c.Object(at(resultName, 0, 7, false)) }, "objects/40c/" + tree +
+				".result.000000000.000000007.json.gz",
+		},
+		"one deleted before": {
+			func() (string, error) { return c.Object(at(resultName, 3, 1, false)) }, "objects/40c/" + tree +
+				".result.000000003.000000001.json.gz",
+		},
+		"its tombstone": {
+			func() (string, error) { return c.Object(at(resultName, 3, 2, true)) }, "objects/40c/" + tree +
+				".result.000000003.000000002.gone",
+		},
+		"a Record": {
+			func() (string, error) { return c.Object(at(recordName, 3, 12, false)) }, "objects/40c/" + tree +
+				".under.000000003.record." + recordID + ".000000012.json.gz",
+		},
+		"a Log": {
+			func() (string, error) { return c.Object(at(logName, 0, 1, false)) }, "objects/40c/" + tree +
+				".under.000000000.log." + recordID + ".000000001.json.gz",
+		},
+		"its content": {
+			func() (string, error) { return c.Content(at(logName, 0, 1, false), writer) }, "contents/40c/" + tree +
+				".000000000." + recordID + ".000000001." + writer + ".zst",
+		},
+		"a segment": {
+			func() (string, error) { return c.ObjectSegment(segment) }, "objectsegments/40/" + writer +
+				".0002.1800000000.812.jsonl.gz",
+		},
+		"a hold": {
+			func() (string, error) { return c.ResultHold(tree), nil }, "resultholds/40c/" + tree + ".json",
+		},
+		"a deletion": {
+			func() (string, error) { return c.ResultDeletion(tree, writer) }, "resultdeletions/40c/" + tree +
+				"." + writer,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := test.key()
@@ -56,7 +82,8 @@ func TestObjectKeys(t *testing.T) {
 }
 
 func TestParsingObjectsIsTheReverse(t *testing.T) {
-	for _, k := range []ObjectKey{at(resultName, 0, 1, false), at(resultName, maxNumber, maxNumber, true), at(recordName, 3, 2, true), at(logName, 0, 9, false)} {
+	for _, k := range []ObjectKey{at(resultName, 0, 1, false), at(resultName, maxNumber, maxNumber, true),
+		at(recordName, 3, 2, true), at(logName, 0, 9, false)} {
 		key, err := Cluster("c").Object(k)
 		if err != nil {
 			t.Fatal(err)
@@ -70,7 +97,9 @@ func TestParsingObjectsIsTheReverse(t *testing.T) {
 		if again != k {
 			t.Errorf("generation %d is %+v, want %+v", k.Generation(), again, k)
 		}
-		if !strings.HasPrefix(key, Cluster("c").Generations(k)) || !strings.HasPrefix(key, Cluster("c").ObjectsOf(k.Tree)) || !strings.HasPrefix(key, Cluster("c").ObjectsIn("40")) {
+		if !strings.HasPrefix(key, Cluster("c").Generations(k)) ||
+			!strings.HasPrefix(key, Cluster("c").ObjectsOf(k.Tree)) ||
+			!strings.HasPrefix(key, Cluster("c").ObjectsIn("40")) {
 			t.Errorf("%s is in none of its lists", key)
 		}
 	}
@@ -82,7 +111,8 @@ func TestParsingObjectsIsTheReverse(t *testing.T) {
 	if _, got, err := ParseResultHold(Cluster("c").ResultHold(tree)); err != nil || got != tree {
 		t.Errorf("ParseResultHold: %s, %v", got, err)
 	}
-	want := ObjectSegmentKey{Digits: "40", Writer: writer, Which: 2, Cut: time.Unix(1_800_000_000, 0).UTC(), Objects: 812}
+	want := ObjectSegmentKey{Digits: "40", Writer: writer, Which: 2, Cut: time.Unix(1_800_000_000, 0).UTC(),
+		Objects: 812}
 	segment, _ := Cluster("c").ObjectSegment(want)
 	if _, got, err := ParseObjectSegment(segment); err != nil || got != want {
 		t.Errorf("ParseObjectSegment(%s): %+v, %v", segment, got, err)
@@ -105,7 +135,8 @@ func TestObjectKeysThatAreNone(t *testing.T) {
 			t.Errorf("%s: %s is %+v", name, key, k)
 		}
 	}
-	for _, k := range []ObjectKey{at(resultName, 0, 0, false), at(resultName, 0, maxNumber+1, false), at(resultName, -1, 1, false), at(resultName, maxNumber+1, 1, false)} {
+	for _, k := range []ObjectKey{at(resultName, 0, 0, false), at(resultName, 0, maxNumber+1, false),
+		at(resultName, -1, 1, false), at(resultName, maxNumber+1, 1, false)} {
 		if key, err := Cluster("c").Object(k); err == nil {
 			t.Errorf("%+v has the key %s", k, key)
 		}

@@ -11,29 +11,30 @@ import (
 
 const (
 	segmentExtension = ".jsonl.gz"
-	holdExtension    = ".json" // people write and read them
+	holdExtension    = ".json" // readable and writable by people
 )
 
 var segmentName = regexp.MustCompile(`^([a-z0-9]{8,32})\.([1-9][0-9]{0,8})\.jsonl\.gz$`)
 
-// HourOf returns the hour in whose folders a run's objects are, in UTC.
+// HourOf returns the hour of a run's creation in UTC, under which its objects are stored.
 func HourOf(r Run) time.Time { return r.Created.UTC().Truncate(time.Hour) }
 
-// CommitsIn returns what the commits of runs begin with that were created in an hour.
+// CommitsIn returns the prefix of the commits of runs created in an hour.
 func (c Cluster) CommitsIn(at time.Time) string { return c.Commits() + at.UTC().Format(hour) + "/" }
 
-// Segments returns what all segments of the cluster begin with.
+// Segments returns the prefix of all segments of the cluster.
 func (c Cluster) Segments() string { return root + string(c) + "/segments/" }
 
-// SegmentsIn returns what the segments of runs begin with that were created in an hour.
+// SegmentsIn returns the prefix of the segments with runs created in an hour.
 func (c Cluster) SegmentsIn(at time.Time) string { return c.Segments() + at.UTC().Format(hour) + "/" }
 
-// Segment returns the key of a segment: copies of so many commits, 1 to 999999999, of runs that were created in an hour. writer is
-// random, as that of parts is.
+// Segment returns the key of a segment with copies of 1 to 999999999 commits of runs created in an
+// hour. writer is random, as for parts.
 func (c Cluster) Segment(at time.Time, writer string, commits int) (string, error) {
 	name := writer + "." + strconv.Itoa(commits) + segmentExtension
 	if !segmentName.MatchString(name) {
-		return "", fmt.Errorf("segment %s: must be 8 to 32 lower-case letters and digits, and 1 to 999999999 commits", name)
+		return "", fmt.Errorf("segment %s: must be 8 to 32 lower-case letters and digits, and 1 to 999999999 commits",
+			name)
 	}
 	if err := (Run{Created: at, UID: "0"}).check(); err != nil {
 		return "", err
@@ -41,7 +42,7 @@ func (c Cluster) Segment(at time.Time, writer string, commits int) (string, erro
 	return c.SegmentsIn(at) + name, nil
 }
 
-// ParseSegment is the reverse of Segment. at is the beginning of the hour.
+// ParseSegment is the reverse of Segment. at is the start of the hour.
 func ParseSegment(key string) (cluster Cluster, at time.Time, writer string, commits int, err error) {
 	cluster, rest, err := split(key, "segments")
 	if err != nil {
@@ -63,7 +64,7 @@ func ParseSegment(key string) (cluster Cluster, at time.Time, writer string, com
 	return cluster, at, writer, commits, nil
 }
 
-// Holds returns what all holds of the cluster begin with.
+// Holds returns the prefix of all holds on runs of the cluster.
 func (c Cluster) Holds() string { return root + string(c) + "/holds/" }
 
 // Hold returns the key of the hold on a run.
@@ -88,10 +89,10 @@ func ParseHold(key string) (Cluster, Run, error) {
 	return cluster, run, nil
 }
 
-// Deletions returns what all marks of deletions of the cluster begin with.
+// Deletions returns the prefix of all marks of deletions of runs of the cluster.
 func (c Cluster) Deletions() string { return root + string(c) + "/deletions/" }
 
-// DeletionsOf returns what the marks begin with that say that a run is being deleted.
+// DeletionsOf returns the prefix of the marks that a run is being deleted.
 func (c Cluster) DeletionsOf(r Run) (string, error) {
 	key, err := c.Commit(r)
 	if err != nil {
@@ -100,7 +101,8 @@ func (c Cluster) DeletionsOf(r Run) (string, error) {
 	return c.Deletions() + strings.TrimPrefix(strings.TrimSuffix(key, extension), c.Commits()) + ".", nil
 }
 
-// Deletion returns the key of such a mark. writer is random, as that of parts is: of two that delete a run each takes away its own.
+// Deletion returns the key of a mark. writer is random, as for parts: concurrent deletions of a run
+// remove only their own marks.
 func (c Cluster) Deletion(r Run, writer string) (string, error) {
 	if !writerText.MatchString(writer) {
 		return "", fmt.Errorf("writer %q: must be 8 to 32 lower-case letters and digits", writer)

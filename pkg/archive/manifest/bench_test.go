@@ -14,17 +14,18 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// logOf returns lines as builds write them: alike, with numbers that are not.
+// logOf returns similar lines with different numbers, as builds write them.
 func logOf(size int) []byte {
 	var text []byte
 	for i := uint32(1); len(text) < size; i++ {
-		text = fmt.Appendf(text, "2026-11-20T10:%02d:%02d.%06dZ INFO compiling example.test/shop/module-%d (%08x, %d files) in 0.%03ds\n",
+		text = fmt.Appendf(text,
+			"2026-11-20T10:%02d:%02d.%06dZ INFO compiling example.test/shop/module-%d (%08x, %d files) in 0.%03ds\n",
 			i/60%60, i%60, i*7919%1000000, i, i*2654435761, i%91, i*37%1000)
 	}
 	return text[:size]
 }
 
-// repeated gives a block again and again.
+// repeated returns a block again and again.
 type repeated struct {
 	block, rest []byte
 	left        int64
@@ -42,8 +43,8 @@ func (r *repeated) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// BenchmarkLog is a log's way into a directory, with the flush and the reading back, and its way out. What it allocates must not
-// grow with the log.
+// BenchmarkLog stores a log in a directory with flush and verification, and reads it. Allocations
+// must not grow with the log.
 func BenchmarkLog(b *testing.B) {
 	block := logOf(4 << 20)
 	for _, size := range []int64{1 << 20, 64 << 20, 512 << 20} {
@@ -91,8 +92,8 @@ func BenchmarkLog(b *testing.B) {
 	}
 }
 
-// BenchmarkManyParts is as many logs at once as an archiver has workers, each with an object of one member. What it has in its heap must not
-// grow with their number.
+// BenchmarkManyParts stores as many logs at once as an archiver has workers, each an object of one
+// member. The heap must not grow with their number.
 func BenchmarkManyParts(b *testing.B) {
 	content := logOf(200 << 10)
 	dir, err := store.NewDirectory(b.TempDir())
@@ -106,7 +107,8 @@ func BenchmarkManyParts(b *testing.B) {
 		var all sync.WaitGroup
 		for i := range 24 {
 			all.Go(func() {
-				if _, _, err := Store(context.Background(), dir, fmt.Sprintf("part-%d-%d", n, i), bytes.NewReader(content)); err != nil {
+				if _, _, err := Store(context.Background(), dir, fmt.Sprintf("part-%d-%d", n, i),
+					bytes.NewReader(content)); err != nil {
 					b.Error(err)
 				}
 			})
@@ -118,7 +120,8 @@ func BenchmarkManyParts(b *testing.B) {
 	b.ReportMetric(float64(m.HeapSys)/(1<<20), "MiB-heap")
 }
 
-// BenchmarkMember compares the members of parts with those of the first archivers, on one core and without a store.
+// BenchmarkMember compares the members of parts with those of the first archivers, on one core and
+// without a store.
 func BenchmarkMember(b *testing.B) {
 	content := logOf(memberBytes)
 	var packed bytes.Buffer

@@ -6,32 +6,34 @@ import (
 	"fmt"
 )
 
-// A later program may write fields, types of parts and states that this one does not know. It reads
-// what it knows, and carries the rest: who copies a commit without what is inline copies that as
-// well. What it must not read has another apiVersion.
+// A later version may write fields, part types and part states that this one does not know. This
+// version reads what it knows and preserves the rest: a bare copy of a commit keeps unknown fields
+// too. Incompatible changes get another apiVersion.
 
-// Known says whether this program knows what a part of its type and state means. Of one that it
-// does not know it can say whether its object is what was stored, and nothing else.
+// Known reports whether this version knows the part's type and state. Of an unknown part it can
+// only verify that the object is what was stored.
 func (p *Part) Known() bool {
-	return (p.Type == Record || p.Type == Log || p.Type == Events) && (p.State == Complete || p.State == Truncated || p.State == Missing)
+	return (p.Type == Record || p.Type == Log || p.Type == Events) &&
+		(p.State == Complete || p.State == Truncated || p.State == Missing)
 }
 
-// checkUnknown refuses a part only for what is wrong whatever it means: that its content in the
-// commit is not what its digest says.
+// checkUnknown checks an unknown part for what holds whatever it means: it has a type and a state,
+// and content in the commit matches its digest.
 func (p *Part) checkUnknown(bare bool) error {
 	if p.Type == "" || p.State == "" {
 		return fmt.Errorf("a part has a type and a state, not %q and %q", p.Type, p.State)
 	}
-	if !p.isHere() || bare || p.Content == nil || p.Content.SHA256 == "" {
+	if !p.isEmbedded() || bare || p.Content == nil || p.Content.SHA256 == "" {
 		return nil
 	}
-	if got := sumOf(p.here()); got != *p.Content {
-		return fmt.Errorf("%s is %d bytes with sha256 %s, want %d with %s", p.Type, got.Bytes, got.SHA256, p.Content.Bytes, p.Content.SHA256)
+	if got := sumOf(p.embedded()); got != *p.Content {
+		return fmt.Errorf("%s is %d bytes with sha256 %s, want %d with %s", p.Type, got.Bytes, got.SHA256,
+			p.Content.Bytes, p.Content.SHA256)
 	}
 	return nil
 }
 
-// unmarshal reads a commit. What is in the text and not in the commit is kept in its field Unknown.
+// unmarshal decodes a commit. JSON members that Commit does not have go to its field Unknown.
 func (c *Commit) unmarshal(text []byte) error {
 	strict := json.NewDecoder(bytes.NewReader(text))
 	strict.DisallowUnknownFields()
@@ -44,7 +46,7 @@ func (c *Commit) unmarshal(text []byte) error {
 	}
 	known, err := c.marshal()
 	if err == nil {
-		c.Unknown = beside(text, known)
+		c.Unknown = difference(text, known)
 	}
 	return err
 }
@@ -52,25 +54,25 @@ func (c *Commit) unmarshal(text []byte) error {
 func (c *Commit) marshal() ([]byte, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false) // what is inline is to stay as it is
+	encoder.SetEscapeHTML(false) // keep inline content as it is
 	if err := encoder.Encode(c); err != nil {
 		return nil, err
 	}
 	return text.Bytes(), nil
 }
 
-// beside returns what of a text of JSON is not in another one: members of objects, also within
-// objects and arrays of as many elements. nil is nothing.
-func beside(text, known json.RawMessage) json.RawMessage {
+// difference returns the part of the JSON value text that known does not have: members of objects,
+// also nested in objects and in arrays of the same length. nil if there is none.
+func difference(text, known json.RawMessage) json.RawMessage {
 	if bytes.Equal(text, known) {
 		return nil
 	}
-	var has, had map[string]json.RawMessage
-	if json.Unmarshal(text, &has) == nil && json.Unmarshal(known, &had) == nil {
+	var members, knownMembers map[string]json.RawMessage
+	if json.Unmarshal(text, &members) == nil && json.Unmarshal(known, &knownMembers) == nil {
 		rest := map[string]json.RawMessage{}
-		for name, value := range has {
-			if old, ok := had[name]; ok {
-				value = beside(value, old)
+		for name, value := range members {
+			if other, ok := knownMembers[name]; ok {
+				value = difference(value, other)
 			}
 			if value != nil {
 				rest[name] = value
@@ -78,13 +80,13 @@ func beside(text, known json.RawMessage) json.RawMessage {
 		}
 		return nonEmpty(rest, len(rest))
 	}
-	var elements, old []json.RawMessage
-	if json.Unmarshal(text, &elements) != nil || json.Unmarshal(known, &old) != nil || len(elements) != len(old) {
+	var elements, others []json.RawMessage
+	if json.Unmarshal(text, &elements) != nil || json.Unmarshal(known, &others) != nil || len(elements) != len(others) {
 		return nil
 	}
 	found := 0
 	for i := range elements {
-		if elements[i] = beside(elements[i], old[i]); elements[i] != nil {
+		if elements[i] = difference(elements[i], others[i]); elements[i] != nil {
 			found++
 		}
 	}
@@ -97,39 +99,39 @@ func nonEmpty(value any, found int) json.RawMessage {
 	}
 	text, err := json.Marshal(value)
 	if err != nil {
-		return nil // it was read as JSON
+		return nil // cannot happen: it was decoded from JSON
 	}
 	return text
 }
 
-// join is the reverse of beside. What is known counts.
-func join(known, rest json.RawMessage) json.RawMessage {
+// merge is the reverse of difference. If both have a value, the one of known wins.
+func merge(known, rest json.RawMessage) json.RawMessage {
 	var has, more map[string]json.RawMessage
 	if json.Unmarshal(known, &has) == nil && json.Unmarshal(rest, &more) == nil {
 		for name, value := range more {
-			if old, ok := has[name]; ok {
-				value = join(old, value)
+			if other, ok := has[name]; ok {
+				value = merge(other, value)
 			}
 			has[name] = value
 		}
-		return encoded(has, known)
+		return encodeOr(has, known)
 	}
 	var elements, others []json.RawMessage
 	if json.Unmarshal(known, &elements) != nil || json.Unmarshal(rest, &others) != nil || len(elements) != len(others) {
 		return known
 	}
 	for i := range elements {
-		elements[i] = join(elements[i], others[i])
+		elements[i] = merge(elements[i], others[i])
 	}
-	return encoded(elements, known)
+	return encodeOr(elements, known)
 }
 
-func encoded(value any, otherwise json.RawMessage) json.RawMessage {
+func encodeOr(value any, fallback json.RawMessage) json.RawMessage {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err != nil {
-		return otherwise // it was read as JSON
+		return fallback // cannot happen: it was decoded from JSON
 	}
 	return text.Bytes()
 }

@@ -7,20 +7,25 @@ import (
 	"testing"
 )
 
-// What a later program may have added: all of it is read, and what this one does not know is
-// carried.
+// A later version's additions are read and preserved.
 func TestLaterPrograms(t *testing.T) {
 	for name, test := range map[string]struct{ old, later string }{
-		"a field of the commit":                  {`"cluster":"prod"`, `"cluster":"prod","signature":{"by":"kim"}`},
-		"a field of the run":                     {`"namespace":"team"`, `"namespace":"team","labels":{"a":"<b>"}`},
-		"a field of the versions":                {`"archiver":"v1"`, `"archiver":"v1","go":"1.30"`},
-		"a field of a part":                      {`"container":"step-build"`, `"container":"step-build","exitCode":3`},
-		"another digest":                         {`"sha256":"bb"`, `"sha256":"bb","blake3":"cc"`},
-		"a type of parts, in the commit":         {`],"x"`, `,{"type":"attestation","state":"complete","content":{"bytes":2,"sha256":"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"},"inline":{}}],"x"`},
-		"a type of parts, with any key":          {`],"x"`, `,{"type":"attestation","state":"complete","key":"clusters/prod/blobs/1","stored":{"bytes":9,"sha256":"dd"}}],"x"`},
-		"a type of parts, with rules of its own": {`],"x"`, `,{"type":"attestation","state":"missing","key":"blobs/1","text":"t"}],"x"`},
-		"a state of parts":                       {`"state":"missing"`, `"state":"elsewhere","where":"s3"`},
-		"a field and a part":                     {`],"x"`, `,{"type":"a","state":"complete"}],"y":1,"x"`},
+		"a field of the commit":   {`"cluster":"prod"`, `"cluster":"prod","signature":{"by":"kim"}`},
+		"a field of the run":      {`"namespace":"team"`, `"namespace":"team","labels":{"a":"<b>"}`},
+		"a field of the versions": {`"archiver":"v1"`, `"archiver":"v1","go":"1.30"`},
+		"a field of a part":       {`"container":"step-build"`, `"container":"step-build","exitCode":3`},
+		"another digest":          {`"sha256":"bb"`, `"sha256":"bb","blake3":"cc"`},
+		"a type of parts, in the commit": {
+			`],"x"`, `,{"type":"attestation","state":"complete","content":{"bytes":2,"sha256":"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"},"inline":{}}],"x"`,
+		},
+		"a type of parts, with any key": {
+			`],"x"`, `,{"type":"attestation","state":"complete","key":"clusters/prod/blobs/1","stored":{"bytes":9,"sha256":"dd"}}],"x"`,
+		},
+		"a type of parts, with rules of its own": {
+			`],"x"`, `,{"type":"attestation","state":"missing","key":"blobs/1","text":"t"}],"x"`,
+		},
+		"a state of parts":   {`"state":"missing"`, `"state":"elsewhere","where":"s3"`},
+		"a field and a part": {`],"x"`, `,{"type":"a","state":"complete"}],"y":1,"x"`},
 	} {
 		t.Run("carry "+name, func(t *testing.T) {
 			text := exampleText(t)
@@ -56,11 +61,15 @@ func TestLaterProgramsAreRefusedOnlyWhereTheyMustBe(t *testing.T) {
 		old, later string
 		want       error
 	}{
-		"an apiVersion of later":                  {`archive.indelible.dev/v1"`, `archive.indelible.dev/v2"`, ErrVersion},
+		"an apiVersion of later": {
+			`archive.indelible.dev/v1"`, `archive.indelible.dev/v2"`, ErrVersion,
+		},
 		"an unknown part that is not what it was": {`"type":"events"`, `"type":"attestation"`, nil},
-		"an unknown part that was changed":        {`"type":"events"`, `"type":"attestation","inline":{"a":"x"},"was"`, ErrDamaged},
-		"a part without a type":                   {`"type":"events"`, `"type":""`, ErrDamaged},
-		"a part without a state":                  {`"state":"missing"`, `"state":""`, ErrDamaged},
+		"an unknown part that was changed": {
+			`"type":"events"`, `"type":"attestation","inline":{"a":"x"},"was"`, ErrDamaged,
+		},
+		"a part without a type":  {`"type":"events"`, `"type":""`, ErrDamaged},
+		"a part without a state": {`"state":"missing"`, `"state":""`, ErrDamaged},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := strings.Replace(exampleText(t), test.old, test.later, 1)
@@ -75,7 +84,7 @@ func TestLaterProgramsAreRefusedOnlyWhereTheyMustBe(t *testing.T) {
 	}
 }
 
-// exampleText is the example with the sums of what is in the commit, which a bare commit has as well.
+// exampleText is the example with the sums of embedded content, which a bare commit has as well.
 func exampleText(t *testing.T) string {
 	t.Helper()
 	data, err := Encode(example())
@@ -99,7 +108,7 @@ func sameValue(t *testing.T, a, b []byte) bool {
 	return string(x) == string(y)
 }
 
-// withoutInline takes out what a bare commit does not have.
+// withoutInline removes what a bare commit does not have.
 func withoutInline(t *testing.T, text string) string {
 	t.Helper()
 	var c map[string]any

@@ -11,11 +11,13 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// Commits are gzip, so that everybody's tools read them. So are the parts that the first archivers wrote: a sequence of members (RFC 1952,
-// section 2.2), each with up to memberBytes of the content, whose header has an extra field (section 2.3.1.1) "IN" with the size of the
-// whole member, 4 bytes, low byte first.
+// Commits are gzip, which common tools can read. So are parts that the first archivers wrote: a
+// sequence of members (RFC 1952, section 2.2), each with up to memberBytes of content. An extra
+// field "IN" (section 2.3.1.1) in a member's header has the size of the whole member: 4 bytes,
+// little-endian.
 const (
-	// extraAt is where the extra field's data begins: after the fixed header, the field's length and the subfield's head.
+	// extraAt is the offset of the extra field's data: after the fixed header, the field's length
+	// and the subfield's header.
 	extraAt        = 10 + 2 + 4
 	gzipHeaderSize = extraAt + 4
 )
@@ -26,14 +28,14 @@ var (
 )
 
 var commitPackers = sync.Pool{New: func() any {
-	z, err := gzip.NewWriterLevel(nil, gzip.BestCompression) // a hundred thousand of them are what a bucket consists of
+	z, err := gzip.NewWriterLevel(nil, gzip.BestCompression) // a bucket has hundreds of thousands of commits
 	if err != nil {
 		panic(err) // the level is a constant
 	}
 	return z
 }}
 
-// pack returns content of whatever size in gzip.
+// pack compresses content of any size with gzip.
 func pack(content []byte) []byte {
 	var packed bytes.Buffer
 	z := commitPackers.Get().(*gzip.Writer)
@@ -46,7 +48,7 @@ func pack(content []byte) []byte {
 
 var unpackers = sync.Pool{New: func() any { return new(gzip.Reader) }}
 
-// unpack is the reverse of pack, for content of at most limit bytes.
+// unpack is the reverse of pack. Content of more than limit bytes is an error.
 func unpack(packed []byte, limit int64) ([]byte, error) {
 	content, err := appendUnpacked(nil, packed, limit)
 	if err != nil {
@@ -55,7 +57,7 @@ func unpack(packed []byte, limit int64) ([]byte, error) {
 	return content, nil
 }
 
-// appendUnpacked appends the content of one member, or of several in a row, to a slice.
+// appendUnpacked appends the content of one or more gzip members to a slice.
 func appendUnpacked(to, packed []byte, limit int64) ([]byte, error) {
 	z := unpackers.Get().(*gzip.Reader)
 	defer unpackers.Put(z)
@@ -70,7 +72,7 @@ func appendUnpacked(to, packed []byte, limit int64) ([]byte, error) {
 	return content.Bytes(), err
 }
 
-// atEnd tells a reader that there is less than there should be: io.EOF is for content that is complete.
+// atEnd replaces io.EOF, which would mean that the content is complete.
 func atEnd(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -78,9 +80,10 @@ func atEnd(err error) error {
 	return err
 }
 
-// gzipMemberSize returns the size that a member's header gives, 0 if the header is not one of ours.
+// gzipMemberSize returns the size that a member's header gives, 0 if the header is not of a part.
 func gzipMemberSize(header []byte) int {
-	if len(header) < gzipHeaderSize || !bytes.HasPrefix(header, gzipMagic) || header[3] != 4 || !bytes.Equal(header[10:extraAt], append([]byte{8, 0}, gzipExtra...)) {
+	if len(header) < gzipHeaderSize || !bytes.HasPrefix(header, gzipMagic) || header[3] != 4 ||
+		!bytes.Equal(header[10:extraAt], append([]byte{8, 0}, gzipExtra...)) {
 		return 0
 	}
 	size := int(binary.LittleEndian.Uint32(header[extraAt:]))

@@ -1,10 +1,12 @@
-// Package manifest is what a commit says: of which run, in which Result and Record, and what the parts of its archive are, each with
-// size, digests and whether it is complete. It also writes parts, and compares what a store holds with what a commit says.
+// Package manifest is the content of a commit: the run, its Result and Record, and the parts of its
+// archive with size, digests and completeness. It also writes parts, and compares objects in the
+// store with their commit.
 //
-// A commit is one line of JSON in gzip, so that the bucket, gunzip and jq are enough to read a run, with zstd for its large parts. What is small, a record as
-// good as always and most logs, is in the commit itself: such a run costs one object, which is there whole or not at all. Fields are
-// only ever added, and so are types and states of parts: who does not know them carries them. A reader that meets an apiVersion it does not
-// know leaves the run alone.
+// A commit is one line of JSON in gzip. Bucket access, gunzip and jq are enough to read a run, and
+// zstd for large parts. Small parts (nearly all records and most logs) are embedded in the commit:
+// such a run is one object, which exists completely or not at all. New versions only add fields,
+// part types and part states; programs that do not know them preserve them. A reader leaves runs of
+// an unknown apiVersion alone.
 package manifest
 
 import (
@@ -21,103 +23,107 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// What a commit says of itself.
+// APIVersion and Kind of commits.
 const (
 	APIVersion = "archive.indelible.dev/v1"
 	Kind       = "Commit"
 )
 
-// Commit says that a run is in the archive: it is written after all its parts were stored, read back and compared.
+// Commit says that a run is archived. It is written after all parts were stored and verified.
 type Commit struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
-	// Cluster is where the run was.
+	// Cluster is the name of the run's cluster.
 	Cluster  string   `json:"cluster"`
 	Versions Versions `json:"versions"`
-	// CommittedAt is by the clock of the archiver.
+	// CommittedAt is the time by the archiver's clock.
 	CommittedAt time.Time `json:"committedAt"`
 	Run         Run       `json:"run"`
-	// Parts has the record first, then events, then logs in the order of attempts and steps.
+	// Parts are the record, then events, then logs in the order of attempts and steps.
 	Parts []Part `json:"parts"`
-	// Unknown is what a later program has written beside all that, in the same places.
+	// Unknown has the fields that a later version has added, at the same places.
 	Unknown json.RawMessage `json:"-"`
 }
 
-// Versions are those of the programs that a run went through, for people. One that is not known is empty.
+// Versions are those of the programs that handled a run, for people. Unknown versions are empty.
 type Versions struct {
 	Archiver   string `json:"archiver"`
 	Kubernetes string `json:"kubernetes,omitempty"`
-	// Tekton is the release that the run's annotation pipeline.tekton.dev/release names.
+	// Tekton is the value of the run's annotation pipeline.tekton.dev/release.
 	Tekton string `json:"tekton,omitempty"`
 }
 
-// Run is what lists and retention need to know of a run without reading its record.
+// Run is what lists and retention need to know of a run, without its record.
 type Run struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	Namespace  string `json:"namespace"`
 	Name       string `json:"name"`
 	UID        string `json:"uid"`
-	// Created is metadata.creationTimestamp; Completed is status.completionTime, zero where the run has none.
+	// Created is metadata.creationTimestamp. Completed is status.completionTime, nil if the run has
+	// none.
 	Created   time.Time  `json:"created"`
 	Completed *time.Time `json:"completed,omitempty"`
-	// Reason is that of the condition Succeeded, such as Succeeded, Failed, Cancelled, TaskRunTimeout; Status is its status.
+	// Status and Reason are those of the condition Succeeded. Reasons are for example Succeeded,
+	// Failed, Cancelled and TaskRunTimeout.
 	Status string `json:"status"`
 	Reason string `json:"reason,omitempty"`
-	// Result is the name of the Result that the run belongs to, without its parent: Tekton Results' grouping.
+	// Result is the last segment of the name of the run's Result (Tekton Results).
 	Result string `json:"result"`
-	// ResultAnnotations and SummaryAnnotations are what the user wanted on the Result and in its summary: annotations
-	// results.tekton.dev/resultAnnotations and recordSummaryAnnotations.
+	// ResultAnnotations and SummaryAnnotations are the values of the run's annotations
+	// results.tekton.dev/resultAnnotations and recordSummaryAnnotations: annotations of the Result
+	// and of its summary.
 	ResultAnnotations  map[string]string `json:"resultAnnotations,omitempty"`
 	SummaryAnnotations map[string]string `json:"summaryAnnotations,omitempty"`
 }
 
-// State is how much of a part there is.
+// State is how complete a part is.
 type State string
 
-// States of parts. What is not complete has a reason.
+// States of parts. A part that is not complete has a reason.
 const (
-	// Complete: all there was.
+	// Complete: nothing was lost.
 	Complete State = "complete"
-	// Truncated: an end or a beginning is lost, and known to be.
+	// Truncated: the beginning or the end is lost.
 	Truncated State = "truncated"
 	// Missing: nothing is stored.
 	Missing State = "missing"
 )
 
-// PartType says what a part holds.
+// PartType is the kind of a part.
 type PartType string
 
 // Types of parts.
 const (
-	// Record is the run as the API server had it, without metadata.managedFields.
+	// Record is the run as the API server returned it, without metadata.managedFields.
 	Record PartType = "record"
-	// Log is the output of one container in one attempt, as the kubelet had it.
+	// Log is the output of one container in one attempt, as the kubelet returned it.
 	Log PartType = "log"
 	// Events is a list of the events about the run and its pods (v1.EventList).
 	Events PartType = "events"
 )
 
-// Part is one object, or that there is none.
+// Part describes one part, which is an object of its own, embedded in the commit, or missing.
 type Part struct {
 	Type  PartType `json:"type"`
 	State State    `json:"state"`
-	// Reason says why a part is not complete.
+	// Reason is why a part is not complete.
 	Reason string `json:"reason,omitempty"`
-	// Container and Attempt are a log's; attempts count from 0.
+	// Container and Attempt identify a log. Attempts count from 0.
 	Container string `json:"container,omitempty"`
 	Attempt   int    `json:"attempt,omitempty"`
-	// Key is the object's, empty for a part that is missing or inline.
+	// Key is the object's key, empty if the part is missing or embedded.
 	Key string `json:"key,omitempty"`
-	// Content is what was archived. Of a part that is in the commit it has a digest, which the bucket
-	// does not: it is computed from the content when the commit is read.
+	// Content is the sum of the content. Its digest is set only for an embedded part, and is not
+	// stored but computed when the commit is read.
 	Content *Sum `json:"content,omitempty"`
-	// Stored is what is in the object: the content, compressed. Its digest vouches for the content as well, which Zstandard gives
-	// back with a checksum of its own: a second digest of gigabytes would cost as much as all the rest.
+	// Stored is the sum of the object, which is the compressed content. Its digest covers the
+	// content as well, because Zstandard has a checksum; a second digest of gigabytes would cost as
+	// much as everything else.
 	Stored *Sum `json:"stored,omitempty"`
-	// Inline is the content of a small part that is JSON, without insignificant space: it is in the commit.
+	// Inline is the content of a small embedded part that is JSON, without insignificant space.
 	Inline json.RawMessage `json:"inline,omitempty"`
-	// Text is the content of a small log that is UTF-8: it is in the commit as well.
+	// Text is the content of a small embedded log that is UTF-8.
 	Text *string `json:"text,omitempty"`
 }
 
@@ -128,21 +134,22 @@ type Sum struct {
 	SHA256 string `json:"sha256,omitempty"`
 }
 
-// MaxInline is what a part may have to be inline, in bytes. Larger ones are better verified and read as objects of
-// their own, in constant memory.
+// MaxInline is the largest Inline, in bytes. Larger parts are objects of their own, which are read
+// and verified in constant memory.
 const MaxInline = 64 << 10
 
-// A log of at most MaxText bytes may be in the commit, as long as all such logs together take at most MaxTexts there, in bytes of JSON.
-// Most steps print less, and the run then costs one object, as one without logs does.
+// MaxText is the largest log that may be embedded; MaxTexts bounds all embedded logs of a commit
+// together, in bytes of JSON. Most steps print less, so that the run is one object.
 const (
 	MaxText  = 32 << 10
 	MaxTexts = 256 << 10
 )
 
-// MaxCommit bounds a commit, in bytes of JSON: the keys of a run with a thousand logs are half of it.
+// MaxCommit bounds a commit, in bytes of JSON. The keys of a run with a thousand logs take half of
+// it.
 const MaxCommit = 1 << 20
 
-// Bare returns a commit without what is inline. Its parts still say what that was.
+// Bare returns a copy of the commit without embedded content. Its parts still have the sums.
 func (c *Commit) Bare() *Commit {
 	bare := *c
 	bare.Parts = slices.Clone(c.Parts)
@@ -152,19 +159,20 @@ func (c *Commit) Bare() *Commit {
 	return &bare
 }
 
-// EncodeBare returns a commit without what is inline, as JSON.
+// EncodeBare returns a bare commit as JSON.
 func EncodeBare(c *Commit) ([]byte, error) { return encode(c.Bare(), true) }
 
-// DecodeBare is the reverse of EncodeBare. Errors are Decode's.
+// DecodeBare is the reverse of EncodeBare. Errors are those of Decode.
 func DecodeBare(key string, text []byte) (*Commit, error) {
-	return classed(decodeText(key, text, true))
+	return markDamaged(decodeText(key, text, true))
 }
 
-// Encode returns the object of a commit, or why it must not be written.
+// Encode returns the object of a commit. It fails if the commit is not valid.
 func Encode(c *Commit) ([]byte, error) {
 	for i := range c.Parts {
 		if p := &c.Parts[i]; !p.Known() {
-			return nil, fmt.Errorf("commit of run %s: parts[%d]: type %q and state %q are not ones of this version", c.Run.UID, i, p.Type, p.State)
+			return nil, fmt.Errorf("commit of run %s: parts[%d]: type %q or state %q is unknown to this version",
+				c.Run.UID, i, p.Type, p.State)
 		}
 	}
 	text, err := encode(c, false)
@@ -174,25 +182,25 @@ func Encode(c *Commit) ([]byte, error) {
 	return pack(text), nil
 }
 
-// withoutSums returns a commit without sums of what is in it: gzip's checksum is the object's, and
-// digests do not compress.
+// withoutSums returns a copy of the commit without the sums of embedded content: the checksum of
+// gzip covers it, and digests do not compress.
 func (c *Commit) withoutSums() *Commit {
 	small := *c
 	small.Parts = slices.Clone(c.Parts)
 	for i := range small.Parts {
-		if small.Parts[i].isHere() {
+		if small.Parts[i].isEmbedded() {
 			small.Parts[i].Content = nil
 		}
 	}
 	return &small
 }
 
-// addSums is the reverse of withoutSums. Archivers before 2026-12 wrote the sums: those stay, to be
-// compared.
+// addSums is the reverse of withoutSums. Archivers before 2026-12 stored the sums; those are kept
+// and compared.
 func (c *Commit) addSums() {
 	for i := range c.Parts {
-		if p := &c.Parts[i]; p.Known() && p.isHere() && p.Content == nil {
-			sum := sumOf(p.here())
+		if p := &c.Parts[i]; p.Known() && p.isEmbedded() && p.Content == nil {
+			sum := sumOf(p.embedded())
 			p.Content = &sum
 		}
 	}
@@ -211,7 +219,7 @@ func encode(c *Commit, bare bool) ([]byte, error) {
 		return nil, fmt.Errorf("commit of run %s: %w", c.Run.UID, err)
 	}
 	if c.Unknown != nil {
-		text = join(text, c.Unknown)
+		text = merge(text, c.Unknown)
 	}
 	if len(text) > MaxCommit {
 		return nil, fmt.Errorf("commit of run %s: %d bytes, more than %d", c.Run.UID, len(text), MaxCommit)
@@ -219,20 +227,20 @@ func encode(c *Commit, bare bool) ([]byte, error) {
 	return text, nil
 }
 
-// ErrVersion is the error of a commit that a later version of the format wrote.
+// ErrVersion: a later version of the format wrote the commit.
 var ErrVersion = errors.New("the commit is of a version that this program does not know")
 
-// Decode reads the object at the key of a commit. A commit that is not that key's, or not whole, is ErrDamaged: nothing that
-// is damaged passes for an archived run.
+// Decode decodes the object of a commit. It returns ErrDamaged if the commit is damaged or does not
+// belong to the key, so that it is not mistaken for an archived run.
 func Decode(key string, data []byte) (*Commit, error) {
 	text, err := unpack(data, MaxCommit)
 	if err != nil {
-		return classed(nil, fmt.Errorf("commit %s: %w", key, err))
+		return markDamaged(nil, fmt.Errorf("commit %s: %w", key, err))
 	}
-	return classed(decodeText(key, text, false))
+	return markDamaged(decodeText(key, text, false))
 }
 
-func classed(c *Commit, err error) (*Commit, error) {
+func markDamaged(c *Commit, err error) (*Commit, error) {
 	if err != nil && !errors.Is(err, ErrVersion) {
 		err = fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
@@ -259,7 +267,8 @@ func decodeText(key string, text []byte, bare bool) (*Commit, error) {
 	return c, nil
 }
 
-// Read reads a commit from a store. Its errors are Decode's, store.ErrNotExist, and what else may befall a read.
+// Read reads a commit from a store. Errors are those of Decode, store.ErrNotExist and errors of the
+// store.
 func Read(ctx context.Context, from store.Store, key string) (*Commit, error) {
 	object, err := from.Open(ctx, key)
 	if err != nil {
@@ -272,7 +281,7 @@ func Read(ctx context.Context, from store.Store, key string) (*Commit, error) {
 	return Decode(key, data)
 }
 
-// Key is where the commit belongs.
+// Key returns the key of the commit.
 func (c *Commit) Key() (string, error) {
 	cluster, err := layout.ParseCluster(c.Cluster)
 	if err != nil {
@@ -281,7 +290,7 @@ func (c *Commit) Key() (string, error) {
 	return cluster.Commit(c.ID())
 }
 
-// ID is what the keys of the run are made of.
+// ID returns what the keys of the run are made of.
 func (c *Commit) ID() layout.Run { return layout.Run{Created: c.Run.Created, UID: c.Run.UID} }
 
 func (c *Commit) check(bare bool) error {
@@ -311,11 +320,11 @@ func (c *Commit) checkPart(p *Part, bare bool) error {
 		return p.checkUnknown(bare)
 	case (p.State == Complete) != (p.Reason == ""):
 		return errors.New("a part has a reason if, and only if, it is not complete")
-	case p.State == Missing && (p.Key != "" || p.Content != nil || p.Stored != nil || p.isHere()):
+	case p.State == Missing && (p.Key != "" || p.Content != nil || p.Stored != nil || p.isEmbedded()):
 		return errors.New("a missing part has no key, no sums and no content")
 	case p.State == Missing:
 		return nil
-	case p.isHere(), bare && p.InCommit():
+	case p.isEmbedded(), bare && p.InCommit():
 		return p.checkInline(bare)
 	case p.Content == nil || p.Stored == nil || p.Stored.SHA256 == "":
 		return errors.New("content and stored are required")
@@ -330,14 +339,14 @@ func (c *Commit) checkPart(p *Part, bare bool) error {
 	return nil
 }
 
-// InlinePart returns a part with its content in the commit, which is JSON without insignificant space.
+// InlinePart returns an embedded part. content is JSON without insignificant space.
 func InlinePart(of PartType, content []byte) Part {
 	sum := sumOf(content)
 	return Part{Type: of, State: Complete, Content: &sum, Inline: content}
 }
 
-// SetText puts a log into the commit, unless it is not UTF-8 or takes more than room there, in bytes of JSON. It returns how many it takes, 0 if it
-// is not there.
+// SetText embeds a log, unless it is too large, not UTF-8, or takes more than room bytes of JSON.
+// It returns the bytes taken, 0 if the log was not embedded.
 func (p *Part) SetText(content []byte, room int) int {
 	if len(content) > MaxText || !utf8.Valid(content) {
 		return 0
@@ -352,16 +361,16 @@ func (p *Part) SetText(content []byte, room int) int {
 	return len(encoded)
 }
 
-// InCommit says whether the part's content is in the commit, also of a commit that is bare.
+// InCommit reports whether the part's content is in the commit, also of a bare commit.
 func (p *Part) InCommit() bool {
 	return p.State != Missing && p.Key == "" && p.Content != nil && p.Content.SHA256 != ""
 }
 
-// isHere says whether the content is in this value.
-func (p *Part) isHere() bool { return p.Inline != nil || p.Text != nil }
+// isEmbedded reports whether this value has the content.
+func (p *Part) isEmbedded() bool { return p.Inline != nil || p.Text != nil }
 
-// here returns that content.
-func (p *Part) here() []byte {
+// embedded returns the content of an embedded part.
+func (p *Part) embedded() []byte {
 	if p.Text != nil {
 		return []byte(*p.Text)
 	}
@@ -375,8 +384,9 @@ func (p *Part) checkInline(bare bool) error {
 	case p.Text != nil && (p.Type != Log || p.Inline != nil), p.Inline != nil && (p.Type == Log || p.State != Complete):
 		return errors.New("a log in the commit is text, and what else there is complete and inline")
 	}
-	if got := sumOf(p.here()); !bare && got != *p.Content {
-		return fmt.Errorf("%s is %d bytes with sha256 %s, want %d with %s", p.Type, got.Bytes, got.SHA256, p.Content.Bytes, p.Content.SHA256)
+	if got := sumOf(p.embedded()); !bare && got != *p.Content {
+		return fmt.Errorf("%s is %d bytes with sha256 %s, want %d with %s", p.Type, got.Bytes, got.SHA256,
+			p.Content.Bytes, p.Content.SHA256)
 	}
 	return nil
 }

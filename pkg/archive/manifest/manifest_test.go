@@ -23,8 +23,9 @@ import (
 )
 
 const (
-	uid          = "6e21a8a5-bd27-4f4b-a14b-0f4e4e2c3a11"
-	inlineDigest = "6c9c16dcfa514da0d29bfa265370019e7db3cd144e181e3fd69797ad552437d2" // printf '{"a":"<é>"}' | sha256sum
+	uid = "6e21a8a5-bd27-4f4b-a14b-0f4e4e2c3a11"
+	// printf '{"a":"<é>"}' | sha256sum
+	inlineDigest = "6c9c16dcfa514da0d29bfa265370019e7db3cd144e181e3fd69797ad552437d2"
 	text         = "ok\t<é>\n"
 	textDigest   = "e4a07d22ac5335f16a1d179a8ba353cd3bdd5600fc7f4c6f827e57cfb95ee07d" // printf 'ok\t<é>\n' | sha256sum
 	recordKey    = "clusters/prod/parts/2026/11/20/10/" + uid + ".k3v9x2m4q8.record.json.zst"
@@ -34,28 +35,35 @@ const (
 func example() *Commit {
 	completed := time.Date(2026, 11, 20, 10, 43, 0, 0, time.UTC)
 	return &Commit{
-		Cluster: "prod", Versions: Versions{Archiver: "v1", Kubernetes: "v1.36.3"}, CommittedAt: time.Date(2026, 11, 20, 10, 44, 0, 0, time.UTC),
+		Cluster: "prod", Versions: Versions{Archiver: "v1", Kubernetes: "v1.36.3"},
+		CommittedAt: time.Date(2026, 11, 20, 10, 44, 0, 0, time.UTC),
 		Run: Run{
 			APIVersion: "tekton.dev/v1", Kind: "TaskRun", Namespace: "team", Name: "build-x7", UID: uid,
-			Created: time.Date(2026, 11, 20, 10, 42, 11, 0, time.UTC), Completed: &completed, Status: "True", Reason: "Succeeded", Result: uid,
+			Created: time.Date(2026, 11, 20, 10, 42, 11, 0, time.UTC), Completed: &completed, Status: "True",
+			Reason: "Succeeded", Result: uid,
 		},
 		Parts: []Part{
 			{Type: Record, State: Complete, Key: recordKey, Content: &Sum{Bytes: 5}, Stored: &Sum{6, "bb"}},
 			{Type: Events, State: Complete, Content: &Sum{12, inlineDigest}, Inline: json.RawMessage(`{"a":"<é>"}`)},
 			{Type: Log, State: Missing, Reason: "the pod is gone", Container: "step-build", Attempt: 1},
-			{Type: Log, State: Truncated, Reason: "rotated", Container: "step-test", Content: &Sum{8, textDigest}, Text: ptr(text)},
+			{
+				Type: Log, State: Truncated, Reason: "rotated", Container: "step-test", Content: &Sum{8, textDigest},
+				Text: ptr(text),
+			},
 		},
 	}
 }
 
 func ptr(s string) *string { return &s }
 
-// The format: what is in archives out there.
+// The format of existing archives.
 func TestEncode(t *testing.T) {
 	const want = `{"apiVersion":"archive.indelible.dev/v1","kind":"Commit","cluster":"prod","versions":{"archiver":"v1","kubernetes":"v1.36.3"},"committedAt":"2026-11-20T10:44:00Z",` +
-		`"run":{"apiVersion":"tekton.dev/v1","kind":"TaskRun","namespace":"team","name":"build-x7","uid":"` + uid + `","created":"2026-11-20T10:42:11Z",` +
+		`"run":{"apiVersion":"tekton.dev/v1","kind":"TaskRun","namespace":"team","name":"build-x7","uid":"` + uid +
+		`","created":"2026-11-20T10:42:11Z",` +
 		`"completed":"2026-11-20T10:43:00Z","status":"True","reason":"Succeeded","result":"` + uid + `"},"parts":[` +
-		`{"type":"record","state":"complete","key":"` + recordKey + `","content":{"bytes":5},"stored":{"bytes":6,"sha256":"bb"}},` +
+		`{"type":"record","state":"complete","key":"` + recordKey +
+		`","content":{"bytes":5},"stored":{"bytes":6,"sha256":"bb"}},` +
 		`{"type":"events","state":"complete","inline":{"a":"<é>"}},` +
 		`{"type":"log","state":"missing","reason":"the pod is gone","container":"step-build","attempt":1},` +
 		`{"type":"log","state":"truncated","reason":"rotated","container":"step-test","text":"ok\t<é>\n"}]}` + "\n"
@@ -70,12 +78,13 @@ func TestEncode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(example(), back, cmp.Transformer("", func(c Commit) Commit { c.APIVersion, c.Kind = APIVersion, Kind; return c })); diff != "" {
+	if diff := cmp.Diff(example(), back,
+		cmp.Transformer("", func(c Commit) Commit { c.APIVersion, c.Kind = APIVersion, Kind; return c })); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// Archivers before 2026-12 wrote a sum of what is in the commit.
+// Archivers before 2026-12 stored the sums of embedded content.
 func TestDecodeSums(t *testing.T) {
 	object, err := Encode(example())
 	if err != nil {
@@ -103,27 +112,42 @@ func TestForbiddenCommits(t *testing.T) {
 		change func(*Commit)
 		want   string
 	}{
-		"a run without a name":        {func(c *Commit) { c.Run.Name = "" }, "run.name"},
-		"a run without a uid":         {func(c *Commit) { c.Run.UID = "" }, "uid"},
-		"a cluster that is a path":    {func(c *Commit) { c.Cluster = "../prod" }, "cluster"},
-		"no parts":                    {func(c *Commit) { c.Parts = nil }, "a complete record"},
-		"no record":                   {func(c *Commit) { c.Parts = c.Parts[1:] }, "a complete record"},
-		"half a record":               {func(c *Commit) { c.Parts[0].State = Truncated; c.Parts[0].Reason = "r" }, "a complete record"},
-		"a part of another run":       {func(c *Commit) { c.Parts[0].Key = strings.Replace(recordKey, uid, "other", 1) }, "another run"},
-		"a part of another cluster":   {func(c *Commit) { c.Parts[0].Key = strings.Replace(recordKey, "prod", "test", 1) }, "another run"},
+		"a run without a name":     {func(c *Commit) { c.Run.Name = "" }, "run.name"},
+		"a run without a uid":      {func(c *Commit) { c.Run.UID = "" }, "uid"},
+		"a cluster that is a path": {func(c *Commit) { c.Cluster = "../prod" }, "cluster"},
+		"no parts":                 {func(c *Commit) { c.Parts = nil }, "a complete record"},
+		"no record":                {func(c *Commit) { c.Parts = c.Parts[1:] }, "a complete record"},
+		"half a record": {
+			func(c *Commit) { c.Parts[0].State = Truncated; c.Parts[0].Reason = "r" }, "a complete record",
+		},
+		"a part of another run": {
+			func(c *Commit) { c.Parts[0].Key = strings.Replace(recordKey, uid, "other", 1) }, "another run",
+		},
+		"a part of another cluster": {
+			func(c *Commit) { c.Parts[0].Key = strings.Replace(recordKey, "prod", "test", 1) }, "another run",
+		},
 		"a part without a digest":     {func(c *Commit) { c.Parts[0].Stored = nil }, "required"},
 		"a missing log and no reason": {func(c *Commit) { c.Parts[2].Reason = "" }, "has a reason"},
 		"a missing log with a key":    {func(c *Commit) { c.Parts[2].Key = recordKey }, "no key"},
 		"a state that is none":        {func(c *Commit) { c.Parts[2].State = "lost" }, "state"},
 		"a type that is none":         {func(c *Commit) { c.Parts[2].Type = "lost" }, "type"},
-		"other events than the sum's": {func(c *Commit) { c.Parts[1].Inline = json.RawMessage(`{"a":"b"}`) }, "events is 9 bytes"},
-		"other text than the sum's":   {func(c *Commit) { c.Parts[3].Text = ptr("no") }, "log is 2 bytes"},
-		"a log that is JSON":          {func(c *Commit) { c.Parts[3].Text, c.Parts[3].Inline = nil, c.Parts[1].Inline }, "a log in the commit is text"},
-		"events that are text":        {func(c *Commit) { c.Parts[1].Text = c.Parts[3].Text }, "a log in the commit is text"},
+		"other events than the sum's": {
+			func(c *Commit) { c.Parts[1].Inline = json.RawMessage(`{"a":"b"}`) }, "events is 9 bytes",
+		},
+		"other text than the sum's": {func(c *Commit) { c.Parts[3].Text = ptr("no") }, "log is 2 bytes"},
+		"a log that is JSON": {
+			func(c *Commit) { c.Parts[3].Text, c.Parts[3].Inline = nil, c.Parts[1].Inline },
+			"a log in the commit is text",
+		},
+		"events that are text": {
+			func(c *Commit) { c.Parts[1].Text = c.Parts[3].Text }, "a log in the commit is text",
+		},
 		"a missing log with text":     {func(c *Commit) { c.Parts[2].Text = c.Parts[3].Text }, "no content"},
 		"text that has a key, too":    {func(c *Commit) { c.Parts[3].Key = recordKey }, "no key"},
 		"events that have a key, too": {func(c *Commit) { c.Parts[1].Key = recordKey }, "no key"},
-		"a megabyte of reasons":       {func(c *Commit) { c.Parts[2].Reason = strings.Repeat("r", MaxCommit) }, "more than 1048576"},
+		"a megabyte of reasons": {
+			func(c *Commit) { c.Parts[2].Reason = strings.Repeat("r", MaxCommit) }, "more than 1048576",
+		},
 	} {
 		t.Run("forbid "+name, func(t *testing.T) {
 			c := example()
@@ -135,7 +159,8 @@ func TestForbiddenCommits(t *testing.T) {
 	}
 }
 
-// What a log has that is in the commit comes back byte for byte; what JSON cannot hold, or what is large, is not put there.
+// An embedded log is returned byte for byte. A log that JSON cannot represent or that is large is
+// not embedded.
 func TestSetText(t *testing.T) {
 	for name, test := range map[string]struct {
 		content string
@@ -157,7 +182,7 @@ func TestSetText(t *testing.T) {
 				t.Fatalf("%d bytes, want %d", got, test.want)
 			}
 			if test.want == 0 {
-				if p.isHere() || p.Content != nil {
+				if p.isEmbedded() || p.Content != nil {
 					t.Errorf("part is %+v", p)
 				}
 				return
@@ -189,15 +214,20 @@ func TestForbiddenObjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct{ key, data, want string }{
-		"an empty object":          {commitKey, "", "EOF"},
-		"half a commit":            {commitKey, string(good[:len(good)/2]), "unexpected EOF"},
-		"two commits":              {commitKey, string(good) + string(good), "after top-level value"},
-		"a commit and something":   {commitKey, string(good) + "x", "unexpected EOF"},
-		"a changed byte":           {commitKey, string(good[:100]) + string([]byte{good[100] ^ 1}) + string(good[101:]), "unpack"},
-		"another run's commit":     {strings.Replace(commitKey, uid, "other", 1), string(good), "another run"},
-		"another kind":             {commitKey, packed(t, `{"apiVersion":"v1","kind":"List"}`), "kind"},
-		"a later format's version": {commitKey, packed(t, strings.Replace(gunzip(t, good), "indelible.dev/v1", "indelible.dev/v2", 1)), ErrVersion.Error()},
-		"two megabytes of zeros":   {commitKey, packed(t, strings.Repeat("0", 2<<20)), "more than 1048576"},
+		"an empty object":        {commitKey, "", "EOF"},
+		"half a commit":          {commitKey, string(good[:len(good)/2]), "unexpected EOF"},
+		"two commits":            {commitKey, string(good) + string(good), "after top-level value"},
+		"a commit and something": {commitKey, string(good) + "x", "unexpected EOF"},
+		"a changed byte": {
+			commitKey, string(good[:100]) + string([]byte{good[100] ^ 1}) + string(good[101:]), "unpack",
+		},
+		"another run's commit": {strings.Replace(commitKey, uid, "other", 1), string(good), "another run"},
+		"another kind":         {commitKey, packed(t, `{"apiVersion":"v1","kind":"List"}`), "kind"},
+		"a later format's version": {
+			commitKey, packed(t, strings.Replace(gunzip(t, good), "indelible.dev/v1", "indelible.dev/v2", 1)),
+			ErrVersion.Error(),
+		},
+		"two megabytes of zeros": {commitKey, packed(t, strings.Repeat("0", 2<<20)), "more than 1048576"},
 	} {
 		t.Run("forbid "+name, func(t *testing.T) {
 			if _, err := Decode(test.key, []byte(test.data)); err == nil || !strings.Contains(err.Error(), test.want) {
@@ -207,11 +237,13 @@ func TestForbiddenObjects(t *testing.T) {
 	}
 }
 
-// What is stored is one stream of Zstandard to whoever reads it so, and the digests are sha256sum's.
+// An object is one Zstandard stream, and digests are those of sha256sum.
 func TestStoreAndOpen(t *testing.T) {
 	root := t.TempDir()
 	s := directory(t, root)
-	for name, content := range map[string]string{"empty": "", "short": "hello\n", "long": strings.Repeat("a line of a log\n", 1<<18), "one-member": strings.Repeat("x", memberBytes), "one-and-a-byte": strings.Repeat("x", memberBytes+1), "noise": noise(3 * memberBytes)} {
+	for name, content := range map[string]string{"empty": "", "short": "hello\n",
+		"long": strings.Repeat("a line of a log\n", 1<<18), "one-member": strings.Repeat("x", memberBytes),
+		"one-and-a-byte": strings.Repeat("x", memberBytes+1), "noise": noise(3 * memberBytes)} {
 		t.Run(name, func(t *testing.T) {
 			key := strings.Replace(recordKey, "record", name, 1)
 			raw, stored, err := Store(t.Context(), s, key, strings.NewReader(content))
@@ -244,10 +276,11 @@ func TestStoreAndOpen(t *testing.T) {
 	}
 }
 
-// Parts as the first archivers wrote them, made here by the standard library.
+// Parts as the first archivers wrote them, made with the standard library.
 func TestOpenGzip(t *testing.T) {
 	root := t.TempDir()
-	for name, content := range map[string]string{"short": "hello\n", "long": strings.Repeat("a line of a log\n", 1<<16)} {
+	for name, content := range map[string]string{"short": "hello\n",
+		"long": strings.Repeat("a line of a log\n", 1<<16)} {
 		t.Run(name, func(t *testing.T) {
 			var object bytes.Buffer
 			for rest := content; rest != ""; {
@@ -258,10 +291,12 @@ func TestOpenGzip(t *testing.T) {
 			}
 			key := strings.TrimSuffix(strings.Replace(recordKey, "record", name, 1), ".zst") + ".gz"
 			path := filepath.Join(root, key)
-			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o750), os.WriteFile(path, object.Bytes(), 0o600)); err != nil {
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o750),
+				os.WriteFile(path, object.Bytes(), 0o600)); err != nil {
 				t.Fatal(err)
 			}
-			part := &Part{Type: Record, State: Complete, Key: key, Content: &Sum{Bytes: int64(len(content))}, Stored: &Sum{int64(object.Len()), digest(object.Bytes())}}
+			part := &Part{Type: Record, State: Complete, Key: key, Content: &Sum{Bytes: int64(len(content))},
+				Stored: &Sum{int64(object.Len()), digest(object.Bytes())}}
 			from, err := Open(t.Context(), directory(t, root), part)
 			if err != nil {
 				t.Fatal(err)
@@ -274,7 +309,7 @@ func TestOpenGzip(t *testing.T) {
 	}
 }
 
-// gzipMember is one with its size in the extra field IN.
+// gzipMember returns a member with its size in the extra field IN.
 func gzipMember(t *testing.T, content string) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -332,14 +367,16 @@ func TestVerifyFindsDamage(t *testing.T) {
 func TestStoreFails(t *testing.T) {
 	s := directory(t, t.TempDir())
 	broken := errors.New("the kubelet hung up")
-	if _, _, err := Store(t.Context(), s, recordKey, io.MultiReader(strings.NewReader("half"), failing{broken})); !errors.Is(err, broken) {
+	if _, _, err := Store(t.Context(), s, recordKey,
+		io.MultiReader(strings.NewReader("half"), failing{broken})); !errors.Is(err, broken) {
 		t.Errorf("got %v, want %v", err, broken)
 	}
 	if _, err := s.Open(t.Context(), recordKey); !errors.Is(err, store.ErrNotExist) {
 		t.Errorf("got %v, want nothing stored", err)
 	}
 	for _, want := range []error{nil, store.ErrExists} {
-		if _, _, err := Store(t.Context(), s, recordKey, strings.NewReader(strings.Repeat("x", 1<<22))); !errors.Is(err, want) {
+		if _, _, err := Store(t.Context(), s, recordKey,
+			strings.NewReader(strings.Repeat("x", 1<<22))); !errors.Is(err, want) {
 			t.Errorf("got %v, want %v", err, want)
 		}
 	}
@@ -389,7 +426,7 @@ func packed(t *testing.T, content string) string {
 	return b.String()
 }
 
-// noise is content that does not compress.
+// noise returns content that does not compress.
 func noise(n int) string {
 	b := make([]byte, n)
 	source := rand.NewChaCha8([32]byte{1})

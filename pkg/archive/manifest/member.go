@@ -9,37 +9,42 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// A part is stored as a sequence of members, each with up to memberBytes of the content, so that members can be found without unpacking
-// them, and packed and unpacked on several cores. A member is two frames of Zstandard (RFC 8878): a skippable one (section 3.1.2), whose
-// four bytes are the size of the whole member, low byte first, and one with the content, its size and a checksum of it. Every program that
-// reads Zstandard takes the sequence for one stream. Against gzip, which the first archivers wrote (gzip.go), a log takes a sixth less, and a
-// third of the time to unpack (BenchmarkMember).
+// A part is stored as a sequence of members, each with up to memberBytes of content. Members can be
+// found without decompressing them, so several cores can work on one part. A member is two frames
+// of Zstandard (RFC 8878): a skippable frame (section 3.1.2), which has the size of the whole
+// member (4 bytes, little-endian), and a frame with the content, its size and checksum. Any
+// Zstandard decoder reads the sequence as one stream. Compared with gzip, which the first archivers
+// wrote (gzip.go), a log is a sixth smaller and decompresses in a third of the time
+// (BenchmarkMember).
 const (
 	memberBytes = 256 << 10
-	// skippable is the magic number of a skippable frame that no other use is known of.
+	// skippable is the magic number of a skippable frame, one that has no other known use.
 	skippable = 0x184D2A5D
-	// memberHead is how long the first frame is: its magic number, its size, and what it holds.
+	// memberHead is the length of the first frame: magic number, frame size, member size.
 	memberHead = 4 + 4 + 4
-	// maxMember is what a member of incompressible content takes, with room to spare.
+	// maxMember bounds a member, generously: incompressible content is larger than memberBytes.
 	maxMember = memberBytes + memberBytes/8 + 1024
-	// headerSize is how much of a member tells its size, whichever kind it is. No member has less.
+	// headerSize is the number of bytes that tell a member's size, for both formats. No member is
+	// shorter.
 	headerSize = gzipHeaderSize
 )
 
-// packers pack members at one level. There are few encoders, for all that is archived at a time: each has megabytes of tables, and who finds none
-// free waits.
+// packers compress members at one level. All archiving shares a few encoders, because each has
+// megabytes of tables; if all are in use, callers wait.
 type packers struct{ encoder func() *zstd.Encoder }
 
 var (
-	// fastPackers are for what has many members: a log of gigabytes, in which the better levels find little more, takes a tenth of their time.
+	// fastPackers are for parts of many members, such as logs of gigabytes: they take a tenth of
+	// the time of the better levels, which save little more.
 	fastPackers = newPackers(zstd.SpeedFastest)
-	// smallPackers are for what has one. The best level has tables of 34 MiB.
+	// smallPackers are for parts of one member. The best level would have tables of 34 MiB.
 	smallPackers = newPackers(zstd.SpeedBetterCompression)
 )
 
 func newPackers(level zstd.EncoderLevel) *packers {
 	return &packers{sync.OnceValue(func() *zstd.Encoder {
-		z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(min(runtime.GOMAXPROCS(0), 4)),
+		z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level),
+			zstd.WithEncoderConcurrency(min(runtime.GOMAXPROCS(0), 4)),
 			zstd.WithWindowSize(memberBytes), zstd.WithZeroFrames(true), zstd.WithLowerEncoderMem(true))
 		if err != nil {
 			panic(err) // the options are constants
@@ -48,7 +53,7 @@ func newPackers(level zstd.EncoderLevel) *packers {
 	})}
 }
 
-// member appends one member of a part to a slice.
+// member compresses content to one member, and appends it to a slice.
 func (p *packers) member(to, content []byte) []byte {
 	start := len(to)
 	to = binary.LittleEndian.AppendUint32(to, skippable)
@@ -58,9 +63,11 @@ func (p *packers) member(to, content []byte) []byte {
 	return to
 }
 
-// memberSize returns the size of the member that begins with a header, 0 if it is none of ours.
+// memberSize returns the size of the member that begins with header, 0 if header does not begin a
+// member.
 func memberSize(header []byte) int {
-	if len(header) < headerSize || binary.LittleEndian.Uint32(header) != skippable || binary.LittleEndian.Uint32(header[4:]) != 4 {
+	if len(header) < headerSize || binary.LittleEndian.Uint32(header) != skippable ||
+		binary.LittleEndian.Uint32(header[4:]) != 4 {
 		return gzipMemberSize(header)
 	}
 	size := int(binary.LittleEndian.Uint32(header[8:]))

@@ -14,9 +14,10 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Store stores content under a key, compressed, in constant memory, and returns its size and the sum of what was sent, empty if not all
-// of it was. That the store holds it is VerifyStored's to say. With store.ErrExists that may be so, too: a store whose answer was
-// lost tries again, and meets what it has stored. content is not read any more when Store has returned.
+// Store compresses content and stores it under a key, in constant memory. It returns the sums of
+// the content (without a digest) and of the object. They are zero if not all of it was sent. Use
+// VerifyStored to check that the store has it, also after store.ErrExists: a client that retries
+// after a lost response meets its own object. Store does not read content after it has returned.
 func Store(ctx context.Context, to store.Store, key string, content io.Reader) (raw, stored Sum, err error) {
 	first := blocks.Get().(*block)
 	defer blocks.Put(first)
@@ -41,7 +42,7 @@ func Store(ctx context.Context, to store.Store, key string, content io.Reader) (
 	return raw, stored, nil
 }
 
-// fill reads the input of a member; io.EOF says that it is the last.
+// fill reads the content of one member. It returns io.EOF if that is the last.
 func (b *block) fill(from io.Reader) error {
 	if cap(b.in) < memberBytes {
 		b.in = make([]byte, memberBytes)
@@ -54,12 +55,12 @@ func (b *block) fill(from io.Reader) error {
 	return err
 }
 
-// packingReader gives content as members. A goroutine of its own reads the content.
+// packingReader returns content as compressed members. A goroutine reads the content.
 type packingReader struct {
 	*pipeline
 	packed *summer
 	raw    int64
-	// ended says that all has been given.
+	// ended: all members have been read.
 	ended bool
 }
 
@@ -101,21 +102,23 @@ func (r *packingReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// close ends the goroutine, and returns why content could not be read.
+// close ends the goroutine and returns its error.
 func (r *packingReader) close() error {
 	r.pipeline.close()
 	<-r.produced
 	return r.failed
 }
 
-// ErrDamaged is the error of a commit that is none, and of a part whose object is not what the commit says.
+// ErrDamaged: a commit cannot be decoded or is inconsistent, or a part's object is not what its
+// commit says.
 var ErrDamaged = errors.New("the object is not what was archived")
 
-// ErrNoContent is the error of opening a part that is missing, or whose content is in a commit that is bare.
+// ErrNoContent: the part to open is missing, or the commit is bare and its content was in the
+// commit.
 var ErrNoContent = errors.New("the part has no content here")
 
-// VerifyStored reads a part back and compares it with what was sent. The error is ErrDamaged where it differs, store.ErrNotExist
-// where there is nothing.
+// VerifyStored reads a part back and compares it with what was sent. It returns ErrDamaged if it
+// differs, store.ErrNotExist if the object does not exist.
 func VerifyStored(ctx context.Context, from store.Store, p *Part) error {
 	object, err := from.Open(ctx, p.Key)
 	if err != nil {
@@ -129,7 +132,8 @@ func VerifyStored(ctx context.Context, from store.Store, p *Part) error {
 	return p.compare("stored", stored.sum(), *p.Stored)
 }
 
-// Verify reads a part as its users do, and compares all that the commit says of it. Errors are VerifyStored's.
+// Verify reads and decompresses a part, and compares it with the commit. Errors are those of
+// VerifyStored.
 func Verify(ctx context.Context, from store.Store, p *Part) error {
 	if p.State == Missing {
 		return nil
@@ -142,11 +146,11 @@ func Verify(ctx context.Context, from store.Store, p *Part) error {
 	return errors.Join(err, content.Close())
 }
 
-// Open returns the content of a part. It is compared while it is read: a reader that reaches the end without an error has
-// what was archived, and one that stops before does not know.
+// Open returns the content of a part. The content is compared while it is read: only a reader that
+// reaches io.EOF knows that it is what was archived.
 func Open(ctx context.Context, from store.Store, p *Part) (io.ReadCloser, error) {
-	if p.isHere() {
-		return io.NopCloser(bytes.NewReader(p.here())), nil
+	if p.isEmbedded() {
+		return io.NopCloser(bytes.NewReader(p.embedded())), nil
 	}
 	if p.Content == nil || p.Stored == nil {
 		return nil, fmt.Errorf("open part %s %s: %w: %s %s", p.Type, p.Container, ErrNoContent, p.State, p.Reason)
@@ -158,7 +162,8 @@ func Open(ctx context.Context, from store.Store, p *Part) (io.ReadCloser, error)
 	return newUnpackingReader(p, object), nil
 }
 
-// unpackingReader gives the content of members. A goroutine of its own reads the object, once, and compares it at its end.
+// unpackingReader returns the content of compressed members. A goroutine reads the object once and
+// compares its sum at the end.
 type unpackingReader struct {
 	*pipeline
 	part   *Part
@@ -172,7 +177,7 @@ func newUnpackingReader(p *Part, object io.ReadCloser) *unpackingReader {
 	return r
 }
 
-// members puts the object's members, and compares the whole when it has ended.
+// members reads the object's members and compares the object's sum at the end.
 func (r *unpackingReader) members() error {
 	stored := newSummer()
 	from := bufio.NewReaderSize(io.TeeReader(r.object, stored), 128<<10)
@@ -183,7 +188,7 @@ func (r *unpackingReader) members() error {
 		}
 		size := memberSize(header)
 		if size == 0 {
-			// What is no member makes the sum another one, but who broke it off may be the connection.
+			// The object may be damaged, or the connection was cut.
 			return r.part.damaged(errors.Join(err, errors.New("not a member of an archived part")))
 		}
 		b := blocks.Get().(*block)
@@ -227,25 +232,27 @@ func (r *unpackingReader) Read(p []byte) (int, error) {
 
 func (r *unpackingReader) Close() error {
 	r.close()
-	err := r.object.Close() // ends a read that waits
+	err := r.object.Close() // also ends a blocked read
 	<-r.produced
 	return err
 }
 
 func (p *Part) compare(what string, got, want Sum) error {
 	if got != want {
-		return p.damaged(fmt.Errorf("%s is %d bytes with sha256 %s, want %d with %s", what, got.Bytes, got.SHA256, want.Bytes, want.SHA256))
+		return p.damaged(fmt.Errorf("%s is %d bytes with sha256 %s, want %d with %s", what, got.Bytes, got.SHA256,
+			want.Bytes, want.SHA256))
 	}
 	return nil
 }
 
-// damaged also names errors of the store, which may pass: the caller cannot tell a connection that breaks from an object
-// that ends, and reads again before it believes either.
+// damaged returns ErrDamaged, also for errors of the store, which may be temporary: a cut
+// connection looks like an object that ends too early. Callers read again before they report
+// damage.
 func (p *Part) damaged(err error) error {
 	return fmt.Errorf("part %s: %w: %w", p.Key, ErrDamaged, err)
 }
 
-// summer counts and digests what is written to it.
+// summer counts and hashes what is written to it.
 type summer struct {
 	hash hash.Hash
 	n    int64

@@ -5,24 +5,25 @@ import (
 	"sync"
 )
 
-// pipeline applies a function to blocks on several cores, and gives the results in order. One goroutine, of produce, puts, and another
-// takes; at most twice as many blocks as workers are under way, which bounds the memory.
+// pipeline applies a function to blocks on several cores and returns the results in order. One
+// goroutine, started by produce, puts blocks; another one takes them. At most about twice as many
+// blocks as workers are in memory.
 type pipeline struct {
 	work  func(*block)
 	order chan *block
 	slots chan struct{}
-	// stopped ends what still waits to put, when nobody takes any more.
+	// stopped unblocks put when the consumer is closed.
 	stopped chan struct{}
 	stop    sync.Once
-	// current is the block that was taken last, rest what was not read of it yet.
+	// current is the block taken last, rest the part of its output that has not been read.
 	current *block
 	rest    []byte
-	// produced is closed when produce has ended; failed is its error then.
+	// produced is closed when the producer has returned; failed is its error.
 	produced chan struct{}
 	failed   error
 }
 
-// block is a piece on its way. Whoever has it owns its buffers.
+// block is the input and output of one call of work. Its holder owns the buffers.
 type block struct {
 	in, out []byte
 	err     error
@@ -34,12 +35,13 @@ var blocks = sync.Pool{New: func() any { return &block{} }}
 func newPipeline(work func(*block)) *pipeline {
 	workers := min(runtime.GOMAXPROCS(0), 4)
 	return &pipeline{
-		work: work, order: make(chan *block, workers), slots: make(chan struct{}, workers), stopped: make(chan struct{}),
+		work: work, order: make(chan *block, workers), slots: make(chan struct{}, workers),
+		stopped:  make(chan struct{}),
 		produced: make(chan struct{}),
 	}
 }
 
-// produce runs what puts the blocks.
+// produce runs the producer, which calls put for each block.
 func (p *pipeline) produce(all func() error) {
 	go func() {
 		defer close(p.produced)
@@ -48,7 +50,7 @@ func (p *pipeline) produce(all func() error) {
 	}()
 }
 
-// put starts work on a block; false if nobody takes any more.
+// put starts work on a block. It returns false if the consumer is closed.
 func (p *pipeline) put(b *block) bool {
 	b.done, b.err = make(chan struct{}), nil
 	select {
@@ -69,7 +71,7 @@ func (p *pipeline) put(b *block) bool {
 	}
 }
 
-// next takes a block, nil after the last: err says then why there are no more, if that is not the end.
+// next takes a block. It returns nil after the last one, with the producer's error.
 func (p *pipeline) next() (b *block, err error) {
 	if p.current != nil {
 		blocks.Put(p.current)
@@ -82,24 +84,24 @@ func (p *pipeline) next() (b *block, err error) {
 	return p.current, nil
 }
 
-// read gives of the rest what fits.
+// read copies from rest.
 func (p *pipeline) read(to []byte) int {
 	n := copy(to, p.rest)
 	p.rest = p.rest[n:]
 	return n
 }
 
-// close is called by who takes, when it needs no more.
+// close is called by the consumer. Blocks not taken are dropped.
 func (p *pipeline) close() { p.stop.Do(func() { close(p.stopped) }) }
 
-// packBlock makes a member of a block's input, one of many.
+// packBlock compresses a block to one of many members.
 func packBlock(b *block) { b.pack(fastPackers) }
 
 func (b *block) pack(with *packers) {
 	b.out = with.member(b.out[:0], b.in)
 }
 
-// unpackBlock makes content of a block that is one member.
+// unpackBlock decompresses a block, which is one member.
 func unpackBlock(b *block) {
 	b.out, b.err = appendMember(b.out[:0], b.in)
 }

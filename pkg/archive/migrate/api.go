@@ -14,28 +14,27 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// API is the API of a Tekton Results, over gRPC.
+// API is a Source that reads from the gRPC API of Tekton Results.
 type API struct {
 	results pb.ResultsClient
 	logs    pb.LogsClient
 }
 
-// NewAPI makes a Source of a connection, which has credentials if they are needed.
+// NewAPI returns an API. The connection has credentials if they are needed.
 func NewAPI(connection grpc.ClientConnInterface) *API {
 	return &API{pb.NewResultsClient(connection), pb.NewLogsClient(connection)}
 }
 
-// pageSize is how many Results or records are asked for at a time: a record may have a megabyte,
-// and a message four.
+// Page sizes. A record may have a megabyte, and a gRPC message has 4 MiB by default.
 const (
 	pageSize       = 200
-	recordPageSize = 5 // the least that it takes
+	recordPageSize = 5 // the minimum of the API
 )
 
-// maxMessage is what a page may have, in bytes.
+// maxMessage bounds a page, in bytes.
 const maxMessage = 64 << 20
 
-// Results implements Source. A position is the token of the page that a Result is on.
+// Results implements Source. A position is the token of the page of a Result.
 func (a *API) Results(ctx context.Context, from string) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
 		for token := from; ; {
@@ -62,12 +61,14 @@ func (a *API) Results(ctx context.Context, from string) iter.Seq2[Found, error] 
 func (a *API) Records(ctx context.Context, result *pb.Result, about bool) iter.Seq2[*pb.Record, error] {
 	filter := fmt.Sprintf(`data_type == %q || data_type == %q || data_type == %q`, logType, oldLogType, eventListType)
 	if !about {
-		filter = fmt.Sprintf(`data_type != %q && data_type != %q && data_type != %q`, logType, oldLogType, eventListType)
+		filter = fmt.Sprintf(`data_type != %q && data_type != %q && data_type != %q`, logType, oldLogType,
+			eventListType)
 	}
 	return func(yield func(*pb.Record, error) bool) {
 		for token := ""; ; {
 			page, err := a.results.ListRecords(ctx, &pb.ListRecordsRequest{
-				Parent: result.GetName(), Filter: filter, PageSize: recordPageSize, PageToken: token, OrderBy: "create_time asc",
+				Parent: result.GetName(), Filter: filter, PageSize: recordPageSize, PageToken: token,
+				OrderBy: "create_time asc",
 			}, grpc.MaxCallRecvMsgSize(maxMessage))
 			if err != nil {
 				yield(nil, fmt.Errorf("list records of %s: %w", result.GetName(), err))
@@ -94,12 +95,12 @@ func (a *API) Log(ctx context.Context, record *pb.Record) (io.ReadCloser, error)
 		return nil, fmt.Errorf("read %s: %w", record.GetName(), err)
 	}
 	r := &logReader{stream: stream, cancel: cancel}
-	// What is wrong with it is known with the first message.
+	// The first message tells whether the log exists.
 	switch r.receive(); {
 	case r.err == nil || errors.Is(r.err, io.EOF):
 		return r, nil
 	case slices.Contains([]codes.Code{codes.NotFound, codes.Unimplemented, codes.Internal}, status.Code(r.err)):
-		err = ErrNoLog // Internal is of a log whose record says that it is stored, and that is not there
+		err = ErrNoLog // Internal: the record says that the log is stored, and it is not
 	default:
 		err = r.err
 	}
@@ -107,7 +108,7 @@ func (a *API) Log(ctx context.Context, record *pb.Record) (io.ReadCloser, error)
 	return nil, fmt.Errorf("read %s: %w", record.GetName(), err)
 }
 
-// logReader reads a stream of messages.
+// logReader reads the log from a stream of messages.
 type logReader struct {
 	stream pb.Logs_GetLogClient
 	cancel func()

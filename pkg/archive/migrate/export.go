@@ -25,26 +25,26 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// ExportOptions say what to export.
+// ExportOptions are options of Export.
 type ExportOptions struct {
 	Store   store.Store
 	Cluster layout.Cluster
 	To      *API
-	// LogType is how the other one stores logs, its LOGS_TYPE; empty where it has no API of logs:
-	// then none are sent.
+	// LogType is LOGS_TYPE of the destination. If it is empty, the destination has no API for logs
+	// and none are sent.
 	LogType string
-	// From is the key of the commit behind which to begin: what Progress has said. Objects that
-	// tools wrote are gone through in any case.
+	// From is the key of the commit after which to start, as reported by Progress. What tools wrote
+	// is exported in any case.
 	From string
-	// Progress is told how far it is: all commits up to the key are done. It may be nil.
+	// Progress, if not nil, is called with the key up to which all commits are exported.
 	Progress func(position string, totals Totals)
-	// Damaged is told of what cannot be read, and is not exported. It may be nil.
+	// Damaged, if not nil, is called for what cannot be read and is not exported.
 	Damaged func(key string, err error)
 }
 
-// Export writes what an archive has to a Tekton Results: what tools wrote first, as it has what
-// their Results say, then runs. What is there is left alone. An error ends it, and it may begin
-// again where Progress said.
+// Export writes an archive to a Tekton Results: first what tools wrote, because it includes the
+// content of their Results, then runs. Existing objects are not changed. After an error it can
+// continue where Progress reported.
 func Export(ctx context.Context, o ExportOptions) (Totals, error) {
 	if o.Progress == nil {
 		o.Progress = func(string, Totals) {}
@@ -58,25 +58,25 @@ func Export(ctx context.Context, o ExportOptions) (Totals, error) {
 		err = e.runs(ctx)
 	}
 	if err == nil && e.From == "" {
-		err = e.lonelyLogs(ctx)
+		err = e.remainingLogs(ctx)
 	}
 	return e.totals, err
 }
 
-// exporting is one run of Export. mu is held while totals change.
+// exporting is the state of one call of Export. mu guards totals.
 type exporting struct {
 	ExportOptions
 	objects *object.Objects
 	mu      sync.Mutex
 	totals  Totals
-	// results are those that are there, by name.
+	// results has the names of Results that exist.
 	results sync.Map
-	// logs are the records of logs whose content is in a commit, if in any: imported ones. By the
-	// run's UID, about 200 bytes each.
+	// logs has the names of the log records that tools wrote (or an import), by namespace and UID
+	// of their run, about 200 bytes each. They are exported together with the log.
 	logs map[string]object.Name
 }
 
-// created counts what a call that creates says: that it is there is no error.
+// created counts the result of a create call. It is no error if the object exists.
 func (e *exporting) created(err error, add func(*Totals)) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -92,7 +92,7 @@ func (e *exporting) created(err error, add func(*Totals)) error {
 	return nil
 }
 
-// tools exports what tools wrote. An object comes behind its Result.
+// tools exports what tools wrote. A Result precedes the objects under it.
 func (e *exporting) tools(ctx context.Context) error {
 	for o, err := range e.objects.Changed(ctx, func(string) bool { return false }, e.Damaged) {
 		if err == nil {
@@ -126,12 +126,12 @@ func (e *exporting) tool(ctx context.Context, o *object.Object) error {
 	}
 	content, err := e.objects.OpenLog(ctx, *o)
 	if errors.Is(err, object.ErrNotExist) {
-		return nil // it is hidden
+		return nil // hidden
 	}
 	if err != nil {
 		return err
 	}
-	// Its record is one of a tool as well, and may come behind it.
+	// The record of a Log is also written by a tool, and may come later.
 	id := object.Name{Kind: object.Record, Parent: o.Parent, Result: o.Result, ID: o.ID}
 	record, err := e.objects.Get(ctx, id)
 	if err == nil && e.LogType != "" {
@@ -139,13 +139,13 @@ func (e *exporting) tool(ctx context.Context, o *object.Object) error {
 			err = e.send(ctx, o.Name().String(), content)
 		}
 	} else if errors.Is(err, object.ErrNotExist) {
-		err = nil // it overlays that of a run, which comes with the run
+		err = nil // the Log replaces that of a run, whose record is exported with the run
 	}
 	return errors.Join(err, content.Close())
 }
 
-// ofRun remembers the record of a log, which comes with the log: of a tool's with its Log, of a
-// run's with the run.
+// ofRun reports whether a record is that of a run's log, and remembers it. It is exported together
+// with the log.
 func (e *exporting) ofRun(o *object.Object) bool {
 	if o.Type != logType && o.Type != oldLogType {
 		return false
@@ -158,8 +158,9 @@ func (e *exporting) ofRun(o *object.Object) bool {
 	return true
 }
 
-// lonelyLogs exports the records of logs that came neither with a Log nor with a run.
-func (e *exporting) lonelyLogs(ctx context.Context) error {
+// remainingLogs exports the remembered records of logs. Those exported with a Log or with a run
+// exist already.
+func (e *exporting) remainingLogs(ctx context.Context) error {
 	for _, name := range e.logs {
 		o, err := e.objects.Get(ctx, name)
 		if errors.Is(err, object.ErrNotExist) {
@@ -175,7 +176,8 @@ func (e *exporting) lonelyLogs(ctx context.Context) error {
 	return nil
 }
 
-// unstored returns the data of a log's record without what it says of where it is stored.
+// unstored returns the data of a log's record without its status, which says where the log is
+// stored.
 func unstored(data []byte) []byte {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(data, &fields) != nil {
@@ -191,9 +193,9 @@ func unstored(data []byte) []byte {
 
 func resultName(parent, result string) string { return parent + "/results/" + result }
 
-// result creates one, once.
+// result creates a Result, once.
 func (e *exporting) result(ctx context.Context, parent string, r *pb.Result) error {
-	if _, there := e.results.Load(r.GetName()); there {
+	if _, exists := e.results.Load(r.GetName()); exists {
 		return nil
 	}
 	_, err := e.To.results.CreateResult(ctx, &pb.CreateResultRequest{Parent: parent, Result: r})
@@ -215,7 +217,7 @@ func (e *exporting) record(ctx context.Context, name, of string, data []byte) er
 	return nil
 }
 
-// runs exports commits, some at a time, in the order of their keys.
+// runs exports commits in batches, in the order of their keys.
 func (e *exporting) runs(ctx context.Context) error {
 	var some []string
 	for info, err := range e.Store.List(ctx, e.Cluster.Commits(), e.From) {
@@ -232,8 +234,8 @@ func (e *exporting) runs(ctx context.Context) error {
 	return e.some(ctx, some)
 }
 
-// some exports some runs. Their Results are created one after the other: the first run of each,
-// which made the others, is what its summary is about.
+// some exports a batch of runs. It creates their Results one after the other, so that the summary
+// of a Result is about its first run, which created the others.
 func (e *exporting) some(ctx context.Context, keys []string) error {
 	entries := make([]catalogue.Entry, len(keys))
 	err := each(ctx, keys, func(ctx context.Context, i int) error {
@@ -269,7 +271,7 @@ func (e *exporting) some(ctx context.Context, keys []string) error {
 	return err
 }
 
-// each does something for some keys, some at a time.
+// each calls do for each key, several at a time.
 func each(ctx context.Context, keys []string, do func(ctx context.Context, i int) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
@@ -339,7 +341,7 @@ func summaryOf(c *manifest.Commit, parent string) *pb.RecordSummary {
 	return s
 }
 
-// log exports the logs of a run as one, with a line before each container's.
+// log exports the logs of a run as one log, with a line before the log of each container.
 func (e *exporting) log(ctx context.Context, c *manifest.Commit, parent string) error {
 	if e.LogType == "" {
 		return nil
@@ -363,8 +365,8 @@ func (e *exporting) log(ctx context.Context, c *manifest.Commit, parent string) 
 	return e.send(ctx, logNameOf(record.GetName()), &partsReader{ctx: ctx, from: e.Store, parts: logs})
 }
 
-// logRecord returns the record of a run's log: the one that was imported with it, or one as Tekton
-// Results makes it.
+// logRecord returns the record of a run's log: the imported one, or one like those of Tekton
+// Results.
 func (e *exporting) logRecord(ctx context.Context, c *manifest.Commit, parent string) (*pb.Record, error) {
 	if name, ok := e.logs[c.Run.Namespace+"/"+c.Run.UID]; ok {
 		o, err := e.objects.Get(ctx, name)
@@ -383,11 +385,11 @@ func (e *exporting) logRecord(ctx context.Context, c *manifest.Commit, parent st
 	return &pb.Record{Name: parent + "/records/" + id, Data: &pb.Any{Type: logType, Value: data}}, err
 }
 
-// send writes a log's content, unless the other one has it: it would append.
+// send writes the content of a log, unless it exists: writing would append to it.
 func (e *exporting) send(ctx context.Context, name string, content io.Reader) error {
-	there, err := e.To.Log(ctx, &pb.Record{Name: strings.Replace(name, "/logs/", "/records/", 1)})
+	existing, err := e.To.Log(ctx, &pb.Record{Name: strings.Replace(name, "/logs/", "/records/", 1)})
 	if err == nil {
-		return there.Close()
+		return existing.Close()
 	}
 	if !errors.Is(err, ErrNoLog) {
 		return err
@@ -418,9 +420,9 @@ func (e *exporting) send(ctx context.Context, name string, content io.Reader) er
 	return nil
 }
 
-// partsReader gives logs one after the other.
+// partsReader reads logs one after the other, each after a line with its container's name.
 type partsReader struct {
-	ctx   context.Context //nolint:containedctx // it lives as long as the one log
+	ctx   context.Context //nolint:containedctx // it is used for one log
 	from  store.Store
 	parts []*manifest.Part
 	open  io.ReadCloser

@@ -18,44 +18,47 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Options say what to import.
+// Options of Import.
 type Options struct {
 	Source  Source
 	Store   store.Store
 	Cluster layout.Cluster
-	// Version is what commits name as their archiver.
+	// Version is the archiver's version in commits.
 	Version string
 	Now     func() time.Time
-	// From is where to begin, empty for the beginning: what Progress has said.
+	// From is where to start, as reported by Progress. Empty is the beginning.
 	From string
-	// Compare writes nothing: what is not in the archive, or is other than in the source, is told
-	// to Differs.
+	// Compare writes nothing. What is missing in the archive or different from the source is
+	// reported to Differs.
 	Compare bool
-	// Progress is told how far it is: all before the position is done. It may be nil.
+	// Progress, if not nil, is called with a position up to which everything is imported, empty at
+	// the end.
 	Progress func(position string, totals Totals)
-	// Differs is told of each Result, record and log that the archive has another content of, or
-	// does not have. It may be nil.
+	// Differs, if not nil, is called for each Result, record and log that the archive does not
+	// have, or has with different content.
 	Differs func(name, how string)
 }
 
-// Totals count what was found in the source.
+// Totals count what the source has.
 type Totals struct {
 	Results, Runs, Records, Logs int
-	// Stored are those that the archive did not have, There those that it had already, Different
-	// those of which it has another content: that stays. Missing are those that it does not have,
-	// of a comparison, and logs that the source could not give.
+	// Stored counts what the archive did not have and has now. There counts what it had already.
+	// Different counts what it has with different content, which is kept. Missing counts what a
+	// comparison did not find in the archive, and logs that the source could not return.
 	Stored, There, Different, Missing int
-	// Bytes are those of data and logs that were stored.
+	// Bytes is the size of data and logs stored.
 	Bytes int64
 }
 
-// workers is how many Results are imported at a time, and batch after how many progress is told.
+// workers is the number of Results that are imported concurrently, batch the number of Results
+// between calls of Progress.
 const (
 	workers = 8
 	batch   = 64
 )
 
-// Import stores what a source has. An error ends it, and it may begin again where Progress said.
+// Import stores the content of a source in the archive. After an error it can continue where
+// Progress reported.
 func Import(ctx context.Context, o Options) (Totals, error) {
 	if o.Progress == nil {
 		o.Progress = func(string, Totals) {}
@@ -68,7 +71,7 @@ func Import(ctx context.Context, o Options) (Totals, error) {
 	return i.totals, err
 }
 
-// importing is one run of Import. mu is held while totals change, and while Differs is called.
+// importing is the state of one call of Import. mu guards totals and calls of Differs.
 type importing struct {
 	Options
 	objects *object.Objects
@@ -116,7 +119,7 @@ func (i *importing) count(add func(t *Totals)) {
 	add(&i.totals)
 }
 
-// outcome is what became of one thing.
+// outcome is what was done with an object.
 type outcome int
 
 const (
@@ -126,7 +129,7 @@ const (
 	isMissing
 )
 
-func (i *importing) became(what outcome, name string, bytes int64) {
+func (i *importing) report(what outcome, name string, bytes int64) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	switch what {
@@ -144,8 +147,8 @@ func (i *importing) became(what outcome, name string, bytes int64) {
 	}
 }
 
-// result imports one with its records: what is about runs is read first, so that it can go into
-// their commits.
+// result imports a Result and its records. Records of logs and events are read first, because they
+// go into the commits of their runs.
 func (i *importing) result(ctx context.Context, r *pb.Result) error {
 	i.count(func(t *Totals) { t.Results++ })
 	if err := i.resultItself(ctx, r); err != nil {
@@ -189,7 +192,8 @@ func (i *importing) resultItself(ctx context.Context, r *pb.Result) error {
 	})
 }
 
-// record imports one that is not about a run: as a commit if it is a finished run.
+// record imports a record that is not of a log or events: a finished run as a commit, others as
+// objects.
 func (i *importing) record(ctx context.Context, record *pb.Record, about *about) error {
 	name, err := nameOf(record.GetName())
 	if err != nil {
@@ -218,7 +222,7 @@ func timeOf(t *timestamppb.Timestamp) time.Time {
 	return t.AsTime()
 }
 
-// object stores one, unless it is there.
+// object stores an object, unless it exists.
 func (i *importing) object(ctx context.Context, o object.Object) error {
 	if len(o.Data) == 0 {
 		o.Data = nil
@@ -227,7 +231,7 @@ func (i *importing) object(ctx context.Context, o object.Object) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.Name(), err)
 	}
-	i.became(what, o.Name().String(), int64(len(o.Data)))
+	i.report(what, o.Name().String(), int64(len(o.Data)))
 	return nil
 }
 
@@ -238,29 +242,30 @@ func (i *importing) create(ctx context.Context, o object.Object) (outcome, error
 			return isStored, err
 		}
 	}
-	there, err := i.objects.Get(ctx, o.Name())
+	existing, err := i.objects.Get(ctx, o.Name())
 	switch {
 	case errors.Is(err, object.ErrNotExist):
 		return isMissing, nil
 	case err != nil:
 		return 0, err
-	case there.Type != o.Type || !sameJSON(there.Data, o.Data):
+	case existing.Type != o.Type || !sameJSON(existing.Data, o.Data):
 		return isDifferent, nil
 	}
 	return isThere, nil
 }
 
-// about is what a Result's records say about its runs.
+// about has the records of a Result that are about its runs: logs and events.
 type about struct {
 	result *pb.Result
 	byRun  map[string]*aboutOne
-	// committed are the UIDs of runs that are commits.
+	// committed has the UIDs of runs that have a commit.
 	committed map[string]bool
-	// left are those whose run does not become a commit, or that have names of their own.
+	// left has the records that do not go into a commit: their run has none, or the archive would
+	// give them another name.
 	left []*pb.Record
 }
 
-// aboutOne is about one run.
+// aboutOne has the records about one run.
 type aboutOne struct {
 	log, events *pb.Record
 }
@@ -274,7 +279,7 @@ func (a *about) of(uid string) *aboutOne {
 
 func (a *about) add(record *pb.Record) {
 	if record.GetData().GetType() == eventListType {
-		a.left = append(a.left, record) // until its run says that it is its
+		a.left = append(a.left, record) // until its run takes it
 		return
 	}
 	log, err := parseLog(record)
@@ -286,8 +291,8 @@ func (a *about) add(record *pb.Record) {
 	a.left = append(a.left, record)
 }
 
-// take returns what is about a run. What the archive will give the same name goes into the commit,
-// and is not left.
+// take returns the records about a run, which go into its commit. It removes those from left that
+// the archive will return with the same name.
 func (a *about) take(name object.Name) aboutOne {
 	one := *a.of(name.ID)
 	kept := a.left[:0]
@@ -311,11 +316,12 @@ func (a *about) take(name object.Name) aboutOne {
 	return one
 }
 
-// eventListOf is the name that Tekton Results gives a list of events: by the Result's UID, where
-// ours goes by its name.
+// eventListOf is the ID of an event list in Tekton Results, which depends on the UID of the Result;
+// the archive's depends on its name.
 func eventListOf(resultUID, uid string) string { return run.EventListID(resultUID, uid) }
 
-// aboutObject imports a record about a run as an object, and a log's content if it is in no commit.
+// aboutObject imports a record about a run as an object, and the log's content unless it is in a
+// commit.
 func (i *importing) aboutObject(ctx context.Context, record *pb.Record, about *about) error {
 	name, err := nameOf(record.GetName())
 	if err != nil {

@@ -34,7 +34,7 @@ type memory struct {
 	results []*pb.Result
 	records map[string][]*pb.Record
 	logs    map[string]string // by the name of the record
-	// dies says after how many Results it does.
+	// dies is the number of Results after which reading fails.
 	dies int
 }
 
@@ -80,27 +80,31 @@ func (m *memory) add(result, id, dataType, data string) *pb.Record {
 	if !slices.ContainsFunc(m.results, func(r *pb.Result) bool { return r.GetName() == result }) {
 		m.results = append(m.results, &pb.Result{
 			Name: result, Uid: resultUID, CreateTime: at, UpdateTime: at, Annotations: map[string]string{"a": "b"},
-			Summary: &pb.RecordSummary{Record: result + "/records/" + id, Type: dataType, Status: pb.RecordSummary_SUCCESS},
+			Summary: &pb.RecordSummary{Record: result + "/records/" + id, Type: dataType,
+				Status: pb.RecordSummary_SUCCESS},
 		})
 	}
-	r := &pb.Record{Name: result + "/records/" + id, Uid: "uid-of-" + id, CreateTime: at, UpdateTime: at, Data: &pb.Any{Type: dataType, Value: []byte(data)}}
+	r := &pb.Record{Name: result + "/records/" + id, Uid: "uid-of-" + id, CreateTime: at, UpdateTime: at,
+		Data: &pb.Any{Type: dataType, Value: []byte(data)}}
 	m.records[result] = append(m.records[result], r)
 	return r
 }
 
 func taskRun(uid, status string) string {
-	return fmt.Sprintf(`{"kind": "TaskRun", "apiVersion": "tekton.dev/v1", "metadata": {"name": "build-%[1]s", "namespace": "team-a", "uid": "%[1]s", `+
-		`"creationTimestamp": "2026-03-01T10:00:00Z", "managedFields": [{"a": 1}]}, "status": {"completionTime": "2026-03-01T10:05:00Z", `+
-		`"conditions": [{"type": "Succeeded", "status": %q, "reason": "Succeeded"}]}}`, uid, status)
+	return fmt.Sprintf(
+		`{"kind": "TaskRun", "apiVersion": "tekton.dev/v1", "metadata": {"name": "build-%[1]s", "namespace": "team-a", "uid": "%[1]s", `+
+			`"creationTimestamp": "2026-03-01T10:00:00Z", "managedFields": [{"a": 1}]}, "status": {"completionTime": "2026-03-01T10:05:00Z", `+
+			`"conditions": [{"type": "Succeeded", "status": %q, "reason": "Succeeded"}]}}`, uid, status)
 }
 
 func logOf(uid string, size int) string {
-	return fmt.Sprintf(`{"kind":"Log","apiVersion":"results.tekton.dev/v1alpha3","metadata":{"name":"%[1]s-log","namespace":"team-a","uid":"log-of-%[1]s"},"spec":{"resource":{"kind":"TaskRun","namespace":"team-a","name":"build","uid":"%[1]s"},"type":"File"},"status":{"size":%[2]d,"isStored":true}}`, uid, size)
+	return fmt.Sprintf(
+		`{"kind":"Log","apiVersion":"results.tekton.dev/v1alpha3","metadata":{"name":"%[1]s-log","namespace":"team-a","uid":"log-of-%[1]s"},"spec":{"resource":{"kind":"TaskRun","namespace":"team-a","name":"build","uid":"%[1]s"},"type":"File"},"status":{"size":%[2]d,"isStored":true}}`, uid, size)
 }
 
 const result = "team-a/results/build-7"
 
-// sample has of everything something.
+// sample has objects of every kind.
 func sample() *memory {
 	m := &memory{}
 	m.add(result, "uid-1", "tekton.dev/v1.TaskRun", taskRun("uid-1", "True"))
@@ -108,7 +112,8 @@ func sample() *memory {
 	m.add(result, "uid-3", "tekton.dev/v1.TaskRun", taskRun("uid-3", "False"))
 	m.add(result, "uid-4", "tekton.dev/v1.TaskRun", taskRun("other", "True"))
 	m.add(result, "report", "example.dev/v1.Report", `{"coverage": 0.9}`)
-	m.logs[m.add(result, "log-1", logType, logOf("uid-1", 100_000)).GetName()] = strings.Repeat("[build] a line\n", 7_000)
+	m.logs[m.add(result, "log-1", logType, logOf("uid-1", 100_000)).GetName()] = strings.Repeat(
+		"[build] a line\n", 7_000)
 	m.logs[m.add(result, run.LogID("build-7", "uid-3"), logType, logOf("uid-3", 5)).GetName()] = "short"
 	m.logs[m.add(result, "log-2", logType, logOf("uid-2", 5)).GetName()] = "so far"
 	m.add(result, run.EventListID("build-7", "uid-1"), eventListType, `{"kind": "EventList", "items": []}`)
@@ -127,7 +132,8 @@ func archiveIn(t *testing.T) (store.Store, *object.Objects) {
 }
 
 func options(m Source, s store.Store, differs *[]string) Options {
-	return Options{Source: m, Store: s, Cluster: cluster, Version: "test", Now: time.Now, Differs: func(name, how string) { *differs = append(*differs, name+": "+how) }}
+	return Options{Source: m, Store: s, Cluster: cluster, Version: "test", Now: time.Now,
+		Differs: func(name, how string) { *differs = append(*differs, name+": "+how) }}
 }
 
 func TestImport(t *testing.T) {
@@ -141,13 +147,16 @@ func TestImport(t *testing.T) {
 		t.Errorf("imported %+v, %v, %q; want %+v", totals, err, differs, want)
 	}
 	first := commitOf(t, s, "uid-1")
-	if first.Run.Result != "build-7" || first.Run.Namespace != "team-a" || first.Run.Completed == nil || first.Run.Status != "True" {
+	if first.Run.Result != "build-7" || first.Run.Namespace != "team-a" || first.Run.Completed == nil ||
+		first.Run.Status != "True" {
 		t.Errorf("committed %+v", first.Run)
 	}
-	if record := contentOf(t, s, &first.Parts[0]); bytes.Contains(record, []byte("managedFields")) || !bytes.Contains(record, []byte("build-uid-1")) {
+	if record := contentOf(t, s, &first.Parts[0]); bytes.Contains(record, []byte("managedFields")) ||
+		!bytes.Contains(record, []byte("build-uid-1")) {
 		t.Errorf("record %s", record)
 	}
-	if got := partsOf(first); got != "record log events" || string(contentOf(t, s, &first.Parts[1])) != m.logs[result+"/records/log-1"] {
+	if got := partsOf(first); got != "record log events" ||
+		string(contentOf(t, s, &first.Parts[1])) != m.logs[result+"/records/log-1"] {
 		t.Errorf("parts %s", got)
 	}
 	if got := partsOf(commitOf(t, s, "uid-3")); got != "record log events" {
@@ -159,26 +168,31 @@ func TestImport(t *testing.T) {
 			t.Fatal(err)
 		}
 		names = append(names, object.Name().String())
-		if object.Kind == "Result" && (object.UID != resultUID || !object.Created.Equal(m.results[0].GetCreateTime().AsTime()) || !strings.Contains(string(object.Data), `"SUCCESS"`)) {
+		if object.Kind == "Result" &&
+			(object.UID != resultUID || !object.Created.Equal(m.results[0].GetCreateTime().AsTime()) ||
+				!strings.Contains(string(object.Data), `"SUCCESS"`)) {
 			t.Errorf("result %+v", object)
 		}
 	}
 	slices.Sort(names)
 	wantNames := []string{
-		result, result + "/logs/log-2", result + "/records/" + run.EventListID(resultUID, "uid-3"), result + "/records/log-1", result + "/records/log-2",
-		result + "/records/report", result + "/records/uid-2", result + "/records/uid-4", "team-b/results/x", "team-b/results/x/records/report",
+		result, result + "/logs/log-2", result + "/records/" + run.EventListID(resultUID, "uid-3"), result +
+			"/records/log-1", result + "/records/log-2",
+		result + "/records/report", result + "/records/uid-2", result + "/records/uid-4", "team-b/results/x",
+		"team-b/results/x/records/report",
 	}
 	slices.Sort(wantNames)
 	if !slices.Equal(names, wantNames) {
 		t.Errorf("objects %q\nwant %q", names, wantNames)
 	}
-	if totals, err := fsck.Check(t.Context(), fsck.Options{Store: s, Cluster: cluster, Now: time.Now(), Found: func(f fsck.Finding) { t.Error(f) }}); err != nil || totals.Commits != 2 || totals.Objects != 10 {
+	if totals, err := fsck.Check(t.Context(),
+		fsck.Options{Store: s, Cluster: cluster, Now: time.Now(),
+			Found: func(f fsck.Finding) { t.Error(f) }}); err != nil || totals.Commits != 2 || totals.Objects != 10 {
 		t.Errorf("fsck: %+v, %v", totals, err)
 	}
 }
 
-// What is there already is left alone, by whomever it was stored; and a comparison finds what is
-// other.
+// Existing objects are left alone, whatever stored them. A comparison reports differences.
 func TestImportAgainAndCompare(t *testing.T) {
 	m := sample()
 	s, o := archiveIn(t)
@@ -191,11 +205,13 @@ func TestImportAgainAndCompare(t *testing.T) {
 		again := options(m, s, &differs)
 		again.Compare = compare
 		totals, err := Import(t.Context(), again)
-		if err != nil || totals.Stored != 0 || totals.There != import1.Stored+2 || len(differs) > 0 { // with logs of commits
+		// with logs of commits
+		if err != nil || totals.Stored != 0 || totals.There != import1.Stored+2 || len(differs) > 0 {
 			t.Errorf("comparing %t: %+v, %v, %q", compare, totals, err, differs)
 		}
 	}
-	report, err := o.Get(t.Context(), object.Name{Kind: object.Record, Parent: "team-a", Result: "build-7", ID: "report"})
+	report, err := o.Get(t.Context(),
+		object.Name{Kind: object.Record, Parent: "team-a", Result: "build-7", ID: "report"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +228,8 @@ func TestImportAgainAndCompare(t *testing.T) {
 	slices.Sort(differs)
 	want := []string{
 		result + "/logs/log-1: the archive has another content", result + "/records/new: it is not in the archive",
-		result + "/records/report: the archive has another content", result + "/records/uid-9: it is not in the archive",
+		result + "/records/report: the archive has another content", result +
+			"/records/uid-9: it is not in the archive",
 	}
 	if err != nil || totals.Different != 2 || totals.Missing != 2 || !slices.Equal(differs, want) {
 		t.Errorf("%+v, %v, %q", totals, err, differs)
@@ -254,8 +271,8 @@ func TestImportGoesOnWhereItStopped(t *testing.T) {
 	}
 }
 
-// A log that the source could not give at first comes later, beside the commit, which does not
-// change.
+// A log that the source could not return at first is imported later as a Log object. The commit
+// does not change.
 func TestLogsThatComeLater(t *testing.T) {
 	m := sample()
 	logs := m.logs
@@ -272,7 +289,8 @@ func TestLogsThatComeLater(t *testing.T) {
 	if _, err := Import(t.Context(), options(m, s, &differs)); err != nil {
 		t.Fatal(err)
 	}
-	log, err := o.Get(t.Context(), object.Name{Kind: object.Log, Parent: "team-a", Result: "build-7", ID: run.LogID("build-7", "uid-1")})
+	log, err := o.Get(t.Context(),
+		object.Name{Kind: object.Log, Parent: "team-a", Result: "build-7", ID: run.LogID("build-7", "uid-1")})
 	if err != nil {
 		t.Fatal(err)
 	}

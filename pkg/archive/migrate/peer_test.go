@@ -25,12 +25,11 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// peerProgram names the API server of Tekton Results, built from its module: (cd test/peer && go
-// build -o FILE github.com/tektoncd/results/cmd/api). Building it takes minutes, so that is done
-// once.
+// peerProgram is the API server of Tekton Results, built from its module: (cd test/peer && go build
+// -o FILE github.com/tektoncd/results/cmd/api). The build takes minutes and is done only once.
 const peerProgram = "INDELIBLE_PEER_API"
 
-// peer is a real Tekton Results, with a Postgres of its own.
+// peer is a real Tekton Results with its own Postgres.
 type peer struct {
 	api      *API
 	database string
@@ -44,7 +43,7 @@ func startPeer(t *testing.T) *peer {
 	if program == "" || len(found) == 0 {
 		t.Skipf("%s names no API server of Tekton Results, or there is no Postgres", peerProgram)
 	}
-	folder, err := os.MkdirTemp("", "indelible-peer-") // Postgres refuses to be root, and must get there
+	folder, err := os.MkdirTemp("", "indelible-peer-") // Postgres does not run as root, and needs access
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,12 +59,14 @@ func startPeer(t *testing.T) *peer {
 		}
 		return err
 	})
-	settings := "DB_USER=postgres\nDB_PASSWORD=none\nDB_HOST=127.0.0.1\nDB_PORT=" + port + "\nDB_NAME=postgres\nDB_SSLMODE=disable\nDB_SSLROOTCERT=\n" +
+	settings := "DB_USER=postgres\nDB_PASSWORD=none\nDB_HOST=127.0.0.1\nDB_PORT=" + port +
+		"\nDB_NAME=postgres\nDB_SSLMODE=disable\nDB_SSLROOTCERT=\n" +
 		"DB_ENABLE_AUTO_MIGRATION=true\nDB_MAX_IDLE_CONNECTIONS=10\nDB_MAX_OPEN_CONNECTIONS=10\nGRPC_WORKER_POOL=2\nSERVER_PORT=" + apiPort + "\nPROMETHEUS_PORT=" + metricsPort + "\n" +
 		"LOG_LEVEL=warn\nSQL_LOG_LEVEL=error\nTLS_PATH=/nonexistent\nFEATURE_GATES='PartialResponse=true'\nAUTH_DISABLE=true\n" +
 		"LOGS_API=true\nLOGS_TYPE=File\nLOGS_BUFFER_SIZE=32768\nLOGS_PATH=" + p.logs + "\n"
 	home := filepath.Join(folder, "api")
-	if err := errors.Join(os.Mkdir(home, 0o700), os.WriteFile(filepath.Join(home, "config.env"), []byte(settings), 0o600)); err != nil {
+	if err := errors.Join(os.Mkdir(home, 0o700),
+		os.WriteFile(filepath.Join(home, "config.env"), []byte(settings), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	api := exec.Command(program)
@@ -101,12 +102,14 @@ func startPostgres(t *testing.T, bin, folder, port string) {
 		}
 		as.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}
 	}
-	initialize := exec.CommandContext(t.Context(), filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
+	initialize := exec.CommandContext(t.Context(), filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A",
+		"trust", "-E", "UTF8", "--locale=C.UTF-8")
 	initialize.Dir, initialize.SysProcAttr = data, as
 	if out, err := initialize.CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v: %.1000s", err, out)
 	}
-	server := exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-p", port, "-k", "", "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off")
+	server := exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-p", port, "-k", "", "-c",
+		"listen_addresses=127.0.0.1", "-c", "fsync=off")
 	server.Dir, server.SysProcAttr = data, as
 	begin(t, "Postgres", server)
 }
@@ -142,7 +145,7 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// until tries until something works, a minute long.
+// until repeats a function until it succeeds, for a minute.
 func until(t *testing.T, what string, works func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -186,14 +189,15 @@ func (p *peer) fill(t *testing.T, m *memory) {
 	}
 }
 
-// From a real Tekton Results by both ways, and back to it.
+// Import from a real Tekton Results by API and database, and export to it.
 func TestWithARealTektonResults(t *testing.T) {
 	p := startPeer(t)
 	m := sample()
-	for i := range 12 { // more than a page of records
-		m.add("team-a/results/many", fmt.Sprintf("report-%02d", i), "example.dev/v1.Report", fmt.Sprintf(`{"n":%d,"text":"<é>"}`, i))
+	for i := range 12 { // more than one page of records
+		m.add("team-a/results/many", fmt.Sprintf("report-%02d", i), "example.dev/v1.Report",
+			fmt.Sprintf(`{"n":%d,"text":"<é>"}`, i))
 	}
-	for i := range 230 { // more than a page of Results
+	for i := range 230 { // more than one page of Results
 		m.add(fmt.Sprintf("team-c/results/r-%03d", i), "report", "example.dev/v1.Report", "1")
 	}
 	p.fill(t, m)
@@ -211,14 +215,17 @@ func TestWithARealTektonResults(t *testing.T) {
 		into   store.Store
 	}{"API": {p.api, byAPI}, "database": {database, byDatabase}} {
 		totals, err := Import(t.Context(), options(one.source, one.into, &differs))
-		if err != nil || totals.Results != 233 || totals.Runs != 2 || totals.Logs != 3 || totals.Stored == 0 || totals.Missing+totals.Different+totals.There > 0 || len(differs) > 0 {
+		if err != nil || totals.Results != 233 || totals.Runs != 2 || totals.Logs != 3 || totals.Stored == 0 ||
+			totals.Missing+totals.Different+totals.There > 0 || len(differs) > 0 {
 			t.Errorf("by %s: %+v, %v, %q", name, totals, err, differs)
 		}
-		if _, err := fsck.Check(t.Context(), fsck.Options{Store: one.into, Cluster: cluster, Now: time.Now(), Found: func(f fsck.Finding) { t.Error(f) }}); err != nil {
+		if _, err := fsck.Check(t.Context(),
+			fsck.Options{Store: one.into, Cluster: cluster, Now: time.Now(),
+				Found: func(f fsck.Finding) { t.Error(f) }}); err != nil {
 			t.Error(err)
 		}
 	}
-	// What came by one way is what the other way has.
+	// What was imported by one way is equal to what the other way returns.
 	compare := func(source Source, with store.Store) {
 		t.Helper()
 		again := options(source, with, &differs)
@@ -242,7 +249,8 @@ func TestWithARealTektonResults(t *testing.T) {
 	if err := os.RemoveAll(p.logs); err != nil {
 		t.Fatal(err)
 	}
-	export := ExportOptions{Store: byAPI, Cluster: cluster, To: p.api, LogType: "File", Damaged: func(key string, err error) { t.Errorf("%s: %v", key, err) }}
+	export := ExportOptions{Store: byAPI, Cluster: cluster, To: p.api, LogType: "File",
+		Damaged: func(key string, err error) { t.Errorf("%s: %v", key, err) }}
 	totals, err := Export(t.Context(), export)
 	if err != nil || totals.Results != 233 || totals.Runs != 2 || totals.Logs != 3 {
 		t.Errorf("exported %+v, %v", totals, err)

@@ -19,17 +19,17 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// Database is the Postgres of a Tekton Results. It has no logs: those are in a directory, if Tekton
-// Results keeps them in one, or Logs is asked for them.
+// Database is a Source that reads the Postgres of a Tekton Results. Logs are not in Postgres: they
+// are read from Folder or from the API.
 type Database struct {
 	db *sql.DB
-	// Folder is LOGS_PATH of its API server, as it is here.
+	// Folder is the directory LOGS_PATH of the API server, as mounted here.
 	Folder string
-	// Logs is its API, which has logs wherever they are. It may be nil.
+	// Logs, if not nil, is the API, which returns logs from any storage.
 	Logs *API
 }
 
-// OpenDatabase opens a database by its URL. Nothing in it is changed.
+// OpenDatabase opens a database by its URL. It is only read.
 func OpenDatabase(ctx context.Context, url string) (*Database, error) {
 	db, err := sql.Open("pgx", url)
 	if err == nil {
@@ -41,7 +41,7 @@ func OpenDatabase(ctx context.Context, url string) (*Database, error) {
 	return &Database{db: db}, nil
 }
 
-// Close closes it.
+// Close closes the database.
 func (d *Database) Close() error { return d.db.Close() }
 
 const (
@@ -49,8 +49,8 @@ const (
 	recordPage = 20
 )
 
-// Results implements Source, in the order of parents and names. A position is the name of the
-// Result before.
+// Results implements Source, ordered by parent and name. A position is the name of the preceding
+// Result.
 func (d *Database) Results(ctx context.Context, from string) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
 		var parent, name string
@@ -118,7 +118,8 @@ func scanResult(rows *sql.Rows) (*pb.Result, error) {
 		return nil, err
 	}
 	r := &pb.Result{
-		Name: resultName(parent, name), Uid: id, CreateTime: timestamppb.New(created), UpdateTime: timestamppb.New(updated),
+		Name: resultName(parent, name), Uid: id, CreateTime: timestamppb.New(created),
+		UpdateTime: timestamppb.New(updated),
 	}
 	if record.String != "" {
 		r.Summary = &pb.RecordSummary{
@@ -151,7 +152,7 @@ func decodeMap(text []byte, to *map[string]string) error {
 	return json.Unmarshal(text, to)
 }
 
-// Records implements Source, in the order of their names.
+// Records implements Source, ordered by name.
 func (d *Database) Records(ctx context.Context, result *pb.Result, about bool) iter.Seq2[*pb.Record, error] {
 	return func(yield func(*pb.Record, error) bool) {
 		n, err := nameOf(result.GetName())
@@ -174,7 +175,9 @@ func (d *Database) Records(ctx context.Context, result *pb.Result, about bool) i
 	}
 }
 
-func (d *Database) recordsAfter(ctx context.Context, parent, result, after string, about bool) (page []*pb.Record, err error) {
+func (d *Database) recordsAfter(
+	ctx context.Context, parent, result, after string, about bool,
+) (page []*pb.Record, err error) {
 	rows, err := d.db.QueryContext(ctx, `SELECT id, name, type, data, created_time, updated_time FROM records
 		WHERE parent = $1 AND result_name = $2 AND name > $3 AND (type IN ($4, $5, $6)) = $7 ORDER BY name LIMIT $8`,
 		parent, result, after, logType, oldLogType, eventListType, about, recordPage)
@@ -206,7 +209,7 @@ func (d *Database) Log(ctx context.Context, record *pb.Record) (io.ReadCloser, e
 	if err != nil || d.Folder == "" || log.Spec.Type != "File" || log.Status.Path == "" {
 		return nil, fmt.Errorf("read %s: %w", record.GetName(), ErrNoLog)
 	}
-	folder, err := os.OpenRoot(d.Folder) // a record may say any path
+	folder, err := os.OpenRoot(d.Folder) // do not follow paths in records out of the folder
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", record.GetName(), err)
 	}
@@ -221,8 +224,8 @@ func (d *Database) Log(ctx context.Context, record *pb.Record) (io.ReadCloser, e
 	return file, nil
 }
 
-// aLog is what the record of a log says.
-type aLog struct {
+// logData is the data of a log's record.
+type logData struct {
 	Spec struct {
 		Resource struct {
 			UID string `json:"uid"`
@@ -236,8 +239,8 @@ type aLog struct {
 	} `json:"status"`
 }
 
-func parseLog(record *pb.Record) (aLog, error) {
-	var log aLog
+func parseLog(record *pb.Record) (logData, error) {
+	var log logData
 	err := json.Unmarshal(record.GetData().GetValue(), &log)
 	return log, err
 }

@@ -21,8 +21,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// finishedRun returns a run that can become a commit, which never changes: one that has finished,
-// under its own name, in its namespace. Others are records as any.
+// finishedRun returns the run in a record if it can become a commit, which never changes: it is
+// finished, and the record has the run's UID and namespace. It returns nil for other records, which
+// become objects.
 func finishedRun(name object.Name, record *pb.Record) *run.Run {
 	kind, ok := strings.CutPrefix(record.GetData().GetType(), "tekton.dev/")
 	if _, kind, _ = strings.Cut(kind, "."); !ok || !slices.Contains(run.Kinds, kind) {
@@ -38,21 +39,21 @@ func finishedRun(name object.Name, record *pb.Record) *run.Run {
 	return r
 }
 
-// commit stores a run, unless it is there.
+// commit imports a run, unless it exists.
 func (i *importing) commit(ctx context.Context, name object.Name, r *run.Run, about *about) error {
 	one := about.take(name)
 	key, err := i.Cluster.Commit(r.ID())
-	if err != nil { // it is older than archives go
+	if err != nil { // created before the first year that keys can have
 		return i.object(ctx, object.Object{
 			Kind: object.Record, Parent: name.Parent, Result: name.Result, ID: name.ID,
 			Type: r.APIVersion + "." + r.Kind, Data: r.Record,
 		})
 	}
 	about.committed[name.ID] = true
-	there, err := manifest.Read(ctx, i.Store, key)
+	existing, err := manifest.Read(ctx, i.Store, key)
 	switch {
 	case errors.Is(err, store.ErrNotExist) && i.Compare:
-		i.became(isMissing, name.String(), 0)
+		i.report(isMissing, name.String(), 0)
 		return nil
 	case errors.Is(err, store.ErrNotExist):
 		u := &upload{importing: i, run: r, writer: strings.ToLower(rand.Text()), result: name.Result}
@@ -60,25 +61,27 @@ func (i *importing) commit(ctx context.Context, name object.Name, r *run.Run, ab
 	case err != nil:
 		return err
 	}
-	return i.compareRun(ctx, name, r, there, one)
+	return i.compareRun(ctx, name, r, existing, one)
 }
 
-// compareRun compares a run with its commit, and the log where that has the same.
-func (i *importing) compareRun(ctx context.Context, name object.Name, r *run.Run, there *manifest.Commit, one aboutOne) error {
-	record, err := i.content(ctx, &there.Parts[0])
+// compareRun compares a run with its commit, and its log if the commit has the same kind of log.
+func (i *importing) compareRun(
+	ctx context.Context, name object.Name, r *run.Run, existing *manifest.Commit, one aboutOne,
+) error {
+	record, err := i.content(ctx, &existing.Parts[0])
 	if err != nil {
 		return err
 	}
-	if there.Run.Result != name.Result || !sameJSON(record, r.Record) {
-		i.became(isDifferent, name.String(), 0)
+	if existing.Run.Result != name.Result || !sameJSON(record, r.Record) {
+		i.report(isDifferent, name.String(), 0)
 		return nil
 	}
-	i.became(isThere, name.String(), 0)
-	for n := range there.Parts {
-		p := &there.Parts[n]
+	i.report(isThere, name.String(), 0)
+	for n := range existing.Parts {
+		p := &existing.Parts[n]
 		switch {
 		case p.Type != manifest.Log || p.Container != "" || one.log == nil:
-		case p.State == manifest.Missing: // it may be to be had by now: it overlays the commit
+		case p.State == manifest.Missing: // if the source has the log by now, a Log object replaces it
 			name.Kind, name.ID = object.Log, run.LogID(name.Result, name.ID)
 			return i.log(ctx, name, one.log)
 		default:
@@ -152,8 +155,8 @@ func (u *upload) part(ctx context.Context, p manifest.Part, name string, content
 	return nil
 }
 
-// logOf stores a log. Tekton Results has one text of all containers of a TaskRun: it is a log
-// without a container.
+// logOf stores a log. Tekton Results has one text for all containers of a TaskRun, which becomes a
+// log without a container.
 func (u *upload) logOf(ctx context.Context, record *pb.Record) error {
 	if record == nil {
 		return nil
@@ -218,15 +221,15 @@ func (u *upload) commit(ctx context.Context, name object.Name) error {
 	if _, err := manifest.Read(ctx, u.Store, key); err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}
-	u.became(isStored, name.String(), u.bytes)
+	u.report(isStored, name.String(), u.bytes)
 	return nil
 }
 
-// log imports the content of a log that is in no commit, under a name.
+// log imports a log that is not in a commit as a Log with this name.
 func (i *importing) log(ctx context.Context, name object.Name, record *pb.Record) error {
-	there, err := i.objects.Get(ctx, name)
+	existing, err := i.objects.Get(ctx, name)
 	if err == nil {
-		return i.compareLog(ctx, record, func() (io.ReadCloser, error) { return i.objects.OpenLog(ctx, there) })
+		return i.compareLog(ctx, record, func() (io.ReadCloser, error) { return i.objects.OpenLog(ctx, existing) })
 	}
 	if !errors.Is(err, object.ErrNotExist) {
 		return err
@@ -241,7 +244,7 @@ func (i *importing) log(ctx context.Context, name object.Name, record *pb.Record
 	defer content.Close()
 	i.count(func(t *Totals) { t.Logs++ })
 	if i.Compare {
-		i.became(isMissing, name.String(), 0)
+		i.report(isMissing, name.String(), 0)
 		return nil
 	}
 	written, err := i.objects.PutLog(ctx, name, content)
@@ -250,12 +253,12 @@ func (i *importing) log(ctx context.Context, name object.Name, record *pb.Record
 	}
 	c, err := object.ContentOf(&written)
 	if err == nil {
-		i.became(isStored, name.String(), c.Bytes)
+		i.report(isStored, name.String(), c.Bytes)
 	}
 	return err
 }
 
-// compareLog compares digests of a log.
+// compareLog compares the digests of a log in the source and in the archive.
 func (i *importing) compareLog(ctx context.Context, record *pb.Record, open func() (io.ReadCloser, error)) error {
 	theirs, err := digestOf(func() (io.ReadCloser, error) { return i.Source.Log(ctx, record) })
 	if errors.Is(err, ErrNoLog) {
@@ -268,7 +271,7 @@ func (i *importing) compareLog(ctx context.Context, record *pb.Record, open func
 	ours, err := digestOf(open)
 	switch {
 	case errors.Is(err, manifest.ErrNoContent), errors.Is(err, object.ErrNotExist):
-		i.became(isMissing, logNameOf(record.GetName()), 0)
+		i.report(isMissing, logNameOf(record.GetName()), 0)
 		return nil
 	case err != nil:
 		return err
@@ -277,7 +280,7 @@ func (i *importing) compareLog(ctx context.Context, record *pb.Record, open func
 	if ours != theirs {
 		what = isDifferent
 	}
-	i.became(what, logNameOf(record.GetName()), 0)
+	i.report(what, logNameOf(record.GetName()), 0)
 	return nil
 }
 
@@ -292,7 +295,7 @@ func digestOf(open func() (io.ReadCloser, error)) (sum [sha256.Size]byte, err er
 	return sum, errors.Join(err, content.Close())
 }
 
-// sameJSON says whether two texts mean the same: Postgres sorts fields and changes spaces.
+// sameJSON reports whether two texts are equal as JSON. Postgres sorts fields and changes spaces.
 func sameJSON(a, b []byte) bool {
 	if bytes.Equal(a, b) {
 		return true

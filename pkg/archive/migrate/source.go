@@ -1,8 +1,8 @@
 // Package migrate moves history between Tekton Results and an archive. Import reads a Tekton
-// Results, by its API or its database, and stores what it has: finished runs as commits, with their
-// logs and events, and everything else as objects that tools wrote. Export writes what the archive
-// has to the API of a Tekton Results. Both may be killed and begun again: what is there already is
-// left alone.
+// Results, by its API or its database, and stores finished runs as commits, with their logs and
+// events, and everything else as objects that tools wrote. Export writes the archive to the API of
+// a Tekton Results. Both can be interrupted and repeated: what exists at the destination is left
+// alone.
 package migrate
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/object"
 )
 
-// Types of records that are about a run (pkg/apis/v1alpha3 of Tekton Results).
+// Types of records about a run (pkg/apis/v1alpha3 of Tekton Results).
 const (
 	logType       = "results.tekton.dev/v1alpha3.Log"
 	oldLogType    = "results.tekton.dev/v1alpha2.Log"
@@ -28,28 +28,28 @@ func aboutRun(dataType string) bool {
 	return dataType == logType || dataType == oldLogType || dataType == eventListType
 }
 
-// Source is a Tekton Results.
+// Source is a Tekton Results to import from.
 type Source interface {
-	// Results yields all Results in an order that stays, from a position on. An error ends it.
+	// Results yields all Results after a position, in a stable order. An error ends the iteration.
 	Results(ctx context.Context, from string) iter.Seq2[Found, error]
-	// Records yields the records of a Result: only logs and lists of events, which are about
-	// others, or all but these.
+	// Records yields the records of a Result: only those about runs (logs and lists of events), or
+	// all others.
 	Records(ctx context.Context, result *pb.Result, about bool) iter.Seq2[*pb.Record, error]
-	// Log returns the content of a log, by its record. The error is ErrNoLog if there is none, or
-	// it cannot be had.
+	// Log returns the content of the log that a record describes. The error is ErrNoLog if it does
+	// not exist or cannot be read.
 	Log(ctx context.Context, record *pb.Record) (io.ReadCloser, error)
 }
 
-// Found is a Result, and where to go on if all before it is done.
+// Found is a Result, and the position at which to continue if all Results before it are done.
 type Found struct {
 	Result   *pb.Result
 	Position string
 }
 
-// ErrNoLog is the error of a log that a source does not have.
+// ErrNoLog: the source does not have the log.
 var ErrNoLog = errors.New("there is no such log")
 
-// nameOf splits a name of Tekton Results: PARENT/results/RESULT[/records/ID].
+// nameOf parses a name of Tekton Results: PARENT/results/RESULT[/records/ID].
 func nameOf(text string) (object.Name, error) {
 	s := strings.Split(text, "/")
 	n := object.Name{Kind: object.Result}
@@ -63,5 +63,5 @@ func nameOf(text string) (object.Name, error) {
 	return n, n.Check()
 }
 
-// logNameOf is a log's name, by that of its record.
+// logNameOf returns the name of the log that a record describes.
 func logNameOf(record string) string { return strings.Replace(record, "/records/", "/logs/", 1) }

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// A Result and a Record of 5 KiB, as the watcher of Tekton Results writes them for each run, into a
-// directory.
+// BenchmarkCreateAResultAndARecord creates a Result and a Record of 5 KiB in a directory, as the
+// watcher of Tekton Results does for each run.
 func BenchmarkCreateAResultAndARecord(b *testing.B) {
 	o := newPlace(b).objects(b)
 	data, _ := json.Marshal(map[string]string{"spec": strings.Repeat("some step of a Task, and its script\n", 140)})
@@ -34,8 +34,8 @@ func BenchmarkCreateAResultAndARecord(b *testing.B) {
 	})
 }
 
-// A rebuild of an index: all Results and Records, of which one in four is as in
-// BenchmarkCreateAResultAndARecord, from their objects and from segments.
+// Rebuilding an index, from objects and from segments. Every fourth object is as in
+// BenchmarkCreateAResultAndARecord.
 func BenchmarkList(b *testing.B) {
 	p := newPlace(b)
 	o := p.objects(b)
@@ -44,14 +44,16 @@ func BenchmarkList(b *testing.B) {
 	for i := range results {
 		for _, one := range []Object{resultOf(`{"annotations":{"a":"b"}}`), recordOf("r1", string(data))} {
 			one.Result = fmt.Sprint("build-", i)
-			one.UID, one.Generation, one.Created, one.Updated = "6e21a8a5-bd27-4f4b-a14b-0f4e4e2c3a11", 1, time.Now(), time.Now()
+			one.UID, one.Generation, one.Created, one.Updated = "6e21a8a5-bd27-4f4b-a14b-0f4e4e2c3a11", 1, time.Now(),
+				time.Now()
 			key, err := cluster.Object(one.key())
 			if err != nil {
 				b.Fatal(err)
 			}
 			packed, err := o.encode(&one, "k3v9x2m4q8")
 			path := filepath.Join(p.root, key)
-			if err = errors.Join(err, os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, packed, 0o600)); err != nil {
+			if err = errors.Join(err, os.MkdirAll(filepath.Dir(path), 0o700),
+				os.WriteFile(path, packed, 0o600)); err != nil {
 				b.Fatal(err)
 			}
 		}

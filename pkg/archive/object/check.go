@@ -12,25 +12,24 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Found is one key below objects, as Check found it.
+// Found is one key under objects, as Check found it.
 type Found struct {
 	Info store.Info
-	// Tree is what the key says of the Result.
+	// Tree is the tree in the key.
 	Tree string
-	// Live says that it is the newest generation of something that is not deleted. It has Object
-	// then, or Err.
+	// Live: it is the newest generation of something that is not deleted. Object or Err is set.
 	Live bool
-	// Object is what was read, Err why it was not: that is Unreadable.
+	// Object is what was read. Err is why it could not be read, an error of Unreadable.
 	Object *Object
 	Err    error
-	// Leftover is of what nobody sees any more. Sweep deletes it.
+	// Leftover: it is obsolete, and Sweep deletes it.
 	Leftover bool
-	// Stranger is a key that is not that of an object.
+	// Stranger: the key is not that of an object.
 	Stranger bool
 }
 
-// Check yields what there is below objects in the order of keys, and reads every newest generation
-// itself, not from segments. An error is the last that is yielded.
+// Check yields all keys under objects, in their order, and reads every newest generation, not from
+// segments. Keys that are not objects' come last. An error ends the iteration.
 func (o *Objects) Check(ctx context.Context) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
 		c := &checking{Objects: o, yield: yield}
@@ -63,15 +62,16 @@ func (o *Objects) Check(ctx context.Context) iter.Seq2[Found, error] {
 	}
 }
 
-// checking is one run of Check.
+// checking is the state of one call of Check. tree, epoch and resultDeleted are about the current
+// tree.
 type checking struct {
 	*Objects
-	yield   func(Found, error) bool
-	stopped bool
-	heads   []head
-	tree    string
-	epoch   int64
-	gone    bool
+	yield         func(Found, error) bool
+	stopped       bool
+	heads         []head
+	tree          string
+	epoch         int64
+	resultDeleted bool
 }
 
 func (c *checking) give(f Found) {
@@ -111,18 +111,18 @@ func (c *checking) head(h *head, f *file, failed error) {
 		c.give(Found{Info: info, Tree: h.name.Tree, Leftover: true})
 	}
 	if h.none() || missing(failed) {
-		return // what was deleted or replaced since it was listed
+		return // deleted or replaced after it was listed
 	}
 	if h.Tree != c.tree {
-		c.tree, c.epoch, c.gone = h.Tree, 0, false
+		c.tree, c.epoch, c.resultDeleted = h.Tree, 0, false
 	}
 	deleted := f != nil && f.Deleted
 	if h.Kind == Result {
-		c.epoch, c.gone = h.Epoch, deleted
+		c.epoch, c.resultDeleted = h.Epoch, deleted
 	}
 	found := Found{Info: h.info, Tree: h.Tree, Err: failed}
 	switch {
-	case c.gone && h.Kind != Result, h.Epoch != c.epoch:
+	case c.resultDeleted && h.Kind != Result, h.Epoch != c.epoch:
 		found.Err, found.Leftover = nil, true
 	case deleted:
 		found.Leftover = true
@@ -130,14 +130,14 @@ func (c *checking) head(h *head, f *file, failed error) {
 			c.give(Found{Info: h.mark, Tree: h.Tree, Leftover: true})
 		}
 	case h.Gone && failed == nil:
-		found.Err = errors.Join(ErrDamaged, errors.New("it is marked as a tombstone, and is none"))
+		found.Err = errors.Join(ErrDamaged, errors.New("it is marked as a tombstone, but is none"))
 	case f != nil:
 		found.Live, found.Object = true, &f.Object
 	}
 	c.give(found)
 }
 
-// Verify reads the content of a Log and compares all that is said of it.
+// Verify reads the content of a Log and compares it with both digests.
 func (o *Objects) Verify(ctx context.Context, c *Content) error {
 	if c.Part == "" {
 		return nil
@@ -145,12 +145,12 @@ func (o *Objects) Verify(ctx context.Context, c *Content) error {
 	return verify(ctx, o.store, c)
 }
 
-// Damaged says of an error of this package that what was read is not what was written.
+// Damaged reports whether an error of this package says that what was read is not what was written.
 func Damaged(err error) bool {
 	return isDamagedSegment(err) || errors.Is(err, manifest.ErrDamaged)
 }
 
-// CheckSegment reads a segment and all copies in it.
+// CheckSegment verifies a segment and all copies in it.
 func (o *Objects) CheckSegment(ctx context.Context, key string) error {
 	s, err := segmentFormat.Open(ctx, o.store, key)
 	if err != nil {

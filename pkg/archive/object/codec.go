@@ -19,27 +19,29 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// apiVersion is what a generation says of its format. Fields are only ever added to it.
+// apiVersion is the version of the format of generations. New versions of Indelible only add
+// fields.
 const apiVersion = "archive.indelible.dev/v1"
 
-// MaxData bounds an object's data, in bytes: as much as gRPC takes of a message, and such that a
-// generation is stored in one piece, so that its time is that of its coming to be.
+// MaxData bounds an object's data, in bytes: the default limit of a gRPC message. A generation is
+// stored in one request, so that the store's time of it is the time at which it comes into
+// existence.
 const MaxData = 4 << 20
 
 const maxText = MaxData + 64<<10
 
-// file is a generation as it is stored: one line of JSON, in gzip as a commit.
+// file is a generation as stored: one line of JSON in gzip, as commits are.
 type file struct {
 	APIVersion string `json:"apiVersion"`
 	Cluster    string `json:"cluster"`
 	Object
-	// DataSum is the digest of the data's bytes, if there is any.
+	// DataSum is the digest of Data, if any.
 	DataSum string `json:"dataSHA256,omitempty"`
-	// Writer is random: by it a writer whose answer was lost knows its own generation again.
+	// Writer is random. A writer whose response was lost recognizes its own generation by it.
 	Writer string `json:"writer"`
 }
 
-// encode returns the object of a generation, and its text.
+// encode returns the stored form of a generation.
 func (o *Objects) encode(object *Object, writer string) (packed []byte, err error) {
 	f := file{APIVersion: apiVersion, Cluster: string(o.cluster), Object: *object, Writer: writer}
 	if object.Data != nil {
@@ -47,7 +49,7 @@ func (o *Objects) encode(object *Object, writer string) (packed []byte, err erro
 	}
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false) // data is to stay as it is
+	encoder.SetEscapeHTML(false) // keep data as it is
 	if err := encoder.Encode(&f); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
@@ -57,7 +59,7 @@ func (o *Objects) encode(object *Object, writer string) (packed []byte, err erro
 	return pack(splice(text.Bytes(), object.Unknown)), nil
 }
 
-// splice adds fields to the text of a JSON object.
+// splice adds fields to a JSON object.
 func splice(text []byte, fields map[string]json.RawMessage) []byte {
 	if len(fields) == 0 {
 		return text
@@ -66,13 +68,12 @@ func splice(text []byte, fields map[string]json.RawMessage) []byte {
 	encoder := json.NewEncoder(&more)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(fields); err != nil {
-		return text // they were read as JSON
+		return text // cannot happen: they were decoded from JSON
 	}
 	return append(append(bytes.TrimSuffix(bytes.TrimSpace(text), []byte("}")), ','), more.Bytes()[1:]...)
 }
 
-// decode reads what is at the key of a generation. It fails with ErrDamaged where that is not what
-// the key says.
+// decode decodes a generation. It returns ErrDamaged if it does not belong to the key.
 func (o *Objects) decode(key string, packed []byte) (*file, error) {
 	text, err := textOf(key, packed)
 	if err != nil {
@@ -89,7 +90,7 @@ func textOf(key string, packed []byte) ([]byte, error) {
 	return text, nil
 }
 
-// decodeText reads the text of a generation. Without a key it is wherever it says that it is.
+// decodeText decodes the JSON of a generation. Without a key, the generation's own key is used.
 func (o *Objects) decodeText(key string, text []byte) (*file, error) {
 	f := &file{}
 	if err := decodeJSON(text, f); err != nil {
@@ -109,7 +110,7 @@ func (o *Objects) decodeText(key string, text []byte) (*file, error) {
 		err = fmt.Errorf("data is %d bytes with sha256 %s, want %s", len(f.Data), digest(f.Data), f.DataSum)
 	}
 	if err == nil && f.Data == nil && f.DataSum != "" {
-		err = errors.New("its data is not there")
+		err = errors.New("its data is missing")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("object %s: %w: %w", key, ErrDamaged, err)
@@ -118,7 +119,7 @@ func (o *Objects) decodeText(key string, text []byte) (*file, error) {
 	return f, nil
 }
 
-// known are the fields that this program knows of.
+// known returns the names of the fields of file.
 var known = sync.OnceValue(func() map[string]bool {
 	names := map[string]bool{}
 	for _, full := range []Object{
@@ -134,8 +135,8 @@ var known = sync.OnceValue(func() map[string]bool {
 	return names
 })
 
-// decodeJSON keeps fields that a later program has added, so that who writes the next generation
-// carries them.
+// decodeJSON keeps unknown fields, which a later version has added, so that the next generation
+// preserves them.
 func decodeJSON(text []byte, f *file) error {
 	strict := json.NewDecoder(bytes.NewReader(text))
 	strict.DisallowUnknownFields()
@@ -155,14 +156,14 @@ func decodeJSON(text []byte, f *file) error {
 	return nil
 }
 
-// key says where the generation is.
+// key returns the parsed key of the generation.
 func (o *Object) key() layout.ObjectKey {
 	k := o.Name().KeyOf()
 	k.SetGeneration(o.Generation)
 	return k
 }
 
-// prepare makes an object one that can be written, or says why it cannot.
+// prepare normalizes an object for writing, or returns ErrInvalid.
 func (o *Object) prepare() error {
 	if err := o.Name().Check(); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -173,7 +174,7 @@ func (o *Object) prepare() error {
 	if o.Data != nil {
 		var compact bytes.Buffer
 		if err := json.Compact(&compact, o.Data); err != nil {
-			return fmt.Errorf("%w: data is not JSON", ErrInvalid) // the error would show some of it
+			return fmt.Errorf("%w: data is not JSON", ErrInvalid) // the JSON error would show some of the data
 		}
 		o.Data = compact.Bytes()
 	}
@@ -183,8 +184,8 @@ func (o *Object) prepare() error {
 
 func micro(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
-// read reads a generation. What looks damaged is read again before it is believed: a connection
-// that broke looks like an object that ends.
+// read reads a generation. It reads again before it reports damage: a cut connection looks like an
+// object that ends too early.
 func (o *Objects) read(ctx context.Context, key string) (*file, error) {
 	data, err := o.readAll(ctx, key)
 	if err != nil {
@@ -211,7 +212,7 @@ func (o *Objects) readAll(ctx context.Context, key string) ([]byte, error) {
 	return data, nil
 }
 
-// missing says of an error that the store has no such key.
+// missing reports whether the store does not have the key.
 func missing(err error) bool { return errors.Is(err, store.ErrNotExist) }
 
 func digest(data []byte) string {

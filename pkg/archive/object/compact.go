@@ -14,12 +14,11 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 )
 
-// CompactOptions say what to compact.
+// CompactOptions are options of Compact.
 type CompactOptions struct {
-	// Now is the time by the store's clock, as near as it is known.
+	// Now is the time by the store's clock, as nearly as known.
 	Now time.Time
-	// Passed is told of what does not go into segments: an object that is damaged, a segment that
-	// is. It may be nil.
+	// Passed, if not nil, is called for each damaged object or segment that is left out.
 	Passed func(key string, err error)
 }
 
@@ -29,17 +28,16 @@ type CompactTotals struct {
 }
 
 const (
-	// settled is how old a generation is that goes into a segment. Its bucket is listed in less.
+	// settled is the minimal age of a generation in a segment. Listing a bucket takes less.
 	settled = time.Minute
-	// stayStale is how long a copy stays of what was changed or deleted.
+	// stayStale is how long the copy of a changed or deleted generation may stay in a segment.
 	stayStale = 24 * time.Hour
 )
 
-// Compact writes the segments of a bucket anew, a 256th of all objects, where a quarter of them is
-// not in any or not the newest any more, and where something that is not has been in one for a day.
-// So what is written in all is in proportion to what changes; while nothing does, it costs the
-// list. It holds the keys of a bucket in memory, and a segment. Killed at any point it leaves what
-// the next one goes on from.
+// Compact rewrites the segments of a bucket, which is a 256th of all objects, if about a quarter of
+// the objects is in no segment or changed, or if an obsolete copy is older than a day. So the
+// amount written is in proportion to the changes; without changes, it costs a listing. It holds the
+// keys of one bucket and one segment in memory. If it is killed, the next call continues.
 func (o *Objects) Compact(ctx context.Context, c CompactOptions) (CompactTotals, error) {
 	if c.Passed == nil {
 		c.Passed = func(string, error) {}
@@ -51,37 +49,37 @@ func (o *Objects) Compact(ctx context.Context, c CompactOptions) (CompactTotals,
 	return k.totals, nil
 }
 
-// compaction is one run of Compact.
+// compaction is the state of one call of Compact.
 type compaction struct {
 	*Objects
 	CompactOptions
-	totals CompactTotals
-	there  map[string]*segments
+	totals   CompactTotals
+	existing map[string]*segments
 }
 
-// segments are those of a bucket.
+// segments are the segments of one bucket.
 type segments struct {
 	keys    []string
 	parsed  []layout.ObjectSegmentKey
 	objects int
-	// mixed says that they are of several writers: one was killed, or several were at it.
+	// mixed: they are of several writers, because one was killed or several were active.
 	mixed bool
 }
 
 func (k *compaction) listSegments(ctx context.Context, below string) error {
-	k.there = map[string]*segments{}
+	k.existing = map[string]*segments{}
 	for info, err := range k.store.List(ctx, below, "") {
 		if err != nil {
 			return err
 		}
 		_, parsed, err := layout.ParseObjectSegment(info.Key)
 		if err != nil {
-			continue // fsck names it
+			continue // reported by fsck
 		}
-		s := k.there[parsed.Digits]
+		s := k.existing[parsed.Digits]
 		if s == nil {
 			s = &segments{}
-			k.there[parsed.Digits] = s
+			k.existing[parsed.Digits] = s
 		}
 		s.mixed = s.mixed || len(s.parsed) > 0 && s.parsed[0].Writer != parsed.Writer
 		s.keys, s.parsed, s.objects = append(s.keys, info.Key), append(s.parsed, parsed), s.objects+parsed.Objects
@@ -115,7 +113,7 @@ func (k *compaction) run(ctx context.Context) error {
 	if err := k.bucket(ctx, digits, heads); err != nil {
 		return err
 	}
-	for digits, s := range k.there { // buckets without any object
+	for digits, s := range k.existing { // buckets without objects
 		if err := k.rewrite(ctx, digits, nil, s); err != nil {
 			return err
 		}
@@ -123,10 +121,10 @@ func (k *compaction) run(ctx context.Context) error {
 	return nil
 }
 
-// bucket writes the segments of one anew if that is worth it.
+// bucket rewrites the segments of a bucket if that is worthwhile.
 func (k *compaction) bucket(ctx context.Context, digits string, heads []head) error {
-	s := k.there[digits]
-	delete(k.there, digits)
+	s := k.existing[digits]
+	delete(k.existing, digits)
 	if s == nil {
 		s = &segments{}
 	}
@@ -134,7 +132,7 @@ func (k *compaction) bucket(ctx context.Context, digits string, heads []head) er
 	if len(s.parsed) > 0 {
 		cut = s.parsed[0].Cut
 	}
-	in := 0 // what was the newest when they were written, and still is
+	in := 0 // the newest when the segments were written, and still
 	for i := range heads {
 		if !heads[i].info.Modified.After(cut) {
 			in++
@@ -148,8 +146,8 @@ func (k *compaction) bucket(ctx context.Context, digits string, heads []head) er
 	return nil
 }
 
-// Forget takes what was deleted out of segments at once: it writes those anew that may have
-// something of the trees.
+// Forget removes deleted objects from segments immediately: it rewrites the segments of the trees'
+// buckets.
 func (o *Objects) Forget(ctx context.Context, trees ...string) error {
 	k := &compaction{Objects: o, CompactOptions: CompactOptions{Now: o.now(), Passed: func(string, error) {}}}
 	done := map[string]bool{}
@@ -170,7 +168,7 @@ func (k *compaction) forget(ctx context.Context, digits string) error {
 	if err := k.listSegments(ctx, k.cluster.ObjectSegmentsIn(digits)); err != nil {
 		return err
 	}
-	s := k.there[digits]
+	s := k.existing[digits]
 	if s == nil {
 		return nil
 	}
@@ -186,13 +184,13 @@ func (k *compaction) forget(ctx context.Context, digits string) error {
 	return k.rewrite(ctx, digits, heads, s)
 }
 
-// rewrite writes the segments of a bucket, and then deletes those there were.
+// rewrite writes new segments of a bucket, and then deletes the old ones.
 func (k *compaction) rewrite(ctx context.Context, digits string, heads []head, old *segments) error {
 	w := &rewriting{
 		compaction: k, build: newSegmentBuilder(), began: k.now(),
 		key: layout.ObjectSegmentKey{Digits: digits, Writer: strings.ToLower(rand.Text())},
 	}
-	if heads = w.settle(heads); len(heads) > 0 {
+	if heads = w.chooseCut(heads); len(heads) > 0 {
 		if err := w.write(ctx, heads, old); err != nil {
 			return err
 		}
@@ -210,20 +208,21 @@ type rewriting struct {
 	*compaction
 	key   layout.ObjectSegmentKey
 	build *segmentBuilder
-	// considered counts what was looked at since the last segment, with what did not go into it.
+	// considered counts the generations processed since the last segment, including those left out.
 	considered int
-	// texts are those of the old segment that is open, by keys.
+	// texts are the generations in the old segment that was loaded, by key.
 	texts map[string][]byte
-	// began is when the first was read.
+	// began is the time before the first read.
 	began time.Time
-	// epoch and gone are those of tree.
-	tree  string
-	epoch int64
-	gone  bool
+	// epoch and resultDeleted are about the Result of tree.
+	tree          string
+	epoch         int64
+	resultDeleted bool
 }
 
-// settle finds up to when all that was stored is in the list, and leaves out what was stored since.
-func (w *rewriting) settle(heads []head) []head {
+// chooseCut sets the time until which everything stored is certainly in the list, and returns the
+// generations stored until then.
+func (w *rewriting) chooseCut(heads []head) []head {
 	var newest time.Time
 	for i := range heads {
 		if at := heads[i].info.Modified; at.After(newest) {
@@ -235,7 +234,7 @@ func (w *rewriting) settle(heads []head) []head {
 	}
 	w.key.Cut = newest.Add(-settled).Truncate(time.Second)
 	if quiet := newest.Add(time.Second).Truncate(time.Second); w.Now.Sub(quiet) > settled {
-		w.key.Cut = quiet // nothing has come since
+		w.key.Cut = quiet // nothing was stored since
 	}
 	var all []head
 	for i := range heads {
@@ -246,8 +245,7 @@ func (w *rewriting) settle(heads []head) []head {
 	return all
 }
 
-// write reads generations, from the segments there were as far as they have them, and writes
-// segments.
+// write reads generations, from the old segments as far as possible, and writes new segments.
 func (w *rewriting) write(ctx context.Context, heads []head, old *segments) error {
 	if !old.mixed {
 		for _, key := range old.keys {
@@ -267,7 +265,7 @@ func (w *rewriting) write(ctx context.Context, heads []head, old *segments) erro
 	return w.flush(ctx)
 }
 
-// load reads a segment, and says how many heads come up to its end.
+// load reads a segment into texts. It returns the number of heads up to the segment's end.
 func (w *rewriting) load(ctx context.Context, key string, heads []head) (int, error) {
 	w.texts = map[string][]byte{}
 	var last string
@@ -297,7 +295,7 @@ func (w *rewriting) load(ctx context.Context, key string, heads []head) (int, er
 	return n, nil
 }
 
-// add adds generations in their order.
+// add adds generations, in their order.
 func (w *rewriting) add(ctx context.Context, heads []head) error {
 	for len(heads) > 0 {
 		n := min(chunk, len(heads))
@@ -316,7 +314,7 @@ func (w *rewriting) add(ctx context.Context, heads []head) error {
 	return nil
 }
 
-// read reads some generations. Those that cannot be read have no file.
+// read reads generations. Those that cannot be read have a nil file.
 func (w *rewriting) read(ctx context.Context, heads []head) ([][]byte, []*file, error) {
 	texts, files, failed := make([][]byte, len(heads)), make([]*file, len(heads)), make([]error, len(heads))
 	group, ctx := errgroup.WithContext(ctx)
@@ -350,7 +348,7 @@ func (w *rewriting) read(ctx context.Context, heads []head) ([][]byte, []*file, 
 	return texts, files, nil
 }
 
-// text reads a generation's text.
+// text reads the JSON of a generation.
 func (o *Objects) text(ctx context.Context, key string) ([]byte, error) {
 	packed, err := o.readAll(ctx, key)
 	if err != nil {
@@ -359,22 +357,22 @@ func (o *Objects) text(ctx context.Context, key string) ([]byte, error) {
 	return textOf(key, packed)
 }
 
-// one adds a generation, unless it is a tombstone, which gets its mark if it has none yet, or under
-// a Result that is deleted.
+// one adds a generation, unless its Result is deleted, or it is a tombstone. A tombstone gets its
+// mark if it has none.
 func (w *rewriting) one(ctx context.Context, h *head, text []byte, f *file) error {
 	w.considered++
 	if h.Tree != w.tree {
-		w.tree, w.epoch, w.gone = h.Tree, 0, false
+		w.tree, w.epoch, w.resultDeleted = h.Tree, 0, false
 	}
 	if h.Kind == Result {
-		w.epoch, w.gone = h.Epoch, f != nil && f.Deleted
+		w.epoch, w.resultDeleted = h.Epoch, f != nil && f.Deleted
 	}
 	switch {
-	case f == nil, w.gone && h.Kind != Result, h.Epoch != w.epoch:
+	case f == nil, w.resultDeleted && h.Kind != Result, h.Epoch != w.epoch:
 		return nil
 	case f.Deleted:
-		w.considered-- // it is none any more when it is listed again
-		return w.buried(ctx, *h, w.began)
+		w.considered-- // with its mark, the next compaction does not list it
+		return w.finishDeletion(ctx, *h, w.began)
 	}
 	if err := w.build.add(h.at, text); err != nil {
 		w.Passed(h.at, err)
@@ -386,7 +384,7 @@ func (w *rewriting) one(ctx context.Context, h *head, text []byte, f *file) erro
 	return nil
 }
 
-// flush stores what was added.
+// flush stores the segment.
 func (w *rewriting) flush(ctx context.Context) error {
 	if len(w.build.keys) == 0 {
 		return nil

@@ -13,7 +13,7 @@ import (
 
 var errDead = errors.New("the process was killed")
 
-// dying does so many calls that change something, and then nothing any more.
+// dying executes a number of changing calls, and fails all later ones.
 type dying struct {
 	store.Store
 	mu   sync.Mutex
@@ -41,7 +41,7 @@ func (d *dying) Delete(ctx context.Context, key string) error {
 	return d.Store.Delete(ctx, key)
 }
 
-// counting counts what is opened, by class.
+// counting counts opened objects, by class.
 type counting struct {
 	store.Store
 	mu     sync.Mutex
@@ -58,7 +58,7 @@ func (c *counting) Open(ctx context.Context, key string) (io.ReadCloser, error) 
 	return c.Store.Open(ctx, key)
 }
 
-// before calls a function before a creation or a list, once.
+// before calls a function before a creation or a listing, once.
 type before struct {
 	store.Store
 	create, list func(key string)

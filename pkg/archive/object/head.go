@@ -11,29 +11,29 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// head is the newest generation of a name, as a list of keys says. The zero one is of a name
-// without any.
+// head is the newest generation of a name, according to a listing of keys. It is zero for a name
+// without generations.
 type head struct {
 	layout.ObjectKey
-	// at is the key's text.
+	// at is the key as stored.
 	at   string
 	info store.Info
-	// mark says that it is a tombstone. In lists a mark comes before its generation: until that
-	// comes it is in waiting.
+	// mark is set if the generation is marked as a tombstone. A mark is listed before its
+	// generation; until that is listed, the mark is in waiting.
 	mark, waiting store.Info
-	// older are the generations before, oldest first, with their marks. A mark without its
-	// generation is one of them, whatever its number: it says nothing.
+	// older has the earlier generations, oldest first, with their marks, and marks without a
+	// generation, which mean nothing.
 	older []store.Info
-	// live says that it was read, and is no tombstone.
+	// live: the generation was read and is not a tombstone.
 	live bool
-	// name is whose head it is, also if there are but marks.
+	// name is the key without numbers, also set if there are only marks.
 	name layout.ObjectKey
 }
 
-// none says that the name has no generation.
+// none reports whether the name has no generation.
 func (h *head) none() bool { return h.at == "" }
 
-// add takes the next key of the list.
+// add adds the next key of the listing.
 func (h *head) add(k layout.ObjectKey, info store.Info) {
 	h.name = k
 	if k.Gone {
@@ -50,7 +50,7 @@ func (h *head) add(k layout.ObjectKey, info store.Info) {
 	h.end()
 }
 
-// end takes note that no generation of the mark has come.
+// end is called when the generation of a waiting mark cannot follow any more.
 func (h *head) end() {
 	h.retire(h.waiting)
 	h.waiting = store.Info{}
@@ -62,7 +62,7 @@ func (h *head) retire(info store.Info) {
 	}
 }
 
-// head lists the generations of a name. Of a Record or Log those of the epoch of the key.
+// head lists the generations of a name: for a Record or Log those of the key's epoch.
 func (o *Objects) head(ctx context.Context, k layout.ObjectKey) (head, error) {
 	h := head{name: k}
 	below := o.cluster.Generations(k)
@@ -72,7 +72,7 @@ func (o *Objects) head(ctx context.Context, k layout.ObjectKey) (head, error) {
 		}
 		_, k, err := layout.ParseObject(info.Key)
 		if err != nil {
-			continue // fsck names it
+			continue // reported by fsck
 		}
 		h.add(k, info)
 	}
@@ -80,15 +80,16 @@ func (o *Objects) head(ctx context.Context, k layout.ObjectKey) (head, error) {
 	return h, nil
 }
 
-// errMoved is of a newest generation that was deleted since it was listed, as there is a newer one.
-var errMoved = errors.New("it moves faster than it can be read")
+// errMoved: each generation that was listed as the newest had been deleted when it was read,
+// because of newer ones.
+var errMoved = errors.New("the object changes faster than it can be read")
 
-// maxLooks is how often something that moves is looked at again. Each time somebody else has come
-// forward.
+// maxLooks bounds repetitions when other writers are faster. Each time at least one of them made
+// progress.
 const maxLooks = 100
 
-// newest returns the head of a name and what it says: nil where there is none, or a mark of a
-// tombstone says so.
+// newest returns the head of a name and its content. The content is nil if there is none, or if it
+// is marked as a tombstone.
 func (o *Objects) newest(ctx context.Context, k layout.ObjectKey) (head, *file, error) {
 	for range maxLooks {
 		h, err := o.head(ctx, k)
@@ -104,8 +105,8 @@ func (o *Objects) newest(ctx context.Context, k layout.ObjectKey) (head, *file, 
 	return head{}, nil, errMoved
 }
 
-// epoch returns how often the Result of a name was deleted. The error is ErrNotExist if it is
-// deleted now: then the number is of what is under it no more.
+// epoch returns the epoch of a name's Result. If the Result is deleted, the error is ErrNotExist
+// and the epoch that of its tombstone.
 func (o *Objects) epoch(ctx context.Context, name Name) (int64, error) {
 	result := Name{Kind: Result, Parent: name.Parent, Result: name.Result}
 	for range maxLooks {
@@ -136,13 +137,13 @@ func (o *Objects) epoch(ctx context.Context, name Name) (int64, error) {
 	return 0, errMoved
 }
 
-// states remembers which generations are tombstones: what never changes.
+// states remembers which generations are tombstones. That never changes.
 type states struct {
 	mu      sync.Mutex
 	deleted map[string]bool
 }
 
-// maxStates bounds it, at some 150 bytes each.
+// maxStates bounds states, at about 150 bytes each.
 const maxStates = 16 << 10
 
 func (s *states) get(key string) (deleted, ok bool) {

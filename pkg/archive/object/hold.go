@@ -14,11 +14,11 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Holds are on a Result and all that is under it. Who holds one writes the hold, and then looks for
-// marks of deletions; who deletes writes a mark, and then looks for the hold. So one of the two
-// sees the other.
+// A hold is on a Result and everything under it. Hold writes the hold and then looks for marks of
+// deletions; a deletion writes a mark and then looks for the hold. Whichever is first, at least one
+// of them sees the other.
 
-// HoldText is what the object of a hold says, for people. That it is there is what counts.
+// HoldText is the content of a hold, for people. Only the existence of the object matters.
 type HoldText struct {
 	Reason string    `json:"reason"`
 	By     string    `json:"by"`
@@ -28,16 +28,17 @@ type HoldText struct {
 const maxHold = 64 << 10
 
 var (
-	// ErrHeld is the answer to who deletes what a hold is on.
+	// ErrHeld: the Result is held and cannot be deleted.
 	ErrHeld = errors.New("a hold is on the Result")
-	// ErrDeleting is the error of a hold that comes too late.
-	ErrDeleting = errors.New("something of the Result is being deleted just now, or who did so was killed: try again in some minutes, " +
-		"and after a day at the latest")
+	// ErrDeleting: the Result, or something under it, is being deleted, and cannot be held.
+	ErrDeleting = errors.New(
+		"the Result or a part of it is being deleted, or that was interrupted: try again in some minutes, " +
+			"at the latest after a day")
 )
 
-// Hold keeps a Result and what is under it from being deleted, by tools and by retention, until
-// Unhold. The error is store.ErrExists if it is held already, ErrNotExist if there is no Result
-// that a tool wrote, ErrDeleting if it may not stay.
+// Hold keeps a Result and everything under it from being deleted, by tools and by retention, until
+// Unhold. Errors: store.ErrExists if it is already held, ErrNotExist if no tool wrote such a
+// Result, ErrDeleting if it is being deleted.
 func (o *Objects) Hold(ctx context.Context, parent, result string, text HoldText) error {
 	name := Name{Kind: Result, Parent: parent, Result: result}
 	if text.Reason == "" || text.At.IsZero() {
@@ -60,7 +61,7 @@ func (o *Objects) Hold(ctx context.Context, parent, result string, text HoldText
 	return nil
 }
 
-// stays says why a Result that has a hold by now may be deleted all the same.
+// stays returns an error if a Result, which has a hold by now, is being deleted or does not exist.
 func (o *Objects) stays(ctx context.Context, name Name) error {
 	for _, err := range o.store.List(ctx, o.cluster.ResultDeletionsOf(name.Tree()), "") {
 		if err != nil {
@@ -83,7 +84,7 @@ func (o *Objects) stays(ctx context.Context, name Name) error {
 	return ErrNotExist
 }
 
-// Unhold ends a hold. That there is none is no error.
+// Unhold removes a hold. It is no error if there is none.
 func (o *Objects) Unhold(ctx context.Context, parent, result string) error {
 	name := Name{Kind: Result, Parent: parent, Result: result}
 	if err := o.store.Delete(ctx, o.cluster.ResultHold(name.Tree())); err != nil {
@@ -92,8 +93,8 @@ func (o *Objects) Unhold(ctx context.Context, parent, result string) error {
 	return nil
 }
 
-// Held returns what the hold on a Result says, nil if there is none. One that cannot be read holds
-// all the same.
+// Held returns the hold on a Result, nil if there is none. A hold that cannot be decoded still
+// holds.
 func (o *Objects) Held(ctx context.Context, parent, result string) (*HoldText, error) {
 	name := Name{Kind: Result, Parent: parent, Result: result}
 	text, err := o.held(ctx, name.Tree())
@@ -122,13 +123,13 @@ func (o *Objects) held(ctx context.Context, tree string) (*HoldText, error) {
 	return text, nil
 }
 
-// unheld deletes something of a tree, unless that is held.
-func (o *Objects) unheld(ctx context.Context, tree string, remove func(mark string) error) (err error) {
+// deleteUnlessHeld marks a tree as being deleted and calls remove, unless the tree is held.
+func (o *Objects) deleteUnlessHeld(ctx context.Context, tree string, remove func(mark string) error) (err error) {
 	mark, err := o.cluster.ResultDeletion(tree, strings.ToLower(rand.Text()))
 	if err != nil {
 		return err
 	}
-	// It may be there also if this fails.
+	// It may exist even if creating it fails.
 	defer func() { err = errors.Join(err, o.store.Delete(context.WithoutCancel(ctx), mark)) }()
 	if err := o.try(ctx, mark, nil); err != nil && !errors.Is(err, store.ErrExists) {
 		return fmt.Errorf("mark as being deleted: %w", err)
@@ -143,14 +144,14 @@ func (o *Objects) unheld(ctx context.Context, tree string, remove func(mark stri
 	return remove(mark)
 }
 
-// clearMarks takes away the marks of those that were killed.
+// clearMarks deletes the marks of killed processes.
 func (o *Objects) clearMarks(ctx context.Context, now time.Time) error {
 	for info, err := range o.store.List(ctx, o.cluster.ResultDeletions(), "") {
 		if err == nil && now.Sub(info.Modified) > MinGrace {
 			err = o.store.Delete(ctx, info.Key)
 		}
 		if err != nil {
-			return fmt.Errorf("take away marks of deletions that broke off: %w", err)
+			return fmt.Errorf("delete marks of interrupted deletions: %w", err)
 		}
 	}
 	return nil

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// clock is a writer's, that stands still but when it is told.
+// clock is a writer's clock, which advances only when it is told.
 type clock struct{ at atomic.Int64 }
 
 func (c *clock) now() time.Time { return time.Unix(1_800_000_000, c.at.Load()) }
 
 func (c *clock) pass(d time.Duration) { c.at.Add(int64(d)) }
 
-// A writer that sleeps between its look and its write, until others have gone on and what it would
-// write was deleted, has not won.
+// A writer that sleeps between read and write, until others have written and the generation it
+// would write was deleted, has not won.
 func TestAWriterThatSleptHasNotWon(t *testing.T) {
 	for name, test := range map[string]struct {
 		slept   time.Duration
@@ -65,8 +65,7 @@ func TestAWriterThatSleptHasNotWon(t *testing.T) {
 	}
 }
 
-// What is old is deleted by who writes, and only that: a state that others may have read just now
-// stays.
+// A writer deletes old generations, but not one that others may just have read.
 func TestWhoWritesDeletesOldGenerations(t *testing.T) {
 	p := newPlace(t)
 	o := p.objects(t)
@@ -78,15 +77,15 @@ func TestWhoWritesDeletesOldGenerations(t *testing.T) {
 		t.Errorf("%d generations of the last minute, want 6", len(keys))
 	}
 	p.age(t, "objects/", 2*Kept)
-	object = must(t)(o.Update(t.Context(), object)) // the last of those that are listed is as old
+	object = must(t)(o.Update(t.Context(), object)) // the newest that is listed is as old
 	must(t)(o.Update(t.Context(), object))
 	if keys := p.keys(t, "objects/"); len(keys) != 2 {
 		t.Errorf("%d generations: %q, want the last two", len(keys), keys)
 	}
 }
 
-// Of two creators one saw the last tombstone, and the other, after a sweep, nothing. Whichever
-// comes first, one wins.
+// Of two creators, one saw the last tombstone, and the other one, after a sweep, nothing. In both
+// orders exactly one wins.
 func TestCreatorsAtATombstoneThatIsSwept(t *testing.T) {
 	for _, kind := range []Object{resultOf("{}"), recordOf("r1", "{}")} {
 		p := newPlace(t)
@@ -97,7 +96,8 @@ func TestCreatorsAtATombstoneThatIsSwept(t *testing.T) {
 		}
 		sweep := func() {
 			p.age(t, "objects/", 25*time.Hour)
-			if totals, err := o.Sweep(t.Context(), SweepOptions{Now: time.Now(), Grace: MinGrace}); err != nil || totals.Generations != 3 {
+			if totals, err := o.Sweep(t.Context(), SweepOptions{Now: time.Now(), Grace: MinGrace}); err != nil ||
+				totals.Generations != 3 {
 				t.Errorf("swept %+v, %v; want three objects", totals, err)
 			}
 		}
@@ -114,7 +114,7 @@ func TestCreatorsAtATombstoneThatIsSwept(t *testing.T) {
 		}
 		must(t)(o.Get(t.Context(), kind.Name()))
 
-		// The other way: the one that sees nothing is slow.
+		// The other order: the one that saw nothing is slow.
 		if err := o.Delete(t.Context(), kind.Name(), 0); err != nil {
 			t.Fatal(err)
 		}

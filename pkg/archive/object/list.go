@@ -11,19 +11,20 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// List yields the newest generation of each object that is not deleted, in the order of keys: all
-// of a Result in a row, the Result first. An error is the last that is yielded.
+// List yields the newest generation of each object that is not deleted, in the order of keys: first
+// the Result, then the objects under it. An error ends the iteration.
 func (o *Objects) List(ctx context.Context) iter.Seq2[Object, error] {
 	return o.Changed(ctx, func(string) bool { return false }, nil)
 }
 
-// Changed is List for an index: of an object whose Key is known it yields the Key alone, without
-// reading it. It asks once for each key, in byte order, but for those that are seen to be deleted.
-// So a rebuild costs reads for what has changed, and a list of keys for the rest. Rows with keys
-// that are not yielded are to be deleted from the index. Keys come in byte order. Where many are
-// unknown they are read from segments.
+// Changed is List for an index. For an object whose key is known to the index, it yields only the
+// Key, without reading it. It calls known once per key, in byte order, except for keys that are
+// listed as deleted. So an update of the index costs reads for what has changed, and a listing for
+// the rest. Rows whose keys are not yielded have to be deleted from the index. If many objects of a
+// bucket are unknown, they are read from segments.
 //
-// What cannot be read is told to damaged, and not yielded: fsck says more. nil makes it an error.
+// damaged is called for objects that cannot be read, which are not yielded; fsck reports details.
+// If it is nil, they are errors.
 func (o *Objects) Changed(
 	ctx context.Context, known func(key string) bool, damaged func(key string, err error),
 ) iter.Seq2[Object, error] {
@@ -35,23 +36,23 @@ func (o *Objects) Changed(
 	}
 }
 
-// walk is one run of Changed. It holds the keys of a 256th of all objects, and of these chunk, or
-// those of a segment, as they were read.
+// walk is the state of one call of Changed. It holds the keys of a bucket, which is a 256th of all
+// objects, and chunk objects or those of one segment.
 type walk struct {
 	*Objects
-	ctx     context.Context //nolint:containedctx // it lives as long as the one listing
+	ctx     context.Context //nolint:containedctx // it is used for one listing
 	known   func(key string) bool
 	damaged func(key string, err error)
 	yield   func(Object, error) bool
 	stopped bool
-	// items are those of a bucket that were not yielded yet, and unread finds those of them that
-	// are to be read.
+	// items are the keys of a bucket that have not been yielded. unread has those that have to be
+	// read.
 	items  []*item
 	unread map[string]*item
-	// tree is the one that is being yielded, and gone says that its Result is deleted in the epoch.
-	tree  string
-	epoch int64
-	gone  bool
+	// epoch and resultDeleted are about the Result of tree, the current one.
+	tree          string
+	epoch         int64
+	resultDeleted bool
 }
 
 // item is the newest generation of a name.
@@ -63,10 +64,11 @@ type item struct {
 }
 
 const (
-	// chunk is how many are read before they are yielded, readers how many at a time.
+	// chunk is the number of objects that are read before they are yielded, readers the number of
+	// concurrent reads.
 	chunk   = 256
 	readers = 16
-	// worthwhile is for how many of a bucket its segments are read.
+	// worthwhile is the number of unread objects in a bucket from which its segments are read.
 	worthwhile = 16
 )
 
@@ -90,13 +92,13 @@ func (w *walk) run() error {
 
 func bucketOf(tree string) string { return tree[:layout.BucketDigits] }
 
-// heads yields the newest generation of each name, of trees that begin with some digits; also of
-// names with nothing but marks.
+// heads yields the head of each name, also of names with only marks, in trees that begin with some
+// digits.
 func (o *Objects) heads(ctx context.Context, digits string) iter.Seq2[head, error] {
 	return o.headsOf(ctx, o.cluster.ObjectsIn(digits))
 }
 
-// headsOf is the same for keys that begin with a text.
+// headsOf yields the heads of keys with a prefix.
 func (o *Objects) headsOf(ctx context.Context, below string) iter.Seq2[head, error] {
 	return func(yield func(head, error) bool) {
 		var h head
@@ -107,7 +109,7 @@ func (o *Objects) headsOf(ctx context.Context, below string) iter.Seq2[head, err
 			}
 			_, k, err := layout.ParseObject(info.Key)
 			if err != nil {
-				continue // fsck names it
+				continue // reported by fsck
 			}
 			if h.name.Tree != "" && !h.same(k) {
 				if h.end(); !yield(h, nil) {
@@ -123,13 +125,13 @@ func (o *Objects) headsOf(ctx context.Context, below string) iter.Seq2[head, err
 	}
 }
 
-// same says whether a key is of the head's name. Those of a Result are one name in all epochs.
+// same reports whether a key is of the head's name. A Result has one name in all epochs.
 func (h *head) same(k layout.ObjectKey) bool {
 	was := h.name
 	return was.Tree == k.Tree && was.Kind == k.Kind && was.ID == k.ID && (k.Kind == Result || was.Epoch == k.Epoch)
 }
 
-// bucket reads and yields what was listed of a bucket.
+// bucket reads and yields the listed objects of a bucket.
 func (w *walk) bucket() error {
 	w.unread = map[string]*item{}
 	var result item
@@ -152,8 +154,8 @@ func (w *walk) bucket() error {
 	return w.flush(len(w.items))
 }
 
-// segments takes what is unread from segments, as far as they have it. What is complete is yielded
-// after each, so that no more than one is in memory.
+// segments reads unread objects from segments. After each segment it yields what is complete, so
+// that only one segment is in memory.
 func (w *walk) segments(digits string) error {
 	for info, err := range w.store.List(w.ctx, w.cluster.ObjectSegmentsIn(digits), "") {
 		if err != nil {
@@ -194,13 +196,13 @@ func (w *walk) segment(key string) (last string, err error) {
 		if w.damaged != nil && isDamagedSegment(err) {
 			w.damaged(key, err)
 		}
-		err = nil // what was unread still is
+		err = nil // unread objects are read from the store
 	}
 	return last, err
 }
 
-// before says how many items may be yielded once a segment with objects up to a key was read: none
-// of its tree, and of none behind.
+// before returns how many items can be yielded after a segment with objects up to a key was read:
+// those of the trees before the key's tree.
 func (w *walk) before(key string) int {
 	for n, i := range w.items {
 		if last, ok := parse(key); !ok || i.Tree >= last.Tree {
@@ -210,7 +212,7 @@ func (w *walk) before(key string) int {
 	return len(w.items)
 }
 
-// flush reads what is unread of the first n items, and yields them.
+// flush reads the unread objects among the first n items, and yields all n.
 func (w *walk) flush(n int) error {
 	for n > 0 && !w.stopped {
 		some := min(n, chunk)
@@ -255,7 +257,7 @@ func (w *walk) readAllOf(items []*item) error {
 	return nil
 }
 
-// follow reads an item, or the generation that has taken its place since it was listed.
+// follow reads an item, or the generation that has replaced it since it was listed.
 func (w *walk) follow(ctx context.Context, i *item) (*file, error) {
 	f, err := w.read(ctx, i.at)
 	if !missing(err) {
@@ -268,17 +270,17 @@ func (w *walk) follow(ctx context.Context, i *item) (*file, error) {
 	return f, err
 }
 
-// item yields one, unless it is deleted, itself or with its Result.
+// item yields an item, unless it or its Result is deleted.
 func (w *walk) item(i *item) error {
 	if i.Tree != w.tree {
-		w.tree, w.epoch, w.gone = i.Tree, 0, false
+		w.tree, w.epoch, w.resultDeleted = i.Tree, 0, false
 	}
 	deleted := i.Gone || i.object != nil && i.object.Deleted || missing(i.err)
 	if i.Kind == Result {
-		w.epoch, w.gone = i.Epoch, deleted
+		w.epoch, w.resultDeleted = i.Epoch, deleted
 	}
 	switch {
-	case deleted, w.gone, i.Epoch != w.epoch:
+	case deleted, w.resultDeleted, i.Epoch != w.epoch:
 	case i.err != nil && w.damaged != nil:
 		w.damaged(i.at, i.err)
 	case i.err != nil:

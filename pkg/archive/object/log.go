@@ -19,9 +19,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// PutLog writes the content of a log, in place of what it was, in constant memory. It returns the
-// object, whose Data is a Content. The content is stored and verified before the generation that
-// names it: a crash between the two leaves a content that nobody names, which Sweep deletes.
+// PutLog writes or replaces the content of a log, in constant memory. It returns the object, whose
+// Data is a Content. The content is stored and verified before the generation that names it: a
+// crash in between leaves a content that no Log names, which Sweep deletes.
 func (o *Objects) PutLog(ctx context.Context, name Name, content io.Reader) (Object, error) {
 	written, err := o.putLog(ctx, name, content)
 	if err != nil {
@@ -45,8 +45,8 @@ func (o *Objects) putLog(ctx context.Context, name Name, content io.Reader) (Obj
 	return o.replaceLog(ctx, name, h.Epoch, c)
 }
 
-// HideLog writes a log that says that there is none: of a log that is inside a commit, which never
-// changes. Delete takes it away again. A log that a tool wrote is deleted by Delete.
+// HideLog hides a log that is in a commit, which never changes. Delete undoes this. Use Delete for
+// a log that a tool wrote.
 func (o *Objects) HideLog(ctx context.Context, name Name) (Object, error) {
 	if name.Kind != Log {
 		return Object{}, fmt.Errorf("hide %s: %w: it is a %s", name, ErrInvalid, name.Kind)
@@ -77,20 +77,20 @@ func (o *Objects) replaceLog(ctx context.Context, name Name, epoch int64, c Cont
 	return o.replace(ctx, epoch, object)
 }
 
-// replace writes the next generation, whoever wrote the one before.
+// replace writes the next generation, even if other writers have changed the object meanwhile.
 func (o *Objects) replace(ctx context.Context, epoch int64, object Object) (Object, error) {
 	for range maxLooks {
 		began := o.now()
-		h, there, err := o.find(ctx, object.Name())
+		h, current, err := o.find(ctx, object.Name())
 		if err != nil {
 			return Object{}, err
 		}
 		if h.Epoch != epoch {
-			return Object{}, ErrNotExist // its Result was deleted meanwhile, and the content with it
+			return Object{}, ErrNotExist // the Result was deleted meanwhile, with the content
 		}
 		next := object
-		if there != nil {
-			next = there.succeededBy(object)
+		if current != nil {
+			next = current.succeededBy(object)
 		} else {
 			k := h.next()
 			next.UID, next.Generation = uuid.NewString(), k.Generation()
@@ -103,7 +103,7 @@ func (o *Objects) replace(ctx context.Context, epoch int64, object Object) (Obje
 	return Object{}, errMoved
 }
 
-// storeContent stores the content for the generation that comes after a head, unless it is small.
+// storeContent stores a content for the generation after a head, unless it is small.
 func (o *Objects) storeContent(ctx context.Context, h head, content io.Reader) (Content, error) {
 	small, err := io.ReadAll(io.LimitReader(content, manifest.MaxText+1))
 	if err != nil {
@@ -120,12 +120,13 @@ func (o *Objects) storeContent(ctx context.Context, h head, content io.Reader) (
 	sum := sha256.New()
 	whole := io.MultiReader(bytes.NewReader(small), content)
 	raw, stored, err := manifest.Store(ctx, o.store, key, io.TeeReader(whole, sum))
-	// A store whose answer was lost tries again, and meets what it has stored.
+	// A client that retries after a lost response meets its own object.
 	if err != nil && (!errors.Is(err, store.ErrExists) || stored.SHA256 == "") {
 		return Content{}, err
 	}
 	c := Content{
-		Bytes: raw.Bytes, SHA256: hex.EncodeToString(sum.Sum(nil)), Part: key, Stored: &Stored{stored.Bytes, stored.SHA256},
+		Bytes: raw.Bytes, SHA256: hex.EncodeToString(sum.Sum(nil)), Part: key,
+		Stored: &Stored{stored.Bytes, stored.SHA256},
 	}
 	if err := manifest.VerifyStored(ctx, o.store, c.asPart()); err != nil {
 		return Content{}, fmt.Errorf("read back: %w", err)
@@ -133,7 +134,7 @@ func (o *Objects) storeContent(ctx context.Context, h head, content io.Reader) (
 	return c, nil
 }
 
-// asPart is the content as the part of a run.
+// asPart returns the content as the part of a run.
 func (c *Content) asPart() *manifest.Part {
 	p := &manifest.Part{
 		Type: manifest.Log, State: manifest.Complete, Key: c.Part, Content: &manifest.Sum{Bytes: c.Bytes},
@@ -144,14 +145,14 @@ func (c *Content) asPart() *manifest.Part {
 	return p
 }
 
-// ContentOf reads what a Log's data says.
+// ContentOf decodes a Log's data.
 func ContentOf(log *Object) (*Content, error) {
 	c := &Content{}
 	if err := json.Unmarshal(log.Data, c); err != nil {
 		return nil, fmt.Errorf("content of %s: %w: %w", log.Name(), ErrDamaged, err)
 	}
 	if c.Text == nil && (c.Part == "" || c.Stored == nil) && !c.Hidden {
-		return nil, fmt.Errorf("content of %s: %w: it says not where it is", log.Name(), ErrDamaged)
+		return nil, fmt.Errorf("content of %s: %w: neither text nor part", log.Name(), ErrDamaged)
 	}
 	if c.Text != nil && (digest([]byte(*c.Text)) != c.SHA256 || int64(len(*c.Text)) != c.Bytes) {
 		return nil, fmt.Errorf("content of %s: %w", log.Name(), ErrDamaged)
@@ -159,8 +160,8 @@ func ContentOf(log *Object) (*Content, error) {
 	return c, nil
 }
 
-// OpenLog returns the content of a log that Get or PutLog returned. A reader that reaches the end
-// without an error has what was written.
+// OpenLog returns the content of a Log that Get or PutLog returned. Only a reader that reaches
+// io.EOF knows that it is what was written.
 func (o *Objects) OpenLog(ctx context.Context, log Object) (io.ReadCloser, error) {
 	c, err := ContentOf(&log)
 	if err != nil {
@@ -179,7 +180,7 @@ func (o *Objects) OpenLog(ctx context.Context, log Object) (io.ReadCloser, error
 	return content, nil
 }
 
-// verify reads a content to its end, and compares it with both digests.
+// verify reads a content to its end and compares both digests.
 func verify(ctx context.Context, from store.Store, c *Content) error {
 	content, err := manifest.Open(ctx, from, c.asPart())
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Objects reads and writes the second class of objects of one cluster. Methods may be called
-// concurrently, also by several processes on the same place. Who writes must have found that the
-// archive is its cluster's (pkg/archive/identity). Errors are this package's, or the store's, after
-// which nothing is known.
+// Objects reads and writes what tools write, in one cluster's archive. Methods may be called
+// concurrently, also by several processes on the same archive. Writers must have checked that the
+// archive belongs to their cluster (pkg/archive/identity). Errors are those of this package, or of
+// the store: then it is unknown what was written.
 type Objects struct {
 	store   store.Store
 	cluster layout.Cluster
@@ -23,7 +23,7 @@ type Objects struct {
 	states  states
 }
 
-// New returns the objects of a cluster.
+// New returns the Objects of a cluster.
 func New(s store.Store, cluster layout.Cluster, now func() time.Time) *Objects {
 	return &Objects{store: s, cluster: cluster, now: now}
 }
@@ -41,8 +41,8 @@ func (o *Objects) Get(ctx context.Context, name Name) (Object, error) {
 }
 
 // find returns the newest generation of a name, nil if there is none or it is a tombstone. The head
-// is where it is, and has the epoch in any case. The error is ErrNotExist for what is under a
-// Result that is deleted.
+// is that of the name, and has at least the epoch. The error is ErrNotExist if the Result of a
+// Record or Log is deleted.
 func (o *Objects) find(ctx context.Context, name Name) (head, *file, error) {
 	if err := name.Check(); err != nil {
 		return head{}, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -74,9 +74,9 @@ func (o *Objects) find(ctx context.Context, name Name) (head, *file, error) {
 	return h, f, nil
 }
 
-// Create writes an object where there is none, or ErrExists. UID, Created and Updated are given
-// where they are zero. A Record or Log needs no object of its Result, which archived runs may make;
-// but where the Result was deleted, the error is ErrNotExist.
+// Create creates an object. It returns ErrExists if it exists. UID, Created and Updated are set if
+// they are zero. A Record or Log does not need an object for its Result, which may consist of
+// archived runs; but if the Result was deleted, the error is ErrNotExist.
 func (o *Objects) Create(ctx context.Context, object Object) (Object, error) {
 	if object.UID == "" {
 		object.UID = uuid.NewString()
@@ -101,16 +101,16 @@ func (o *Objects) Create(ctx context.Context, object Object) (Object, error) {
 func (o *Objects) create(ctx context.Context, object Object) (Object, error) {
 	for range maxLooks {
 		began := o.now()
-		h, there, err := o.find(ctx, object.Name())
+		h, current, err := o.find(ctx, object.Name())
 		if err != nil {
 			return Object{}, err
 		}
-		if there != nil {
+		if current != nil {
 			return Object{}, ErrExists
 		}
 		k := h.next()
-		if object.Kind == Result && !h.none() { // behind a tombstone
-			if err := o.buried(ctx, h, began); err != nil {
+		if object.Kind == Result && !h.none() { // after a tombstone
+			if err := o.finishDeletion(ctx, h, began); err != nil {
 				return Object{}, err
 			}
 			k.Epoch, k.Number = h.Epoch+1, 1
@@ -124,7 +124,7 @@ func (o *Objects) create(ctx context.Context, object Object) (Object, error) {
 	return Object{}, errMoved
 }
 
-// next is the key of the generation that comes after a head.
+// next returns the key of the generation after a head.
 func (h *head) next() layout.ObjectKey {
 	k := h.ObjectKey
 	k.Gone = false
@@ -132,9 +132,9 @@ func (h *head) next() layout.ObjectKey {
 	return k
 }
 
-// Update writes the next generation of an object, which has the Generation and UID that it was read
-// with. Created is kept, Updated is now. The error is ErrConflict if that generation is not the
-// newest, ErrNotExist if there is nothing.
+// Update writes the next generation of an object. Generation and UID must be as read; Created is
+// kept and Updated set. The error is ErrConflict if Generation is not the newest, ErrNotExist if
+// the object does not exist.
 func (o *Objects) Update(ctx context.Context, object Object) (Object, error) {
 	object.Updated, object.Deleted = o.now(), false
 	err := object.prepare()
@@ -150,20 +150,19 @@ func (o *Objects) Update(ctx context.Context, object Object) (Object, error) {
 
 func (o *Objects) update(ctx context.Context, object Object) (Object, error) {
 	began := o.now()
-	h, there, err := o.find(ctx, object.Name())
+	h, current, err := o.find(ctx, object.Name())
 	switch {
 	case err != nil:
 		return Object{}, err
-	case there == nil:
+	case current == nil:
 		return Object{}, ErrNotExist
-	case there.Generation != object.Generation || object.UID != "" && object.UID != there.UID:
+	case current.Generation != object.Generation || object.UID != "" && object.UID != current.UID:
 		return Object{}, ErrConflict
 	}
-	return o.put(ctx, there.succeededBy(object), h, began)
+	return o.put(ctx, current.succeededBy(object), h, began)
 }
 
-// succeededBy returns the next state of an object, with what of it is kept. Its generation is that
-// of the state before.
+// succeededBy returns the next generation of an object, with the fields that are kept.
 func (f *file) succeededBy(next Object) Object {
 	next.UID, next.Created, next.Unknown = f.UID, f.Created, f.Unknown
 	if !next.Updated.After(f.Updated) {
@@ -173,17 +172,18 @@ func (f *file) succeededBy(next Object) Object {
 	return next
 }
 
-// Delete writes a tombstone. generation is the one to be deleted; 0 is whichever is the newest. A
-// Result's Records and Logs are deleted with it, at once for all who look, and then from the store;
-// it may be none but what is under it. The error is ErrHeld where a hold is on the Result.
+// Delete writes a tombstone. generation is the one to delete; 0 is the newest, whichever it is.
+// Deleting a Result deletes its Records and Logs: they disappear immediately and are then removed
+// from the store. That also works for a Result that has no object. The error is ErrHeld if the
+// Result is held.
 //
-// The tombstone is what counts. Killed after it, what is left means nothing, and Sweep deletes it.
+// The tombstone decides. If the process is killed after writing it, Sweep deletes the rest.
 func (o *Objects) Delete(ctx context.Context, name Name, generation int64) error {
 	err := name.Check()
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrInvalid, err)
 	} else {
-		err = o.unheld(ctx, name.Tree(), func(string) error { return o.delete(ctx, name, generation) })
+		err = o.deleteUnlessHeld(ctx, name.Tree(), func(string) error { return o.delete(ctx, name, generation) })
 	}
 	if err != nil {
 		return fmt.Errorf("delete %s: %w", name, err)
@@ -194,21 +194,22 @@ func (o *Objects) Delete(ctx context.Context, name Name, generation int64) error
 func (o *Objects) delete(ctx context.Context, name Name, generation int64) error {
 	for range maxLooks {
 		began := o.now()
-		h, there, err := o.find(ctx, name)
+		h, current, err := o.find(ctx, name)
 		if err != nil {
 			return err
 		}
-		if there == nil {
-			there, err = o.nothing(ctx, name, h, began)
+		if current == nil {
+			current, err = o.implicitResult(ctx, name, h, began)
 			if err != nil {
 				return err
 			}
 		}
-		if generation != 0 && generation != there.Generation {
+		if generation != 0 && generation != current.Generation {
 			return ErrConflict
 		}
-		tombstone := there.succeededBy(Object{
-			Kind: name.Kind, Parent: name.Parent, Result: name.Result, ID: name.ID, Updated: micro(o.now()), Deleted: true,
+		tombstone := current.succeededBy(Object{
+			Kind: name.Kind, Parent: name.Parent, Result: name.Result, ID: name.ID, Updated: micro(o.now()),
+			Deleted: true,
 		})
 		written, err := o.put(ctx, tombstone, h, began)
 		if errors.Is(err, ErrConflict) && generation == 0 {
@@ -218,16 +219,16 @@ func (o *Objects) delete(ctx context.Context, name Name, generation int64) error
 			return err
 		}
 		h.ObjectKey, h.at = written.key(), written.Key
-		return o.buried(ctx, h, began)
+		return o.finishDeletion(ctx, h, began)
 	}
 	return errMoved
 }
 
-// nothing says what is deleted where a name has nothing: of a Result what is under it, if anything
-// is.
-func (o *Objects) nothing(ctx context.Context, name Name, h head, began time.Time) (*file, error) {
+// implicitResult returns what to delete if a name has no live generation: for a Result without an
+// object, a placeholder if something is under it, else ErrNotExist.
+func (o *Objects) implicitResult(ctx context.Context, name Name, h head, began time.Time) (*file, error) {
 	if !h.none() {
-		return nil, errors.Join(ErrNotExist, o.buried(ctx, h, began)) // who deleted it may have been killed before that
+		return nil, errors.Join(ErrNotExist, o.finishDeletion(ctx, h, began)) // the deletion may have been interrupted
 	}
 	if name.Kind != Result {
 		return nil, ErrNotExist
@@ -242,10 +243,10 @@ func (o *Objects) nothing(ctx context.Context, name Name, h head, began time.Tim
 	return nil, ErrNotExist
 }
 
-// buried does what follows a tombstone: what is under it goes, and a mark says for those who only
-// list that it is one. Who slept for hours since it saw it leaves that to others: the generation
-// may be another one's by now.
-func (o *Objects) buried(ctx context.Context, h head, began time.Time) error {
+// finishDeletion does what follows a tombstone: it deletes what is under a Result, and marks the
+// tombstone, so that a listing shows it. A writer that took hours leaves the mark to others: the
+// key may be that of another generation by now.
+func (o *Objects) finishDeletion(ctx context.Context, h head, began time.Time) error {
 	if h.Kind == Result {
 		if err := o.purge(ctx, h.ObjectKey); err != nil {
 			return err

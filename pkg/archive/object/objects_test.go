@@ -21,7 +21,7 @@ import (
 
 const cluster = layout.Cluster("prod")
 
-// place is a directory that several writers have stores on.
+// place is a directory in which several writers have stores.
 type place struct{ root string }
 
 func newPlace(t testing.TB) place { return place{t.TempDir()} }
@@ -54,7 +54,8 @@ func resultOf(data string) Object {
 }
 
 func recordOf(id, data string) Object {
-	return Object{Kind: Record, Parent: "team-a", Result: "build-7", ID: id, Type: "example.dev/v1.Report", Data: json.RawMessage(data)}
+	return Object{Kind: Record, Parent: "team-a", Result: "build-7", ID: id, Type: "example.dev/v1.Report",
+		Data: json.RawMessage(data)}
 }
 
 func must(t testing.TB) func(Object, error) Object {
@@ -78,7 +79,8 @@ func TestObjectsAreCreatedReadChangedAndDeleted(t *testing.T) {
 	p := newPlace(t)
 	o := p.objects(t)
 	ctx := t.Context()
-	for _, first := range []Object{resultOf(`{"annotations": {"a": "<b>&\u2028"}}`), recordOf("r1", ` [1, 2] `), recordOf("r2", "null"), recordOf("r3", "")} {
+	for _, first := range []Object{resultOf(`{"annotations": {"a": "<b>&\u2028"}}`), recordOf("r1", ` [1, 2] `),
+		recordOf("r2", "null"), recordOf("r3", "")} {
 		if len(first.Data) == 0 {
 			first.Data = nil
 		}
@@ -88,18 +90,21 @@ func TestObjectsAreCreatedReadChangedAndDeleted(t *testing.T) {
 		wantError(t, err, ErrNotExist)
 		wantError(t, o.Delete(ctx, first.Name(), 0), ErrNotExist)
 		created := must(t)(o.Create(ctx, first))
-		if created.UID == "" || created.Generation == 0 || created.Created.IsZero() || !created.Updated.Equal(created.Created) {
+		if created.UID == "" || created.Generation == 0 || created.Created.IsZero() ||
+			!created.Updated.Equal(created.Created) {
 			t.Errorf("created %+v", created)
 		}
 		_, err = p.objects(t).Create(ctx, first)
 		wantError(t, err, ErrExists)
 		got := must(t)(p.objects(t).Get(ctx, first.Name()))
-		if got.Key != created.Key || got.UID != created.UID || got.ETag() != created.ETag() || !got.Updated.Equal(created.Updated) || !sameJSON(got.Data, first.Data) {
+		if got.Key != created.Key || got.UID != created.UID || got.ETag() != created.ETag() ||
+			!got.Updated.Equal(created.Updated) || !sameJSON(got.Data, first.Data) {
 			t.Errorf("got %+v, want %+v", got, created)
 		}
 		got.Data = json.RawMessage(`{"second": true}`)
 		updated := must(t)(o.Update(ctx, got))
-		if updated.Generation <= created.Generation || updated.UID != created.UID || !updated.Created.Equal(created.Created) || !updated.Updated.After(created.Updated) {
+		if updated.Generation <= created.Generation || updated.UID != created.UID ||
+			!updated.Created.Equal(created.Created) || !updated.Updated.After(created.Updated) {
 			t.Errorf("updated %+v of %+v", updated, created)
 		}
 		_, err = o.Update(ctx, got)
@@ -126,7 +131,8 @@ func TestObjectsAreCreatedReadChangedAndDeleted(t *testing.T) {
 
 func sameJSON(a, b json.RawMessage) bool {
 	var left, right bytes.Buffer
-	return len(a) == len(b) || json.Compact(&left, a) == nil && json.Compact(&right, b) == nil && left.String() == right.String()
+	return len(a) == len(b) || json.Compact(&left, a) == nil && json.Compact(&right, b) == nil &&
+		left.String() == right.String()
 }
 
 func TestNamesAndDataThatCannotBeWritten(t *testing.T) {
@@ -150,8 +156,8 @@ func TestNamesAndDataThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// Several writers with stores of their own, on one object: each increments what it has read, so
-// that a write that is lost or acknowledged to two is one that is missing in the end.
+// Several writers with their own stores increment the same object, so that a lost write, or one
+// acknowledged to two writers, is missing in the end.
 func TestOfSeveralWritersOneWritesEachGeneration(t *testing.T) {
 	bucket := memblob.OpenBucket(nil)
 	directory := newPlace(t)
@@ -185,7 +191,7 @@ func testCounting(t *testing.T, open func() store.Store) {
 	}
 }
 
-// increment increments the counter, however often others are faster.
+// increment increments the counter, and tries again after conflicts.
 func increment(ctx context.Context, o *Objects) error {
 	for {
 		got, err := o.Get(ctx, recordOf("counter", "").Name())
@@ -203,8 +209,8 @@ func increment(ctx context.Context, o *Objects) error {
 	}
 }
 
-// Creators of what was deleted long ago, while a sweeper takes the tombstone away: one wins, and
-// what it wrote stays.
+// Creators of an object that was deleted long ago, while the tombstone is swept: one wins, and what
+// it wrote stays.
 func TestCreatorsAndASweeper(t *testing.T) {
 	p := newPlace(t)
 	var creators []*Objects
@@ -234,7 +240,8 @@ func TestCreatorsAndASweeper(t *testing.T) {
 			})
 		}
 		group.Go(func() {
-			if _, err := p.objects(t).Sweep(t.Context(), SweepOptions{Now: time.Now().Add(48 * time.Hour), Grace: MinGrace}); err != nil {
+			if _, err := p.objects(t).Sweep(t.Context(),
+				SweepOptions{Now: time.Now().Add(48 * time.Hour), Grace: MinGrace}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -277,8 +284,8 @@ func TestOfSeveralCreatorsOneWins(t *testing.T) {
 
 var errLost = errors.New("the connection was reset")
 
-// faulty is a store of which every so many-th creation fails: by turns before and after the object
-// was stored.
+// faulty is a store of which every nth creation fails, alternately before and after the object was
+// stored.
 type faulty struct {
 	store.Store
 	every, n int64
@@ -298,7 +305,7 @@ func (f *faulty) Create(ctx context.Context, key string, body io.Reader) error {
 	return errLost
 }
 
-// The format: what is in archives out there.
+// The format of existing archives.
 func TestFormat(t *testing.T) {
 	p := newPlace(t)
 	at := time.Date(2026, 11, 20, 10, 42, 11, 123456789, time.UTC)
@@ -322,7 +329,7 @@ func TestFormat(t *testing.T) {
 	}
 }
 
-// Fields that a later program has added are read, and carried by who writes the next generation.
+// Unknown fields, which a later version has added, are read and preserved in the next generation.
 func TestFieldsOfLaterProgramsAreCarried(t *testing.T) {
 	p := newPlace(t)
 	o := p.objects(t)
@@ -339,11 +346,12 @@ func TestFieldsOfLaterProgramsAreCarried(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := must(t)(p.objects(t).Get(t.Context(), first.Name()))
-	got.Unknown = nil // who serves it does not know of them
+	got.Unknown = nil // the API does not serve unknown fields
 	got.Data = json.RawMessage("2")
 	second := must(t)(o.Update(t.Context(), got))
 	again := must(t)(o.Get(t.Context(), first.Name()))
-	if string(again.Data) != "2" || again.Key != second.Key || !sameJSON(again.Unknown["labels"], json.RawMessage(`{"a":["<b>"]}`)) {
+	if string(again.Data) != "2" || again.Key != second.Key ||
+		!sameJSON(again.Unknown["labels"], json.RawMessage(`{"a":["<b>"]}`)) {
 		t.Errorf("got %+v", again)
 	}
 }

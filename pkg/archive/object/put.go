@@ -16,35 +16,36 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// A generation is won by who creates its key. But old generations are deleted, or a Record that is
-// written a hundred times would be a hundred objects, and the key of a deleted one could be created
-// again: by a writer that read generation 4 and slept until 5 to 7 were written and 5 was deleted.
-// It would believe to have won.
+// A generation belongs to the writer that creates its key. But old generations are deleted, because
+// a Record written a hundred times would otherwise be a hundred objects. Then the key of a deleted
+// generation could be created again: by a writer that read generation 4 and slept until 5 to 7 were
+// written and 5 was deleted. It would wrongly believe that it had won.
 //
-// So nobody deletes a generation before its successor's successor is there, and it is older than
-// Kept by the store's clock; and a writer that took longer than prompt from its look to its answer
-// looks again, and has lost if there are two generations after its own. Clocks need not agree for
-// that: one measures how long something took, the other compares two times of the store.
+// So a generation is deleted only if its successor has a successor, and it is older than its
+// successor by Kept, by the store's clock. A writer that took longer than prompt checks again, and
+// has lost if there are two generations after its own. Clocks need not agree: a writer measures a
+// duration, and deletion compares two times of the store.
 //
-// Sweep takes tombstones away, and then the first generation is number 1 again: of two creators one
-// may have seen the last of the tombstone, and the other nothing. So who writes behind a tombstone
-// looks again in any case, and gives way if it is gone. While it is there, nobody has seen nothing.
+// Sweep deletes tombstones, after which the first generation is number 1 again: of two creators,
+// one may have seen the last tombstone and the other nothing. So a writer that writes after a
+// tombstone always checks again, and gives way if the tombstone no longer exists. While it exists,
+// no other creator can have seen nothing.
 const (
-	// Kept is how long a generation stays that has successors.
+	// Kept is how long a generation with successors is kept.
 	Kept = time.Minute
-	// prompt is how long a writer may take without looking again.
+	// prompt is how long a writer may take without checking again.
 	prompt = Kept / 2
-	// hopeless is how long it may take at all: far less than a tombstone stays.
+	// hopeless is how long a writer may take at all; much less than a tombstone is kept.
 	hopeless = MinGrace / 3
 	// maxPruned is how many old generations one writer deletes; Sweep deletes the rest.
 	maxPruned = 16
 )
 
-// attempts is how often a write is tried whose outcome is not known.
+// attempts is the number of times that a write with an unknown result is tried.
 const attempts = 3
 
-// put writes a generation, whose number comes after that of the head, and reads it back. The error
-// is ErrConflict if somebody else has written it.
+// put writes the generation after a head, and verifies it. The error is ErrConflict if another
+// writer has written that generation.
 func (o *Objects) put(ctx context.Context, object Object, h head, began time.Time) (Object, error) {
 	data, err := o.encode(&object, strings.ToLower(rand.Text()))
 	if err != nil {
@@ -66,8 +67,8 @@ func (o *Objects) put(ctx context.Context, object Object, h head, began time.Tim
 	return object, nil
 }
 
-// win creates a key, or finds that it has: an answer may be lost, and the writer in the data tells
-// whose it is.
+// win creates a key, or finds out that it already has: a response may be lost, and the writer in
+// the data tells whose object it is.
 func (o *Objects) win(ctx context.Context, key string, data []byte) error {
 	err := o.try(ctx, key, data)
 	if err != nil && !errors.Is(err, store.ErrExists) {
@@ -77,7 +78,7 @@ func (o *Objects) win(ctx context.Context, key string, data []byte) error {
 	switch {
 	case readErr == nil && bytes.Equal(stored, data):
 		return nil
-	case err != nil && readErr == nil, missing(readErr): // it may be gone with its Result
+	case err != nil && readErr == nil, missing(readErr): // it may have been deleted with its Result
 		return ErrConflict
 	case readErr != nil:
 		return fmt.Errorf("read back: %w", readErr)
@@ -85,7 +86,7 @@ func (o *Objects) win(ctx context.Context, key string, data []byte) error {
 	return fmt.Errorf("%w: %d bytes came back, not the %d that were sent", ErrDamaged, len(stored), len(data))
 }
 
-// try creates a key, again if nobody knows whether it has.
+// try creates a key. It tries again while the result is unknown.
 func (o *Objects) try(ctx context.Context, key string, data []byte) error {
 	var err error
 	for range attempts {
@@ -97,10 +98,10 @@ func (o *Objects) try(ctx context.Context, key string, data []byte) error {
 	return err
 }
 
-// stillWon looks again where that is needed.
+// stillWon checks again if necessary (see above).
 func (o *Objects) stillWon(ctx context.Context, key string, k layout.ObjectKey, before head, began time.Time) error {
 	took := o.took(began)
-	if took > hopeless { // nobody knows what it is the successor of
+	if took > hopeless { // its predecessor may no longer exist
 		return o.giveWay(ctx, key)
 	}
 	behind := !before.live && !before.none() // a tombstone
@@ -119,7 +120,7 @@ func (o *Objects) stillWon(ctx context.Context, key string, k layout.ObjectKey, 
 	return nil
 }
 
-// isAt says whether an object is the head's.
+// isAt reports whether a stored object is the head's.
 func (h *head) isAt(info store.Info) bool {
 	return h.at == info.Key && h.info.Modified.Equal(info.Modified)
 }
@@ -128,15 +129,15 @@ func (o *Objects) giveWay(ctx context.Context, key string) error {
 	return errors.Join(ErrConflict, o.store.Delete(context.WithoutCancel(ctx), key))
 }
 
-// took says how long ago it was, also if the machine slept meanwhile, which monotonic clocks do not
-// count.
+// took returns the time since began, including time that the machine slept, which monotonic clocks
+// do not count.
 func (o *Objects) took(began time.Time) time.Duration {
 	now := o.now()
 	return max(now.Sub(began), now.Round(0).Sub(began.Round(0)))
 }
 
-// prune deletes what is old before the head, which has a successor now. That it fails is no matter:
-// Sweep does it as well.
+// prune deletes old generations before the head, which has a successor now. Errors are ignored:
+// Sweep deletes the rest.
 func (o *Objects) prune(ctx context.Context, h head) {
 	for i, old := range h.older {
 		if i == maxPruned || h.info.Modified.Sub(old.Modified) < Kept {
@@ -146,7 +147,7 @@ func (o *Objects) prune(ctx context.Context, h head) {
 	}
 }
 
-// mark says of a generation that it is a tombstone.
+// mark marks a generation as a tombstone.
 func (o *Objects) mark(ctx context.Context, k layout.ObjectKey) error {
 	k.Gone = true
 	key, err := o.cluster.Object(k)
@@ -159,11 +160,11 @@ func (o *Objects) mark(ctx context.Context, k layout.ObjectKey) error {
 	return nil
 }
 
-// deleters is how many objects are deleted at a time.
+// deleters is the number of objects that are deleted concurrently.
 const deleters = 16
 
-// purge deletes what is under a Result up to the epoch in which it was deleted. Nobody sees it any
-// more, whatever happens to this.
+// purge deletes what is under a deleted Result, up to its epoch. It is invisible already, even if
+// this fails.
 func (o *Objects) purge(ctx context.Context, result layout.ObjectKey) error {
 	group, groupContext := errgroup.WithContext(ctx)
 	group.SetLimit(deleters)

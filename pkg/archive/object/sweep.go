@@ -10,36 +10,36 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// MinGrace is how long a tombstone stays at least, and a content that nobody names: longer than any
-// writer takes.
+// MinGrace is the minimal age at which tombstones and unnamed contents are deleted. It must exceed
+// the time that any writer takes.
 const MinGrace = 24 * time.Hour
 
-// SweepOptions say what to sweep.
+// SweepOptions are options of Sweep.
 type SweepOptions struct {
-	// Now is the time by the store's clock, Grace how long ago something must have been stored that
-	// is deleted: MinGrace at least.
+	// Now is the time by the store's clock. Grace is the age from which objects are deleted, at
+	// least MinGrace.
 	Now   time.Time
 	Grace time.Duration
-	// Known says which generations an index has: those are no tombstones. The others are read, to
-	// find those whose writer was killed before it marked them. It is asked for keys in their
-	// order. nil reads none.
+	// Known reports whether an index has a generation, which is no tombstone then. Other
+	// generations are read, to find tombstones whose writer was killed before it marked them. It is
+	// called in the order of keys. If it is nil, none are read.
 	Known func(key string) bool
-	// DryRun reports, and deletes nothing.
+	// DryRun reports and deletes nothing.
 	DryRun bool
-	// Report is told the key of each object that is deleted. It may be nil.
+	// Report, if not nil, is called with the key of each object to delete.
 	Report func(key string)
 }
 
-// SweepTotals count what was deleted.
+// SweepTotals count deleted objects.
 type SweepTotals struct {
-	// Generations are those that have successors or are tombstones, with their marks, and what is
-	// under Results that are deleted. Contents are those that no Log names.
+	// Generations counts generations with successors, tombstones, marks, and what is under deleted
+	// Results. Contents counts contents that no Log names.
 	Generations, Contents int
 	Bytes                 int64
 }
 
-// Sweep deletes generations that mean nothing any more, and contents that no Log names. It holds
-// the keys of a tree in memory. While nothing is left over it costs the store a list of the keys.
+// Sweep deletes obsolete generations, and contents that no Log names. It holds the keys of a tree
+// in memory. If there is nothing to delete, it costs a listing.
 func (o *Objects) Sweep(ctx context.Context, s SweepOptions) (SweepTotals, error) {
 	if s.Grace < MinGrace {
 		return SweepTotals{}, fmt.Errorf("sweep objects: the grace must be at least %s", MinGrace)
@@ -65,16 +65,16 @@ type sweep struct {
 	*Objects
 	SweepOptions
 	totals SweepTotals
-	// at is what was found of the tree that is being swept.
+	// at is the current tree.
 	at tree
 }
 
-// tree is what a sweep knows of a tree while it goes through its keys: the Result comes first.
+// tree is what is known of a tree while its keys are listed. The Result comes first.
 type tree struct {
 	hash string
 	// result is the Result's head, if it has one.
 	result head
-	// left says that something under the Result stays.
+	// left: something under the Result stays.
 	left bool
 }
 
@@ -98,8 +98,8 @@ func (s *sweep) trees(ctx context.Context) error {
 	return s.endOfTree(ctx)
 }
 
-// head deletes what a name does not need. A Result that is deleted goes when nothing is under it
-// any more: what is there would be the one's that is created next.
+// head deletes the obsolete generations of a name. The tombstone of a Result is deleted only if
+// nothing is under it any more; otherwise that would belong to the next Result with this name.
 func (s *sweep) head(ctx context.Context, h head) error {
 	for _, old := range h.older {
 		if err := s.delete(ctx, old, &s.totals.Generations); err != nil {
@@ -131,8 +131,8 @@ func (s *sweep) endOfTree(ctx context.Context) error {
 	return nil
 }
 
-// remove deletes the newest generation of a name, the mark first: without its generation it would
-// say nothing.
+// remove deletes the newest generation of a name. The mark is deleted first, because it means
+// nothing without its generation.
 func (s *sweep) remove(ctx context.Context, h head) error {
 	if h.Gone && !s.old(h.mark) || !s.old(h.info) {
 		s.at.left = true
@@ -149,7 +149,7 @@ func (s *sweep) remove(ctx context.Context, h head) error {
 	return nil
 }
 
-// discover finds a tombstone that has no mark.
+// discover finds a tombstone without a mark.
 func (s *sweep) discover(ctx context.Context, h *head) error {
 	if h.Gone || s.Known == nil || s.Known(h.at) || !s.old(h.info) {
 		return nil
@@ -157,10 +157,10 @@ func (s *sweep) discover(ctx context.Context, h *head) error {
 	began := s.now()
 	f, err := s.read(ctx, h.at)
 	if Unreadable(err) {
-		return nil // fsck names it
+		return nil // reported by fsck
 	}
 	if err == nil && f.Deleted && !s.DryRun {
-		err = s.buried(ctx, *h, began)
+		err = s.finishDeletion(ctx, *h, began)
 	}
 	return err
 }
@@ -178,9 +178,9 @@ func (s *sweep) delete(ctx context.Context, info store.Info, count *int) error {
 	return s.store.Delete(ctx, info.Key)
 }
 
-// contents deletes those that no Log names. A content is stored for the generation in its key: one
-// of the newest generation is left alone if it is the only one, and of the others the newest
-// generation is asked.
+// contents deletes contents that no Log names. A content's key has the number of the generation
+// that it was stored for. If a Log has only one content, and that is for the newest generation, it
+// is kept without reading the Log.
 func (s *sweep) contents(ctx context.Context) error {
 	var log layout.ObjectKey
 	var all []store.Info
@@ -190,7 +190,7 @@ func (s *sweep) contents(ctx context.Context) error {
 		}
 		_, k, _, err := layout.ParseContent(info.Key)
 		if err != nil {
-			continue // fsck names it
+			continue // reported by fsck
 		}
 		if k.Number = 0; k != log {
 			if err := s.contentsOf(ctx, log, all); err != nil {
@@ -209,7 +209,7 @@ func (s *sweep) contentsOf(ctx context.Context, log layout.ObjectKey, all []stor
 	}
 	named, err := s.named(ctx, log, all)
 	if Unreadable(err) {
-		return nil // what it names nobody knows; fsck names it
+		return nil // what it names is unknown; reported by fsck
 	}
 	if err != nil {
 		return err
@@ -225,7 +225,7 @@ func (s *sweep) contentsOf(ctx context.Context, log layout.ObjectKey, all []stor
 	return nil
 }
 
-// named returns the content that a Log names, as far as it must be known: "" if it has none.
+// named returns the key of the content that the Log names, "" if none.
 func (s *sweep) named(ctx context.Context, log layout.ObjectKey, all []store.Info) (string, error) {
 	h, err := s.Objects.head(ctx, log)
 	if err != nil || h.none() || h.Gone {

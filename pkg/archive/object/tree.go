@@ -8,27 +8,27 @@ import (
 	"time"
 )
 
-// Tree is a Result with all that is under it: what retention keeps or deletes as a whole.
+// Tree is a Result with everything under it, which retention keeps or deletes as a whole.
 type Tree struct {
-	// Hash is what the keys of all of it have in them.
+	// Hash is the hash in the keys of the tree.
 	Hash string
 	// Parent and Result are its name.
 	Parent, Result string
-	// Objects are the live ones, the Result first if a tool wrote it.
+	// Objects has the live objects, first the Result if a tool wrote it.
 	Objects []Object
-	// Written is when anything of it was written last, by the store's clock.
+	// Written is the time of the last write in the tree, by the store's clock.
 	Written time.Time
-	// keys are all that were listed.
+	// keys has the newest keys that were listed.
 	keys map[string]bool
 }
 
-// Idle yields the hashes of trees in which nothing was written after a time of the store. It lists
-// keys, and reads nothing.
+// Idle yields the hashes of trees in which nothing was written after a time by the store's clock.
+// It lists keys and reads no objects.
 func (o *Objects) Idle(ctx context.Context, since time.Time) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		var tree string
 		var last time.Time
-		gone := false
+		resultDeleted := false
 		for h, err := range o.heads(ctx, "") {
 			if err != nil {
 				yield("", fmt.Errorf("list objects: %w", err))
@@ -38,22 +38,22 @@ func (o *Objects) Idle(ctx context.Context, since time.Time) iter.Seq2[string, e
 				continue
 			}
 			if h.Tree != tree {
-				if tree != "" && !gone && !last.After(since) && !yield(tree, nil) {
+				if tree != "" && !resultDeleted && !last.After(since) && !yield(tree, nil) {
 					return
 				}
-				tree, last, gone = h.Tree, time.Time{}, h.Kind == Result && h.Gone
+				tree, last, resultDeleted = h.Tree, time.Time{}, h.Kind == Result && h.Gone
 			}
 			if h.info.Modified.After(last) {
 				last = h.info.Modified
 			}
 		}
-		if tree != "" && !gone && !last.After(since) {
+		if tree != "" && !resultDeleted && !last.After(since) {
 			yield(tree, nil)
 		}
 	}
 }
 
-// ReadTree reads all that is live in a tree. Without anything it has no name.
+// ReadTree reads all live objects of a tree. Without any, Parent and Result are empty.
 func (o *Objects) ReadTree(ctx context.Context, hash string) (*Tree, error) {
 	t := &Tree{Hash: hash, keys: map[string]bool{}}
 	w := &walk{Objects: o, ctx: ctx, unread: map[string]*item{}, yield: func(object Object, _ error) bool {
@@ -89,15 +89,15 @@ func (t *Tree) add(h *head) {
 	}
 }
 
-// ErrTooYoung is the error of DeleteTree where the store's clock says so.
+// ErrTooYoung: DeleteTree's condition is not met at the store's time.
 var ErrTooYoung = errors.New("by the store's clock it is too young")
 
-// DeleteTree deletes a tree that was read, if it is still what it was, no hold is on it, and it may
-// go at the store's time. What is written into it at the very moment goes with it, as with a Result
-// that a tool deletes. Errors are ErrConflict, ErrHeld, ErrTooYoung, and Delete's.
+// DeleteTree deletes a tree that was read, if it has not changed, is not held, and may returns true
+// for the store's time. What is written into it concurrently is deleted with it, as when a tool
+// deletes a Result. Errors are ErrConflict, ErrHeld, ErrTooYoung, and those of Delete.
 func (o *Objects) DeleteTree(ctx context.Context, t *Tree, may func(at time.Time) bool) error {
 	name := Name{Kind: Result, Parent: t.Parent, Result: t.Result}
-	err := o.unheld(ctx, t.Hash, func(mark string) error {
+	err := o.deleteUnlessHeld(ctx, t.Hash, func(mark string) error {
 		info, err := o.store.Stat(ctx, mark)
 		if err == nil && !may(info.Modified) {
 			err = ErrTooYoung
@@ -120,7 +120,7 @@ func (o *Objects) DeleteTree(ctx context.Context, t *Tree, may func(at time.Time
 	return nil
 }
 
-// unchanged fails with ErrConflict if a tree has what was not there when it was read.
+// unchanged returns ErrConflict if a tree has something that did not exist when it was read.
 func (o *Objects) unchanged(ctx context.Context, t *Tree) error {
 	for h, err := range o.headsOf(ctx, o.cluster.ObjectsOf(t.Hash)) {
 		if err != nil {

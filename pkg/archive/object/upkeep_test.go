@@ -17,7 +17,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// age makes all that is stored look so old.
+// age makes everything stored look old.
 func (p place) age(t testing.TB, prefix string, by time.Duration) {
 	t.Helper()
 	for _, key := range p.keys(t, prefix) {
@@ -77,15 +77,15 @@ func TestDeletingAResultDeletesWhatIsUnderIt(t *testing.T) {
 	must(t)(o.Create(ctx, recordOf("r1", "2")))
 	want(t, names(t, o), "build-7/records/r1=2", `build-7="again"`, "build-8/records/r1=3")
 
-	// Of a Result without an object, as archived runs make.
+	// A Result without an object, as archived runs form.
 	if err := o.Delete(ctx, Name{Kind: Result, Parent: "team-a", Result: "build-8"}, 0); err != nil {
 		t.Fatal(err)
 	}
 	want(t, names(t, o), "build-7/records/r1=2", `build-7="again"`)
 }
 
-// Killed at each call to the store in turn, a deletion of a Result leaves all of it or nothing that
-// anybody sees, and whoever creates it again does not see what was under it.
+// The deletion of a Result is killed at each call to the store. All of it or nothing is visible
+// afterwards, and a Result that is created again does not show what was under the old one.
 func TestADeletionThatWasKilledLeavesNothingHalf(t *testing.T) {
 	for calls := 0; ; calls++ {
 		p := newPlace(t)
@@ -104,7 +104,8 @@ func TestADeletionThatWasKilledLeavesNothingHalf(t *testing.T) {
 		case 0:
 			must(t)(o.Create(t.Context(), resultOf(`"again"`)))
 			want(t, names(t, o), `build-7="again"`)
-			if left := p.keys(t, "objects/"); slices.ContainsFunc(left, func(key string) bool { return strings.Contains(key, ".under.") }) {
+			under := func(key string) bool { return strings.Contains(key, ".under.") }
+			if left := p.keys(t, "objects/"); slices.ContainsFunc(left, under) {
 				t.Errorf("after %d calls, and created again: %q is left", calls, left)
 			}
 		default:
@@ -169,8 +170,8 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 func randomLog(size int64) io.Reader { return io.LimitReader(rand.NewChaCha8([32]byte{7}), size) }
 
-// An index that knows keys is told of them without a read, and of what has changed; and a rebuild
-// from segments is the same as one from the objects.
+// Known keys are listed without a read; changed objects are read. A rebuild from segments equals
+// one from objects.
 func TestChangedReadsWhatIsNotKnownAndSegmentsGiveTheSame(t *testing.T) {
 	p := newPlace(t)
 	o := p.objects(t)
@@ -186,7 +187,8 @@ func TestChangedReadsWhatIsNotKnownAndSegmentsGiveTheSame(t *testing.T) {
 	compact := func(age time.Duration) CompactTotals {
 		t.Helper()
 		p.age(t, "objects/", age)
-		totals, err := o.Compact(ctx, CompactOptions{Now: time.Now(), Passed: func(key string, err error) { t.Errorf("%s: %v", key, err) }})
+		totals, err := o.Compact(ctx,
+			CompactOptions{Now: time.Now(), Passed: func(key string, err error) { t.Errorf("%s: %v", key, err) }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -237,8 +239,7 @@ func TestChangedReadsWhatIsNotKnownAndSegmentsGiveTheSame(t *testing.T) {
 		t.Errorf("%d known, %d read, opened %v; want 59, 1 and one object", unread, read, counting.opened)
 	}
 
-	// Segments follow what was changed and deleted, and what is in them is never taken for what it
-	// is not any more.
+	// Segments follow changes and deletions; obsolete copies are never used.
 	changed := names(t, o)
 	if slices.Equal(changed, before) {
 		t.Error("nothing has changed")

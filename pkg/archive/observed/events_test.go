@@ -17,7 +17,8 @@ import (
 func event(t *testing.T, namespace, name, in, uid string, n int) *Event {
 	t.Helper()
 	s := &Event{}
-	text := fmt.Sprintf(`{"metadata":{"namespace":%q,"name":%q},"involvedObject":{"kind":"TaskRun","namespace":%q,"uid":%q},"reason":"Succeeded","message":%q}`,
+	text := fmt.Sprintf(
+		`{"metadata":{"namespace":%q,"name":%q},"involvedObject":{"kind":"TaskRun","namespace":%q,"uid":%q},"reason":"Succeeded","message":%q}`,
 		namespace, name, in, uid, strings.Repeat("m", n))
 	if err := s.Read([]byte(text)); err != nil {
 		t.Fatal(err)
@@ -158,7 +159,8 @@ func TestRecentEventsOfPods(t *testing.T) {
 	const name = "build-pod"
 	pod := func(event, uid, created string) *Event {
 		s := &Event{}
-		text := fmt.Sprintf(`{"metadata":{"namespace":"team","name":%q,"creationTimestamp":%q},"involvedObject":{"kind":"Pod","namespace":"team","name":%q,"uid":%q}}`,
+		text := fmt.Sprintf(
+			`{"metadata":{"namespace":"team","name":%q,"creationTimestamp":%q},"involvedObject":{"kind":"Pod","namespace":"team","name":%q,"uid":%q}}`,
 			event, created, name, uid)
 		if err := s.Read([]byte(text)); err != nil {
 			t.Fatal(err)

@@ -62,7 +62,9 @@ func (s *Run) Read(object []byte) error {
 			"annotations":       &annotations, "labels": &labels, "finalizers": &finalizers, "ownerReferences": &owners,
 			"generateName": &generateName, "creationTimestamp": &created,
 		},
-		"spec": jsonscan.Wanted{"pipelineRef": &spec.PipelineRef, "taskRef": &spec.TaskRef, "customRef": &spec.CustomRef},
+		"spec": jsonscan.Wanted{
+			"pipelineRef": &spec.PipelineRef, "taskRef": &spec.TaskRef, "customRef": &spec.CustomRef,
+		},
 		"status": jsonscan.Wanted{"conditions": &conditions, "podName": &s.Attempt.PodName, "steps": &steps,
 			"sidecars": &sidecars},
 	}.Read(object)

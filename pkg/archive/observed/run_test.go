@@ -30,7 +30,8 @@ func TestSightingSaysWhatTheRunSays(t *testing.T) {
 			if err := json.Unmarshal([]byte(object), s); err != nil {
 				t.Fatal(err)
 			}
-			got := []any{s.Foreign, s.owned, s.Finished, s.Protected, s.Archived, s.OptedOut, s.Class, s.Reference(), s.UID,
+			got := []any{s.Foreign, s.owned, s.Finished, s.Protected, s.Archived, s.OptedOut, s.Class,
+				s.Reference(), s.UID,
 				string(s.Object)}
 			want := []any{len(r.ForeignMarks()) > 0, r.Owned(), r.Finished(), r.Protected(), r.Archived(), r.OptedOut(),
 				r.Labels[run.ClassLabel], r.Reference(), r.UID, object}

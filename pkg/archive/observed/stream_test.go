@@ -29,7 +29,8 @@ func TestStream(t *testing.T) {
 	for event := range s.ResultChan() {
 		switch o := event.Object.(type) {
 		case *Run:
-			got = append(got, string(event.Type)+" "+o.Name+o.ResourceVersion+o.Annotations["k8s.io/initial-events-end"])
+			got = append(got,
+				string(event.Type)+" "+o.Name+o.ResourceVersion+o.Annotations["k8s.io/initial-events-end"])
 		default:
 			text, _ := json.Marshal(o)
 			var status struct{ Reason string }
@@ -71,12 +72,13 @@ func TestStreamThatIsStopped(t *testing.T) {
 }
 
 func BenchmarkSighting(b *testing.B) {
-	text := []byte(`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"a","namespace":"b","uid":"c","creationTimestamp":"2026-11-20T10:42:11Z",` +
-		`"labels":{"app":"x"},"managedFields":[` + strings.Repeat(`{"fieldsV1":{"f:status":{"f:steps":{}}}},`, 60) +
-		`{}]},"spec":{"params":["` +
-		strings.Repeat("parameter ", 300) +
-		`"]},"status":{"conditions":[{"type":"Succeeded","status":"True"}],"results":[{"value":"` +
-		strings.Repeat("r", 2100) + `"}]}}`)
+	text := []byte(
+		`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"a","namespace":"b","uid":"c","creationTimestamp":"2026-11-20T10:42:11Z",` +
+			`"labels":{"app":"x"},"managedFields":[` + strings.Repeat(`{"fieldsV1":{"f:status":{"f:steps":{}}}},`, 60) +
+			`{}]},"spec":{"params":["` +
+			strings.Repeat("parameter ", 300) +
+			`"]},"status":{"conditions":[{"type":"Succeeded","status":"True"}],"results":[{"value":"` +
+			strings.Repeat("r", 2100) + `"}]}}`)
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {

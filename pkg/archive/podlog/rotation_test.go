@@ -33,11 +33,14 @@ func TestRotation(t *testing.T) {
 		"drained, and the next comes after possibly two rotations": {[]stream{
 			{1, false, true, large, true}, {11, false, true, large, false}}, true, true, false},
 		"drained twice, and then the next file": {[]stream{
-			{1, false, true, large, true}, {9, true, false, large, true}, {15, false, true, small, false}}, false, false, false},
+			{1, false, true, large, true}, {9, true, false, large, true}, {15, false, true, small, false}}, false,
+			false, false},
 		"drained, then one without the last line and without new ones": {[]stream{
-			{1, false, true, large, true}, {3, false, false, 0, false}, {5, false, true, small, false}}, true, false, false},
+			{1, false, true, large, true}, {3, false, false, 0, false}, {5, false, true, small, false}}, true,
+			false, false},
 		"a gap stays": {[]stream{
-			{1, false, true, large, false}, {5, false, true, small, false}, {6, true, true, small, false}}, true, false, false},
+			{1, false, true, large, false}, {5, false, true, small, false}, {6, true, true, small, false}}, true,
+			false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
@@ -58,7 +61,8 @@ func TestRotation(t *testing.T) {
 				r.end(s.given, s.drained)
 			}
 			if r.gap != tt.gap || r.maybeRotated() != tt.mayBeRotated || r.late(start) != tt.late {
-				t.Errorf("gap %v, may be rotated %v, late %v, want %v, %v, %v", r.gap, r.maybeRotated(), r.late(start), tt.gap,
+				t.Errorf("gap %v, may be rotated %v, late %v, want %v, %v, %v", r.gap, r.maybeRotated(),
+					r.late(start), tt.gap,
 					tt.mayBeRotated, tt.late)
 			}
 		})

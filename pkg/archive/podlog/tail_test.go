@@ -44,7 +44,8 @@ func (k *fakeKubelet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`)
 	case !strings.HasSuffix(r.URL.Path, "/log"):
-		fmt.Fprintf(w, `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p"},"status":{"containerStatuses":[{"name":"step-a","state":{%q:{}}}]}}`, k.state)
+		fmt.Fprintf(w,
+			`{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p"},"status":{"containerStatuses":[{"name":"step-a","state":{%q:{}}}]}}`, k.state)
 	default:
 		w.Header().Set("Content-Type", "text/plain")
 		k.log(w, r.URL.Query().Get("sinceTime"))
@@ -119,7 +120,8 @@ func TestTailGoesOnWhereItBrokeOff(t *testing.T) {
 			tail := f.Tail("ns", testKey)
 			<-tail.done
 			if got, reason := contentOf(t, tail); got != want || reason != "" || !tail.complete {
-				t.Errorf("got %d bytes %.80q, %q, complete %v; want %d", len(got), got, reason, tail.complete, len(want))
+				t.Errorf("got %d bytes %.80q, %q, complete %v; want %d", len(got), got, reason, tail.complete,
+					len(want))
 			}
 			if k.readings != 3 {
 				t.Errorf("%d readings", k.readings)
@@ -242,7 +244,8 @@ func TestTailOfARemovedContainer(t *testing.T) {
 			mux := http.NewServeMux()
 			mux.HandleFunc("/api/v1/namespaces/ns/pods/p", func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
-				fmt.Fprint(w, `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p"},"status":{"containerStatuses":[{"name":"step-a","state":{"running":{}}}]}}`)
+				fmt.Fprint(w,
+					`{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p"},"status":{"containerStatuses":[{"name":"step-a","state":{"running":{}}}]}}`)
 			})
 			mux.HandleFunc("/api/v1/namespaces/ns/pods/p/log", func(w http.ResponseWriter, _ *http.Request) {
 				switch n := streams.Add(1); {
@@ -260,7 +263,8 @@ func TestTailOfARemovedContainer(t *testing.T) {
 				default:
 					w.Header().Set("Content-Type", "application/json")
 					w.WriteHeader(http.StatusNotFound)
-					fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`)
+					fmt.Fprint(w,
+						`{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`)
 				}
 			})
 			f := newTestFollower(t, mux, t.TempDir())
@@ -285,7 +289,8 @@ func TestTailOfARemovedContainer(t *testing.T) {
 // the next file follows directly.
 func TestTailAcrossARotation(t *testing.T) {
 	line := func(second int, text string) string {
-		return time.Date(2026, 11, 20, 10, 42, second, 0, time.UTC).Format("2006-01-02T15:04:05.000000000Z07:00") + " " +
+		return time.Date(2026, 11, 20, 10, 42, second, 0,
+			time.UTC).Format("2006-01-02T15:04:05.000000000Z07:00") + " " +
 			text + "\n"
 	}
 	much := line(1, strings.Repeat("x", rotatable))
@@ -294,7 +299,8 @@ func TestTailAcrossARotation(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/api/v1/namespaces/ns/pods/p", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p"},"status":{"containerStatuses":[{"name":"step-a","state":{%q:{}}}]}}`, state)
+		fmt.Fprintf(w,
+			`{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p"},"status":{"containerStatuses":[{"name":"step-a","state":{%q:{}}}]}}`, state)
 	})
 	mux.HandleFunc("/api/v1/namespaces/ns/pods/p/log", func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, streams[0])

@@ -27,7 +27,8 @@ func TestUnstamped(t *testing.T) {
 		"its words after some lines":      {at + "one\nfailed to watch\n", "one\n", ErrNoStamp},
 		"a stamp that nothing comes from": {"2026-11-20T10:42:11.000000001Z", "", ErrNoStamp},
 	} {
-		for how, reader := range map[string]func(io.Reader) io.Reader{"at once": func(r io.Reader) io.Reader { return r },
+		for how, reader := range map[string]func(io.Reader) io.Reader{
+			"at once":      func(r io.Reader) io.Reader { return r },
 			"byte by byte": iotest.OneByteReader} {
 			t.Run(name+" "+how, func(t *testing.T) {
 				got, err := io.ReadAll(NewUnstamped(reader(strings.NewReader(test.in))))

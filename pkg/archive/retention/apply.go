@@ -12,22 +12,25 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Options say what to delete.
+// Options of Apply.
 type Options struct {
 	Store    store.Store
 	Index    index.Index
 	Cluster  layout.Cluster
 	Policies []Policy
-	// Now is the time by which runs are old. Where the store's clock says less, that counts.
+	// Now is the time from which the age of runs is computed. If the store's clock is behind it,
+	// the store's counts.
 	Now time.Time
-	// Deleted returns the namespaces that were deleted, and since when (DeletedNamespaces). It is asked once, and only if a policy has
-	// DeletedNamespaces. If it fails, such policies delete nothing.
+	// Deleted returns the deleted namespaces with the time of deletion (DeletedNamespaces). It is
+	// called once, if a policy has DeletedNamespaces. If it fails, those policies delete nothing.
 	Deleted func(context.Context) (map[string]time.Time, error)
-	// RunsOnly leaves what tools wrote alone: all of it is listed, and what is old is read, which need not be every hour.
+	// RunsOnly skips what tools wrote, which need not be done every hour: all of it is listed, and
+	// what is old enough is read.
 	RunsOnly bool
-	// DryRun reports what would be deleted, and deletes nothing.
+	// DryRun reports what would be deleted and deletes nothing.
 	DryRun bool
-	// Report is told what becomes of each run that the index proposes, and of each Result of tools that is old enough. It may be nil.
+	// Report, if not nil, is called for each run that the index proposes and each Result of tools
+	// that is old enough.
 	Report func(Outcome)
 }
 
@@ -36,76 +39,80 @@ type Action string
 
 // Actions.
 const (
-	// Deleted runs are gone, or would be but for DryRun.
+	// Deleted: the run was deleted, or would be without DryRun.
 	Deleted Action = "deleted"
-	// Kept runs are such that the index proposed and the archive did not confirm: held, or not what the index says.
+	// Kept: the index proposed the run and the archive did not confirm it: the run is held, or is
+	// not what the index says.
 	Kept Action = "kept"
-	// Damaged runs are not touched, as nobody can say what they are.
+	// Damaged: the run cannot be read and was not touched.
 	Damaged Action = "damaged"
-	// Cleared runs had no commit anymore: what an Apply left that was killed.
+	// Cleared: the run had no commit; the rest of an interrupted deletion was removed.
 	Cleared Action = "cleared"
 )
 
-// Outcome is what became of one run.
+// Outcome is what was done with one run.
 type Outcome struct {
 	Action Action
-	// Run is of a Result that tools wrote its namespace and name, with Result for its kind.
+	// Run is the run. For a Result that tools wrote it has namespace and name, and the kind Result.
 	Run manifest.Run
-	// Policy is the one by which it was deleted.
+	// Policy is the name of the policy that matched.
 	Policy string
-	// Reason says why it was not.
+	// Reason is why the run was not deleted.
 	Reason string
 }
 
 // Totals count outcomes.
 type Totals struct {
 	Deleted, Kept, Damaged, Cleared int
-	// Results are those that tools wrote, of the deleted ones.
+	// Results is the number of Results that tools wrote among Deleted.
 	Results int
-	// Bytes are those of the objects that were deleted, without segments.
+	// Bytes is the size of the deleted runs' parts.
 	Bytes int64
 }
 
-// Apply deletes what policies say, tree by tree. Of each run that the index proposes, and of all that it made, commits and records are read
-// from the archive and decided about again. A commit goes before its parts: a crash at any later point leaves parts, which Sweep
-// deletes, and a row, which the next Apply does.
+// Apply deletes the run trees that policies match, and then the Results of tools. The index only
+// proposes runs: Apply reads commits and records of the whole tree from the archive and decides
+// again. It deletes a commit before its parts. If it is killed, it leaves parts, which Sweep
+// deletes, and rows of the index, which the next Apply deletes.
 func Apply(ctx context.Context, o Options) (Totals, error) {
-	a := &application{Options: o, gone: func(string) bool { return false }}
+	a := &application{Options: o, namespaceDeleted: func(string) bool { return false }}
 	for i := range o.Policies {
 		if err := o.Policies[i].Check(); err != nil {
 			return Totals{}, err
 		}
 	}
-	unlisted := a.listDeleted(ctx)
+	listErr := a.listDeleted(ctx)
 	err := a.run(ctx)
-	return a.totals, errors.Join(err, unlisted)
+	return a.totals, errors.Join(err, listErr)
 }
 
-// application is one run of Apply. held are the UIDs of runs with a hold when it began: a shortcut; what counts is looked at late.
+// application is the state of one call of Apply. held has the UIDs of runs that were held when it
+// began, to save work; holds are checked again before a deletion.
 type application struct {
 	Options
-	gone   func(namespace string) bool
-	held   map[string]bool
-	totals Totals
+	namespaceDeleted func(namespace string) bool
+	held             map[string]bool
+	totals           Totals
 }
 
-// listDeleted asks which namespaces were deleted. Where nobody says, none was.
+// listDeleted lists the deleted namespaces. On an error, no namespace counts as deleted.
 func (a *application) listDeleted(ctx context.Context) error {
-	asked := false
+	needed := false
 	for i := range a.Policies {
-		asked = asked || a.Policies[i].DeletedNamespaces
+		needed = needed || a.Policies[i].DeletedNamespaces
 	}
-	if !asked {
+	if !needed {
 		return nil
 	}
 	if a.Deleted == nil {
-		return errors.New("list deleted namespaces: nobody to ask; nothing is deleted because its namespace is gone")
+		return errors.New(
+			"list deleted namespaces: not possible without a cluster; policies with deletedNamespaces delete nothing")
 	}
 	deleted, err := a.Deleted(ctx)
 	if err != nil {
-		return fmt.Errorf("list deleted namespaces: %w; nothing is deleted because its namespace is gone", err)
+		return fmt.Errorf("list deleted namespaces: %w; policies with deletedNamespaces delete nothing", err)
 	}
-	a.gone = func(namespace string) bool { _, gone := deleted[namespace]; return gone }
+	a.namespaceDeleted = func(namespace string) bool { _, ok := deleted[namespace]; return ok }
 	return nil
 }
 
@@ -135,7 +142,7 @@ func (a *application) run(ctx context.Context) error {
 		}
 		s, err := a.subject(row.Commit, row.Record)
 		if err != nil || decide(a.Now, a.Policies, s) == nil {
-			continue // a record that cannot be read is fsck's to report
+			continue // fsck reports records that cannot be read
 		}
 		t, err := a.newTree(ctx, row.Commit)
 		if err != nil {
@@ -154,10 +161,11 @@ func (a *application) run(ctx context.Context) error {
 	return a.results(ctx)
 }
 
-// ErrIncomplete is the error where the index does not have all runs: what belongs to a run nobody knows then.
-var ErrIncomplete = errors.New("the index is being made, and does not have all runs yet: nothing is deleted until it has (archiver index sync)")
+// ErrIncomplete: the index does not have all runs, so trees are not known completely.
+var ErrIncomplete = errors.New(
+	"the index is still being built: nothing is deleted until it has all runs (archiver index sync)")
 
-// knows fails if the archive has a run that the index has not.
+// knows fails if the archive has a run that the index does not have.
 func (a *application) knows(ctx context.Context, run layout.Run) error {
 	_, err := a.Index.Get(ctx, string(a.Cluster), run.UID)
 	if !errors.Is(err, index.ErrNotFound) {
@@ -169,16 +177,18 @@ func (a *application) knows(ctx context.Context, run layout.Run) error {
 	}
 	switch {
 	case errors.Is(err, store.ErrNotExist):
-		return nil // a hold that came too late, of who was killed before he took it back
+		return nil // the hold came too late, and its writer was killed before removing it
 	case err != nil:
 		return err
 	}
 	return fmt.Errorf("run %s: %w", run.UID, ErrHoldUnknown)
 }
 
-// ErrHoldUnknown is the error where a run is held that the index does not have, as its commit is damaged or of a later version: what belongs to
-// it nobody knows then.
-var ErrHoldUnknown = errors.New("it is held, and the index does not have it: nothing is deleted until it does, or the hold is taken off (archiver fsck says what is wrong with it)")
+// ErrHoldUnknown: a held run is not in the index, because its commit is damaged or of a later
+// version. Its tree is unknown, so nothing may be deleted.
+var ErrHoldUnknown = errors.New(
+	"it is held, and not in the index: nothing is deleted until it is indexed or the hold is removed " +
+		"(archiver fsck shows why it is not indexed)")
 
 func (a *application) listHolds(ctx context.Context) error {
 	a.held = map[string]bool{}
@@ -188,7 +198,7 @@ func (a *application) listHolds(ctx context.Context) error {
 		}
 		_, run, err := layout.ParseHold(info.Key)
 		if err != nil {
-			continue // fsck names it
+			continue // reported by fsck
 		}
 		a.held[run.UID] = true
 		if err := a.knows(ctx, run); err != nil {
@@ -198,7 +208,8 @@ func (a *application) listHolds(ctx context.Context) error {
 	return nil
 }
 
-// query asks for runs that are old enough to be matched: a run is created before it is completed. Records are asked for if labels are.
+// query returns the query for root runs that are old enough for some policy: a run is created
+// before it is completed. It includes records if a policy has a selector.
 func (a *application) query() index.Query {
 	q := index.Query{Cluster: string(a.Cluster), Roots: true}
 	after := a.Policies[0].After
@@ -211,7 +222,7 @@ func (a *application) query() index.Query {
 }
 
 func (a *application) subject(commit *manifest.Commit, record []byte) (subject, error) {
-	s := subject{commit: commit, namespaceGone: a.gone(commit.Run.Namespace)}
+	s := subject{commit: commit, namespaceDeleted: a.namespaceDeleted(commit.Run.Namespace)}
 	if record == nil {
 		return s, nil
 	}

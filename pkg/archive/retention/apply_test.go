@@ -32,23 +32,23 @@ var everything = []retention.Policy{{Name: "all", After: time.Hour}}
 
 type place struct {
 	*indextest.Archive
-	// behind is by how much the store's clock is.
+	// behind is how far the store's clock is behind.
 	behind time.Duration
-	// stale says that the index does not know yet what the test did.
+	// stale: the index does not know yet what the test did.
 	stale bool
 	index index.Index
 	rows  []index.Row
 	keys  []string
 }
 
-// Stat has the test's clock.
+// Stat uses the test's clock.
 func (p *place) Stat(ctx context.Context, key string) (store.Info, error) {
 	info, err := p.Archive.Stat(ctx, key)
 	info.Modified = now.Add(-p.behind)
 	return info, err
 }
 
-// newPlace is an archive of six runs, with segments and an index.
+// newPlace returns an archive of six runs, with segments and an index.
 func newPlace(t *testing.T, change func(n int, row *index.Row)) *place {
 	t.Helper()
 	p := &place{Archive: indextest.NewArchive(t)}
@@ -75,7 +75,8 @@ func newPlace(t *testing.T, change func(n int, row *index.Row)) *place {
 	if err := p.index.SetComplete(t.Context(), string(indextest.Cluster), true); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := catalogue.Compact(t.Context(), catalogue.Options{Store: p, Cluster: indextest.Cluster, Now: now}); err != nil {
+	if _, err := catalogue.Compact(t.Context(),
+		catalogue.Options{Store: p, Cluster: indextest.Cluster, Now: now}); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -93,7 +94,8 @@ func (p *place) options(policies []retention.Policy, report *[]string) retention
 	}
 }
 
-// left returns the names of the runs that the bucket, the index and the segments have, each of them the same or it is an error.
+// left returns the names of the runs in the bucket, the index and the segments, which must be the
+// same in all three.
 func (p *place) left(t *testing.T) (names []string) {
 	t.Helper()
 	parts, want := p.Keys(t, indextest.Cluster.Parts()), []string{}
@@ -127,7 +129,8 @@ func (p *place) left(t *testing.T) (names []string) {
 		t.Errorf("%d rows, want %d", rows, len(names))
 	}
 	for _, key := range p.Keys(t, indextest.Cluster.Segments()) {
-		stale, err := catalogue.Stale(t.Context(), p, key, func(key string) bool { _, err := os.Stat(p.Path(key)); return err == nil })
+		stale, err := catalogue.Stale(t.Context(), p, key,
+			func(key string) bool { _, err := os.Stat(p.Path(key)); return err == nil })
 		if err != nil || stale {
 			t.Errorf("segment %s has data of runs that were deleted, %v", key, err)
 		}
@@ -157,7 +160,8 @@ func TestApply(t *testing.T) {
 	}
 	annotate := func(n int, row *index.Row) {
 		if n == 4 {
-			row.Record = []byte(strings.Replace(string(row.Record), `"annotations":{`, `"annotations":{"indelible.dev/hold":"audit",`, 1))
+			row.Record = []byte(strings.Replace(string(row.Record), `"annotations":{`,
+				`"annotations":{"indelible.dev/hold":"audit",`, 1))
 		}
 	}
 	for name, test := range map[string]struct {
@@ -168,22 +172,55 @@ func TestApply(t *testing.T) {
 		left     string
 		err      error
 	}{
-		"delete nothing without policies":        {left: "0 1 2 3 4 5"},
-		"delete all that is old":                 {policies: everything, report: "deleted 0, deleted 1, deleted 2, deleted 3, deleted 4, deleted 5"},
-		"keep what is young":                     {policies: []retention.Policy{{Name: "p", After: 11 * 24 * time.Hour}}, left: "0 1 2 3 4 5"},
-		"delete in one namespace":                {policies: []retention.Policy{{Name: "p", Namespaces: []string{"team-3"}}}, report: "deleted 3", left: "0 1 2 4 5"},
-		"delete by label":                        {policies: []retention.Policy{{Name: "p", Selector: build}}, change: label, report: "deleted 1, deleted 3, deleted 5", left: "0 2 4"},
-		"keep what an annotation holds":          {policies: everything, change: annotate, report: "deleted 0, deleted 1, deleted 2, deleted 3, deleted 5, kept 4", left: "4"},
-		"say what would be deleted":              {policies: everything, options: func(o *retention.Options) { o.DryRun = true }, report: "deleted 0, deleted 1, deleted 2, deleted 3, deleted 4, deleted 5", left: "0 1 2 3 4 5"},
-		"delete where the namespace is gone":     {policies: []retention.Policy{{Name: "p", DeletedNamespaces: true}}, options: func(o *retention.Options) { o.Deleted = deleted("team-2", "team-3", "team-5") }, report: "deleted 2, deleted 3, deleted 5", left: "0 1 4"},
-		"keep where nobody says what is gone":    {policies: []retention.Policy{{Name: "p", DeletedNamespaces: true}}, options: func(o *retention.Options) { o.Deleted = nobodyKnows }, left: "0 1 2 3 4 5", err: down},
-		"keep where nothing is known to be gone": {policies: []retention.Policy{{Name: "p", DeletedNamespaces: true}}, options: func(o *retention.Options) { o.Deleted = deleted() }, left: "0 1 2 3 4 5"},
-		"keep where nobody can be asked":         {policies: []retention.Policy{{Name: "p", DeletedNamespaces: true}}, left: "0 1 2 3 4 5", err: errAny},
-		"delete by the other policies all the same": {
-			policies: []retention.Policy{{Name: "p", DeletedNamespaces: true}, {Name: "q", Namespaces: []string{"team-1"}}},
-			options:  func(o *retention.Options) { o.Deleted = nobodyKnows }, report: "deleted 1", left: "0 2 3 4 5", err: down,
+		"delete nothing without policies": {left: "0 1 2 3 4 5"},
+		"delete all that is old": {
+			policies: everything, report: "deleted 0, deleted 1, deleted 2, deleted 3, deleted 4, deleted 5",
 		},
-		"refuse a policy that is true of everything": {policies: []retention.Policy{{Name: "p"}}, left: "0 1 2 3 4 5", err: errAny},
+		"keep what is young": {
+			policies: []retention.Policy{{Name: "p", After: 11 * 24 * time.Hour}}, left: "0 1 2 3 4 5",
+		},
+		"delete in one namespace": {
+			policies: []retention.Policy{{Name: "p", Namespaces: []string{"team-3"}}}, report: "deleted 3",
+			left: "0 1 2 4 5",
+		},
+		"delete by label": {
+			policies: []retention.Policy{{Name: "p", Selector: build}}, change: label,
+			report: "deleted 1, deleted 3, deleted 5", left: "0 2 4",
+		},
+		"keep what an annotation holds": {
+			policies: everything, change: annotate,
+			report: "deleted 0, deleted 1, deleted 2, deleted 3, deleted 5, kept 4", left: "4",
+		},
+		"say what would be deleted": {
+			policies: everything, options: func(o *retention.Options) { o.DryRun = true },
+			report: "deleted 0, deleted 1, deleted 2, deleted 3, deleted 4, deleted 5", left: "0 1 2 3 4 5",
+		},
+		"delete where the namespace is gone": {
+			policies: []retention.Policy{{Name: "p", DeletedNamespaces: true}},
+			options:  func(o *retention.Options) { o.Deleted = deleted("team-2", "team-3", "team-5") },
+			report:   "deleted 2, deleted 3, deleted 5", left: "0 1 4",
+		},
+		"keep where nobody says what is gone": {
+			policies: []retention.Policy{{Name: "p", DeletedNamespaces: true}},
+			options:  func(o *retention.Options) { o.Deleted = nobodyKnows }, left: "0 1 2 3 4 5", err: down,
+		},
+		"keep where nothing is known to be gone": {
+			policies: []retention.Policy{{Name: "p", DeletedNamespaces: true}},
+			options:  func(o *retention.Options) { o.Deleted = deleted() }, left: "0 1 2 3 4 5",
+		},
+		"keep where nobody can be asked": {
+			policies: []retention.Policy{{Name: "p", DeletedNamespaces: true}}, left: "0 1 2 3 4 5", err: errAny,
+		},
+		"delete by the other policies all the same": {
+			policies: []retention.Policy{
+				{Name: "p", DeletedNamespaces: true}, {Name: "q", Namespaces: []string{"team-1"}},
+			},
+			options: func(o *retention.Options) { o.Deleted = nobodyKnows }, report: "deleted 1", left: "0 2 3 4 5",
+			err: down,
+		},
+		"refuse a policy that is true of everything": {
+			policies: []retention.Policy{{Name: "p"}}, left: "0 1 2 3 4 5", err: errAny,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlace(t, test.change)
@@ -200,7 +237,8 @@ func TestApply(t *testing.T) {
 			if got := strings.Join(report, ", "); got != test.report {
 				t.Errorf("got %q, want %q", got, test.report)
 			}
-			if totals.Deleted != strings.Count(test.report, "deleted") || totals.Kept != strings.Count(test.report, "kept") || (totals.Bytes > 0) != (totals.Deleted > 0) {
+			if totals.Deleted != strings.Count(test.report, "deleted") ||
+				totals.Kept != strings.Count(test.report, "kept") || (totals.Bytes > 0) != (totals.Deleted > 0) {
 				t.Errorf("got %+v for %q", totals, test.report)
 			}
 			if got := strings.Join(p.left(t), " "); got != test.left {
@@ -212,7 +250,7 @@ func TestApply(t *testing.T) {
 
 var errAny = errors.New("any")
 
-// What the index says is a proposal: the archive decides.
+// The index only proposes; the archive decides.
 func TestApplyReadsTheArchive(t *testing.T) {
 	p := newPlace(t, nil)
 	lie := *p.rows[2].Commit
@@ -226,7 +264,8 @@ func TestApplyReadsTheArchive(t *testing.T) {
 	var report []string
 	totals, err := retention.Apply(t.Context(), p.options(policies, &report))
 	slices.Sort(report)
-	if want := "damaged 3, damaged 4, deleted 5, kept 2"; err != nil || strings.Join(report, ", ") != want || totals.Damaged != 2 {
+	if want := "damaged 3, damaged 4, deleted 5, kept 2"; err != nil || strings.Join(report, ", ") != want ||
+		totals.Damaged != 2 {
 		t.Errorf("got %q, %+v, %v; want %q", report, totals, err, want)
 	}
 	for _, i := range []int{2, 3, 4} {
@@ -249,7 +288,7 @@ func TestHolds(t *testing.T) {
 	if got, err := retention.Held(t.Context(), p, indextest.Cluster, run); err != nil || got == nil || *got != text {
 		t.Errorf("got %+v, %v; want %+v", got, err, text)
 	}
-	// What stands in a hold does not matter.
+	// The content of a hold does not matter.
 	key, err := indextest.Cluster.Hold(p.rows[2].Commit.ID())
 	if err == nil {
 		err = p.Create(t.Context(), key, strings.NewReader("not JSON"))
@@ -282,7 +321,8 @@ func TestHolds(t *testing.T) {
 	}
 }
 
-// hooked is a store that calls before ahead of each deletion, and fails with what it returns: before it deletes, or after.
+// hooked calls a function before each deletion. If that returns an error, the deletion fails with
+// it, before or after deleting.
 type hooked struct {
 	store.Store
 	before   func(key string) error
@@ -297,7 +337,8 @@ func (h *hooked) Delete(ctx context.Context, key string) error {
 	return err
 }
 
-// Retention that dies at any of its deletions leaves only what harms nobody, and what it and Sweep clear away when they run again.
+// If retention is killed at any of its deletions, it leaves only harmless objects, which the next
+// Apply and Sweep delete.
 func TestApplyDiesAnywhere(t *testing.T) {
 	died := errors.New("killed")
 	for _, persists := range []bool{false, true} {
@@ -318,7 +359,9 @@ func TestApplyDiesAnywhere(t *testing.T) {
 			if _, err := retention.Apply(t.Context(), p.options(o.Policies, &report)); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := retention.Sweep(t.Context(), retention.SweepOptions{Store: p, Cluster: indextest.Cluster, Now: time.Now().Add(25 * time.Hour), Grace: 24 * time.Hour}); err != nil {
+			if _, err := retention.Sweep(t.Context(),
+				retention.SweepOptions{Store: p, Cluster: indextest.Cluster, Now: time.Now().Add(25 * time.Hour),
+					Grace: 24 * time.Hour}); err != nil {
 				t.Fatal(err)
 			}
 			if got := strings.Join(p.left(t), " "); got != "0 2 3 5" {
@@ -347,11 +390,13 @@ func TestApplyDiesAnywhere(t *testing.T) {
 
 func wantNoDamage(t *testing.T, p *place) {
 	t.Helper()
-	_, err := fsck.Check(t.Context(), fsck.Options{Store: p, Cluster: indextest.Cluster, Grace: time.Hour, Now: time.Now(), Found: func(f fsck.Finding) {
-		if f.Damage() {
-			t.Error(f)
-		}
-	}})
+	_, err := fsck.Check(t.Context(),
+		fsck.Options{Store: p, Cluster: indextest.Cluster, Grace: time.Hour, Now: time.Now(),
+			Found: func(f fsck.Finding) {
+				if f.Damage() {
+					t.Error(f)
+				}
+			}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -364,11 +409,19 @@ func TestSweep(t *testing.T) {
 		after time.Duration
 		want  retention.SweepTotals
 	}{
-		"leave a whole archive alone":                       {after: 99 * grace},
-		"delete parts that no commit names":                 {do: func(t *testing.T, p *place) { p.uncommit(t, 3) }, after: grace + time.Minute, want: retention.SweepTotals{Parts: 2}},
-		"leave parts that may be an archiver's at work":     {do: func(t *testing.T, p *place) { p.uncommit(t, 3) }, after: grace - time.Minute},
-		"leave what a commit may name that nobody can read": {do: func(t *testing.T, p *place) { p.Cut(t, p.keys[2]) }, after: 99 * grace},
-		"delete those of a run that the index has not heard is gone only when it has": {do: func(t *testing.T, p *place) {
+		"leave a whole archive alone": {after: 99 * grace},
+		"delete parts that no commit names": {
+			do: func(t *testing.T, p *place) { p.uncommit(t, 3) }, after: grace + time.Minute,
+			want: retention.SweepTotals{Parts: 2},
+		},
+		"leave parts that may be an archiver's at work": {
+			do: func(t *testing.T, p *place) { p.uncommit(t, 3) }, after: grace - time.Minute,
+		},
+		"leave what a commit may name that nobody can read": {
+			do: func(t *testing.T, p *place) { p.Cut(t, p.keys[2]) }, after: 99 * grace,
+		},
+		"delete those of a run that the index has not heard is gone only when it has": {do: func(t *testing.T,
+			p *place) {
 			p.uncommit(t, 3)
 			p.stale = true
 		}, after: grace + time.Minute, want: retention.SweepTotals{Parts: 2}},
@@ -387,18 +440,20 @@ func TestSweep(t *testing.T) {
 			if test.do != nil {
 				test.do(t, p)
 			}
-			o := retention.SweepOptions{Store: p, Index: p.index, Cluster: indextest.Cluster, Now: time.Now().Add(test.after), Grace: grace}
+			o := retention.SweepOptions{Store: p, Index: p.index, Cluster: indextest.Cluster,
+				Now: time.Now().Add(test.after), Grace: grace}
 			if p.stale {
 				if got, err := retention.Sweep(t.Context(), o); err != nil || got.Parts != 0 {
 					t.Errorf("by an index that is behind: %+v, %v", got, err)
 				}
 			}
-			if _, err := index.Sync(t.Context(), index.SyncOptions{Store: p, Index: p.index, Cluster: indextest.Cluster}); err != nil {
+			if _, err := index.Sync(t.Context(),
+				index.SyncOptions{Store: p, Index: p.index, Cluster: indextest.Cluster}); err != nil {
 				t.Fatal(err)
 			}
 			for _, dry := range []bool{true, false} {
 				if !dry && test.after > 2*grace {
-					o.Index = nil // it is what makes it cheap, not what makes it right
+					o.Index = nil // the index makes it cheap, not correct
 				}
 				reported := 0
 				o.DryRun, o.Report = dry, func(string) { reported++ }
@@ -415,12 +470,13 @@ func TestSweep(t *testing.T) {
 	t.Run("hour by hour, with nothing to read", func(t *testing.T) {
 		p := newPlace(t, nil)
 		for hour := 1; hour < 6; hour++ {
-			row, _ := p.Add(t, hour*2*3600, indextest.Apart) // two are created in a second
+			row, _ := p.Add(t, hour*2*3600, indextest.Apart) // two are created in the same second
 			if err := p.index.Put(t.Context(), row); err != nil {
 				t.Fatal(err)
 			}
 		}
-		o := retention.SweepOptions{Store: nothingToRead{p}, Index: p.index, Cluster: indextest.Cluster, Now: time.Now().Add(99 * grace), Grace: grace, Limit: 1}
+		o := retention.SweepOptions{Store: nothingToRead{p}, Index: p.index, Cluster: indextest.Cluster,
+			Now: time.Now().Add(99 * grace), Grace: grace, Limit: 1}
 		for hours := 1; ; hours++ {
 			got, err := retention.Sweep(t.Context(), o)
 			if err != nil || got.Parts != 0 {
@@ -439,7 +495,7 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// nothingToRead fails whoever reads an object.
+// nothingToRead fails on reading an object.
 type nothingToRead struct{ *place }
 
 func (nothingToRead) Open(_ context.Context, key string) (io.ReadCloser, error) {

@@ -11,11 +11,12 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// deletion deletes the runs of a tree.
+// deletion deletes the runs of one tree.
 //
-// Who holds a run writes the hold, and then looks for marks; who deletes it writes marks, and then looks for holds. So one of the two sees
-// the other, whatever comes first, and in doubt both give way: a hold that was placed without an error is never overrun. Nothing
-// has to be brought back, and whoever is killed leaves marks, which Apply takes away after abandoned.
+// Hold writes the hold and then looks for marks of a deletion; deletion writes marks and then looks
+// for holds. Whichever is first, at least one sees the other; if both do, both give up. So a run
+// whose Hold returned without an error is never deleted, and nothing has to be undone. If the
+// process is killed it leaves marks, which Apply deletes after abandoned.
 type deletion struct {
 	*application
 	members []*member
@@ -24,19 +25,21 @@ type deletion struct {
 }
 
 const (
-	// abandoned is how old a mark is whose writer is not there any more.
+	// abandoned is the age at which a mark's writer is assumed dead.
 	abandoned = 24 * time.Hour
-	// maxDeletion is how long its marks are good for: far less than that.
+	// maxDeletion is how long a deletion relies on its marks; much less than abandoned.
 	maxDeletion = time.Hour
 )
 
-// errTooSlow leaves what is left of a tree to the next Apply.
-var errTooSlow = errors.New("the store is too slow: what is left is deleted the next time")
+// errTooSlow leaves the rest of the tree to the next Apply.
+var errTooSlow = errors.New("the store is too slow: the next run of retention deletes the rest")
 
-// delete deletes a tree, or says why it stays.
-func (a *application) delete(ctx context.Context, policy *Policy, root subject, members []*member) (stays string, err error) {
+// delete deletes a tree, or returns why it is kept.
+func (a *application) delete(
+	ctx context.Context, policy *Policy, root subject, members []*member,
+) (kept string, err error) {
 	d := &deletion{application: a, members: members, writer: strings.ToLower(rand.Text())}
-	// Marks are taken away, and a tree that was begun is deleted to its end, also where ctx ends meanwhile.
+	// Once begun, a deletion is completed and its marks are removed, even if ctx ends.
 	ctx = context.WithoutCancel(ctx)
 	defer func() { err = errors.Join(err, d.unmark(ctx)) }()
 	began := time.Now()
@@ -48,9 +51,10 @@ func (a *application) delete(ctx context.Context, policy *Policy, root subject, 
 		return held, err
 	}
 	if at.Before(a.Now) && !policy.matches(at, root) {
-		return fmt.Sprintf("by the store's clock, which says %s, it is too young", at.UTC().Format(time.RFC3339)), nil
+		return fmt.Sprintf("too young by the store's clock, which says %s", at.UTC().Format(time.RFC3339)), nil
 	}
-	// What a run made goes before it: as long as any of a tree is there, so is its root, by which the rest is found.
+	// Children before parents: as long as any run of the tree exists, so does the root, through
+	// which the next Apply finds the rest.
 	for i := len(members) - 1; i >= 0; i-- {
 		if time.Since(began) > maxDeletion {
 			return "", errTooSlow
@@ -63,14 +67,14 @@ func (a *application) delete(ctx context.Context, policy *Policy, root subject, 
 	return "", nil
 }
 
-// mark says of all runs that they are being deleted. It returns the store's time.
+// mark marks all runs as being deleted. It returns the store's time.
 func (d *deletion) mark(ctx context.Context) (time.Time, error) {
 	for _, m := range d.members {
 		key, err := d.Cluster.Deletion(m.id, d.writer)
 		if err != nil {
 			return time.Time{}, err
 		}
-		d.marks = append(d.marks, key) // it may be there also if what follows fails
+		d.marks = append(d.marks, key) // before Create, which may store it and fail
 		if err := d.Store.Create(ctx, key, strings.NewReader("")); err != nil {
 			return time.Time{}, fmt.Errorf("mark run %s as being deleted: %w", m.id.UID, err)
 		}
@@ -86,7 +90,8 @@ func (d *deletion) unmark(ctx context.Context) (err error) {
 	return err
 }
 
-// delete deletes the commit first: parts that no commit names are deleted by Sweep.
+// delete deletes the commit first. If it is interrupted, Sweep deletes the parts, which no commit
+// names.
 func (m *member) delete(ctx context.Context, from store.Store) error {
 	for _, key := range append([]string{m.key}, m.parts...) {
 		if err := from.Delete(ctx, key); err != nil {
@@ -96,15 +101,15 @@ func (m *member) delete(ctx context.Context, from store.Store) error {
 	return nil
 }
 
-// heldMember says which hold keeps a tree, empty if none does.
+// heldMember returns which hold keeps the tree, "" if none.
 func (a *application) heldMember(ctx context.Context, members []*member) (string, error) {
 	for _, m := range members {
-		text, err := Held(ctx, a.Store, a.Cluster, m.id)
+		hold, err := Held(ctx, a.Store, a.Cluster, m.id)
 		if err != nil {
 			return "", err
 		}
-		if text != nil {
-			return heldBy(m, text.Reason), nil
+		if hold != nil {
+			return heldBy(m, hold.Reason), nil
 		}
 	}
 	return "", nil
@@ -114,14 +119,14 @@ func heldBy(m *member, reason string) string {
 	return fmt.Sprintf("%s %s is held: %s", m.row.Run.Kind, m.row.Run.Name, reason)
 }
 
-// clearMarks takes away those of who was killed.
+// clearMarks deletes the marks of killed processes.
 func (a *application) clearMarks(ctx context.Context) error {
 	for info, err := range a.Store.List(ctx, a.Cluster.Deletions(), "") {
 		if err == nil && a.Now.Sub(info.Modified) > abandoned {
 			err = a.Store.Delete(ctx, info.Key)
 		}
 		if err != nil {
-			return fmt.Errorf("take away marks of deletions that broke off: %w", err)
+			return fmt.Errorf("delete marks of interrupted deletions: %w", err)
 		}
 	}
 	return nil

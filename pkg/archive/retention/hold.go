@@ -13,17 +13,18 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// HoldText is what the object of a hold says, for people. That it is there is what counts.
+// HoldText is the content of a hold, for people. Only the existence of the object matters.
 type HoldText = object.HoldText
 
 const maxHold = 64 << 10
 
-// ErrDeleting is the error of a hold that comes too late.
-var ErrDeleting = errors.New("retention is deleting it just now, or was killed while it did so: try again in some minutes, and after a day at the latest")
+// ErrDeleting: the run is being deleted, and cannot be held.
+var ErrDeleting = errors.New(
+	"retention is deleting it, or was killed while deleting it: try again in some minutes, at the latest after a day")
 
-// Hold keeps a run from being deleted, until Unhold, and with it all of its tree: what it made, and what made it. When it returns without
-// an error the run is in the archive and stays (see deletion). The error is store.ErrExists if it is held already,
-// store.ErrNotExist if it is not in the archive, ErrDeleting if it may not stay there.
+// Hold keeps a run and its whole tree from being deleted, until Unhold. If it returns nil, the run
+// is in the archive and stays (see deletion). Errors: store.ErrExists if the run is already held,
+// store.ErrNotExist if it is not in the archive, ErrDeleting if it is being deleted.
 func Hold(ctx context.Context, to store.Store, cluster layout.Cluster, run layout.Run, text HoldText) error {
 	key, err := cluster.Hold(run)
 	if err != nil {
@@ -48,7 +49,8 @@ func Hold(ctx context.Context, to store.Store, cluster layout.Cluster, run layou
 	return nil
 }
 
-// stays says why a run that has a hold by now may be deleted all the same.
+// stays returns an error if the run, which has a hold by now, is being deleted or is not in the
+// archive.
 func stays(ctx context.Context, from store.Store, cluster layout.Cluster, run layout.Run) error {
 	marks, err := cluster.DeletionsOf(run)
 	if err != nil {
@@ -67,7 +69,7 @@ func stays(ctx context.Context, from store.Store, cluster layout.Cluster, run la
 	return err
 }
 
-// Unhold ends a hold. That there is none is no error.
+// Unhold removes a hold. It is no error if there is none.
 func Unhold(ctx context.Context, to store.Store, cluster layout.Cluster, run layout.Run) error {
 	key, err := cluster.Hold(run)
 	if err == nil {
@@ -79,7 +81,7 @@ func Unhold(ctx context.Context, to store.Store, cluster layout.Cluster, run lay
 	return nil
 }
 
-// Held returns what a run's hold says, nil if it has none. A hold that cannot be read as one holds all the same.
+// Held returns a run's hold, nil if it has none. A hold that cannot be decoded still holds.
 func Held(ctx context.Context, from store.Store, cluster layout.Cluster, run layout.Run) (*HoldText, error) {
 	key, err := cluster.Hold(run)
 	if err != nil {

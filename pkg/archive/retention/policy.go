@@ -1,6 +1,6 @@
-// Package retention deletes runs from the archive: what policies say may go, and what archivers left that were killed. A run goes
-// whole, its record, logs and events together, with all that it made, and only after all their commits were read, and its own was found
-// to be what the policy means.
+// Package retention deletes runs from the archive: those that policies match, and the leftovers of
+// killed archivers. It deletes run trees as a whole, and only after it has read all their commits
+// from the archive and confirmed that a policy matches.
 package retention
 
 import (
@@ -16,34 +16,36 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 )
 
-// HoldAnnotation is one that keeps a run in the archive for as long as it is there: its value is the reason. It counts as it was when
-// the run was archived; for runs that are archived already there is Hold.
+// HoldAnnotation keeps a run in the archive; its value is the reason. It counts as it was when the
+// run was archived. For archived runs there is Hold.
 const HoldAnnotation = "indelible.dev/hold"
 
-// Policy says which runs may be deleted: those of which all that it says is true, with all that they made. What it leaves empty it does
-// not ask for. A run that a PipelineRun made is asked about with that one only.
+// Policy selects the run trees to delete. All conditions that are set must match the root of the
+// tree. Runs created by a PipelineRun are deleted only with it.
 type Policy struct {
 	Name string
-	// After is how long ago the run was completed, or committed where it has no completion time.
+	// After is the minimal time since the completion of the run, or since its commit if it has no
+	// completion time.
 	After time.Duration
-	// Namespaces are patterns as in path.Match, of which one must match.
+	// Namespaces are patterns of path.Match; one must match.
 	Namespaces []string
-	// DeletedNamespaces asks for runs whose namespace is no longer in the cluster.
+	// DeletedNamespaces matches runs whose namespace no longer exists in the cluster.
 	DeletedNamespaces bool
-	// Selector is one of the run's labels as they were archived, such as app=x.
+	// Selector, such as app=x, matches the run's labels as archived.
 	Selector labels.Selector
-	// Status are names of outcomes, of which one must be the run's.
+	// Status is a list of outcomes; one must be the run's.
 	Status []string
 }
 
-// Outcomes of runs. One that was deleted before it had one has none of them.
+// Outcomes of runs. A run that was deleted before it was finished has none.
 const (
 	Succeeded = manifest.Succeeded
 	Failed    = manifest.Failed
 	Cancelled = manifest.Cancelled
 )
 
-// Check says why a policy makes no sense. One that asks for nothing would delete everything.
+// Check returns an error if the policy is invalid. A policy without any condition would delete
+// everything.
 func (p *Policy) Check() error {
 	switch {
 	case p.Name == "":
@@ -51,7 +53,8 @@ func (p *Policy) Check() error {
 	case p.After < 0:
 		return fmt.Errorf("policy %s: after must not be negative", p.Name)
 	case p.After == 0 && len(p.Namespaces) == 0 && !p.DeletedNamespaces && p.selector().Empty() && len(p.Status) == 0:
-		return fmt.Errorf("policy %s: at least one of after, namespaces, deletedNamespaces, selector and status is required", p.Name)
+		return fmt.Errorf(
+			"policy %s: at least one of after, namespaces, deletedNamespaces, selector and status is required", p.Name)
 	}
 	for _, pattern := range p.Namespaces {
 		if _, err := path.Match(pattern, ""); err != nil {
@@ -60,7 +63,8 @@ func (p *Policy) Check() error {
 	}
 	for _, status := range p.Status {
 		if status != Succeeded && status != Failed && status != Cancelled {
-			return fmt.Errorf("policy %s: status: %q is not one of %s, %s, %s", p.Name, status, Succeeded, Failed, Cancelled)
+			return fmt.Errorf("policy %s: status: %q is not one of %s, %s, %s", p.Name, status, Succeeded, Failed,
+				Cancelled)
 		}
 	}
 	return nil
@@ -73,18 +77,19 @@ func (p *Policy) selector() labels.Selector {
 	return p.Selector
 }
 
-// subject is what a decision is made about.
+// subject is what a decision is about.
 type subject struct {
 	commit *manifest.Commit
-	// metadata is of the record; nil where only the index was asked, and labels are not known.
+	// metadata is that of the record; nil if it is not known, as in a proposal of the index.
 	metadata *metadata
-	// extra is how much longer than policies say it is kept.
+	// extra is added to the After of policies.
 	extra time.Duration
-	// namespaceGone says that the cluster does not have the run's namespace. False also if nobody knows.
-	namespaceGone bool
+	// namespaceDeleted: the namespace no longer exists in the cluster. It is false if that is not
+	// known.
+	namespaceDeleted bool
 }
 
-// metadata is what of a record policies ask about.
+// metadata is what policies need of a record.
 type metadata struct {
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
@@ -100,9 +105,9 @@ func metadataOf(record []byte) (*metadata, error) {
 	return &object.Metadata, nil
 }
 
-// decide names the first policy by which a run may be deleted, nil if none. A run that is held by an annotation, or was committed later
-// than now, is never deleted: a clock that is wrong once must not cost what cannot be brought back. Without metadata the answer is
-// what may be, for the archive to confirm.
+// decide returns the first policy that matches, nil if none does. A run with a hold annotation or
+// with a commit later than now is never deleted: a clock that is wrong once must not cost data.
+// Without metadata the result is a proposal, which the archive has to confirm.
 func decide(now time.Time, policies []Policy, s subject) *Policy {
 	if s.commit.CommittedAt.After(now) || s.metadata != nil && s.metadata.Annotations[HoldAnnotation] != "" {
 		return nil
@@ -124,9 +129,9 @@ func (p *Policy) matches(now time.Time, s subject) bool {
 	switch {
 	case now.Sub(since) < p.After+s.extra || since.After(now):
 		return false
-	case !p.about(run.Namespace):
+	case !p.appliesTo(run.Namespace):
 		return false
-	case p.DeletedNamespaces && !s.namespaceGone:
+	case p.DeletedNamespaces && !s.namespaceDeleted:
 		return false
 	case len(p.Status) > 0 && !slices.Contains(p.Status, manifest.Outcome(run.Status, run.Reason)):
 		return false
@@ -134,8 +139,8 @@ func (p *Policy) matches(now time.Time, s subject) bool {
 	return s.metadata == nil || p.selector().Matches(labels.Set(s.metadata.Labels))
 }
 
-// about says whether a policy is about a namespace.
-func (p *Policy) about(namespace string) bool {
+// appliesTo reports whether the policy applies to a namespace.
+func (p *Policy) appliesTo(namespace string) bool {
 	return len(p.Namespaces) == 0 || slices.ContainsFunc(p.Namespaces, func(pattern string) bool {
 		ok, _ := path.Match(pattern, namespace)
 		return ok

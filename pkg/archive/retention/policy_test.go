@@ -37,36 +37,103 @@ func TestDecide(t *testing.T) {
 		change   func(*subject)
 		want     string
 	}{
-		"keep without policies":                                   {},
-		"delete what is old":                                      {policies: []Policy{{Name: "p", After: 11 * day}}, want: "p"},
-		"keep what is a moment too young":                         {policies: []Policy{{Name: "p", After: 11*day + 1}}},
-		"count from the commit where there is no completion":      {policies: []Policy{{Name: "p", After: 10*day + 1}}, change: func(s *subject) { s.commit.Run.Completed = nil }},
-		"delete without a completion, if the commit is old":       {policies: []Policy{{Name: "p", After: 10 * day}}, change: func(s *subject) { s.commit.Run.Completed = nil }, want: "p"},
-		"keep what was committed in the future":                   {policies: []Policy{{Name: "p", After: day}}, change: func(s *subject) { s.commit.CommittedAt = now.Add(1) }},
-		"keep what was completed in the future":                   {policies: []Policy{{Name: "p", Status: []string{Succeeded}}}, change: func(s *subject) { s.commit.Run.Completed = ago(-1) }},
-		"delete in a namespace that is named":                     {policies: []Policy{{Name: "p", Namespaces: []string{"other", "team-a"}}}, want: "p"},
-		"delete in a namespace that a pattern matches":            {policies: []Policy{{Name: "p", Namespaces: []string{"team-*"}}}, want: "p"},
-		"keep in a namespace that no pattern matches":             {policies: []Policy{{Name: "p", Namespaces: []string{"team", "*-b", "eam-a"}}}},
-		"delete where the namespace is gone":                      {policies: []Policy{{Name: "p", DeletedNamespaces: true}}, change: func(s *subject) { s.namespaceGone = true }, want: "p"},
-		"keep where the namespace is there, or nobody knows":      {policies: []Policy{{Name: "p", DeletedNamespaces: true}}},
-		"delete by label":                                         {policies: []Policy{{Name: "p", Selector: app}}, want: "p"},
-		"keep by label":                                           {policies: []Policy{{Name: "p", Selector: notApp}}},
-		"keep a run without labels":                               {policies: []Policy{{Name: "p", Selector: app}}, change: func(s *subject) { s.metadata.Labels = nil }},
-		"propose what may have the label":                         {policies: []Policy{{Name: "p", Selector: app}}, change: func(s *subject) { s.metadata = nil }, want: "p"},
-		"delete by status":                                        {policies: []Policy{{Name: "p", Status: []string{Failed, Succeeded}}}, want: "p"},
-		"keep another status":                                     {policies: []Policy{{Name: "p", Status: []string{Failed, Cancelled}}}},
-		"take a cancelled TaskRun for cancelled":                  {policies: []Policy{{Name: "p", Status: []string{Cancelled}}}, change: outcomeIs("False", "TaskRunCancelled"), want: "p"},
-		"take a cancelled PipelineRun for cancelled":              {policies: []Policy{{Name: "p", Status: []string{Cancelled}}}, change: outcomeIs("False", "Cancelled"), want: "p"},
-		"take a cancelled CustomRun for cancelled":                {policies: []Policy{{Name: "p", Status: []string{Cancelled}}}, change: outcomeIs("False", "CustomRunCancelled"), want: "p"},
-		"not take a cancelled run for failed":                     {policies: []Policy{{Name: "p", Status: []string{Failed}}}, change: outcomeIs("False", "TaskRunCancelled")},
-		"take a run that timed out for failed":                    {policies: []Policy{{Name: "p", Status: []string{Failed}}}, change: outcomeIs("False", "TaskRunTimeout"), want: "p"},
-		"keep a run without an outcome where one is asked for":    {policies: []Policy{{Name: "p", Status: []string{Succeeded, Failed, Cancelled}}}, change: outcomeIs("Unknown", "Running")},
-		"delete a run without an outcome where none is":           {policies: []Policy{{Name: "p", After: day}}, change: outcomeIs("Unknown", "Running"), want: "p"},
-		"keep what an annotation holds":                           {policies: []Policy{{Name: "p", After: day}}, change: func(s *subject) { s.metadata.Annotations = map[string]string{HoldAnnotation: "audit"} }},
-		"not be held by an empty annotation":                      {policies: []Policy{{Name: "p", After: day}}, change: func(s *subject) { s.metadata.Annotations = map[string]string{HoldAnnotation: ""} }, want: "p"},
-		"ask for all that a policy says":                          {policies: []Policy{{Name: "p", After: day, Namespaces: []string{"team-a"}, Status: []string{Failed}}}},
-		"delete where all is true":                                {policies: []Policy{{Name: "p", After: day, Namespaces: []string{"team-a"}, Selector: app, Status: []string{Succeeded}}}, want: "p"},
-		"name the first policy that is true, whatever the others": {policies: []Policy{{Name: "no", After: 99 * day}, {Name: "yes", After: day}, {Name: "too", After: day}}, want: "yes"},
+		"keep without policies": {},
+		"delete what is old": {
+			policies: []Policy{{Name: "p", After: 11 * day}}, want: "p",
+		},
+		"keep what is a moment too young": {policies: []Policy{{Name: "p", After: 11*day + 1}}},
+		"count from the commit where there is no completion": {
+			policies: []Policy{{Name: "p", After: 10*day + 1}},
+			change:   func(s *subject) { s.commit.Run.Completed = nil },
+		},
+		"delete without a completion, if the commit is old": {
+			policies: []Policy{{Name: "p", After: 10 * day}}, change: func(s *subject) { s.commit.Run.Completed = nil },
+			want: "p",
+		},
+		"keep what was committed in the future": {
+			policies: []Policy{{Name: "p", After: day}}, change: func(s *subject) { s.commit.CommittedAt = now.Add(1) },
+		},
+		"keep what was completed in the future": {
+			policies: []Policy{{Name: "p", Status: []string{Succeeded}}},
+			change:   func(s *subject) { s.commit.Run.Completed = ago(-1) },
+		},
+		"delete in a namespace that is named": {
+			policies: []Policy{{Name: "p", Namespaces: []string{"other", "team-a"}}}, want: "p",
+		},
+		"delete in a namespace that a pattern matches": {
+			policies: []Policy{{Name: "p", Namespaces: []string{"team-*"}}}, want: "p",
+		},
+		"keep in a namespace that no pattern matches": {
+			policies: []Policy{{Name: "p", Namespaces: []string{"team", "*-b", "eam-a"}}},
+		},
+		"delete where the namespace is gone": {
+			policies: []Policy{{Name: "p", DeletedNamespaces: true}},
+			change:   func(s *subject) { s.namespaceDeleted = true }, want: "p",
+		},
+		"keep where the namespace is there, or nobody knows": {
+			policies: []Policy{{Name: "p", DeletedNamespaces: true}},
+		},
+		"delete by label": {
+			policies: []Policy{{Name: "p", Selector: app}}, want: "p",
+		},
+		"keep by label": {policies: []Policy{{Name: "p", Selector: notApp}}},
+		"keep a run without labels": {
+			policies: []Policy{{Name: "p", Selector: app}}, change: func(s *subject) { s.metadata.Labels = nil },
+		},
+		"propose what may have the label": {
+			policies: []Policy{{Name: "p", Selector: app}}, change: func(s *subject) { s.metadata = nil }, want: "p",
+		},
+		"delete by status": {
+			policies: []Policy{{Name: "p", Status: []string{Failed, Succeeded}}}, want: "p",
+		},
+		"keep another status": {
+			policies: []Policy{{Name: "p", Status: []string{Failed, Cancelled}}},
+		},
+		"take a cancelled TaskRun for cancelled": {
+			policies: []Policy{{Name: "p", Status: []string{Cancelled}}},
+			change:   outcomeIs("False", "TaskRunCancelled"), want: "p",
+		},
+		"take a cancelled PipelineRun for cancelled": {
+			policies: []Policy{{Name: "p", Status: []string{Cancelled}}}, change: outcomeIs("False", "Cancelled"),
+			want: "p",
+		},
+		"take a cancelled CustomRun for cancelled": {
+			policies: []Policy{{Name: "p", Status: []string{Cancelled}}},
+			change:   outcomeIs("False", "CustomRunCancelled"), want: "p",
+		},
+		"not take a cancelled run for failed": {
+			policies: []Policy{{Name: "p", Status: []string{Failed}}}, change: outcomeIs("False", "TaskRunCancelled"),
+		},
+		"take a run that timed out for failed": {
+			policies: []Policy{{Name: "p", Status: []string{Failed}}}, change: outcomeIs("False", "TaskRunTimeout"),
+			want: "p",
+		},
+		"keep a run without an outcome where one is asked for": {
+			policies: []Policy{{Name: "p", Status: []string{Succeeded, Failed, Cancelled}}},
+			change:   outcomeIs("Unknown", "Running"),
+		},
+		"delete a run without an outcome where none is": {
+			policies: []Policy{{Name: "p", After: day}}, change: outcomeIs("Unknown", "Running"), want: "p",
+		},
+		"keep what an annotation holds": {
+			policies: []Policy{{Name: "p", After: day}},
+			change:   func(s *subject) { s.metadata.Annotations = map[string]string{HoldAnnotation: "audit"} },
+		},
+		"not be held by an empty annotation": {
+			policies: []Policy{{Name: "p", After: day}},
+			change:   func(s *subject) { s.metadata.Annotations = map[string]string{HoldAnnotation: ""} }, want: "p",
+		},
+		"ask for all that a policy says": {
+			policies: []Policy{{Name: "p", After: day, Namespaces: []string{"team-a"}, Status: []string{Failed}}},
+		},
+		"delete where all is true": {
+			policies: []Policy{{Name: "p", After: day, Namespaces: []string{"team-a"}, Selector: app,
+				Status: []string{Succeeded}}}, want: "p",
+		},
+		"name the first policy that is true, whatever the others": {
+			policies: []Policy{{Name: "no", After: 99 * day}, {Name: "yes", After: day}, {Name: "too", After: day}},
+			want:     "yes",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := old()
@@ -93,13 +160,15 @@ func TestCheck(t *testing.T) {
 		policy Policy
 		want   string
 	}{
-		"forbid a policy without a name":             {Policy{After: 1}, "name"},
-		"forbid a policy that is true of everything": {Policy{Name: "p", Selector: labels.Everything()}, "at least one"},
-		"forbid a negative age":                      {Policy{Name: "p", After: -1}, "negative"},
-		"forbid a pattern that is none":              {Policy{Name: "p", Namespaces: []string{"a["}}, "namespaces"},
-		"forbid a status that is none":               {Policy{Name: "p", Status: []string{"succeeded"}}, "status"},
-		"allow an age":                               {Policy{Name: "p", After: 1}, ""},
-		"allow deleted namespaces at once":           {Policy{Name: "p", DeletedNamespaces: true}, ""},
+		"forbid a policy without a name": {Policy{After: 1}, "name"},
+		"forbid a policy that is true of everything": {
+			Policy{Name: "p", Selector: labels.Everything()}, "at least one",
+		},
+		"forbid a negative age":            {Policy{Name: "p", After: -1}, "negative"},
+		"forbid a pattern that is none":    {Policy{Name: "p", Namespaces: []string{"a["}}, "namespaces"},
+		"forbid a status that is none":     {Policy{Name: "p", Status: []string{"succeeded"}}, "status"},
+		"allow an age":                     {Policy{Name: "p", After: 1}, ""},
+		"allow deleted namespaces at once": {Policy{Name: "p", DeletedNamespaces: true}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := test.policy.Check()

@@ -15,11 +15,11 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/object"
 )
 
-// What tools wrote is kept and deleted by Results, each with all that is under it. A policy asks of
-// a Result what it asks of a run: its age is since anything of it was written last; its namespace
-// is its parent; its outcome is that of its summary; its labels are those of the record that the
-// summary names, and without one no selector matches. As long as the archive has a run that belongs
-// to a Result, what tools wrote about it stays.
+// What tools wrote is kept and deleted by Results, each with everything under it. Policies apply to
+// a Result as to a run: the age is the time since the last write below it, the namespace is its
+// parent, the outcome is that of its summary, the labels are those of the record that the summary
+// names. Without such a record no selector matches. As long as the archive has runs of a Result,
+// what tools wrote in it stays.
 
 // results deletes Results by the policies.
 func (a *application) results(ctx context.Context) error {
@@ -39,8 +39,8 @@ func (a *application) results(ctx context.Context) error {
 		if parent := parentOf(hash); parent != "" && !a.mayMatch(parent) {
 			continue
 		}
-		t, gone, err := a.result(ctx, objects, hash)
-		if gone {
+		t, done, err := a.result(ctx, objects, hash)
+		if done {
 			deleted = append(deleted, t)
 		}
 		if err != nil {
@@ -56,8 +56,8 @@ func (a *application) results(ctx context.Context) error {
 	return a.forget(ctx, objects, deleted)
 }
 
-// parents says of trees, which are asked for in their order, what their parents are, by an index's
-// objects: "" where it does not say.
+// parents returns a function that returns the parent of a tree by the index, "" if the index does
+// not have it. It must be called with trees in ascending order.
 func parents(next func() (object.Object, error, bool)) func(tree string) string {
 	var tree, parent string
 	more := true
@@ -81,15 +81,16 @@ func parents(next func() (object.Object, error, bool)) func(tree string) string 
 	}
 }
 
-// mayMatch says whether a policy is about a namespace: what none is about need not be read.
+// mayMatch reports whether a policy may match in a namespace. Results of other namespaces need not
+// be read.
 func (a *application) mayMatch(namespace string) bool {
 	return slices.ContainsFunc(a.Policies, func(p Policy) bool {
-		return p.about(namespace) && (!p.DeletedNamespaces || a.gone(namespace))
+		return p.appliesTo(namespace) && (!p.DeletedNamespaces || a.namespaceDeleted(namespace))
 	})
 }
 
-// forget takes Results that were deleted out of segments and the index. Rows go last: Sync takes
-// those away that are left.
+// forget removes deleted Results from segments and then from the index. If it is interrupted, the
+// index's Sync deletes the rows left over.
 func (a *application) forget(ctx context.Context, objects *object.Objects, deleted []*object.Tree) error {
 	if len(deleted) == 0 {
 		return nil
@@ -109,8 +110,10 @@ func (a *application) forget(ctx context.Context, objects *object.Objects, delet
 	return nil
 }
 
-// result decides about a tree, and deletes it if a policy says so.
-func (a *application) result(ctx context.Context, objects *object.Objects, hash string) (t *object.Tree, gone bool, err error) {
+// result decides about a Result, and deletes it if a policy matches.
+func (a *application) result(
+	ctx context.Context, objects *object.Objects, hash string,
+) (t *object.Tree, deleted bool, err error) {
 	t, err = objects.ReadTree(ctx, hash)
 	if object.Unreadable(err) {
 		a.outcome(&object.Tree{Result: hash}, Outcome{Action: Damaged, Reason: err.Error()})
@@ -137,7 +140,7 @@ func (a *application) result(ctx context.Context, objects *object.Objects, hash 
 		a.outcome(t, Outcome{Action: Deleted, Policy: policy.Name})
 		return nil, false, nil
 	}
-	// A clock of the store that is ahead of this one makes nothing old.
+	// If the store's clock is ahead of this one, Now counts.
 	may := func(at time.Time) bool { return !at.Before(a.Now) || a.resultPolicy(t, at) != nil }
 	switch err := objects.DeleteTree(ctx, t, may); {
 	case errors.Is(err, object.ErrConflict), errors.Is(err, object.ErrHeld), errors.Is(err, object.ErrTooYoung):
@@ -151,7 +154,7 @@ func (a *application) result(ctx context.Context, objects *object.Objects, hash 
 	return nil, false, nil
 }
 
-// hasRuns says whether the archive has a run of the Result.
+// hasRuns reports whether the archive has a run of the Result.
 func (a *application) hasRuns(ctx context.Context, t *object.Tree) (bool, error) {
 	q := index.Query{Cluster: string(a.Cluster), Namespace: t.Parent, Result: t.Result, Limit: 1}
 	for _, err := range a.Index.Find(ctx, q) {
@@ -160,7 +163,7 @@ func (a *application) hasRuns(ctx context.Context, t *object.Tree) (bool, error)
 	return false, nil
 }
 
-// outcome counts and reports what became of a Result.
+// outcome counts and reports what was done with a Result.
 func (a *application) outcome(t *object.Tree, o Outcome) {
 	switch o.Action {
 	case Deleted:
@@ -177,13 +180,13 @@ func (a *application) outcome(t *object.Tree, o Outcome) {
 	}
 }
 
-// resultPolicy names the policy by which a Result may go at a time, nil if none.
+// resultPolicy returns the policy that matches a Result at a time, nil if none.
 func (a *application) resultPolicy(t *object.Tree, now time.Time) *Policy {
 	r := readResult(t)
 	s := subject{
-		commit:        &manifest.Commit{CommittedAt: t.Written, Run: manifest.Run{Namespace: t.Parent}},
-		metadata:      &metadata{Labels: r.labels, Annotations: r.annotations},
-		namespaceGone: a.gone(t.Parent),
+		commit:           &manifest.Commit{CommittedAt: t.Written, Run: manifest.Run{Namespace: t.Parent}},
+		metadata:         &metadata{Labels: r.labels, Annotations: r.annotations},
+		namespaceDeleted: a.namespaceDeleted(t.Parent),
 	}
 	for i := range t.Objects {
 		if t.Objects[i].Updated.After(s.commit.CommittedAt) {
@@ -198,13 +201,13 @@ func (a *application) resultPolicy(t *object.Tree, now time.Time) *Policy {
 	return decide(now, policies, s)
 }
 
-// resultFacts are what policies ask of a Result.
+// resultFacts are what policies need of a Result.
 type resultFacts struct {
 	status string
-	// root says that the record was found that the summary names: labels are that one's.
+	// root: the record that the summary names exists; labels are its labels.
 	root   bool
 	labels map[string]string
-	// annotations has a hold if anything of the Result has one.
+	// annotations has a hold if any object of the Result has one.
 	annotations map[string]string
 }
 
@@ -221,12 +224,12 @@ func readResult(t *object.Tree) resultFacts {
 		o := &t.Objects[i]
 		switch o.Kind {
 		case object.Result:
-			_ = json.Unmarshal(o.Data, &result) // what is none has neither
+			_ = json.Unmarshal(o.Data, &result) // other data has no annotations and no summary
 			f.hold(result.Annotations)
 		case object.Record:
 			m, err := metadataOf(o.Data)
 			if err != nil {
-				continue // it is no object with metadata
+				continue // not an object with metadata
 			}
 			if f.hold(m.Annotations); o.Name().String() == result.Summary.Record {
 				f.root, f.labels = true, m.Labels
@@ -243,7 +246,7 @@ func (f *resultFacts) hold(annotations map[string]string) {
 	}
 }
 
-// outcome is the summary's as the condition of a run has it.
+// outcome returns status and reason of a run's condition with the summary's outcome.
 func (f *resultFacts) outcome() (status, reason string) {
 	switch f.status {
 	case "SUCCESS":

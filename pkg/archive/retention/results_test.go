@@ -19,7 +19,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// written stores what tools wrote as if that had been some days before now.
+// written stores what tools wrote, some days before now.
 func (p *place) written(t *testing.T, days int, all ...object.Object) *object.Objects {
 	t.Helper()
 	at := now.Add(-time.Duration(days) * 24 * time.Hour)
@@ -27,7 +27,8 @@ func (p *place) written(t *testing.T, days int, all ...object.Object) *object.Ob
 	for _, one := range all {
 		created, err := o.Create(t.Context(), one)
 		if err == nil {
-			err = errors.Join(os.Chtimes(p.Path(created.Key), at, at), p.index.PutObjects(t.Context(), string(indextest.Cluster), created))
+			err = errors.Join(os.Chtimes(p.Path(created.Key), at, at),
+				p.index.PutObjects(t.Context(), string(indextest.Cluster), created))
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -41,7 +42,8 @@ func result(parent, name, data string) object.Object {
 }
 
 func record(parent, name, id, data string) object.Object {
-	return object.Object{Kind: object.Record, Parent: parent, Result: name, ID: id, Type: "example.dev/v1.Report", Data: json.RawMessage(data)}
+	return object.Object{Kind: object.Record, Parent: parent, Result: name, ID: id, Type: "example.dev/v1.Report",
+		Data: json.RawMessage(data)}
 }
 
 func selector(t *testing.T, text string) labels.Selector {
@@ -53,7 +55,7 @@ func selector(t *testing.T, text string) labels.Selector {
 	return s
 }
 
-// What policies mean for Results that tools wrote. None of their namespaces is one of the runs'.
+// Policies applied to Results that tools wrote. None of their namespaces is one of the runs'.
 func TestApplyToResultsOfTools(t *testing.T) {
 	const week = 7 * 24 * time.Hour
 	for name, test := range map[string]struct {
@@ -62,22 +64,49 @@ func TestApplyToResultsOfTools(t *testing.T) {
 		policy  retention.Policy
 		want    []string
 	}{
-		"delete one that is old, with its records": {9, []object.Object{result("tools", "a", `{}`), record("tools", "a", "r", `1`)}, retention.Policy{After: week}, []string{"deleted a"}},
-		"delete records without a Result":          {9, []object.Object{record("tools", "a", "r", `1`)}, retention.Policy{After: week}, []string{"deleted a"}},
-		"keep one that is young":                   {6, []object.Object{result("tools", "a", `{}`)}, retention.Policy{After: week}, nil},
-		"keep another namespace's":                 {9, []object.Object{result("other", "a", `{}`)}, retention.Policy{After: week, Namespaces: []string{"tools"}}, nil},
-		"delete a namespace's":                     {9, []object.Object{result("tools", "a", `{}`)}, retention.Policy{Namespaces: []string{"to*"}}, []string{"deleted a"}},
-		"delete what failed, by the summary": {9, []object.Object{result("tools", "a", `{"summary":{"status":"TIMEOUT"}}`), result("tools", "b", `{"summary":{"status":"SUCCESS"}}`)},
+		"delete one that is old, with its records": {
+			9, []object.Object{result("tools", "a", `{}`), record("tools", "a", "r", `1`)},
+			retention.Policy{After: week}, []string{"deleted a"},
+		},
+		"delete records without a Result": {
+			9, []object.Object{record("tools", "a", "r", `1`)}, retention.Policy{After: week}, []string{"deleted a"},
+		},
+		"keep one that is young": {
+			6, []object.Object{result("tools", "a", `{}`)}, retention.Policy{After: week}, nil,
+		},
+		"keep another namespace's": {
+			9, []object.Object{result("other", "a", `{}`)},
+			retention.Policy{After: week, Namespaces: []string{"tools"}}, nil,
+		},
+		"delete a namespace's": {
+			9, []object.Object{result("tools", "a", `{}`)}, retention.Policy{Namespaces: []string{"to*"}},
+			[]string{"deleted a"},
+		},
+		"delete what failed, by the summary": {
+			9, []object.Object{result("tools", "a", `{"summary":{"status":"TIMEOUT"}}`),
+				result("tools", "b", `{"summary":{"status":"SUCCESS"}}`),
+			},
 			retention.Policy{Status: []string{retention.Failed}}, []string{"deleted a"}},
-		"keep what says no outcome": {9, []object.Object{result("tools", "a", `{}`)}, retention.Policy{Status: []string{retention.Failed, retention.Succeeded, retention.Cancelled}}, nil},
+		"keep what says no outcome": {
+			9, []object.Object{result("tools", "a", `{}`)},
+			retention.Policy{Status: []string{retention.Failed, retention.Succeeded, retention.Cancelled}}, nil,
+		},
 		"delete by the labels of the record in the summary": {9, []object.Object{
-			result("tools", "a", `{"summary":{"record":"tools/results/a/records/r"}}`), record("tools", "a", "r", `{"metadata":{"labels":{"app":"x"}}}`),
-			result("tools", "b", `{"summary":{"record":"tools/results/b/records/s"}}`), record("tools", "b", "r", `{"metadata":{"labels":{"app":"x"}}}`),
+			result("tools", "a", `{"summary":{"record":"tools/results/a/records/r"}}`),
+			record("tools", "a", "r", `{"metadata":{"labels":{"app":"x"}}}`),
+			result("tools", "b", `{"summary":{"record":"tools/results/b/records/s"}}`),
+			record("tools", "b", "r", `{"metadata":{"labels":{"app":"x"}}}`),
 		}, retention.Policy{Selector: selector(t, "app=x")}, []string{"deleted a"}},
-		"keep without labels what a selector is about": {9, []object.Object{result("tools", "a", `{}`)}, retention.Policy{Selector: selector(t, "app!=x")}, nil},
-		"keep what an annotation of the Result holds":  {9, []object.Object{result("tools", "a", `{"annotations":{"indelible.dev/hold":"audit"}}`)}, retention.Policy{After: week}, nil},
+		"keep without labels what a selector is about": {
+			9, []object.Object{result("tools", "a", `{}`)}, retention.Policy{Selector: selector(t, "app!=x")}, nil,
+		},
+		"keep what an annotation of the Result holds": {
+			9, []object.Object{result("tools", "a", `{"annotations":{"indelible.dev/hold":"audit"}}`)},
+			retention.Policy{After: week}, nil,
+		},
 		"keep what an annotation of one record of it holds": {9, []object.Object{result("tools", "a", `{}`),
-			record("tools", "a", "r", `{"metadata":{"annotations":{"indelible.dev/hold":"audit"}}}`)}, retention.Policy{After: week}, nil},
+			record("tools", "a", "r", `{"metadata":{"annotations":{"indelible.dev/hold":"audit"}}}`)},
+			retention.Policy{After: week}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlace(t, nil)
@@ -112,13 +141,14 @@ func TestApplyToResultsOfTools(t *testing.T) {
 	}
 }
 
-// Where runs of the archive belong to the Result it stays, and goes when they have gone.
+// A Result stays as long as the archive has runs of it.
 func TestResultsStayWithTheirRuns(t *testing.T) {
 	p := newPlace(t, nil)
 	run := p.rows[0].Commit.Run
 	o := p.written(t, 9, result(run.Namespace, run.Result, `{}`))
 	var got []string
-	policy := retention.Policy{Name: "p", After: time.Hour, Namespaces: []string{run.Namespace}, Status: []string{retention.Cancelled}}
+	policy := retention.Policy{Name: "p", After: time.Hour, Namespaces: []string{run.Namespace},
+		Status: []string{retention.Cancelled}}
 	byAge := retention.Policy{Name: "age", After: 24 * time.Hour, Namespaces: []string{run.Namespace}}
 	if _, err := retention.Apply(t.Context(), p.options([]retention.Policy{policy}, &got)); err != nil || len(got) > 0 {
 		t.Errorf("%q, %v", got, err)
@@ -126,7 +156,8 @@ func TestResultsStayWithTheirRuns(t *testing.T) {
 	if err := o.Hold(t.Context(), run.Namespace, run.Result, object.HoldText{Reason: "audit", At: now}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := retention.Apply(t.Context(), p.options([]retention.Policy{byAge}, &got)); err != nil || !slices.Contains(got, "kept "+run.Result) {
+	if _, err := retention.Apply(t.Context(), p.options([]retention.Policy{byAge}, &got)); err != nil ||
+		!slices.Contains(got, "kept "+run.Result) {
 		t.Errorf("%q, %v", got, err)
 	}
 	if err := o.Unhold(t.Context(), run.Namespace, run.Result); err != nil {
@@ -134,7 +165,8 @@ func TestResultsStayWithTheirRuns(t *testing.T) {
 	}
 	p.behind = 9 * 24 * time.Hour
 	if got = nil; true {
-		if _, err := retention.Apply(t.Context(), p.options([]retention.Policy{byAge}, &got)); err != nil || !slices.Contains(got, "kept "+run.Result) {
+		if _, err := retention.Apply(t.Context(), p.options([]retention.Policy{byAge}, &got)); err != nil ||
+			!slices.Contains(got, "kept "+run.Result) {
 			t.Errorf("by the store's clock: %q, %v", got, err)
 		}
 	}
@@ -142,7 +174,8 @@ func TestResultsStayWithTheirRuns(t *testing.T) {
 	if left := p.objectRows(t); left != 1 {
 		t.Errorf("%d rows of the index, want 1", left)
 	}
-	if _, err := retention.Apply(t.Context(), p.options([]retention.Policy{byAge}, &got)); err != nil || !slices.Contains(got, "deleted "+run.Result) {
+	if _, err := retention.Apply(t.Context(), p.options([]retention.Policy{byAge}, &got)); err != nil ||
+		!slices.Contains(got, "deleted "+run.Result) {
 		t.Errorf("%q, %v", got, err)
 	}
 	if left := p.objectRows(t); left != 0 {
@@ -161,15 +194,18 @@ func (p *place) objectRows(t *testing.T) (n int) {
 	return n
 }
 
-// Of Results that no policy is about nothing is read but the list, where the index knows their parents.
+// Results whose namespace no policy matches are listed but not read, if the index knows their
+// parents.
 func TestResultsThatNoPolicyIsAboutAreNotRead(t *testing.T) {
 	p := newPlace(t, nil)
-	p.written(t, 9, result("other", "a", `{}`), record("other", "a", "r", `1`), result("tools", "b", `{}`), result("zoo", "c", `{}`))
+	p.written(t, 9, result("other", "a", `{}`), record("other", "a", "r", `1`), result("tools", "b", `{}`),
+		result("zoo", "c", `{}`))
 	opened := &opening{Store: p}
 	var got []string
 	options := p.options([]retention.Policy{{Name: "p", After: time.Hour, Namespaces: []string{"tools"}}}, &got)
 	options.Store, options.DryRun = opened, true
-	if _, err := retention.Apply(t.Context(), options); err != nil || !slices.Equal(got, []string{"deleted b"}) || opened.objects != 1 {
+	if _, err := retention.Apply(t.Context(), options); err != nil || !slices.Equal(got, []string{"deleted b"}) ||
+		opened.objects != 1 {
 		t.Errorf("%q, %v, %d objects read; want one", got, err, opened.objects)
 	}
 }

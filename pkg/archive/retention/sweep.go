@@ -13,41 +13,42 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// MinGrace is the least that Sweep takes. An archiver that follows logs stores a step's when the step ends, and commits when the run
-// does: the grace must be longer than the longest run of the cluster.
+// MinGrace is the minimal SweepOptions.Grace. It must exceed the longest archiving attempt: parts
+// precede their commit.
 const MinGrace = 24 * time.Hour
 
-// SweepOptions say what to sweep.
+// SweepOptions are options of Sweep.
 type SweepOptions struct {
 	Store   store.Store
 	Cluster layout.Cluster
-	// Index says which parts commits name, so that no commit has to be read of runs of which nothing is left over. What it does not say is
-	// looked up in the archive. It may be nil.
+	// Index, if not nil, saves reading commits: parts that are named by commits in the index are
+	// not looked up in the archive.
 	Index index.Index
-	// Now is the time by the store's clock, Grace how long ago an object must have been stored that is deleted.
+	// Now is the time by the store's clock. Grace is the age from which an object may be deleted.
 	Now   time.Time
 	Grace time.Duration
-	// After is where to begin, SweepTotals.Next of the time before, and Limit after how many parts to stop, at the end of an hour: who has
-	// millions need not list them all at once. Empty and 0 are the beginning and the end.
+	// After is where to start (SweepTotals.Next of the previous call), Limit the number of parts
+	// after which to stop, at the end of an hour. With them, millions of parts are not listed at
+	// once. Empty and 0 are the start and the end.
 	After string
 	Limit int
-	// DryRun reports, and deletes nothing.
+	// DryRun reports and deletes nothing.
 	DryRun bool
-	// Report is told the key of each object that is deleted. It may be nil.
+	// Report, if not nil, is called with the key of each object to delete.
 	Report func(key string)
 }
 
-// SweepTotals count what was deleted.
+// SweepTotals count deleted objects.
 type SweepTotals struct {
 	Parts int
 	Bytes int64
-	// Next is where to go on, empty at the end.
+	// Next is where to continue, empty at the end.
 	Next string
 }
 
-// Sweep deletes parts that no commit names, of archivers that were killed. It never touches a part of a run that has a commit which cannot
-// be read: what that says nobody knows. It holds the keys of one hour in memory. While nothing is left over it costs the store a list
-// of the parts.
+// Sweep deletes parts that no commit names, which killed archivers left. It does not touch parts of
+// a run whose commit cannot be read. It holds the keys of one hour in memory. If there is nothing
+// to delete, it costs a listing of the parts.
 func Sweep(ctx context.Context, o SweepOptions) (SweepTotals, error) {
 	if o.Grace < MinGrace {
 		return SweepTotals{}, fmt.Errorf("sweep: the grace must be at least %s", MinGrace)
@@ -67,7 +68,7 @@ type sweep struct {
 	totals SweepTotals
 }
 
-// hours goes through the parts, hour by hour.
+// hours calls parts for each hour.
 func (s *sweep) hours(ctx context.Context) error {
 	var objects []store.Info
 	var hour time.Time
@@ -78,7 +79,7 @@ func (s *sweep) hours(ctx context.Context) error {
 		}
 		at, err := layout.PartHour(info.Key)
 		if err != nil {
-			continue // fsck names it
+			continue // reported by fsck
 		}
 		if !at.Equal(hour) {
 			if err := s.parts(ctx, hour, objects); err != nil {
@@ -97,8 +98,8 @@ func (s *sweep) hours(ctx context.Context) error {
 
 func (s *sweep) old(info store.Info) bool { return s.Now.Sub(info.Modified) >= s.Grace }
 
-// parts deletes those of an hour that are nobody's. The commits are read after the parts were listed, so that a part that has
-// been committed until then is named by one; and they are listed again before anything is deleted.
+// parts deletes the parts of an hour that no commit names. It reads commits after it has listed
+// parts, so a part committed meanwhile is named by one; and it lists them again before it deletes.
 func (s *sweep) parts(ctx context.Context, hour time.Time, objects []store.Info) error {
 	candidates := map[string][]store.Info{} // by UID
 	for _, info := range objects {
@@ -126,25 +127,26 @@ func (s *sweep) parts(ctx context.Context, hour time.Time, objects []store.Info)
 	return nil
 }
 
-// indexed takes out of the candidates what the index says that commits name.
+// indexed removes the candidates that commits in the index name.
 func (s *sweep) indexed(ctx context.Context, hour time.Time, candidates map[string][]store.Info) error {
 	if s.Index == nil || len(candidates) == 0 {
 		return nil
 	}
-	behind := layout.Run{Created: hour.Add(time.Hour), UID: ""}
-	for row, err := range s.Index.Find(ctx, index.Query{Cluster: string(s.Cluster), After: &behind}) {
+	nextHour := layout.Run{Created: hour.Add(time.Hour), UID: ""}
+	for row, err := range s.Index.Find(ctx, index.Query{Cluster: string(s.Cluster), After: &nextHour}) {
 		if err != nil {
 			return err
 		}
 		if row.Commit.Run.Created.Before(hour) {
 			return nil
 		}
-		takeOut(candidates, row.Commit)
+		removeNamed(candidates, row.Commit)
 	}
 	return nil
 }
 
-// committed takes out of the candidates what the commits of their runs name, and all of runs whose commit cannot be read.
+// committed removes the candidates that the commits of their runs name, and all candidates of runs
+// whose commit cannot be read.
 func (s *sweep) committed(ctx context.Context, hour time.Time, candidates map[string][]store.Info) error {
 	for info, err := range s.Store.List(ctx, s.Cluster.CommitsIn(hour), "") {
 		if err != nil {
@@ -162,14 +164,14 @@ func (s *sweep) committed(ctx context.Context, hour time.Time, candidates map[st
 		case err != nil:
 			return err
 		default:
-			takeOut(candidates, commit)
+			removeNamed(candidates, commit)
 		}
 	}
 	return nil
 }
 
-// takeOut leaves the candidates that a commit does not name.
-func takeOut(candidates map[string][]store.Info, commit *manifest.Commit) {
+// removeNamed removes the candidates that a commit names.
+func removeNamed(candidates map[string][]store.Info, commit *manifest.Commit) {
 	left := slices.DeleteFunc(candidates[commit.Run.UID], func(info store.Info) bool {
 		return slices.ContainsFunc(commit.Parts, func(p manifest.Part) bool { return p.Key == info.Key })
 	})

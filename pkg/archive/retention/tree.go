@@ -16,48 +16,51 @@ import (
 )
 
 const (
-	// workers is how many trees are deleted at a time, batch after how many the index and the segments follow.
+	// workers is the number of trees that are deleted concurrently, batch the number of trees after
+	// which they are removed from segments and the index.
 	workers = 16
 	batch   = 256
-	// orphanAfter is how much longer a run is kept whose PipelineRun is not in the archive: that may work still, or nobody archives it.
+	// orphanAfter is how much longer a run is kept whose PipelineRun is not in the archive: that
+	// may still be running, or is not archived.
 	orphanAfter = 7 * 24 * time.Hour
 )
 
-// tree is a run that no PipelineRun made, and all that it made, directly or by others: what belongs together, and goes together. Policies
-// decide about the root, its age, outcome and labels. The root is the first of its members.
+// tree is a run tree: a root, which is the first member, and all runs that it created, directly or
+// indirectly. Policies decide by the root's age, outcome and labels.
 type tree struct {
 	members []*member
 }
 
-// member is a run of a tree, and what became of it.
+// member is a run of a tree, and what was done with it.
 type member struct {
 	row     *manifest.Commit
 	id      layout.Run
 	outcome Outcome
 	bytes   int64
-	// What follows is as the archive has it. parts are the keys of its objects beside the commit.
+	// The following fields are read from the archive. parts are the keys of the run's parts.
 	key    string
 	parts  []string
 	parent string
-	// gone says that it was deleted, or was not there.
+	// gone: it was deleted, or had no commit.
 	gone bool
 }
 
-// newTree finds the members of a tree by the index.
+// newTree finds the members of a tree in the index.
 func (a *application) newTree(ctx context.Context, root *manifest.Commit) (*tree, error) {
 	t := &tree{members: []*member{{row: root, id: root.ID()}}}
-	there := map[string]bool{root.Run.UID: true}
+	seen := map[string]bool{root.Run.UID: true}
 	for i := 0; i < len(t.members); i++ {
 		parent := &t.members[i].row.Run
 		if parent.Kind != "PipelineRun" {
 			continue
 		}
-		for row, err := range a.Index.Find(ctx, index.Query{Cluster: string(a.Cluster), Namespace: root.Run.Namespace, Parent: parent.UID}) {
+		for row, err := range a.Index.Find(ctx,
+			index.Query{Cluster: string(a.Cluster), Namespace: root.Run.Namespace, Parent: parent.UID}) {
 			if err != nil {
 				return nil, err
 			}
-			if !there[row.Commit.Run.UID] {
-				there[row.Commit.Run.UID] = true
+			if !seen[row.Commit.Run.UID] {
+				seen[row.Commit.Run.UID] = true
 				t.members = append(t.members, &member{row: row.Commit, id: row.Commit.ID()})
 			}
 		}
@@ -65,7 +68,8 @@ func (a *application) newTree(ctx context.Context, root *manifest.Commit) (*tree
 	return t, nil
 }
 
-// batch deletes some trees, and then what other places have of them. Rows go last: they are what a next Apply knows the runs by.
+// batch deletes trees, and then removes them from segments and the index. The index is last: the
+// next Apply finds the runs in it.
 func (a *application) batch(ctx context.Context, trees []*tree) error {
 	group, groupContext := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
@@ -86,8 +90,8 @@ func (a *application) batch(ctx context.Context, trees []*tree) error {
 	if len(uids) == 0 {
 		return err
 	}
-	if forget := catalogue.Forget(ctx, a.Store, a.Cluster, runs...); forget != nil {
-		return errors.Join(err, forget)
+	if forgetErr := catalogue.Forget(ctx, a.Store, a.Cluster, runs...); forgetErr != nil {
+		return errors.Join(err, forgetErr)
 	}
 	return errors.Join(err, a.Index.Delete(ctx, string(a.Cluster), uids...))
 }
@@ -103,7 +107,7 @@ func (a *application) count(m *member) {
 		a.totals.Damaged++
 	case Cleared:
 		a.totals.Cleared++
-	default: // it was not come to
+	default: // not reached
 		return
 	}
 	m.outcome.Run = m.row.Run
@@ -112,14 +116,14 @@ func (a *application) count(m *member) {
 	}
 }
 
-// tree reads the runs of a tree and decides again.
+// tree reads the runs of a tree, decides again, and deletes the tree if a policy matches.
 func (a *application) tree(ctx context.Context, t *tree) error {
 	var root subject
-	var members []*member // those that have a commit
-	var stays string
+	var members []*member // with a commit
+	var kept string
 	for i, m := range t.members {
 		if a.held[m.id.UID] {
-			t.keep("held: archiver get says by whom")
+			t.keep("held (archiver get shows the hold)")
 			return nil
 		}
 		s, err := a.read(ctx, m)
@@ -128,17 +132,17 @@ func (a *application) tree(ctx context.Context, t *tree) error {
 		}
 		switch {
 		case m.outcome.Action == Damaged:
-			stays = fmt.Sprintf("%s %s is damaged", m.row.Run.Kind, m.row.Run.Name)
+			kept = fmt.Sprintf("%s %s is damaged", m.row.Run.Kind, m.row.Run.Name)
 		case m.outcome.Action == Cleared:
 			if err := a.clear(ctx, m); err != nil {
 				return err
 			}
 		case s.metadata.Annotations[HoldAnnotation] != "":
-			stays = heldBy(m, s.metadata.Annotations[HoldAnnotation])
+			kept = heldBy(m, s.metadata.Annotations[HoldAnnotation])
 		case i > 0 && !t.has(m.parent):
-			stays = fmt.Sprintf("%s %s is not what the index says", m.row.Run.Kind, m.row.Run.Name)
+			kept = fmt.Sprintf("%s %s is not in this tree, contrary to the index", m.row.Run.Kind, m.row.Run.Name)
 		case s.commit.CommittedAt.After(a.Now):
-			stays = fmt.Sprintf("%s %s was archived later than now", m.row.Run.Kind, m.row.Run.Name)
+			kept = fmt.Sprintf("%s %s was archived in the future: check clocks", m.row.Run.Kind, m.row.Run.Name)
 		}
 		if m.outcome.Action == "" {
 			members = append(members, m)
@@ -151,21 +155,21 @@ func (a *application) tree(ctx context.Context, t *tree) error {
 		return nil
 	}
 	policy, why := a.decideTree(t, root)
-	if stays == "" {
-		stays = why
+	if kept == "" {
+		kept = why
 	}
 	var err error
 	switch {
-	case stays != "":
+	case kept != "":
 	case a.DryRun:
-		stays, err = a.heldMember(ctx, members)
+		kept, err = a.heldMember(ctx, members)
 	default:
-		stays, err = a.delete(ctx, policy, root, members)
+		kept, err = a.delete(ctx, policy, root, members)
 	}
 	for _, m := range members {
 		switch {
-		case stays != "":
-			m.outcome = Outcome{Action: Kept, Reason: stays}
+		case kept != "":
+			m.outcome = Outcome{Action: Kept, Reason: kept}
 		case m.gone || err == nil && a.DryRun:
 			m.outcome = Outcome{Action: Deleted, Policy: policy.Name}
 		}
@@ -173,7 +177,8 @@ func (a *application) tree(ctx context.Context, t *tree) error {
 	return err
 }
 
-// clear deletes what is left of a run whose commit is gone: of a deletion that broke off. What is young may be an archiver's, who has it again.
+// clear deletes the parts of a run without a commit, left by an interrupted deletion. It leaves
+// parts younger than MinGrace: an archiver may be archiving the run again.
 func (a *application) clear(ctx context.Context, m *member) error {
 	if a.DryRun {
 		return nil
@@ -194,7 +199,7 @@ func (a *application) clear(ctx context.Context, m *member) error {
 	return nil
 }
 
-// keep says of all members that they stay.
+// keep sets the outcome of all members.
 func (t *tree) keep(reason string) {
 	for _, m := range t.members {
 		m.outcome = Outcome{Action: Kept, Reason: reason}
@@ -210,11 +215,11 @@ func (t *tree) has(uid string) bool {
 	return false
 }
 
-// decideTree names the policy by which a tree may go, or says why it stays.
-func (a *application) decideTree(t *tree, root subject) (policy *Policy, stays string) {
+// decideTree returns the policy that matches a tree, or why it is kept.
+func (a *application) decideTree(t *tree, root subject) (policy *Policy, kept string) {
 	if root.commit == nil {
-		// It was deleted, or is damaged. What it made has no root any more when its row is gone.
-		return nil, "its root is not there any more"
+		// The root was deleted or is damaged. Its runs become roots when its row is deleted.
+		return nil, "its root was deleted or is damaged"
 	}
 	if t.members[0].parent != "" {
 		root.extra = orphanAfter
@@ -224,12 +229,13 @@ func (a *application) decideTree(t *tree, root subject) (policy *Policy, stays s
 	case policy == nil && root.extra > 0:
 		return nil, "the PipelineRun that made it is not in the archive: it is kept a week longer"
 	case policy == nil:
-		return nil, "the archive does not say what the index does"
+		return nil, "the archive does not confirm what the index says"
 	}
 	return policy, ""
 }
 
-// read reads a run of a tree as the archive has it. Only one without a commit is cleared: one without a record is damaged.
+// read reads a run of a tree from the archive, and sets m.outcome if it is damaged or has no
+// commit. A run with a commit and without a record is damaged.
 func (a *application) read(ctx context.Context, m *member) (subject, error) {
 	var err error
 	if m.key, err = a.Cluster.Commit(m.id); err != nil {
@@ -255,17 +261,18 @@ func (a *application) read(ctx context.Context, m *member) (subject, error) {
 			m.bytes += stored.Bytes
 		}
 	}
-	s.commit = e.Commit.Bare() // not what is inline: of a tree with many runs that would be much
+	s.commit = e.Commit.Bare() // without embedded content, which would be much for a tree of many runs
 	return s, nil
 }
 
-// ownPart says whether a key is that of a part of the run. What later programs name besides may be others' as well.
+// ownPart reports whether a key is that of a part of the run. Later versions may also name objects
+// that runs share.
 func ownPart(c *manifest.Commit, key string) bool {
 	cluster, uid, _, _, err := layout.ParsePart(key)
 	return err == nil && string(cluster) == c.Cluster && uid == c.Run.UID
 }
 
-// unreadable deals with a run that Load could not read.
+// unreadable handles an error of Load.
 func (a *application) unreadable(ctx context.Context, m *member, err error) error {
 	if !catalogue.Unreadable(err) {
 		return err
@@ -276,7 +283,7 @@ func (a *application) unreadable(ctx context.Context, m *member, err error) erro
 	}
 	switch _, err := a.Store.Stat(ctx, m.key); {
 	case errors.Is(err, store.ErrNotExist):
-		m.outcome = Outcome{Action: Cleared, Reason: "it has no commit anymore"}
+		m.outcome = Outcome{Action: Cleared, Reason: "it has no commit"}
 	case err != nil:
 		return err
 	}

@@ -20,11 +20,11 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// madeBy says which run of a tree made which: 0 is a PipelineRun that made 1, 2 and the PipelineRun 3, which made 4. Another
-// made 5, and is not in the archive.
+// madeBy says which run created which: 0 is a PipelineRun that created 1, 2 and the PipelineRun 3,
+// which created 4. Another one, which is not in the archive, created 5.
 var madeBy = map[int]int{1: 0, 2: 0, 3: 0, 4: 3}
 
-// newTree is an archive of these six runs.
+// newTree returns an archive of these six runs.
 func newTree(t *testing.T, change func(n int, row *index.Row)) *place {
 	t.Helper()
 	return newPlace(t, func(n int, row *index.Row) {
@@ -57,7 +57,7 @@ func edit(n int, old, new string) func(int, *index.Row) {
 	}
 }
 
-// What a PipelineRun made is kept and deleted with it, whatever a policy says of it by itself.
+// What a PipelineRun created is kept and deleted with it, whatever policies say about it alone.
 func TestApplyToTrees(t *testing.T) {
 	failed := func(names ...int) func(int, *index.Row) {
 		return func(n int, row *index.Row) {
@@ -73,7 +73,8 @@ func TestApplyToTrees(t *testing.T) {
 	hold := func(n int) func(*testing.T, *place) {
 		return func(t *testing.T, p *place) {
 			t.Helper()
-			if err := retention.Hold(t.Context(), p, indextest.Cluster, p.rows[n].Commit.ID(), retention.HoldText{Reason: "case 12", At: now}); err != nil {
+			if err := retention.Hold(t.Context(), p, indextest.Cluster, p.rows[n].Commit.ID(),
+				retention.HoldText{Reason: "case 12", At: now}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -91,42 +92,74 @@ func TestApplyToTrees(t *testing.T) {
 		err      error
 	}{
 		"delete all of it": {policies: everything},
-		"the good TaskRuns of a failed PipelineRun are not succeeded": {policies: byStatus("Succeeded"), change: failed(0), left: "0 1 2 3 4"},
+		"the good TaskRuns of a failed PipelineRun are not succeeded": {
+			policies: byStatus("Succeeded"), change: failed(0), left: "0 1 2 3 4",
+		},
 		"they are failed": {policies: byStatus("Failed"), change: failed(0), left: "5"},
-		"a failed TaskRun of one that succeeded is not failed":   {policies: byStatus("Failed"), change: failed(1, 3, 4), left: "0 1 2 3 4 5"},
-		"labels of a TaskRun do not count":                       {policies: []retention.Policy{{Name: "p", Selector: build}}, change: edit(2, `"labels":{`, `"labels":{"build":"yes",`), left: "0 1 2 3 4 5"},
-		"those of the PipelineRun do":                            {policies: []retention.Policy{{Name: "p", Selector: build}}, change: edit(0, `"labels":{`, `"labels":{"build":"yes",`), left: "5"},
-		"a hold on the PipelineRun holds all":                    {policies: everything, do: hold(0), left: "0 1 2 3 4"},
-		"a hold on one of its TaskRuns holds all":                {policies: everything, do: hold(2), left: "0 1 2 3 4"},
-		"a hold on a TaskRun of a PipelineRun in it holds all":   {policies: everything, do: hold(4), left: "0 1 2 3 4"},
-		"a hold by an annotation holds all":                      {policies: everything, change: edit(4, `"annotations":{`, `"annotations":{"indelible.dev/hold":"audit",`), left: "0 1 2 3 4"},
-		"one that is damaged keeps all":                          {policies: everything, do: func(t *testing.T, p *place) { t.Helper(); p.Cut(t, p.keys[2]) }, left: "damaged", damaged: 1},
-		"what an unknown PipelineRun made is kept a week longer": {policies: everything, at: 7 * 24 * time.Hour, left: "5"},
-		"and not for ever":                                       {policies: everything, at: 7*24*time.Hour + 3*time.Hour},
-		"a clock that is ahead of the store's deletes nothing":   {policies: everything, do: func(_ *testing.T, p *place) { p.behind = 10 * 24 * time.Hour }, left: "0 1 2 3 4 5"},
-		"nothing is deleted by an index that is being made": {policies: everything, left: "0 1 2 3 4 5", err: retention.ErrIncomplete, do: func(t *testing.T, p *place) {
-			t.Helper()
-			if err := p.index.SetComplete(t.Context(), string(indextest.Cluster), false); err != nil {
-				t.Fatal(err)
-			}
-		}},
-		"a hold on who says from another namespace that it made him holds nothing": {policies: everything, left: "2", change: func(n int, row *index.Row) {
-			if n == 2 {
-				row.Commit.Run.Namespace = "elsewhere"
-				edit(2, `"annotations":{`, `"annotations":{"indelible.dev/hold":"audit",`)(n, row)
-			}
-		}},
-		"what the index alone counts to it keeps all": {policies: everything, left: "0 1 2 3 4 5", do: func(t *testing.T, p *place) {
-			t.Helper()
-			lie := p.rows[5]
-			makeChild(&lie, 0)
-			commit := *lie.Commit
-			commit.Parts = slices.Clone(commit.Parts)
-			commit.Parts[0] = manifest.InlinePart(manifest.Record, lie.Record)
-			if err := p.index.Put(t.Context(), index.Row{Commit: commit.Bare(), Record: lie.Record}); err != nil {
-				t.Fatal(err)
-			}
-		}},
+		"a failed TaskRun of one that succeeded is not failed": {
+			policies: byStatus("Failed"), change: failed(1, 3, 4), left: "0 1 2 3 4 5",
+		},
+		"labels of a TaskRun do not count": {
+			policies: []retention.Policy{{Name: "p", Selector: build}},
+			change:   edit(2, `"labels":{`, `"labels":{"build":"yes",`), left: "0 1 2 3 4 5",
+		},
+		"those of the PipelineRun do": {
+			policies: []retention.Policy{{Name: "p", Selector: build}},
+			change:   edit(0, `"labels":{`, `"labels":{"build":"yes",`), left: "5",
+		},
+		"a hold on the PipelineRun holds all": {
+			policies: everything, do: hold(0), left: "0 1 2 3 4",
+		},
+		"a hold on one of its TaskRuns holds all": {
+			policies: everything, do: hold(2), left: "0 1 2 3 4",
+		},
+		"a hold on a TaskRun of a PipelineRun in it holds all": {
+			policies: everything, do: hold(4), left: "0 1 2 3 4",
+		},
+		"a hold by an annotation holds all": {
+			policies: everything, change: edit(4, `"annotations":{`, `"annotations":{"indelible.dev/hold":"audit",`),
+			left: "0 1 2 3 4",
+		},
+		"one that is damaged keeps all": {
+			policies: everything, do: func(t *testing.T, p *place) { t.Helper(); p.Cut(t, p.keys[2]) }, left: "damaged",
+			damaged: 1,
+		},
+		"what an unknown PipelineRun made is kept a week longer": {
+			policies: everything, at: 7 * 24 * time.Hour, left: "5",
+		},
+		"and not for ever": {
+			policies: everything, at: 7*24*time.Hour + 3*time.Hour,
+		},
+		"a clock that is ahead of the store's deletes nothing": {
+			policies: everything, do: func(_ *testing.T, p *place) { p.behind = 10 * 24 * time.Hour },
+			left: "0 1 2 3 4 5",
+		},
+		"nothing is deleted by an index that is being made": {policies: everything, left: "0 1 2 3 4 5",
+			err: retention.ErrIncomplete, do: func(t *testing.T, p *place) {
+				t.Helper()
+				if err := p.index.SetComplete(t.Context(), string(indextest.Cluster), false); err != nil {
+					t.Fatal(err)
+				}
+			}},
+		"a hold on who says from another namespace that it made him holds nothing": {policies: everything, left: "2",
+			change: func(n int, row *index.Row) {
+				if n == 2 {
+					row.Commit.Run.Namespace = "elsewhere"
+					edit(2, `"annotations":{`, `"annotations":{"indelible.dev/hold":"audit",`)(n, row)
+				}
+			}},
+		"what the index alone counts to it keeps all": {policies: everything, left: "0 1 2 3 4 5",
+			do: func(t *testing.T, p *place) {
+				t.Helper()
+				lie := p.rows[5]
+				makeChild(&lie, 0)
+				commit := *lie.Commit
+				commit.Parts = slices.Clone(commit.Parts)
+				commit.Parts[0] = manifest.InlinePart(manifest.Record, lie.Record)
+				if err := p.index.Put(t.Context(), index.Row{Commit: commit.Bare(), Record: lie.Record}); err != nil {
+					t.Fatal(err)
+				}
+			}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newTree(t, test.change)
@@ -153,7 +186,8 @@ func TestApplyToTrees(t *testing.T) {
 				if got := strings.Join(left, " "); !dry && got != test.left {
 					t.Errorf("left %q, want %q; %q", got, test.left, report)
 				}
-				if want := 6 - len(strings.Fields(test.left)); p.behind == 0 && (totals.Deleted != want || dry && len(left) != 6) {
+				if want := 6 - len(strings.Fields(test.left)); p.behind == 0 &&
+					(totals.Deleted != want || dry && len(left) != 6) {
 					t.Errorf("dry %v: deleted %d, want %d, left %q", dry, totals.Deleted, want, left)
 				}
 				if keys := p.Keys(t, indextest.Cluster.Deletions()); len(keys) > 0 {
@@ -164,7 +198,7 @@ func TestApplyToTrees(t *testing.T) {
 	}
 }
 
-// A hold on a run that the index does not have holds whatever it may belong to.
+// A hold on a run that is not in the index keeps all runs, because its tree is unknown.
 func TestHoldOnARunThatIsNotIndexed(t *testing.T) {
 	p := newTree(t, nil)
 	id := p.rows[2].Commit.ID()
@@ -177,17 +211,21 @@ func TestHoldOnARunThatIsNotIndexed(t *testing.T) {
 	must(retention.Hold(t.Context(), p, indextest.Cluster, id, retention.HoldText{Reason: "case 12", At: now}))
 	must(p.index.Delete(t.Context(), string(indextest.Cluster), id.UID))
 	var report []string
-	if _, err := retention.Apply(t.Context(), p.options(everything, &report)); !errors.Is(err, retention.ErrHoldUnknown) || len(p.Keys(t, indextest.Cluster.Commits())) != 6 {
+	if _, err := retention.Apply(t.Context(),
+		p.options(everything, &report)); !errors.Is(err, retention.ErrHoldUnknown) ||
+		len(p.Keys(t, indextest.Cluster.Commits())) != 6 {
 		t.Errorf("got %v, %q", err, report)
 	}
-	// But not one on a run that is nowhere.
+	// A hold on a run that is not in the archive keeps nothing.
 	must(p.Delete(t.Context(), p.keys[2]))
-	if _, err := retention.Apply(t.Context(), p.options(everything, &report)); err != nil || len(p.Keys(t, indextest.Cluster.Commits())) != 0 {
+	if _, err := retention.Apply(t.Context(), p.options(everything, &report)); err != nil ||
+		len(p.Keys(t, indextest.Cluster.Commits())) != 0 {
 		t.Errorf("got %v, %q", err, report)
 	}
 }
 
-// interrupted is a store that calls before ahead of its nth call, and fails all from there on if dies is set.
+// interrupted calls before ahead of its nth call. If dies is set, it fails that call and all later
+// ones.
 type interrupted struct {
 	store.Store
 	mu       sync.Mutex
@@ -199,7 +237,7 @@ type interrupted struct {
 var errKilled = errors.New("killed")
 
 func (s *interrupted) call() error {
-	s.mu.Lock() // held while before is called: its moment is one
+	s.mu.Lock() // before runs under the lock, so that no other call intervenes
 	defer s.mu.Unlock()
 	s.calls++
 	if s.calls == s.n && s.before != nil {
@@ -246,8 +284,8 @@ func (s *interrupted) List(ctx context.Context, prefix, after string) iter.Seq2[
 	return s.Store.List(ctx, prefix, after)
 }
 
-// At whatever moment of a deletion somebody holds a run of the tree: if he was told that it is held, all of the tree stays. At most he is told
-// to try again.
+// A run of the tree is held at any moment of a deletion. If Hold succeeds, the whole tree stays;
+// otherwise it returns ErrDeleting.
 func TestHoldAtAnyMoment(t *testing.T) {
 	onlyTree := []retention.Policy{{Name: "p", Status: []string{retention.Succeeded}}}
 	alone := func(n int, row *index.Row) {
@@ -261,7 +299,8 @@ func TestHoldAtAnyMoment(t *testing.T) {
 		racing := &interrupted{Store: p, n: moment}
 		var held error
 		racing.before = func() {
-			held = retention.Hold(t.Context(), p, indextest.Cluster, p.rows[[]int{0, 2, 4}[moment%3]].Commit.ID(), retention.HoldText{Reason: "late", At: now})
+			held = retention.Hold(t.Context(), p, indextest.Cluster, p.rows[[]int{0, 2, 4}[moment%3]].Commit.ID(),
+				retention.HoldText{Reason: "late", At: now})
 		}
 		var report []string
 		o := p.options(onlyTree, &report)
@@ -289,8 +328,8 @@ func TestHoldAtAnyMoment(t *testing.T) {
 	}
 }
 
-// One that was killed at any moment of a deletion is gone on with: until then the root is there, by which the rest is found. A hold that was
-// placed after that, and was taken, keeps what is left.
+// A deletion killed at any moment is continued by the next Apply: the root, through which the rest
+// is found, is deleted last. A hold that was accepted after that keeps the rest.
 func TestTreeWhoseDeletionWasKilled(t *testing.T) {
 	for moment := 1; ; moment++ {
 		p := newTree(t, nil)
@@ -319,7 +358,9 @@ func TestTreeWhoseDeletionWasKilled(t *testing.T) {
 		if _, err := retention.Apply(t.Context(), p.options(everything, &report)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := retention.Sweep(t.Context(), retention.SweepOptions{Store: p, Cluster: indextest.Cluster, Now: time.Now().Add(25 * time.Hour), Grace: 24 * time.Hour}); err != nil {
+		if _, err := retention.Sweep(t.Context(),
+			retention.SweepOptions{Store: p, Cluster: indextest.Cluster, Now: time.Now().Add(25 * time.Hour),
+				Grace: 24 * time.Hour}); err != nil {
 			t.Fatal(err)
 		}
 		if left := p.left(t); len(left) > 0 {

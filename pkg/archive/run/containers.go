@@ -44,7 +44,8 @@ func ContainersOf(a *Attempt, pod *corev1.Pod) []string {
 			}
 		}
 		for i := range pod.Status.ContainerStatuses {
-			others = append(others, pod.Status.ContainerStatuses[i].Name) // an injected container is in no status of Tekton
+			// an injected container is in no status of Tekton
+			others = append(others, pod.Status.ContainerStatuses[i].Name)
 		}
 	}
 	for _, step := range a.Steps {

@@ -64,7 +64,9 @@ func TestContainersToFollow(t *testing.T) {
 		"of a pod that starts, none":                         {[]string{waiting, waiting}, []string{waiting}, ""},
 		"of steps whose containers all run, the first":       {[]string{running, running, running}, nil, "a"},
 		"of steps of which one has ended, that and the next": {[]string{terminated, running, running}, nil, "a b"},
-		"all that have ended":                                {[]string{terminated, terminated, terminated}, nil, "a b c"},
+		"all that have ended": {
+			[]string{terminated, terminated, terminated}, nil, "a b c",
+		},
 		"a sidecar while it runs, and after": {[]string{running, running}, []string{running, terminated, waiting},
 			"a s t"},
 	} {
@@ -95,15 +97,34 @@ func TestStateOfAContainer(t *testing.T) {
 		pod             string
 		replaced, final bool
 	}{
-		"a sidecar that runs":                                        {`{status: {phase: Running, containerStatuses: [{name: x, state: {running: {}}}]}}`, false, false},
-		"an ended one may be restarted":                              {`{status: {phase: Running, containerStatuses: [{name: x, state: {terminated: {}}}]}}`, false, false},
-		"not if its pod has ended":                                   {`{status: {phase: Failed, containerStatuses: [{name: x, state: {terminated: {}}}]}}`, false, true},
-		"nor if its pod is being deleted":                            {`{metadata: {deletionTimestamp: "2026-11-20T10:42:11Z"}, status: {phase: Running, containerStatuses: [{name: x, state: {terminated: {}}}]}}`, false, true},
-		"another is about to be started in its place":                {`{status: {phase: Running, containerStatuses: [{name: x, restartCount: 1, state: {waiting: {}}, lastState: {terminated: {exitCode: 7}}}]}}`, true, true},
-		"another has been started in its place":                      {`{status: {phase: Running, containerStatuses: [{name: x, restartCount: 1, state: {running: {}}, lastState: {terminated: {exitCode: 7}}}]}}`, true, true},
-		"the state of the original one is lost":                      {`{status: {phase: Succeeded, containerStatuses: [{name: x, restartCount: 1, state: {terminated: {}}}]}}`, true, true},
-		"an init container that restarts by itself was not replaced": {`{status: {phase: Running, initContainerStatuses: [{name: x, restartCount: 2, state: {running: {}}, lastState: {terminated: {}}}]}}`, false, false},
-		"an init container that has ended":                           {`{status: {phase: Pending, initContainerStatuses: [{name: x, state: {terminated: {}}}]}}`, false, true},
+		"a sidecar that runs": {
+			`{status: {phase: Running, containerStatuses: [{name: x, state: {running: {}}}]}}`, false, false,
+		},
+		"an ended one may be restarted": {
+			`{status: {phase: Running, containerStatuses: [{name: x, state: {terminated: {}}}]}}`, false, false,
+		},
+		"not if its pod has ended": {
+			`{status: {phase: Failed, containerStatuses: [{name: x, state: {terminated: {}}}]}}`, false, true,
+		},
+		"nor if its pod is being deleted": {
+			`{metadata: {deletionTimestamp: "2026-11-20T10:42:11Z"}, status: {phase: Running, containerStatuses: [{name: x, state: {terminated: {}}}]}}`, false, true,
+		},
+		"another is about to be started in its place": {
+			`{status: {phase: Running, containerStatuses: [{name: x, restartCount: 1, state: {waiting: {}}, lastState: {terminated: {exitCode: 7}}}]}}`, true, true,
+		},
+		"another has been started in its place": {
+			`{status: {phase: Running, containerStatuses: [{name: x, restartCount: 1, state: {running: {}}, lastState: {terminated: {exitCode: 7}}}]}}`, true, true,
+		},
+		"the state of the original one is lost": {
+			`{status: {phase: Succeeded, containerStatuses: [{name: x, restartCount: 1, state: {terminated: {}}}]}}`,
+			true, true,
+		},
+		"an init container that restarts by itself was not replaced": {
+			`{status: {phase: Running, initContainerStatuses: [{name: x, restartCount: 2, state: {running: {}}, lastState: {terminated: {}}}]}}`, false, false,
+		},
+		"an init container that has ended": {
+			`{status: {phase: Pending, initContainerStatuses: [{name: x, state: {terminated: {}}}]}}`, false, true,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := StateOf(podOf(t, tt.pod), "x")
@@ -134,7 +155,8 @@ func TestWhenAContainerBegan(t *testing.T) {
 		{Container: "step-running", Running: raw(`{"startedAt":"2026-11-20T10:43:36Z"}`)},
 	}}
 	for container, want := range map[string]time.Time{
-		"step-first": started, "step-waited": started.Add(85 * time.Second), "step-older": started, "step-silent": started,
+		"step-first": started, "step-waited": started.Add(85 * time.Second), "step-older": started,
+		"step-silent":  started,
 		"step-forged":  started,
 		"step-running": started, "sidecar-x": started,
 	} {

@@ -99,7 +99,8 @@ func (c *Client) Page(
 		case "items":
 			return jsonscan.Elements(value.Of(text), func(object []byte) error {
 				l := Listed{Object: object}
-				err := jsonscan.Wanted{"metadata": jsonscan.Wanted{"name": &l.Name, "namespace": &l.Namespace}}.Read(object)
+				err := jsonscan.Wanted{"metadata": jsonscan.Wanted{"name": &l.Name,
+					"namespace": &l.Namespace}}.Read(object)
 				page = append(page, l)
 				return err
 			})

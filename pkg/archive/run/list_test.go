@@ -26,10 +26,14 @@ func TestPage(t *testing.T) {
 		"of two": {200, `{"kind":"TaskRunList","metadata":{"resourceVersion":"7","continue":"more"},"items":[` +
 			strings.Join(items, ",") + `]}`, []string{"a/one", "b/two"},
 			"more", ""},
-		"of none":       {200, `{"items":[],"metadata":{}}`, nil, "", ""},
-		"that is cut":   {200, `{"items":[` + items[0], nil, "", "malformed JSON"},
-		"that is large": {200, `{"items":[],"x":"` + strings.Repeat("x", 1000) + `"}`, nil, "", ErrPageTooLarge.Error()},
-		"of another day": {410, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410,"message":"too old"}`, nil,
+		"of none":     {200, `{"items":[],"metadata":{}}`, nil, "", ""},
+		"that is cut": {200, `{"items":[` + items[0], nil, "", "malformed JSON"},
+		"that is large": {
+			200, `{"items":[],"x":"` + strings.Repeat("x", 1000) + `"}`, nil, "", ErrPageTooLarge.Error(),
+		},
+		"of another day": {410,
+			`{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410,"message":"too old"}`,
+			nil,
 			"", "too old"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -22,7 +22,8 @@ func TestMarksCountOnTheRunThatTheyName(t *testing.T) {
 		"with the finalizer it is not archived": {annotations{"indelible.dev/archived": "t",
 			"results.tekton.dev/record": own}, []string{Finalizer}, false, nil},
 		"a copy's marks are foreign": {
-			annotations{"indelible.dev/archived": "t", "results.tekton.dev/record": another, "results.tekton.dev/stored": "true",
+			annotations{"indelible.dev/archived": "t", "results.tekton.dev/record": another,
+				"results.tekton.dev/stored": "true",
 				"results.tekton.dev/result": "n/results/r"}, nil, false,
 			[]string{"indelible.dev/archived", "results.tekton.dev/record", "results.tekton.dev/stored",
 				"results.tekton.dev/result"},
@@ -34,7 +35,8 @@ func TestMarksCountOnTheRunThatTheyName(t *testing.T) {
 			[]string{"indelible.dev/archived", "results.tekton.dev/record"}},
 		"what another archive says of this run is not ours": {annotations{"results.tekton.dev/record": own,
 			"results.tekton.dev/stored": "true"}, nil, false, nil},
-		"the name of a Result alone is its author's": {annotations{"results.tekton.dev/result": "n/results/r"}, nil, false,
+		"the name of a Result alone is its author's": {annotations{"results.tekton.dev/result": "n/results/r"},
+			nil, false,
 			nil},
 	} {
 		t.Run(name, func(t *testing.T) {

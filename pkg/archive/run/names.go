@@ -36,7 +36,8 @@ var (
 // name is skipped, so that no label can keep a run from the archive.
 func ResultOf(m *metav1.ObjectMeta) string {
 	copied := slices.Contains((&Run{ObjectMeta: *m}).ForeignMarks(), ResultAnnotation)
-	if match := resultName.FindStringSubmatch(m.Annotations[ResultAnnotation]); match != nil && match[1] == m.Namespace &&
+	if match := resultName.FindStringSubmatch(m.Annotations[ResultAnnotation]); match != nil &&
+		match[1] == m.Namespace &&
 		!copied {
 		return match[2]
 	}

@@ -119,10 +119,11 @@ func BenchmarkRecordOf(b *testing.B) {
 
 // finishedTaskRun returns a TaskRun as the API server sends it, with a result of n bytes.
 func finishedTaskRun(size int) []byte {
-	return []byte(`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"a","namespace":"b","uid":"c","creationTimestamp":"2026-11-20T10:42:11Z",` +
-		`"labels":{"app":"x"},"managedFields":[` + strings.Repeat(`{"fieldsV1":{"f:status":{"f:steps":{}}}},`, 60) +
-		`{}]},"spec":{"params":["` +
-		strings.Repeat("parameter ", 300) +
-		`"]},"status":{"conditions":[{"type":"Succeeded","status":"True"}],"results":[{"value":"` +
-		strings.Repeat("r", size) + `"}]}}`)
+	return []byte(
+		`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"a","namespace":"b","uid":"c","creationTimestamp":"2026-11-20T10:42:11Z",` +
+			`"labels":{"app":"x"},"managedFields":[` + strings.Repeat(`{"fieldsV1":{"f:status":{"f:steps":{}}}},`, 60) +
+			`{}]},"spec":{"params":["` +
+			strings.Repeat("parameter ", 300) +
+			`"]},"status":{"conditions":[{"type":"Succeeded","status":"True"}],"results":[{"value":"` +
+			strings.Repeat("r", size) + `"}]}}`)
 }

@@ -85,7 +85,8 @@ func TestResultOf(t *testing.T) {
 		"the event where the annotation is no name": {metav1.ObjectMeta{Labels: event,
 			Annotations: map[string]string{ResultAnnotation: "team/results/../x"}},
 			"push-17"},
-		"itself where the event's identifier cannot be a Result's name": {metav1.ObjectMeta{Labels: map[string]string{"triggers.tekton.dev/triggers-eventid": "A/B"}},
+		"itself where the event's identifier cannot be a Result's name": {
+			metav1.ObjectMeta{Labels: map[string]string{"triggers.tekton.dev/triggers-eventid": "A/B"}},
 			"own"},
 	} {
 		t.Run(name, func(t *testing.T) {

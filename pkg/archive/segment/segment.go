@@ -1,6 +1,6 @@
-// Package segment writes and reads segments: lines of JSON in gzip, of which the last says how many
-// came before it and their digest. pkg/archive/catalogue has copies of runs in them, and
-// pkg/archive/object of what tools wrote; docs/archive-format.md describes both.
+// Package segment writes and reads segments: lines of JSON in gzip. The last line has the number of
+// lines before it and their digest. pkg/archive/catalogue stores copies of runs in segments,
+// pkg/archive/object what tools wrote; docs/archive-format.md describes both.
 //
 //	{"commit":{…},"record":{…}}
 //	{"commits":1,"sha256":"5f70bf18a0860070…"}
@@ -23,17 +23,17 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// ErrDamaged is the error of a segment that is not whole.
+// ErrDamaged: the segment is incomplete or changed.
 var ErrDamaged = errors.New("the segment is damaged")
 
-// Format is what segments of a kind have.
+// Format of the segments of one kind.
 type Format struct {
-	// Counts is the field of the last line that says how many lines came before.
+	// Counts is the field of the last line with the number of lines before it.
 	Counts string
-	// MaxPacked is when a segment is full, in bytes as stored. It is held in memory whole, by who writes it
-	// and by who reads it.
+	// MaxPacked is the compressed size at which a segment is full. Writers and readers hold it in
+	// memory.
 	MaxPacked int
-	// MaxObject is more than any segment has, in bytes as stored: one line may come on top of MaxPacked.
+	// MaxObject bounds a segment, in compressed bytes: one line may come on top of MaxPacked.
 	MaxObject int
 	// MaxLine bounds a line, in bytes.
 	MaxLine int
@@ -48,17 +48,17 @@ type Builder struct {
 	count  int
 }
 
-// NewBuilder returns one without lines.
+// NewBuilder returns a Builder without lines.
 func (f Format) NewBuilder() *Builder {
 	b := &Builder{format: f, hash: sha256.New()}
 	b.gzip = gzip.NewWriter(&b.packed)
 	return b
 }
 
-// Add adds a line, which ends with its only newline.
+// Add adds a line, which must end with its only newline.
 func (b *Builder) Add(line []byte) error {
 	if bytes.IndexByte(line, '\n') != len(line)-1 {
-		return errors.New("it is not one line")
+		return errors.New("not one line")
 	}
 	b.count++
 	_, _ = b.hash.Write(line)
@@ -66,26 +66,28 @@ func (b *Builder) Add(line []byte) error {
 	return err
 }
 
-// Full says that no more should be added.
+// Full reports whether the segment has reached its size.
 func (b *Builder) Full() bool { return b.packed.Len() >= b.format.MaxPacked }
 
-// Finish returns the object. Nothing can be added any more.
+// Finish returns the object. Add must not be called afterwards.
 func (b *Builder) Finish() ([]byte, error) {
-	_, err := fmt.Fprintf(b.gzip, "{%q:%d,\"sha256\":%q}\n", b.format.Counts, b.count, hex.EncodeToString(b.hash.Sum(nil)))
+	_, err := fmt.Fprintf(b.gzip, "{%q:%d,\"sha256\":%q}\n", b.format.Counts, b.count,
+		hex.EncodeToString(b.hash.Sum(nil)))
 	if err == nil {
 		err = b.gzip.Close()
 	}
 	return b.packed.Bytes(), err
 }
 
-// Segment is one that was read whole and compared with what its end says.
+// Segment is a segment that was read completely and verified.
 type Segment struct {
 	format Format
 	packed []byte
 	count  int
 }
 
-// Open reads a segment. The error is ErrDamaged if it is not whole, store.ErrNotExist if it is gone.
+// Open reads a segment. It returns ErrDamaged if the segment is damaged, store.ErrNotExist if it
+// does not exist.
 func (f Format) Open(ctx context.Context, from store.Store, key string) (*Segment, error) {
 	object, err := from.Open(ctx, key)
 	if err != nil {
@@ -102,7 +104,7 @@ func (f Format) Open(ctx context.Context, from store.Store, key string) (*Segmen
 	return s, nil
 }
 
-// Parse looks at the whole of a segment before any of it is believed.
+// Parse verifies the whole segment before any of it is used.
 func (f Format) Parse(packed []byte) (*Segment, error) {
 	if len(packed) > f.MaxObject {
 		return nil, fmt.Errorf("%w: more than %d bytes", ErrDamaged, f.MaxObject)
@@ -127,12 +129,14 @@ func (f Format) Parse(packed []byte) (*Segment, error) {
 	var digest string
 	err := errors.Join(json.Unmarshal(said[f.Counts], &count), json.Unmarshal(said["sha256"], &digest))
 	if got := hex.EncodeToString(sum.Sum(nil)); err != nil || count != s.count || digest != got {
-		return nil, fmt.Errorf("%w: %d %s with sha256 %s, its end says %d with %s", ErrDamaged, s.count, f.Counts, got, count, digest)
+		return nil, fmt.Errorf("%w: %d %s with sha256 %s, its end says %d with %s", ErrDamaged, s.count, f.Counts, got,
+			count, digest)
 	}
 	return s, nil
 }
 
-// Lines yields the lines with their ends, but for the last. They are overwritten by the next.
+// Lines yields the lines, including their newlines, except for the last line. A line is valid until
+// the next one is yielded.
 func (s *Segment) Lines() iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		left := s.count
@@ -168,7 +172,7 @@ func (s *Segment) all() iter.Seq2[[]byte, error] {
 	}
 }
 
-// wholeLines keeps the ends: they are digested, too.
+// wholeLines splits into lines and keeps newlines, which the digest includes.
 func wholeLines(data []byte, atEOF bool) (advance int, token []byte, err error) {
 	if i := bytes.IndexByte(data, '\n'); i >= 0 {
 		return i + 1, data[:i+1], nil

@@ -25,7 +25,8 @@ func selector(t *testing.T, text string) labels.Selector {
 // run returns a run that was archived some hours ago.
 func run(hours int, change func(*Run)) *Run {
 	at := now.Add(-time.Duration(hours) * time.Hour)
-	r := &Run{Kind: "PipelineRun", Namespace: "team", Name: fmt.Sprint("run-", hours), UID: types.UID(fmt.Sprint(hours)),
+	r := &Run{Kind: "PipelineRun", Namespace: "team", Name: fmt.Sprint("run-", hours),
+		UID:     types.UID(fmt.Sprint(hours)),
 		Created: at, Archived: at, Outcome: "Succeeded", Of: Of("build", "")}
 	if change != nil {
 		change(r)
@@ -45,10 +46,12 @@ func TestFirstPolicyAboutARunCounts(t *testing.T) {
 		want   string
 	}{
 		"none of another namespace, with no label": {nil, ""},
-		"by a label":                            {func(r *Run) { r.Labels = map[string]string{"app": "shop"} }, "shop"},
-		"by another label":                      {func(r *Run) { r.Labels = map[string]string{"app": "shop2"} }, ""},
-		"by a pattern":                          {func(r *Run) { r.Namespace = "trial-7" }, "trials"},
-		"by how it ended, before its namespace": {func(r *Run) { r.Namespace, r.Outcome = "trial-7", "Failed" }, "failures"},
+		"by a label":       {func(r *Run) { r.Labels = map[string]string{"app": "shop"} }, "shop"},
+		"by another label": {func(r *Run) { r.Labels = map[string]string{"app": "shop2"} }, ""},
+		"by a pattern":     {func(r *Run) { r.Namespace = "trial-7" }, "trials"},
+		"by how it ended, before its namespace": {
+			func(r *Run) { r.Namespace, r.Outcome = "trial-7", "Failed" }, "failures",
+		},
 		"by the first that matches, not by later ones": {func(r *Run) {
 			r.Labels, r.Outcome = map[string]string{"pin": "yes", "app": "shop"}, "Failed"
 		}, "pinned"},
@@ -82,7 +85,8 @@ func TestWhoLeaves(t *testing.T) {
 		want     string // who leaves
 	}{
 		"none without policies": {nil, []*Run{run(1, nil), run(999, nil)}, ""},
-		"a run over the age": {Policies{{For: 3 * time.Hour}}, []*Run{run(1, nil), run(2, nil), run(3, nil), run(4, nil)},
+		"a run over the age": {
+			Policies{{For: 3 * time.Hour}}, []*Run{run(1, nil), run(2, nil), run(3, nil), run(4, nil)},
 			"run-3 run-4"},
 		"all at once with for: 0s": {Policies{{}}, []*Run{run(0, nil), run(1, nil)},
 			"run-0 run-1"},

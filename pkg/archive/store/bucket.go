@@ -30,7 +30,7 @@ func NewBucket(bucket *blob.Bucket, before func(as func(any) bool) error) *Bucke
 
 const (
 	contentType = "application/octet-stream"
-	// conflictDelay is the delay between looks at an object that another write is creating.
+	// conflictDelay is the delay between checks for an object that another write is creating.
 	conflictDelay = 100 * time.Millisecond
 	// PartSize is the size of the parts of a larger upload, the smallest that S3 accepts. S3's
 	// 10,000 parts allow objects of 48 GiB.
@@ -38,8 +38,8 @@ const (
 	// smallSize is the size up to which an object is sent from a buffer smaller than a part. The
 	// GCS driver allocates its buffer at once, and no smaller one.
 	smallSize = 256 << 10
-	// Concurrency is how many parts of an upload are sent at a time: one is sent while the next is
-	// made. Throughput comes from many uploads, not from many parts.
+	// Concurrency is the number of parts of an upload that are sent concurrently: one is sent while
+	// the next is read. Throughput comes from many uploads, not from many parts.
 	Concurrency = 2
 )
 
@@ -48,8 +48,8 @@ func (b *Bucket) Create(ctx context.Context, key string, body io.Reader) error {
 	if err := CheckKey(key); err != nil {
 		return err
 	}
-	// Some drivers notice only by their context that the body has failed, and otherwise store what
-	// they have read.
+	// Some drivers notice a failed body only if their context ends, and otherwise store what they
+	// have read.
 	upload, cancel := context.WithCancel(ctx)
 	defer cancel()
 	source := &abortingReader{ctx: ctx, from: body, abort: cancel}
@@ -59,7 +59,8 @@ func (b *Bucket) Create(ctx context.Context, key string, body io.Reader) error {
 	}
 	// Upload, not NewWriter: the Azure driver's writer panics when it loses a race.
 	err := b.bucket.Upload(upload, key, content, &blob.WriterOptions{
-		IfNotExist: true, ContentType: contentType, BufferSize: size, MaxConcurrency: Concurrency, BeforeWrite: b.before,
+		IfNotExist: true, ContentType: contentType, BufferSize: size, MaxConcurrency: Concurrency,
+		BeforeWrite: b.before,
 	})
 	if source.err != nil {
 		err = source.err // the driver's error says less
@@ -84,22 +85,22 @@ func buffered(body io.Reader) (io.Reader, int) {
 // write is in flight and may still fail. 412 is verified as well: callers rely on an object that
 // exists.
 func (b *Bucket) refused(ctx context.Context, key string, err error) error {
-	looks := 0
+	checks := 0
 	switch {
 	case gcerrors.Code(err) == gcerrors.FailedPrecondition:
-		looks = 1
+		checks = 1
 	case strings.Contains(err.Error(), "ConditionalRequestConflict"):
-		looks = 10
+		checks = 10
 	}
-	for look := range looks {
-		if look > 0 {
+	for check := range checks {
+		if check > 0 {
 			select {
 			case <-ctx.Done():
 				return err
 			case <-time.After(conflictDelay):
 			}
 		}
-		if there, existsErr := b.bucket.Exists(ctx, key); there && existsErr == nil {
+		if exists, existsErr := b.bucket.Exists(ctx, key); exists && existsErr == nil {
 			return errors.Join(ErrExists, err)
 		}
 	}
@@ -108,7 +109,7 @@ func (b *Bucket) refused(ctx context.Context, key string, err error) error {
 
 // abortingReader calls abort when its source fails, and fails when its context ends.
 type abortingReader struct {
-	ctx   context.Context //nolint:containedctx // it lives as long as the one call that made it
+	ctx   context.Context //nolint:containedctx // it is used for one call
 	from  io.Reader
 	abort func()
 	err   error
@@ -191,8 +192,8 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 // Close implements Store.
 func (b *Bucket) Close() error { return b.bucket.Close() }
 
-// surely are the messages of S3, Azure and GCS that mean a missing object, and nothing else.
-var surely = []string{"NoSuchKey", "BlobNotFound", "No such object:"}
+// missingObject has the messages of S3, Azure and GCS that mean a missing object, and nothing else.
+var missingObject = []string{"NoSuchKey", "BlobNotFound", "No such object:"}
 
 // missing turns a driver's error about a missing object into ErrNotExist. Drivers report a missing
 // bucket, a bucket in another region and an unknown account the same way; only an existing bucket
@@ -201,7 +202,7 @@ func (b *Bucket) missing(ctx context.Context, key string, err error) error {
 	if gcerrors.Code(err) != gcerrors.NotFound {
 		return err
 	}
-	for _, text := range surely {
+	for _, text := range missingObject {
 		if strings.Contains(err.Error(), text) {
 			return errors.Join(ErrNotExist, err)
 		}

@@ -16,15 +16,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// temporary begins the names of files that are no objects yet. No key has such a segment.
+// temporary is the prefix of the names of files that are not objects yet. No key has such a
+// segment.
 const temporary = ".tmp-"
 
 // Directory is a store in a directory of a local or network file system.
 //
-// Create writes a temporary file in the same directory, flushes it, gives it its name without
-// replacing another file, and flushes the directory. A crash before naming leaves the temporary
-// file, which Sweep deletes; a crash after it leaves the whole object. Its name may then still be
-// lost with the power, but Create has not returned.
+// Create writes a temporary file in the same directory, flushes it, renames it without replacing
+// another file, and flushes the directory. A crash before renaming leaves the temporary file, which
+// Sweep deletes; a crash after it leaves the whole object. A power failure may then still undo the
+// renaming, but Create has not returned yet.
 type Directory struct {
 	root    string
 	folders folders
@@ -75,7 +76,7 @@ func (d *Directory) create(ctx context.Context, path string, body io.Reader) err
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name()) // if naming failed, or made a second name
+	defer os.Remove(file.Name()) // if it was not renamed, or linked
 	if err := fill(ctx, file, body); err != nil {
 		return err
 	}
@@ -97,9 +98,9 @@ func fill(ctx context.Context, file *os.File, body io.Reader) error {
 	return errors.Join(err, file.Close())
 }
 
-// reader ends when its context does, in the middle of a large copy, too.
+// reader returns an error when its context ends, so that a large copy stops.
 type reader struct {
-	ctx  context.Context //nolint:containedctx // it lives as long as the one call that made it
+	ctx  context.Context //nolint:containedctx // it is used for one call
 	from io.Reader
 }
 
@@ -110,9 +111,9 @@ func (r reader) Read(p []byte) (int, error) {
 	return r.from.Read(p)
 }
 
-// name gives a file its name, or returns ErrExists. It renames without replacing where the file
-// system can, else it links, and the caller removes the temporary name. Network file systems have
-// RENAME_NOREPLACE, FUSE often only links.
+// name renames a file, or returns ErrExists. It uses RENAME_NOREPLACE if the file system has it, as
+// network file systems do. FUSE often has not: then it links, and the caller removes the temporary
+// name.
 func name(from, to string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
@@ -155,7 +156,8 @@ func (d *Directory) Stat(_ context.Context, key string) (Info, error) {
 	return Info{Key: key, Size: info.Size(), Modified: info.ModTime()}, nil
 }
 
-// Delete implements Store. The folder stays: it may be about to get another object.
+// Delete implements Store. The folder stays, because the next object may be about to be created in
+// it.
 func (d *Directory) Delete(_ context.Context, key string) error {
 	if err := CheckKey(key); err != nil {
 		return err
@@ -181,17 +183,17 @@ func (d *Directory) List(ctx context.Context, prefix, after string) iter.Seq2[In
 	}
 }
 
-// folderOf returns the folder that all keys are in which begin with a prefix, or one above it.
+// folderOf returns the folder of all keys with a prefix, or one above it.
 func folderOf(prefix string) string {
 	folder := prefix[:strings.LastIndexByte(prefix, '/')+1]
 	if CheckKey(strings.TrimSuffix(folder, "/")) != nil {
-		return "" // no key begins so
+		return "" // no key has this prefix
 	}
 	return folder
 }
 
-// Sweep removes the temporary files of writers that did not live to remove them: those that nobody has written to for so
-// long. It returns their number.
+// Sweep removes the temporary files of killed writers: those that have not been written to for the
+// duration idle. It returns their number.
 func (d *Directory) Sweep(ctx context.Context, idle time.Duration, now time.Time) (int, error) {
 	removed := 0
 	err := filepath.WalkDir(d.root, func(path string, entry fs.DirEntry, err error) error {
@@ -206,7 +208,7 @@ func (d *Directory) Sweep(ctx context.Context, idle time.Duration, now time.Time
 			return nil
 		}
 		if err == nil {
-			err = os.Remove(path) //nolint:gosec // G122: whoever can put links into the archive's directory can delete from it anyway
+			err = os.Remove(path) //nolint:gosec // G122: write access to the archive's directory allows deletion anyway
 		}
 		if err == nil {
 			removed++
@@ -224,7 +226,7 @@ func (d *Directory) Close() error { return nil }
 
 func (d *Directory) path(key string) string { return filepath.Join(d.root, filepath.FromSlash(key)) }
 
-// absent turns what a file system says of a missing object into what a store says.
+// absent returns ErrNotExist for a file system's error about a missing file, else err.
 func absent(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 		return ErrNotExist

@@ -66,7 +66,8 @@ func TestDirectoryNamesWhatIsInTheWay(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.NewDirectory(file); err == nil || !strings.Contains(err.Error(), "there is a file of this name") {
+	if _, err := store.NewDirectory(file); err == nil ||
+		!strings.Contains(err.Error(), "there is a file of this name") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := store.NewDirectory(filepath.Join(file, "below")); err == nil || errors.Is(err, store.ErrNotExist) {

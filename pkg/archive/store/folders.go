@@ -68,7 +68,7 @@ type flusher struct {
 	next    *flush
 }
 
-// flush is one fsync, which several callers wait for.
+// flush is one fsync, shared by several callers.
 type flush struct {
 	once sync.Once
 	err  error

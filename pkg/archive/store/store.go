@@ -20,11 +20,11 @@ import (
 	"time"
 )
 
-// Errors with a meaning. Any other error may be temporary: the state of the object is unknown, and
-// the call may be repeated.
+// Any other error may be temporary: the state of the object is unknown, and the call may be
+// repeated.
 var (
 	// ErrExists: Create found an object under the key. It may be from an earlier call of the same
-	// writer whose answer was lost.
+	// writer whose response was lost.
 	ErrExists = errors.New("the object exists already")
 	// ErrNotExist: Open or Stat found no object under the key.
 	ErrNotExist = errors.New("there is no such object")
@@ -33,12 +33,12 @@ var (
 // Store is a place for objects. All methods may be called concurrently, also by several processes
 // on the same place.
 type Store interface {
-	// Create stores body under key. If the error is nil, the object is whole and durable, even if
-	// the machine loses power right then. If the key has an object, that stays and the error is
-	// ErrExists: of several writers exactly one wins. If body fails, or ctx ends while it is read,
-	// no object becomes visible. After any other error there is either no object or the whole one,
-	// as the answer may have been lost. body is read once, in constant memory, and not necessarily
-	// to its end if the object exists.
+	// Create stores body under key. If the error is nil, the object is complete and durable, even
+	// if the machine loses power immediately. If the key has an object, that stays and the error is
+	// ErrExists: of several writers exactly one succeeds. If body fails, or ctx ends while it is
+	// read, no object becomes visible. After any other error there is either no object or the
+	// complete one, because the response may have been lost. body is read once, in constant memory,
+	// and not necessarily to its end if the object exists.
 	Create(ctx context.Context, key string, body io.Reader) error
 	// Open returns the content of an object, or ErrNotExist.
 	Open(ctx context.Context, key string) (io.ReadCloser, error)
@@ -59,7 +59,7 @@ type Info struct {
 	Key string
 	// Size is in bytes.
 	Size int64
-	// Modified is when it was stored, by the store's clock.
+	// Modified is the time at which it was stored, by the store's clock.
 	Modified time.Time
 }
 
@@ -68,10 +68,10 @@ const (
 	maxSegment = 200 // file systems allow 255 bytes a name
 )
 
-// CheckKey returns what is wrong with a key. All stores accept the same keys: segments of letters,
-// digits and ._=-, separated by slashes, not beginning with a dot. So a key never leaves a
-// directory, needs no escaping in URLs, and does not depend on a file system's treatment of
-// letters.
+// CheckKey returns an error if a key is invalid. All stores accept the same keys: segments of
+// letters, digits and ._=-, separated by slashes, not beginning with a dot. So a key cannot leave a
+// directory, needs no escaping in URLs, and does not depend on a file system's treatment of other
+// characters.
 func CheckKey(key string) error {
 	if len(key) > maxKey {
 		return fmt.Errorf("key of %d bytes: at most %d are allowed", len(key), maxKey)

@@ -17,17 +17,17 @@ import (
 // walk yields the objects of a directory in byte order of their keys. Memory is bounded by the
 // largest folders on one path, not by the number of objects.
 type walk struct {
-	ctx           context.Context //nolint:containedctx // it lives as long as the one listing
+	ctx           context.Context //nolint:containedctx // it is used for one listing
 	root          string
 	prefix, after string
 	yield         func(Info, error) bool
 }
 
-// folder goes through one folder, whose key is "" or ends in a slash, and says whether to go on.
+// folder lists one folder, whose key is "" or ends with a slash. It returns false to stop.
 func (w *walk) folder(key string) bool {
 	entries, err := os.ReadDir(filepath.Join(w.root, filepath.FromSlash(key)))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
-		return true // removed meanwhile, or never there
+		return true // removed meanwhile, or never existed
 	}
 	if err != nil {
 		w.yield(Info{}, fmt.Errorf("list %s: %w", key, err))
@@ -73,7 +73,7 @@ func (w *walk) entry(key string, entry fs.DirEntry) bool {
 	return w.yield(Info{Key: key, Size: info.Size(), Modified: info.ModTime()}, nil)
 }
 
-// leadsTo reports whether a folder may contain keys that are asked for.
+// leadsTo reports whether a folder may contain requested keys.
 func (w *walk) leadsTo(folder string) bool {
 	within := strings.HasPrefix(folder, w.prefix) || strings.HasPrefix(w.prefix, folder)
 	return within && (strings.HasPrefix(w.after, folder) || folder > w.after)

@@ -98,7 +98,8 @@ func (c *Cache) watched(ctx context.Context, entry Entry, f func() error) error 
 			return err
 		case <-ticker.C:
 			if ctx.Err() == nil {
-				c.Log("building %s: %s%s", entry.Name, time.Since(start).Round(time.Second), usually(entry.Usual, " of about %s"))
+				c.Log("building %s: %s%s", entry.Name, time.Since(start).Round(time.Second),
+					usually(entry.Usual, " of about %s"))
 			}
 		}
 	}

@@ -21,7 +21,8 @@ func TestOnce(t *testing.T) {
 	never := func(context.Context, string) error { return errors.New("built again") }
 	newCache := func(t *testing.T) (*Cache, *strings.Builder) {
 		var log strings.Builder
-		return &Cache{Dir: t.TempDir(), Log: func(format string, args ...any) { fmt.Fprintf(&log, format+"\n", args...) }},
+		return &Cache{Dir: t.TempDir(),
+				Log: func(format string, args ...any) { fmt.Fprintf(&log, format+"\n", args...) }},
 			&log
 	}
 
@@ -49,7 +50,8 @@ func TestOnce(t *testing.T) {
 	})
 	t.Run("leaves nothing of a build that failed", func(t *testing.T) {
 		cache, _ := newCache(t)
-		if _, err := cache.Once(t.Context(), entry, func(context.Context, string) error { return os.ErrInvalid }); !errors.Is(
+		if _, err := cache.Once(t.Context(), entry,
+			func(context.Context, string) error { return os.ErrInvalid }); !errors.Is(
 			err, os.ErrInvalid) {
 			t.Fatalf("got %v", err)
 		}
@@ -63,7 +65,8 @@ func TestOnce(t *testing.T) {
 	t.Run("starts afresh after a process was killed in a build", func(t *testing.T) {
 		cache, _ := newCache(t)
 		half := filepath.Join(cache.Dir, "thing-1-0123456789abcdef.partial")
-		if err := errors.Join(os.Mkdir(half, 0o700), os.WriteFile(filepath.Join(half, "half"), nil, 0o600)); err != nil {
+		if err := errors.Join(os.Mkdir(half, 0o700),
+			os.WriteFile(filepath.Join(half, "half"), nil, 0o600)); err != nil {
 			t.Fatal(err)
 		}
 		if cache.Has("thing-1") {
@@ -84,7 +87,8 @@ func TestDefaultDir(t *testing.T) {
 		env  map[string]string
 		want string
 	}{
-		"takes INDELIBLE_CACHE first": {map[string]string{"INDELIBLE_CACHE": "/a", "XDG_CACHE_HOME": "/b", "HOME": "/c"},
+		"takes INDELIBLE_CACHE first": {
+			map[string]string{"INDELIBLE_CACHE": "/a", "XDG_CACHE_HOME": "/b", "HOME": "/c"},
 			"/a"},
 		"takes the user's cache folder":    {map[string]string{"XDG_CACHE_HOME": "/b", "HOME": "/c"}, "/b/indelible"},
 		"takes .cache in the home instead": {map[string]string{"HOME": "/c"}, "/c/.cache/indelible"},

@@ -26,7 +26,8 @@ func TestKey(t *testing.T) {
 
 func TestTargetKey(t *testing.T) {
 	base := func() Target {
-		return Target{Name: "name", Dir: "/dir", Packages: []string{"./a", "./b"}, LDFlags: "-s", Inputs: []string{"sum"}}
+		return Target{Name: "name", Dir: "/dir", Packages: []string{"./a", "./b"}, LDFlags: "-s",
+			Inputs: []string{"sum"}}
 	}
 	const goVersion = "go1.26.4\namd64\n"
 	for name, test := range map[string]struct {

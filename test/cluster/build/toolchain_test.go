@@ -16,8 +16,9 @@ func TestGoSuffices(t *testing.T) {
 		"forbids an old one that may not, and says how else": {found: "go1.26.3", toolchain: "local",
 			want: "this machine has Go 1.26.3, and Go 1.26.4 or later is needed: install it from https://go.dev/dl, or set " +
 				"GOTOOLCHAIN=auto so that go fetches it itself"},
-		"forbids one that knows no toolchains": {found: "go1.19.8", want: "this machine has Go 1.19.8, and Go 1.26.4 or " +
-			"later is needed: install it from https://go.dev/dl"},
+		"forbids one that knows no toolchains": {found: "go1.19.8",
+			want: "this machine has Go 1.19.8, and Go 1.26.4 or " +
+				"later is needed: install it from https://go.dev/dl"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := ""

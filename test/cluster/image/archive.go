@@ -130,7 +130,8 @@ func (a *archiveWriter) blob(digest v1.Hash, content []byte) error {
 }
 
 func (a *archiveWriter) file(path string, content []byte) error {
-	header := &tar.Header{Name: path, Mode: 0o644, Size: int64(len(content)), Typeflag: tar.TypeReg, Format: tar.FormatPAX}
+	header := &tar.Header{Name: path, Mode: 0o644, Size: int64(len(content)), Typeflag: tar.TypeReg,
+		Format: tar.FormatPAX}
 	if err := a.tar.WriteHeader(header); err != nil {
 		return err
 	}

@@ -101,7 +101,8 @@ func withParents(files []File) []File {
 }
 
 func add(writer *tar.Writer, file File) error {
-	header := &tar.Header{Name: strings.TrimPrefix(file.Path, "/"), Mode: int64(file.Mode.Perm()), Format: tar.FormatPAX}
+	header := &tar.Header{Name: strings.TrimPrefix(file.Path, "/"), Mode: int64(file.Mode.Perm()),
+		Format: tar.FormatPAX}
 	if file.Mode&fs.ModeSticky != 0 {
 		header.Mode |= 0o1000
 	}

@@ -54,9 +54,11 @@ func (s State) etcd() component {
 			"--listen-client-urls=https://127.0.0.1:2379", "--advertise-client-urls=https://127.0.0.1:2379",
 			"--listen-peer-urls=https://127.0.0.1:2380", "--initial-advertise-peer-urls=https://127.0.0.1:2380",
 			"--initial-cluster=" + nodeName + "=https://127.0.0.1:2380",
-			"--client-cert-auth", "--trusted-ca-file=" + s.pki("ca.crt"), "--cert-file=" + s.pki("etcd.crt"), "--key-file=" +
+			"--client-cert-auth", "--trusted-ca-file=" + s.pki("ca.crt"), "--cert-file=" + s.pki("etcd.crt"),
+			"--key-file=" +
 				s.pki("etcd.key"),
-			"--peer-client-cert-auth", "--peer-trusted-ca-file=" + s.pki("ca.crt"), "--peer-cert-file=" + s.pki("etcd.crt"),
+			"--peer-client-cert-auth", "--peer-trusted-ca-file=" + s.pki("ca.crt"),
+			"--peer-cert-file=" + s.pki("etcd.crt"),
 			"--peer-key-file=" + s.pki("etcd.key"),
 			"--auto-compaction-retention=1h",
 		}}
@@ -77,8 +79,10 @@ func (s State) apiServer() component {
 				s.pki("service-account.key"),
 			"--kubelet-certificate-authority=" + s.pki("ca.crt"), "--kubelet-client-certificate=" +
 				s.pki("apiserver-kubelet-client.crt"),
-			"--kubelet-client-key=" + s.pki("apiserver-kubelet-client.key"), "--kubelet-preferred-address-types=InternalIP",
-			"--requestheader-client-ca-file=" + s.pki("front-proxy-ca.crt"), "--requestheader-allowed-names=front-proxy-client",
+			"--kubelet-client-key=" + s.pki("apiserver-kubelet-client.key"),
+			"--kubelet-preferred-address-types=InternalIP",
+			"--requestheader-client-ca-file=" + s.pki("front-proxy-ca.crt"),
+			"--requestheader-allowed-names=front-proxy-client",
 			"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
 			"--requestheader-extra-headers-prefix=X-Remote-Extra-",
 			"--proxy-client-cert-file=" + s.pki("front-proxy-client.crt"), "--proxy-client-key-file=" +
@@ -102,7 +106,8 @@ func (s State) controllerManager() component {
 
 func (s State) scheduler() component {
 	config := s.userConfig("kube-scheduler")
-	return component{name: "kube-scheduler", ready: "https://127.0.0.1:10259/healthz", ports: []string{"127.0.0.1:10259"},
+	return component{name: "kube-scheduler", ready: "https://127.0.0.1:10259/healthz",
+		ports:    []string{"127.0.0.1:10259"},
 		patience: 10 * time.Second, args: []string{
 			"--bind-address=127.0.0.1", "--kubeconfig=" + config, "--authentication-kubeconfig=" + config,
 			"--authorization-kubeconfig=" + config,
@@ -119,7 +124,8 @@ func (s State) kubelet() component {
 	return component{name: "kubelet", ready: "http://127.0.0.1:10248/healthz",
 		ports:    []string{nodeIP + ":10250", "127.0.0.1:10248"},
 		patience: 20 * time.Second, args: []string{
-			"--config=" + s.config("kubelet.yaml"), "--kubeconfig=" + s.userConfig("kubelet"), "--root-dir=" + s.kubeletRoot(),
+			"--config=" + s.config("kubelet.yaml"), "--kubeconfig=" + s.userConfig("kubelet"),
+			"--root-dir=" + s.kubeletRoot(),
 			"--cert-dir=" + s.path("kubelet", "pki"), "--hostname-override=" + nodeName, "--node-ip=" + nodeIP,
 		}}
 }

@@ -48,7 +48,8 @@ func TestStartKeepsNothingOfItsCallerOpen(t *testing.T) {
 	if err := os.Remove(state.bin("etcd")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(state.bin("etcd"), []byte("#!/bin/sh\nls /proc/self/fd\nexec sleep 60\n"), 0o755); err != nil {
+	if err := os.WriteFile(state.bin("etcd"), []byte("#!/bin/sh\nls /proc/self/fd\nexec sleep 60\n"),
+		0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := state.start(component{name: "etcd"}); err != nil {

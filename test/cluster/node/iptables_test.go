@@ -60,8 +60,10 @@ COMMIT
 -X CNI-HOSTPORT-MASQ
 COMMIT
 `},
-		"removes nothing where there is nothing of ours": {"*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -j ACCEPT\nCOMMIT\n", ""},
-		"removes nothing from nothing":                   {"", ""},
+		"removes nothing where there is nothing of ours": {
+			"*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -j ACCEPT\nCOMMIT\n", "",
+		},
+		"removes nothing from nothing": {"", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := removalOf(test.saved); got != test.want {

@@ -35,7 +35,8 @@ func makeNetwork(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, args := range [][]string{{"address", "replace", nodeIP + "/24", "dev", bridge}, {"link", "set", bridge, "up"}} {
+	for _, args := range [][]string{{"address", "replace", nodeIP + "/24", "dev", bridge},
+		{"link", "set", bridge, "up"}} {
 		if _, err := run(ctx, "", "ip", args...); err != nil {
 			return err
 		}
@@ -79,7 +80,8 @@ func rangeIsFree(ctx context.Context) error {
 			}
 			for _, ours := range []string{podRange, serviceRange} {
 				if prefix.Overlaps(netip.MustParsePrefix(ours)) {
-					return fmt.Errorf("%s of this machine has the address %s, which overlaps with the cluster's %s", link.Name, prefix,
+					return fmt.Errorf("%s of this machine has the address %s, which overlaps with the cluster's %s",
+						link.Name, prefix,
 						ours)
 				}
 			}

@@ -35,7 +35,8 @@ func (c component) portsFree() error {
 		switch {
 		case errors.Is(err, syscall.EADDRINUSE):
 			_, port, _ := net.SplitHostPort(address)
-			return fmt.Errorf("%s needs the port %s, which %s has: end that first, or use an existing cluster by its kubeconfig",
+			return fmt.Errorf(
+				"%s needs the port %s, which %s has: end that first, or use an existing cluster by its kubeconfig",
 				c.name, port, portOwner(port))
 		case errors.Is(err, syscall.EADDRNOTAVAIL):
 			// The bridge with this address does not exist yet, so nothing listens there.

@@ -56,14 +56,16 @@ func ThisMachine(log func(string, ...any)) Machine {
 // place.
 func (m Machine) Check(ctx context.Context) error {
 	if m.OS != "linux" {
-		return fmt.Errorf("the cluster needs Linux, this is %s: use an existing cluster by its kubeconfig instead", m.OS)
+		return fmt.Errorf("the cluster needs Linux, this is %s: use an existing cluster by its kubeconfig instead",
+			m.OS)
 	}
 	if m.Arch != "amd64" && m.Arch != "arm64" {
 		return fmt.Errorf("the cluster runs on amd64 and arm64, this is %s", m.Arch)
 	}
 	if m.UID != 0 {
-		return fmt.Errorf("the cluster needs root, for containers, mounts and network interfaces: run this with sudo, " +
-			"or use an existing cluster by its kubeconfig instead")
+		return fmt.Errorf(
+			"the cluster needs root, for containers, mounts and network interfaces: run this with sudo, " +
+				"or use an existing cluster by its kubeconfig instead")
 	}
 	if m.Memory != 0 && m.Memory < memoryNeeded {
 		return fmt.Errorf("the cluster needs 4 GB of memory, this machine has %s", gigabytes(m.Memory))

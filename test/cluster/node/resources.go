@@ -24,14 +24,16 @@ const (
 func (m Machine) CheckSpace(state, cache string, builds bool) error {
 	if builds {
 		if left := m.Free(cache); left != 0 && left < buildSpace {
-			return fmt.Errorf("building needs 15 GB of disk, and %s are free for %s: make room, or set INDELIBLE_CACHE, "+
-				"GOCACHE and "+
-				"GOMODCACHE to folders elsewhere", gigabytes(left), cache)
+			return fmt.Errorf(
+				"building needs 15 GB of disk, and %s are free for %s: make room, or set INDELIBLE_CACHE, "+
+					"GOCACHE and "+
+					"GOMODCACHE to folders elsewhere", gigabytes(left), cache)
 		}
 	}
 	if left := m.Free(state); left != 0 && left < clusterSpace {
-		return fmt.Errorf("the cluster needs 3 GB of disk, and %s are free for %s: make room, or give a folder elsewhere "+
-			"with --state",
+		return fmt.Errorf(
+			"the cluster needs 3 GB of disk, and %s are free for %s: make room, or give a folder elsewhere "+
+				"with --state",
 			gigabytes(left), state)
 	}
 	return nil

@@ -51,7 +51,8 @@ func (s State) shimSockets() []string {
 // bundleSockets are those that containerd has written beside its containers; a killed shim leaves
 // them too.
 func (s State) bundleSockets() []string {
-	files, err := filepath.Glob(s.path("run", "containerd", "io.containerd.runtime.v2.task", "*", "*", "bootstrap.json"))
+	files, err := filepath.Glob(s.path("run", "containerd", "io.containerd.runtime.v2.task", "*", "*",
+		"bootstrap.json"))
 	if err != nil {
 		return nil
 	}

@@ -42,7 +42,9 @@ func TestRootIsOurs(t *testing.T) {
 			"rw,lowerdir=/state/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/1/fs,upperdir=/x", true},
 		"allows a copy bound from ours": {"1 0 254:0 /state/containerd/io.containerd.snapshotter.v1.native/snapshots/1 / " +
 			"rw - ext4 /dev/vda rw", true},
-		"forbids another runtime's": {"1 0 0:5 / / rw - overlay overlay rw,lowerdir=/var/lib/docker/overlay2/l/X", false},
+		"forbids another runtime's": {
+			"1 0 0:5 / / rw - overlay overlay rw,lowerdir=/var/lib/docker/overlay2/l/X", false,
+		},
 		"forbids a process that only has one of our folders mounted": {"1 0 254:0 / / rw - ext4 /dev/vda rw\n" +
 			"2 1 0:5 / /mnt rw - overlay overlay rw,lowerdir=/state/containerd/x", false},
 		"forbids a folder whose name only begins alike": {"1 0 0:5 / / rw - overlay overlay " +

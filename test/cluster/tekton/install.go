@@ -32,7 +32,8 @@ func Install(ctx context.Context, kubectl Kubectl, version string, manifests Man
 		return fmt.Errorf("ask which Tekton is installed: %w", err)
 	}
 	if installed = strings.TrimSpace(installed); installed != "" && installed != "v"+version {
-		return fmt.Errorf("the cluster runs Tekton %s, not v%s: take it down first (make cluster-down)", installed, version)
+		return fmt.Errorf("the cluster runs Tekton %s, not v%s: take it down first (make cluster-down)", installed,
+			version)
 	}
 	for _, part := range []string{manifests.Namespaces, manifests.Definitions} {
 		if err := apply(ctx, kubectl, part); err != nil {
@@ -61,7 +62,8 @@ func Install(ctx context.Context, kubectl Kubectl, version string, manifests Man
 // refuses them until its pod is back.
 func apply(ctx context.Context, kubectl Kubectl, manifests string) error {
 	return untilAccepted(ctx, "apply Tekton's manifests", func() error {
-		_, err := kubectl(ctx, manifests, "apply", "--server-side", "--force-conflicts", "--field-manager=indelible-cluster",
+		_, err := kubectl(ctx, manifests, "apply", "--server-side", "--force-conflicts",
+			"--field-manager=indelible-cluster",
 			"-f", "-")
 		return err
 	})

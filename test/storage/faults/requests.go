@@ -82,5 +82,6 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, code string) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(status)
-	_, _ = fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>set by a test</Message></Error>`, code)
+	_, _ = fmt.Fprintf(w,
+		`<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>set by a test</Message></Error>`, code)
 }

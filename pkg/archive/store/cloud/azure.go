@@ -53,14 +53,14 @@ func openAzure(ctx context.Context, address *url.URL, silence time.Duration) (*b
 	}, nil
 }
 
-// azureClient looks for credentials in the driver's own order (gocloud.dev/blob/azureblob), whose
-// client accepts no transport: account key, shared access signature (part of the service's URL),
-// connection string, then the SDK's default chain: workload identity, managed identity, the
-// environment's service principal.
+// azureClient looks for credentials in the same order as the driver (gocloud.dev/blob/azureblob),
+// whose own client accepts no transport: account key, shared access signature (part of the
+// service's URL), connection string, then the SDK's default chain: workload identity, managed
+// identity, the environment's service principal.
 func azureClient(service, name string, options azcore.ClientOptions) (*container.Client, error) {
 	address, err := url.JoinPath(service, name)
 	if err != nil {
-		return nil, errors.New("the service's URL is none")
+		return nil, errors.New("the service's URL is invalid")
 	}
 	with := &container.ClientOptions{ClientOptions: options}
 	account, key := os.Getenv("AZURE_STORAGE_ACCOUNT"), os.Getenv("AZURE_STORAGE_KEY")

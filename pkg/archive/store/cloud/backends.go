@@ -22,11 +22,11 @@ var backends = map[string]func(ctx context.Context, address *url.URL) (store.Sto
 	"azblob": bucketOf(openAzure),
 }
 
-// driver opens the bucket of a URL without our parameters. Its calls end when the server is silent
-// for that long.
+// driver opens the bucket of a URL from which our parameters have been removed. Its calls end when
+// the server is silent for the duration silence.
 type driver func(ctx context.Context, address *url.URL, silence time.Duration) (*blob.Bucket, hook, error)
 
-// hook sets, at each upload, what only one driver knows (see store.NewBucket).
+// hook sets driver-specific options at each upload (see store.NewBucket).
 type hook = func(as func(any) bool) error
 
 // bucketOf makes a backend of a driver, with the parameters prefix and timeout.

@@ -56,8 +56,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Open opens the store of a URL. It sends no request: whether the store exists and is writable
-// shows at the first use.
+// Open opens the store of a URL. It sends no request: the first use shows whether the store exists
+// and is writable.
 func Open(ctx context.Context, address string) (store.Store, error) {
 	parsed, err := url.Parse(address)
 	if err != nil {

@@ -34,14 +34,16 @@ func record(t *testing.T) *recorder {
 				<SecretAccessKey>s</SecretAccessKey><SessionToken>ROLE-TOKEN</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>
 				</AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`)
 		case query.Has("uploads"):
-			_, _ = fmt.Fprint(w, `<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>`)
+			_, _ = fmt.Fprint(w,
+				`<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>`)
 		case query.Has("uploadId") && request.Method == http.MethodPost:
 			_, _ = fmt.Fprint(w, `<CompleteMultipartUploadResult><Key>k</Key></CompleteMultipartUploadResult>`)
 		case query.Has("uploadType"):
 			_, _ = fmt.Fprint(w, `{"name": "a/b"}`)
 		default:
 			w.Header().Set("ETag", `"1"`)
-			w.WriteHeader(map[bool]int{true: http.StatusCreated, false: http.StatusOK}[request.Header.Get("X-Ms-Version") != ""])
+			w.WriteHeader(map[bool]int{true: http.StatusCreated,
+				false: http.StatusOK}[request.Header.Get("X-Ms-Version") != ""])
 		}
 	}))
 	t.Cleanup(r.Close)
@@ -81,7 +83,7 @@ func TestS3Checksums(t *testing.T) {
 	}
 }
 
-// Requests are signed by static keys, or by those obtained with a service account's token.
+// Requests are signed with static keys, or with keys obtained with a service account's token.
 func TestS3Identities(t *testing.T) {
 	t.Run("allow static keys", func(t *testing.T) {
 		static(t)

@@ -24,7 +24,8 @@ func openGCS(ctx context.Context, address *url.URL, silence time.Duration) (*blo
 	parameters.Del("kmskeyid")
 	parameters.Del("anonymous")
 	for name := range parameters {
-		return nil, nil, fmt.Errorf("unknown query parameter %q", name) // for example grpc, to which tune does not apply
+		// for example grpc, to which tune does not apply
+		return nil, nil, fmt.Errorf("unknown query parameter %q", name)
 	}
 	httpClient := gcp.NewAnonymousHTTPClient(transport(silence))
 	if !anonymous {
@@ -32,7 +33,8 @@ func openGCS(ctx context.Context, address *url.URL, silence time.Duration) (*blo
 		if err != nil {
 			return nil, nil, err
 		}
-		if httpClient, err = gcp.NewHTTPClient(transport(silence), gcp.CredentialsTokenSource(credentials)); err != nil {
+		tokens := gcp.CredentialsTokenSource(credentials)
+		if httpClient, err = gcp.NewHTTPClient(transport(silence), tokens); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -30,7 +30,7 @@ func openS3(ctx context.Context, address *url.URL, silence time.Duration) (*blob
 		return nil, nil, errors.New("the S3 driver has no client")
 	}
 	client := s3.New(found.Options(), func(o *s3.Options) {
-		// The SDK's settings of a proxy, certificates and AWS_MAX_ATTEMPTS stay.
+		// The SDK's settings for proxy, certificates and AWS_MAX_ATTEMPTS are kept.
 		if h, ok := o.HTTPClient.(*awshttp.BuildableClient); ok {
 			o.HTTPClient = h.WithTransportOptions(tune(silence))
 		}

@@ -8,22 +8,23 @@ import (
 )
 
 const (
-	// defaultSilence is how long a server may neither accept nor send a byte. The SDKs wait
-	// forever. S3 takes some seconds to complete a multipart upload, and sends spaces meanwhile.
+	// defaultSilence is how long a server may neither accept nor send a byte. By default the SDKs
+	// wait forever. S3 takes some seconds to complete a multipart upload, and sends spaces
+	// meanwhile.
 	defaultSilence = 30 * time.Second
 	connectTimeout = 10 * time.Second
-	// connections is how many idle connections to a server are kept. The SDKs keep 2 or 10, and
-	// with more workers reconnect for most calls.
+	// connections is the number of idle connections to keep. The SDKs keep 2 or 10, and reconnect
+	// for most calls if there are more workers.
 	connections = 256
-	// attempts is how often an SDK tries a call. The archiver retries as well, later and with
+	// attempts is the number of times that an SDK tries a call. The archiver retries as well, with
 	// growing delays.
 	attempts = 3
 	// maxRetryDelay bounds an SDK's delay between attempts.
 	maxRetryDelay = 2 * time.Second
 )
 
-// tune makes a transport's calls end when the server is silent for that long, in any state:
-// connecting, sending, waiting for the answer, receiving. A transfer that makes progress is never
+// tune makes a transport's calls end when the server is silent for a duration, in any state:
+// connecting, sending, waiting for the response, receiving. A transfer that makes progress is never
 // ended, however slow.
 func tune(silence time.Duration) func(*http.Transport) {
 	dialer := &net.Dialer{Timeout: min(connectTimeout, silence), KeepAlive: 15 * time.Second}
@@ -41,14 +42,14 @@ func tune(silence time.Duration) func(*http.Transport) {
 	}
 }
 
-// transport is for SDKs without one of their own.
+// transport returns a transport for SDKs that have none of their own.
 func transport(silence time.Duration) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	tune(silence)(t)
 	return t
 }
 
-// watchedConn is closed after a silence in both directions: while an upload is sent, no answer is
+// watchedConn is closed after a silence in both directions: while an upload is sent, no response is
 // expected yet.
 type watchedConn struct {
 	net.Conn

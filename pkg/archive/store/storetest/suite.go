@@ -33,8 +33,8 @@ type Options struct {
 	TakenByFailure bool
 }
 
-// Run tests the stores that open returns, each on its own place. Stores from the same another share
-// objects.
+// Run tests the stores that open returns, each on a separate place. Stores from the same another
+// share objects.
 func Run(t *testing.T, o Options, open func(t *testing.T) (another func() store.Store)) {
 	for name, test := range map[string]func(*testing.T, func() store.Store){
 		"allow to read back what was created": testReadBack,
@@ -84,8 +84,8 @@ func testCreateTwice(t *testing.T, open func() store.Store) {
 	wantObject(t, open(), "a/b", "first")
 }
 
-// Eight writers with stores of their own race: exactly one Create succeeds, and the object is that
-// one's.
+// Eight writers with their own stores race: exactly one Create succeeds, and the object is what
+// that one wrote.
 func testRace(t *testing.T, open func() store.Store, races int) {
 	const writers = 8
 	stores := make([]store.Store, writers)
@@ -142,7 +142,7 @@ func testContextEnds(t *testing.T, open func() store.Store) {
 func testList(t *testing.T, open func() store.Store) {
 	s := open()
 	keys := []string{"a-b", "a/b", "a.b", "a/b/c", "a/b-c", "a/b.c", "a=b/c", "aa", "b", "a0/1"}
-	// A file system cannot have a/b as an object and a folder at once, and layouts need not.
+	// A file system cannot have a/b both as an object and as a folder, and layouts do not need it.
 	keys = slices.DeleteFunc(keys, func(key string) bool { return key == "a/b" })
 	for _, key := range keys {
 		create(t, s, key, "x")
@@ -161,7 +161,7 @@ func testList(t *testing.T, open func() store.Store) {
 		if err != nil {
 			t.Error(err)
 		}
-		break // a caller that has seen enough
+		break // the caller stops early
 	}
 }
 
@@ -229,7 +229,7 @@ func testKeys(t *testing.T, open func() store.Store) {
 	}
 }
 
-// Stream creates an object of that many bytes and reads it back.
+// Stream creates an object of a size and reads it back.
 func Stream(t *testing.T, s store.Store, size int64) {
 	wrote := &digester{Hash: sha256.New()}
 	body := io.TeeReader(io.LimitReader(rand.NewChaCha8([32]byte{1}), size), wrote)

@@ -1,6 +1,6 @@
-// Command tektonpods writes the Pods that Tekton Pipelines itself creates for a set of TaskRuns, one JSON file
-// each, into the folder given as its argument. They are the input of the inject package's tests, so that those
-// tests know Tekton's output and not our idea of it.
+// Command tektonpods writes the Pods that Tekton Pipelines itself creates for a set of TaskRuns,
+// one JSON file each, into the folder given as its argument. They are the input of the inject
+// package's tests, so that those tests know Tekton's output and not our idea of it.
 //
 //	cd pkg/admission/inject/testdata/tektonpods && go run . ..
 package main

@@ -89,8 +89,11 @@ sidecars:
 		flags:   map[string]string{"enable-api-fields": "alpha"},
 	},
 	"compressed": {
-		task:  oneResult,
-		flags: map[string]string{"enable-termination-message-compression": "true", "keep-pod-on-cancel": "true", "enable-api-fields": "alpha"},
+		task: oneResult,
+		flags: map[string]string{
+			"enable-termination-message-compression": "true", "keep-pod-on-cancel": "true",
+			"enable-api-fields": "alpha",
+		},
 	},
 	"sidecar-logs": {task: oneResult, flags: map[string]string{"results-from": "sidecar-logs"}},
 	"spire": {
