@@ -96,3 +96,19 @@ func sqliteStreams(statement string, streams int) string {
 func postgresStreams(statement string, _ int) string {
 	return `SELECT s.* FROM unnest($1::bigint[]) AS stream(n) CROSS JOIN LATERAL (` + strings.ReplaceAll(statement, "{stream}", "stream.n") + `) s`
 }
+
+func scanTexts(rows *sql.Rows, err error) ([]string, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, err
+		}
+		all = append(all, text)
+	}
+	return all, rows.Err()
+}

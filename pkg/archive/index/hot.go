@@ -1,15 +1,7 @@
 package index
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/binary"
-	"encoding/json"
-	"errors"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/jsonscan"
@@ -31,9 +23,6 @@ const (
 	labelPipeline        = "tekton.dev/pipeline"
 	annotationRepository = "pipelinesascode.tekton.dev/repository"
 )
-
-// unindexed are labels that good as every run has, with the same value.
-var unindexed = []string{"app.kubernetes.io/managed-by", "tekton.dev/memberOf"}
 
 // hot is what lists and summaries want to know of a record without unpacking it.
 type hot struct {
@@ -80,78 +69,6 @@ func column(text sql.NullString) string {
 	return "=" + text.String
 }
 
-// recordHead is what of a run's JSON matters here, as it is written there.
-type recordHead struct {
-	apiVersion, kind, name, namespace, uid, created, started, ended []byte
-	labels, annotations, owners, conditions, taskSpec, pipelineSpec []byte
-}
-
-var (
-	errTwice = errors.New("a field is there twice, or written with escapes")
-	errShape = errors.New("it is not built as a run is")
-)
-
-// read fails where the columns of a row could not stand for the record.
-func (h *recordHead) read(record []byte) error {
-	var metadata, status []byte
-	return errors.Join(
-		fields(record, map[string]*[]byte{"apiVersion": &h.apiVersion, "kind": &h.kind, "metadata": &metadata, "status": &status}),
-		fields(metadata, map[string]*[]byte{
-			"name": &h.name, "namespace": &h.namespace, "uid": &h.uid, "creationTimestamp": &h.created,
-			"labels": &h.labels, "annotations": &h.annotations, "ownerReferences": &h.owners,
-		}),
-		fields(status, map[string]*[]byte{
-			"conditions": &h.conditions, "startTime": &h.started, "completionTime": &h.ended,
-			"taskSpec": &h.taskSpec, "pipelineSpec": &h.pipelineSpec,
-		}))
-}
-
-// fields notes where an object, or nothing, has some of its fields.
-func fields(object []byte, wanted map[string]*[]byte) error {
-	if len(object) == 0 || isNull(object) {
-		return nil
-	}
-	return jsonscan.Members(object, func(key []byte, value jsonscan.Span) error {
-		if bytes.IndexByte(key, '\\') >= 0 {
-			return errTwice
-		}
-		to := wanted[string(key)]
-		if to == nil {
-			return nil
-		}
-		if *to != nil {
-			return errTwice
-		}
-		*to = value.Of(object)
-		return nil
-	})
-}
-
-func isNull(raw []byte) bool { return string(raw) == "null" }
-
-// textOf returns a JSON text's string.
-func textOf(raw []byte) (text sql.NullString) {
-	if len(raw) > 0 && raw[0] == '"' {
-		var err error
-		text.String, err = jsonscan.DecodeText(raw)
-		text.Valid = err == nil
-	}
-	return text
-}
-
-// secondsOf returns a time of Kubernetes, which has seconds; ok is false for what a column cannot stand for.
-func secondsOf(raw []byte) (seconds sql.NullInt64, ok bool) {
-	if len(raw) == 0 || isNull(raw) {
-		return seconds, true
-	}
-	text := textOf(raw)
-	at, err := time.Parse(time.RFC3339, text.String)
-	if err != nil || at.UTC().Format(time.RFC3339) != text.String {
-		return seconds, false
-	}
-	return sql.NullInt64{Int64: at.Unix(), Valid: true}, true
-}
-
 // heat finds out what is hot of a record. What the columns of a row could not stand for makes it odd: such a row is looked into.
 func heat(cluster, namespace string, record []byte) (h hot, head recordHead) {
 	h.namespace = namespace
@@ -175,30 +92,6 @@ func heat(cluster, namespace string, record []byte) (h hot, head recordHead) {
 	h.repo = textOf(*annotations[annotationRepository])
 	h.label(cluster, head.labels)
 	return h, head
-}
-
-func (h *hot) label(cluster string, labels []byte) {
-	if len(labels) == 0 || isNull(labels) {
-		return
-	}
-	err := jsonscan.Members(labels, func(rawKey []byte, at jsonscan.Span) error {
-		key, value := string(rawKey), textOf(at.Of(labels))
-		switch {
-		case !value.Valid || strings.Contains(key, `\`):
-			return errShape
-		case key == labelPipeline:
-			h.pipeline = value
-		}
-		if !slices.Contains(unindexed, key) {
-			h.labels = append(h.labels, pairOf(cluster, h.namespace, key, value.String))
-		}
-		return nil
-	})
-	if err != nil {
-		h.odd = true
-	}
-	slices.Sort(h.labels)
-	h.labels = slices.Compact(h.labels)
 }
 
 // condition takes the first one, by which filters know a run's outcome.
@@ -250,22 +143,6 @@ func (h *hot) ofRun(c *manifest.Commit, head *recordHead) {
 	if len(r.ResultAnnotations) > 0 || len(r.SummaryAnnotations) > 0 {
 		h.flags |= flagAnnotations
 	}
-}
-
-// pairOf is what a label is found by within a namespace: 8 bytes of a digest. Whoever finds a run by it compares the label, so it does
-// not matter that two might share one.
-func pairOf(cluster, namespace, key, value string) int64 {
-	sum := sha256.Sum256([]byte(strings.Join([]string{cluster, namespace, key, value}, "\x00")))
-	return int64(binary.BigEndian.Uint64(sum[:])) //nolint:gosec // all bits count
-}
-
-// parent returns the UID of the PipelineRun that made the run, empty if none did.
-func (h *recordHead) parent() string {
-	var all owners
-	if len(h.owners) == 0 || json.Unmarshal(h.owners, &all) != nil {
-		return ""
-	}
-	return all.parent()
 }
 
 // clean makes texts that Postgres can store. What it changes the columns cannot stand for.

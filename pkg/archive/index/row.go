@@ -162,3 +162,12 @@ func (s *stored) unpackRecord() ([]byte, error) {
 
 // ErrDamaged is the error of a row that is not as Put left it. Whoever meets it rebuilds the index.
 var ErrDamaged = errors.New("the index is damaged")
+
+// commitOf decodes the commit of a row that was read without its record.
+func commitOf(s *stored) (*manifest.Commit, error) {
+	row, err := s.row(false)
+	if err != nil {
+		return nil, fmt.Errorf("index: %w", err)
+	}
+	return row.Commit, nil
+}

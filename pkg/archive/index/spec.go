@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"sync"
 
 	"github.com/indelible-ci/indelible/pkg/archive/index/pack"
 )
@@ -48,4 +49,34 @@ func joinSpec(rest, spec []byte) ([]byte, error) {
 func digestOf(spec []byte) []byte {
 	sum := sha256.Sum256(spec)
 	return sum[:16]
+}
+
+// specCache keeps copies of Tasks and Pipelines unpacked: a page has few of them, many times.
+type specCache struct {
+	mu    sync.Mutex
+	bytes int
+	specs map[string][]byte
+}
+
+// maxSpecs bounds the cache, in bytes.
+const maxSpecs = 8 << 20
+
+func (c *specCache) get(digest, data []byte) ([]byte, error) {
+	c.mu.Lock()
+	spec := c.specs[string(digest)]
+	c.mu.Unlock()
+	if spec != nil {
+		return spec, nil
+	}
+	spec, err := pack.Unpack(data)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.bytes += len(spec); c.bytes > maxSpecs || c.specs == nil {
+		c.specs, c.bytes = map[string][]byte{}, len(spec)
+	}
+	c.specs[string(digest)] = spec
+	return spec, nil
 }

@@ -1,0 +1,92 @@
+package index
+
+import (
+	"bytes"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/indelible-ci/indelible/pkg/jsonscan"
+)
+
+// recordHead is what of a run's JSON matters here, as it is written there.
+type recordHead struct {
+	apiVersion, kind, name, namespace, uid, created, started, ended []byte
+	labels, annotations, owners, conditions, taskSpec, pipelineSpec []byte
+}
+
+var (
+	errTwice = errors.New("a field is there twice, or written with escapes")
+	errShape = errors.New("it is not built as a run is")
+)
+
+// read fails where the columns of a row could not stand for the record.
+func (h *recordHead) read(record []byte) error {
+	var metadata, status []byte
+	return errors.Join(
+		fields(record, map[string]*[]byte{"apiVersion": &h.apiVersion, "kind": &h.kind, "metadata": &metadata, "status": &status}),
+		fields(metadata, map[string]*[]byte{
+			"name": &h.name, "namespace": &h.namespace, "uid": &h.uid, "creationTimestamp": &h.created,
+			"labels": &h.labels, "annotations": &h.annotations, "ownerReferences": &h.owners,
+		}),
+		fields(status, map[string]*[]byte{
+			"conditions": &h.conditions, "startTime": &h.started, "completionTime": &h.ended,
+			"taskSpec": &h.taskSpec, "pipelineSpec": &h.pipelineSpec,
+		}))
+}
+
+// fields notes where an object, or nothing, has some of its fields.
+func fields(object []byte, wanted map[string]*[]byte) error {
+	if len(object) == 0 || isNull(object) {
+		return nil
+	}
+	return jsonscan.Members(object, func(key []byte, value jsonscan.Span) error {
+		if bytes.IndexByte(key, '\\') >= 0 {
+			return errTwice
+		}
+		to := wanted[string(key)]
+		if to == nil {
+			return nil
+		}
+		if *to != nil {
+			return errTwice
+		}
+		*to = value.Of(object)
+		return nil
+	})
+}
+
+func isNull(raw []byte) bool { return string(raw) == "null" }
+
+// textOf returns a JSON text's string.
+func textOf(raw []byte) (text sql.NullString) {
+	if len(raw) > 0 && raw[0] == '"' {
+		var err error
+		text.String, err = jsonscan.DecodeText(raw)
+		text.Valid = err == nil
+	}
+	return text
+}
+
+// secondsOf returns a time of Kubernetes, which has seconds; ok is false for what a column cannot stand for.
+func secondsOf(raw []byte) (seconds sql.NullInt64, ok bool) {
+	if len(raw) == 0 || isNull(raw) {
+		return seconds, true
+	}
+	text := textOf(raw)
+	at, err := time.Parse(time.RFC3339, text.String)
+	if err != nil || at.UTC().Format(time.RFC3339) != text.String {
+		return seconds, false
+	}
+	return sql.NullInt64{Int64: at.Unix(), Valid: true}, true
+}
+
+// parent returns the UID of the PipelineRun that made the run, empty if none did.
+func (h *recordHead) parent() string {
+	var all owners
+	if len(h.owners) == 0 || json.Unmarshal(h.owners, &all) != nil {
+		return ""
+	}
+	return all.parent()
+}
