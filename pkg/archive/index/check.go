@@ -6,7 +6,8 @@ import (
 	"fmt"
 )
 
-// CheckCounts implements Index. All counting is done by the database: it holds as many cells as are wrong, a page of them at a time.
+// CheckCounts implements Index. The database does the counting; memory holds only the wrong counts,
+// at most maxWrong of each kind.
 func (d *database) CheckCounts(ctx context.Context, repair bool) (wrong int, err error) {
 	for _, span := range spans {
 		cells, err := d.wrongCells(ctx, span)
@@ -41,7 +42,7 @@ func (d *database) CheckCounts(ctx context.Context, repair bool) (wrong int, err
 	return wrong, nil
 }
 
-// maxWrong bounds what one check reports of each kind: an index with more is better made again.
+// maxWrong bounds what one check reports of each kind. An index with more errors is better rebuilt.
 const maxWrong = 10_000
 
 func (d *database) wrongCells(ctx context.Context, span int64) (map[cell]bool, error) {

@@ -13,7 +13,7 @@ import (
 // newURL returns the URL of an empty database.
 type newURL func(t *testing.T) string
 
-// TestDatabases has what is true of an index in every kind of database.
+// TestDatabases runs the tests that every kind of database must pass.
 func TestDatabases(t *testing.T) {
 	for name, start := range map[string]func(t *testing.T) func(t *testing.T) string{"sqlite": sqliteFiles, "postgres": indextest.Postgres} {
 		t.Run(name, func(t *testing.T) {

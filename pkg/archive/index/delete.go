@@ -7,7 +7,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index/pack"
 )
 
-// delete leaves nothing of runs, also not the copy of a Task if it was the last that had it.
+// delete removes runs with all that belongs to them, and specs that no other run refers to.
 func (b *batch) delete(ctx context.Context, cluster string, uids []string) error {
 	found, err := b.find(ctx, cluster, uids)
 	if err != nil || len(found) == 0 {
@@ -42,7 +42,7 @@ func (b *batch) delete(ctx context.Context, cluster string, uids []string) error
 type storedHot struct {
 	stored
 	id, group int64
-	// committed and kind are read by migrations alone.
+	// Only migrations read committed and kind.
 	committed int64
 	kind      string
 }
@@ -75,7 +75,7 @@ func (b *batch) deleteRow(ctx context.Context, s *storedHot) error {
 			return err
 		}
 	}
-	// Of a row that is damaged labels stay, which lead nowhere.
+	// The labels of a damaged row stay. They refer to no row.
 	rest, err := pack.Unpack(s.record, s.known()...)
 	if s.record == nil || err != nil {
 		return nil

@@ -14,21 +14,22 @@ import (
 // Entry is a run, or a record that a tool wrote.
 type Entry struct {
 	id int64
-	// Group is the number of its group.
+	// Group is the ID of its group.
 	Group     int64
 	Tool      bool
 	Cluster   string
 	Namespace string
 	Result    string
-	// UID is the run's, or what the record was given. Name is the run's name, or the record's.
+	// UID is the run's, or what the writer gave the record. Name is the run's name, or the
+	// record's.
 	UID, Name string
 	// Created and Updated are in microseconds since 1970.
 	Created, Updated int64
 	// Started and Completed are in seconds since 1970.
 	Started, Completed sql.NullInt64
-	// HasLog and HasEvents say whether a run has records of its log and events.
+	// HasLog and HasEvents say whether a run has records for its log and events.
 	HasLog, HasEvents bool
-	// Type, Generation and Key are of a tool's record.
+	// Type, Generation and Key are set for records of tools.
 	Type       string
 	Generation int64
 	Key        string
@@ -45,7 +46,7 @@ const (
 		FROM indelible_objects o JOIN indelible_scopes s ON s.id = o.scope WHERE o.id`
 )
 
-// entries reads the columns of rows, in no order.
+// entries reads the columns of rows, in no particular order.
 func (d *database) entries(ctx context.Context, s *Scan, ids []int64) ([]Entry, error) {
 	if len(ids) == 0 {
 		return nil, nil
@@ -79,7 +80,7 @@ const (
 	loadObjs = `SELECT o.id, o.data, o.data, NULL, NULL, NULL FROM indelible_objects o WHERE o.id`
 )
 
-// Load implements Reader. What is gone since it was found has no record then.
+// Load implements Reader. Entries deleted since they were found are not loaded.
 func (d *database) Load(ctx context.Context, entries []*Entry) error {
 	var runs, objects []*Entry
 	for _, e := range entries {
@@ -123,10 +124,10 @@ func (d *database) load(ctx context.Context, text string, entries []*Entry) erro
 	return rows.Err()
 }
 
-// Loaded says whether the record was there.
+// Loaded says whether Load found the record.
 func (e *Entry) Loaded() bool { return e.packed.manifest != nil }
 
-// Record unpacks the record of an entry that was loaded.
+// Record unpacks the record of a loaded entry.
 func (e *Entry) Record() ([]byte, error) {
 	record, err := e.record()
 	if err != nil {
@@ -154,8 +155,8 @@ func (e *Entry) record() ([]byte, error) {
 	return joinSpec(rest, spec)
 }
 
-// Commit decodes the commit of a run that was loaded. It is bare.
+// Commit decodes the commit of a loaded run. It is bare.
 func (e *Entry) Commit() (*manifest.Commit, error) { return commitOf(&e.packed) }
 
-// ETag returns what identifies the state of a tool's record.
+// ETag identifies the state of a tool's record.
 func (e *Entry) ETag() string { return (&object.Object{Generation: e.Generation, UID: e.UID}).ETag() }

@@ -12,8 +12,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 )
 
-// How many rows one statement reads. What they hold is in memory at once: records may have a megabyte each. Between statements nothing
-// is open in the database, so that a caller may take its time, and delete what it was given.
+// How many rows one statement reads, all of which are in memory at once; a record may have a
+// megabyte. No statement is open between pages, so the caller may take its time and delete what it
+// was given.
 const (
 	page        = 512
 	recordsPage = 32
@@ -98,7 +99,7 @@ func (q *Query) statement(after *layout.Run, limit int) (text string, args []any
 	return text, where.args
 }
 
-// where returns the query's conditions, but for the place in the list.
+// where returns the query's conditions, except the place in the list.
 func (q *Query) where() *conditions {
 	where := &conditions{}
 	where.equal("r.cluster", q.Cluster)
@@ -150,7 +151,8 @@ func (c *conditions) text() string {
 	return " WHERE " + strings.Join(c.all, " AND ")
 }
 
-// A key has the uid between dots. A uid that another begins with sorts behind it then, if a hyphen follows.
+// The UID in a key ends with a dot. So a UID that begins with another one and a hyphen sorts before
+// it.
 const keysPage = `SELECT created, uid FROM indelible_runs WHERE cluster = $1 AND created >= $2 AND (created > $2 OR uid || '.' > $3)
 	ORDER BY created, uid || '.' LIMIT 4096`
 
@@ -180,7 +182,7 @@ func (d *database) Keys(ctx context.Context, cluster, after string) iter.Seq2[st
 	}
 }
 
-// position is that of a commit's key; "" comes before all.
+// position returns the place of a commit's key; "" is before all.
 func position(cluster, key string) (layout.Run, error) {
 	if key == "" {
 		return layout.Run{Created: time.Unix(0, 0)}, nil

@@ -7,26 +7,27 @@ import (
 	"sync"
 )
 
-// Group is what entries have in common by which they are listed and counted.
+// Group is what entries have in common that they are listed and counted by.
 type Group struct {
 	ID, Scope                int64
 	Cluster, Namespace, Type string
-	// Status and Reason are of the first condition, nil where it has none. They mean nothing where Odd.
+	// Status and Reason are those of the first condition, nil if it has none. They mean nothing if
+	// Odd.
 	Status, Reason *string
-	// Odd says that the columns of entries cannot be relied upon: their records must be looked into.
+	// Odd: the entries' columns are not reliable, so their records must be read.
 	Odd bool
-	// Tool says that the entries are records that tools wrote, and not runs.
+	// Tool: the entries are records that tools wrote, not runs.
 	Tool bool
 }
 
-// groupCache has the groups of all clusters as they were when there were so many.
+// groupCache has the groups of all clusters, and by what count and last id it was read.
 type groupCache struct {
 	mu          sync.Mutex
 	count, last int64
 	groups      map[string][]Group
 }
 
-// Groups implements Reader. Groups are only ever added.
+// Groups implements Reader. Groups are never deleted, so an unchanged count means unchanged groups.
 func (d *database) Groups(ctx context.Context, cluster string) ([]Group, error) {
 	var count, last int64
 	if err := d.read.QueryRowContext(ctx, `SELECT count(*), coalesce(max(id), 0) FROM indelible_groups`).Scan(&count, &last); err != nil {

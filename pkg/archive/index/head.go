@@ -10,7 +10,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
-// recordHead is what of a run's JSON matters here, as it is written there.
+// recordHead has the raw JSON of the fields of a run that this package reads.
 type recordHead struct {
 	apiVersion, kind, name, namespace, uid, created, started, ended []byte
 	labels, annotations, owners, conditions, taskSpec, pipelineSpec []byte
@@ -21,7 +21,7 @@ var (
 	errShape = errors.New("it is not built as a run is")
 )
 
-// read fails where the columns of a row could not stand for the record.
+// read fails if columns cannot represent the record.
 func (h *recordHead) read(record []byte) error {
 	var metadata, status []byte
 	return errors.Join(
@@ -36,7 +36,7 @@ func (h *recordHead) read(record []byte) error {
 		}))
 }
 
-// fields notes where an object, or nothing, has some of its fields.
+// fields finds some fields of an object, which may be missing or null.
 func fields(object []byte, wanted map[string]*[]byte) error {
 	if len(object) == 0 || isNull(object) {
 		return nil
@@ -59,7 +59,7 @@ func fields(object []byte, wanted map[string]*[]byte) error {
 
 func isNull(raw []byte) bool { return string(raw) == "null" }
 
-// textOf returns a JSON text's string.
+// textOf decodes a JSON string. It is not valid for anything else.
 func textOf(raw []byte) (text sql.NullString) {
 	if len(raw) > 0 && raw[0] == '"' {
 		var err error
@@ -69,7 +69,8 @@ func textOf(raw []byte) (text sql.NullString) {
 	return text
 }
 
-// secondsOf returns a time of Kubernetes, which has seconds; ok is false for what a column cannot stand for.
+// secondsOf decodes a time of Kubernetes, which has whole seconds. ok is false for what a column
+// cannot represent.
 func secondsOf(raw []byte) (seconds sql.NullInt64, ok bool) {
 	if len(raw) == 0 || isNull(raw) {
 		return seconds, true
@@ -82,7 +83,7 @@ func secondsOf(raw []byte) (seconds sql.NullInt64, ok bool) {
 	return sql.NullInt64{Int64: at.Unix(), Valid: true}, true
 }
 
-// parent returns the UID of the PipelineRun that made the run, empty if none did.
+// parent returns the UID of the PipelineRun that created the run, empty if none did.
 func (h *recordHead) parent() string {
 	var all owners
 	if len(h.owners) == 0 || json.Unmarshal(h.owners, &all) != nil {

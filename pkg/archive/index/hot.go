@@ -9,26 +9,26 @@ import (
 
 // Flags of a row.
 const (
-	// flagLog and flagEvents say that it has records of its log and of its events beside it.
+	// flagLog and flagEvents: it has a record for its log, or for its events.
 	flagLog = 1 << iota
 	flagEvents
-	// flagRoot says that nothing owns it: its Result's summary is about it.
+	// flagRoot: it has no owner, so its Result's summary is about it.
 	flagRoot
-	// flagAnnotations says that it has annotations for its Result or its summary.
+	// flagAnnotations: it has annotations for its Result or for its summary.
 	flagAnnotations
 )
 
-// labelRepository is the annotation that Pipelines as Code names a repository by, and labelPipeline Tekton's of a Pipeline: what summaries group by.
+// Summaries group by labelPipeline, Tekton's label, and annotationRepository, of Pipelines as Code.
 const (
 	labelPipeline        = "tekton.dev/pipeline"
 	annotationRepository = "pipelinesascode.tekton.dev/repository"
 )
 
-// hot is what lists and summaries want to know of a record without unpacking it.
+// hot has what lists and summaries need of a record without unpacking it.
 type hot struct {
-	namespace, kind string // a data type: apiVersion and kind with a dot between
+	namespace, kind string // a data type: apiVersion and kind, joined by a dot
 	status, reason  sql.NullString
-	// hasCreated says that the record says when it was created.
+	// hasCreated: the record has a valid creation time.
 	hasCreated     bool
 	odd, tool      bool
 	flags          int64
@@ -38,16 +38,17 @@ type hot struct {
 	labels         []int64
 }
 
-// group is what rows have in common by which they are listed and counted.
+// group is what rows have in common that they are listed and counted by.
 type group struct {
 	cluster, namespace, kind, status, reason string
 	tool                                     bool
 }
 
-// absent is how a group has a text that is not there, odd one that lists cannot rely on. A text that is there begins with an equals sign.
+// How a group has a status or reason: absent if there is none, odd if lists cannot rely on it, else
+// the text after an equals sign.
 const absent, odd = "", "?"
 
-// maxReason is what a reason may have to be one of a group; a longer one is not what Tekton writes.
+// maxReason bounds status and reason of a group, in bytes. Tekton writes no longer ones.
 const maxReason = 64
 
 func (h *hot) group(cluster string) group {
@@ -69,7 +70,8 @@ func column(text sql.NullString) string {
 	return "=" + text.String
 }
 
-// heat finds out what is hot of a record. What the columns of a row could not stand for makes it odd: such a row is looked into.
+// heat collects what is hot of a record. A record that columns cannot represent is odd: filters
+// read it.
 func heat(cluster, namespace string, record []byte) (h hot, head recordHead) {
 	h.namespace = namespace
 	h.odd = head.read(record) != nil
@@ -94,7 +96,7 @@ func heat(cluster, namespace string, record []byte) (h hot, head recordHead) {
 	return h, head
 }
 
-// condition takes the first one, by which filters know a run's outcome.
+// condition takes status and reason of the first condition, by which filters know a run's outcome.
 func (h *hot) condition(conditions []byte) {
 	if len(conditions) == 0 || isNull(conditions) {
 		return
@@ -116,7 +118,7 @@ func (h *hot) condition(conditions []byte) {
 	}
 }
 
-// ofRun completes it with what its commit says. Where record and commit differ the row is odd.
+// ofRun adds what the commit says. A row whose record and commit differ is odd.
 func (h *hot) ofRun(c *manifest.Commit, head *recordHead) {
 	r := &c.Run
 	h.kind = r.APIVersion + "." + r.Kind
@@ -124,7 +126,7 @@ func (h *hot) ofRun(c *manifest.Commit, head *recordHead) {
 		textOf(head.namespace).String == r.Namespace && textOf(head.uid).String == r.UID && h.created == r.Created.Unix() &&
 		h.ended.Valid == (r.Completed != nil) && (r.Completed == nil || r.Completed.Unix() == h.ended.Int64)
 	h.odd = h.odd || !same
-	h.created, h.ended = r.Created.Unix(), sql.NullInt64{} // as the columns have it
+	h.created, h.ended = r.Created.Unix(), sql.NullInt64{} // what the columns say
 	if r.Completed != nil {
 		h.ended = sql.NullInt64{Int64: r.Completed.Unix(), Valid: true}
 	}
@@ -137,7 +139,7 @@ func (h *hot) ofRun(c *manifest.Commit, head *recordHead) {
 			h.flags |= flagEvents
 		}
 	}
-	if r.Kind == pipelineRun { // its log is its TaskRuns'
+	if r.Kind == pipelineRun { // its log consists of its TaskRuns' logs
 		h.flags |= flagLog
 	}
 	if len(r.ResultAnnotations) > 0 || len(r.SummaryAnnotations) > 0 {
@@ -145,7 +147,7 @@ func (h *hot) ofRun(c *manifest.Commit, head *recordHead) {
 	}
 }
 
-// clean makes texts that Postgres can store. What it changes the columns cannot stand for.
+// clean removes what Postgres cannot store. A row changed by that is odd.
 func (h *hot) clean() {
 	for _, text := range []*string{&h.namespace, &h.kind, &h.status.String, &h.reason.String, &h.pipeline.String, &h.repo.String} {
 		if cleaned := clean(*text); cleaned != *text {

@@ -12,7 +12,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
-// Label is what entries with a label are found by in a namespace. Others may be found as well.
+// Label returns the number by which entries with a label are found in a namespace. Other entries
+// may have the same number.
 func Label(cluster, namespace, key, value string) int64 {
 	return pairOf(cluster, namespace, key, value)
 }
@@ -20,7 +21,7 @@ func Label(cluster, namespace, key, value string) int64 {
 // IndexedLabel says whether entries can be found by a label.
 func IndexedLabel(key string) bool { return !slices.Contains(unindexed, key) }
 
-// unindexed are labels that good as every run has, with the same value.
+// unindexed are labels that almost every run has, with the same value.
 var unindexed = []string{"app.kubernetes.io/managed-by", "tekton.dev/memberOf"}
 
 func (h *hot) label(cluster string, labels []byte) {
@@ -47,8 +48,8 @@ func (h *hot) label(cluster string, labels []byte) {
 	h.labels = slices.Compact(h.labels)
 }
 
-// pairOf is what a label is found by within a namespace: 8 bytes of a digest. Whoever finds a run by it compares the label, so it does
-// not matter that two might share one.
+// pairOf is the number of a label within a namespace: 8 bytes of a digest. Readers compare the
+// label itself, so two labels may share a number.
 func pairOf(cluster, namespace, key, value string) int64 {
 	sum := sha256.Sum256([]byte(strings.Join([]string{cluster, namespace, key, value}, "\x00")))
 	return int64(binary.BigEndian.Uint64(sum[:])) //nolint:gosec // all bits count
@@ -57,7 +58,8 @@ func pairOf(cluster, namespace, key, value string) int64 {
 // labelRow is a row of the table of labels.
 type labelRow struct{ label, created, run, group int64 }
 
-// flushLabels has neighbours in the table come one after the other: they are all over it, and each page is written once.
+// flushLabels inserts in key order: labels are spread all over the table, and in order each page is
+// written once.
 func (b *batch) flushLabels(ctx context.Context) error {
 	slices.SortFunc(b.labels, func(a, b labelRow) int {
 		return cmp.Or(cmp.Compare(a.label, b.label), cmp.Compare(a.created, b.created), cmp.Compare(a.run, b.run))
@@ -74,7 +76,7 @@ func (b *batch) deleteLabels(ctx context.Context, id, created int64, labels []in
 	if len(labels) == 0 {
 		return nil
 	}
-	text := fmt.Sprintf( //nolint:gosec // of texts of this package
+	text := fmt.Sprintf( //nolint:gosec // made of constants
 		`DELETE FROM indelible_labels WHERE label%s AND created = $2 AND run = $3`, b.dialect.any("$1", numbers))
 	_, err := b.tx.ExecContext(ctx, text, b.dialect.list(labels), created, id)
 	return err

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A database that does not answer fails what needs it, and is there when it answers.
+// While the database does not answer, calls fail; once it answers, they succeed.
 func TestOpenLater(t *testing.T) {
 	at, tries := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC), 0
 	refused := errors.New("connection refused")

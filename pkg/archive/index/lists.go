@@ -8,17 +8,18 @@ import (
 	"slices"
 )
 
-// Path is what entries are found by.
+// Path is how entries are found.
 type Path int
 
-// Paths. Values are the groups' own for ByGroup; labels of Scan.Labels for ByLabel; Scan.Texts for others.
+// Paths. What is looked up is in Scan.Groups for ByGroup, Scan.Labels for ByLabel, else Scan.Texts.
 const (
 	ByGroup Path = iota
 	ByLabel
-	// ByNamespace is of runs of the one namespace in Texts, and ByCluster of all, whatever their groups.
+	// ByNamespace lists all runs of the namespace in Texts, ByCluster all runs. Both ignore Groups.
 	ByNamespace
 	ByCluster
-	// ByUID finds runs by UID, and records of tools by their names; ByName runs by name; ByResult by the Result's name.
+	// ByUID finds runs by UID, and records of tools by name. ByName finds runs by name, ByResult
+	// both by their Result's name.
 	ByUID
 	ByName
 	ByResult
@@ -27,32 +28,34 @@ const (
 // Scan says which entries are wanted.
 type Scan struct {
 	Cluster string
-	// Tool asks for records of tools, and not for runs.
+	// Tool lists records of tools instead of runs.
 	Tool bool
 	Path Path
-	// Groups are those that entries may be of. AnyGroup says that it is not worth looking: others may be found as well.
+	// Groups are the groups of the entries. AnyGroup: do not check the group, other entries may be
+	// returned too.
 	Groups   []int64
 	AnyGroup bool
 	Scopes   []int64
 	Texts    []string
 	Labels   []int64
-	// From and To bound the creation, in seconds since 1970, both included; 0 is no bound.
+	// From and To bound the creation time, in seconds since 1970, both included; 0 is no bound.
 	From, To int64
-	// Updated orders by the time of the last change, and not by creation; Descending has the latest first.
+	// Updated sorts by the last change instead of the creation. Descending puts the latest first.
 	Updated, Descending bool
-	// After continues at a position, which is included.
+	// After continues at a position, whose entry is included.
 	After *Position
-	// Limit is how many are wanted; there are no more if there are fewer.
+	// Limit is how many entries to return. Fewer are returned only if there are no more.
 	Limit int
 }
 
-// Position is where an entry stands in a list: microseconds, then UID.
+// Position is the place of an entry in a list: microseconds, then UID.
 type Position struct {
 	At  int64
 	UID string
 }
 
-// Entries implements Reader. What many streams have is merged by what the indexes have alone; rows are read of those that are wanted.
+// Entries implements Reader. Many streams are merged by what is in database indexes; rows are read
+// only of the entries returned.
 func (d *database) Entries(ctx context.Context, s Scan) ([]Entry, error) {
 	ids, err := d.candidates(ctx, &s)
 	if err != nil {
@@ -79,13 +82,14 @@ func (s *Scan) at(e *Entry) int64 {
 	return e.Created
 }
 
-// Position is where an entry stands in the list.
+// Position returns the place of an entry in the list.
 func (s *Scan) Position(e *Entry) Position { return Position{s.at(e), e.UID} }
 
-// candidate is an entry of which no more is known than where it stands, by its second or microsecond.
+// candidate is an entry known only by id and sort key: its second or microsecond.
 type candidate struct{ id, key int64 }
 
-// candidates finds as many as are wanted. Those of one second are sorted by what is not in the index, so they are asked for by themselves.
+// candidates finds as many ids as are wanted. Entries with the same key are sorted by columns that
+// are not in the database index, so those at both ends of the page are queried separately.
 func (d *database) candidates(ctx context.Context, s *Scan) ([]int64, error) {
 	var ids []int64
 	var behind *int64
@@ -121,7 +125,7 @@ func (c candidates) ids() []int64 {
 	return ids
 }
 
-// split returns what the index is sorted by, and the microseconds beyond it.
+// split returns the key of the database index, and the microseconds beyond it.
 func (s *Scan) split(at int64) (key, micros int64) {
 	if s.Updated {
 		return at, 0
@@ -129,7 +133,7 @@ func (s *Scan) split(at int64) (key, micros int64) {
 	return truncate(at, 1e6) / 1e6, at - truncate(at, 1e6)
 }
 
-// bound says which keys are wanted: those behind one, or those equal to it, sorted by UID.
+// bound says which keys are wanted: those behind one, or with tie those equal to it, sorted by UID.
 type bound struct {
 	behind *int64
 	tie    bool
@@ -137,7 +141,7 @@ type bound struct {
 	after  *Position
 }
 
-// maxStreams is how many streams one statement of SQLite merges.
+// maxStreams is how many streams one statement merges. SQLite limits it.
 const maxStreams = 128
 
 func (d *database) find1(ctx context.Context, s *Scan, b *bound, limit int) (candidates, error) {
@@ -161,7 +165,7 @@ func (d *database) find1(ctx context.Context, s *Scan, b *bound, limit int) (can
 
 // merge takes the first of several sorted lists.
 func (d *database) merge(ctx context.Context, s *Scan, all candidates, b *bound, limit int) (candidates, error) {
-	if b.tie { // their order is by UID
+	if b.tie { // they are sorted by UID
 		entries, err := d.entries(ctx, s, all.ids())
 		if err != nil {
 			return nil, err
@@ -188,7 +192,7 @@ func (d *database) merge(ctx context.Context, s *Scan, all candidates, b *bound,
 	return all[:min(limit, len(all))], nil
 }
 
-// streams are what is merged; nil where it is one list.
+// streams returns the streams to merge, nil for a single list.
 func (s *Scan) streams() []int64 {
 	switch s.Path {
 	case ByGroup:

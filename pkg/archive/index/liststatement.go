@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// statement builds one. What the caller gave is only ever in the arguments.
+// statement builds a statement. The caller's values appear only in the arguments.
 type statement struct {
 	text strings.Builder
 	args []any
@@ -18,7 +18,7 @@ func (t *statement) arg(value any) string {
 
 func (t *statement) add(format string, args ...any) { fmt.Fprintf(&t.text, format, args...) }
 
-// scan is the statement of a scan: ids and keys, in order.
+// scan returns the statement of a scan, which selects ids and keys in order.
 func (d *database) scan(s *Scan, streams []int64, b *bound, limit int) (string, []any) {
 	t := &statement{}
 	n := 0
@@ -60,7 +60,7 @@ func (s *Scan) from(d *database, t *statement, b *bound) (key string) {
 	if s.Tool && !s.Updated {
 		micros = "r.micros"
 	}
-	tied := "" // what is tied is sorted by what the indexes do not have
+	tied := "" // ties are sorted by columns that are not in the database index
 	if b.tie {
 		tied = fmt.Sprintf(", %s, r.uid", micros)
 	}
@@ -101,7 +101,8 @@ func (s *Scan) from(d *database, t *statement, b *bound) (key string) {
 		if s.Tool {
 			t.add("%s AND %s", texts("r.name"), groups("r.grp + 0"))
 		} else {
-			// Of few rows the order costs nothing: the index that has it is hidden.
+			// "|| ''" hides the database index that has the order: with few rows sorting is
+			// cheaper.
 			t.add("%s AND r.cluster || '' = %s AND %s", texts("r.uid"), t.arg(s.Cluster), groups("r.grp + 0"))
 		}
 	case ByName:
@@ -115,7 +116,7 @@ func (s *Scan) from(d *database, t *statement, b *bound) (key string) {
 	return key
 }
 
-// bounds adds the conditions of the place in the list.
+// bounds adds the conditions for the place in the list.
 func (t *statement) bounds(s *Scan, b *bound, key string) {
 	created := "r.created"
 	if !s.Updated {
@@ -150,7 +151,8 @@ func (t *statement) bounds(s *Scan, b *bound, key string) {
 	t.add(" AND (%s %s %s OR %s = %s AND r.uid %s= %s)", column, less, at, column, at, less, t.arg(b.after.UID))
 }
 
-// streamArgs adds the streams' arguments, which come first, and returns how many a statement has.
+// streamArgs adds the streams' arguments, which must be first, and returns how many streams the
+// statement has.
 func (d *database) streamArgs(t *statement, streams []int64) int {
 	if d.dialect.name == postgres {
 		t.arg(streams)

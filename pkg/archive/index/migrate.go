@@ -22,12 +22,14 @@ var drops = []string{
 	`DROP TABLE IF EXISTS indelible_schema`,
 }
 
-// ErrVersion is the error of an index that this program cannot use as it is: another version's, or none.
+// ErrVersion is the error of an index that this program cannot use: it has another version, or does
+// not exist.
 var ErrVersion = errors.New("the index cannot be used as it is")
 
 var errNone = fmt.Errorf("%w: there is none yet: the archiver makes it when it starts, or archiver index sync does", ErrVersion)
 
-// versionOf returns the version of the tables, 0 where there are none or making them broke off.
+// versionOf returns the version of the tables, 0 if there are none or creating them was
+// interrupted.
 func versionOf(ctx context.Context, db interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 },
@@ -39,8 +41,8 @@ func versionOf(ctx context.Context, db interface {
 	return version, err
 }
 
-// migrate makes the tables, or brings those of an earlier version up to this one. Those of a later version are left alone: a program
-// that is older than the index has no business with it. Several programs may do it at once.
+// migrate creates the tables, or updates those of an earlier version. A later version is an error.
+// Several programs may call it at once.
 func migrate(ctx context.Context, d dialect, db *sql.DB) error {
 	return inTransaction(ctx, db, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, d.lock); err != nil {
@@ -65,10 +67,10 @@ func migrate(ctx context.Context, d dialect, db *sql.DB) error {
 	})
 }
 
-// migrations make the tables of a version those of the next.
+// migrations update the tables of one version to the next.
 var migrations = map[int]func(ctx context.Context, d dialect, tx *sql.Tx) error{2: addParents, 3: addQueries}
 
-// usable says why a reader cannot use the tables: readers make and change none.
+// usable returns why a reader cannot use the tables, which it must not create or change.
 func usable(ctx context.Context, d dialect, db *sql.DB) error {
 	var there bool
 	if err := db.QueryRowContext(ctx, d.exists).Scan(&there); err != nil {
@@ -107,7 +109,7 @@ func create(ctx context.Context, d dialect, tx *sql.Tx) error {
 	return err
 }
 
-// inTransaction commits what do has done, or nothing of it.
+// inTransaction commits what do did, or nothing of it.
 func inTransaction(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {

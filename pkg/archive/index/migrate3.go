@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// addParents makes the tables of version 2 those of 3: who made a run is in its record.
+// addParents updates version 2 to 3: it adds each run's parent, from the record.
 func addParents(ctx context.Context, d dialect, tx *sql.Tx) error {
 	for _, statement := range []string{`ALTER TABLE indelible_runs ADD COLUMN parent {text} NOT NULL DEFAULT ''`, indexParents, tableComplete} {
 		if _, err := tx.ExecContext(ctx, d.types.Replace(statement)); err != nil {
@@ -34,7 +34,7 @@ func addParents(ctx context.Context, d dialect, tx *sql.Tx) error {
 	}
 }
 
-// parentsAfter reads a page of records. A row that is damaged stays so, for whoever asks for it.
+// parentsAfter reads a page of records. A damaged row stays as it is: reading it will report it.
 func parentsAfter(ctx context.Context, tx *sql.Tx, after int64) (ids []int64, parents []string, err error) {
 	rows, err := tx.QueryContext(ctx, selectRun+`, d.data, d.spec, s.data, r.id FROM indelible_runs r`+joinRecord+` WHERE r.id > $1 ORDER BY r.id LIMIT $2`, after, recordsPage)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// addQueries makes the tables of version 3 those of 4: what is new in them is in the records. It holds one page of them in memory, and makes
-// the indexes of the table of runs when its new columns are filled.
+// addQueries updates version 3 to 4: it fills the new columns and tables from the records, of which
+// one page is in memory. It creates the indexes on the new columns once these are filled.
 func addQueries(ctx context.Context, d dialect, tx *sql.Tx) error {
 	var later []string
 	for _, statement := range slices.Concat(d.to4, version4) {
@@ -49,7 +49,7 @@ func addQueries(ctx context.Context, d dialect, tx *sql.Tx) error {
 	return err
 }
 
-// warmUp fills the new columns of rows, in the same way as Put. A row that is damaged stays so, for whoever asks for it.
+// warmUp fills the new columns of rows as Put does. A damaged row becomes odd, and stays damaged.
 func (b *batch) warmUp(ctx context.Context, rows []*storedHot) error {
 	for _, s := range rows {
 		row, err := s.row(true)
@@ -95,5 +95,6 @@ func recordsAfter(ctx context.Context, tx *sql.Tx, after int64) (found []*stored
 	return found, rows.Err()
 }
 
-// migratePage is how many records a migration has in memory: few, as each may have a megabyte, but enough for a statement to be worth it.
+// migratePage is how many records a migration holds in memory: few, as each may have a megabyte,
+// but enough for multi-row statements.
 const migratePage = 128

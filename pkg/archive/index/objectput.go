@@ -8,7 +8,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/object"
 )
 
-// putObject leaves a later generation that is there.
+// putObject does nothing if a later generation is stored.
 func (b *batch) putObject(ctx context.Context, p *packedObject) error {
 	if p.Deleted {
 		return b.deleteObject(ctx, p.cluster, p.Object)
@@ -51,7 +51,8 @@ func (b *batch) insertObject(ctx context.Context, id, scopeID int64, p *packedOb
 			return err
 		}
 	case p.Kind == object.Result:
-		// Readers know namespaces by their groups, and this may be all that the namespace has.
+		// Readers learn of namespaces from groups, and this object may be all that the namespace
+		// has.
 		if _, _, err = b.intern.group(ctx, b.tx, group{cluster: p.cluster, namespace: p.Parent, tool: true}); err != nil {
 			return err
 		}
@@ -81,7 +82,7 @@ func (b *batch) insertObject(ctx context.Context, id, scopeID int64, p *packedOb
 	return nil
 }
 
-// removeObject removes a row with what was noted of it.
+// removeObject removes an object with its labels and counts.
 func (b *batch) removeObject(ctx context.Context, cluster, parent string, o *storedObject) error {
 	if _, err := b.tx.ExecContext(ctx, `DELETE FROM indelible_objects WHERE id = $1`, o.id); err != nil {
 		return err
@@ -95,7 +96,7 @@ func (b *batch) removeObject(ctx context.Context, cluster, parent string, o *sto
 	return b.unlist(ctx, cluster, parent, o)
 }
 
-// unlist removes what labels and rollups have of an object.
+// unlist removes an object from labels and rollups.
 func (b *batch) unlist(ctx context.Context, cluster, parent string, o *storedObject) error {
 	if data, err := pack.Unpack(o.data); err == nil {
 		h := heatObject(cluster, parent, o.objectType, data)
@@ -110,7 +111,8 @@ func (b *batch) unlist(ctx context.Context, cluster, parent string, o *storedObj
 	return b.recountCells(ctx, cells)
 }
 
-// deleteObject leaves what is of a later generation. With a Result goes what is under it, of its epoch or an earlier one.
+// deleteObject deletes an object unless a later generation is stored, and with a Result the objects
+// in it with the same or an earlier epoch.
 func (b *batch) deleteObject(ctx context.Context, cluster string, of *object.Object) error {
 	scopeID, err := b.intern.scope(ctx, b.tx, scope{cluster, of.Parent})
 	if err != nil {

@@ -10,15 +10,16 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/object"
 )
 
-// Kinds of objects, as their table has them.
+// Kinds of objects in the table.
 var objectKinds = map[object.Kind]int64{object.Result: 1, object.Record: 2, object.Log: 3}
 
 const resultKind, recordKind = 1, 2
 
-// flagShadowed says that an object is not listed, because an archived run has a record of its name: that is the one that is served.
+// flagShadowed: the object is not listed because an archived run has a record of the same name,
+// which is served instead.
 const flagShadowed = 1 << 10
 
-// unlisted is the group of what is in no list.
+// unlisted is the group of objects that no list has.
 const unlisted = 0
 
 // packedObject is an object as the table has it.
@@ -48,7 +49,7 @@ func heatObject(cluster, parent, dataType string, data []byte) hot {
 	return h
 }
 
-// summaryTimes are those of a Result's summary, by either name that protojson knows.
+// summaryTimes reads the times of a Result's summary, by either name that protojson accepts.
 func summaryTimes(data []byte) (started, ended sql.NullInt64) {
 	var summary []byte
 	times := map[string]*[]byte{"startTime": {}, "start_time": {}, "endTime": {}, "end_time": {}}

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// pipelineRun is the kind of runs that make others.
+// pipelineRun is the kind of runs that create others.
 const pipelineRun = "PipelineRun"
 
-// sameAsResult is no UID, and sorts before all.
+// sameAsResult stands for the Result's name. It is no UID, and sorts before all UIDs.
 const sameAsResult = "!"
 
-// owners are what of a record tells who made the run.
+// owners are a record's owner references.
 type owners []struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -20,7 +20,7 @@ type owners []struct {
 	Controller bool   `json:"controller"`
 }
 
-// parent returns the UID of the PipelineRun that made the run, empty if none did.
+// parent returns the UID of the PipelineRun that created the run, empty if none did.
 func (o owners) parent() string {
 	for _, owner := range o {
 		if owner.Kind == pipelineRun && owner.Controller && strings.HasPrefix(owner.APIVersion, "tekton.dev/") {
@@ -30,7 +30,8 @@ func (o owners) parent() string {
 	return ""
 }
 
-// ParentOf returns the UID of the PipelineRun that made a run, by its record; empty if none did.
+// ParentOf returns the UID of the PipelineRun that created a run, from its record; empty if none
+// did.
 func ParentOf(record []byte) (string, error) {
 	var run struct {
 		Metadata struct {
@@ -43,7 +44,7 @@ func ParentOf(record []byte) (string, error) {
 	return run.Metadata.OwnerReferences.parent(), nil
 }
 
-// parentColumn is how a row has it.
+// parentColumn returns the value of the column parent.
 func parentColumn(parent, result string) string {
 	if parent != "" && parent == result {
 		return sameAsResult

@@ -10,17 +10,18 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index/indextest"
 )
 
-// asking is a question, and what its plan must use.
+// asking is a query of a reader, and what its plan must use.
 type asking struct {
 	do func(r index.Reader) error
-	// uses is one of the indexes that serve it; sorts says that what it finds is few, and may be sorted.
+	// uses is the index it may use; sorts says that it finds few rows and may sort them.
 	uses  string
 	sorts bool
-	// sqlite is how SQLite calls a table's own index.
+	// sqlite is SQLite's name for a table's own index.
 	sqlite string
 }
 
-// testPlans has the database explain how it finds what lists and summaries ask for: nowhere by looking at all rows.
+// testPlans has the database explain the queries of lists and summaries: none of them may scan all
+// rows.
 func testPlans(t *testing.T, empty newURL) {
 	rawURL := empty(t)
 	x := open(t, rawURL)
@@ -66,11 +67,11 @@ func testPlans(t *testing.T, empty newURL) {
 				plan := explain(t, db, rawURL, q.text, q.args)
 				all += plan
 				for _, line := range strings.Split(plan, "\n") {
-					// What a statement makes itself, and the few groups and scopes, may be looked at as a whole.
+					// Results of subqueries, and the few groups and scopes, may be scanned.
 					if whole(line) {
 						t.Errorf("%s\n%s", q.text, plan)
 					}
-					// What is of the same time is sorted: it is found by the whole key.
+					// Ties may be sorted: they are found by the whole key.
 					if !a.sorts && !strings.Contains(q.text, "ORDER BY 3") && strings.Contains(line, "USE TEMP B-TREE FOR ORDER BY") {
 						t.Errorf("it sorts: %s\n%s", q.text, plan)
 					}
@@ -83,10 +84,10 @@ func testPlans(t *testing.T, empty newURL) {
 	}
 }
 
-// whole says whether a line of a plan is of all rows of a table that grows with the runs.
+// whole says whether a line of a plan is a scan of a table that grows with the runs.
 func whole(line string) bool {
 	for _, table := range []string{"indelible_runs", "indelible_records", "indelible_labels", "indelible_results", "indelible_rollups", "indelible_objects", "indelible_specs"} {
-		if strings.Contains(line, "Seq Scan on "+table) && table != "indelible_objects" { // which is empty
+		if strings.Contains(line, "Seq Scan on "+table) && table != "indelible_objects" { // it is empty
 			return true
 		}
 	}
@@ -106,7 +107,7 @@ func explain(t *testing.T, db *sql.DB, rawURL, text string, args []any) string {
 	}
 	db.SetMaxOpenConns(1)
 	if strings.HasPrefix(rawURL, "postgres") {
-		execute(t, db, "SET enable_seqscan = off") // these tables are small: it would look at all where it need not
+		execute(t, db, "SET enable_seqscan = off") // it would scan small tables although it need not
 	}
 	rows, err := db.QueryContext(t.Context(), word+text, args...)
 	if err != nil {

@@ -25,7 +25,7 @@ func (d *database) newBatch(tx *sql.Tx) *batch {
 	return &batch{database: d, tx: tx, intern: d.interned.begin(), results: map[resultKey]*resultDelta{}, rollups: map[cell]*rollup{}}
 }
 
-// put adds rows. Rows that are there are deleted before, so that there is one way that specs and counts are left.
+// put adds rows. It deletes rows that exist first, so that specs and counts change in one way only.
 func (b *batch) put(ctx context.Context, rows []*packedRow) error {
 	rows = lastOfEach(rows)
 	if len(rows) == 0 {
@@ -65,7 +65,7 @@ func (b *batch) insert(ctx context.Context, t *table, values []any) error {
 	return b.inserter.insert(ctx, b.tx, t, values)
 }
 
-// lastOfEach leaves one row of each run, in the order of their keys: so two programs never wait for each other.
+// lastOfEach leaves one row per run, sorted, so that two programs cannot deadlock.
 func lastOfEach(rows []*packedRow) []*packedRow {
 	last := make(map[[2]string]*packedRow, len(rows))
 	for _, row := range rows {
@@ -74,7 +74,7 @@ func lastOfEach(rows []*packedRow) []*packedRow {
 	return slices.SortedFunc(maps.Values(last), func(a, b *packedRow) int { return cmp.Or(cmp.Compare(a.cluster, b.cluster), cmp.Compare(a.uid, b.uid)) })
 }
 
-// replace deletes the rows that are there.
+// replace deletes rows that exist.
 func (b *batch) replace(ctx context.Context, rows []*packedRow) error {
 	uids := map[string][]string{}
 	for _, row := range rows {
@@ -88,7 +88,7 @@ func (b *batch) replace(ctx context.Context, rows []*packedRow) error {
 	return nil
 }
 
-// specs returns the ids of the specs that rows refer to, by digest, null for none.
+// specs returns the ids of the rows' specs by digest, null for none, and stores new specs.
 func (b *batch) specs(ctx context.Context, rows []*packedRow) (map[string]sql.NullInt64, error) {
 	ids := map[string]sql.NullInt64{"": {}}
 	for _, row := range slices.SortedFunc(slices.Values(rows), func(a, b *packedRow) int { return slices.Compare(a.digest, b.digest) }) {
@@ -108,7 +108,8 @@ func (b *batch) specs(ctx context.Context, rows []*packedRow) (map[string]sql.Nu
 	return ids, nil
 }
 
-// hot returns the columns of a row that lists look at, and notes what it adds to labels, results and rollups.
+// hot returns the columns that lists read, and notes what the row adds to labels, Results and
+// rollups.
 func (b *batch) hot(ctx context.Context, id int64, row *packedRow) ([]any, error) {
 	h := &row.hot
 	groupID, scopeID, err := b.intern.group(ctx, b.tx, h.group(row.cluster))
@@ -128,10 +129,10 @@ func (b *batch) hot(ctx context.Context, id int64, row *packedRow) ([]any, error
 	return []any{id, groupID, h.started, pipeline, repository, h.flags}, nil
 }
 
-// note adds a row, of which the id of an object is negative, to labels and rollups.
+// note adds a row to labels and rollups. An object has its id negated.
 func (b *batch) note(id, groupID int64, h *hot) {
 	labels := h.labels
-	if h.isOdd() { // nobody looks for it by its labels
+	if h.isOdd() { // lists do not find it by labels
 		labels = nil
 	}
 	for _, label := range labels {
@@ -146,7 +147,7 @@ func (b *batch) note(id, groupID int64, h *hot) {
 	}
 }
 
-// flush writes what was noted, in the order of keys.
+// flush writes what was noted, sorted by key.
 func (b *batch) flush(ctx context.Context) error {
 	if err := b.flushLabels(ctx); err != nil {
 		return err

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// resultIDs finds as many as are wanted. Those of one time are sorted by their names, so they are asked for by themselves.
+// resultIDs finds as many ids as are wanted. Results with the same time are sorted by name, so
+// those at both ends of the page are queried separately.
 func (d *database) resultIDs(ctx context.Context, s *ResultScan) ([]int64, error) {
 	var ids []int64
 	var behind *int64
@@ -29,7 +30,7 @@ func (d *database) resultIDs(ctx context.Context, s *ResultScan) ([]int64, error
 	return append(append(ids, found.ids()...), tied.ids()...), err
 }
 
-// resultKeys asks all namespaces, and merges what they have.
+// resultKeys queries all namespaces, and merges what they have.
 func (d *database) resultKeys(ctx context.Context, s *ResultScan, b *bound, limit int) (candidates, error) {
 	var all []namedCandidate
 	for chunk := range slices.Chunk(s.Scopes, maxStreams) {
@@ -54,13 +55,13 @@ func (d *database) resultKeys(ctx context.Context, s *ResultScan, b *bound, limi
 	return found, nil
 }
 
-// namedCandidate has its name where it is tied.
+// namedCandidate has its names only if bound.tie is set.
 type namedCandidate struct {
 	candidate
 	name, parent string
 }
 
-// resultOrders are what Results are sorted by; for the last two of them no index has it.
+// resultOrders are the columns that Results are sorted by. The last two have no database index.
 var resultOrders = map[ResultOrder]string{
 	ResultCreated: "r.created", ResultUpdated: "r.updated",
 	ResultStarted: "CASE WHEN r.object = 0 THEN coalesce(t.started, 0) ELSE coalesce(o.started, 0) END * 1000000",
@@ -90,7 +91,7 @@ func (d *database) resultScan(s *ResultScan, scopes []int64, b *bound, limit int
 	key := resultOrders[s.Order]
 	name := "'', ''"
 	if b.tie {
-		name = "r.name || '', s.namespace" // or SQLite would go through all names, as they are sorted
+		name = "r.name || '', s.namespace" // else SQLite would scan all names, which are sorted
 	}
 	t.add("SELECT r.id, %s, %s FROM indelible_results r", key, name)
 	if b.tie {

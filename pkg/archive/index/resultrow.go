@@ -14,7 +14,7 @@ type resultKey struct {
 	name  string
 }
 
-// resultDelta is what rows of a batch add to a Result.
+// resultDelta is what a batch's rows add to a Result.
 type resultDelta struct {
 	created, updated, runs, root, rootAt int64
 	annotated                            bool
@@ -35,7 +35,7 @@ func (b *batch) noteResult(key resultKey, id int64, row *packedRow) {
 	d.annotated = d.annotated || h.flags&flagAnnotations != 0
 }
 
-// annotate makes a Result's annotations: those that its runs have for it, a later one's before an earlier one's.
+// annotate sets a Result's annotations from those of its runs. A later commit's take precedence.
 func (b *batch) annotate(ctx context.Context, key resultKey) error {
 	all := map[string]string{}
 	rows, err := b.tx.QueryContext(ctx, selectRun+` FROM indelible_runs r JOIN indelible_scopes s ON s.id = $1
@@ -68,7 +68,7 @@ func (b *batch) annotate(ctx context.Context, key resultKey) error {
 	return err
 }
 
-// recountResult makes a Result's row again from what is left of it.
+// recountResult computes a Result's row from its runs and its object.
 func (b *batch) recountResult(ctx context.Context, key resultKey) error {
 	const left = ` FROM indelible_runs r JOIN indelible_scopes s ON s.id = $1 WHERE r.result = $2 AND r.namespace = s.namespace AND r.cluster = s.cluster`
 	d := resultDelta{}

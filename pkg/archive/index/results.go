@@ -14,15 +14,15 @@ import (
 
 // ResultScan says which Results are wanted.
 type ResultScan struct {
-	// Scopes are the namespaces' numbers, as groups have them.
+	// Scopes are the namespaces, as numbered in Group.Scope.
 	Scopes []int64
-	// Names are of Results; nil is any.
+	// Names are names of Results; nil is any.
 	Names []string
 	// Order is create_time, update_time, summary.start_time or summary.end_time.
 	Order      ResultOrder
 	Descending bool
 	From, To   int64
-	// After continues behind a position.
+	// After continues after a position.
 	After *Position
 	Limit int
 }
@@ -46,7 +46,7 @@ type ResultEntry struct {
 	Created, Updated int64
 	Runs             int64
 	Annotations      []byte
-	// started and ended are what Results are sorted by, in seconds; 0 where there is none.
+	// started and ended are what Results are sorted by, in seconds; 0 if there is none.
 	started, ended int64
 	// Root is the run that the summary is about, nil if there is none.
 	Root *RootEntry
@@ -62,14 +62,14 @@ type RootEntry struct {
 	packed                          stored
 }
 
-// ObjectEntry is what a tool wrote of a Result.
+// ObjectEntry is a Result as a tool wrote it.
 type ObjectEntry struct {
 	UID        string
 	Generation int64
 	Data       []byte
 }
 
-// Commit decodes the commit of the run. It is bare.
+// Commit decodes the run's commit. It is bare.
 func (r *RootEntry) Commit() (*manifest.Commit, error) { return commitOf(&r.packed) }
 
 const resultColumns = `SELECT r.scope, s.cluster, s.namespace, r.name, r.created, r.updated, r.runs, r.annotations,
@@ -78,7 +78,8 @@ const resultColumns = `SELECT r.scope, s.cluster, s.namespace, r.name, r.created
 	FROM indelible_results r JOIN indelible_scopes s ON s.id = r.scope
 	LEFT JOIN indelible_runs t ON t.id = r.root LEFT JOIN indelible_objects o ON o.id = r.object WHERE `
 
-// Results implements Reader. What many namespaces have is merged by what the indexes have alone, as entries are.
+// Results implements Reader. Many namespaces are merged by what is in database indexes, as in
+// Entries.
 func (d *database) Results(ctx context.Context, s ResultScan) ([]ResultEntry, error) {
 	ids, err := d.resultIDs(ctx, &s)
 	if err != nil {
@@ -110,7 +111,8 @@ func (s *ResultScan) at(r *ResultEntry) int64 {
 	return r.ended * 1e6
 }
 
-// Position is where a Result stands in the list: what is of the same time is sorted by name.
+// Position returns the place of a Result in the list. Results with the same time are sorted by
+// name.
 func (s *ResultScan) Position(r *ResultEntry) Position {
 	return Position{s.at(r), r.Name + "/" + r.Parent}
 }
@@ -166,7 +168,7 @@ func scanResult(rows *sql.Rows) (r ResultEntry, err error) {
 	return r, nil
 }
 
-// ETag returns what identifies the state of a tool's Result.
+// ETag identifies the state of a tool's Result.
 func (o *ObjectEntry) ETag() string {
 	return (&object.Object{Generation: o.Generation, UID: o.UID}).ETag()
 }

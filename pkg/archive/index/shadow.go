@@ -10,7 +10,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// isShadowed says whether an archived run has a record of the name.
+// isShadowed says whether an archived run has a record of this name.
 func (b *batch) isShadowed(ctx context.Context, p *packedObject) (bool, error) {
 	if p.Kind != object.Record {
 		return false, nil
@@ -24,12 +24,12 @@ func (b *batch) isShadowed(ctx context.Context, p *packedObject) (bool, error) {
 	}), nil
 }
 
-// recordsOf are the names of the records of a run.
+// recordsOf returns the names of a run's records.
 func recordsOf(result, uid string) []string {
 	return []string{uid, run.LogID(result, uid), run.EventListID(result, uid)}
 }
 
-// shadow takes objects out of lists of which runs, that are put, have the names.
+// shadow removes objects from lists that have the name of a record of these runs.
 func (b *batch) shadow(ctx context.Context, rows []*packedRow) error {
 	var any bool
 	if err := b.tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM indelible_objects)`).Scan(&any); err != nil || !any {
@@ -65,7 +65,7 @@ func (b *batch) shadow(ctx context.Context, rows []*packedRow) error {
 	return nil
 }
 
-// unshadow brings objects back into lists whose names runs had that are deleted.
+// unshadow lists objects again that were shadowed by runs that are deleted now.
 func (b *batch) unshadow(ctx context.Context, runs []*storedHot) error {
 	var any bool
 	if err := b.tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM indelible_objects)`).Scan(&any); err != nil || !any {

@@ -8,33 +8,35 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// SyncOptions say what to bring up to date.
+// SyncOptions say what to update.
 type SyncOptions struct {
 	Store   store.Store
 	Index   Index
 	Cluster layout.Cluster
-	// Damaged is told of each commit that cannot be indexed, and of segments that are passed over. The run stays out of the
-	// index; fsck says more. It may be nil.
+	// Damaged is called for each commit that cannot be indexed, whose run stays out of the index,
+	// and for each damaged segment. fsck gives details. It may be nil.
 	Damaged func(key string, err error)
-	// Progress is told how far it is, now and then. It may be nil.
+	// Progress is called from time to time. It may be nil.
 	Progress func(SyncTotals)
 }
 
 // SyncTotals count what Sync did.
 type SyncTotals struct {
-	// Commits are those in the bucket; Added and Deleted rows; FromSegments those of Added that cost no reads of their own.
+	// Commits is the number in the bucket, Added and Deleted count rows, and FromSegments those of
+	// Added that needed no read of their own.
 	Commits, Added, FromSegments, Deleted int
 	// Damaged counts commits and objects that could not be indexed.
 	Damaged int
-	// Objects are those that tools wrote, ObjectsAdded and ObjectsDeleted rows of them.
+	// Objects is the number in the bucket, ObjectsAdded and ObjectsDeleted count rows.
 	Objects, ObjectsAdded, ObjectsDeleted int
 }
 
-// Sync makes an index say what a bucket's commits say: rows that are missing are added, and rows whose commit is gone are deleted. It
-// holds the keys of one hour in memory, one segment and some runs. A run that is archived or deleted meanwhile is in the
-// index or not, as its archiver or retention leaves it. An error says that it did not come to the end; it may begin again.
+// Sync updates an index from a bucket: it adds missing rows, and deletes rows whose commit is gone.
+// It holds the keys of one hour in memory, one segment and some runs. A run that is archived or
+// deleted meanwhile is left as its archiver or retention leaves it. After an error it can be
+// started again.
 //
-// Rows that are there are not compared with the bucket: fsck does that.
+// It does not compare existing rows with the bucket; fsck does.
 func Sync(ctx context.Context, o SyncOptions) (SyncTotals, error) {
 	s := newSyncing(o)
 	err := s.compare(ctx)
@@ -57,8 +59,8 @@ func Sync(ctx context.Context, o SyncOptions) (SyncTotals, error) {
 	return s.totals, nil
 }
 
-// SyncObjects is Sync of what tools wrote, and of nothing else: whoever writes an object and dies before
-// its row leaves the row behind until then. It lists the keys of all objects.
+// SyncObjects is Sync for objects of tools only: a writer that dies after writing an object and
+// before its row leaves the index behind. It lists the keys of all objects.
 func SyncObjects(ctx context.Context, o SyncOptions) (SyncTotals, error) {
 	s := newSyncing(o)
 	if err := s.syncObjects(ctx); err != nil {
@@ -77,7 +79,7 @@ func newSyncing(o SyncOptions) *syncing {
 	return &syncing{SyncOptions: o}
 }
 
-// Rebuild is Sync of an index that is emptied first, of the one cluster.
+// Rebuild empties the index of one cluster, and calls Sync.
 func Rebuild(ctx context.Context, o SyncOptions) (SyncTotals, error) {
 	if err := o.Index.SetComplete(ctx, string(o.Cluster), false); err != nil {
 		return SyncTotals{}, err

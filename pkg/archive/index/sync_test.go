@@ -27,7 +27,7 @@ import (
 // late is when the hours of all runs have settled.
 var late = indextest.Created.Add(100 * time.Hour)
 
-// runs is how many an archive of these tests has, in four hours.
+// runs is how many runs a test archive has, in four hours.
 const runs = 24
 
 func testRebuildIsIdentical(t *testing.T, empty newURL) {
@@ -53,7 +53,7 @@ func testRebuildIsIdentical(t *testing.T, empty newURL) {
 			if len(want["runs"]) < runs/2 {
 				t.Errorf("only %d rows to compare", len(want["runs"]))
 			}
-			// It is the same where nothing is missing, and where the index is emptied and filled again.
+			// The result is the same if nothing is missing, and if the index is rebuilt.
 			wantSync(t, index.Sync, a, y, reports)
 			wantSync(t, index.Rebuild, a, x, reports)
 			if diff := cmp.Diff(want, dump(t, kept)); diff != "" {
@@ -63,7 +63,7 @@ func testRebuildIsIdentical(t *testing.T, empty newURL) {
 	}
 }
 
-// rebuilds do something to an archive and to the index beside it, and return the keys that a rebuild is to report.
+// rebuilds change an archive and its index, and return the keys that a rebuild must report.
 var rebuilds = map[string]func(t *testing.T, a *indextest.Archive, x index.Index) []string{
 	"from single objects": func(*testing.T, *indextest.Archive, index.Index) []string { return nil },
 	"from segments": func(t *testing.T, a *indextest.Archive, _ index.Index) []string {
@@ -71,7 +71,7 @@ var rebuilds = map[string]func(t *testing.T, a *indextest.Archive, x index.Index
 		return nil
 	},
 	"after some were deleted": func(t *testing.T, a *indextest.Archive, x index.Index) []string {
-		compact(t, a) // the segments still have them: the commits decide
+		compact(t, a) // the segments still have them, but commits decide
 		for i, key := range a.Keys(t, indextest.Cluster.Commits()) {
 			if i%3 == 0 {
 				remove(t, a, x, key)
@@ -86,7 +86,7 @@ var rebuilds = map[string]func(t *testing.T, a *indextest.Archive, x index.Index
 		return []string{segment}
 	},
 	"with damaged commits and records, which are left out": func(t *testing.T, a *indextest.Archive, x index.Index) []string {
-		var own []string // commits of records with an object of their own
+		var own []string // commits of records that are objects of their own
 		keys := a.Keys(t, indextest.Cluster.Commits())
 		for _, key := range keys {
 			commit, err := manifest.Read(t.Context(), a, key)
@@ -118,7 +118,8 @@ func recordOf(t *testing.T, a *indextest.Archive, key string) string {
 	return commit.Parts[0].Key
 }
 
-// vary makes runs of several hours, kinds and outcomes, some without a completion time and some with a Task of their own.
+// vary makes runs of several hours, kinds and outcomes, some without a completion time and some
+// with their own Task.
 func vary(row *index.Row, n int) {
 	indextest.Move(row, indextest.Created.Add(time.Duration(n%4)*time.Hour))
 	run := &row.Commit.Run
@@ -186,15 +187,15 @@ func wantSync(t *testing.T, run syncer, a *indextest.Archive, x index.Index, rep
 		t.Fatalf("%v, %d times told of progress", err, progress)
 	}
 	slices.Sort(got)
-	// A damaged segment is looked at only if something is missing.
+	// A damaged segment is read only if something is missing.
 	if !slices.Equal(got, reports) && totals.Added > 0 {
 		t.Errorf("reported %q, want %q", got, reports)
 	}
 	return totals
 }
 
-// dump is all that the tables say, by themselves and not by this package's code. Numbers that rows have in one database only are
-// replaced by what they stand for.
+// dump returns the content of all tables, read without this package. Numbers that differ between
+// databases are replaced by what they stand for.
 func dump(t *testing.T, rawURL string) map[string][]string {
 	t.Helper()
 	db := database(t, rawURL)
@@ -245,7 +246,7 @@ func query(t *testing.T, db *sql.DB, text string) (lines []string) {
 	return lines
 }
 
-// What a rebuild reads is in proportion to the data, and not to the number of runs.
+// A rebuild's reads are proportional to the data, not to the number of runs.
 func TestSegmentsSaveReads(t *testing.T) {
 	a := indextest.NewArchive(t)
 	for n := range runs {
@@ -271,7 +272,7 @@ func (c *counting) Open(ctx context.Context, key string) (io.ReadCloser, error) 
 	return c.Store.Open(ctx, key)
 }
 
-// A store that does not answer is an error, and never a bucket with fewer runs.
+// A store that does not answer is an error, not a bucket with fewer runs.
 func TestSyncStopsWhereTheStoreDoes(t *testing.T) {
 	broken := errors.New("connection reset")
 	for _, after := range []int64{0, 1, 7, 12} {
@@ -306,7 +307,7 @@ func TestSyncStopsWhereTheStoreDoes(t *testing.T) {
 	}
 }
 
-// failing is a store that breaks after some reads.
+// failing is a store that fails after some reads.
 type failing struct {
 	store.Store
 	err  error
@@ -334,7 +335,7 @@ func (f *failing) List(ctx context.Context, prefix, after string) iter.Seq2[stor
 	}
 }
 
-// A run that is archived while Sync is at work stays, though the list of commits was read before.
+// A run archived during Sync stays, even if the list of commits was read before.
 func TestSyncKeepsWhatComesMeanwhile(t *testing.T) {
 	a := indextest.NewArchive(t)
 	x := open(t, "sqlite://"+filepath.Join(t.TempDir(), "index.db"))
@@ -350,7 +351,7 @@ func TestSyncKeepsWhatComesMeanwhile(t *testing.T) {
 	}
 }
 
-// hiding is a store whose list does not have a key yet.
+// hiding is a store whose list lacks a key.
 type hiding struct {
 	store.Store
 	key string

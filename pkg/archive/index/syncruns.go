@@ -13,13 +13,16 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// loaders is how many runs are read from the bucket, or put, at a time. A record may have a megabyte.
+// loaders is how many runs are read from the bucket, or put, at a time. A record may have a
+// megabyte.
 const loaders = 16
 
-// Rows of a segment are put many together, as a statement costs as much as some rows; but no more than so many bytes of records, in each loader.
+// Rows of a segment are put together, as a statement costs as much as some rows, up to this many
+// rows and bytes of records per loader.
 const rowsAtOnce, bytesAtOnce = 64, 512 << 10
 
-// syncing is one run of Sync. missing are keys of one hour, hour, without a row; surplus are keys of rows without a commit.
+// syncing is one call of Sync. missing are keys without a row, all of one hour; surplus are keys of
+// rows without a commit.
 type syncing struct {
 	SyncOptions
 	totals           SyncTotals
@@ -27,7 +30,7 @@ type syncing struct {
 	missing, surplus []string
 }
 
-// compare goes through both lists, which are in the same order.
+// compare compares both lists, which have the same order.
 func (s *syncing) compare(ctx context.Context) error {
 	next, stop := iter.Pull2(s.Index.Keys(ctx, string(s.Cluster), ""))
 	defer stop()
@@ -38,7 +41,7 @@ func (s *syncing) compare(ctx context.Context) error {
 		}
 		_, run, parseErr := layout.ParseCommit(info.Key)
 		if parseErr != nil {
-			continue // fsck names it
+			continue // fsck reports it
 		}
 		s.totals.Commits++
 		for ; more && err == nil && row < info.Key; row, err, more = next() {
@@ -83,7 +86,8 @@ func (s *syncing) tooMuch(ctx context.Context, key string) error {
 	return s.delete(ctx)
 }
 
-// delete removes rows whose commits are gone. It asks for each, as one may have come after its place in the list was read.
+// delete removes rows whose commits are gone. It asks for each commit: it may have been written
+// after its place in the list was read.
 func (s *syncing) delete(ctx context.Context) error {
 	var gone []string
 	for _, key := range s.surplus {
@@ -103,7 +107,7 @@ func (s *syncing) delete(ctx context.Context) error {
 	return s.Index.Delete(ctx, string(s.Cluster), gone...)
 }
 
-// add brings in the missing runs of an hour: from segments what they have, and the rest one by one.
+// add adds the missing runs of an hour: from segments if possible, the rest one by one.
 func (s *syncing) add(ctx context.Context) error {
 	if len(s.missing) == 0 {
 		return nil
@@ -133,7 +137,7 @@ func (s *syncing) fromSegments(ctx context.Context, left map[string]bool) error 
 		}
 		err = s.fromSegment(ctx, info.Key, left)
 		if errors.Is(err, catalogue.ErrDamaged) {
-			s.Damaged(info.Key, err) // what was missing still is
+			s.Damaged(info.Key, err) // its runs are read one by one
 			err = nil
 		} else if errors.Is(err, store.ErrNotExist) {
 			err = nil
@@ -219,7 +223,7 @@ func (s *syncing) fromObjects(ctx context.Context, left map[string]bool) error {
 	return err
 }
 
-// gone says whether the run was deleted since it was listed: then nothing is wrong with it.
+// gone says whether the run was deleted since it was listed, which is no error.
 func (s *syncing) gone(ctx context.Context, key string, err error) bool {
 	if !errors.Is(err, store.ErrNotExist) {
 		return false

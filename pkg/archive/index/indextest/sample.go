@@ -1,5 +1,4 @@
-// Package indextest is what every index must pass: the contract of index.Index, as tests. It also makes rows to fill an
-// index with.
+// Package indextest has the tests that every index.Index must pass, and rows to fill an index with.
 package indextest
 
 import (
@@ -18,19 +17,19 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 )
 
-// taskRun is of a task that the index's dictionary does not have.
+// taskRun is of a task that is not in the index's dictionary.
 //
 //go:embed taskrun.yaml
 var taskRun string
 
-// Cluster is that of all rows.
+// Cluster is the cluster of all rows.
 const Cluster = layout.Cluster("prod")
 
-// Created is when the first run of NewRow was created.
+// Created is the creation time of NewRow's first run.
 var Created = time.Date(2026, 11, 20, 10, 42, 11, 0, time.UTC)
 
-// NewRow returns the row of the nth run: a TaskRun of 5 KB with the log of its step and events. The same n gives the same row.
-// Runs are two to a second, in ten namespaces.
+// NewRow returns the row of the nth run: a TaskRun of 5 KB with events and the log of its step. The
+// same n gives the same row. Two runs are created per second, in ten namespaces.
 func NewRow(n int) index.Row {
 	random := rand.New(rand.NewPCG(uint64(n), 1)) //nolint:gosec // it must be the same each time
 	hexadecimal := func(digits int) string {
@@ -76,7 +75,7 @@ func NewRow(n int) index.Row {
 	return index.Row{Commit: c.Bare(), Record: record}
 }
 
-// taskRunJSON has its fields in the order of their names, as records have them.
+// taskRunJSON has its fields sorted by name, as records have.
 var taskRunJSON = sync.OnceValue(func() string {
 	text, err := yaml.YAMLToJSON([]byte(taskRun))
 	if err != nil {
@@ -89,7 +88,7 @@ func record(values ...string) []byte {
 	return []byte(strings.NewReplacer(values...).Replace(taskRunJSON()))
 }
 
-// Move makes the run of a row one that was created at another time, and with it its keys.
+// Move changes the creation time of a row's run, and so its keys.
 func Move(row *index.Row, created time.Time) {
 	c := row.Commit
 	c.Run.Created = created
@@ -107,7 +106,7 @@ func Move(row *index.Row, created time.Time) {
 	}
 }
 
-// Seal makes the commit of a row name the record that the row has now.
+// Seal makes the commit of a row match its record.
 func Seal(row *index.Row) {
 	row.Commit.Parts[0] = manifest.InlinePart(manifest.Record, row.Record)
 	row.Commit = row.Commit.Bare()

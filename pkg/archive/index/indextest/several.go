@@ -13,7 +13,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 )
 
-// Tests of several callers, programs and clusters, and of what does not answer.
+// Tests of several callers, programs and clusters, and of a database that does not answer.
 
 func testConcurrent(t *testing.T, open func() index.Index) {
 	const workers, each = 16, 8
@@ -46,7 +46,7 @@ func testConcurrent(t *testing.T, open func() index.Index) {
 	wantFound(t, open(), index.Query{Records: true}, rows...)
 }
 
-// broken is a row that no index takes.
+// broken is a row that every index rejects.
 func broken() index.Row {
 	row := NewRow(0)
 	row.Commit.Parts = nil
@@ -153,12 +153,12 @@ func wantRow(t *testing.T, x index.Index, want index.Row) {
 	t.Helper()
 	got, err := x.Get(t.Context(), want.Commit.Cluster, want.Commit.Run.UID)
 	must(t, err)
-	if !reflect.DeepEqual(want, got) { // a megabyte is not worth a diff
+	if !reflect.DeepEqual(want, got) { // a diff of a megabyte helps nobody
 		t.Error(gocmp.Diff(want, got))
 	}
 }
 
-// wantFound compares all that a query finds. Records are there if they are asked for.
+// wantFound compares all that a query finds, with records if it asks for them.
 func wantFound(t *testing.T, x index.Index, q index.Query, want ...index.Row) {
 	t.Helper()
 	var got []index.Row
@@ -173,7 +173,7 @@ func wantFound(t *testing.T, x index.Index, q index.Query, want ...index.Row) {
 		if !q.Records {
 			w.Record = nil
 		}
-		if !reflect.DeepEqual(w, got[i]) { // a thousand records are not worth a diff each
+		if !reflect.DeepEqual(w, got[i]) { // a diff of a thousand records helps nobody
 			t.Fatalf("row %d: %s", i, gocmp.Diff(w, got[i]))
 		}
 	}

@@ -13,7 +13,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 )
 
-// Run tests indexes that open returns, each on an empty database of its own. Indexes opened on the same database share its rows.
+// Run tests indexes that open returns, each on an empty database of its own. Indexes opened by
+// another share its rows.
 func Run(t *testing.T, open func(t *testing.T) (another func() index.Index)) {
 	for name, test := range map[string]func(*testing.T, func() index.Index){
 		"get back exactly what was put":                                testGet,
@@ -43,7 +44,7 @@ func testGet(t *testing.T, open func() index.Index) {
 	x := open()
 	rows := put(t, x, 5)
 	rows[2].Commit.Run.Completed = nil
-	rows[3].Commit.CommittedAt = time.Date(9999, 1, 2, 3, 4, 5, 6, time.UTC) // a clock may say anything
+	rows[3].Commit.CommittedAt = time.Date(9999, 1, 2, 3, 4, 5, 6, time.UTC) // clocks may be wrong
 	rows[4].Commit.Run.Created = rows[4].Commit.Run.Created.Add(123456789)   // keys have seconds
 	must(t, x.Put(t.Context(), rows...))
 	for _, want := range rows {
@@ -134,7 +135,7 @@ func testFind(t *testing.T, open func() index.Index) {
 	}
 }
 
-// matches says in Go what the statement says in SQL.
+// matches is the statement's condition in Go.
 func matches(q index.Query, row index.Row) bool {
 	run := row.Commit.Run
 	return (q.Cluster == "" || q.Cluster == row.Commit.Cluster) && (q.Namespace == "" || q.Namespace == run.Namespace) && (q.Name == "" || q.Name == run.Name) && (q.Result == "" || q.Result == run.Result) &&
@@ -147,7 +148,7 @@ func sortRows(rows []index.Row) {
 	})
 }
 
-// More rows than any page has, many of them created in the same second.
+// More rows than a page has, many of them created in the same second.
 func testPages(t *testing.T, open func() index.Index) {
 	x := open()
 	rows := make([]index.Row, 1100)
@@ -166,7 +167,7 @@ func testPages(t *testing.T, open func() index.Index) {
 	}
 }
 
-// small is a row without much in it.
+// small is a row with a small record.
 func small(n int, created time.Time) index.Row {
 	uid := fmt.Sprintf("uid-%d-%d", (n*7919)%1100, n)
 	row := rename(NewRow(n%8), uid, created)
@@ -184,7 +185,7 @@ func rename(row index.Row, uid string, created time.Time) index.Row {
 	return index.Row{Commit: &c, Record: row.Record}
 }
 
-// Rows are of TaskRuns whose PipelineRun is called as their Result is.
+// TaskRuns whose PipelineRun has the name of their Result.
 func testParents(t *testing.T, open func() index.Index) {
 	x := open()
 	child, other := NewRow(1), NewRow(2)
@@ -203,7 +204,7 @@ func testParents(t *testing.T, open func() index.Index) {
 	wantFound(t, x, index.Query{Parent: parent.Commit.Run.UID}, sorted(child, elsewhere)...)
 	wantFound(t, x, index.Query{Roots: true}, sorted(parent, other)...)
 	wantFound(t, x, index.Query{Parent: "!"})
-	// One that only says so is a root of its own.
+	// A child of a forged parent stays a root, and so is the forged parent.
 	for name, change := range map[string]func(r *manifest.Run){
 		"of another namespace":   func(r *manifest.Run) { r.Namespace = "elsewhere" },
 		"that is no PipelineRun": func(r *manifest.Run) { r.Kind = "TaskRun" },
@@ -249,7 +250,7 @@ func testKeys(t *testing.T, open func() index.Index) {
 	x := open()
 	var rows []index.Row
 	var want []string
-	// One uid begins another: the bytes of keys have the last word.
+	// One uid begins with another: the order is that of the keys' bytes.
 	for i, uid := range []string{"a", "a-b", "a-", "ab", "A", "0", "b", "a0", "a-b-c", "zz", "a1"} {
 		row := rename(NewRow(0), uid, Created.Add(time.Duration(i%3)*24*time.Hour))
 		key, err := row.Commit.Key()

@@ -13,18 +13,18 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index/pack"
 )
 
-// What is nearest to a text is cheapest to refer to: the most frequent kind stands last.
+// References to the nearest text are the shortest, so the most frequent kind is last.
 var files = []string{"failed.yaml", "customrun.yaml", "pipelinerun.yaml", "commit.json", "taskrun.yaml"}
 
 //go:embed *.yaml commit.json
 var templates embed.FS
 
-// run has what the index knows of a run without its record.
+// run has what the index knows of a run besides its record.
 type run struct{ UID, Result, Name, Namespace, Created, Completed string }
 
 func newRun(random *rand.Rand) run {
 	if random == nil {
-		random = rand.New(rand.NewPCG(3, 4)) //nolint:gosec // texts that differ, and are the same each time
+		random = rand.New(rand.NewPCG(3, 4)) //nolint:gosec // different texts, but always the same
 	}
 	return run{uid(random), uid(random), "build-" + letters(random, 8, base32), "team-" + letters(random, 8, base32), date(random), date(random)}
 }
@@ -33,10 +33,11 @@ func (r run) known() []string {
 	return []string{r.UID, r.Result, r.Name, r.Namespace, r.Created, r.Completed, r.Parts()}
 }
 
-// Parts is what the keys of the run's parts begin with.
+// Parts is the prefix of the keys of the run's parts.
 func (r run) Parts() string { return "clusters/default/parts/2026/11/20/10/" + r.UID + "." }
 
-// sample fills a template in and shortens it: with nothing in the places that differ from run to run, or with what could stand there.
+// sample fills in and shortens a template: with nothing where runs differ, or with realistic
+// values.
 func sample(file string, random *rand.Rand) ([]byte, error) {
 	run := newRun(random)
 	text, err := fill(file, run, random)
@@ -70,7 +71,7 @@ func fill(file string, run run, random *rand.Rand) ([]byte, error) {
 	if !strings.HasSuffix(file, ".yaml") {
 		return text.Bytes(), nil
 	}
-	return yaml.YAMLToJSON(text.Bytes()) // with fields in the order of their names, as records have them
+	return yaml.YAMLToJSON(text.Bytes()) // fields are sorted by name, as in records
 }
 
 func date(random *rand.Rand) string {
@@ -95,7 +96,8 @@ func uid(random *rand.Rand) string {
 	return letters(random, 8, digits) + "-" + letters(random, 4, digits) + "-4" + letters(random, 3, digits) + "-" + letters(random, 1, "89ab") + letters(random, 3, digits) + "-" + letters(random, 12, digits)
 }
 
-// words are what people call things. Where nothing is wanted it is one letter, as YAML takes no empty names.
+// words returns a name as users choose them: a letter if none is wanted, as YAML has no empty
+// names.
 func words(random *rand.Rand) string {
 	if random == nil {
 		return "x"
