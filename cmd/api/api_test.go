@@ -19,6 +19,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/query/access"
 	"github.com/indelible-ci/indelible/pkg/archive/query/access/accesstest"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
+	"github.com/indelible-ci/indelible/pkg/daemon/command"
 )
 
 func TestCommandLine(t *testing.T) {
@@ -31,20 +32,21 @@ func TestCommandLine(t *testing.T) {
 		"run --help":             {0, "--read-only", ""},
 		"--version":              {0, "api version dev", ""},
 		"completion bash":        {0, "complete -o default", ""},
-		"run now":                {exitUsage, "", "unknown command"},
-		"run --port=1":           {exitUsage, "", "unknown flag: --port; see api run --help"},
-		"run --log-level=loud":   {exitUsage, "", "log-level"},
-		"run --config=/not/here": {exitFailed, "", "/not/here"},
+		"run now":                {command.Usage, "", "unknown command"},
+		"run --port=1":           {command.Usage, "", "unknown flag: --port; see api run --help"},
+		"run --log-level=loud":   {command.Usage, "", "log-level"},
+		"run --config=/not/here": {command.Failed, "", "/not/here"},
 	} {
 		var out, failed bytes.Buffer
 		code := execute(t.Context(), strings.Fields(args), &out, &failed)
-		if code != want.code || !strings.Contains(out.String(), want.out) || !strings.Contains(failed.String(), want.failed) {
+		if code != want.code || !strings.Contains(out.String(), want.out) ||
+			!strings.Contains(failed.String(), want.failed) {
 			t.Errorf("%q: code %d, %.200q, %.200q", args, code, &out, &failed)
 		}
 	}
 }
 
-// said collects the program's log, and gives the values of its lines.
+// said collects the program's log, and parses its lines.
 type said struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -64,7 +66,7 @@ func (s *said) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// wait returns what a line says.
+// wait returns the values of the next line with a message.
 func (s *said) wait(t *testing.T, message string) map[string]any {
 	t.Helper()
 	late := time.After(time.Minute)
@@ -80,7 +82,7 @@ func (s *said) wait(t *testing.T, message string) map[string]any {
 	}
 }
 
-// place is an archive in a directory with its index, a configuration that names them, and a fake of the cluster.
+// place is an archive in a directory with its index, a configuration, and a fake cluster.
 type place struct {
 	cluster            *accesstest.Cluster
 	root, config, kube string
@@ -98,10 +100,14 @@ func newPlace(t *testing.T) *place {
 			t.Fatal(err)
 		}
 	}
-	write(p.config, fmt.Sprintf("{apiVersion: config.indelible.dev/v1alpha1, kind: Configuration, publisher: {image: p},\n"+
-		"archive: {cluster: prod, store: file://%s, index: sqlite://%s}}", archive, database))
-	write(p.kube, fmt.Sprintf("{apiVersion: v1, kind: Config, current-context: c, clusters: [{name: k, cluster: {server: %q}}],\n"+
-		"contexts: [{name: c, context: {cluster: k, user: u}}], users: [{name: u, user: {token: t}}]}", p.cluster.Config.Host))
+	write(p.config,
+		fmt.Sprintf("{apiVersion: config.indelible.dev/v1alpha1, kind: Configuration, publisher: {image: p},\n"+
+			"archive: {cluster: prod, store: file://%s, index: sqlite://%s}}", archive, database))
+	write(p.kube,
+		fmt.Sprintf(
+			"{apiVersion: v1, kind: Config, current-context: c, clusters: [{name: k, cluster: {server: %q}}],\n"+
+				"contexts: [{name: c, context: {cluster: k, user: u}}], users: [{name: u, user: {token: t}}]}",
+			p.cluster.Config.Host))
 	x, err := index.Open(t.Context(), "sqlite://"+database)
 	if err == nil {
 		err = x.SetComplete(t.Context(), "prod", true)
@@ -114,7 +120,8 @@ func newPlace(t *testing.T) *place {
 }
 
 func (p *place) args(more ...string) []string {
-	return append([]string{"run", "--config=" + p.config, "--kubeconfig=" + p.kube, "--address=127.0.0.1:0", "--metrics-address=127.0.0.1:0",
+	return append([]string{"run", "--config=" + p.config, "--kubeconfig=" + p.kube, "--address=127.0.0.1:0",
+		"--metrics-address=127.0.0.1:0",
 		"--health-address=127.0.0.1:0"}, more...)
 }
 
@@ -156,7 +163,8 @@ func TestRun(t *testing.T) {
 	if code, text := get(t, "http://"+starting["health"].(string)+"/readyz", ""); code != 200 {
 		t.Errorf("readyz: %d %s", code, text)
 	}
-	if code, text := get(t, "http://"+starting["metrics"].(string)+"/metrics", ""); code != 200 || !strings.Contains(text, `indelible_api_requests_total{code="OK",method="ListResults"} 1`) {
+	if code, text := get(t, "http://"+starting["metrics"].(string)+"/metrics", ""); code != 200 ||
+		!strings.Contains(text, `indelible_api_requests_total{code="OK",method="ListResults"} 1`) {
 		t.Errorf("metrics: %d %s", code, text)
 	}
 	stop()
@@ -165,7 +173,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// The archive of another cluster is not served: its runs are read by that cluster's rules.
+// The archive of another cluster is not served: its runs must be read by that cluster's rules.
 func TestArchiveOfAnotherCluster(t *testing.T) {
 	p := newPlace(t)
 	s, err := store.NewDirectory(filepath.Join(p.root, "archive"))
@@ -176,7 +184,8 @@ func TestArchiveOfAnotherCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	var failed bytes.Buffer
-	if code := execute(t.Context(), p.args(), io.Discard, &failed); code != exitFailed || !strings.Contains(failed.String(), "it is the archive of another cluster") {
+	if code := execute(t.Context(), p.args(), io.Discard, &failed); code != command.Failed ||
+		!strings.Contains(failed.String(), "it is the archive of another cluster") {
 		t.Errorf("%d %s", code, &failed)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/query/server"
 )
 
-// readiness is what /readyz says.
+// readiness is the state that /readyz reports.
 type readiness struct {
 	mu     sync.Mutex
 	why    error
