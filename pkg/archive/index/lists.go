@@ -65,6 +65,12 @@ func (d *database) Entries(ctx context.Context, s Scan) ([]Entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("index: read entries: %w", err)
 	}
+	s.sort(entries)
+	return entries, nil
+}
+
+// sort sorts entries in the order of the list.
+func (s *Scan) sort(entries []Entry) {
 	slices.SortFunc(entries, func(a, b Entry) int {
 		n := cmp.Or(cmp.Compare(s.at(&a), s.at(&b)), cmp.Compare(a.UID, b.UID))
 		if s.Descending {
@@ -72,7 +78,6 @@ func (d *database) Entries(ctx context.Context, s Scan) ([]Entry, error) {
 		}
 		return n
 	})
-	return entries, nil
 }
 
 func (s *Scan) at(e *Entry) int64 {
@@ -95,7 +100,7 @@ func (d *database) candidates(ctx context.Context, s *Scan) ([]int64, error) {
 	var behind *int64
 	if s.After != nil {
 		key, _ := s.split(s.After.At)
-		found, err := d.find1(ctx, s, &bound{tie: true, key: key, after: s.After}, s.Limit)
+		found, err := d.candidateKeys(ctx, s, &bound{tie: true, key: key, after: s.After}, s.Limit)
 		if err != nil {
 			return nil, err
 		}
@@ -105,13 +110,13 @@ func (d *database) candidates(ctx context.Context, s *Scan) ([]int64, error) {
 		return ids, nil
 	}
 	left := s.Limit - len(ids)
-	found, err := d.find1(ctx, s, &bound{behind: behind}, left)
+	found, err := d.candidateKeys(ctx, s, &bound{behind: behind}, left)
 	if err != nil || len(found) < left {
 		return append(ids, found.ids()...), err
 	}
 	last := found[len(found)-1].key
 	found = slices.DeleteFunc(found, func(c candidate) bool { return c.key == last })
-	tied, err := d.find1(ctx, s, &bound{tie: true, key: last}, left-len(found))
+	tied, err := d.candidateKeys(ctx, s, &bound{tie: true, key: last}, left-len(found))
 	return append(append(ids, found.ids()...), tied.ids()...), err
 }
 
@@ -144,14 +149,14 @@ type bound struct {
 // maxStreams is how many streams one statement merges. SQLite limits it.
 const maxStreams = 128
 
-func (d *database) find1(ctx context.Context, s *Scan, b *bound, limit int) (candidates, error) {
+func (d *database) candidateKeys(ctx context.Context, s *Scan, b *bound, limit int) (candidates, error) {
 	streams := s.streams()
 	if streams == nil {
-		return d.find2(ctx, s, nil, b, limit)
+		return d.queryKeys(ctx, s, nil, b, limit)
 	}
 	var all candidates
 	for chunk := range slices.Chunk(streams, maxStreams) {
-		found, err := d.find2(ctx, s, chunk, b, limit)
+		found, err := d.queryKeys(ctx, s, chunk, b, limit)
 		if err != nil {
 			return nil, err
 		}
@@ -170,13 +175,7 @@ func (d *database) merge(ctx context.Context, s *Scan, all candidates, b *bound,
 		if err != nil {
 			return nil, err
 		}
-		slices.SortFunc(entries, func(a, b Entry) int {
-			n := cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(a.UID, b.UID))
-			if s.Descending {
-				return -n
-			}
-			return n
-		})
+		s.sort(entries)
 		all = all[:0]
 		for _, e := range entries {
 			all = append(all, candidate{e.id, b.key})
@@ -203,8 +202,10 @@ func (s *Scan) streams() []int64 {
 	return nil
 }
 
-// find2 runs one statement.
-func (d *database) find2(ctx context.Context, s *Scan, streams []int64, b *bound, limit int) (found candidates, err error) {
+// queryKeys runs one statement, for at most maxStreams streams.
+func (d *database) queryKeys(
+	ctx context.Context, s *Scan, streams []int64, b *bound, limit int,
+) (found candidates, err error) {
 	text, args := d.scan(s, streams, b, limit)
 	rows, err := d.reads.query(ctx, text, args...)
 	if err != nil {
