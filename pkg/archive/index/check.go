@@ -17,7 +17,9 @@ func (d *database) CheckCounts(ctx context.Context, repair bool) (wrong int, err
 		if wrong += len(cells); !repair || len(cells) == 0 {
 			continue
 		}
-		if err := d.writer.do(ctx, change{apply: func(ctx context.Context, b *batch) error { return b.recountCells(ctx, cells) }}); err != nil {
+		if err := d.writer.do(ctx, change{apply: func(ctx context.Context, b *batch) error {
+			return b.recountCells(ctx, cells)
+		}}); err != nil {
 			return wrong, fmt.Errorf("index: repair rollups: %w", err)
 		}
 	}
@@ -47,7 +49,8 @@ const maxWrong = 10_000
 
 func (d *database) wrongCells(ctx context.Context, span int64) (map[cell]bool, error) {
 	const rollups = `SELECT grp, at, runs, logs, events, timed, days, seconds, shortest, longest, started FROM indelible_rollups WHERE span = $1`
-	counted := `SELECT * FROM (` + countCells + ` FROM indelible_runs GROUP BY 1, 2) r UNION ALL SELECT * FROM (` + countCells + ` FROM indelible_objects WHERE grp <> 0 GROUP BY 1, 2) o`
+	counted := `SELECT * FROM (` + countCells + ` FROM indelible_runs GROUP BY 1, 2) r UNION ALL SELECT * FROM (` +
+		countCells + ` FROM indelible_objects WHERE grp <> 0 GROUP BY 1, 2) o`
 	rows, err := d.read.QueryContext(ctx, `SELECT grp, at FROM (SELECT * FROM (`+rollups+`) a EXCEPT SELECT * FROM (`+counted+`) b) c
 		UNION SELECT grp, at FROM (SELECT * FROM (`+counted+`) d EXCEPT SELECT * FROM (`+rollups+`) e) f LIMIT $2`, span, maxWrong)
 	if err != nil {

@@ -72,7 +72,8 @@ func (d *database) counts(ctx context.Context, s *CountScan) (counts []Count, er
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var c Count
-		if err := rows.Scan(&c.Group, &c.At, &c.Name, &c.Runs, &c.Logs, &c.Events, &c.Timed, &c.Days, &c.Seconds, &c.Shortest, &c.Longest, &c.LastStarted); err != nil {
+		if err := rows.Scan(&c.Group, &c.At, &c.Name, &c.Runs, &c.Logs, &c.Events, &c.Timed, &c.Days, &c.Seconds,
+			&c.Shortest, &c.Longest, &c.LastStarted); err != nil {
 			return nil, err
 		}
 		counts = append(counts, c)
@@ -103,7 +104,8 @@ func (s *CountScan) rows(d *database, t *statement) {
 	if s.Tool {
 		table = "indelible_objects"
 	}
-	if column := map[CountBy]string{ByCreated: "created", ByStarted: "started", ByCompleted: "completed"}[s.By]; column != "" {
+	if column := map[CountBy]string{ByCreated: "created", ByStarted: "started",
+		ByCompleted: "completed"}[s.By]; column != "" {
 		span := t.arg(s.Span)
 		at = fmt.Sprintf("%s - ((%s %% %s) + %s) %% %s", column, column, span, span, span)
 	}

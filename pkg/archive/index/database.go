@@ -35,13 +35,15 @@ const (
 	selectRun  = `SELECT r.cluster, r.namespace, r.name, r.uid, r.result, r.created, r.completed, r.manifest`
 	// Outer joins: a run without its record must be an error, not a missing run.
 	joinRecord = ` LEFT JOIN indelible_records d ON d.id = r.id LEFT JOIN indelible_specs s ON s.id = d.spec`
-	getRun     = selectRun + `, d.data, d.spec, s.data FROM indelible_runs r` + joinRecord + ` WHERE r.uid = $1 AND r.cluster = $2`
+	getRun     = selectRun + `, d.data, d.spec, s.data FROM indelible_runs r` + joinRecord +
+		` WHERE r.uid = $1 AND r.cluster = $2`
 )
 
 func newDatabase(ctx context.Context, d dialect, read, write *sql.DB, reader bool) (*database, error) {
 	db := &database{
-		read: read, write: write, dialect: d, interned: newInterned(), inserter: &inserter{db: write, numbered: d.name == postgres, statements: map[string]*sql.Stmt{}},
-		reads: &inserter{db: read, statements: map[string]*sql.Stmt{}},
+		read: read, write: write, dialect: d, interned: newInterned(),
+		inserter: &inserter{db: write, numbered: d.name == postgres, statements: map[string]*sql.Stmt{}},
+		reads:    &inserter{db: read, statements: map[string]*sql.Stmt{}},
 	}
 	db.writer = newWriter(write, d.lock, db.newBatch)
 	var err error
@@ -55,7 +57,8 @@ func newDatabase(ctx context.Context, d dialect, read, write *sql.DB, reader boo
 		on   *sql.DB
 		text string
 	}{
-		{&db.findSpec, write, findSpec}, {&db.putSpec, write, putSpec}, {&db.deleteSpec, write, deleteSpec}, {&db.get, read, getRun},
+		{&db.findSpec, write, findSpec}, {&db.putSpec, write, putSpec}, {&db.deleteSpec, write, deleteSpec},
+		{&db.get, read, getRun},
 	} {
 		if err == nil {
 			*p.to, err = p.on.PrepareContext(ctx, p.text)
@@ -117,9 +120,10 @@ func (d *database) Get(ctx context.Context, cluster, uid string) (Row, error) {
 
 // Complete implements Index.
 func (d *database) Complete(ctx context.Context, cluster string) (complete bool, err error) {
-	err = d.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM indelible_complete WHERE cluster = $1)`, cluster).Scan(&complete)
+	err = d.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM indelible_complete WHERE cluster = $1)`,
+		cluster).Scan(&complete)
 	if err != nil {
-		return false, fmt.Errorf("index: is it complete: %w", err)
+		return false, fmt.Errorf("index: read whether it is complete: %w", err)
 	}
 	return complete, nil
 }
@@ -135,7 +139,7 @@ func (d *database) SetComplete(ctx context.Context, cluster string, complete boo
 		return err
 	}})
 	if err != nil {
-		return fmt.Errorf("index: note whether it is complete: %w", err)
+		return fmt.Errorf("index: set whether it is complete: %w", err)
 	}
 	return nil
 }

@@ -65,7 +65,8 @@ func (b *batch) find(ctx context.Context, cluster string, uids []string) (found 
 }
 
 func (b *batch) deleteRow(ctx context.Context, s *storedHot) error {
-	for _, text := range []string{`DELETE FROM indelible_runs WHERE id = $1`, `DELETE FROM indelible_records WHERE id = $1`} {
+	for _, text := range []string{`DELETE FROM indelible_runs WHERE id = $1`,
+		`DELETE FROM indelible_records WHERE id = $1`} {
 		if _, err := b.tx.ExecContext(ctx, text, s.id); err != nil {
 			return err
 		}

@@ -30,7 +30,8 @@ func sqliteIDs(ctx context.Context, tx *sql.Tx, table string, n int) ([]int64, e
 }
 
 func postgresIDs(ctx context.Context, tx *sql.Tx, table string, n int) (ids []int64, err error) {
-	return scanNumbers(tx.QueryContext(ctx, `SELECT nextval(pg_get_serial_sequence($1, 'id')) FROM generate_series(1, $2)`, table, n))
+	return scanNumbers(tx.QueryContext(ctx,
+		`SELECT nextval(pg_get_serial_sequence($1, 'id')) FROM generate_series(1, $2)`, table, n))
 }
 
 func scanNumbers(rows *sql.Rows, err error) ([]int64, error) {
@@ -95,7 +96,8 @@ func sqliteStreams(statement string, streams int) string {
 
 // postgresStreams takes all streams as $1.
 func postgresStreams(statement string, _ int) string {
-	return `SELECT s.* FROM unnest($1::bigint[]) AS stream(n) CROSS JOIN LATERAL (` + strings.ReplaceAll(statement, "{stream}", "stream.n") + `) s`
+	return `SELECT s.* FROM unnest($1::bigint[]) AS stream(n) CROSS JOIN LATERAL (` +
+		strings.ReplaceAll(statement, "{stream}", "stream.n") + `) s`
 }
 
 func scanTexts(rows *sql.Rows, err error) ([]string, error) {

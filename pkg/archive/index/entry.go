@@ -64,7 +64,8 @@ func (d *database) entries(ctx context.Context, s *Scan, ids []int64) ([]Entry, 
 	for rows.Next() {
 		e := Entry{Tool: s.Tool, database: d}
 		var seconds, micros, flags int64
-		if err := rows.Scan(&e.id, &e.Group, &e.Cluster, &e.Namespace, &e.Result, &e.UID, &e.Name, &seconds, &micros, &e.Updated,
+		if err := rows.Scan(&e.id, &e.Group, &e.Cluster, &e.Namespace, &e.Result, &e.UID, &e.Name, &seconds, &micros,
+			&e.Updated,
 			&e.Started, &e.Completed, &flags, &e.Type, &e.Generation, &e.Key); err != nil {
 			return nil, err
 		}
@@ -76,7 +77,8 @@ func (d *database) entries(ctx context.Context, s *Scan, ids []int64) ([]Entry, 
 }
 
 const (
-	loadRuns = `SELECT r.id, r.manifest, d.data, d.spec, s.digest, s.data FROM indelible_runs r` + joinRecord + ` WHERE r.id`
+	loadRuns = `SELECT r.id, r.manifest, d.data, d.spec, s.digest, s.data FROM indelible_runs r` + joinRecord +
+		` WHERE r.id`
 	loadObjs = `SELECT o.id, o.data, o.data, NULL, NULL, NULL FROM indelible_objects o WHERE o.id`
 )
 
@@ -142,7 +144,7 @@ func (e *Entry) record() ([]byte, error) {
 		return pack.Unpack(s.record)
 	}
 	if s.record == nil || s.spec.Valid != (s.specData != nil) {
-		return nil, errors.New("its record is not there, or not whole")
+		return nil, errors.New("its record is missing or incomplete")
 	}
 	rest, err := pack.Unpack(s.record, s.known()...)
 	if err != nil || !s.spec.Valid {

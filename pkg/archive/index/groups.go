@@ -30,7 +30,8 @@ type groupCache struct {
 // Groups implements Reader. Groups are never deleted, so an unchanged count means unchanged groups.
 func (d *database) Groups(ctx context.Context, cluster string) ([]Group, error) {
 	var count, last int64
-	if err := d.read.QueryRowContext(ctx, `SELECT count(*), coalesce(max(id), 0) FROM indelible_groups`).Scan(&count, &last); err != nil {
+	if err := d.read.QueryRowContext(ctx, `SELECT count(*), coalesce(max(id), 0) FROM indelible_groups`).Scan(&count,
+		&last); err != nil {
 		return nil, fmt.Errorf("index: count groups: %w", err)
 	}
 	c := &d.groupCache

@@ -17,15 +17,16 @@ type recordHead struct {
 }
 
 var (
-	errTwice = errors.New("a field is there twice, or written with escapes")
-	errShape = errors.New("it is not built as a run is")
+	errTwice = errors.New("a field occurs twice, or its name has escapes")
+	errShape = errors.New("a label is not a string, or its key has escapes")
 )
 
 // read fails if columns cannot represent the record.
 func (h *recordHead) read(record []byte) error {
 	var metadata, status []byte
 	return errors.Join(
-		fields(record, map[string]*[]byte{"apiVersion": &h.apiVersion, "kind": &h.kind, "metadata": &metadata, "status": &status}),
+		fields(record, map[string]*[]byte{"apiVersion": &h.apiVersion, "kind": &h.kind, "metadata": &metadata,
+			"status": &status}),
 		fields(metadata, map[string]*[]byte{
 			"name": &h.name, "namespace": &h.namespace, "uid": &h.uid, "creationTimestamp": &h.created,
 			"labels": &h.labels, "annotations": &h.annotations, "ownerReferences": &h.owners,

@@ -52,7 +52,8 @@ const absent, odd = "", "?"
 const maxReason = 64
 
 func (h *hot) group(cluster string) group {
-	g := group{cluster: cluster, namespace: h.namespace, kind: h.kind, status: column(h.status), reason: column(h.reason), tool: h.tool}
+	g := group{cluster: cluster, namespace: h.namespace, kind: h.kind, status: column(h.status),
+		reason: column(h.reason), tool: h.tool}
 	if h.isOdd() {
 		g.status, g.reason = odd, odd
 	}
@@ -113,7 +114,8 @@ func (h *hot) condition(conditions []byte) {
 		err = fields(first, map[string]*[]byte{"status": &status, "reason": &reason})
 	}
 	h.status, h.reason = textOf(status), textOf(reason)
-	if err != nil || h.status.Valid == (len(status) == 0 || isNull(status)) || h.reason.Valid == (len(reason) == 0 || isNull(reason)) {
+	if err != nil || h.status.Valid == (len(status) == 0 || isNull(status)) ||
+		h.reason.Valid == (len(reason) == 0 || isNull(reason)) {
 		h.odd = true
 	}
 }
@@ -122,8 +124,10 @@ func (h *hot) condition(conditions []byte) {
 func (h *hot) ofRun(c *manifest.Commit, head *recordHead) {
 	r := &c.Run
 	h.kind = r.APIVersion + "." + r.Kind
-	same := h.hasCreated && textOf(head.apiVersion).String == r.APIVersion && textOf(head.kind).String == r.Kind && textOf(head.name).String == r.Name &&
-		textOf(head.namespace).String == r.Namespace && textOf(head.uid).String == r.UID && h.created == r.Created.Unix() &&
+	same := h.hasCreated && textOf(head.apiVersion).String == r.APIVersion && textOf(head.kind).String == r.Kind &&
+		textOf(head.name).String == r.Name &&
+		textOf(head.namespace).String == r.Namespace && textOf(head.uid).String == r.UID &&
+		h.created == r.Created.Unix() &&
 		h.ended.Valid == (r.Completed != nil) && (r.Completed == nil || r.Completed.Unix() == h.ended.Int64)
 	h.odd = h.odd || !same
 	h.created, h.ended = r.Created.Unix(), sql.NullInt64{} // what the columns say
@@ -149,7 +153,8 @@ func (h *hot) ofRun(c *manifest.Commit, head *recordHead) {
 
 // clean removes what Postgres cannot store. A row changed by that is odd.
 func (h *hot) clean() {
-	for _, text := range []*string{&h.namespace, &h.kind, &h.status.String, &h.reason.String, &h.pipeline.String, &h.repo.String} {
+	for _, text := range []*string{&h.namespace, &h.kind, &h.status.String, &h.reason.String, &h.pipeline.String,
+		&h.repo.String} {
 		if cleaned := clean(*text); cleaned != *text {
 			*text, h.odd = cleaned, true
 		}

@@ -5,6 +5,27 @@
 // The index is a cache of the bucket (docs/design.md, decision D9): every row comes from an object
 // there, may be lost at any time, and is restored by Sync. So no decision rests on a row alone: a
 // deletion, for example, reads the commit first.
+//
+// What it offers:
+//
+//	index.go    Index, for whoever writes or lists runs; later.go opens it when the database answers
+//	reader.go   Reader, for the query API: entry.go, groups.go and results.go are what it returns
+//	sync.go     Sync and Rebuild, from the bucket: syncruns.go, syncobjects.go
+//
+// Reading:
+//
+//	find.go     runs and keys, for Index
+//	lists.go    pages of entries, merged from streams; liststatement.go is their SQL
+//	resultlists.go, count.go  the same for Results and counts
+//
+// Writing:
+//
+//	database.go     both databases: dialect.go, sqlite.go, postgres.go
+//	writer.go       groups concurrent changes in transactions; put.go and delete.go are for runs
+//	objectput.go    objects of tools; shadow.go hides those whose name an archived run has
+//	hot.go          what of a record is in columns: head.go, labels.go, parents.go, spec.go
+//	rollup.go, resultrow.go  counts kept for summaries and Results; check.go recounts them
+//	schema.go       the tables; migrate.go creates and updates them
 package index
 
 import (

@@ -69,7 +69,9 @@ func known[K comparable](p *pending, committed, own map[K]int64, key K) (int64, 
 }
 
 // number returns the number of a row, which it inserts if necessary.
-func number[K comparable](ctx context.Context, tx *sql.Tx, p *pending, committed, own map[K]int64, key K, find, insert string, args ...any) (int64, error) {
+func number[K comparable](
+	ctx context.Context, tx *sql.Tx, p *pending, committed, own map[K]int64, key K, find, insert string, args ...any,
+) (int64, error) {
 	if id, ok := known(p, committed, own, key); ok {
 		return id, nil
 	}
@@ -89,7 +91,8 @@ func number[K comparable](ctx context.Context, tx *sql.Tx, p *pending, committed
 func (p *pending) scope(ctx context.Context, tx *sql.Tx, s scope) (int64, error) {
 	return number(ctx, tx, p, p.of.scopes, p.scopes, s,
 		`SELECT id FROM indelible_scopes WHERE cluster = $1 AND namespace = $2`,
-		`INSERT INTO indelible_scopes (cluster, namespace) VALUES ($1, $2) ON CONFLICT DO NOTHING`, s.cluster, s.namespace)
+		`INSERT INTO indelible_scopes (cluster, namespace) VALUES ($1, $2) ON CONFLICT DO NOTHING`, s.cluster,
+		s.namespace)
 }
 
 func (p *pending) group(ctx context.Context, tx *sql.Tx, g group) (id, scopeID int64, err error) {
@@ -115,7 +118,8 @@ func (p *pending) name(ctx context.Context, tx *sql.Tx, name sql.NullString) (id
 		return id, nil
 	}
 	id.Int64, err = number(ctx, tx, p, p.of.names, p.names, name.String,
-		`SELECT id FROM indelible_names WHERE name = $1`, `INSERT INTO indelible_names (name) VALUES ($1) ON CONFLICT DO NOTHING`, name.String)
+		`SELECT id FROM indelible_names WHERE name = $1`,
+		`INSERT INTO indelible_names (name) VALUES ($1) ON CONFLICT DO NOTHING`, name.String)
 	id.Valid = err == nil
 	return id, err
 }

@@ -53,42 +53,61 @@ func (s *Scan) table() string {
 
 // from adds everything up to the conditions of the path, and returns the key's column.
 func (s *Scan) from(d *database, t *statement, b *bound) (key string) {
-	key, micros := "r.created", "0"
+	key = "r.created"
 	if s.Updated {
 		key = "r.committed"
 	}
-	if s.Tool && !s.Updated {
-		micros = "r.micros"
-	}
 	tied := "" // ties are sorted by columns that are not in the database index
 	if b.tie {
-		tied = fmt.Sprintf(", %s, r.uid", micros)
+		tied = fmt.Sprintf(", %s, r.uid", s.micros())
 	}
-	groups := func(column string) string { return column + d.dialect.any(t.arg(d.dialect.list(s.Groups)), numbers) }
 	if s.Path == ByLabel {
-		sign := ""
-		if s.Tool {
-			sign = "-"
-		}
-		if !s.Updated {
-			key = "l.created"
-		}
-		t.add("SELECT %sl.run, %s%s FROM indelible_labels l", sign, key, tied)
-		if b.tie || s.Updated {
-			t.add(" JOIN %s r ON r.id = %sl.run", s.table(), sign)
-		}
-		t.add(" WHERE l.label = {stream}")
-		switch {
-		case !s.AnyGroup:
-			t.add(" AND %s", groups("l.grp"))
-		case s.Tool:
-			t.add(" AND l.run < 0")
-		default:
-			t.add(" AND l.run > 0")
-		}
-		return key
+		return s.fromLabels(d, t, key, tied)
 	}
 	t.add("SELECT r.id, %s%s FROM %s r WHERE ", key, tied, s.table())
+	s.wherePath(d, t)
+	return key
+}
+
+// micros is the column of the microseconds beyond the key.
+func (s *Scan) micros() string {
+	if s.Tool && !s.Updated {
+		return "r.micros"
+	}
+	return "0"
+}
+
+func (s *Scan) fromLabels(d *database, t *statement, key, tied string) string {
+	sign := ""
+	if s.Tool {
+		sign = "-"
+	}
+	if !s.Updated {
+		key = "l.created"
+	}
+	t.add("SELECT %sl.run, %s%s FROM indelible_labels l", sign, key, tied)
+	if tied != "" || s.Updated {
+		t.add(" JOIN %s r ON r.id = %sl.run", s.table(), sign)
+	}
+	t.add(" WHERE l.label = {stream}")
+	switch {
+	case !s.AnyGroup:
+		t.add(" AND %s", s.inGroups(d, t, "l.grp"))
+	case s.Tool:
+		t.add(" AND l.run < 0")
+	default:
+		t.add(" AND l.run > 0")
+	}
+	return key
+}
+
+func (s *Scan) inGroups(d *database, t *statement, column string) string {
+	return column + d.dialect.any(t.arg(d.dialect.list(s.Groups)), numbers)
+}
+
+// wherePath adds the conditions of a path other than ByLabel. "+ 0", and appending an empty text,
+// hide database indexes: of few rows sorting costs less.
+func (s *Scan) wherePath(d *database, t *statement) {
 	texts := func(column string) string { return column + d.dialect.any(t.arg(d.dialect.list(s.Texts)), words) }
 	switch s.Path {
 	case ByGroup:
@@ -99,21 +118,18 @@ func (s *Scan) from(d *database, t *statement, b *bound) (key string) {
 		t.add("r.cluster = %s", t.arg(s.Cluster))
 	case ByUID:
 		if s.Tool {
-			t.add("%s AND %s", texts("r.name"), groups("r.grp + 0"))
+			t.add("%s AND %s", texts("r.name"), s.inGroups(d, t, "r.grp + 0"))
 		} else {
-			// "|| ''" hides the database index that has the order: with few rows sorting is
-			// cheaper.
-			t.add("%s AND r.cluster || '' = %s AND %s", texts("r.uid"), t.arg(s.Cluster), groups("r.grp + 0"))
+			t.add("%s AND r.cluster || '' = %s AND %s", texts("r.uid"), t.arg(s.Cluster), s.inGroups(d, t, "r.grp + 0"))
 		}
 	case ByName:
-		t.add("%s AND %s", texts("r.name"), groups("r.grp + 0"))
+		t.add("%s AND %s", texts("r.name"), s.inGroups(d, t, "r.grp + 0"))
 	case ByResult:
 		if s.Tool {
 			t.add("r.scope%s AND ", d.dialect.any(t.arg(d.dialect.list(s.Scopes)), numbers))
 		}
-		t.add("%s AND %s", texts("r.result"), groups("r.grp + 0"))
+		t.add("%s AND %s", texts("r.result"), s.inGroups(d, t, "r.grp + 0"))
 	}
-	return key
 }
 
 // bounds adds the conditions for the place in the list.
@@ -143,11 +159,7 @@ func (t *statement) bounds(s *Scan, b *bound, key string) {
 		return
 	}
 	_, micros := s.split(b.after.At)
-	column := "0"
-	if s.Tool && !s.Updated {
-		column = "r.micros"
-	}
-	at := t.arg(micros)
+	column, at := s.micros(), t.arg(micros)
 	t.add(" AND (%s %s %s OR %s = %s AND r.uid %s= %s)", column, less, at, column, at, less, t.arg(b.after.UID))
 }
 

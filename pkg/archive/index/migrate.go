@@ -26,7 +26,8 @@ var drops = []string{
 // not exist.
 var ErrVersion = errors.New("the index cannot be used as it is")
 
-var errNone = fmt.Errorf("%w: there is none yet: the archiver makes it when it starts, or archiver index sync does", ErrVersion)
+var errNone = fmt.Errorf("%w: there is none yet: the archiver creates it when it starts, and so does archiver index sync",
+	ErrVersion)
 
 // versionOf returns the version of the tables, 0 if there are none or creating them was
 // interrupted.
@@ -48,7 +49,8 @@ func migrate(ctx context.Context, d dialect, db *sql.DB) error {
 		if _, err := tx.ExecContext(ctx, d.lock); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS indelible_schema (version INTEGER NOT NULL)`); err != nil {
+		if _, err := tx.ExecContext(ctx,
+			`CREATE TABLE IF NOT EXISTS indelible_schema (version INTEGER NOT NULL)`); err != nil {
 			return err
 		}
 		version, err := versionOf(ctx, tx)
@@ -56,7 +58,9 @@ func migrate(ctx context.Context, d dialect, db *sql.DB) error {
 		case err != nil:
 			return err
 		case version > schemaVersion:
-			return fmt.Errorf("%w: it is of %d, made by a later Indelible, and this one knows %d: use the later one, or another database", ErrVersion, version, schemaVersion)
+			return fmt.Errorf(
+				"%w: its version is %d, of a later Indelible, and this one needs %d: use the later one, or another database",
+				ErrVersion, version, schemaVersion)
 		case version < 2:
 			return create(ctx, d, tx)
 		}
@@ -87,9 +91,12 @@ func usable(ctx context.Context, d dialect, db *sql.DB) error {
 	case version == 0:
 		return errNone
 	case version < schemaVersion:
-		return fmt.Errorf("%w: it is of %d, and this Indelible needs %d: the archiver of this version changes it when it starts, or archiver index sync", ErrVersion, version, schemaVersion)
+		return fmt.Errorf(
+			"%w: its version is %d, and this Indelible needs %d: the archiver of this version updates it when it starts, and so does archiver index sync",
+			ErrVersion, version, schemaVersion)
 	case version > schemaVersion:
-		return fmt.Errorf("%w: it is of %d, made by a later Indelible, and this one knows %d", ErrVersion, version, schemaVersion)
+		return fmt.Errorf("%w: its version is %d, of a later Indelible, and this one needs %d", ErrVersion, version,
+			schemaVersion)
 	}
 	return nil
 }

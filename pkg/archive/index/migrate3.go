@@ -8,7 +8,8 @@ import (
 
 // addParents updates version 2 to 3: it adds each run's parent, from the record.
 func addParents(ctx context.Context, d dialect, tx *sql.Tx) error {
-	for _, statement := range []string{`ALTER TABLE indelible_runs ADD COLUMN parent {text} NOT NULL DEFAULT ''`, indexParents, tableComplete} {
+	for _, statement := range []string{`ALTER TABLE indelible_runs ADD COLUMN parent {text} NOT NULL DEFAULT ''`,
+		indexParents, tableComplete} {
 		if _, err := tx.ExecContext(ctx, d.types.Replace(statement)); err != nil {
 			return err
 		}
@@ -16,7 +17,7 @@ func addParents(ctx context.Context, d dialect, tx *sql.Tx) error {
 	for last := int64(0); ; {
 		ids, parents, err := parentsAfter(ctx, tx, last)
 		if err != nil {
-			return fmt.Errorf("find out which runs PipelineRuns made: %w", err)
+			return fmt.Errorf("find the runs' owners: %w", err)
 		}
 		if len(ids) == 0 {
 			_, err := tx.ExecContext(ctx, `UPDATE indelible_schema SET version = $1`, 3)
@@ -26,7 +27,8 @@ func addParents(ctx context.Context, d dialect, tx *sql.Tx) error {
 			if parents[i] == "" {
 				continue
 			}
-			if _, err := tx.ExecContext(ctx, `UPDATE indelible_runs SET parent = $1 WHERE id = $2`, parents[i], id); err != nil {
+			if _, err := tx.ExecContext(ctx, `UPDATE indelible_runs SET parent = $1 WHERE id = $2`, parents[i],
+				id); err != nil {
 				return err
 			}
 		}
@@ -36,7 +38,9 @@ func addParents(ctx context.Context, d dialect, tx *sql.Tx) error {
 
 // parentsAfter reads a page of records. A damaged row stays as it is: reading it will report it.
 func parentsAfter(ctx context.Context, tx *sql.Tx, after int64) (ids []int64, parents []string, err error) {
-	rows, err := tx.QueryContext(ctx, selectRun+`, d.data, d.spec, s.data, r.id FROM indelible_runs r`+joinRecord+` WHERE r.id > $1 ORDER BY r.id LIMIT $2`, after, recordsPage)
+	rows, err := tx.QueryContext(ctx,
+		selectRun+`, d.data, d.spec, s.data, r.id FROM indelible_runs r`+joinRecord+` WHERE r.id > $1 ORDER BY r.id LIMIT $2`,
+		after, recordsPage)
 	if err != nil {
 		return nil, nil, err
 	}

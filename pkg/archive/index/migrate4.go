@@ -23,8 +23,9 @@ func addQueries(ctx context.Context, d dialect, tx *sql.Tx) error {
 		}
 	}
 	b := &batch{
-		database: &database{dialect: d, interned: newInterned(), inserter: &inserter{numbered: d.name == postgres}}, tx: tx,
-		results: map[resultKey]*resultDelta{}, rollups: map[cell]*rollup{},
+		database: &database{dialect: d, interned: newInterned(), inserter: &inserter{numbered: d.name == postgres}},
+		tx:       tx,
+		results:  map[resultKey]*resultDelta{}, rollups: map[cell]*rollup{},
 	}
 	b.intern = b.interned.begin()
 	for last := int64(0); ; {
@@ -69,7 +70,9 @@ func (b *batch) warmUp(ctx context.Context, rows []*storedHot) error {
 		if err != nil {
 			return err
 		}
-		if _, err := b.tx.ExecContext(ctx, `UPDATE indelible_runs SET grp = $2, started = $3, pipeline = $4, repository = $5, flags = $6 WHERE id = $1`, columns...); err != nil {
+		if _, err := b.tx.ExecContext(ctx,
+			`UPDATE indelible_runs SET grp = $2, started = $3, pipeline = $4, repository = $5, flags = $6 WHERE id = $1`,
+			columns...); err != nil {
 			return err
 		}
 	}

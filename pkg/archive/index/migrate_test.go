@@ -28,7 +28,8 @@ func testMigrated(t *testing.T, empty newURL) {
 		}
 		if n%5 == 3 { // of one Result; the first has no owner
 			row.Commit.Run.Result = "nightly"
-			row.Record = []byte(strings.Replace(string(row.Record), `"ownerReferences":[`, `"ownerReferences":[],"x":[`, 1))
+			row.Record = []byte(strings.Replace(string(row.Record), `"ownerReferences":[`, `"ownerReferences":[],"x":[`,
+				1))
 			row.Commit.Run.ResultAnnotations = map[string]string{"n": fmt.Sprint(n)}
 		}
 		indextest.Seal(&row)
@@ -93,12 +94,15 @@ func testVersion3(t *testing.T, empty newURL) {
 	old, fresh := empty(t), empty(t)
 	open(t, old) // for its folder
 	db := database(t, old)
-	for _, table := range []string{"records", "specs", "runs", "complete", "scopes", "groups", "names", "labels", "results", "objects", "rollups", "schema"} {
+	for _, table := range []string{"records", "specs", "runs", "complete", "scopes", "groups", "names", "labels",
+		"results", "objects", "rollups", "schema"} {
 		execute(t, db, "DROP TABLE indelible_"+table)
 	}
-	types := strings.NewReplacer("{id}", "INTEGER PRIMARY KEY", "{key}", "INTEGER PRIMARY KEY", "{text}", "TEXT", "{bytes}", "BLOB")
+	types := strings.NewReplacer("{id}", "INTEGER PRIMARY KEY", "{key}", "INTEGER PRIMARY KEY", "{text}", "TEXT",
+		"{bytes}", "BLOB")
 	if strings.HasPrefix(old, "postgres") {
-		types = strings.NewReplacer("{id}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "{key}", "BIGINT PRIMARY KEY", "{text}", `TEXT COLLATE "C"`, "{bytes}", "BYTEA")
+		types = strings.NewReplacer("{id}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "{key}",
+			"BIGINT PRIMARY KEY", "{text}", `TEXT COLLATE "C"`, "{bytes}", "BYTEA")
 	}
 	for statement := range strings.SplitSeq(types.Replace(tables3), ";") {
 		execute(t, db, statement)
@@ -162,7 +166,8 @@ func fill(t *testing.T, rawURL string) {
 			if strings.HasPrefix(rawURL, "postgres") && slices.Contains(columns, "id") {
 				overriding = "OVERRIDING SYSTEM VALUE"
 			}
-			text := fmt.Sprintf("INSERT INTO %s (%s) %s VALUES (%s)", name, strings.Join(columns, ", "), overriding, strings.Join(places, ", "))
+			text := fmt.Sprintf("INSERT INTO %s (%s) %s VALUES (%s)", name, strings.Join(columns, ", "), overriding,
+				strings.Join(places, ", "))
 			if _, err := db.ExecContext(t.Context(), text, values...); err != nil {
 				t.Fatal(err)
 			}

@@ -17,7 +17,8 @@ func (b *batch) putObject(ctx context.Context, p *packedObject) error {
 	if err != nil {
 		return err
 	}
-	found, err := b.objects(ctx, `scope = $1 AND result = $2 AND kind = $3 AND name = $4`, scopeID, p.Result, objectKinds[p.Kind], p.ID)
+	found, err := b.objects(ctx, `scope = $1 AND result = $2 AND kind = $3 AND name = $4`, scopeID, p.Result,
+		objectKinds[p.Kind], p.ID)
 	if err != nil {
 		return err
 	}
@@ -53,7 +54,8 @@ func (b *batch) insertObject(ctx context.Context, id, scopeID int64, p *packedOb
 	case p.Kind == object.Result:
 		// Readers learn of namespaces from groups, and this object may be all that the namespace
 		// has.
-		if _, _, err = b.intern.group(ctx, b.tx, group{cluster: p.cluster, namespace: p.Parent, tool: true}); err != nil {
+		if _, _, err = b.intern.group(ctx, b.tx, group{cluster: p.cluster, namespace: p.Parent,
+			tool: true}); err != nil {
 			return err
 		}
 	}
@@ -67,7 +69,8 @@ func (b *batch) insertObject(ctx context.Context, id, scopeID int64, p *packedOb
 	}
 	at := p.Created.UnixMicro()
 	err = b.insert(ctx, &objectsTable, []any{
-		id, scopeID, objectKinds[p.Kind], p.Result, p.ID, p.UID, p.Generation, p.Key, h.created, at - h.created*1e6, p.Updated.UnixMicro(),
+		id, scopeID, objectKinds[p.Kind], p.Result, p.ID, p.UID, p.Generation, p.Key, h.created, at - h.created*1e6,
+		p.Updated.UnixMicro(),
 		groupID, h.started, h.ended, pipeline, repository, h.flags, clean(p.Type), p.data,
 	})
 	switch {
@@ -118,7 +121,8 @@ func (b *batch) deleteObject(ctx context.Context, cluster string, of *object.Obj
 	if err != nil {
 		return err
 	}
-	found, err := b.objects(ctx, `scope = $1 AND result = $2 AND (kind = $3 AND name = $4 OR $3 = $5)`, scopeID, of.Result, objectKinds[of.Kind], of.ID, resultKind)
+	found, err := b.objects(ctx, `scope = $1 AND result = $2 AND (kind = $3 AND name = $4 OR $3 = $5)`, scopeID,
+		of.Result, objectKinds[of.Kind], of.ID, resultKind)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,8 @@ func summaryTimes(data []byte) (started, ended sql.NullInt64) {
 	if errors.Join(fields(data, map[string]*[]byte{"summary": &summary}), fields(summary, times)) != nil {
 		return started, ended
 	}
-	for name, to := range map[string]*sql.NullInt64{"startTime": &started, "start_time": &started, "endTime": &ended, "end_time": &ended} {
+	for name, to := range map[string]*sql.NullInt64{"startTime": &started, "start_time": &started, "endTime": &ended,
+		"end_time": &ended} {
 		if at, err := time.Parse(time.RFC3339Nano, textOf(*times[name]).String); err == nil {
 			*to = sql.NullInt64{Int64: at.Unix(), Valid: true}
 		}
@@ -86,7 +87,8 @@ func (b *batch) objects(ctx context.Context, where string, args ...any) (found [
 	defer rows.Close()
 	for rows.Next() {
 		o := &storedObject{}
-		if err := rows.Scan(&o.id, &o.scope, &o.kind, &o.result, &o.name, &o.objectType, &o.generation, &o.created, &o.group, &o.flags, &o.data); err != nil {
+		if err := rows.Scan(&o.id, &o.scope, &o.kind, &o.result, &o.name, &o.objectType, &o.generation, &o.created,
+			&o.group, &o.flags, &o.data); err != nil {
 			return nil, err
 		}
 		found = append(found, o)

@@ -96,13 +96,15 @@ func (d *database) objectsAfter(ctx context.Context, cluster, last string) (foun
 // DeleteObjectKeys implements Index.
 func (d *database) DeleteObjectKeys(ctx context.Context, cluster string, keys ...string) error {
 	err := d.writer.do(ctx, change{apply: func(ctx context.Context, b *batch) error {
-		found, err := b.objects(ctx, `object_key`+b.dialect.any("$1", words)+` AND scope IN (SELECT id FROM indelible_scopes WHERE cluster = $2)`, b.dialect.list(keys), cluster)
+		found, err := b.objects(ctx, `object_key`+b.dialect.any("$1",
+			words)+` AND scope IN (SELECT id FROM indelible_scopes WHERE cluster = $2)`, b.dialect.list(keys), cluster)
 		if err != nil {
 			return err
 		}
 		for _, o := range found {
 			var parent string
-			if err := b.tx.QueryRowContext(ctx, `SELECT namespace FROM indelible_scopes WHERE id = $1`, o.scope).Scan(&parent); err != nil {
+			if err := b.tx.QueryRowContext(ctx, `SELECT namespace FROM indelible_scopes WHERE id = $1`,
+				o.scope).Scan(&parent); err != nil {
 				return err
 			}
 			if err := b.removeObject(ctx, cluster, parent, o); err != nil {

@@ -39,7 +39,7 @@ func ParentOf(record []byte) (string, error) {
 		} `json:"metadata"`
 	}
 	if err := json.Unmarshal(record, &run); err != nil {
-		return "", fmt.Errorf("who made the run: %w", err)
+		return "", fmt.Errorf("find the run's owner: %w", err)
 	}
 	return run.Metadata.OwnerReferences.parent(), nil
 }

@@ -22,7 +22,8 @@ type batch struct {
 }
 
 func (d *database) newBatch(tx *sql.Tx) *batch {
-	return &batch{database: d, tx: tx, intern: d.interned.begin(), results: map[resultKey]*resultDelta{}, rollups: map[cell]*rollup{}}
+	return &batch{database: d, tx: tx, intern: d.interned.begin(), results: map[resultKey]*resultDelta{},
+		rollups: map[cell]*rollup{}}
 }
 
 // put adds rows. It deletes rows that exist first, so that specs and counts change in one way only.
@@ -42,7 +43,8 @@ func (b *batch) put(ctx context.Context, rows []*packedRow) error {
 	if err != nil {
 		return err
 	}
-	runs, records := make([]any, 0, len(rows)*len(runsTable.columns)), make([]any, 0, len(rows)*len(recordsTable.columns))
+	runs, records := make([]any, 0, len(rows)*len(runsTable.columns)),
+		make([]any, 0, len(rows)*len(recordsTable.columns))
 	for i, row := range rows {
 		columns, err := b.hot(ctx, ids[i], row)
 		if err != nil {
@@ -71,7 +73,9 @@ func lastOfEach(rows []*packedRow) []*packedRow {
 	for _, row := range rows {
 		last[[2]string{row.cluster, row.uid}] = row
 	}
-	return slices.SortedFunc(maps.Values(last), func(a, b *packedRow) int { return cmp.Or(cmp.Compare(a.cluster, b.cluster), cmp.Compare(a.uid, b.uid)) })
+	return slices.SortedFunc(maps.Values(last), func(a, b *packedRow) int {
+		return cmp.Or(cmp.Compare(a.cluster, b.cluster), cmp.Compare(a.uid, b.uid))
+	})
 }
 
 // replace deletes rows that exist.
@@ -91,7 +95,9 @@ func (b *batch) replace(ctx context.Context, rows []*packedRow) error {
 // specs returns the ids of the rows' specs by digest, null for none, and stores new specs.
 func (b *batch) specs(ctx context.Context, rows []*packedRow) (map[string]sql.NullInt64, error) {
 	ids := map[string]sql.NullInt64{"": {}}
-	for _, row := range slices.SortedFunc(slices.Values(rows), func(a, b *packedRow) int { return slices.Compare(a.digest, b.digest) }) {
+	for _, row := range slices.SortedFunc(slices.Values(rows), func(a, b *packedRow) int {
+		return slices.Compare(a.digest, b.digest)
+	}) {
 		if _, ok := ids[string(row.digest)]; ok {
 			continue
 		}
@@ -153,7 +159,9 @@ func (b *batch) flush(ctx context.Context) error {
 		return err
 	}
 	var results, annotated []resultKey
-	results = slices.SortedFunc(maps.Keys(b.results), func(a, b resultKey) int { return cmp.Or(cmp.Compare(a.scope, b.scope), cmp.Compare(a.name, b.name)) })
+	results = slices.SortedFunc(maps.Keys(b.results), func(a, b resultKey) int {
+		return cmp.Or(cmp.Compare(a.scope, b.scope), cmp.Compare(a.name, b.name))
+	})
 	var values []any
 	for _, key := range results {
 		r := b.results[key]

@@ -68,7 +68,9 @@ var resultOrders = map[ResultOrder]string{
 	ResultEnded:   "CASE WHEN r.object = 0 THEN coalesce(t.completed, 0) ELSE coalesce(o.completed, 0) END * 1000000",
 }
 
-func (d *database) resultKeysOf(ctx context.Context, s *ResultScan, scopes []int64, b *bound, limit int) (all []namedCandidate, err error) {
+func (d *database) resultKeysOf(
+	ctx context.Context, s *ResultScan, scopes []int64, b *bound, limit int,
+) (all []namedCandidate, err error) {
 	text, args := d.resultScan(s, scopes, b, limit)
 	rows, err := d.reads.query(ctx, text, args...)
 	if err != nil {

@@ -64,7 +64,8 @@ func (b *batch) annotate(ctx context.Context, key resultKey) error {
 			return err
 		}
 	}
-	_, err = b.tx.ExecContext(ctx, `UPDATE indelible_results SET annotations = $1 WHERE scope = $2 AND name = $3`, text, key.scope, key.name)
+	_, err = b.tx.ExecContext(ctx, `UPDATE indelible_results SET annotations = $1 WHERE scope = $2 AND name = $3`, text,
+		key.scope, key.name)
 	return err
 }
 
@@ -73,16 +74,21 @@ func (b *batch) recountResult(ctx context.Context, key resultKey) error {
 	const left = ` FROM indelible_runs r JOIN indelible_scopes s ON s.id = $1 WHERE r.result = $2 AND r.namespace = s.namespace AND r.cluster = s.cluster`
 	d := resultDelta{}
 	var created, updated sql.NullInt64
-	if err := b.tx.QueryRowContext(ctx, `SELECT count(*), min(r.created), max(r.committed)`+left, key.scope, key.name).Scan(&d.runs, &created, &updated); err != nil {
+	if err := b.tx.QueryRowContext(ctx, `SELECT count(*), min(r.created), max(r.committed)`+left, key.scope,
+		key.name).Scan(&d.runs, &created, &updated); err != nil {
 		return err
 	}
 	d.created, d.updated = created.Int64*1e6, updated.Int64
-	err := b.tx.QueryRowContext(ctx, `SELECT r.id, r.committed`+left+` AND r.flags & $3 <> 0 ORDER BY r.committed DESC, r.uid LIMIT 1`, key.scope, key.name, flagRoot).Scan(&d.root, &d.rootAt)
+	err := b.tx.QueryRowContext(ctx,
+		`SELECT r.id, r.committed`+left+` AND r.flags & $3 <> 0 ORDER BY r.committed DESC, r.uid LIMIT 1`, key.scope,
+		key.name, flagRoot).Scan(&d.root, &d.rootAt)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
 	var object, objectCreated, objectUpdated int64
-	err = b.tx.QueryRowContext(ctx, `SELECT id, created * 1000000 + micros, committed FROM indelible_objects WHERE scope = $1 AND result = $2 AND kind = $3`, key.scope, key.name, resultKind).
+	err = b.tx.QueryRowContext(ctx,
+		`SELECT id, created * 1000000 + micros, committed FROM indelible_objects WHERE scope = $1 AND result = $2 AND kind = $3`,
+		key.scope, key.name, resultKind).
 		Scan(&object, &objectCreated, &objectUpdated)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
@@ -91,10 +97,12 @@ func (b *batch) recountResult(ctx context.Context, key resultKey) error {
 		d.created = objectCreated
 	}
 	d.updated = max(d.updated, objectUpdated)
-	if _, err := b.tx.ExecContext(ctx, `DELETE FROM indelible_results WHERE scope = $1 AND name = $2`, key.scope, key.name); err != nil || d.runs == 0 && object == 0 {
+	if _, err := b.tx.ExecContext(ctx, `DELETE FROM indelible_results WHERE scope = $1 AND name = $2`, key.scope,
+		key.name); err != nil || d.runs == 0 && object == 0 {
 		return err
 	}
-	if err := b.insert(ctx, &resultsTable, []any{key.scope, key.name, d.created, d.updated, d.runs, d.root, d.rootAt, object}); err != nil {
+	if err := b.insert(ctx, &resultsTable, []any{key.scope, key.name, d.created, d.updated, d.runs, d.root, d.rootAt,
+		object}); err != nil {
 		return err
 	}
 	return b.annotate(ctx, key)

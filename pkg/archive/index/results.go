@@ -143,15 +143,18 @@ func scanResult(rows *sql.Rows) (r ResultEntry, err error) {
 	var root RootEntry
 	var commit, data []byte
 	err = rows.Scan(&r.Scope, &r.Cluster, &r.Parent, &r.Name, &r.Created, &r.Updated, &r.Runs, &r.Annotations,
-		&uid, &name, &version, &kind, &status, &reason, &created, &root.Started, &root.Completed, &flags, &commit, &objectUID, &generation, &data, &r.started, &r.ended)
+		&uid, &name, &version, &kind, &status, &reason, &created, &root.Started, &root.Completed, &flags, &commit,
+		&objectUID, &generation, &data, &r.started, &r.ended)
 	if err != nil {
 		return r, err
 	}
 	if uid.Valid {
-		root.UID, root.Name, root.Type, root.Status, root.Reason = uid.String, name.String, version.String+"."+kind.String, status.String, reason.String
+		root.UID, root.Name, root.Type, root.Status, root.Reason = uid.String, name.String,
+			version.String+"."+kind.String, status.String, reason.String
 		root.Annotated = flags.Int64&flagAnnotations != 0
 		root.packed = stored{
-			cluster: r.Cluster, namespace: r.Parent, name: name.String, uid: uid.String, result: r.Name, created: created.Int64, completed: root.Completed, manifest: commit,
+			cluster: r.Cluster, namespace: r.Parent, name: name.String, uid: uid.String, result: r.Name,
+			created: created.Int64, completed: root.Completed, manifest: commit,
 		}
 		r.Root = &root
 		if !objectUID.Valid {

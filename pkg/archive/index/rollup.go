@@ -68,7 +68,8 @@ func least(a *sql.NullInt64, b sql.NullInt64) {
 }
 
 func (r *rollup) values(c cell) []any {
-	return []any{c.group, c.span, c.at, r.runs, r.logs, r.events, r.timed, r.days, r.seconds, r.shortest, r.longest, r.started}
+	return []any{c.group, c.span, c.at, r.runs, r.logs, r.events, r.timed, r.days, r.seconds, r.shortest, r.longest,
+		r.started}
 }
 
 func sortedCells[V any](cells map[cell]V) []cell {
@@ -95,7 +96,8 @@ const countCells = `SELECT grp, created - ((created % $1) + $1) % $1 AS at, coun
 // recountCells computes rollups anew: minimum and maximum cannot be corrected after a deletion.
 func (b *batch) recountCells(ctx context.Context, cells map[cell]bool) error {
 	for _, c := range sortedCells(cells) {
-		if _, err := b.tx.ExecContext(ctx, `DELETE FROM indelible_rollups WHERE grp = $1 AND span = $2 AND at = $3`, c.group, c.span, c.at); err != nil {
+		if _, err := b.tx.ExecContext(ctx, `DELETE FROM indelible_rollups WHERE grp = $1 AND span = $2 AND at = $3`,
+			c.group, c.span, c.at); err != nil {
 			return err
 		}
 		for _, table := range []string{"indelible_runs", "indelible_objects"} { // a group has rows of one of them

@@ -41,12 +41,15 @@ func packRow(row Row) (packedRow, error) {
 	if c.Run.Completed != nil {
 		completed = sql.NullInt64{Int64: c.Run.Completed.Unix(), Valid: true}
 	}
-	known := knownOf(c.Cluster, c.Run.UID, clean(c.Run.Result), clean(c.Run.Name), clean(c.Run.Namespace), c.Run.Created.Unix(), completed)
+	known := knownOf(c.Cluster, c.Run.UID, clean(c.Run.Result), clean(c.Run.Name), clean(c.Run.Namespace),
+		c.Run.Created.Unix(), completed)
 	hot, head := heat(c.Cluster, c.Run.Namespace, row.Record)
 	hot.ofRun(c, &head)
 	rest, spec := split(row.Record, &head)
-	columns := []any{c.Cluster, c.Run.Namespace, c.Run.Name, c.Run.UID, c.Run.APIVersion, c.Run.Kind, c.Run.Result, c.Run.Status, c.Run.Reason,
-		c.Run.Created.Unix(), completed, c.CommittedAt.UnixMicro(), pack.Pack(text, known...), parentColumn(head.parent(), c.Run.Result)}
+	columns := []any{c.Cluster, c.Run.Namespace, c.Run.Name, c.Run.UID, c.Run.APIVersion, c.Run.Kind, c.Run.Result,
+		c.Run.Status, c.Run.Reason,
+		c.Run.Created.Unix(), completed, c.CommittedAt.UnixMicro(), pack.Pack(text, known...),
+		parentColumn(head.parent(), c.Run.Result)}
 	for i := range columns {
 		if text, ok := columns[i].(string); ok {
 			columns[i] = clean(text)
@@ -54,7 +57,8 @@ func packRow(row Row) (packedRow, error) {
 	}
 	hot.clean()
 	packed := packedRow{
-		columns: columns, record: pack.Pack(rest, known...), cluster: c.Cluster, uid: c.Run.UID, result: clean(c.Run.Result),
+		columns: columns, record: pack.Pack(rest, known...), cluster: c.Cluster, uid: c.Run.UID,
+		result:    clean(c.Run.Result),
 		committed: c.CommittedAt.UnixMicro(), hot: hot,
 	}
 	if spec != nil {
@@ -87,7 +91,8 @@ func checkRecord(c *manifest.Commit, record []byte) error {
 	want := c.Parts[0].Content
 	sum := sha256.Sum256(record)
 	if got := hex.EncodeToString(sum[:]); want.Bytes != int64(len(record)) || want.SHA256 != "" && want.SHA256 != got {
-		return fmt.Errorf("record of run %s is %d bytes with sha256 %s, its commit says %d with %s", c.Run.UID, len(record), got, want.Bytes, want.SHA256)
+		return fmt.Errorf("record of run %s is %d bytes with sha256 %s, its commit says %d with %s", c.Run.UID,
+			len(record), got, want.Bytes, want.SHA256)
 	}
 	return nil
 }
@@ -150,7 +155,7 @@ func (s *stored) unpack(withRecord bool) (Row, error) {
 
 func (s *stored) unpackRecord() ([]byte, error) {
 	if s.record == nil || s.spec.Valid != (s.specData != nil) {
-		return nil, errors.New("its record is not there, or not whole")
+		return nil, errors.New("its record is missing or incomplete")
 	}
 	rest, err := pack.Unpack(s.record, s.known()...)
 	if err != nil || !s.spec.Valid {

@@ -41,7 +41,8 @@ const (
 		ALTER TABLE indelible_runs DROP COLUMN started; ALTER TABLE indelible_runs DROP COLUMN pipeline; ALTER TABLE indelible_runs DROP COLUMN repository;
 		ALTER TABLE indelible_runs DROP COLUMN flags; DROP TABLE indelible_scopes; DROP TABLE indelible_groups; DROP TABLE indelible_names;
 		DROP TABLE indelible_labels; DROP TABLE indelible_results; DROP TABLE indelible_objects; DROP TABLE indelible_rollups; UPDATE indelible_schema SET version = 3`
-	version2 = version3 + `; DROP INDEX indelible_runs_parent; ALTER TABLE indelible_runs DROP COLUMN parent; DROP TABLE indelible_complete; UPDATE indelible_schema SET version = 2`
+	version2 = version3 +
+		`; DROP INDEX indelible_runs_parent; ALTER TABLE indelible_runs DROP COLUMN parent; DROP TABLE indelible_complete; UPDATE indelible_schema SET version = 2`
 )
 
 func testOpen(t *testing.T, empty newURL) {
@@ -55,9 +56,11 @@ func testOpen(t *testing.T, empty newURL) {
 		"bring one of the version before up to this one": {do: version3, kept: true, writer: true},
 		"bring one of the version before that as well":   {do: version2, kept: true, writer: true},
 		"empty one of a version that nobody has":         {do: `UPDATE indelible_schema SET version = 1`, writer: true},
-		"leave one of a later version alone":             {do: `UPDATE indelible_schema SET version = version + 1`, kept: true},
-		"empty one of which making broke off":            {do: `DELETE FROM indelible_schema`, writer: true},
-		"leave alone what others have in their database": {do: `CREATE TABLE runs (id INTEGER)`, kept: true, reader: true, writer: true},
+		"leave one of a later version alone": {do: `UPDATE indelible_schema SET version = version + 1`,
+			kept: true},
+		"empty one of which making broke off": {do: `DELETE FROM indelible_schema`, writer: true},
+		"leave alone what others have in their database": {do: `CREATE TABLE runs (id INTEGER)`, kept: true,
+			reader: true, writer: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rawURL := empty(t)
@@ -72,7 +75,8 @@ func testOpen(t *testing.T, empty newURL) {
 			rows := func(when string) {
 				t.Helper()
 				var n int
-				if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM indelible_runs`).Scan(&n); err != nil || n != 1 {
+				if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM indelible_runs`).Scan(&n); err != nil ||
+					n != 1 {
 					t.Errorf("%s has left %d rows, %v", when, n, err)
 				}
 			}

@@ -15,7 +15,9 @@ func (b *batch) isShadowed(ctx context.Context, p *packedObject) (bool, error) {
 	if p.Kind != object.Record {
 		return false, nil
 	}
-	uids, err := scanTexts(b.tx.QueryContext(ctx, `SELECT uid FROM indelible_runs WHERE result = $1 AND namespace = $2 AND cluster = $3`, p.Result, p.Parent, p.cluster))
+	uids, err := scanTexts(b.tx.QueryContext(ctx,
+		`SELECT uid FROM indelible_runs WHERE result = $1 AND namespace = $2 AND cluster = $3`, p.Result, p.Parent,
+		p.cluster))
 	if err != nil {
 		return false, err
 	}
@@ -32,7 +34,8 @@ func recordsOf(result, uid string) []string {
 // shadow removes objects from lists that have the name of a record of these runs.
 func (b *batch) shadow(ctx context.Context, rows []*packedRow) error {
 	var any bool
-	if err := b.tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM indelible_objects)`).Scan(&any); err != nil || !any {
+	if err := b.tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM indelible_objects)`).Scan(&any); err != nil ||
+		!any {
 		return err
 	}
 	var names []string
@@ -42,7 +45,8 @@ func (b *batch) shadow(ctx context.Context, rows []*packedRow) error {
 			names, owner[name] = append(names, name), row
 		}
 	}
-	found, err := b.objects(ctx, `name`+b.dialect.any("$1", words)+` AND kind = $2 AND grp <> 0`, b.dialect.list(names), recordKind)
+	found, err := b.objects(ctx, `name`+b.dialect.any("$1", words)+` AND kind = $2 AND grp <> 0`, b.dialect.list(names),
+		recordKind)
 	if err != nil {
 		return err
 	}
@@ -55,7 +59,8 @@ func (b *batch) shadow(ctx context.Context, rows []*packedRow) error {
 		if scopeID != o.scope || row.result != o.result {
 			continue
 		}
-		if _, err := b.tx.ExecContext(ctx, `UPDATE indelible_objects SET grp = 0, flags = $1 WHERE id = $2`, flagShadowed, o.id); err != nil {
+		if _, err := b.tx.ExecContext(ctx, `UPDATE indelible_objects SET grp = 0, flags = $1 WHERE id = $2`,
+			flagShadowed, o.id); err != nil {
 			return err
 		}
 		if err := b.unlist(ctx, row.cluster, row.hot.namespace, o); err != nil {
@@ -68,7 +73,8 @@ func (b *batch) shadow(ctx context.Context, rows []*packedRow) error {
 // unshadow lists objects again that were shadowed by runs that are deleted now.
 func (b *batch) unshadow(ctx context.Context, runs []*storedHot) error {
 	var any bool
-	if err := b.tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM indelible_objects)`).Scan(&any); err != nil || !any {
+	if err := b.tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM indelible_objects)`).Scan(&any); err != nil ||
+		!any {
 		return err
 	}
 	for _, r := range runs {
@@ -76,7 +82,8 @@ func (b *batch) unshadow(ctx context.Context, runs []*storedHot) error {
 		if err != nil {
 			return err
 		}
-		found, err := b.objects(ctx, `scope = $1 AND result = $2 AND name`+b.dialect.any("$3", words)+` AND kind = $4 AND grp = 0`,
+		found, err := b.objects(ctx, `scope = $1 AND result = $2 AND name`+b.dialect.any("$3",
+			words)+` AND kind = $4 AND grp = 0`,
 			scopeID, r.result, b.dialect.list(recordsOf(r.result, r.uid)), recordKind)
 		if err != nil {
 			return err
@@ -102,7 +109,8 @@ func (b *batch) relist(ctx context.Context, r *storedHot, o *storedObject) error
 	if err != nil {
 		return err
 	}
-	if _, err := b.tx.ExecContext(ctx, `UPDATE indelible_objects SET grp = $1, flags = 0 WHERE id = $2`, groupID, o.id); err != nil {
+	if _, err := b.tx.ExecContext(ctx, `UPDATE indelible_objects SET grp = $1, flags = 0 WHERE id = $2`, groupID,
+		o.id); err != nil {
 		return err
 	}
 	b.note(-o.id, groupID, &h)

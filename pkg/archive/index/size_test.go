@@ -91,7 +91,8 @@ func BenchmarkFindPageWithRecords(b *testing.B) {
 	}
 	for b.Loop() {
 		n := 0
-		for _, err := range x.Find(b.Context(), index.Query{Namespace: fmt.Sprint("team-", 3), Records: true, Limit: 50}) {
+		for _, err := range x.Find(b.Context(), index.Query{Namespace: fmt.Sprint("team-", 3), Records: true,
+			Limit: 50}) {
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -29,7 +29,8 @@ func split(record []byte, head *recordHead) (rest, spec []byte) {
 			continue
 		}
 		at := cap(record) - cap(text) // text is a subslice of record
-		rest = append(append(append(make([]byte, 0, len(record)-len(text)+1), record[:at]...), specMark), record[at+len(text):]...)
+		rest = append(append(append(make([]byte, 0, len(record)-len(text)+1), record[:at]...), specMark),
+			record[at+len(text):]...)
 		return rest, text
 	}
 	return record, nil
@@ -41,7 +42,7 @@ func joinSpec(rest, spec []byte) ([]byte, error) {
 	case spec == nil:
 		return rest, nil // a record that contains the mark was not split
 	case marks != 1:
-		return nil, fmt.Errorf("%w: %d places for its spec", pack.ErrDamaged, marks)
+		return nil, fmt.Errorf("%w: %d marks for its spec", pack.ErrDamaged, marks)
 	}
 	return bytes.Replace(rest, []byte{specMark}, spec, 1), nil
 }

@@ -17,8 +17,9 @@ import (
 )
 
 var sqliteDialect = dialect{
-	name:  sqlite3,
-	types: strings.NewReplacer("{id}", "INTEGER PRIMARY KEY", "{key}", "INTEGER PRIMARY KEY", "{text}", "TEXT", "{bytes}", "BLOB", "{clustered}", " WITHOUT ROWID"),
+	name: sqlite3,
+	types: strings.NewReplacer("{id}", "INTEGER PRIMARY KEY", "{key}", "INTEGER PRIMARY KEY", "{text}", "TEXT",
+		"{bytes}", "BLOB", "{clustered}", " WITHOUT ROWID"),
 	// _txlock takes the write lock when the transaction begins.
 	lock: `SELECT 1`,
 	ids:  sqliteIDs, any: sqliteAny, list: sqliteList, streams: sqliteStreams,
@@ -36,7 +37,8 @@ const (
 // answers others that it is busy, without waiting. So it tries again.
 func openSQLite(ctx context.Context, u *url.URL, reader bool) (*database, error) {
 	if u.Host != "" || u.RawQuery != "" || !filepath.IsAbs(u.Path) {
-		return nil, errors.New("an SQLite index is sqlite:// and an absolute path, such as sqlite:///var/lib/indelible/index.db")
+		return nil, errors.New(
+			"an SQLite index is sqlite:// and an absolute path, such as sqlite:///var/lib/indelible/index.db")
 	}
 	if _, err := os.Stat(u.Path); reader && errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", u.Path, errNone)
@@ -84,7 +86,8 @@ func openSQLiteFile(ctx context.Context, path string, reader bool) (*database, e
 func sqliteSource(path, lock string) string {
 	settings := url.Values{
 		"_txlock":       {lock},
-		"_busy_timeout": {strconv.FormatInt(sqlitePatience.Milliseconds(), 10)}, "_journal_mode": {"WAL"}, "_synchronous": {"NORMAL"},
+		"_busy_timeout": {strconv.FormatInt(sqlitePatience.Milliseconds(), 10)}, "_journal_mode": {"WAL"},
+		"_synchronous": {"NORMAL"},
 		// The driver applies these first: a file in WAL mode keeps its page size. The cache is per
 		// connection, in KiB. Its memory is the driver's, which Go's garbage collector neither
 		// counts nor limits, and rounded up to as much as twice the size.

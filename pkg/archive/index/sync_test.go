@@ -5,12 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
-	"iter"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +18,6 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index/indextest"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
-	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
 // late is when the hours of all runs have settled.
@@ -85,7 +81,8 @@ var rebuilds = map[string]func(t *testing.T, a *indextest.Archive, x index.Index
 		a.Damage(t, segment)
 		return []string{segment}
 	},
-	"with damaged commits and records, which are left out": func(t *testing.T, a *indextest.Archive, x index.Index) []string {
+	"with damaged commits and records, which are left out": func(
+		t *testing.T, a *indextest.Archive, x index.Index) []string {
 		var own []string // commits of records that are objects of their own
 		keys := a.Keys(t, indextest.Cluster.Commits())
 		for _, key := range keys {
@@ -206,11 +203,13 @@ func dump(t *testing.T, rawURL string) map[string][]string {
 			LEFT JOIN indelible_names p ON p.id = r.pipeline LEFT JOIN indelible_names o ON o.id = r.repository ORDER BY r.uid`,
 		"records": `SELECT r.uid, d.data, s.digest FROM indelible_records d LEFT JOIN indelible_runs r ON r.id = d.id LEFT JOIN indelible_specs s ON s.id = d.spec ORDER BY r.uid`,
 		"specs":   `SELECT digest, data FROM indelible_specs ORDER BY digest`,
-		"labels":  `SELECT l.label, l.created, r.uid, g.name FROM indelible_labels l LEFT JOIN indelible_runs r ON r.id = l.run LEFT JOIN` + groups + `ON g.id = l.grp ORDER BY 1, 2, 3`,
+		"labels": `SELECT l.label, l.created, r.uid, g.name FROM indelible_labels l LEFT JOIN indelible_runs r ON r.id = l.run LEFT JOIN` +
+			groups + `ON g.id = l.grp ORDER BY 1, 2, 3`,
 		"results": `SELECT s.cluster, s.namespace, r.name, r.created, r.updated, r.runs, t.uid, r.root_at, r.annotations FROM indelible_results r
 			JOIN indelible_scopes s ON s.id = r.scope LEFT JOIN indelible_runs t ON t.id = r.root ORDER BY 1, 2, 3`,
-		"rollups": `SELECT g.name, span, at, runs, logs, events, timed, days, seconds, shortest, longest, r.started FROM indelible_rollups r LEFT JOIN` + groups + `ON g.id = r.grp ORDER BY 1, 2, 3`,
-		"schema":  `SELECT version FROM indelible_schema`,
+		"rollups": `SELECT g.name, span, at, runs, logs, events, timed, days, seconds, shortest, longest, r.started FROM indelible_rollups r LEFT JOIN` +
+			groups + `ON g.id = r.grp ORDER BY 1, 2, 3`,
+		"schema": `SELECT version FROM indelible_schema`,
 	}
 	all := map[string][]string{}
 	for name, text := range tables {
@@ -262,16 +261,6 @@ func TestSegmentsSaveReads(t *testing.T) {
 	}
 }
 
-type counting struct {
-	store.Store
-	opens atomic.Int64
-}
-
-func (c *counting) Open(ctx context.Context, key string) (io.ReadCloser, error) {
-	c.opens.Add(1)
-	return c.Store.Open(ctx, key)
-}
-
 // A store that does not answer is an error, not a bucket with fewer runs.
 func TestSyncStopsWhereTheStoreDoes(t *testing.T) {
 	broken := errors.New("connection reset")
@@ -288,7 +277,8 @@ func TestSyncStopsWhereTheStoreDoes(t *testing.T) {
 		}
 		failing := &failing{Store: a, err: broken}
 		failing.left.Store(after)
-		if _, err := index.Sync(t.Context(), index.SyncOptions{Store: failing, Index: x, Cluster: indextest.Cluster}); !errors.Is(err, broken) {
+		if _, err := index.Sync(t.Context(), index.SyncOptions{Store: failing, Index: x,
+			Cluster: indextest.Cluster}); !errors.Is(err, broken) {
 			t.Errorf("after %d reads: got %v, want %v", after, err, broken)
 		}
 		if totals := wantSync(t, index.Sync, a, x, nil); totals.Deleted != 0 || totals.Damaged != 0 {
@@ -307,34 +297,6 @@ func TestSyncStopsWhereTheStoreDoes(t *testing.T) {
 	}
 }
 
-// failing is a store that fails after some reads.
-type failing struct {
-	store.Store
-	err  error
-	left atomic.Int64
-}
-
-func (f *failing) Open(ctx context.Context, key string) (io.ReadCloser, error) {
-	if f.left.Add(-1) < 0 {
-		return nil, f.err
-	}
-	return f.Store.Open(ctx, key)
-}
-
-func (f *failing) List(ctx context.Context, prefix, after string) iter.Seq2[store.Info, error] {
-	return func(yield func(store.Info, error) bool) {
-		for info, err := range f.Store.List(ctx, prefix, after) {
-			if !yield(info, err) {
-				return
-			}
-			if f.left.Load() < 0 {
-				yield(store.Info{}, f.err)
-				return
-			}
-		}
-	}
-}
-
 // A run archived during Sync stays, even if the list of commits was read before.
 func TestSyncKeepsWhatComesMeanwhile(t *testing.T) {
 	a := indextest.NewArchive(t)
@@ -343,26 +305,11 @@ func TestSyncKeepsWhatComesMeanwhile(t *testing.T) {
 	if err := x.Put(t.Context(), row); err != nil {
 		t.Fatal(err)
 	}
-	if totals, err := index.Sync(t.Context(), index.SyncOptions{Store: &hiding{a, key}, Index: x, Cluster: indextest.Cluster}); err != nil || totals.Deleted != 0 {
+	if totals, err := index.Sync(t.Context(), index.SyncOptions{Store: &hiding{a, key}, Index: x,
+		Cluster: indextest.Cluster}); err != nil || totals.Deleted != 0 {
 		t.Errorf("got %+v, %v; want nothing deleted", totals, err)
 	}
 	if _, err := x.Get(t.Context(), string(indextest.Cluster), row.Commit.Run.UID); err != nil {
 		t.Error(err)
-	}
-}
-
-// hiding is a store whose list lacks a key.
-type hiding struct {
-	store.Store
-	key string
-}
-
-func (h *hiding) List(ctx context.Context, prefix, after string) iter.Seq2[store.Info, error] {
-	return func(yield func(store.Info, error) bool) {
-		for info, err := range h.Store.List(ctx, prefix, after) {
-			if info.Key != h.key && !yield(info, err) {
-				return
-			}
-		}
 	}
 }

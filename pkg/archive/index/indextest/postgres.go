@@ -28,9 +28,11 @@ func Postgres(t *testing.T) (database func(t *testing.T) string) {
 	s := &server{bin: postgresBinaries(t), dir: privateDirectory(t)}
 	s.owner = s.ownerOf(t)
 	data := filepath.Join(s.dir, "data")
-	s.run(t, "initdb", "-D", data, "-U", "indelible", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
+	s.run(t, "initdb", "-D", data, "-U", "indelible", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync",
+		"--no-instructions")
 	// Nothing has to outlive the test: without fsync its many databases cost little.
-	server := s.command("postgres", "-D", data, "-k", s.dir, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200", "-c", "shared_buffers=32MB")
+	server := s.command("postgres", "-D", data, "-k", s.dir, "-c", "listen_addresses=", "-c", "fsync=off", "-c",
+		"max_connections=200", "-c", "shared_buffers=32MB")
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +59,7 @@ type server struct {
 }
 
 // postgresBinaries returns the directory of the newest installed server. Without one the test fails
-// skipped only if the environment allows that, or nothing can be installed.
+// for root, who can install it, and is skipped for others.
 func postgresBinaries(t *testing.T) string {
 	t.Helper()
 	if os.Getenv("INDELIBLE_NO_POSTGRES") != "" {
@@ -157,6 +159,7 @@ func (s *server) connect(t *testing.T) *sql.DB {
 }
 
 func (s *server) url(database string) string {
-	u := url.URL{Scheme: "postgres", Path: "/" + database, RawQuery: url.Values{"host": {s.dir}, "user": {"indelible"}}.Encode()}
+	u := url.URL{Scheme: "postgres", Path: "/" + database, RawQuery: url.Values{"host": {s.dir},
+		"user": {"indelible"}}.Encode()}
 	return u.String()
 }

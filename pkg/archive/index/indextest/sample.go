@@ -47,16 +47,21 @@ func NewRow(n int) index.Row {
 	completed := created.Add(time.Duration(10+random.IntN(600)) * time.Second)
 	own, owner, pipelineRun := uid(), uid(), "checkout-pr-"+hexadecimal(6)
 	namespace := fmt.Sprint("team-", n%10)
-	record := record("UID", own, "PIPELINERUN", pipelineRun, "OWNER", owner, "NAMESPACE", namespace, "SHORT", hexadecimal(10),
+	record := record("UID", own, "PIPELINERUN", pipelineRun, "OWNER", owner, "NAMESPACE", namespace, "SHORT",
+		hexadecimal(10),
 		"SHA1", hexadecimal(40), "SHA2", hexadecimal(40), "NUMBER", fmt.Sprint(10_000_000+random.IntN(1_000_000)),
-		"DIGEST1", hexadecimal(64), "DIGEST2", hexadecimal(64), "DIGEST3", strings.Repeat("a3", 32), "DIGEST4", hexadecimal(64),
+		"DIGEST1", hexadecimal(64), "DIGEST2", hexadecimal(64), "DIGEST3", strings.Repeat("a3", 32), "DIGEST4",
+		hexadecimal(64),
 		"DIGEST5", strings.Repeat("5b", 32), "DIGEST6", hexadecimal(64),
-		"CREATED", created.Format(time.RFC3339), "STARTED", created.Add(time.Second).Format(time.RFC3339), "COMPLETED", completed.Format(time.RFC3339))
+		"CREATED", created.Format(time.RFC3339), "STARTED", created.Add(time.Second).Format(time.RFC3339), "COMPLETED",
+		completed.Format(time.RFC3339))
 	c := &manifest.Commit{
-		APIVersion: manifest.APIVersion, Kind: manifest.Kind, Cluster: string(Cluster), Versions: manifest.Versions{Archiver: "v0.4.0", Kubernetes: "v1.36.3", Tekton: "v1.15.0"},
+		APIVersion: manifest.APIVersion, Kind: manifest.Kind, Cluster: string(Cluster),
+		Versions:    manifest.Versions{Archiver: "v0.4.0", Kubernetes: "v1.36.3", Tekton: "v1.15.0"},
 		CommittedAt: completed.Add(time.Duration(random.IntN(1e9))),
 		Run: manifest.Run{
-			APIVersion: "tekton.dev/v1", Kind: "TaskRun", Namespace: namespace, Name: pipelineRun + "-build-container", UID: own,
+			APIVersion: "tekton.dev/v1", Kind: "TaskRun", Namespace: namespace, Name: pipelineRun + "-build-container",
+			UID:     own,
 			Created: created, Completed: &completed, Status: "True", Reason: "Succeeded", Result: owner,
 		},
 	}
@@ -67,11 +72,13 @@ func NewRow(n int) index.Row {
 			panic(err)
 		}
 		stored := manifest.Sum{Bytes: content.Bytes / 3, SHA256: hexadecimal(64)}
-		c.Parts = append(c.Parts, manifest.Part{Type: kind, State: manifest.Complete, Container: container, Key: key, Content: &content, Stored: &stored})
+		c.Parts = append(c.Parts, manifest.Part{Type: kind, State: manifest.Complete, Container: container, Key: key,
+			Content: &content, Stored: &stored})
 	}
 	c.Parts = append(c.Parts, manifest.InlinePart(manifest.Record, record))
 	part(manifest.Log, "step-compile", "log-0-step-compile.txt", manifest.Sum{Bytes: 5000 + random.Int64N(1000)})
-	c.Parts = append(c.Parts, manifest.InlinePart(manifest.Events, []byte(`{"kind":"EventList","items":["`+hexadecimal(2000)+`"]}`)))
+	c.Parts = append(c.Parts, manifest.InlinePart(manifest.Events,
+		[]byte(`{"kind":"EventList","items":["`+hexadecimal(2000)+`"]}`)))
 	return index.Row{Commit: c.Bare(), Record: record}
 }
 

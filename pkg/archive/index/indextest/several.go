@@ -32,7 +32,8 @@ func testConcurrent(t *testing.T, open func() index.Index) {
 				if err := x.Put(t.Context(), row); err != nil {
 					t.Error(err)
 				}
-				if _, err := indexes[(w+1)%len(indexes)].Get(t.Context(), string(Cluster), row.Commit.Run.UID); err != nil {
+				if _, err := indexes[(w+1)%len(indexes)].Get(t.Context(), string(Cluster),
+					row.Commit.Run.UID); err != nil {
 					t.Errorf("it was put, and another reader does not see it: %v", err)
 				}
 			}
@@ -73,7 +74,8 @@ func wantErrors(ctx context.Context, t *testing.T, x index.Index, row index.Row)
 	for _, keys = range x.Keys(ctx, string(Cluster), "") {
 		break
 	}
-	for what, err := range map[string]error{"Get": get, "Find": find, "Keys": keys, "Put": x.Put(ctx, row), "Delete": x.Delete(ctx, string(Cluster), "a")} {
+	for what, err := range map[string]error{"Get": get, "Find": find, "Keys": keys, "Put": x.Put(ctx, row),
+		"Delete": x.Delete(ctx, string(Cluster), "a")} {
 		if err == nil || errors.Is(err, index.ErrNotFound) {
 			t.Errorf("%s: got %v, want an error that says that nothing is known", what, err)
 		}

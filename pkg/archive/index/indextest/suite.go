@@ -56,7 +56,8 @@ func testReplace(t *testing.T, open func() index.Index) {
 	x := open()
 	row := put(t, x, 2)[1]
 	changed := NewRow(1)
-	changed.Commit.Run.Namespace, changed.Commit.Run.Status, changed.Commit.Versions.Archiver = "other", "False", "a later one"
+	changed.Commit.Run.Namespace, changed.Commit.Run.Status, changed.Commit.Versions.Archiver = "other", "False",
+		"a later one"
 	must(t, x.Put(t.Context(), changed))
 	wantRow(t, x, changed)
 	wantFound(t, x, index.Query{Namespace: row.Commit.Run.Namespace})
@@ -78,7 +79,8 @@ func testRecord(t *testing.T, open func() index.Index) {
 func testAllOrNone(t *testing.T, open func() index.Index) {
 	bad := NewRow(1)
 	bad.Commit.Parts = nil
-	if err := open().Put(t.Context(), NewRow(0), bad); err == nil || !strings.Contains(err.Error(), "a complete record") {
+	if err := open().Put(t.Context(), NewRow(0), bad); err == nil ||
+		!strings.Contains(err.Error(), "a complete record") {
 		t.Errorf("got %v", err)
 	}
 	wantFound(t, open(), index.Query{})
@@ -114,10 +116,12 @@ func testFind(t *testing.T, open func() index.Index) {
 	must(t, x.Put(t.Context(), rows...))
 	at := rows[20].Commit.CommittedAt
 	for name, q := range map[string]index.Query{
-		"all": {}, "cluster": {Cluster: string(Cluster)}, "another cluster": {Cluster: "other"}, "namespace": {Namespace: "team-3"},
-		"result": {Result: rows[8].Commit.Run.Result}, "kind": {Kind: "PipelineRun"}, "time": {ArchivedBefore: at},
+		"all": {}, "cluster": {Cluster: string(Cluster)}, "another cluster": {Cluster: "other"},
+		"namespace": {Namespace: "team-3"},
+		"result":    {Result: rows[8].Commit.Run.Result}, "kind": {Kind: "PipelineRun"}, "time": {ArchivedBefore: at},
 		"several": {Cluster: string(Cluster), Namespace: "team-9", Kind: "TaskRun", ArchivedBefore: at},
-		"name":    {Name: rows[5].Commit.Run.Name}, "limit": {Limit: 7}, "a limit above all": {Limit: 700}, "records": {Records: true, Limit: 3}, "nothing": {Namespace: "' OR 1=1 --"},
+		"name":    {Name: rows[5].Commit.Run.Name}, "limit": {Limit: 7}, "a limit above all": {Limit: 700},
+		"records": {Records: true, Limit: 3}, "nothing": {Namespace: "' OR 1=1 --"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var want []index.Row
@@ -138,13 +142,17 @@ func testFind(t *testing.T, open func() index.Index) {
 // matches is the statement's condition in Go.
 func matches(q index.Query, row index.Row) bool {
 	run := row.Commit.Run
-	return (q.Cluster == "" || q.Cluster == row.Commit.Cluster) && (q.Namespace == "" || q.Namespace == run.Namespace) && (q.Name == "" || q.Name == run.Name) && (q.Result == "" || q.Result == run.Result) &&
-		(q.Kind == "" || q.Kind == run.Kind) && (q.ArchivedBefore.IsZero() || row.Commit.CommittedAt.Before(q.ArchivedBefore))
+	return (q.Cluster == "" || q.Cluster == row.Commit.Cluster) &&
+		(q.Namespace == "" || q.Namespace == run.Namespace) && (q.Name == "" || q.Name == run.Name) &&
+		(q.Result == "" || q.Result == run.Result) &&
+		(q.Kind == "" || q.Kind == run.Kind) && (q.ArchivedBefore.IsZero() ||
+		row.Commit.CommittedAt.Before(q.ArchivedBefore))
 }
 
 func sortRows(rows []index.Row) {
 	slices.SortFunc(rows, func(a, b index.Row) int {
-		return cmp.Or(b.Commit.Run.Created.Compare(a.Commit.Run.Created), strings.Compare(a.Commit.Run.UID, b.Commit.Run.UID))
+		return cmp.Or(b.Commit.Run.Created.Compare(a.Commit.Run.Created),
+			strings.Compare(a.Commit.Run.UID, b.Commit.Run.UID))
 	})
 }
 
@@ -214,7 +222,8 @@ func testParents(t *testing.T, open func() index.Index) {
 		c := *parent.Commit
 		forged.Commit = &c
 		change(&c.Run)
-		must(t, x.Delete(t.Context(), string(Cluster), parent.Commit.Run.UID, child.Commit.Run.UID, elsewhere.Commit.Run.UID))
+		must(t, x.Delete(t.Context(), string(Cluster), parent.Commit.Run.UID, child.Commit.Run.UID,
+			elsewhere.Commit.Run.UID))
 		must(t, x.Put(t.Context(), child, forged))
 		t.Log(name)
 		wantFound(t, x, index.Query{Roots: true}, sorted(child, forged, other)...)
@@ -283,7 +292,8 @@ func testKeys(t *testing.T, open func() index.Index) {
 func testText(t *testing.T, open func() index.Index) {
 	x := open()
 	row := NewRow(0)
-	row.Commit.Run.Name, row.Commit.Run.Reason = "'; DROP TABLE indelible_runs; --", "null \x00 and ü and \U0001F600 and $1 and \""
+	row.Commit.Run.Name, row.Commit.Run.Reason = "'; DROP TABLE indelible_runs; --",
+		"null \x00 and ü and \U0001F600 and $1 and \""
 	must(t, x.Put(t.Context(), row))
 	wantRow(t, x, row)
 }

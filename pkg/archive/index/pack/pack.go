@@ -35,14 +35,16 @@ var ErrDamaged = errors.New("packed data is damaged")
 // tables for each text.
 var (
 	encoder = sync.OnceValue(func() *zstd.Encoder {
-		e, err := zstd.NewWriter(nil, zstd.WithEncoderDict(dictionary), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<21))
+		e, err := zstd.NewWriter(nil, zstd.WithEncoderDict(dictionary), zstd.WithEncoderLevel(zstd.SpeedFastest),
+			zstd.WithWindowSize(1<<21))
 		if err != nil {
 			panic(err) // the dictionary is compiled in
 		}
 		return e
 	})
 	decoder = sync.OnceValue(func() *zstd.Decoder {
-		d, err := zstd.NewReader(nil, zstd.WithDecoderDicts(dictionary), zstd.WithDecoderMaxMemory(maxUnpacked), zstd.WithDecoderConcurrency(0))
+		d, err := zstd.NewReader(nil, zstd.WithDecoderDicts(dictionary), zstd.WithDecoderMaxMemory(maxUnpacked),
+			zstd.WithDecoderConcurrency(0))
 		if err != nil {
 			panic(err) // the dictionary is compiled in
 		}
@@ -66,7 +68,7 @@ func Pack(text []byte, known ...string) []byte {
 func Unpack(data []byte, known ...string) ([]byte, error) {
 	n, length := binary.Uvarint(data)
 	if length <= 0 || n > uint64(len(data)-length) { //nolint:gosec // Uvarint reads at most the data
-		return nil, fmt.Errorf("%w: it is cut", ErrDamaged)
+		return nil, fmt.Errorf("%w: it is truncated", ErrDamaged)
 	}
 	data = data[length:]
 	values, frame := data[:n], append([]byte(magic), data[n:]...)

@@ -18,11 +18,12 @@ func TestShorten(t *testing.T) {
 		text, short string
 		values      int
 	}{
-		"nothing":                          {"", "", 0},
-		"a text without values":            {`{"a":"cafe"}`, `{"a":"cafe"}`, 0},
-		"a UID":                            {`{"uid":"` + someUUID + `"}`, "{\"uid\":\"\x02\"}", 16},
-		"a digest":                         {"sha256:" + someDigest + ",", "sha256:\x03\x20,", 32},
-		"a value that comes again":         {someUUID + "/" + someDigest + "/" + someUUID + "." + someDigest, "\x02/\x03\x20/\x04\x00.\x04\x01", 48},
+		"nothing":               {"", "", 0},
+		"a text without values": {`{"a":"cafe"}`, `{"a":"cafe"}`, 0},
+		"a UID":                 {`{"uid":"` + someUUID + `"}`, "{\"uid\":\"\x02\"}", 16},
+		"a digest":              {"sha256:" + someDigest + ",", "sha256:\x03\x20,", 32},
+		"a value that comes again": {someUUID + "/" + someDigest + "/" + someUUID + "." + someDigest,
+			"\x02/\x03\x20/\x04\x00.\x04\x01", 48},
 		"an odd number of digits":          {someDigest + "abc", "\x03\x21c", 33},
 		"upper case":                       {strings.ToUpper(someDigest), strings.ToUpper(someDigest), 0},
 		"as many digits as a UUID is long": {someDigest[:37], "\x03\x11" + someDigest[34:37], 17},

@@ -69,7 +69,8 @@ func (s *shortener) add(text []byte) int {
 		return n
 	}
 	for number, known := range s.known {
-		if len(known) >= minKnown && known[0] == text[0] && len(known) <= len(text) && string(text[:len(known)]) == known {
+		if len(known) >= minKnown && known[0] == text[0] && len(known) <= len(text) &&
+			string(text[:len(known)]) == known {
 			s.short = append(s.short, earlier, byte(number))
 			return len(known)
 		}
@@ -153,7 +154,7 @@ func lengthen(short, values []byte, known []string) ([]byte, error) {
 		c, next := short[i], byte(0)
 		if i++; c == digits || c == earlier {
 			if i == len(short) {
-				return nil, fmt.Errorf("%w: a mark is cut", ErrDamaged)
+				return nil, fmt.Errorf("%w: a mark is truncated", ErrDamaged)
 			}
 			next = short[i]
 			i++
@@ -188,7 +189,7 @@ func (l *lengthener) add(c, next byte) error {
 		l.text = append(l.text, l.known[next]...)
 		return nil
 	}
-	return fmt.Errorf("%w: a mark within", ErrDamaged)
+	return fmt.Errorf("%w: unknown mark", ErrDamaged)
 }
 
 // plainLen returns the length of the text before the first mark.

@@ -50,5 +50,6 @@ func build() ([]byte, error) {
 			contents = append(contents, text)
 		}
 	}
-	return zstd.BuildDict(zstd.BuildDictOptions{ID: id, Contents: contents, History: history, Offsets: [3]int{1, 4, 8}, Level: zstd.SpeedFastest})
+	return zstd.BuildDict(zstd.BuildDictOptions{ID: id, Contents: contents, History: history, Offsets: [3]int{1, 4, 8},
+		Level: zstd.SpeedFastest})
 }

@@ -26,7 +26,8 @@ func newRun(random *rand.Rand) run {
 	if random == nil {
 		random = rand.New(rand.NewPCG(3, 4)) //nolint:gosec // different texts, but always the same
 	}
-	return run{uid(random), uid(random), "build-" + letters(random, 8, base32), "team-" + letters(random, 8, base32), date(random), date(random)}
+	return run{uid(random), uid(random), "build-" + letters(random, 8, base32), "team-" + letters(random, 8, base32),
+		date(random), date(random)}
 }
 
 func (r run) known() []string {
@@ -58,7 +59,9 @@ func fill(file string, run run, random *rand.Rand) ([]byte, error) {
 		"number": func(n int) string { return "1" + letters(random, n-1, "0123456789") },
 		"base32": func() string { return letters(random, 26, base32) },
 		"time":   func() string { return date(random) },
-		"nano":   func() string { return strings.Replace(date(random), "Z", "."+letters(random, 9, "0123456789")+"Z", 1) },
+		"nano": func() string {
+			return strings.Replace(date(random), "Z", "."+letters(random, 9, "0123456789")+"Z", 1)
+		},
 	}
 	t, err := template.New(file).Funcs(functions).ParseFS(templates, file)
 	if err != nil {
@@ -76,7 +79,8 @@ func fill(file string, run run, random *rand.Rand) ([]byte, error) {
 
 func date(random *rand.Rand) string {
 	two := func() string { return letters(random, 1, "012345") + letters(random, 1, "0123456789") }
-	return "2026-11-2" + letters(random, 1, "0123456789") + "T1" + letters(random, 1, "0123456789") + ":" + two() + ":" + two() + "Z"
+	return "2026-11-2" + letters(random, 1, "0123456789") + "T1" + letters(random, 1, "0123456789") + ":" + two() +
+		":" + two() + "Z"
 }
 
 func letters(random *rand.Rand, n int, of string) string {
@@ -93,7 +97,8 @@ func letters(random *rand.Rand, n int, of string) string {
 
 func uid(random *rand.Rand) string {
 	const digits = "0123456789abcdef"
-	return letters(random, 8, digits) + "-" + letters(random, 4, digits) + "-4" + letters(random, 3, digits) + "-" + letters(random, 1, "89ab") + letters(random, 3, digits) + "-" + letters(random, 12, digits)
+	return letters(random, 8, digits) + "-" + letters(random, 4, digits) + "-4" + letters(random, 3, digits) + "-" +
+		letters(random, 1, "89ab") + letters(random, 3, digits) + "-" + letters(random, 12, digits)
 }
 
 // words returns a name as users choose them: a letter if none is wanted, as YAML has no empty
@@ -102,6 +107,7 @@ func words(random *rand.Rand) string {
 	if random == nil {
 		return "x"
 	}
-	names := strings.Fields("build test deploy git-clone lint unit-tests golang kaniko buildah maven release frontend backend payments checkout api web integration e2e scan push image team-a staging")
+	names := strings.Fields(
+		"build test deploy git-clone lint unit-tests golang kaniko buildah maven release frontend backend payments checkout api web integration e2e scan push image team-a staging")
 	return names[random.IntN(len(names))]
 }
