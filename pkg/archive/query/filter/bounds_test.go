@@ -48,7 +48,7 @@ func TestParseIsBounded(t *testing.T) {
 			strings.Repeat(`[1].all(x, `, 21) + "true" + strings.Repeat(")", 21), "at most 20",
 		},
 		"a pattern of the record within a macro": {
-			`data.s.exists(x, x.matches(data.b))`, "has to be a constant",
+			`data.s.exists(x, x.matches(data.b))`, "must be a constant",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
