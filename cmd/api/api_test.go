@@ -19,6 +19,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/query/access"
 	"github.com/indelible-ci/indelible/pkg/archive/query/access/accesstest"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
+	"github.com/indelible-ci/indelible/pkg/daemon/command"
 )
 
 func TestCommandLine(t *testing.T) {
@@ -26,15 +27,15 @@ func TestCommandLine(t *testing.T) {
 		code        int
 		out, failed string
 	}{
-		"":                       {0, "Serves the archive with the API of Tekton Results", ""},
+		"":                       {0, "Serves the archive as Tekton Results does", ""},
 		"--help":                 {0, "completion", ""},
 		"run --help":             {0, "--read-only", ""},
 		"--version":              {0, "api version dev", ""},
 		"completion bash":        {0, "complete -o default", ""},
-		"run now":                {exitUsage, "", "unknown command"},
-		"run --port=1":           {exitUsage, "", "unknown flag: --port; see api run --help"},
-		"run --log-level=loud":   {exitUsage, "", "log-level"},
-		"run --config=/not/here": {exitFailed, "", "/not/here"},
+		"run now":                {command.Usage, "", "unknown command"},
+		"run --port=1":           {command.Usage, "", "unknown flag: --port; see api run --help"},
+		"run --log-level=loud":   {command.Usage, "", "log-level"},
+		"run --config=/not/here": {command.Failed, "", "/not/here"},
 	} {
 		var out, failed bytes.Buffer
 		code := execute(t.Context(), strings.Fields(args), &out, &failed)
@@ -45,7 +46,7 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-// said collects the program's log and returns fields of its lines.
+// said collects the program's log, and parses its lines.
 type said struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -65,7 +66,7 @@ func (s *said) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// wait returns the fields of a line.
+// wait returns the values of the next line with a message.
 func (s *said) wait(t *testing.T, message string) map[string]any {
 	t.Helper()
 	late := time.After(time.Minute)
@@ -81,7 +82,7 @@ func (s *said) wait(t *testing.T, message string) map[string]any {
 	}
 }
 
-// place is an archive in a directory with its index, a configuration for it, and a fake cluster.
+// place is an archive in a directory with its index, a configuration, and a fake cluster.
 type place struct {
 	cluster            *accesstest.Cluster
 	root, config, kube string
@@ -172,7 +173,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// The archive of another cluster is not served: that cluster's RBAC rules apply to it.
+// The archive of another cluster is not served: its runs must be read by that cluster's rules.
 func TestArchiveOfAnotherCluster(t *testing.T) {
 	p := newPlace(t)
 	s, err := store.NewDirectory(filepath.Join(p.root, "archive"))
@@ -183,7 +184,7 @@ func TestArchiveOfAnotherCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	var failed bytes.Buffer
-	if code := execute(t.Context(), p.args(), io.Discard, &failed); code != exitFailed ||
+	if code := execute(t.Context(), p.args(), io.Discard, &failed); code != command.Failed ||
 		!strings.Contains(failed.String(), "it is the archive of another cluster") {
 		t.Errorf("%d %s", code, &failed)
 	}

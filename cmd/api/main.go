@@ -1,5 +1,5 @@
-// Command api serves the archive with the API of Tekton Results: tekton.results.v1alpha2 over gRPC
-// and REST; see docs/api.md.
+// Command api serves the archive as Tekton Results does: tekton.results.v1alpha2 over gRPC and
+// REST; see docs/api.md.
 package main
 
 import "github.com/indelible-ci/indelible/pkg/daemon"

@@ -7,7 +7,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/query/server"
 )
 
-// readiness is the state for /readyz.
+// readiness is the state that /readyz reports.
 type readiness struct {
 	mu     sync.Mutex
 	why    error

@@ -26,7 +26,7 @@ import (
 // tryOpening is the delay between attempts to open store and index.
 const tryOpening = 5 * time.Second
 
-// archive is the store and index of the configuration.
+// archive is the configured archive, opened.
 type archive struct {
 	cluster layout.Cluster
 	store   store.Store
@@ -36,13 +36,13 @@ type archive struct {
 func (a *archive) close() { _ = errors.Join(a.index.Close(), a.store.Close()) }
 
 func (o *options) run(ctx context.Context) error {
-	log := daemon.NewLogger(o.stderr, o.logLevel)
+	log := daemon.NewLogger(o.stderr, o.LogLevel)
 	daemon.SetLibrariesLogger(log)
-	file, err := config.Load(o.config)
+	file, err := config.Load(o.Config)
 	if err != nil {
 		return err
 	}
-	cluster, err := daemon.Cluster(o.kubeconfig, "indelible-api/"+version)
+	cluster, err := daemon.Cluster(o.Kubeconfig, "indelible-api/"+version)
 	if err != nil {
 		return err
 	}
@@ -71,11 +71,9 @@ func (o *options) run(ctx context.Context) error {
 	return parts.Wait()
 }
 
-// serve opens the archive, trying until it succeeds, and serves it.
-func (o *options) serve(
-	ctx context.Context, with config.Archive, cluster *rest.Config, metrics *api.Metrics, ready *readiness,
-	log logr.Logger,
-) error {
+// serve opens the archive, trying until that succeeds, and serves it.
+func (o *options) serve(ctx context.Context, with config.Archive, cluster *rest.Config, metrics *api.Metrics,
+	ready *readiness, log logr.Logger) error {
 	var a *archive
 	for {
 		var err error
@@ -103,11 +101,12 @@ func (o *options) serve(
 		return err
 	}
 	ready.of(s)
-	return api.Serve(ctx, s, options, o.address, o.certificates,
-		func(at net.Addr) { log.Info("Serving", "api", at.String(), "tls", o.certificates != "") })
+	return api.Serve(ctx, s, options, o.address, o.certificates, func(at net.Addr) {
+		log.Info("Serving", "api", at.String(), "tls", o.certificates != "")
+	})
 }
 
-// open opens the archive. It fails if the archive belongs to another cluster.
+// open opens the archive if it belongs to this cluster.
 func (o *options) open(ctx context.Context, with config.Archive, cluster *rest.Config) (*archive, error) {
 	name, err := layout.ParseCluster(with.Cluster)
 	if err != nil {
@@ -126,7 +125,8 @@ func (o *options) open(ctx context.Context, with config.Archive, cluster *rest.C
 	return a, nil
 }
 
-// bind checks that the archive belongs to this cluster, whose RBAC rules decide who may read it.
+// bind checks that the archive belongs to this cluster, whose rules decide who may read its runs. It
+// binds an archive that belongs to none yet.
 func bind(ctx context.Context, a *archive, cluster *rest.Config, by string) error {
 	kube, err := kubernetes.NewForConfig(cluster)
 	if err != nil {

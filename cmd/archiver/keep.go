@@ -25,7 +25,7 @@ is deleted here: with --config of a changed copy of the configuration it shows w
 The archiver deletes runs when they are due.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			file, err := config.Load(c.config)
+			file, err := config.Load(c.Config)
 			if err != nil {
 				return err
 			}

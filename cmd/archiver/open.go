@@ -68,7 +68,7 @@ func openArchive(ctx context.Context, c config.Archive, use indexUse) (*archive,
 
 // openArchive opens an existing archive: only archiver run creates one.
 func (c *common) openArchive(ctx context.Context, use indexUse) (*archive, error) {
-	file, err := config.Load(c.config)
+	file, err := config.Load(c.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -89,5 +89,5 @@ func (a *archive) close() {
 }
 
 func (c *common) restConfig() (*rest.Config, error) {
-	return daemon.Cluster(c.kubeconfig, "indelible-archiver/"+version)
+	return daemon.Cluster(c.Kubeconfig, "indelible-archiver/"+version)
 }

@@ -100,7 +100,7 @@ func (o *runOptions) run(ctx context.Context) error {
 	r.metrics, r.apiMetrics = archiver.NewMetrics(registry), api.NewMetrics(registry)
 	r.notReady(errors.New("starting"))
 	var err error
-	if r.configured, err = config.NewWatcher(o.config, config.ReloadInterval, config.NewMetrics(registry),
+	if r.configured, err = config.NewWatcher(o.Config, config.ReloadInterval, config.NewMetrics(registry),
 		log.WithName("config")); err != nil {
 		return err
 	}

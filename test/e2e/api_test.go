@@ -4,9 +4,7 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -17,31 +15,25 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	pb "github.com/tektoncd/results/proto/v1alpha2/results_go_proto"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/query/api"
+	"github.com/indelible-ci/indelible/pkg/archive/query/apitest"
 )
 
-// served is the query API on an archivist's archive, in the test's process: who asks is found out
-// from the cluster's own API server.
-type served struct {
-	address, url string
-	results      pb.ResultsClient
-	logs         pb.LogsClient
+// serveAPI serves the query API on an archivist's archive, in the test's process. The cluster's own
+// API server reviews the callers.
+func serveAPI(t *testing.T, a *archivist) *apitest.Client {
+	t.Helper()
+	return apitest.NewClient(t, serveAPIWith(t, a, ""))
 }
 
-func serveAPI(t *testing.T, a *archivist) *served { return serveAPIWith(t, a, "") }
-
-// serveAPIWith serves with TLS if there is a folder of certificates.
-func serveAPIWith(t *testing.T, a *archivist, certificates string) *served {
+// serveAPIWith does so with TLS, if there is a folder of certificates, and returns the address.
+func serveAPIWith(t *testing.T, a *archivist, certificates string) string {
 	t.Helper()
 	if err := a.index.SetComplete(t.Context(), "e2e", true); err != nil {
 		t.Fatal(err)
@@ -63,65 +55,14 @@ func serveAPIWith(t *testing.T, a *archivist, certificates string) *served {
 			t.Error(err)
 		}
 	})
-	var address string
 	select {
 	case a := <-at:
-		address = a.String()
+		return a.String()
 	case err := <-ended:
 		ended <- nil
 		t.Fatal(err)
 	}
-	transport := insecure.NewCredentials()
-	if certificates != "" {
-		if transport, err = credentials.NewClientTLSFromFile(filepath.Join(certificates, "tls.crt"), ""); err != nil {
-			t.Fatal(err)
-		}
-	}
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(transport))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return &served{address, "http://" + address, pb.NewResultsClient(conn), pb.NewLogsClient(conn)}
-}
-
-// rest reads a path, and returns its code and text.
-func (s *served) rest(p *place, token, path string) (int, string) {
-	p.t.Helper()
-	request, err := http.NewRequestWithContext(p.ctx, http.MethodGet, s.url+path, nil)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	request.Header.Set("Authorization", "Bearer "+token)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return response.StatusCode, string(text)
-}
-
-// log reads a log over gRPC.
-func (s *served) log(ctx context.Context, name string) (string, error) {
-	stream, err := s.logs.GetLog(ctx, &pb.GetLogRequest{Name: name})
-	var text strings.Builder
-	for err == nil {
-		chunk, next := stream.Recv()
-		if errors.Is(next, io.EOF) {
-			return text.String(), nil
-		}
-		text.Write(chunk.GetData())
-		err = next
-	}
-	return text.String(), err
-}
-
-func withToken(p *place, token string) context.Context {
-	return metadata.AppendToOutgoingContext(p.ctx, "authorization", "Bearer "+token)
+	return ""
 }
 
 // readers are service accounts: may, which has a Role of Tekton Results' kind in the namespace, and
@@ -186,62 +127,61 @@ spec: {taskSpec: {steps: [{name: a, image: IMAGE, script: "echo from the step"}]
 	})
 }
 
-func wantServed(t *testing.T, p *place, a *archivist, s *served, c *manifest.Commit, name, token string) {
-	ctx := withToken(p, token)
-	record, err := s.results.GetRecord(ctx, &pb.GetRecordRequest{Name: name})
+func wantServed(t *testing.T, p *place, a *archivist, s *apitest.Client, c *manifest.Commit, name, token string) {
+	ctx := s.As(token)
+	record, err := s.Results.GetRecord(ctx, &pb.GetRecordRequest{Name: name})
 	if want := a.content(p, c.Parts[0]); err != nil || string(record.GetData().GetValue()) != want ||
 		record.GetData().GetType() != "tekton.dev/v1.TaskRun" {
 		t.Errorf("record: %v, %s; the archive has %s", err, fingerprint(record.GetData().GetValue()),
 			fingerprint([]byte(want)))
 	}
 	for _, parent := range []string{p.namespace + "/results/-", "-/results/-"} {
-		list, err := s.results.ListRecords(ctx,
-			&pb.ListRecordsRequest{Parent: parent, Filter: `data_type == TASK_RUN && data.metadata.name == "run"`})
+		list, err := s.Results.ListRecords(ctx, &pb.ListRecordsRequest{Parent: parent,
+			Filter: `data_type == TASK_RUN && data.metadata.name == "run"`})
 		if err != nil || len(list.GetRecords()) != 1 || list.GetRecords()[0].GetName() != name {
 			t.Errorf("list of %s: %v, %v", parent, list, err)
 		}
 	}
 	logName := strings.Replace(name, "/records/", "/logs/", 1)
-	if log, err := s.log(ctx, logName); err != nil || log != "step-a :-\nfrom the step\n" {
+	if log, err := s.ReadLog(token, logName); err != nil || log != "step-a :-\nfrom the step\n" {
 		t.Errorf("log: %q, %v", log, err)
 	}
-	const prefix = "/apis/results.tekton.dev/v1alpha2/parents/"
-	if code, text := s.rest(p, token, prefix+logName); code != http.StatusOK ||
+	if code, text, _ := s.REST(token, http.MethodGet, apitest.Prefix+logName, ""); code != http.StatusOK ||
 		!strings.Contains(text, "from the step\n") {
 		t.Errorf("log over REST: %d %q", code, text)
 	}
-	if code, text := s.rest(p, token, prefix+name+"?fields=name,data.type"); code != http.StatusOK ||
-		!strings.Contains(text, name) {
+	if code, text, _ := s.REST(token, http.MethodGet, apitest.Prefix+name+"?fields=name,data.type",
+		""); code != http.StatusOK || !strings.Contains(text, name) {
 		t.Errorf("record over REST: %d %q", code, text)
 	}
-	if code, text := s.rest(p, token,
-		fmt.Sprintf("/external-logs/%s/run-pod/step-a", p.namespace)); code != http.StatusOK ||
-		text != "from the step\n" {
+	if code, text, _ := s.REST(token, http.MethodGet, fmt.Sprintf("/external-logs/%s/run-pod/step-a", p.namespace),
+		""); code != http.StatusOK || text != "from the step\n" {
 		t.Errorf("the Dashboard's log: %d %q", code, text)
 	}
-	if _, err := s.results.DeleteRecord(ctx,
+	if _, err := s.Results.DeleteRecord(ctx,
 		&pb.DeleteRecordRequest{Name: name}); status.Code(err) != codes.PermissionDenied {
 		t.Errorf("who may only read deletes: %v", err)
 	}
 }
 
-func wantNothingServed(t *testing.T, p *place, s *served, name, token string, code codes.Code, httpCode int) {
-	ctx := withToken(p, token)
+func wantNothingServed(t *testing.T, p *place, s *apitest.Client, name, token string, code codes.Code, httpCode int) {
+	ctx := s.As(token)
 	other := strings.Replace(name, "/records/", "/records/no", 1)
 	for _, record := range []string{name, other[:len(name)]} { // one that is there, and one that is not
-		if _, err := s.results.GetRecord(ctx, &pb.GetRecordRequest{Name: record}); status.Code(err) != code {
+		if _, err := s.Results.GetRecord(ctx, &pb.GetRecordRequest{Name: record}); status.Code(err) != code {
 			t.Errorf("%s: %v", record, err)
 		}
 	}
 	for _, parent := range []string{p.namespace + "/results/-", "-/results/-"} {
-		if list, err := s.results.ListRecords(ctx, &pb.ListRecordsRequest{Parent: parent}); status.Code(err) != code {
+		if list, err := s.Results.ListRecords(ctx, &pb.ListRecordsRequest{Parent: parent}); status.Code(err) != code {
 			t.Errorf("list of %s: %v, %v", parent, list, err)
 		}
 	}
-	if log, err := s.log(ctx, strings.Replace(name, "/records/", "/logs/", 1)); status.Code(err) != code || log != "" {
+	if log, err := s.ReadLog(token, strings.Replace(name, "/records/", "/logs/", 1)); status.Code(err) != code ||
+		log != "" {
 		t.Errorf("log: %q, %v", log, err)
 	}
-	if got, text := s.rest(p, token, "/apis/results.tekton.dev/v1alpha2/parents/"+name); got != httpCode ||
+	if got, text, _ := s.REST(token, http.MethodGet, apitest.Prefix+name, ""); got != httpCode ||
 		strings.Contains(text, "tekton.dev/v1") {
 		t.Errorf("REST: %d %q", got, text)
 	}
@@ -266,10 +206,10 @@ spec: {taskSpec: {steps: [{name: a, image: IMAGE, script: "exec 2>/dev/null; tra
 		t.Fatal(err)
 	}
 	name := fmt.Sprintf("%s/results/%s/logs/%s", p.namespace, tr.UID, tr.UID)
-	if log, err := s.log(withToken(p, p.token("may")), name); err != nil || log != "step-a :-\nstarted\n" {
+	if log, err := s.ReadLog(p.token("may"), name); err != nil || log != "step-a :-\nstarted\n" {
 		t.Errorf("%q, %v", log, err)
 	}
-	if log, err := s.log(withToken(p, p.token("not")), name); status.Code(err) != codes.PermissionDenied || log != "" {
+	if log, err := s.ReadLog(p.token("not"), name); status.Code(err) != codes.PermissionDenied || log != "" {
 		t.Errorf("who may not: %q, %v", log, err)
 	}
 }

@@ -22,6 +22,7 @@ import (
 	certutil "k8s.io/client-go/util/cert"
 
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
+	"github.com/indelible-ci/indelible/pkg/archive/query/apitest"
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
@@ -97,8 +98,9 @@ func TestTektonResultsWatcher(t *testing.T) {
 	a.stop() // the runs are the watcher's alone
 	p.apply(resultsWatcherConfig)
 	certificates, ca := servingCertificate(t)
-	s := serveAPIWith(t, a, certificates)
-	w := startResultsWatcher(p, binary, s.address, ca)
+	address := serveAPIWith(t, a, certificates)
+	s := apitest.NewTLSClient(t, address, ca)
+	w := startResultsWatcher(p, binary, address, ca)
 	p.create(a.mine(watchedRun))
 	if _, err := cluster.WaitPipelineRun(p.ctx, p.namespace, "run", harness.PipelineRunDone); err != nil {
 		t.Fatal(err)
@@ -108,8 +110,8 @@ func TestTektonResultsWatcher(t *testing.T) {
 	p.wantWatched(s, "taskruns/run-fails", "tekton.dev/v1.TaskRun", "from the third")
 	result := p.wantWatched(s, "pipelineruns/run", "tekton.dev/v1.PipelineRun",
 		"[one : a] from the first", "[large : a] from the second", "[fails : a] from the third")
-	ctx := withToken(p, p.token("watcher"))
-	list, err := s.results.ListRecords(ctx, &pb.ListRecordsRequest{Parent: result, PageSize: 100})
+	token := p.token("watcher")
+	list, err := s.Results.ListRecords(s.As(token), &pb.ListRecordsRequest{Parent: result, PageSize: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +124,7 @@ func TestTektonResultsWatcher(t *testing.T) {
 	if diff := cmp.Diff(want, types); diff != "" {
 		t.Errorf("records: %s", diff)
 	}
-	summary, err := s.results.GetResult(ctx, &pb.GetResultRequest{Name: result})
+	summary, err := s.Results.GetResult(s.As(token), &pb.GetResultRequest{Name: result})
 	if err != nil || summary.GetSummary().GetStatus() != pb.RecordSummary_FAILURE || summary.GetSummary().GetEndTime() == nil {
 		t.Errorf("result: %v, %v; want the summary of a PipelineRun that failed", summary, err)
 	}
@@ -134,16 +136,16 @@ func TestTektonResultsWatcher(t *testing.T) {
 }
 
 // wantBothStored has the archiver archive the runs that the watcher has stored, and compares.
-func wantBothStored(t *testing.T, p *place, a *archivist, s *served, result string, before *pb.ListRecordsResponse) {
+func wantBothStored(t *testing.T, p *place, a *archivist, s *apitest.Client, result string, before *pb.ListRecordsResponse) {
 	a.start(t, archiver.Follow)
 	c := a.commit(p, "PipelineRun", "run")
 	if got := p.namespace + "/results/" + c.Run.Result; got != result {
 		t.Errorf("the archiver puts the run into %s, the watcher into %s", got, result)
 	}
 	p.kubectl("delete", "pipelinerun", "run", "-n", p.namespace, "--timeout=1m")
-	ctx := withToken(p, p.token("watcher"))
+	token := p.token("watcher")
 	names := map[string]bool{}
-	after, err := s.results.ListRecords(ctx, &pb.ListRecordsRequest{Parent: result, PageSize: 100})
+	after, err := s.Results.ListRecords(s.As(token), &pb.ListRecordsRequest{Parent: result, PageSize: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,9 +164,9 @@ func wantBothStored(t *testing.T, p *place, a *archivist, s *served, result stri
 
 // wantWatched waits until a run has been stored with its log and its events, as its annotations
 // say, compares all that with the cluster, and returns the name of its Result.
-func (p *place) wantWatched(s *served, run, recordType string, log ...string) string {
+func (p *place) wantWatched(s *apitest.Client, run, recordType string, log ...string) string {
 	p.t.Helper()
-	ctx := withToken(p, p.token("watcher"))
+	token := p.token("watcher")
 	var annotations map[string]string
 	p.eventually(run+" is stored", func() (bool, error) {
 		var object metav1.PartialObjectMetadata
@@ -176,7 +178,7 @@ func (p *place) wantWatched(s *served, run, recordType string, log ...string) st
 		return annotations["results.tekton.dev/record"] != "" && annotations["results.tekton.dev/log"] != "" &&
 			annotations["results.tekton.dev/eventlist"] != "", err
 	})
-	record, err := s.results.GetRecord(ctx, &pb.GetRecordRequest{Name: annotations["results.tekton.dev/record"]})
+	record, err := s.Results.GetRecord(s.As(token), &pb.GetRecordRequest{Name: annotations["results.tekton.dev/record"]})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -196,7 +198,7 @@ func (p *place) wantWatched(s *served, run, recordType string, log ...string) st
 		p.t.Errorf("the status of %s: %s", run, diff)
 	}
 	p.eventually("the log of "+run, func() (bool, error) {
-		got, err := s.log(ctx, annotations["results.tekton.dev/log"])
+		got, err := s.ReadLog(token, annotations["results.tekton.dev/log"])
 		for _, want := range log {
 			if !strings.Contains(got, want) {
 				return false, nil
@@ -204,7 +206,7 @@ func (p *place) wantWatched(s *served, run, recordType string, log ...string) st
 		}
 		return err == nil, nil
 	})
-	events, err := s.results.GetRecord(ctx, &pb.GetRecordRequest{Name: annotations["results.tekton.dev/eventlist"]})
+	events, err := s.Results.GetRecord(s.As(token), &pb.GetRecordRequest{Name: annotations["results.tekton.dev/eventlist"]})
 	var all corev1.EventList
 	if err == nil {
 		err = json.Unmarshal(events.GetData().GetValue(), &all)

@@ -6,7 +6,8 @@ import (
 	"fmt"
 )
 
-// CheckCounts implements Index. All counting is done by the database: it holds as many cells as are wrong, a page of them at a time.
+// CheckCounts implements Index. The database does the counting; memory holds only the wrong counts,
+// at most maxWrong of each kind.
 func (d *database) CheckCounts(ctx context.Context, repair bool) (wrong int, err error) {
 	for _, span := range spans {
 		cells, err := d.wrongCells(ctx, span)
@@ -16,7 +17,9 @@ func (d *database) CheckCounts(ctx context.Context, repair bool) (wrong int, err
 		if wrong += len(cells); !repair || len(cells) == 0 {
 			continue
 		}
-		if err := d.writer.do(ctx, change{apply: func(ctx context.Context, b *batch) error { return b.recountCells(ctx, cells) }}); err != nil {
+		if err := d.writer.do(ctx, change{apply: func(ctx context.Context, b *batch) error {
+			return b.recountCells(ctx, cells)
+		}}); err != nil {
 			return wrong, fmt.Errorf("index: repair rollups: %w", err)
 		}
 	}
@@ -41,12 +44,13 @@ func (d *database) CheckCounts(ctx context.Context, repair bool) (wrong int, err
 	return wrong, nil
 }
 
-// maxWrong bounds what one check reports of each kind: an index with more is better made again.
+// maxWrong bounds what one check reports of each kind. An index with more errors is better rebuilt.
 const maxWrong = 10_000
 
 func (d *database) wrongCells(ctx context.Context, span int64) (map[cell]bool, error) {
 	const rollups = `SELECT grp, at, runs, logs, events, timed, days, seconds, shortest, longest, started FROM indelible_rollups WHERE span = $1`
-	counted := `SELECT * FROM (` + countCells + ` FROM indelible_runs GROUP BY 1, 2) r UNION ALL SELECT * FROM (` + countCells + ` FROM indelible_objects WHERE grp <> 0 GROUP BY 1, 2) o`
+	counted := `SELECT * FROM (` + countCells + ` FROM indelible_runs GROUP BY 1, 2) r UNION ALL SELECT * FROM (` +
+		countCells + ` FROM indelible_objects WHERE grp <> 0 GROUP BY 1, 2) o`
 	rows, err := d.read.QueryContext(ctx, `SELECT grp, at FROM (SELECT * FROM (`+rollups+`) a EXCEPT SELECT * FROM (`+counted+`) b) c
 		UNION SELECT grp, at FROM (SELECT * FROM (`+counted+`) d EXCEPT SELECT * FROM (`+rollups+`) e) f LIMIT $2`, span, maxWrong)
 	if err != nil {

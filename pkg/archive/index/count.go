@@ -7,10 +7,10 @@ import (
 	"fmt"
 )
 
-// CountBy is what rows are counted apart by, beside their groups.
+// CountBy is what rows are counted by, within their groups.
 type CountBy int
 
-// What rows are counted by. The time of the first three is truncated to spans.
+// Values of CountBy. ByCreated, ByStarted and ByCompleted count by spans of that time.
 const (
 	ByNothing CountBy = iota
 	ByCreated
@@ -22,27 +22,29 @@ const (
 
 // CountScan says what to count.
 type CountScan struct {
-	// Tool counts records of tools, and not runs. Groups are those to count.
+	// Tool counts records of tools instead of runs. Groups are the groups to count.
 	Tool   bool
 	Groups []int64
 	By     CountBy
-	// Span is in seconds. Rollups there are of hours and days.
+	// Span is in seconds. Rollups exist for hours and days.
 	Span int64
-	// Rollups says that rollups are to be read, which know of no time but the creation's span.
+	// Rollups counts from rollups, which know no other time than the span of the creation.
 	Rollups bool
-	// Created, Started and Completed bound these times, in seconds since 1970, both ends included. Whoever has no such time is left out.
+	// Created, Started and Completed bound these times, in seconds since 1970, both ends included.
+	// Rows without such a time are left out.
 	Created, Started, Completed *[2]int64
 }
 
-// Count is what there is of a group.
+// Count is what was counted of a group.
 type Count struct {
 	Group int64
-	// At is when the span begins, and Name the pipeline or repository: null where the rows have none, or it was not asked for.
+	// At is the beginning of the span, Name the pipeline or repository. Both are null if the rows
+	// have none or CountBy does not ask for it.
 	At   sql.NullInt64
 	Name sql.NullString
-	// Runs counts rows, Logs and Events their records beside.
+	// Runs counts rows, Logs and Events their records of logs and events.
 	Runs, Logs, Events int64
-	// Timed counts rows with a duration, which add up to Days and Seconds.
+	// Timed counts rows with a duration. The sum of the durations is Days and Seconds.
 	Timed, Days, Seconds           int64
 	Shortest, Longest, LastStarted sql.NullInt64
 }
@@ -70,7 +72,8 @@ func (d *database) counts(ctx context.Context, s *CountScan) (counts []Count, er
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var c Count
-		if err := rows.Scan(&c.Group, &c.At, &c.Name, &c.Runs, &c.Logs, &c.Events, &c.Timed, &c.Days, &c.Seconds, &c.Shortest, &c.Longest, &c.LastStarted); err != nil {
+		if err := rows.Scan(&c.Group, &c.At, &c.Name, &c.Runs, &c.Logs, &c.Events, &c.Timed, &c.Days, &c.Seconds,
+			&c.Shortest, &c.Longest, &c.LastStarted); err != nil {
 			return nil, err
 		}
 		counts = append(counts, c)
@@ -101,7 +104,8 @@ func (s *CountScan) rows(d *database, t *statement) {
 	if s.Tool {
 		table = "indelible_objects"
 	}
-	if column := map[CountBy]string{ByCreated: "created", ByStarted: "started", ByCompleted: "completed"}[s.By]; column != "" {
+	if column := map[CountBy]string{ByCreated: "created", ByStarted: "started",
+		ByCompleted: "completed"}[s.By]; column != "" {
 		span := t.arg(s.Span)
 		at = fmt.Sprintf("%s - ((%s %% %s) + %s) %% %s", column, column, span, span, span)
 	}

@@ -8,14 +8,15 @@ import (
 	"slices"
 )
 
-// database is an Index in SQL that SQLite and Postgres both understand. read and write may be the same.
+// database is an Index in SQL that both SQLite and Postgres understand. read and write may be the
+// same.
 type database struct {
 	read, write *sql.DB
 	writer      *writer
 	dialect     dialect
 	interned    *interned
 	inserter    *inserter
-	// reads has the statements of readers.
+	// reads prepares the readers' statements.
 	reads      *inserter
 	groupCache groupCache
 	specCopies specCache
@@ -32,15 +33,17 @@ const (
 	putSpec    = `INSERT INTO indelible_specs (digest, data) VALUES ($1, $2) RETURNING id`
 	deleteSpec = `DELETE FROM indelible_specs WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM indelible_records WHERE spec = $1)`
 	selectRun  = `SELECT r.cluster, r.namespace, r.name, r.uid, r.result, r.created, r.completed, r.manifest`
-	// Joins that may find nothing: a run without its record is an error, and not one run less.
+	// Outer joins: a run without its record must be an error, not a missing run.
 	joinRecord = ` LEFT JOIN indelible_records d ON d.id = r.id LEFT JOIN indelible_specs s ON s.id = d.spec`
-	getRun     = selectRun + `, d.data, d.spec, s.data FROM indelible_runs r` + joinRecord + ` WHERE r.uid = $1 AND r.cluster = $2`
+	getRun     = selectRun + `, d.data, d.spec, s.data FROM indelible_runs r` + joinRecord +
+		` WHERE r.uid = $1 AND r.cluster = $2`
 )
 
 func newDatabase(ctx context.Context, d dialect, read, write *sql.DB, reader bool) (*database, error) {
 	db := &database{
-		read: read, write: write, dialect: d, interned: newInterned(), inserter: &inserter{db: write, numbered: d.name == postgres, statements: map[string]*sql.Stmt{}},
-		reads: &inserter{db: read, statements: map[string]*sql.Stmt{}},
+		read: read, write: write, dialect: d, interned: newInterned(),
+		inserter: &inserter{db: write, numbered: d.name == postgres, statements: map[string]*sql.Stmt{}},
+		reads:    &inserter{db: read, statements: map[string]*sql.Stmt{}},
 	}
 	db.writer = newWriter(write, d.lock, db.newBatch)
 	var err error
@@ -54,7 +57,8 @@ func newDatabase(ctx context.Context, d dialect, read, write *sql.DB, reader boo
 		on   *sql.DB
 		text string
 	}{
-		{&db.findSpec, write, findSpec}, {&db.putSpec, write, putSpec}, {&db.deleteSpec, write, deleteSpec}, {&db.get, read, getRun},
+		{&db.findSpec, write, findSpec}, {&db.putSpec, write, putSpec}, {&db.deleteSpec, write, deleteSpec},
+		{&db.get, read, getRun},
 	} {
 		if err == nil {
 			*p.to, err = p.on.PrepareContext(ctx, p.text)
@@ -69,7 +73,7 @@ func newDatabase(ctx context.Context, d dialect, read, write *sql.DB, reader boo
 	return db, nil
 }
 
-// Put implements Index. Rows are packed by the caller's goroutine, so that the only writer does nothing but write.
+// Put implements Index. The caller's goroutine packs the rows, so that the only writer just writes.
 func (d *database) Put(ctx context.Context, rows ...Row) error {
 	packed := make([]*packedRow, len(rows))
 	for i, row := range rows {
@@ -116,9 +120,10 @@ func (d *database) Get(ctx context.Context, cluster, uid string) (Row, error) {
 
 // Complete implements Index.
 func (d *database) Complete(ctx context.Context, cluster string) (complete bool, err error) {
-	err = d.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM indelible_complete WHERE cluster = $1)`, cluster).Scan(&complete)
+	err = d.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM indelible_complete WHERE cluster = $1)`,
+		cluster).Scan(&complete)
 	if err != nil {
-		return false, fmt.Errorf("index: is it complete: %w", err)
+		return false, fmt.Errorf("index: read whether it is complete: %w", err)
 	}
 	return complete, nil
 }
@@ -134,7 +139,7 @@ func (d *database) SetComplete(ctx context.Context, cluster string, complete boo
 		return err
 	}})
 	if err != nil {
-		return fmt.Errorf("index: note whether it is complete: %w", err)
+		return fmt.Errorf("index: set whether it is complete: %w", err)
 	}
 	return nil
 }
@@ -142,7 +147,7 @@ func (d *database) SetComplete(ctx context.Context, cluster string, complete boo
 // Close implements Index.
 func (d *database) Close() error {
 	d.writer.close()
-	err := d.write.Close() // and statements with it
+	err := d.write.Close() // closes the statements as well
 	if d.read != d.write {
 		err = errors.Join(err, d.read.Close())
 	}

@@ -13,15 +13,18 @@ import (
 // newURL returns the URL of an empty database.
 type newURL func(t *testing.T) string
 
-// TestDatabases has what is true of an index in every kind of database.
+// TestDatabases runs the tests that every kind of database must pass.
 func TestDatabases(t *testing.T) {
-	for name, start := range map[string]func(t *testing.T) func(t *testing.T) string{"sqlite": sqliteFiles, "postgres": indextest.Postgres} {
+	for name, start := range map[string]func(t *testing.T) func(t *testing.T) string{"sqlite": sqliteFiles,
+		"postgres": indextest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			empty := newURL(start(t))
 			for name, test := range map[string]func(t *testing.T, empty newURL){
-				"contract": testContract, "open": testOpen, "open by many": testOpenByMany, "damaged rows": testDamagedRows,
+				"contract": testContract, "open": testOpen, "open by many": testOpenByMany,
+				"damaged rows":             testDamagedRows,
 				"specs go with their runs": testSpecsGoWithTheirRuns, "rebuild is identical": testRebuildIsIdentical,
 				"migrated": testMigrated, "made by version 3": testVersion3, "plans": testPlans,
+				"ties of many groups": testTiesOfManyGroups,
 			} {
 				t.Run(name, func(t *testing.T) { test(t, empty) })
 			}

@@ -16,7 +16,7 @@ const (
 	words   kind = "text"
 )
 
-// sqliteIDs: there is one writer at a time, and what it has not committed nobody sees.
+// sqliteIDs counts up from the largest id: SQLite has one writer at a time.
 func sqliteIDs(ctx context.Context, tx *sql.Tx, table string, n int) ([]int64, error) {
 	var last int64
 	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM `+table).Scan(&last); err != nil {
@@ -30,7 +30,8 @@ func sqliteIDs(ctx context.Context, tx *sql.Tx, table string, n int) ([]int64, e
 }
 
 func postgresIDs(ctx context.Context, tx *sql.Tx, table string, n int) (ids []int64, err error) {
-	return scanNumbers(tx.QueryContext(ctx, `SELECT nextval(pg_get_serial_sequence($1, 'id')) FROM generate_series(1, $2)`, table, n))
+	return scanNumbers(tx.QueryContext(ctx,
+		`SELECT nextval(pg_get_serial_sequence($1, 'id')) FROM generate_series(1, $2)`, table, n))
 }
 
 func scanNumbers(rows *sql.Rows, err error) ([]int64, error) {
@@ -58,7 +59,7 @@ func postgresAny(argument string, of kind) string {
 }
 
 func sqliteList(values any) any {
-	text, err := json.Marshal(values) // of numbers or strings
+	text, err := json.Marshal(values) // numbers or strings
 	if err != nil {
 		panic(err)
 	}
@@ -67,10 +68,11 @@ func sqliteList(values any) any {
 
 func postgresList(values any) any { return values }
 
-// nothing is a stream that has none: no number of a group or scope, and no label but by a chance that there is not.
+// nothing is a stream without rows: no group or scope has this number, and a label only by chance.
 const nothing = -1
 
-// padded adds streams that have nothing, so that statements are of a few lengths, which are prepared once each.
+// padded adds empty streams, so that statements have few different lengths and are prepared once
+// each.
 func padded(streams []int64) []int64 {
 	n := (len(streams) + 3) / 4 * 4
 	if len(streams) < 3 {
@@ -83,7 +85,7 @@ func padded(streams []int64) []int64 {
 	return all
 }
 
-// sqliteStreams has an argument for each stream, from $1 on; others come behind them.
+// sqliteStreams takes one argument per stream, from $1 on. Other arguments follow.
 func sqliteStreams(statement string, streams int) string {
 	parts := make([]string, streams)
 	for i := range parts {
@@ -92,7 +94,24 @@ func sqliteStreams(statement string, streams int) string {
 	return strings.Join(parts, " UNION ALL ")
 }
 
-// postgresStreams has all of them in $1.
+// postgresStreams takes all streams as $1.
 func postgresStreams(statement string, _ int) string {
-	return `SELECT s.* FROM unnest($1::bigint[]) AS stream(n) CROSS JOIN LATERAL (` + strings.ReplaceAll(statement, "{stream}", "stream.n") + `) s`
+	return `SELECT s.* FROM unnest($1::bigint[]) AS stream(n) CROSS JOIN LATERAL (` +
+		strings.ReplaceAll(statement, "{stream}", "stream.n") + `) s`
+}
+
+func scanTexts(rows *sql.Rows, err error) ([]string, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, err
+		}
+		all = append(all, text)
+	}
+	return all, rows.Err()
 }

@@ -1,4 +1,4 @@
 package index
 
-// Asked has each question that a reader asks told to a test.
+// Asked reports every query of a reader to a test.
 func Asked(x Index, asked func(text string, args []any)) { x.(*database).reads.asked = asked }

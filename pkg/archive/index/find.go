@@ -12,8 +12,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 )
 
-// How many rows one statement reads. What they hold is in memory at once: records may have a megabyte each. Between statements nothing
-// is open in the database, so that a caller may take its time, and delete what it was given.
+// How many rows one statement reads, all of which are in memory at once; a record may have a
+// megabyte. No statement is open between pages, so the caller may take its time and delete what it
+// was given.
 const (
 	page        = 512
 	recordsPage = 32
@@ -22,39 +23,49 @@ const (
 // Find implements Index.
 func (d *database) Find(ctx context.Context, q Query) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		size := page
-		if q.Records {
-			size = recordsPage
-		}
-		left := q.Limit
-		for {
-			if q.Limit = size; left > 0 {
-				q.Limit = min(size, left)
-			}
-			found, err := d.find(ctx, q)
-			for i := 0; err == nil && i < len(found); i++ {
-				var row Row
-				if row, err = found[i].row(q.Records); err == nil && !yield(row, nil) {
-					return
-				}
-			}
-			if err != nil {
-				yield(Row{}, fmt.Errorf("index: list runs: %w", err))
-				return
-			}
-			if len(found) < q.Limit || left == len(found) {
-				return
-			}
-			left = max(left-len(found), 0)
-			last := found[len(found)-1].id()
-			q.After = &last
+		if err := d.findPages(ctx, &q, func(row Row) bool { return yield(row, nil) }); err != nil {
+			yield(Row{}, fmt.Errorf("index: list runs: %w", err))
 		}
 	}
 }
 
-// find reads one page.
-func (d *database) find(ctx context.Context, q Query) (found []stored, err error) {
-	text, args := q.statement()
+// findPages reads page by page until there are no more rows or yield returns false.
+func (d *database) findPages(ctx context.Context, q *Query, yield func(Row) bool) error {
+	size := page
+	if q.Records {
+		size = recordsPage
+	}
+	after, left := q.After, q.Limit // left is 0 if there is no limit
+	for {
+		limit := size
+		if left > 0 {
+			limit = min(size, left)
+		}
+		found, err := d.findPage(ctx, q, after, limit)
+		if err != nil {
+			return err
+		}
+		for i := range found {
+			row, err := found[i].row(q.Records)
+			if err != nil {
+				return err
+			}
+			if !yield(row) {
+				return nil
+			}
+		}
+		if len(found) < limit || left == len(found) {
+			return nil
+		}
+		left = max(left-len(found), 0)
+		last := found[len(found)-1].id()
+		after = &last
+	}
+}
+
+// findPage reads the rows behind after, which may be nil.
+func (d *database) findPage(ctx context.Context, q *Query, after *layout.Run, limit int) (found []stored, err error) {
+	text, args := q.statement(after, limit)
 	rows, err := d.read.QueryContext(ctx, text, args...)
 	if err != nil {
 		return nil, err
@@ -70,31 +81,13 @@ func (d *database) find(ctx context.Context, q Query) (found []stored, err error
 	return found, rows.Err()
 }
 
-// statement is the query in SQL. What the caller gave is only ever in the arguments.
-func (q Query) statement() (text string, args []any) {
-	where := conditions{}
-	where.equal("r.cluster", q.Cluster)
-	where.equal("r.namespace", q.Namespace)
-	where.equal("r.name", q.Name)
-	where.equal("r.result", q.Result)
-	where.equal("r.kind", q.Kind)
-	if q.Parent != "" {
-		where.add("(r.parent = '!' AND r.result = ", q.Parent)
-		where.or("r.parent > '!' AND r.parent = ", q.Parent) // the first half is for the database's index
-	}
-	if q.Roots {
-		where.always(`(r.parent = '' OR NOT EXISTS (SELECT 1 FROM indelible_runs p
-			WHERE p.uid = CASE r.parent WHEN '!' THEN r.result ELSE r.parent END AND p.cluster = r.cluster
-			AND p.namespace = r.namespace AND p.kind = 'PipelineRun' AND p.uid <> r.uid))`)
-	}
-	if !q.ArchivedBefore.IsZero() {
-		where.add("r.committed < ", q.ArchivedBefore.UnixMicro())
-	}
-	if q.After != nil {
-		created := q.After.Created.Unix()
-		where.add("r.created <= ", created) // for the database's index; what follows is the condition
-		where.add("(r.created < ", created)
-		where.or("r.uid > ", q.After.UID)
+// statement returns the query in SQL. The caller's values appear only in the arguments.
+func (q *Query) statement(after *layout.Run, limit int) (text string, args []any) {
+	where := q.where()
+	if after != nil {
+		created := where.arg(after.Created.Unix())
+		where.add("r.created <= " + created) // lets the database use its index; the next is the condition
+		where.add(fmt.Sprintf("(r.created < %s OR r.uid > %s)", created, where.arg(after.UID)))
 	}
 	text = selectRun
 	from := " FROM indelible_runs r"
@@ -102,43 +95,64 @@ func (q Query) statement() (text string, args []any) {
 		text += ", d.data, d.spec, s.data"
 		from += joinRecord
 	}
-	where.args = append(where.args, q.Limit)
-	return fmt.Sprintf("%s%s%s ORDER BY r.created DESC, r.uid LIMIT $%d", text, from, &where.text, len(where.args)), where.args
+	text += from + where.text() + " ORDER BY r.created DESC, r.uid LIMIT " + where.arg(limit)
+	return text, where.args
 }
 
-// conditions are those of a WHERE.
+// where returns the query's conditions, except the place in the list.
+func (q *Query) where() *conditions {
+	where := &conditions{}
+	where.equal("r.cluster", q.Cluster)
+	where.equal("r.namespace", q.Namespace)
+	where.equal("r.name", q.Name)
+	where.equal("r.result", q.Result)
+	where.equal("r.kind", q.Kind)
+	if q.Parent != "" {
+		parent := where.arg(q.Parent)
+		// parent > '!' lets the database use its index.
+		where.add(fmt.Sprintf("(r.parent = '!' AND r.result = %s OR r.parent > '!' AND r.parent = %s)", parent, parent))
+	}
+	if q.Roots {
+		where.add(`(r.parent = '' OR NOT EXISTS (SELECT 1 FROM indelible_runs p
+			WHERE p.uid = CASE r.parent WHEN '!' THEN r.result ELSE r.parent END AND p.cluster = r.cluster
+			AND p.namespace = r.namespace AND p.kind = 'PipelineRun' AND p.uid <> r.uid))`)
+	}
+	if !q.ArchivedBefore.IsZero() {
+		where.add("r.committed < " + where.arg(q.ArchivedBefore.UnixMicro()))
+	}
+	return where
+}
+
+// conditions are those of a WHERE, all of which must hold.
 type conditions struct {
-	text strings.Builder
+	all  []string
 	args []any
 }
 
+// arg adds an argument and returns its placeholder.
+func (c *conditions) arg(value any) string {
+	c.args = append(c.args, value)
+	return fmt.Sprint("$", len(c.args))
+}
+
+func (c *conditions) add(condition string) { c.all = append(c.all, condition) }
+
+// equal adds a condition unless the value is empty.
 func (c *conditions) equal(column, value string) {
 	if value != "" {
-		c.add(column+" = ", value)
+		c.add(column + " = " + c.arg(value))
 	}
 }
 
-func (c *conditions) add(condition string, value any) {
-	c.args = append(c.args, value)
-	c.always(fmt.Sprintf("%s$%d", condition, len(c.args)))
-}
-
-// always adds a condition without an argument.
-func (c *conditions) always(condition string) {
-	word := " WHERE "
-	if c.text.Len() > 0 {
-		word = " AND "
+func (c *conditions) text() string {
+	if len(c.all) == 0 {
+		return ""
 	}
-	c.text.WriteString(word + condition)
+	return " WHERE " + strings.Join(c.all, " AND ")
 }
 
-// or adds to the condition before, which has an open parenthesis.
-func (c *conditions) or(condition string, value any) {
-	c.args = append(c.args, value)
-	fmt.Fprintf(&c.text, " OR %s$%d)", condition, len(c.args))
-}
-
-// A key has the uid between dots. A uid that another begins with sorts behind it then, if a hyphen follows.
+// The UID in a key ends with a dot. So a UID that begins with another one and a hyphen sorts before
+// it.
 const keysPage = `SELECT created, uid FROM indelible_runs WHERE cluster = $1 AND created >= $2 AND (created > $2 OR uid || '.' > $3)
 	ORDER BY created, uid || '.' LIMIT 4096`
 
@@ -168,7 +182,7 @@ func (d *database) Keys(ctx context.Context, cluster, after string) iter.Seq2[st
 	}
 }
 
-// position is that of a commit's key; "" comes before all.
+// position returns the place of a commit's key; "" is before all.
 func position(cluster, key string) (layout.Run, error) {
 	if key == "" {
 		return layout.Run{Created: time.Unix(0, 0)}, nil

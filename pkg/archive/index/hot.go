@@ -1,15 +1,7 @@
 package index
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/binary"
-	"encoding/json"
-	"errors"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/jsonscan"
@@ -17,29 +9,26 @@ import (
 
 // Flags of a row.
 const (
-	// flagLog and flagEvents say that it has records of its log and of its events beside it.
+	// flagLog and flagEvents: it has a record for its log, or for its events.
 	flagLog = 1 << iota
 	flagEvents
-	// flagRoot says that nothing owns it: its Result's summary is about it.
+	// flagRoot: it has no owner, so its Result's summary is about it.
 	flagRoot
-	// flagAnnotations says that it has annotations for its Result or its summary.
+	// flagAnnotations: it has annotations for its Result or for its summary.
 	flagAnnotations
 )
 
-// labelRepository is the annotation that Pipelines as Code names a repository by, and labelPipeline Tekton's of a Pipeline: what summaries group by.
+// Summaries group by labelPipeline, Tekton's label, and annotationRepository, of Pipelines as Code.
 const (
 	labelPipeline        = "tekton.dev/pipeline"
 	annotationRepository = "pipelinesascode.tekton.dev/repository"
 )
 
-// unindexed are labels that good as every run has, with the same value.
-var unindexed = []string{"app.kubernetes.io/managed-by", "tekton.dev/memberOf"}
-
-// hot is what lists and summaries want to know of a record without unpacking it.
+// hot has what lists and summaries need of a record without unpacking it.
 type hot struct {
-	namespace, kind string // a data type: apiVersion and kind with a dot between
+	namespace, kind string // a data type: apiVersion and kind, joined by a dot
 	status, reason  sql.NullString
-	// hasCreated says that the record says when it was created.
+	// hasCreated: the record has a valid creation time.
 	hasCreated     bool
 	odd, tool      bool
 	flags          int64
@@ -49,20 +38,22 @@ type hot struct {
 	labels         []int64
 }
 
-// group is what rows have in common by which they are listed and counted.
+// group is what rows have in common that they are listed and counted by.
 type group struct {
 	cluster, namespace, kind, status, reason string
 	tool                                     bool
 }
 
-// absent is how a group has a text that is not there, odd one that lists cannot rely on. A text that is there begins with an equals sign.
+// How a group has a status or reason: absent if there is none, odd if lists cannot rely on it, else
+// the text after an equals sign.
 const absent, odd = "", "?"
 
-// maxReason is what a reason may have to be one of a group; a longer one is not what Tekton writes.
+// maxReason bounds status and reason of a group, in bytes. Tekton writes no longer ones.
 const maxReason = 64
 
 func (h *hot) group(cluster string) group {
-	g := group{cluster: cluster, namespace: h.namespace, kind: h.kind, status: column(h.status), reason: column(h.reason), tool: h.tool}
+	g := group{cluster: cluster, namespace: h.namespace, kind: h.kind, status: column(h.status),
+		reason: column(h.reason), tool: h.tool}
 	if h.isOdd() {
 		g.status, g.reason = odd, odd
 	}
@@ -80,79 +71,8 @@ func column(text sql.NullString) string {
 	return "=" + text.String
 }
 
-// recordHead is what of a run's JSON matters here, as it is written there.
-type recordHead struct {
-	apiVersion, kind, name, namespace, uid, created, started, ended []byte
-	labels, annotations, owners, conditions, taskSpec, pipelineSpec []byte
-}
-
-var (
-	errTwice = errors.New("a field is there twice, or written with escapes")
-	errShape = errors.New("it is not built as a run is")
-)
-
-// read fails where the columns of a row could not stand for the record.
-func (h *recordHead) read(record []byte) error {
-	var metadata, status []byte
-	return errors.Join(
-		fields(record, map[string]*[]byte{"apiVersion": &h.apiVersion, "kind": &h.kind, "metadata": &metadata, "status": &status}),
-		fields(metadata, map[string]*[]byte{
-			"name": &h.name, "namespace": &h.namespace, "uid": &h.uid, "creationTimestamp": &h.created,
-			"labels": &h.labels, "annotations": &h.annotations, "ownerReferences": &h.owners,
-		}),
-		fields(status, map[string]*[]byte{
-			"conditions": &h.conditions, "startTime": &h.started, "completionTime": &h.ended,
-			"taskSpec": &h.taskSpec, "pipelineSpec": &h.pipelineSpec,
-		}))
-}
-
-// fields notes where an object, or nothing, has some of its fields.
-func fields(object []byte, wanted map[string]*[]byte) error {
-	if len(object) == 0 || isNull(object) {
-		return nil
-	}
-	return jsonscan.Members(object, func(key []byte, value jsonscan.Span) error {
-		if bytes.IndexByte(key, '\\') >= 0 {
-			return errTwice
-		}
-		to := wanted[string(key)]
-		if to == nil {
-			return nil
-		}
-		if *to != nil {
-			return errTwice
-		}
-		*to = value.Of(object)
-		return nil
-	})
-}
-
-func isNull(raw []byte) bool { return string(raw) == "null" }
-
-// textOf returns a JSON text's string.
-func textOf(raw []byte) (text sql.NullString) {
-	if len(raw) > 0 && raw[0] == '"' {
-		var err error
-		text.String, err = jsonscan.DecodeText(raw)
-		text.Valid = err == nil
-	}
-	return text
-}
-
-// secondsOf returns a time of Kubernetes, which has seconds; ok is false for what a column cannot stand for.
-func secondsOf(raw []byte) (seconds sql.NullInt64, ok bool) {
-	if len(raw) == 0 || isNull(raw) {
-		return seconds, true
-	}
-	text := textOf(raw)
-	at, err := time.Parse(time.RFC3339, text.String)
-	if err != nil || at.UTC().Format(time.RFC3339) != text.String {
-		return seconds, false
-	}
-	return sql.NullInt64{Int64: at.Unix(), Valid: true}, true
-}
-
-// heat finds out what is hot of a record. What the columns of a row could not stand for makes it odd: such a row is looked into.
+// heat collects what is hot of a record. A record that columns cannot represent is odd: filters
+// read it.
 func heat(cluster, namespace string, record []byte) (h hot, head recordHead) {
 	h.namespace = namespace
 	h.odd = head.read(record) != nil
@@ -177,31 +97,7 @@ func heat(cluster, namespace string, record []byte) (h hot, head recordHead) {
 	return h, head
 }
 
-func (h *hot) label(cluster string, labels []byte) {
-	if len(labels) == 0 || isNull(labels) {
-		return
-	}
-	err := jsonscan.Members(labels, func(rawKey []byte, at jsonscan.Span) error {
-		key, value := string(rawKey), textOf(at.Of(labels))
-		switch {
-		case !value.Valid || strings.Contains(key, `\`):
-			return errShape
-		case key == labelPipeline:
-			h.pipeline = value
-		}
-		if !slices.Contains(unindexed, key) {
-			h.labels = append(h.labels, pairOf(cluster, h.namespace, key, value.String))
-		}
-		return nil
-	})
-	if err != nil {
-		h.odd = true
-	}
-	slices.Sort(h.labels)
-	h.labels = slices.Compact(h.labels)
-}
-
-// condition takes the first one, by which filters know a run's outcome.
+// condition takes status and reason of the first condition, by which filters know a run's outcome.
 func (h *hot) condition(conditions []byte) {
 	if len(conditions) == 0 || isNull(conditions) {
 		return
@@ -218,20 +114,23 @@ func (h *hot) condition(conditions []byte) {
 		err = fields(first, map[string]*[]byte{"status": &status, "reason": &reason})
 	}
 	h.status, h.reason = textOf(status), textOf(reason)
-	if err != nil || h.status.Valid == (len(status) == 0 || isNull(status)) || h.reason.Valid == (len(reason) == 0 || isNull(reason)) {
+	if err != nil || h.status.Valid == (len(status) == 0 || isNull(status)) ||
+		h.reason.Valid == (len(reason) == 0 || isNull(reason)) {
 		h.odd = true
 	}
 }
 
-// ofRun completes it with what its commit says. Where record and commit differ the row is odd.
+// ofRun adds what the commit says. A row whose record and commit differ is odd.
 func (h *hot) ofRun(c *manifest.Commit, head *recordHead) {
 	r := &c.Run
 	h.kind = r.APIVersion + "." + r.Kind
-	same := h.hasCreated && textOf(head.apiVersion).String == r.APIVersion && textOf(head.kind).String == r.Kind && textOf(head.name).String == r.Name &&
-		textOf(head.namespace).String == r.Namespace && textOf(head.uid).String == r.UID && h.created == r.Created.Unix() &&
+	same := h.hasCreated && textOf(head.apiVersion).String == r.APIVersion && textOf(head.kind).String == r.Kind &&
+		textOf(head.name).String == r.Name &&
+		textOf(head.namespace).String == r.Namespace && textOf(head.uid).String == r.UID &&
+		h.created == r.Created.Unix() &&
 		h.ended.Valid == (r.Completed != nil) && (r.Completed == nil || r.Completed.Unix() == h.ended.Int64)
 	h.odd = h.odd || !same
-	h.created, h.ended = r.Created.Unix(), sql.NullInt64{} // as the columns have it
+	h.created, h.ended = r.Created.Unix(), sql.NullInt64{} // what the columns say
 	if r.Completed != nil {
 		h.ended = sql.NullInt64{Int64: r.Completed.Unix(), Valid: true}
 	}
@@ -244,7 +143,7 @@ func (h *hot) ofRun(c *manifest.Commit, head *recordHead) {
 			h.flags |= flagEvents
 		}
 	}
-	if r.Kind == pipelineRun { // its log is its TaskRuns'
+	if r.Kind == pipelineRun { // its log consists of its TaskRuns' logs
 		h.flags |= flagLog
 	}
 	if len(r.ResultAnnotations) > 0 || len(r.SummaryAnnotations) > 0 {
@@ -252,25 +151,10 @@ func (h *hot) ofRun(c *manifest.Commit, head *recordHead) {
 	}
 }
 
-// pairOf is what a label is found by within a namespace: 8 bytes of a digest. Whoever finds a run by it compares the label, so it does
-// not matter that two might share one.
-func pairOf(cluster, namespace, key, value string) int64 {
-	sum := sha256.Sum256([]byte(strings.Join([]string{cluster, namespace, key, value}, "\x00")))
-	return int64(binary.BigEndian.Uint64(sum[:])) //nolint:gosec // all bits count
-}
-
-// parent returns the UID of the PipelineRun that made the run, empty if none did.
-func (h *recordHead) parent() string {
-	var all owners
-	if len(h.owners) == 0 || json.Unmarshal(h.owners, &all) != nil {
-		return ""
-	}
-	return all.parent()
-}
-
-// clean makes texts that Postgres can store. What it changes the columns cannot stand for.
+// clean removes what Postgres cannot store. A row changed by that is odd.
 func (h *hot) clean() {
-	for _, text := range []*string{&h.namespace, &h.kind, &h.status.String, &h.reason.String, &h.pipeline.String, &h.repo.String} {
+	for _, text := range []*string{&h.namespace, &h.kind, &h.status.String, &h.reason.String, &h.pipeline.String,
+		&h.repo.String} {
 		if cleaned := clean(*text); cleaned != *text {
 			*text, h.odd = cleaned, true
 		}

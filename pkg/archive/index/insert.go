@@ -8,27 +8,28 @@ import (
 	"sync"
 )
 
-// table says how rows of one are inserted: many by one statement, as each statement costs as much as some rows.
+// table says how to insert rows into a table: many with one statement, as each statement costs as
+// much as some rows.
 type table struct {
 	name    string
 	columns []string
-	// conflict is what happens with a row that is there.
+	// conflict is the clause for rows that exist already.
 	conflict string
 	texts    sync.Map
 }
 
-// chunks are how many rows a statement has: the parser's work is done once for each.
+// chunks are the numbers of rows that statements have. Each is parsed once.
 var chunks = []int{64, 8, 1}
 
-// inserter prepares statements when they are needed.
+// inserter prepares statements on first use.
 type inserter struct {
 	db *sql.DB
-	// numbered says that arguments have numbers.
+	// numbered: placeholders have numbers.
 	numbered bool
 
 	mu         sync.Mutex
 	statements map[string]*sql.Stmt
-	// asked is told of each question, by tests of plans.
+	// asked is called with each query, in tests of query plans.
 	asked func(text string, args []any)
 }
 
@@ -46,7 +47,7 @@ func (i *inserter) statement(ctx context.Context, text string) (*sql.Stmt, error
 	return s, nil
 }
 
-// query asks by a statement that is prepared once.
+// query uses a prepared statement.
 func (i *inserter) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
 	if i.asked != nil {
 		i.asked(text, args)
@@ -58,7 +59,7 @@ func (i *inserter) query(ctx context.Context, text string, args ...any) (*sql.Ro
 	return s.QueryContext(ctx, args...)
 }
 
-// insert adds rows, each with a value for each column, in a row.
+// insert adds rows. values has the values of one row after the other.
 func (i *inserter) insert(ctx context.Context, tx *sql.Tx, t *table, values []any) error {
 	for _, chunk := range chunks {
 		n := chunk * len(t.columns)
@@ -72,7 +73,8 @@ func (i *inserter) insert(ctx context.Context, tx *sql.Tx, t *table, values []an
 	return nil
 }
 
-// prepare makes the statements of tables, before there are transactions: in SQLite these have the only connection that writes.
+// prepare prepares the statements of tables before any transaction: in SQLite that would have the
+// only writing connection.
 func (i *inserter) prepare(ctx context.Context, tables ...*table) error {
 	for _, t := range tables {
 		for _, chunk := range chunks {
@@ -84,7 +86,7 @@ func (i *inserter) prepare(ctx context.Context, tables ...*table) error {
 	return nil
 }
 
-// exec runs a statement, which is parsed anew only where it was not prepared.
+// exec runs a statement, prepared if it is known.
 func (i *inserter) exec(ctx context.Context, tx *sql.Tx, text string, args ...any) error {
 	i.mu.Lock()
 	s := i.statements[text]
@@ -97,7 +99,7 @@ func (i *inserter) exec(ctx context.Context, tx *sql.Tx, text string, args ...an
 	return err
 }
 
-// shape says what a statement looks like.
+// shape is what the text of an INSERT depends on.
 type shape struct {
 	rows     int
 	numbered bool
@@ -113,7 +115,8 @@ func (t *table) statement(rows int, numbered bool) string {
 	return text
 }
 
-// build numbers arguments where the database needs that. SQLite's driver looks for the name of each among all.
+// build numbers the placeholders only if the database needs it: SQLite's driver looks up each name
+// among all arguments.
 func (t *table) build(rows int, numbered bool) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "INSERT INTO %s (%s) VALUES ", t.name, strings.Join(t.columns, ", "))

@@ -17,7 +17,8 @@ type groupKey struct {
 	tool                 bool
 }
 
-// interned are the numbers of texts that many rows have. They are never deleted, so that a cache of them stays right.
+// interned has the numbers of texts that many rows share. They are never deleted, so a cache cannot
+// become stale.
 type interned struct {
 	mu     sync.RWMutex
 	scopes map[scope]int64
@@ -25,14 +26,14 @@ type interned struct {
 	names  map[string]int64
 }
 
-// maxNames bounds the cache of names, which the users' Pipelines have.
+// maxNames bounds the cache of names: users can create any number of Pipelines.
 const maxNames = 100_000
 
 func newInterned() *interned {
 	return &interned{scopes: map[scope]int64{}, groups: map[groupKey]int64{}, names: map[string]int64{}}
 }
 
-// pending are numbers that a transaction gave, and that hold when it is committed.
+// pending are numbers assigned in a transaction. They become valid with its commit.
 type pending struct {
 	of     *interned
 	scopes map[scope]int64
@@ -56,7 +57,7 @@ func (p *pending) commit() {
 	maps.Copy(i.names, p.names)
 }
 
-// known looks in what is committed, and in what this transaction gave.
+// known looks up a number, among the committed ones and those of this transaction.
 func known[K comparable](p *pending, committed, own map[K]int64, key K) (int64, bool) {
 	p.of.mu.RLock()
 	id, ok := committed[key]
@@ -67,14 +68,16 @@ func known[K comparable](p *pending, committed, own map[K]int64, key K) (int64, 
 	return id, ok
 }
 
-// number returns that of a row, which is inserted if there is none.
-func number[K comparable](ctx context.Context, tx *sql.Tx, p *pending, committed, own map[K]int64, key K, find, insert string, args ...any) (int64, error) {
+// number returns the number of a row, which it inserts if necessary.
+func number[K comparable](
+	ctx context.Context, tx *sql.Tx, p *pending, committed, own map[K]int64, key K, find, insert string, args ...any,
+) (int64, error) {
 	if id, ok := known(p, committed, own, key); ok {
 		return id, nil
 	}
 	var id int64
 	err := tx.QueryRowContext(ctx, find, args...).Scan(&id)
-	if err == sql.ErrNoRows { //nolint:errorlint // Scan's own
+	if err == sql.ErrNoRows { //nolint:errorlint // Scan does not wrap it
 		if _, err = tx.ExecContext(ctx, insert, args...); err == nil {
 			err = tx.QueryRowContext(ctx, find, args...).Scan(&id)
 		}
@@ -88,7 +91,8 @@ func number[K comparable](ctx context.Context, tx *sql.Tx, p *pending, committed
 func (p *pending) scope(ctx context.Context, tx *sql.Tx, s scope) (int64, error) {
 	return number(ctx, tx, p, p.of.scopes, p.scopes, s,
 		`SELECT id FROM indelible_scopes WHERE cluster = $1 AND namespace = $2`,
-		`INSERT INTO indelible_scopes (cluster, namespace) VALUES ($1, $2) ON CONFLICT DO NOTHING`, s.cluster, s.namespace)
+		`INSERT INTO indelible_scopes (cluster, namespace) VALUES ($1, $2) ON CONFLICT DO NOTHING`, s.cluster,
+		s.namespace)
 }
 
 func (p *pending) group(ctx context.Context, tx *sql.Tx, g group) (id, scopeID int64, err error) {
@@ -108,13 +112,14 @@ func (p *pending) group(ctx context.Context, tx *sql.Tx, g group) (id, scopeID i
 	return id, scopeID, err
 }
 
-// name returns null for what is not there.
+// name returns null if there is no name.
 func (p *pending) name(ctx context.Context, tx *sql.Tx, name sql.NullString) (id sql.NullInt64, err error) {
 	if !name.Valid {
 		return id, nil
 	}
 	id.Int64, err = number(ctx, tx, p, p.of.names, p.names, name.String,
-		`SELECT id FROM indelible_names WHERE name = $1`, `INSERT INTO indelible_names (name) VALUES ($1) ON CONFLICT DO NOTHING`, name.String)
+		`SELECT id FROM indelible_names WHERE name = $1`,
+		`INSERT INTO indelible_names (name) VALUES ($1) ON CONFLICT DO NOTHING`, name.String)
 	id.Valid = err == nil
 	return id, err
 }

@@ -11,14 +11,14 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/object"
 )
 
-// ErrUnavailable is the error of an index that cannot be opened for now.
+// ErrUnavailable is the error of an index that cannot be opened at the moment.
 var ErrUnavailable = errors.New("the index cannot be opened")
 
-// reopenAfter is how long after it failed an index is opened again, if somebody wants it.
+// reopenAfter is the minimum time between attempts to open an index.
 const reopenAfter = 10 * time.Second
 
-// OpenLater opens an index as Open does, but for a database that does not answer: then all that the Index does fails with
-// ErrUnavailable, and the database is tried again every now and then. Who archives does not have to wait for it.
+// OpenLater is Open, except for a database that does not answer: then the Index's methods fail with
+// ErrUnavailable, and later calls try to open it again. So archiving does not wait for it.
 func OpenLater(ctx context.Context, rawURL string) (Index, error) {
 	return openLater(ctx, func(ctx context.Context) (Index, error) { return Open(ctx, rawURL) }, time.Now)
 }
@@ -39,12 +39,12 @@ type later struct {
 	mu     sync.Mutex
 	index  Index
 	failed error
-	// at is when it was tried last.
+	// at is the time of the last attempt.
 	at     time.Time
 	closed bool
 }
 
-// get returns the index. Others wait for who opens it.
+// get returns the index. Concurrent calls wait while it is opened.
 func (l *later) get(ctx context.Context) (Index, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

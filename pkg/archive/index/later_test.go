@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A database that does not answer fails what needs it, and is there when it answers.
+// While the database does not answer, calls fail; once it answers, they succeed.
 func TestOpenLater(t *testing.T) {
 	at, tries := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC), 0
 	refused := errors.New("connection refused")
@@ -24,7 +24,8 @@ func TestOpenLater(t *testing.T) {
 	}
 	fails := func(when string) {
 		t.Helper()
-		calls := map[string]error{"Put": x.Put(t.Context()), "Delete": x.Delete(t.Context(), "c"), "SetComplete": x.SetComplete(t.Context(), "c", true)}
+		calls := map[string]error{"Put": x.Put(t.Context()), "Delete": x.Delete(t.Context(), "c"),
+			"SetComplete": x.SetComplete(t.Context(), "c", true)}
 		_, calls["Get"] = x.Get(t.Context(), "c", "u")
 		_, calls["Complete"] = x.Complete(t.Context(), "c")
 		for _, err := range x.Find(t.Context(), Query{}) {
@@ -56,7 +57,9 @@ func TestOpenLater(t *testing.T) {
 		t.Error("it is not closed")
 	}
 	for name, err := range map[string]error{"another version": ErrVersion, "no URL of an index": errURL} {
-		if _, got := openLater(t.Context(), func(context.Context) (Index, error) { return nil, err }, time.Now); !errors.Is(got, err) {
+		if _, got := openLater(t.Context(), func(context.Context) (Index, error) {
+			return nil, err
+		}, time.Now); !errors.Is(got, err) {
 			t.Errorf("%s is no matter of time: %v", name, got)
 		}
 	}

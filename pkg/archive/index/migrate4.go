@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// addQueries makes the tables of version 3 those of 4: what is new in them is in the records. It holds one page of them in memory, and makes
-// the indexes of the table of runs when its new columns are filled.
+// addQueries updates version 3 to 4: it fills the new columns and tables from the records, of which
+// one page is in memory. It creates the indexes on the new columns once these are filled.
 func addQueries(ctx context.Context, d dialect, tx *sql.Tx) error {
 	var later []string
 	for _, statement := range slices.Concat(d.to4, version4) {
@@ -23,8 +23,9 @@ func addQueries(ctx context.Context, d dialect, tx *sql.Tx) error {
 		}
 	}
 	b := &batch{
-		database: &database{dialect: d, interned: newInterned(), inserter: &inserter{numbered: d.name == postgres}}, tx: tx,
-		results: map[resultKey]*resultDelta{}, rollups: map[cell]*rollup{},
+		database: &database{dialect: d, interned: newInterned(), inserter: &inserter{numbered: d.name == postgres}},
+		tx:       tx,
+		results:  map[resultKey]*resultDelta{}, rollups: map[cell]*rollup{},
 	}
 	b.intern = b.interned.begin()
 	for last := int64(0); ; {
@@ -49,7 +50,7 @@ func addQueries(ctx context.Context, d dialect, tx *sql.Tx) error {
 	return err
 }
 
-// warmUp fills the new columns of rows, in the same way as Put. A row that is damaged stays so, for whoever asks for it.
+// warmUp fills the new columns of rows as Put does. A damaged row becomes odd, and stays damaged.
 func (b *batch) warmUp(ctx context.Context, rows []*storedHot) error {
 	for _, s := range rows {
 		row, err := s.row(true)
@@ -69,7 +70,9 @@ func (b *batch) warmUp(ctx context.Context, rows []*storedHot) error {
 		if err != nil {
 			return err
 		}
-		if _, err := b.tx.ExecContext(ctx, `UPDATE indelible_runs SET grp = $2, started = $3, pipeline = $4, repository = $5, flags = $6 WHERE id = $1`, columns...); err != nil {
+		if _, err := b.tx.ExecContext(ctx,
+			`UPDATE indelible_runs SET grp = $2, started = $3, pipeline = $4, repository = $5, flags = $6 WHERE id = $1`,
+			columns...); err != nil {
 			return err
 		}
 	}
@@ -95,5 +98,6 @@ func recordsAfter(ctx context.Context, tx *sql.Tx, after int64) (found []*stored
 	return found, rows.Err()
 }
 
-// migratePage is how many records a migration has in memory: few, as each may have a megabyte, but enough for a statement to be worth it.
+// migratePage is how many records a migration holds in memory: few, as each may have a megabyte,
+// but enough for multi-row statements.
 const migratePage = 128

@@ -16,19 +16,20 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index/indextest"
 )
 
-// An index that was brought up to this version is what this version would have made.
+// A migrated index is the same as one that this version creates.
 func testMigrated(t *testing.T, empty newURL) {
 	rawURL := empty(t)
 	x := open(t, rawURL)
 	var rows []index.Row
 	for n := range 300 { // more than a page
 		row := indextest.NewRow(n)
-		if n%3 > 0 { // whose records say something else than their commits
+		if n%3 > 0 { // whose records differ from their commits
 			vary(&row, n)
 		}
-		if n%5 == 3 { // those of one Result, the first of which nothing owns
+		if n%5 == 3 { // of one Result; the first has no owner
 			row.Commit.Run.Result = "nightly"
-			row.Record = []byte(strings.Replace(string(row.Record), `"ownerReferences":[`, `"ownerReferences":[],"x":[`, 1))
+			row.Record = []byte(strings.Replace(string(row.Record), `"ownerReferences":[`, `"ownerReferences":[],"x":[`,
+				1))
 			row.Commit.Run.ResultAnnotations = map[string]string{"n": fmt.Sprint(n)}
 		}
 		indextest.Seal(&row)
@@ -51,7 +52,7 @@ func testMigrated(t *testing.T, empty newURL) {
 	if diff := cmp.Diff(want, dump(t, rawURL)); diff != "" {
 		t.Error(diff)
 	}
-	// It goes on from there.
+	// It can be used from then on.
 	if err := y.Put(t.Context(), indextest.NewRow(1000), rows[7]); err != nil {
 		t.Error(err)
 	}
@@ -63,8 +64,8 @@ func testMigrated(t *testing.T, empty newURL) {
 	}
 }
 
-// made3 are the tables of an index that version 3 made of the first rows of NewRow and vary, with each value as JSON; tables3 is how it made
-// them.
+// made3 are the tables of an index that version 3 made of the first rows of NewRow and vary, with
+// each value as JSON; tables3 is how it created them.
 //
 //go:embed testdata/version3.json
 var made3 []byte
@@ -88,17 +89,20 @@ const tables3 = `CREATE TABLE indelible_runs (
 	CREATE TABLE indelible_complete (cluster {text} PRIMARY KEY);
 	CREATE TABLE indelible_schema (version INTEGER NOT NULL)`
 
-// An index that version 3 made becomes what this version makes of the same runs.
+// A migrated index of version 3 is the same as one that this version makes of the same runs.
 func testVersion3(t *testing.T, empty newURL) {
 	old, fresh := empty(t), empty(t)
 	open(t, old) // for its folder
 	db := database(t, old)
-	for _, table := range []string{"records", "specs", "runs", "complete", "scopes", "groups", "names", "labels", "results", "objects", "rollups", "schema"} {
+	for _, table := range []string{"records", "specs", "runs", "complete", "scopes", "groups", "names", "labels",
+		"results", "objects", "rollups", "schema"} {
 		execute(t, db, "DROP TABLE indelible_"+table)
 	}
-	types := strings.NewReplacer("{id}", "INTEGER PRIMARY KEY", "{key}", "INTEGER PRIMARY KEY", "{text}", "TEXT", "{bytes}", "BLOB")
+	types := strings.NewReplacer("{id}", "INTEGER PRIMARY KEY", "{key}", "INTEGER PRIMARY KEY", "{text}", "TEXT",
+		"{bytes}", "BLOB")
 	if strings.HasPrefix(old, "postgres") {
-		types = strings.NewReplacer("{id}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "{key}", "BIGINT PRIMARY KEY", "{text}", `TEXT COLLATE "C"`, "{bytes}", "BYTEA")
+		types = strings.NewReplacer("{id}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "{key}",
+			"BIGINT PRIMARY KEY", "{text}", `TEXT COLLATE "C"`, "{bytes}", "BYTEA")
 	}
 	for statement := range strings.SplitSeq(types.Replace(tables3), ";") {
 		execute(t, db, statement)
@@ -125,7 +129,7 @@ func testVersion3(t *testing.T, empty newURL) {
 	}
 }
 
-// fill inserts what version 3 had in its tables.
+// fill inserts the rows of version 3's tables.
 func fill(t *testing.T, rawURL string) {
 	t.Helper()
 	var tables map[string][]map[string]any
@@ -162,13 +166,14 @@ func fill(t *testing.T, rawURL string) {
 			if strings.HasPrefix(rawURL, "postgres") && slices.Contains(columns, "id") {
 				overriding = "OVERRIDING SYSTEM VALUE"
 			}
-			text := fmt.Sprintf("INSERT INTO %s (%s) %s VALUES (%s)", name, strings.Join(columns, ", "), overriding, strings.Join(places, ", "))
+			text := fmt.Sprintf("INSERT INTO %s (%s) %s VALUES (%s)", name, strings.Join(columns, ", "), overriding,
+				strings.Join(places, ", "))
 			if _, err := db.ExecContext(t.Context(), text, values...); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if strings.HasPrefix(rawURL, "postgres") { // the sequences have not been asked
+	if strings.HasPrefix(rawURL, "postgres") { // ids were inserted without the sequences
 		for _, table := range []string{"indelible_runs", "indelible_specs"} {
 			execute(t, db, "SELECT setval(pg_get_serial_sequence('"+table+"', 'id'), 1000)")
 		}

@@ -7,16 +7,18 @@ import (
 	"net/url"
 )
 
-// Open opens the index that a URL names, and makes what is missing of it: sqlite:///absolute/path.db is a file of this
-// machine, postgres://user@host/database a server. A password stands in PGPASSWORD or in a file that PGPASSFILE names, as
-// libpq has them, and not in the URL.
+// Open opens the index that a URL names, and creates it if necessary: sqlite:///absolute/path.db is
+// a local file, postgres://user@host/database a server. The password is not part of the URL: as
+// with libpq it is in PGPASSWORD, or in the file that PGPASSFILE names.
 //
-// An index of an earlier version is brought up to this one's form. One of a later version is left alone, and the error is ErrVersion.
+// It migrates an index of an earlier version. An index of a later version is left alone, and the
+// error is ErrVersion.
 func Open(ctx context.Context, rawURL string) (Index, error) {
 	return open(ctx, rawURL, false)
 }
 
-// OpenReader opens an index to read it, and neither makes nor changes any: what is not there, or of another version, is ErrVersion.
+// OpenReader opens an index for reading, and changes nothing. The error is ErrVersion if there is
+// none, or one of another version.
 func OpenReader(ctx context.Context, rawURL string) (Index, error) {
 	return open(ctx, rawURL, true)
 }
@@ -25,7 +27,7 @@ var errURL = errors.New("index: not a URL such as sqlite:///absolute/path.db or 
 
 func open(ctx context.Context, rawURL string, reader bool) (Index, error) {
 	u, err := url.Parse(rawURL)
-	if err != nil { // it is not wrapped: it has the URL in it, and a URL may have a password
+	if err != nil { // not wrapped: its text has the URL, which may have a password
 		return nil, errURL
 	}
 	var d *database

@@ -1,20 +1,18 @@
 package index
 
 import (
-	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"strings"
 )
 
-// pipelineRun is the kind of runs that make others.
+// pipelineRun is the kind of runs that create others.
 const pipelineRun = "PipelineRun"
 
-// sameAsResult is no UID, and sorts before all.
+// sameAsResult stands for the Result's name. It is no UID, and sorts before all UIDs.
 const sameAsResult = "!"
 
-// owners are what of a record tells who made the run.
+// owners are a record's owner references.
 type owners []struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -22,7 +20,7 @@ type owners []struct {
 	Controller bool   `json:"controller"`
 }
 
-// parent returns the UID of the PipelineRun that made the run, empty if none did.
+// parent returns the UID of the PipelineRun that created the run, empty if none did.
 func (o owners) parent() string {
 	for _, owner := range o {
 		if owner.Kind == pipelineRun && owner.Controller && strings.HasPrefix(owner.APIVersion, "tekton.dev/") {
@@ -32,7 +30,8 @@ func (o owners) parent() string {
 	return ""
 }
 
-// ParentOf returns the UID of the PipelineRun that made a run, by its record; empty if none did.
+// ParentOf returns the UID of the PipelineRun that created a run, from its record; empty if none
+// did.
 func ParentOf(record []byte) (string, error) {
 	var run struct {
 		Metadata struct {
@@ -40,65 +39,15 @@ func ParentOf(record []byte) (string, error) {
 		} `json:"metadata"`
 	}
 	if err := json.Unmarshal(record, &run); err != nil {
-		return "", fmt.Errorf("who made the run: %w", err)
+		return "", fmt.Errorf("find the run's owner: %w", err)
 	}
 	return run.Metadata.OwnerReferences.parent(), nil
 }
 
-// parentColumn is how a row has it.
+// parentColumn returns the value of the column parent.
 func parentColumn(parent, result string) string {
 	if parent != "" && parent == result {
 		return sameAsResult
 	}
 	return parent
-}
-
-// addParents makes the tables of version 2 those of 3: who made a run is in its record.
-func addParents(ctx context.Context, d dialect, tx *sql.Tx) error {
-	for _, statement := range []string{`ALTER TABLE indelible_runs ADD COLUMN parent {text} NOT NULL DEFAULT ''`, indexParents, tableComplete} {
-		if _, err := tx.ExecContext(ctx, d.types.Replace(statement)); err != nil {
-			return err
-		}
-	}
-	for last := int64(0); ; {
-		ids, parents, err := parentsAfter(ctx, tx, last)
-		if err != nil {
-			return fmt.Errorf("find out which runs PipelineRuns made: %w", err)
-		}
-		if len(ids) == 0 {
-			_, err := tx.ExecContext(ctx, `UPDATE indelible_schema SET version = $1`, 3)
-			return err
-		}
-		for i, id := range ids {
-			if parents[i] == "" {
-				continue
-			}
-			if _, err := tx.ExecContext(ctx, `UPDATE indelible_runs SET parent = $1 WHERE id = $2`, parents[i], id); err != nil {
-				return err
-			}
-		}
-		last = ids[len(ids)-1]
-	}
-}
-
-// parentsAfter reads a page of records. A row that is damaged stays so, for whoever asks for it.
-func parentsAfter(ctx context.Context, tx *sql.Tx, after int64) (ids []int64, parents []string, err error) {
-	rows, err := tx.QueryContext(ctx, selectRun+`, d.data, d.spec, s.data, r.id FROM indelible_runs r`+joinRecord+` WHERE r.id > $1 ORDER BY r.id LIMIT $2`, after, recordsPage)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var s stored
-		var id int64
-		if err := rows.Scan(append(s.columns(true), &id)...); err != nil {
-			return nil, nil, err
-		}
-		parent := ""
-		if record, err := s.unpackRecord(); err == nil {
-			parent, _ = ParentOf(record)
-		}
-		ids, parents = append(ids, id), append(parents, parentColumn(parent, s.result))
-	}
-	return ids, parents, rows.Err()
 }

@@ -10,17 +10,18 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index/indextest"
 )
 
-// asking is a question, and what its plan must use.
+// asking is a query of a reader, and what its plan must use.
 type asking struct {
 	do func(r index.Reader) error
-	// uses is one of the indexes that serve it; sorts says that what it finds is few, and may be sorted.
+	// uses is the index it may use; sorts says that it finds few rows and may sort them.
 	uses  string
 	sorts bool
-	// sqlite is how SQLite calls a table's own index.
+	// sqlite is SQLite's name for a table's own index.
 	sqlite string
 }
 
-// testPlans has the database explain how it finds what lists and summaries ask for: nowhere by looking at all rows.
+// testPlans has the database explain the queries of lists and summaries: none of them may scan all
+// rows.
 func testPlans(t *testing.T, empty newURL) {
 	rawURL := empty(t)
 	x := open(t, rawURL)
@@ -66,31 +67,35 @@ func testPlans(t *testing.T, empty newURL) {
 				plan := explain(t, db, rawURL, q.text, q.args)
 				all += plan
 				for _, line := range strings.Split(plan, "\n") {
-					// What a statement makes itself, and the few groups and scopes, may be looked at as a whole.
+					// Results of subqueries, and the few groups and scopes, may be scanned.
 					if whole(line) {
 						t.Errorf("%s\n%s", q.text, plan)
 					}
-					// What is of the same time is sorted: it is found by the whole key.
-					if !a.sorts && !strings.Contains(q.text, "ORDER BY 3") && strings.Contains(line, "USE TEMP B-TREE FOR ORDER BY") {
+					// Ties may be sorted: they are found by the whole key.
+					if !a.sorts && !strings.Contains(q.text, "ORDER BY 3") &&
+						strings.Contains(line, "USE TEMP B-TREE FOR ORDER BY") {
 						t.Errorf("it sorts: %s\n%s", q.text, plan)
 					}
 				}
 			}
-			if !strings.Contains(all, a.uses) && !strings.Contains(all, a.sqlite) || a.sqlite == "" && !strings.Contains(all, a.uses) {
+			if !strings.Contains(all, a.uses) && !strings.Contains(all, a.sqlite) || a.sqlite == "" &&
+				!strings.Contains(all, a.uses) {
 				t.Errorf("%s is not used: %s", a.uses, all)
 			}
 		})
 	}
 }
 
-// whole says whether a line of a plan is of all rows of a table that grows with the runs.
+// whole says whether a line of a plan is a scan of a table that grows with the runs.
 func whole(line string) bool {
-	for _, table := range []string{"indelible_runs", "indelible_records", "indelible_labels", "indelible_results", "indelible_rollups", "indelible_objects", "indelible_specs"} {
-		if strings.Contains(line, "Seq Scan on "+table) && table != "indelible_objects" { // which is empty
+	for _, table := range []string{"indelible_runs", "indelible_records", "indelible_labels", "indelible_results",
+		"indelible_rollups", "indelible_objects", "indelible_specs"} {
+		if strings.Contains(line, "Seq Scan on "+table) && table != "indelible_objects" { // it is empty
 			return true
 		}
 	}
-	for _, alias := range []string{"r", "l", "d", "s", "o", "indelible_runs", "indelible_rollups", "indelible_results"} {
+	for _, alias := range []string{"r", "l", "d", "s", "o", "indelible_runs", "indelible_rollups",
+		"indelible_results"} {
 		if strings.HasSuffix(strings.TrimSpace(line), "SCAN "+alias) || strings.Contains(line, "SCAN "+alias+" USING") {
 			return true
 		}
@@ -106,7 +111,7 @@ func explain(t *testing.T, db *sql.DB, rawURL, text string, args []any) string {
 	}
 	db.SetMaxOpenConns(1)
 	if strings.HasPrefix(rawURL, "postgres") {
-		execute(t, db, "SET enable_seqscan = off") // these tables are small: it would look at all where it need not
+		execute(t, db, "SET enable_seqscan = off") // it would scan small tables although it need not
 	}
 	rows, err := db.QueryContext(t.Context(), word+text, args...)
 	if err != nil {
@@ -200,19 +205,33 @@ func askings(t *testing.T, groups []index.Group, row index.Row) map[string]askin
 	}
 	label := index.Label(cluster, run.Namespace, "tekton.dev/pipeline", "checkout-on-pull-request")
 	return map[string]asking{
-		"the newest of some groups":           {do: scan(index.Scan{Path: index.ByGroup, Groups: failed}), uses: "indelible_runs_group"},
-		"the latest changes of some groups":   {do: scan(index.Scan{Path: index.ByGroup, Groups: failed, Updated: true}), uses: "indelible_runs_updated"},
-		"the newest of a namespace":           {do: scan(index.Scan{Path: index.ByNamespace, Groups: failed, Texts: []string{run.Namespace}}), uses: "indelible_runs_namespace"},
-		"the newest of all":                   {do: scan(index.Scan{Path: index.ByCluster}), uses: "indelible_runs_created"},
-		"the newest with a label":             {do: scan(index.Scan{Path: index.ByLabel, Labels: []int64{label}}), uses: "indelible_labels_pkey", sqlite: "SEARCH l USING PRIMARY KEY (label=?"},
-		"a run by its UID":                    {do: scan(index.Scan{Path: index.ByUID, Texts: []string{run.UID}}), uses: "uid", sorts: true},
-		"runs by their name":                  {do: scan(index.Scan{Path: index.ByName, Texts: []string{run.Name}}), uses: "indelible_runs_name", sorts: true},
-		"runs of a Result":                    {do: scan(index.Scan{Path: index.ByResult, Texts: []string{run.Result}}), uses: "indelible_runs_result", sorts: true},
-		"the newest Results":                  {do: results(index.ResultScan{}), uses: "indelible_results_created"},
-		"the Results that were changed last":  {do: results(index.ResultScan{Order: index.ResultUpdated}), uses: "indelible_results_updated"},
-		"a Result by its name":                {do: results(index.ResultScan{Scopes: some[:1], Names: []string{run.Result}}), uses: "indelible_results", sorts: true},
-		"counts by day":                       {do: count(index.CountScan{Groups: failed, By: index.ByCreated, Span: 86400, Rollups: true}), uses: "indelible_rollups_pkey", sqlite: "SEARCH indelible_rollups USING PRIMARY KEY (grp=?", sorts: true},
-		"counts by Pipeline of what began":    {do: count(index.CountScan{Groups: failed, By: index.ByPipeline, Started: &[2]int64{1, 1 << 40}}), uses: "indelible_runs_group", sorts: true},
-		"counts by day of what was completed": {do: count(index.CountScan{Groups: failed, By: index.ByCompleted, Span: 86400, Created: &[2]int64{1, 1 << 40}}), uses: "indelible_runs_group", sorts: true},
+		"the newest of some groups": {do: scan(index.Scan{Path: index.ByGroup, Groups: failed}),
+			uses: "indelible_runs_group"},
+		"the latest changes of some groups": {do: scan(index.Scan{Path: index.ByGroup, Groups: failed,
+			Updated: true}), uses: "indelible_runs_updated"},
+		"the newest of a namespace": {do: scan(index.Scan{Path: index.ByNamespace, Groups: failed,
+			Texts: []string{run.Namespace}}), uses: "indelible_runs_namespace"},
+		"the newest of all": {do: scan(index.Scan{Path: index.ByCluster}),
+			uses: "indelible_runs_created"},
+		"the newest with a label": {do: scan(index.Scan{Path: index.ByLabel, Labels: []int64{label}}),
+			uses: "indelible_labels_pkey", sqlite: "SEARCH l USING PRIMARY KEY (label=?"},
+		"a run by its UID": {do: scan(index.Scan{Path: index.ByUID, Texts: []string{run.UID}}),
+			uses: "uid", sorts: true},
+		"runs by their name": {do: scan(index.Scan{Path: index.ByName, Texts: []string{run.Name}}),
+			uses: "indelible_runs_name", sorts: true},
+		"runs of a Result": {do: scan(index.Scan{Path: index.ByResult, Texts: []string{run.Result}}),
+			uses: "indelible_runs_result", sorts: true},
+		"the newest Results": {do: results(index.ResultScan{}), uses: "indelible_results_created"},
+		"the Results that were changed last": {do: results(index.ResultScan{Order: index.ResultUpdated}),
+			uses: "indelible_results_updated"},
+		"a Result by its name": {do: results(index.ResultScan{Scopes: some[:1],
+			Names: []string{run.Result}}), uses: "indelible_results", sorts: true},
+		"counts by day": {do: count(index.CountScan{Groups: failed, By: index.ByCreated,
+			Span: 86400, Rollups: true}), uses: "indelible_rollups_pkey",
+			sqlite: "SEARCH indelible_rollups USING PRIMARY KEY (grp=?", sorts: true},
+		"counts by Pipeline of what began": {do: count(index.CountScan{Groups: failed, By: index.ByPipeline,
+			Started: &[2]int64{1, 1 << 40}}), uses: "indelible_runs_group", sorts: true},
+		"counts by day of what was completed": {do: count(index.CountScan{Groups: failed, By: index.ByCompleted,
+			Span: 86400, Created: &[2]int64{1, 1 << 40}}), uses: "indelible_runs_group", sorts: true},
 	}
 }

@@ -9,15 +9,15 @@ import (
 	"slices"
 )
 
-// spans are for how long a rollup counts, in seconds: an hour and a day, from which weeks, months and years are made.
+// spans are the lengths of rollups, in seconds. Weeks, months and years consist of days.
 var spans = []int64{hour, day}
 
 const hour, day = 60 * 60, 24 * 60 * 60
 
-// cell is what a rollup counts.
+// cell is the key of a rollup.
 type cell struct{ group, span, at int64 }
 
-// truncate returns when the span began that a time is in.
+// truncate returns the beginning of the span that contains a time.
 func truncate(at, span int64) int64 {
 	rest := at % span
 	if rest < 0 {
@@ -26,10 +26,11 @@ func truncate(at, span int64) int64 {
 	return at - rest
 }
 
-// rollup is what summaries want to know of rows.
+// rollup is what summaries need to know of rows.
 type rollup struct {
 	runs, logs, events int64
-	// timed counts rows with a duration. Durations add up in days and in seconds beyond, as intervals of Postgres do.
+	// timed counts rows with a duration. The sum of durations is in days and seconds, as Postgres
+	// has intervals.
 	timed, days, seconds       int64
 	shortest, longest, started sql.NullInt64
 }
@@ -67,7 +68,8 @@ func least(a *sql.NullInt64, b sql.NullInt64) {
 }
 
 func (r *rollup) values(c cell) []any {
-	return []any{c.group, c.span, c.at, r.runs, r.logs, r.events, r.timed, r.days, r.seconds, r.shortest, r.longest, r.started}
+	return []any{c.group, c.span, c.at, r.runs, r.logs, r.events, r.timed, r.days, r.seconds, r.shortest, r.longest,
+		r.started}
 }
 
 func sortedCells[V any](cells map[cell]V) []cell {
@@ -85,20 +87,21 @@ func (b *batch) flushRollups(ctx context.Context) error {
 	return b.insert(ctx, &rollupsTable, values)
 }
 
-// countCells counts rows, of runs or of objects; $1 is a span. The index of groups has all that it reads.
+// countCells counts rows of runs or objects; $1 is the span. The index by group covers it.
 const countCells = `SELECT grp, created - ((created % $1) + $1) % $1 AS at, count(*) AS runs,
 	sum(flags & 1) AS logs, sum((flags & 2) / 2) AS events, count(completed - started) AS timed,
 	coalesce(sum((completed - started) / 86400), 0) AS days, coalesce(sum((completed - started) % 86400), 0) AS seconds,
 	min(completed - started) AS shortest, max(completed - started) AS longest, max(started) AS started`
 
-// recountCells makes rollups again: what is the shortest of the rest is not known without it.
+// recountCells computes rollups anew: minimum and maximum cannot be corrected after a deletion.
 func (b *batch) recountCells(ctx context.Context, cells map[cell]bool) error {
 	for _, c := range sortedCells(cells) {
-		if _, err := b.tx.ExecContext(ctx, `DELETE FROM indelible_rollups WHERE grp = $1 AND span = $2 AND at = $3`, c.group, c.span, c.at); err != nil {
+		if _, err := b.tx.ExecContext(ctx, `DELETE FROM indelible_rollups WHERE grp = $1 AND span = $2 AND at = $3`,
+			c.group, c.span, c.at); err != nil {
 			return err
 		}
-		for _, table := range []string{"indelible_runs", "indelible_objects"} { // a group has rows of one
-			text := fmt.Sprintf( //nolint:gosec // of texts of this package
+		for _, table := range []string{"indelible_runs", "indelible_objects"} { // a group has rows of one of them
+			text := fmt.Sprintf( //nolint:gosec // made of constants
 				`INSERT INTO indelible_rollups (span, grp, at, runs, logs, events, timed, days, seconds, shortest, longest, started)
 				SELECT $1, c.* FROM (%s FROM %s WHERE grp = $2 AND created >= $3 AND created < $4 GROUP BY 1, 2) c`, countCells, table)
 			if _, err := b.tx.ExecContext(ctx, text, c.span, c.group, c.at, c.at+c.span); err != nil {

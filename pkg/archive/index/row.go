@@ -14,18 +14,20 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 )
 
-// packedRow is a row as the tables have it.
+// packedRow is a row in the form of the tables.
 type packedRow struct {
-	// columns are those of the statement putRun.
+	// columns are the first columns of runsTable. batch.hot has the rest.
 	columns []any
-	// record is without spec, which is nil where there is none to take out, and is packed when it turns out to be new.
+	// record lacks the spec, which is nil if none was taken out. A spec is packed only if it is not
+	// stored yet.
 	record, spec, digest []byte
 	cluster, uid, result string
 	committed            int64
 	hot                  hot
 }
 
-// packRow refuses what is not a whole commit with the record that it names: an index must not say what the bucket does not.
+// packRow rejects a commit that is not valid, or whose record differs: the index must not
+// contradict the bucket.
 func packRow(row Row) (packedRow, error) {
 	c := row.Commit.Bare()
 	text, err := manifest.EncodeBare(c)
@@ -39,12 +41,15 @@ func packRow(row Row) (packedRow, error) {
 	if c.Run.Completed != nil {
 		completed = sql.NullInt64{Int64: c.Run.Completed.Unix(), Valid: true}
 	}
-	known := knownOf(c.Cluster, c.Run.UID, clean(c.Run.Result), clean(c.Run.Name), clean(c.Run.Namespace), c.Run.Created.Unix(), completed)
+	known := knownOf(c.Cluster, c.Run.UID, clean(c.Run.Result), clean(c.Run.Name), clean(c.Run.Namespace),
+		c.Run.Created.Unix(), completed)
 	hot, head := heat(c.Cluster, c.Run.Namespace, row.Record)
 	hot.ofRun(c, &head)
 	rest, spec := split(row.Record, &head)
-	columns := []any{c.Cluster, c.Run.Namespace, c.Run.Name, c.Run.UID, c.Run.APIVersion, c.Run.Kind, c.Run.Result, c.Run.Status, c.Run.Reason,
-		c.Run.Created.Unix(), completed, c.CommittedAt.UnixMicro(), pack.Pack(text, known...), parentColumn(head.parent(), c.Run.Result)}
+	columns := []any{c.Cluster, c.Run.Namespace, c.Run.Name, c.Run.UID, c.Run.APIVersion, c.Run.Kind, c.Run.Result,
+		c.Run.Status, c.Run.Reason,
+		c.Run.Created.Unix(), completed, c.CommittedAt.UnixMicro(), pack.Pack(text, known...),
+		parentColumn(head.parent(), c.Run.Result)}
 	for i := range columns {
 		if text, ok := columns[i].(string); ok {
 			columns[i] = clean(text)
@@ -52,7 +57,8 @@ func packRow(row Row) (packedRow, error) {
 	}
 	hot.clean()
 	packed := packedRow{
-		columns: columns, record: pack.Pack(rest, known...), cluster: c.Cluster, uid: c.Run.UID, result: clean(c.Run.Result),
+		columns: columns, record: pack.Pack(rest, known...), cluster: c.Cluster, uid: c.Run.UID,
+		result:    clean(c.Run.Result),
 		committed: c.CommittedAt.UnixMicro(), hot: hot,
 	}
 	if spec != nil {
@@ -61,15 +67,16 @@ func packRow(row Row) (packedRow, error) {
 	return packed, nil
 }
 
-// clean makes a text that Postgres can store. The manifest keeps it as it was.
+// clean removes what Postgres cannot store. The commit has the original.
 func clean(text string) string { return strings.ReplaceAll(text, "\x00", "") }
 
-// knownOf are texts of a commit and a record that columns have already. Their order is part of the schema.
+// knownOf returns texts of a commit and record that are in columns as well. Their order is part of
+// the schema.
 func knownOf(cluster, uid, result, name, namespace string, created int64, completed sql.NullInt64) []string {
 	at := time.Unix(created, 0).UTC()
 	parts, err := layout.Cluster(cluster).PartsOf(layout.Run{Created: at, UID: uid})
 	if err != nil {
-		parts = "" // then its commit is refused as well
+		parts = "" // its commit is rejected too
 	}
 	known := []string{uid, result, name, namespace, at.Format(time.RFC3339), "", parts}
 	if completed.Valid {
@@ -78,34 +85,35 @@ func knownOf(cluster, uid, result, name, namespace string, created int64, comple
 	return known
 }
 
-// checkRecord compares a record with its commit. Of one that has an object of its own the commit knows the size alone: what is stored
-// vouches for it.
+// checkRecord compares a record with its commit. If the record is an object of its own, the commit
+// has only its size, and the object its digest.
 func checkRecord(c *manifest.Commit, record []byte) error {
 	want := c.Parts[0].Content
 	sum := sha256.Sum256(record)
 	if got := hex.EncodeToString(sum[:]); want.Bytes != int64(len(record)) || want.SHA256 != "" && want.SHA256 != got {
-		return fmt.Errorf("record of run %s is %d bytes with sha256 %s, its commit says %d with %s", c.Run.UID, len(record), got, want.Bytes, want.SHA256)
+		return fmt.Errorf("record of run %s is %d bytes with sha256 %s, its commit says %d with %s", c.Run.UID,
+			len(record), got, want.Bytes, want.SHA256)
 	}
 	return nil
 }
 
-// stored is what a statement reads of a row.
+// stored is a row as a statement reads it.
 type stored struct {
 	cluster, namespace, name, uid, result string
 	created                               int64
 	completed                             sql.NullInt64
 	manifest                              []byte
-	// record, spec and specData are there if the statement asks for them.
+	// record, spec and specData are set if the statement selects them.
 	record, specData []byte
 	spec             sql.NullInt64
 }
 
-// id is where the row stands in lists.
+// id is the row's place in lists.
 func (s *stored) id() layout.Run {
 	return layout.Run{Created: time.Unix(s.created, 0).UTC(), UID: s.uid}
 }
 
-// columns are where a statement's columns go, in the order of selectRun and joinRecord.
+// columns returns where to scan a statement's columns, in the order of selectRun and joinRecord.
 func (s *stored) columns(withRecord bool) []any {
 	to := []any{&s.cluster, &s.namespace, &s.name, &s.uid, &s.result, &s.created, &s.completed, &s.manifest}
 	if withRecord {
@@ -147,7 +155,7 @@ func (s *stored) unpack(withRecord bool) (Row, error) {
 
 func (s *stored) unpackRecord() ([]byte, error) {
 	if s.record == nil || s.spec.Valid != (s.specData != nil) {
-		return nil, errors.New("its record is not there, or not whole")
+		return nil, errors.New("its record is missing or incomplete")
 	}
 	rest, err := pack.Unpack(s.record, s.known()...)
 	if err != nil || !s.spec.Valid {
@@ -160,5 +168,14 @@ func (s *stored) unpackRecord() ([]byte, error) {
 	return joinSpec(rest, spec)
 }
 
-// ErrDamaged is the error of a row that is not as Put left it. Whoever meets it rebuilds the index.
+// ErrDamaged is the error of a row that differs from what Put wrote. Rebuild repairs the index.
 var ErrDamaged = errors.New("the index is damaged")
+
+// commitOf decodes the commit of a row.
+func commitOf(s *stored) (*manifest.Commit, error) {
+	row, err := s.row(false)
+	if err != nil {
+		return nil, fmt.Errorf("index: %w", err)
+	}
+	return row.Commit, nil
+}

@@ -3,14 +3,12 @@ package index
 import (
 	"context"
 	"database/sql"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 )
 
-// schemaVersion is of the tables and of what is in their columns, the dictionary of compressed data included. Whoever changes one of
-// these counts it up.
+// schemaVersion is the version of the tables and of their content, including the dictionary of
+// compressed data. It must be raised with any change.
 const schemaVersion = 4
 
 // Names of dialects.
@@ -19,30 +17,32 @@ const (
 	sqlite3  = "sqlite"
 )
 
-// dialect is in what SQLite and Postgres differ.
+// dialect is how SQLite and Postgres differ.
 type dialect struct {
 	name  string
 	types *strings.Replacer
-	// lock makes others wait that are about to write, until the transaction ends. Without it two programs that write the same
-	// rows in another order would deadlock, and one might delete a spec that the other is about to refer to.
+	// lock begins a transaction that writes, and makes other writers wait until it ends. Without it
+	// two programs that write the same rows in different order could deadlock, and one could delete
+	// a spec that the other is about to refer to.
 	lock string
-	// ids is a query for so many ids of a table that are not used yet.
+	// ids returns n unused ids of a table.
 	ids func(ctx context.Context, tx *sql.Tx, table string, n int) ([]int64, error)
-	// any is a condition that a column has one of the values of an argument, which list makes.
+	// any is a condition: the column has one of the values of an argument, which list encodes.
 	any  func(argument string, of kind) string
 	list func(values any) any
-	// streams reads a statement once for each value, with the value in the place of {stream}, each with a limit.
+	// streams runs a statement, with a limit, once for each value, which replaces {stream}.
 	streams func(statement string, streams int) string
-	// to4 is what else an index of version 3 needs.
+	// to4 are statements that version 4 needs besides version4.
 	to4 []string
-	// exists is a query that says whether there are tables of ours.
+	// exists is a query for whether the index has tables.
 	exists string
 }
 
-// tables, the version last. Times are numbers since 1970: of runs created, started and completed in seconds, as Kubernetes has them, all others in
-// microseconds. parent is the UID of the PipelineRun that made the run, empty where none did, sameAsResult where it has the
-// Result's name, as it does as a rule. manifest is the commit and data the record, packed; the copy of its Task or Pipeline is in specs (spec.go). What has the same created is sorted by
-// the database: so the indexes need no uid.
+// tables creates them, the version last. Times are since 1970: created, started and completed of
+// runs in seconds, like Kubernetes' times, all others in microseconds. parent is the UID of the
+// PipelineRun that created the run: empty if none did, sameAsResult if it is the Result's name, as
+// usual. manifest is the commit and data the record, both packed; the Task or Pipeline it ran is in
+// specs (spec.go). Rows with the same created are sorted by the query, so the indexes have no uid.
 var tables = slices.Concat([]string{
 	`CREATE TABLE indelible_runs (
 		id {id},
@@ -65,16 +65,18 @@ var tables = slices.Concat([]string{
 
 const (
 	indexParents = `CREATE INDEX indelible_runs_parent ON indelible_runs (parent) WHERE parent > '!'`
-	// A cluster that is in there had all its runs in the index when it was last brought up to date.
+	// A cluster in this table had all its runs in the index at the last Sync.
 	tableComplete = `CREATE TABLE indelible_complete (cluster {text} PRIMARY KEY)`
 )
 
 // version4 is what version 4 added to 3: what the query API lists by.
 //
-// A scope is a namespace of a cluster. A group is what rows of a scope have in common by which they are listed and counted: data type,
-// and status and reason of their first condition (hot.go). A label is a digest of scope, key and value, and finds rows newest first; run is negative
-// for an object. A result is what runs and objects are grouped by: runs counts them, root is the run that its summary is about. An
-// object is what a tool wrote. A rollup counts the rows of a group that were created in an hour or a day, span seconds from at on.
+// A scope is a namespace of a cluster. A group has the rows of a scope with the same data type, and
+// the same status and reason of their first condition (hot.go). A label is a digest of scope, key
+// and value, and finds rows newest first; run is negative for an object. A result groups runs and
+// objects: runs is the number of runs, root the run that its summary is about. An object is what a
+// tool wrote. A rollup counts the rows of a group that were created in an hour or a day: span
+// seconds from at on.
 var version4 = []string{
 	`ALTER TABLE indelible_runs ADD COLUMN grp BIGINT NOT NULL DEFAULT 0`,
 	`ALTER TABLE indelible_runs ADD COLUMN started BIGINT`,
@@ -107,123 +109,8 @@ var version4 = []string{
 		PRIMARY KEY (grp, span, at)){clustered}`,
 }
 
-// runsIndexes are of runs, by columns of version 4.
+// runsIndexes are indexes on columns that version 4 added.
 var runsIndexes = []string{
 	`CREATE INDEX indelible_runs_group ON indelible_runs (grp, created, started, completed, pipeline, repository, flags)`,
 	`CREATE INDEX indelible_runs_updated ON indelible_runs (grp, committed)`,
-}
-
-var drops = []string{
-	`DROP TABLE IF EXISTS indelible_records`,
-	`DROP TABLE IF EXISTS indelible_specs`,
-	`DROP TABLE IF EXISTS indelible_runs`,
-	`DROP TABLE IF EXISTS indelible_complete`,
-	`DROP TABLE IF EXISTS indelible_scopes`,
-	`DROP TABLE IF EXISTS indelible_groups`,
-	`DROP TABLE IF EXISTS indelible_names`,
-	`DROP TABLE IF EXISTS indelible_labels`,
-	`DROP TABLE IF EXISTS indelible_results`,
-	`DROP TABLE IF EXISTS indelible_objects`,
-	`DROP TABLE IF EXISTS indelible_rollups`,
-	`DROP TABLE IF EXISTS indelible_schema`,
-}
-
-// ErrVersion is the error of an index that this program cannot use as it is: another version's, or none.
-var ErrVersion = errors.New("the index cannot be used as it is")
-
-var errNone = fmt.Errorf("%w: there is none yet: the archiver makes it when it starts, or archiver index sync does", ErrVersion)
-
-// versionOf returns the version of the tables, 0 where there are none or making them broke off.
-func versionOf(ctx context.Context, db interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-},
-) (version int, err error) {
-	err = db.QueryRowContext(ctx, `SELECT version FROM indelible_schema`).Scan(&version)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
-	}
-	return version, err
-}
-
-// migrate makes the tables, or brings those of an earlier version up to this one. Those of a later version are left alone: a program
-// that is older than the index has no business with it. Several programs may do it at once.
-func migrate(ctx context.Context, d dialect, db *sql.DB) error {
-	return inTransaction(ctx, db, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, d.lock); err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS indelible_schema (version INTEGER NOT NULL)`); err != nil {
-			return err
-		}
-		version, err := versionOf(ctx, tx)
-		switch {
-		case err != nil:
-			return err
-		case version > schemaVersion:
-			return fmt.Errorf("%w: it is of %d, made by a later Indelible, and this one knows %d: use the later one, or another database", ErrVersion, version, schemaVersion)
-		case version < 2:
-			return create(ctx, d, tx)
-		}
-		for ; err == nil && version < schemaVersion; version++ {
-			err = migrations[version](ctx, d, tx)
-		}
-		return err
-	})
-}
-
-// migrations make the tables of a version those of the next.
-var migrations = map[int]func(ctx context.Context, d dialect, tx *sql.Tx) error{2: addParents, 3: addQueries}
-
-// usable says why a reader cannot use the tables: readers make and change none.
-func usable(ctx context.Context, d dialect, db *sql.DB) error {
-	var there bool
-	if err := db.QueryRowContext(ctx, d.exists).Scan(&there); err != nil {
-		return err
-	}
-	version := 0
-	if there {
-		var err error
-		if version, err = versionOf(ctx, db); err != nil {
-			return err
-		}
-	}
-	switch {
-	case version == 0:
-		return errNone
-	case version < schemaVersion:
-		return fmt.Errorf("%w: it is of %d, and this Indelible needs %d: the archiver of this version changes it when it starts, or archiver index sync", ErrVersion, version, schemaVersion)
-	case version > schemaVersion:
-		return fmt.Errorf("%w: it is of %d, made by a later Indelible, and this one knows %d", ErrVersion, version, schemaVersion)
-	}
-	return nil
-}
-
-func create(ctx context.Context, d dialect, tx *sql.Tx) error {
-	for _, statement := range drops {
-		if _, err := tx.ExecContext(ctx, statement); err != nil {
-			return err
-		}
-	}
-	for _, statement := range tables {
-		if _, err := tx.ExecContext(ctx, d.types.Replace(statement)); err != nil {
-			return err
-		}
-	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO indelible_schema (version) VALUES ($1)`, schemaVersion)
-	return err
-}
-
-// inTransaction commits what do has done, or nothing of it.
-func inTransaction(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	if err := do(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	return nil
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index/indextest"
 )
 
-// database is an index's, without its code.
+// database opens an index's database without this package.
 func database(t *testing.T, rawURL string) *sql.DB {
 	t.Helper()
 	driver, source := "pgx", rawURL
@@ -34,29 +34,33 @@ func execute(t *testing.T, db *sql.DB, text string) {
 	}
 }
 
-// version3 makes an index what Indelible made before there was a query API (TestVersion3 holds it to that), version2 before it had parents.
+// version3 turns an index into what Indelible made before the query API (TestVersion3 verifies
+// that), version2 into what it made before parents.
 const (
 	version3 = `DROP INDEX indelible_runs_group; DROP INDEX indelible_runs_updated; ALTER TABLE indelible_runs DROP COLUMN grp;
 		ALTER TABLE indelible_runs DROP COLUMN started; ALTER TABLE indelible_runs DROP COLUMN pipeline; ALTER TABLE indelible_runs DROP COLUMN repository;
 		ALTER TABLE indelible_runs DROP COLUMN flags; DROP TABLE indelible_scopes; DROP TABLE indelible_groups; DROP TABLE indelible_names;
 		DROP TABLE indelible_labels; DROP TABLE indelible_results; DROP TABLE indelible_objects; DROP TABLE indelible_rollups; UPDATE indelible_schema SET version = 3`
-	version2 = version3 + `; DROP INDEX indelible_runs_parent; ALTER TABLE indelible_runs DROP COLUMN parent; DROP TABLE indelible_complete; UPDATE indelible_schema SET version = 2`
+	version2 = version3 +
+		`; DROP INDEX indelible_runs_parent; ALTER TABLE indelible_runs DROP COLUMN parent; DROP TABLE indelible_complete; UPDATE indelible_schema SET version = 2`
 )
 
 func testOpen(t *testing.T, empty newURL) {
 	row := indextest.NewRow(1)
 	for name, test := range map[string]struct {
 		do string
-		// kept says that the row is there when the archiver has opened it, reader and writer that it can be opened so.
+		// kept: the archiver finds the row. reader, writer: it can be opened as that.
 		kept, reader, writer bool
 	}{
 		"keep an index of this version":                  {kept: true, reader: true, writer: true},
 		"bring one of the version before up to this one": {do: version3, kept: true, writer: true},
 		"bring one of the version before that as well":   {do: version2, kept: true, writer: true},
 		"empty one of a version that nobody has":         {do: `UPDATE indelible_schema SET version = 1`, writer: true},
-		"leave one of a later version alone":             {do: `UPDATE indelible_schema SET version = version + 1`, kept: true},
-		"empty one of which making broke off":            {do: `DELETE FROM indelible_schema`, writer: true},
-		"leave alone what others have in their database": {do: `CREATE TABLE runs (id INTEGER)`, kept: true, reader: true, writer: true},
+		"leave one of a later version alone": {do: `UPDATE indelible_schema SET version = version + 1`,
+			kept: true},
+		"empty one of which making broke off": {do: `DELETE FROM indelible_schema`, writer: true},
+		"leave alone what others have in their database": {do: `CREATE TABLE runs (id INTEGER)`, kept: true,
+			reader: true, writer: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rawURL := empty(t)
@@ -71,7 +75,8 @@ func testOpen(t *testing.T, empty newURL) {
 			rows := func(when string) {
 				t.Helper()
 				var n int
-				if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM indelible_runs`).Scan(&n); err != nil || n != 1 {
+				if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM indelible_runs`).Scan(&n); err != nil ||
+					n != 1 {
 					t.Errorf("%s has left %d rows, %v", when, n, err)
 				}
 			}
@@ -116,7 +121,7 @@ func testOpen(t *testing.T, empty newURL) {
 	}
 }
 
-// Several programs that start at once on an empty database make one index.
+// Several programs that start at once on an empty database create one index.
 func testOpenByMany(t *testing.T, empty newURL) {
 	rawURL := empty(t)
 	var group sync.WaitGroup
@@ -146,7 +151,7 @@ func testOpenByMany(t *testing.T, empty newURL) {
 	}
 }
 
-// A row that is not as it was put is an error, and never another run or none.
+// A damaged row is an error, never another run or none.
 func testDamagedRows(t *testing.T, empty newURL) {
 	row := indextest.NewRow(1)
 	for name, damage := range map[string]string{
@@ -177,7 +182,7 @@ func testDamagedRows(t *testing.T, empty newURL) {
 	}
 }
 
-// With the last run of a Task its copy goes, and not before.
+// A spec is deleted with the last run that refers to it, and not before.
 func testSpecsGoWithTheirRuns(t *testing.T, empty newURL) {
 	rawURL := empty(t)
 	x, db := open(t, rawURL), database(t, rawURL)
@@ -188,7 +193,7 @@ func testSpecsGoWithTheirRuns(t *testing.T, empty newURL) {
 		wantSpecs(t, db, want)
 	}
 	for n, want := range []int{1, 1, 0} {
-		if err := x.Put(t.Context(), indextest.NewRow(2)); err != nil { // replacing is no end of it
+		if err := x.Put(t.Context(), indextest.NewRow(2)); err != nil { // replacing does not delete it
 			t.Fatal(err)
 		}
 		if err := x.Delete(t.Context(), string(indextest.Cluster), indextest.NewRow(n).Commit.Run.UID); err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index/indextest"
 )
 
-// maxRunBytes is what a run of 5 KB with a Result of its own may cost in the index, all tables and their indexes counted, and what is not full of
-// their last pages: docs/decisions/0017 has what is for what.
+// maxRunBytes is what a run of 5 KB with a Result of its own may cost, with all tables and indexes
+// and their partly filled last pages: docs/decisions/0017 explains it.
 const maxRunBytes = 1960
 
 func TestSize(t *testing.T) {
@@ -29,7 +29,7 @@ func TestSize(t *testing.T) {
 		rows[i] = indextest.NewRow(i)
 	}
 	putAll(t, x, rows)
-	if err := x.Close(); err != nil { // what is in the write-ahead log goes into the file
+	if err := x.Close(); err != nil { // moves the write-ahead log into the file
 		t.Fatal(err)
 	}
 	info, err := os.Stat(file)
@@ -43,7 +43,7 @@ func TestSize(t *testing.T) {
 	}
 }
 
-// putAll puts rows one by one, as the archiver's workers do.
+// putAll puts rows one by one, as the archiver does.
 func putAll(tb testing.TB, x index.Index, rows []index.Row) {
 	tb.Helper()
 	const workers = 32
@@ -91,7 +91,8 @@ func BenchmarkFindPageWithRecords(b *testing.B) {
 	}
 	for b.Loop() {
 		n := 0
-		for _, err := range x.Find(b.Context(), index.Query{Namespace: fmt.Sprint("team-", 3), Records: true, Limit: 50}) {
+		for _, err := range x.Find(b.Context(), index.Query{Namespace: fmt.Sprint("team-", 3), Records: true,
+			Limit: 50}) {
 			if err != nil {
 				b.Fatal(err)
 			}

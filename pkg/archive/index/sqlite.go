@@ -13,30 +13,32 @@ import (
 	"strings"
 	"time"
 
-	"modernc.org/sqlite" // the driver "sqlite", in Go: the binaries are built without a C compiler
+	"modernc.org/sqlite" // the driver "sqlite" in Go: the binaries are built without a C compiler
 )
 
 var sqliteDialect = dialect{
-	name:  sqlite3,
-	types: strings.NewReplacer("{id}", "INTEGER PRIMARY KEY", "{key}", "INTEGER PRIMARY KEY", "{text}", "TEXT", "{bytes}", "BLOB", "{clustered}", " WITHOUT ROWID"),
-	// The write lock is taken when the transaction begins (_txlock).
+	name: sqlite3,
+	types: strings.NewReplacer("{id}", "INTEGER PRIMARY KEY", "{key}", "INTEGER PRIMARY KEY", "{text}", "TEXT",
+		"{bytes}", "BLOB", "{clustered}", " WITHOUT ROWID"),
+	// _txlock takes the write lock when the transaction begins.
 	lock: `SELECT 1`,
 	ids:  sqliteIDs, any: sqliteAny, list: sqliteList, streams: sqliteStreams,
 	exists: `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'indelible_schema')`,
 }
 
 const (
-	// sqliteBusy is SQLite's own result code for a lock that another connection has.
+	// sqliteBusy is SQLite's result code for a lock that another connection holds.
 	sqliteBusy = 5
 	// sqlitePatience is how long a connection waits for such a lock.
 	sqlitePatience = 30 * time.Second
 )
 
-// openSQLite opens a file. Programs that do so at the same moment, and make it, meet while it becomes one with a write-ahead log: SQLite
-// tells all but one that it is busy, and does not wait.
+// openSQLite opens a file. While one program switches a new file to a write-ahead log, SQLite
+// answers others that it is busy, without waiting. So it tries again.
 func openSQLite(ctx context.Context, u *url.URL, reader bool) (*database, error) {
 	if u.Host != "" || u.RawQuery != "" || !filepath.IsAbs(u.Path) {
-		return nil, errors.New("an SQLite index is sqlite:// and an absolute path, such as sqlite:///var/lib/indelible/index.db")
+		return nil, errors.New(
+			"an SQLite index is sqlite:// and an absolute path, such as sqlite:///var/lib/indelible/index.db")
 	}
 	if _, err := os.Stat(u.Path); reader && errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", u.Path, errNone)
@@ -58,8 +60,8 @@ func openSQLite(ctx context.Context, u *url.URL, reader bool) (*database, error)
 	}
 }
 
-// openSQLiteFile makes the connections. One writes, as SQLite has one writer at a time and a second one would only wait; readers have
-// their own, which the write-ahead log lets read on meanwhile.
+// openSQLiteFile opens the connections: one for writing, as SQLite has one writer at a time, and
+// others for reading, which the write-ahead log allows meanwhile.
 func openSQLiteFile(ctx context.Context, path string, reader bool) (*database, error) {
 	write, err := sql.Open("sqlite", sqliteSource(path, "immediate"))
 	if err != nil {
@@ -78,14 +80,17 @@ func openSQLiteFile(ctx context.Context, path string, reader bool) (*database, e
 	return d, nil
 }
 
-// sqliteSource says how the file is used. With synchronous=NORMAL a loss of power may lose the last rows but never breaks the
-// file; a Sync brings them back. Pages of 16 KiB waste less beside rows of half a KiB than the usual 4 do.
+// sqliteSource returns the file's URL with its settings. With synchronous=NORMAL a power failure
+// may lose the last rows, which Sync restores, but never damages the file. Pages of 16 KiB waste
+// less space with rows of half a KiB than the default of 4 KiB.
 func sqliteSource(path, lock string) string {
 	settings := url.Values{
 		"_txlock":       {lock},
-		"_busy_timeout": {strconv.FormatInt(sqlitePatience.Milliseconds(), 10)}, "_journal_mode": {"WAL"}, "_synchronous": {"NORMAL"},
-		// The driver sets these first: a file in WAL mode keeps its page size. The cache is of each connection, in KiB; its memory is the
-		// driver's own, outside of what Go's garbage collector counts and limits, and rounded up to twice the size.
+		"_busy_timeout": {strconv.FormatInt(sqlitePatience.Milliseconds(), 10)}, "_journal_mode": {"WAL"},
+		"_synchronous": {"NORMAL"},
+		// The driver applies these first: a file in WAL mode keeps its page size. The cache is per
+		// connection, in KiB. Its memory is the driver's, which Go's garbage collector neither
+		// counts nor limits, and rounded up to as much as twice the size.
 		"_pragma": {"page_size(16384)", "cache_size(-2048)"},
 	}
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: settings.Encode()}).String()

@@ -2,51 +2,41 @@ package index
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"iter"
-	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/indelible-ci/indelible/pkg/archive/catalogue"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// loaders is how many runs are read from the bucket, or put, at a time. A record may have a megabyte.
-const loaders = 16
-
-// Rows of a segment are put many together, as a statement costs as much as some rows; but no more than so many bytes of records, in each loader.
-const rowsAtOnce, bytesAtOnce = 64, 512 << 10
-
-// SyncOptions say what to bring up to date.
+// SyncOptions say what to update.
 type SyncOptions struct {
 	Store   store.Store
 	Index   Index
 	Cluster layout.Cluster
-	// Damaged is told of each commit that cannot be indexed, and of segments that are passed over. The run stays out of the
-	// index; fsck says more. It may be nil.
+	// Damaged is called for each commit that cannot be indexed, whose run stays out of the index,
+	// and for each damaged segment. fsck gives details. It may be nil.
 	Damaged func(key string, err error)
-	// Progress is told how far it is, now and then. It may be nil.
+	// Progress is called from time to time. It may be nil.
 	Progress func(SyncTotals)
 }
 
 // SyncTotals count what Sync did.
 type SyncTotals struct {
-	// Commits are those in the bucket; Added and Deleted rows; FromSegments those of Added that cost no reads of their own.
+	// Commits is the number in the bucket, Added and Deleted count rows, and FromSegments those of
+	// Added that needed no read of their own.
 	Commits, Added, FromSegments, Deleted int
 	// Damaged counts commits and objects that could not be indexed.
 	Damaged int
-	// Objects are those that tools wrote, ObjectsAdded and ObjectsDeleted rows of them.
+	// Objects is the number in the bucket, ObjectsAdded and ObjectsDeleted count rows.
 	Objects, ObjectsAdded, ObjectsDeleted int
 }
 
-// Sync makes an index say what a bucket's commits say: rows that are missing are added, and rows whose commit is gone are deleted. It
-// holds the keys of one hour in memory, one segment and some runs. A run that is archived or deleted meanwhile is in the
-// index or not, as its archiver or retention leaves it. An error says that it did not come to the end; it may begin again.
+// Sync updates an index from a bucket: it adds missing rows, and deletes rows whose commit is gone.
+// It holds the keys of one hour in memory, one segment and some runs. A run that is archived or
+// deleted meanwhile is left as its archiver or retention leaves it. After an error it can be
+// started again.
 //
-// Rows that are there are not compared with the bucket: fsck does that.
+// It does not compare existing rows with the bucket; fsck does.
 func Sync(ctx context.Context, o SyncOptions) (SyncTotals, error) {
 	s := newSyncing(o)
 	err := s.compare(ctx)
@@ -69,8 +59,8 @@ func Sync(ctx context.Context, o SyncOptions) (SyncTotals, error) {
 	return s.totals, nil
 }
 
-// SyncObjects is Sync of what tools wrote, and of nothing else: whoever writes an object and dies before
-// its row leaves the row behind until then. It lists the keys of all objects.
+// SyncObjects is Sync for objects of tools only: a writer that dies after writing an object and
+// before its row leaves the index behind. It lists the keys of all objects.
 func SyncObjects(ctx context.Context, o SyncOptions) (SyncTotals, error) {
 	s := newSyncing(o)
 	if err := s.syncObjects(ctx); err != nil {
@@ -89,7 +79,7 @@ func newSyncing(o SyncOptions) *syncing {
 	return &syncing{SyncOptions: o}
 }
 
-// Rebuild is Sync of an index that is emptied first, of the one cluster.
+// Rebuild empties the index of one cluster, and calls Sync.
 func Rebuild(ctx context.Context, o SyncOptions) (SyncTotals, error) {
 	if err := o.Index.SetComplete(ctx, string(o.Cluster), false); err != nil {
 		return SyncTotals{}, err
@@ -121,213 +111,4 @@ func Rebuild(ctx context.Context, o SyncOptions) (SyncTotals, error) {
 		return SyncTotals{}, err
 	}
 	return Sync(ctx, o)
-}
-
-// syncing is one run of Sync. missing are keys of one hour, hour, without a row; surplus are keys of rows without a commit.
-type syncing struct {
-	SyncOptions
-	totals           SyncTotals
-	hour             time.Time
-	missing, surplus []string
-}
-
-// compare goes through both lists, which are in the same order.
-func (s *syncing) compare(ctx context.Context) error {
-	next, stop := iter.Pull2(s.Index.Keys(ctx, string(s.Cluster), ""))
-	defer stop()
-	row, err, more := next()
-	for info, listErr := range s.Store.List(ctx, s.Cluster.Commits(), "") {
-		if listErr != nil {
-			return listErr
-		}
-		_, run, parseErr := layout.ParseCommit(info.Key)
-		if parseErr != nil {
-			continue // fsck names it
-		}
-		s.totals.Commits++
-		for ; more && err == nil && row < info.Key; row, err, more = next() {
-			if err := s.tooMuch(ctx, row); err != nil {
-				return err
-			}
-		}
-		if err != nil {
-			return err
-		}
-		if more && row == info.Key {
-			row, err, more = next()
-			continue
-		}
-		if err := s.tooLittle(ctx, info.Key, layout.HourOf(run)); err != nil {
-			return err
-		}
-	}
-	for ; more && err == nil; row, err, more = next() {
-		if err := s.tooMuch(ctx, row); err != nil {
-			return err
-		}
-	}
-	return err
-}
-
-func (s *syncing) tooLittle(ctx context.Context, key string, hour time.Time) error {
-	if !hour.Equal(s.hour) {
-		if err := s.add(ctx); err != nil {
-			return err
-		}
-		s.hour = hour
-	}
-	s.missing = append(s.missing, key)
-	return nil
-}
-
-func (s *syncing) tooMuch(ctx context.Context, key string) error {
-	if s.surplus = append(s.surplus, key); len(s.surplus) < page {
-		return nil
-	}
-	return s.delete(ctx)
-}
-
-// delete removes rows whose commits are gone. It asks for each, as one may have come after its place in the list was read.
-func (s *syncing) delete(ctx context.Context) error {
-	var gone []string
-	for _, key := range s.surplus {
-		_, run, err := layout.ParseCommit(key)
-		if err != nil {
-			return err
-		}
-		switch _, err := s.Store.Stat(ctx, key); {
-		case errors.Is(err, store.ErrNotExist):
-			gone = append(gone, run.UID)
-		case err != nil:
-			return err
-		}
-	}
-	s.surplus = s.surplus[:0]
-	s.totals.Deleted += len(gone)
-	return s.Index.Delete(ctx, string(s.Cluster), gone...)
-}
-
-// add brings in the missing runs of an hour: from segments what they have, and the rest one by one.
-func (s *syncing) add(ctx context.Context) error {
-	if len(s.missing) == 0 {
-		return nil
-	}
-	left := make(map[string]bool, len(s.missing))
-	for _, key := range s.missing {
-		left[key] = true
-	}
-	if err := s.fromSegments(ctx, left); err != nil {
-		return err
-	}
-	if err := s.fromObjects(ctx, left); err != nil {
-		return err
-	}
-	s.missing = s.missing[:0]
-	s.Progress(s.totals)
-	return nil
-}
-
-func (s *syncing) fromSegments(ctx context.Context, left map[string]bool) error {
-	for info, err := range s.Store.List(ctx, s.Cluster.SegmentsIn(s.hour), "") {
-		if err != nil {
-			return err
-		}
-		if len(left) == 0 {
-			return nil
-		}
-		err = s.fromSegment(ctx, info.Key, left)
-		if errors.Is(err, catalogue.ErrDamaged) {
-			s.Damaged(info.Key, err) // what was missing still is
-			err = nil
-		} else if errors.Is(err, store.ErrNotExist) {
-			err = nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *syncing) fromSegment(ctx context.Context, key string, left map[string]bool) error {
-	segment, err := catalogue.Open(ctx, s.Store, key)
-	if err != nil {
-		return err
-	}
-	group, groupContext := errgroup.WithContext(ctx)
-	group.SetLimit(loaders)
-	var damaged error
-	var rows []Row
-	size := 0
-	flush := func() {
-		if some := rows; len(some) > 0 {
-			group.Go(func() error { return s.Index.Put(groupContext, some...) })
-		}
-		rows, size = nil, 0
-	}
-	for e, err := range segment.Entries() {
-		if damaged = err; err != nil || groupContext.Err() != nil {
-			break
-		}
-		if !left[e.Key] {
-			continue
-		}
-		delete(left, e.Key)
-		s.totals.Added++
-		s.totals.FromSegments++
-		rows, size = append(rows, Row{Commit: e.Commit, Record: e.Record}), size+len(e.Record)
-		if len(rows) == rowsAtOnce || size > bytesAtOnce {
-			flush()
-		}
-	}
-	flush()
-	return errors.Join(group.Wait(), damaged)
-}
-
-func (s *syncing) fromObjects(ctx context.Context, left map[string]bool) error {
-	type outcome struct {
-		key string
-		err error
-	}
-	results := make(chan outcome, len(left))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(loaders)
-	for key := range left {
-		group.Go(func() error {
-			e, err := catalogue.Load(ctx, s.Store, key)
-			if err != nil && !catalogue.Unreadable(err) {
-				return err
-			}
-			if err == nil {
-				if err := s.Index.Put(ctx, Row{Commit: e.Commit, Record: e.Record}); err != nil {
-					return err
-				}
-			}
-			results <- outcome{key, err}
-			return nil
-		})
-	}
-	err := group.Wait()
-	close(results)
-	for r := range results {
-		if r.err == nil {
-			s.totals.Added++
-			continue
-		}
-		if s.gone(ctx, r.key, r.err) {
-			continue
-		}
-		s.totals.Damaged++
-		s.Damaged(r.key, r.err)
-	}
-	return err
-}
-
-// gone says whether the run was deleted since it was listed: then nothing is wrong with it.
-func (s *syncing) gone(ctx context.Context, key string, err error) bool {
-	if !errors.Is(err, store.ErrNotExist) {
-		return false
-	}
-	_, err = s.Store.Stat(context.WithoutCancel(ctx), key)
-	return errors.Is(err, store.ErrNotExist)
 }

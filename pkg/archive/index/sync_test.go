@@ -5,12 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
-	"iter"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,13 +18,12 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index/indextest"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
-	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
 // late is when the hours of all runs have settled.
 var late = indextest.Created.Add(100 * time.Hour)
 
-// runs is how many an archive of these tests has, in four hours.
+// runs is how many runs a test archive has, in four hours.
 const runs = 24
 
 func testRebuildIsIdentical(t *testing.T, empty newURL) {
@@ -53,7 +49,7 @@ func testRebuildIsIdentical(t *testing.T, empty newURL) {
 			if len(want["runs"]) < runs/2 {
 				t.Errorf("only %d rows to compare", len(want["runs"]))
 			}
-			// It is the same where nothing is missing, and where the index is emptied and filled again.
+			// The result is the same if nothing is missing, and if the index is rebuilt.
 			wantSync(t, index.Sync, a, y, reports)
 			wantSync(t, index.Rebuild, a, x, reports)
 			if diff := cmp.Diff(want, dump(t, kept)); diff != "" {
@@ -63,7 +59,7 @@ func testRebuildIsIdentical(t *testing.T, empty newURL) {
 	}
 }
 
-// rebuilds do something to an archive and to the index beside it, and return the keys that a rebuild is to report.
+// rebuilds change an archive and its index, and return the keys that a rebuild must report.
 var rebuilds = map[string]func(t *testing.T, a *indextest.Archive, x index.Index) []string{
 	"from single objects": func(*testing.T, *indextest.Archive, index.Index) []string { return nil },
 	"from segments": func(t *testing.T, a *indextest.Archive, _ index.Index) []string {
@@ -71,7 +67,7 @@ var rebuilds = map[string]func(t *testing.T, a *indextest.Archive, x index.Index
 		return nil
 	},
 	"after some were deleted": func(t *testing.T, a *indextest.Archive, x index.Index) []string {
-		compact(t, a) // the segments still have them: the commits decide
+		compact(t, a) // the segments still have them, but commits decide
 		for i, key := range a.Keys(t, indextest.Cluster.Commits()) {
 			if i%3 == 0 {
 				remove(t, a, x, key)
@@ -85,8 +81,9 @@ var rebuilds = map[string]func(t *testing.T, a *indextest.Archive, x index.Index
 		a.Damage(t, segment)
 		return []string{segment}
 	},
-	"with damaged commits and records, which are left out": func(t *testing.T, a *indextest.Archive, x index.Index) []string {
-		var own []string // commits of records with an object of their own
+	"with damaged commits and records, which are left out": func(
+		t *testing.T, a *indextest.Archive, x index.Index) []string {
+		var own []string // commits of records that are objects of their own
 		keys := a.Keys(t, indextest.Cluster.Commits())
 		for _, key := range keys {
 			commit, err := manifest.Read(t.Context(), a, key)
@@ -118,7 +115,8 @@ func recordOf(t *testing.T, a *indextest.Archive, key string) string {
 	return commit.Parts[0].Key
 }
 
-// vary makes runs of several hours, kinds and outcomes, some without a completion time and some with a Task of their own.
+// vary makes runs of several hours, kinds and outcomes, some without a completion time and some
+// with their own Task.
 func vary(row *index.Row, n int) {
 	indextest.Move(row, indextest.Created.Add(time.Duration(n%4)*time.Hour))
 	run := &row.Commit.Run
@@ -186,15 +184,15 @@ func wantSync(t *testing.T, run syncer, a *indextest.Archive, x index.Index, rep
 		t.Fatalf("%v, %d times told of progress", err, progress)
 	}
 	slices.Sort(got)
-	// A damaged segment is looked at only if something is missing.
+	// A damaged segment is read only if something is missing.
 	if !slices.Equal(got, reports) && totals.Added > 0 {
 		t.Errorf("reported %q, want %q", got, reports)
 	}
 	return totals
 }
 
-// dump is all that the tables say, by themselves and not by this package's code. Numbers that rows have in one database only are
-// replaced by what they stand for.
+// dump returns the content of all tables, read without this package. Numbers that differ between
+// databases are replaced by what they stand for.
 func dump(t *testing.T, rawURL string) map[string][]string {
 	t.Helper()
 	db := database(t, rawURL)
@@ -205,11 +203,13 @@ func dump(t *testing.T, rawURL string) map[string][]string {
 			LEFT JOIN indelible_names p ON p.id = r.pipeline LEFT JOIN indelible_names o ON o.id = r.repository ORDER BY r.uid`,
 		"records": `SELECT r.uid, d.data, s.digest FROM indelible_records d LEFT JOIN indelible_runs r ON r.id = d.id LEFT JOIN indelible_specs s ON s.id = d.spec ORDER BY r.uid`,
 		"specs":   `SELECT digest, data FROM indelible_specs ORDER BY digest`,
-		"labels":  `SELECT l.label, l.created, r.uid, g.name FROM indelible_labels l LEFT JOIN indelible_runs r ON r.id = l.run LEFT JOIN` + groups + `ON g.id = l.grp ORDER BY 1, 2, 3`,
+		"labels": `SELECT l.label, l.created, r.uid, g.name FROM indelible_labels l LEFT JOIN indelible_runs r ON r.id = l.run LEFT JOIN` +
+			groups + `ON g.id = l.grp ORDER BY 1, 2, 3`,
 		"results": `SELECT s.cluster, s.namespace, r.name, r.created, r.updated, r.runs, t.uid, r.root_at, r.annotations FROM indelible_results r
 			JOIN indelible_scopes s ON s.id = r.scope LEFT JOIN indelible_runs t ON t.id = r.root ORDER BY 1, 2, 3`,
-		"rollups": `SELECT g.name, span, at, runs, logs, events, timed, days, seconds, shortest, longest, r.started FROM indelible_rollups r LEFT JOIN` + groups + `ON g.id = r.grp ORDER BY 1, 2, 3`,
-		"schema":  `SELECT version FROM indelible_schema`,
+		"rollups": `SELECT g.name, span, at, runs, logs, events, timed, days, seconds, shortest, longest, r.started FROM indelible_rollups r LEFT JOIN` +
+			groups + `ON g.id = r.grp ORDER BY 1, 2, 3`,
+		"schema": `SELECT version FROM indelible_schema`,
 	}
 	all := map[string][]string{}
 	for name, text := range tables {
@@ -245,7 +245,7 @@ func query(t *testing.T, db *sql.DB, text string) (lines []string) {
 	return lines
 }
 
-// What a rebuild reads is in proportion to the data, and not to the number of runs.
+// A rebuild's reads are proportional to the data, not to the number of runs.
 func TestSegmentsSaveReads(t *testing.T) {
 	a := indextest.NewArchive(t)
 	for n := range runs {
@@ -261,17 +261,7 @@ func TestSegmentsSaveReads(t *testing.T) {
 	}
 }
 
-type counting struct {
-	store.Store
-	opens atomic.Int64
-}
-
-func (c *counting) Open(ctx context.Context, key string) (io.ReadCloser, error) {
-	c.opens.Add(1)
-	return c.Store.Open(ctx, key)
-}
-
-// A store that does not answer is an error, and never a bucket with fewer runs.
+// A store that does not answer is an error, not a bucket with fewer runs.
 func TestSyncStopsWhereTheStoreDoes(t *testing.T) {
 	broken := errors.New("connection reset")
 	for _, after := range []int64{0, 1, 7, 12} {
@@ -287,7 +277,8 @@ func TestSyncStopsWhereTheStoreDoes(t *testing.T) {
 		}
 		failing := &failing{Store: a, err: broken}
 		failing.left.Store(after)
-		if _, err := index.Sync(t.Context(), index.SyncOptions{Store: failing, Index: x, Cluster: indextest.Cluster}); !errors.Is(err, broken) {
+		if _, err := index.Sync(t.Context(), index.SyncOptions{Store: failing, Index: x,
+			Cluster: indextest.Cluster}); !errors.Is(err, broken) {
 			t.Errorf("after %d reads: got %v, want %v", after, err, broken)
 		}
 		if totals := wantSync(t, index.Sync, a, x, nil); totals.Deleted != 0 || totals.Damaged != 0 {
@@ -306,35 +297,7 @@ func TestSyncStopsWhereTheStoreDoes(t *testing.T) {
 	}
 }
 
-// failing is a store that breaks after some reads.
-type failing struct {
-	store.Store
-	err  error
-	left atomic.Int64
-}
-
-func (f *failing) Open(ctx context.Context, key string) (io.ReadCloser, error) {
-	if f.left.Add(-1) < 0 {
-		return nil, f.err
-	}
-	return f.Store.Open(ctx, key)
-}
-
-func (f *failing) List(ctx context.Context, prefix, after string) iter.Seq2[store.Info, error] {
-	return func(yield func(store.Info, error) bool) {
-		for info, err := range f.Store.List(ctx, prefix, after) {
-			if !yield(info, err) {
-				return
-			}
-			if f.left.Load() < 0 {
-				yield(store.Info{}, f.err)
-				return
-			}
-		}
-	}
-}
-
-// A run that is archived while Sync is at work stays, though the list of commits was read before.
+// A run archived during Sync stays, even if the list of commits was read before.
 func TestSyncKeepsWhatComesMeanwhile(t *testing.T) {
 	a := indextest.NewArchive(t)
 	x := open(t, "sqlite://"+filepath.Join(t.TempDir(), "index.db"))
@@ -342,26 +305,11 @@ func TestSyncKeepsWhatComesMeanwhile(t *testing.T) {
 	if err := x.Put(t.Context(), row); err != nil {
 		t.Fatal(err)
 	}
-	if totals, err := index.Sync(t.Context(), index.SyncOptions{Store: &hiding{a, key}, Index: x, Cluster: indextest.Cluster}); err != nil || totals.Deleted != 0 {
+	if totals, err := index.Sync(t.Context(), index.SyncOptions{Store: &hiding{a, key}, Index: x,
+		Cluster: indextest.Cluster}); err != nil || totals.Deleted != 0 {
 		t.Errorf("got %+v, %v; want nothing deleted", totals, err)
 	}
 	if _, err := x.Get(t.Context(), string(indextest.Cluster), row.Commit.Run.UID); err != nil {
 		t.Error(err)
-	}
-}
-
-// hiding is a store whose list does not have a key yet.
-type hiding struct {
-	store.Store
-	key string
-}
-
-func (h *hiding) List(ctx context.Context, prefix, after string) iter.Seq2[store.Info, error] {
-	return func(yield func(store.Info, error) bool) {
-		for info, err := range h.Store.List(ctx, prefix, after) {
-			if info.Key != h.key && !yield(info, err) {
-				return
-			}
-		}
 	}
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/object"
 )
 
-// objectsAtOnce is how many objects, or keys, are put or deleted together.
+// objectsAtOnce is how many objects are put together.
 const objectsAtOnce = 64
 
-// syncObjects makes the index say what tools wrote: both lists are in the order of keys, and an object is read only where its newest
-// generation has no row.
+// syncObjects updates the rows of objects. Both lists are sorted by key, and an object is read only
+// if its newest generation has no row.
 func (s *syncing) syncObjects(ctx context.Context) error {
 	c := &comparing{syncing: s, objects: object.New(s.Store, s.Cluster, time.Now)}
 	var stop func()
@@ -42,7 +42,8 @@ func (s *syncing) syncObjects(ctx context.Context) error {
 	return errors.Join(c.put(ctx), c.delete(ctx))
 }
 
-// comparing is one run of syncObjects. row is the next of the index, found are objects without a row, and gone rows without an object.
+// comparing is one call of syncObjects. row is the next one of the index, found are objects without
+// a row, and gone rows without an object.
 type comparing struct {
 	*syncing
 	objects *object.Objects
@@ -56,7 +57,7 @@ type comparing struct {
 
 func (c *comparing) advance() { c.row, c.err, c.more = c.next() }
 
-// known says whether there is a row of a key. Keys come in order.
+// known says whether a key has a row. Keys come in order.
 func (c *comparing) known(key string) bool {
 	for c.more && c.err == nil && c.row.Key < key {
 		c.gone = append(c.gone, c.row)
@@ -71,7 +72,7 @@ func (c *comparing) known(key string) bool {
 
 func (c *comparing) add(ctx context.Context, o object.Object) error {
 	c.totals.Objects++
-	if o.Kind != "" { // else it is a key alone, of which the row is right
+	if o.Kind != "" { // else its row is correct, and it is only a key
 		c.found = append(c.found, o)
 	}
 	if len(c.found) >= objectsAtOnce {
@@ -95,8 +96,8 @@ func (c *comparing) put(ctx context.Context) error {
 	return c.Index.PutObjects(ctx, string(c.Cluster), found...)
 }
 
-// delete removes rows of what is not the newest generation any more. It asks for each, as one may have been written after its place in the list
-// was read.
+// delete removes rows that are not the newest generation. It reads each object's newest generation,
+// which may have been written after its place in the list was read.
 func (c *comparing) delete(ctx context.Context) error {
 	var gone []string
 	for _, row := range c.gone {
@@ -118,7 +119,7 @@ func (c *comparing) delete(ctx context.Context) error {
 	return c.Index.DeleteObjectKeys(ctx, string(c.Cluster), gone...)
 }
 
-// deleteObjects empties an index of the objects of a cluster.
+// deleteObjects deletes the rows of a cluster's objects.
 func deleteObjects(ctx context.Context, o SyncOptions) error {
 	var keys []string
 	for row, err := range o.Index.Objects(ctx, string(o.Cluster)) {

@@ -9,31 +9,31 @@ import (
 )
 
 const (
-	// maxGroup bounds how many changes one transaction has; the callers of all of them wait for it.
+	// maxGroup bounds the changes of one transaction; all their callers wait for it.
 	maxGroup = 256
-	// maxWrite bounds a transaction, so that a database that does not answer is an error at some time.
+	// maxWrite bounds a transaction, so that a database that does not answer becomes an error.
 	maxWrite = time.Minute
 )
 
 var errClosed = errors.New("the index is closed")
 
-// change is what one caller wants to be done in a transaction.
+// change is what one caller writes.
 type change struct {
-	// rows are put; apply does anything else. One of them is there.
+	// rows are put; apply does anything else. One of them is set.
 	rows  []*packedRow
 	apply func(context.Context, *batch) error
 	done  chan error
 }
 
-// writer makes the changes of concurrent callers in common transactions: what a transaction costs, a wait for the disk or for a
-// server, is then paid once for all that came while the one before was made.
+// writer groups the changes of concurrent callers: all that arrive during one transaction share the
+// cost of the next, which is waiting for the disk or a server.
 type writer struct {
 	db *sql.DB
-	// lock is the statement that a transaction begins with.
+	// lock is the first statement of each transaction.
 	lock    string
 	begin   func(*sql.Tx) *batch
 	changes chan change
-	ctx     context.Context //nolint:containedctx // it lives as long as the goroutine that it ends
+	ctx     context.Context //nolint:containedctx // it ends the goroutine run
 	stop    context.CancelFunc
 	stopped sync.WaitGroup
 }
@@ -45,10 +45,11 @@ func newWriter(db *sql.DB, lock string, begin func(*sql.Tx) *batch) *writer {
 	return w
 }
 
-// do returns when a change was made, or why it was not. Where the caller's context ends first, the change may be made all the same.
+// do returns when a change is committed or failed. If the caller's context ends first, the change
+// may still be made.
 func (w *writer) do(ctx context.Context, c change) error {
 	if err := ctx.Err(); err != nil {
-		return err // select has no order
+		return err // select would choose at random
 	}
 	c.done = make(chan error, 1)
 	select {
@@ -66,7 +67,7 @@ func (w *writer) do(ctx context.Context, c change) error {
 	}
 }
 
-// close lets the transaction at work fail or end.
+// close waits until the current transaction has failed or ended.
 func (w *writer) close() {
 	w.stop()
 	w.stopped.Wait()
@@ -83,7 +84,7 @@ func (w *writer) run() {
 	}
 }
 
-// gather takes what others wait to have done.
+// gather takes all changes that are waiting.
 func (w *writer) gather(first change) []change {
 	group := []change{first}
 	for len(group) < maxGroup {
@@ -97,7 +98,8 @@ func (w *writer) gather(first change) []change {
 	return group
 }
 
-// commit makes changes together. If that fails, each is made alone, so that one caller's mistake is not the others'.
+// commit makes changes together. If that fails, it makes each alone, so that one caller's error
+// does not affect the others.
 func (w *writer) commit(group []change) {
 	err := w.transaction(group...)
 	for _, c := range group {
@@ -109,7 +111,8 @@ func (w *writer) commit(group []change) {
 	}
 }
 
-// transaction makes changes. Callers that wait at once have no order among them, so rows can be put together.
+// transaction makes changes. Concurrent callers have no order, so all rows are put together, after
+// the other changes.
 func (w *writer) transaction(group ...change) error {
 	ctx, cancel := context.WithTimeout(w.ctx, maxWrite)
 	defer cancel()

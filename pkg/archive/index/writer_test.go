@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// Changes that wait while another is made are made together; if one of them fails, the others are made all the same.
+// Changes that wait during a transaction are made together; if one of them fails, the others are
+// still made.
 func TestWriterGroups(t *testing.T) {
 	db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "test.db"))
 	if err != nil {
@@ -24,7 +25,7 @@ func TestWriterGroups(t *testing.T) {
 	w := &writer{db: db, lock: `SELECT 1`, begin: bare, changes: make(chan change)}
 	w.ctx, w.stop = context.WithCancel(t.Context())
 	broken := errors.New("no thirteen")
-	// What run does, with a group that is known.
+	// This is run's loop, with a known group.
 	var group []change
 	for n := range 20 {
 		group = append(group, change{done: make(chan error, 1), apply: func(ctx context.Context, b *batch) error {
@@ -61,7 +62,7 @@ func TestWriterGroups(t *testing.T) {
 	}
 }
 
-// Whoever waits when the index is closed is answered.
+// Callers that wait when the index is closed get an error.
 func TestWriterCloses(t *testing.T) {
 	db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "test.db"))
 	if err != nil {
@@ -89,5 +90,5 @@ func TestWriterCloses(t *testing.T) {
 	group.Wait()
 }
 
-// bare is a batch of a database without tables.
+// bare is a batch for a database without tables.
 func bare(tx *sql.Tx) *batch { return &batch{tx: tx, intern: newInterned().begin()} }

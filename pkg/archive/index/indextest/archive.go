@@ -14,11 +14,11 @@ import (
 // Archive is an archive in a directory, for tests of what reads archives.
 type Archive struct {
 	store.Store
-	// Root is where the objects are, under their keys.
+	// Root is the directory of the objects, by their keys.
 	Root string
 }
 
-// NewArchive returns an empty one.
+// NewArchive returns an empty archive.
 func NewArchive(t testing.TB) *Archive {
 	t.Helper()
 	root := t.TempDir()
@@ -32,7 +32,7 @@ func NewArchive(t testing.TB) *Archive {
 // Path is the file of an object.
 func (a *Archive) Path(key string) string { return filepath.Join(a.Root, filepath.FromSlash(key)) }
 
-// Add archives NewRow(n), after change has had its way with it. It returns what the commit says then, and the commit's key.
+// Add archives NewRow(n), after change has changed it. It returns the row and the commit's key.
 func (a *Archive) Add(t testing.TB, n int, change func(*index.Row)) (row index.Row, key string) {
 	t.Helper()
 	row = NewRow(n)
@@ -64,7 +64,7 @@ func (a *Archive) Add(t testing.TB, n int, change func(*index.Row)) (row index.R
 	return row, key
 }
 
-// store stores a part in an object of its own.
+// store stores a part as an object of its own.
 func (a *Archive) store(t testing.TB, part *manifest.Part, record []byte) {
 	t.Helper()
 	content := record
@@ -78,7 +78,7 @@ func (a *Archive) store(t testing.TB, part *manifest.Part, record []byte) {
 	part.Content, part.Stored = &raw, &stored
 }
 
-// Apart gives the record of a row an object of its own, as large ones have. It is for Add to change.
+// Apart makes the record of a row an object of its own, as large ones are. It can be Add's change.
 func Apart(row *index.Row) {
 	key, err := Cluster.Part(row.Commit.ID(), "k3v9x2m4q8", "record.json")
 	if err != nil {
@@ -113,8 +113,8 @@ func (a *Archive) Keys(t testing.TB, prefix string) []string {
 	return keys
 }
 
-// Cut takes the end of an object away. A commit has no digest of its own: a byte that is changed within one may only show when its
-// parts are read.
+// Cut truncates an object. A commit has no digest of its own, so a changed byte in it may show only
+// when its parts are read.
 func (a *Archive) Cut(t testing.TB, key string) {
 	t.Helper()
 	info, err := os.Stat(a.Path(key))

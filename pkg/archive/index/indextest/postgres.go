@@ -17,24 +17,27 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx", which makes the databases
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx", which creates the databases
 )
 
-// Postgres starts a server for the length of a test, in a directory of its own and reached by a socket in it, and returns a function that
-// makes an empty database and returns its URL. `make postgres` installs what it needs.
+// Postgres starts a server for the duration of a test, in a directory of its own with a socket. It
+// returns a function that creates an empty database and returns its URL. `make postgres` installs
+// what it needs.
 func Postgres(t *testing.T) (database func(t *testing.T) string) {
 	t.Helper()
 	s := &server{bin: postgresBinaries(t), dir: privateDirectory(t)}
 	s.owner = s.ownerOf(t)
 	data := filepath.Join(s.dir, "data")
-	s.run(t, "initdb", "-D", data, "-U", "indelible", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
-	// Nothing here has to outlive the test: without fsync its many databases cost little.
-	server := s.command("postgres", "-D", data, "-k", s.dir, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200", "-c", "shared_buffers=32MB")
+	s.run(t, "initdb", "-D", data, "-U", "indelible", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync",
+		"--no-instructions")
+	// Nothing has to outlive the test: without fsync its many databases cost little.
+	server := s.command("postgres", "-D", data, "-k", s.dir, "-c", "listen_addresses=", "-c", "fsync=off", "-c",
+		"max_connections=200", "-c", "shared_buffers=32MB")
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = server.Process.Signal(syscall.SIGQUIT) // at once: its files go with the directory
+		_ = server.Process.Signal(syscall.SIGQUIT) // immediately: its files go with the directory
 		_ = server.Wait()
 	})
 	admin := s.connect(t)
@@ -51,12 +54,12 @@ func Postgres(t *testing.T) (database func(t *testing.T) string) {
 
 type server struct {
 	bin, dir string
-	// owner is whom the server runs as, nil for the one who runs the test: it refuses to run as root.
+	// owner is the user of the server, nil for the test's user: Postgres refuses to run as root.
 	owner *syscall.Credential
 }
 
-// postgresBinaries returns the folder of the newest server that is installed. Where none is, a test of it is skipped only if
-// nobody could have installed one, or somebody says so.
+// postgresBinaries returns the directory of the newest installed server. Without one the test fails
+// for root, who can install it, and is skipped for others.
 func postgresBinaries(t *testing.T) string {
 	t.Helper()
 	if os.Getenv("INDELIBLE_NO_POSTGRES") != "" {
@@ -84,7 +87,7 @@ func version(initdb string) int {
 	return n
 }
 
-// privateDirectory is not t.TempDir, whose parents only the one who runs the test may enter.
+// privateDirectory differs from t.TempDir, whose parents other users cannot enter.
 func privateDirectory(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "indelible-postgres-")
@@ -116,7 +119,8 @@ func (s *server) ownerOf(t *testing.T) *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 }
 
-// command is one of the server's programs. It ends with the test's process, even if that is killed.
+// command runs one of the server's programs. It ends with the test's process, even if that is
+// killed.
 func (s *server) command(name string, args ...string) *exec.Cmd {
 	c := exec.Command(filepath.Join(s.bin, name), args...)
 	c.Dir = s.dir
@@ -132,7 +136,7 @@ func (s *server) run(t *testing.T, name string, args ...string) {
 	}
 }
 
-// connect waits for the server to come up.
+// connect waits until the server accepts connections.
 func (s *server) connect(t *testing.T) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("pgx", s.url("postgres"))
@@ -155,6 +159,7 @@ func (s *server) connect(t *testing.T) *sql.DB {
 }
 
 func (s *server) url(database string) string {
-	u := url.URL{Scheme: "postgres", Path: "/" + database, RawQuery: url.Values{"host": {s.dir}, "user": {"indelible"}}.Encode()}
+	u := url.URL{Scheme: "postgres", Path: "/" + database, RawQuery: url.Values{"host": {s.dir},
+		"user": {"indelible"}}.Encode()}
 	return u.String()
 }

@@ -1,5 +1,4 @@
-// Package indextest is what every index must pass: the contract of index.Index, as tests. It also makes rows to fill an
-// index with.
+// Package indextest has the tests that every index.Index must pass, and rows to fill an index with.
 package indextest
 
 import (
@@ -18,19 +17,19 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 )
 
-// taskRun is of a task that the index's dictionary does not have.
+// taskRun is of a task that is not in the index's dictionary.
 //
 //go:embed taskrun.yaml
 var taskRun string
 
-// Cluster is that of all rows.
+// Cluster is the cluster of all rows.
 const Cluster = layout.Cluster("prod")
 
-// Created is when the first run of NewRow was created.
+// Created is the creation time of NewRow's first run.
 var Created = time.Date(2026, 11, 20, 10, 42, 11, 0, time.UTC)
 
-// NewRow returns the row of the nth run: a TaskRun of 5 KB with the log of its step and events. The same n gives the same row.
-// Runs are two to a second, in ten namespaces.
+// NewRow returns the row of the nth run: a TaskRun of 5 KB with events and the log of its step. The
+// same n gives the same row. Two runs are created per second, in ten namespaces.
 func NewRow(n int) index.Row {
 	random := rand.New(rand.NewPCG(uint64(n), 1)) //nolint:gosec // it must be the same each time
 	hexadecimal := func(digits int) string {
@@ -48,16 +47,21 @@ func NewRow(n int) index.Row {
 	completed := created.Add(time.Duration(10+random.IntN(600)) * time.Second)
 	own, owner, pipelineRun := uid(), uid(), "checkout-pr-"+hexadecimal(6)
 	namespace := fmt.Sprint("team-", n%10)
-	record := record("UID", own, "PIPELINERUN", pipelineRun, "OWNER", owner, "NAMESPACE", namespace, "SHORT", hexadecimal(10),
+	record := record("UID", own, "PIPELINERUN", pipelineRun, "OWNER", owner, "NAMESPACE", namespace, "SHORT",
+		hexadecimal(10),
 		"SHA1", hexadecimal(40), "SHA2", hexadecimal(40), "NUMBER", fmt.Sprint(10_000_000+random.IntN(1_000_000)),
-		"DIGEST1", hexadecimal(64), "DIGEST2", hexadecimal(64), "DIGEST3", strings.Repeat("a3", 32), "DIGEST4", hexadecimal(64),
+		"DIGEST1", hexadecimal(64), "DIGEST2", hexadecimal(64), "DIGEST3", strings.Repeat("a3", 32), "DIGEST4",
+		hexadecimal(64),
 		"DIGEST5", strings.Repeat("5b", 32), "DIGEST6", hexadecimal(64),
-		"CREATED", created.Format(time.RFC3339), "STARTED", created.Add(time.Second).Format(time.RFC3339), "COMPLETED", completed.Format(time.RFC3339))
+		"CREATED", created.Format(time.RFC3339), "STARTED", created.Add(time.Second).Format(time.RFC3339), "COMPLETED",
+		completed.Format(time.RFC3339))
 	c := &manifest.Commit{
-		APIVersion: manifest.APIVersion, Kind: manifest.Kind, Cluster: string(Cluster), Versions: manifest.Versions{Archiver: "v0.4.0", Kubernetes: "v1.36.3", Tekton: "v1.15.0"},
+		APIVersion: manifest.APIVersion, Kind: manifest.Kind, Cluster: string(Cluster),
+		Versions:    manifest.Versions{Archiver: "v0.4.0", Kubernetes: "v1.36.3", Tekton: "v1.15.0"},
 		CommittedAt: completed.Add(time.Duration(random.IntN(1e9))),
 		Run: manifest.Run{
-			APIVersion: "tekton.dev/v1", Kind: "TaskRun", Namespace: namespace, Name: pipelineRun + "-build-container", UID: own,
+			APIVersion: "tekton.dev/v1", Kind: "TaskRun", Namespace: namespace, Name: pipelineRun + "-build-container",
+			UID:     own,
 			Created: created, Completed: &completed, Status: "True", Reason: "Succeeded", Result: owner,
 		},
 	}
@@ -68,15 +72,17 @@ func NewRow(n int) index.Row {
 			panic(err)
 		}
 		stored := manifest.Sum{Bytes: content.Bytes / 3, SHA256: hexadecimal(64)}
-		c.Parts = append(c.Parts, manifest.Part{Type: kind, State: manifest.Complete, Container: container, Key: key, Content: &content, Stored: &stored})
+		c.Parts = append(c.Parts, manifest.Part{Type: kind, State: manifest.Complete, Container: container, Key: key,
+			Content: &content, Stored: &stored})
 	}
 	c.Parts = append(c.Parts, manifest.InlinePart(manifest.Record, record))
 	part(manifest.Log, "step-compile", "log-0-step-compile.txt", manifest.Sum{Bytes: 5000 + random.Int64N(1000)})
-	c.Parts = append(c.Parts, manifest.InlinePart(manifest.Events, []byte(`{"kind":"EventList","items":["`+hexadecimal(2000)+`"]}`)))
+	c.Parts = append(c.Parts, manifest.InlinePart(manifest.Events,
+		[]byte(`{"kind":"EventList","items":["`+hexadecimal(2000)+`"]}`)))
 	return index.Row{Commit: c.Bare(), Record: record}
 }
 
-// taskRunJSON has its fields in the order of their names, as records have them.
+// taskRunJSON has its fields sorted by name, as records have.
 var taskRunJSON = sync.OnceValue(func() string {
 	text, err := yaml.YAMLToJSON([]byte(taskRun))
 	if err != nil {
@@ -89,7 +95,7 @@ func record(values ...string) []byte {
 	return []byte(strings.NewReplacer(values...).Replace(taskRunJSON()))
 }
 
-// Move makes the run of a row one that was created at another time, and with it its keys.
+// Move changes the creation time of a row's run, and so its keys.
 func Move(row *index.Row, created time.Time) {
 	c := row.Commit
 	c.Run.Created = created
@@ -107,7 +113,7 @@ func Move(row *index.Row, created time.Time) {
 	}
 }
 
-// Seal makes the commit of a row name the record that the row has now.
+// Seal makes the commit of a row match its record.
 func Seal(row *index.Row) {
 	row.Commit.Parts[0] = manifest.InlinePart(manifest.Record, row.Record)
 	row.Commit = row.Commit.Bare()

@@ -13,7 +13,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 )
 
-// Tests of several callers, programs and clusters, and of what does not answer.
+// Tests of several callers, programs and clusters, and of a database that does not answer.
 
 func testConcurrent(t *testing.T, open func() index.Index) {
 	const workers, each = 16, 8
@@ -32,7 +32,8 @@ func testConcurrent(t *testing.T, open func() index.Index) {
 				if err := x.Put(t.Context(), row); err != nil {
 					t.Error(err)
 				}
-				if _, err := indexes[(w+1)%len(indexes)].Get(t.Context(), string(Cluster), row.Commit.Run.UID); err != nil {
+				if _, err := indexes[(w+1)%len(indexes)].Get(t.Context(), string(Cluster),
+					row.Commit.Run.UID); err != nil {
 					t.Errorf("it was put, and another reader does not see it: %v", err)
 				}
 			}
@@ -46,7 +47,7 @@ func testConcurrent(t *testing.T, open func() index.Index) {
 	wantFound(t, open(), index.Query{Records: true}, rows...)
 }
 
-// broken is a row that no index takes.
+// broken is a row that every index rejects.
 func broken() index.Row {
 	row := NewRow(0)
 	row.Commit.Parts = nil
@@ -73,7 +74,8 @@ func wantErrors(ctx context.Context, t *testing.T, x index.Index, row index.Row)
 	for _, keys = range x.Keys(ctx, string(Cluster), "") {
 		break
 	}
-	for what, err := range map[string]error{"Get": get, "Find": find, "Keys": keys, "Put": x.Put(ctx, row), "Delete": x.Delete(ctx, string(Cluster), "a")} {
+	for what, err := range map[string]error{"Get": get, "Find": find, "Keys": keys, "Put": x.Put(ctx, row),
+		"Delete": x.Delete(ctx, string(Cluster), "a")} {
 		if err == nil || errors.Is(err, index.ErrNotFound) {
 			t.Errorf("%s: got %v, want an error that says that nothing is known", what, err)
 		}
@@ -153,12 +155,12 @@ func wantRow(t *testing.T, x index.Index, want index.Row) {
 	t.Helper()
 	got, err := x.Get(t.Context(), want.Commit.Cluster, want.Commit.Run.UID)
 	must(t, err)
-	if !reflect.DeepEqual(want, got) { // a megabyte is not worth a diff
+	if !reflect.DeepEqual(want, got) { // a diff of a megabyte helps nobody
 		t.Error(gocmp.Diff(want, got))
 	}
 }
 
-// wantFound compares all that a query finds. Records are there if they are asked for.
+// wantFound compares all that a query finds, with records if it asks for them.
 func wantFound(t *testing.T, x index.Index, q index.Query, want ...index.Row) {
 	t.Helper()
 	var got []index.Row
@@ -173,7 +175,7 @@ func wantFound(t *testing.T, x index.Index, q index.Query, want ...index.Row) {
 		if !q.Records {
 			w.Record = nil
 		}
-		if !reflect.DeepEqual(w, got[i]) { // a thousand records are not worth a diff each
+		if !reflect.DeepEqual(w, got[i]) { // a diff of a thousand records helps nobody
 			t.Fatalf("row %d: %s", i, gocmp.Diff(w, got[i]))
 		}
 	}

@@ -13,7 +13,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 )
 
-// Run tests indexes that open returns, each on an empty database of its own. Indexes opened on the same database share its rows.
+// Run tests indexes that open returns, each on an empty database of its own. Indexes opened by
+// another share its rows.
 func Run(t *testing.T, open func(t *testing.T) (another func() index.Index)) {
 	for name, test := range map[string]func(*testing.T, func() index.Index){
 		"get back exactly what was put":                                testGet,
@@ -43,7 +44,7 @@ func testGet(t *testing.T, open func() index.Index) {
 	x := open()
 	rows := put(t, x, 5)
 	rows[2].Commit.Run.Completed = nil
-	rows[3].Commit.CommittedAt = time.Date(9999, 1, 2, 3, 4, 5, 6, time.UTC) // a clock may say anything
+	rows[3].Commit.CommittedAt = time.Date(9999, 1, 2, 3, 4, 5, 6, time.UTC) // clocks may be wrong
 	rows[4].Commit.Run.Created = rows[4].Commit.Run.Created.Add(123456789)   // keys have seconds
 	must(t, x.Put(t.Context(), rows...))
 	for _, want := range rows {
@@ -55,7 +56,8 @@ func testReplace(t *testing.T, open func() index.Index) {
 	x := open()
 	row := put(t, x, 2)[1]
 	changed := NewRow(1)
-	changed.Commit.Run.Namespace, changed.Commit.Run.Status, changed.Commit.Versions.Archiver = "other", "False", "a later one"
+	changed.Commit.Run.Namespace, changed.Commit.Run.Status, changed.Commit.Versions.Archiver = "other", "False",
+		"a later one"
 	must(t, x.Put(t.Context(), changed))
 	wantRow(t, x, changed)
 	wantFound(t, x, index.Query{Namespace: row.Commit.Run.Namespace})
@@ -77,7 +79,8 @@ func testRecord(t *testing.T, open func() index.Index) {
 func testAllOrNone(t *testing.T, open func() index.Index) {
 	bad := NewRow(1)
 	bad.Commit.Parts = nil
-	if err := open().Put(t.Context(), NewRow(0), bad); err == nil || !strings.Contains(err.Error(), "a complete record") {
+	if err := open().Put(t.Context(), NewRow(0), bad); err == nil ||
+		!strings.Contains(err.Error(), "a complete record") {
 		t.Errorf("got %v", err)
 	}
 	wantFound(t, open(), index.Query{})
@@ -113,10 +116,12 @@ func testFind(t *testing.T, open func() index.Index) {
 	must(t, x.Put(t.Context(), rows...))
 	at := rows[20].Commit.CommittedAt
 	for name, q := range map[string]index.Query{
-		"all": {}, "cluster": {Cluster: string(Cluster)}, "another cluster": {Cluster: "other"}, "namespace": {Namespace: "team-3"},
-		"result": {Result: rows[8].Commit.Run.Result}, "kind": {Kind: "PipelineRun"}, "time": {ArchivedBefore: at},
+		"all": {}, "cluster": {Cluster: string(Cluster)}, "another cluster": {Cluster: "other"},
+		"namespace": {Namespace: "team-3"},
+		"result":    {Result: rows[8].Commit.Run.Result}, "kind": {Kind: "PipelineRun"}, "time": {ArchivedBefore: at},
 		"several": {Cluster: string(Cluster), Namespace: "team-9", Kind: "TaskRun", ArchivedBefore: at},
-		"name":    {Name: rows[5].Commit.Run.Name}, "limit": {Limit: 7}, "a limit above all": {Limit: 700}, "records": {Records: true, Limit: 3}, "nothing": {Namespace: "' OR 1=1 --"},
+		"name":    {Name: rows[5].Commit.Run.Name}, "limit": {Limit: 7}, "a limit above all": {Limit: 700},
+		"records": {Records: true, Limit: 3}, "nothing": {Namespace: "' OR 1=1 --"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var want []index.Row
@@ -134,20 +139,24 @@ func testFind(t *testing.T, open func() index.Index) {
 	}
 }
 
-// matches says in Go what the statement says in SQL.
+// matches is the statement's condition in Go.
 func matches(q index.Query, row index.Row) bool {
 	run := row.Commit.Run
-	return (q.Cluster == "" || q.Cluster == row.Commit.Cluster) && (q.Namespace == "" || q.Namespace == run.Namespace) && (q.Name == "" || q.Name == run.Name) && (q.Result == "" || q.Result == run.Result) &&
-		(q.Kind == "" || q.Kind == run.Kind) && (q.ArchivedBefore.IsZero() || row.Commit.CommittedAt.Before(q.ArchivedBefore))
+	return (q.Cluster == "" || q.Cluster == row.Commit.Cluster) &&
+		(q.Namespace == "" || q.Namespace == run.Namespace) && (q.Name == "" || q.Name == run.Name) &&
+		(q.Result == "" || q.Result == run.Result) &&
+		(q.Kind == "" || q.Kind == run.Kind) && (q.ArchivedBefore.IsZero() ||
+		row.Commit.CommittedAt.Before(q.ArchivedBefore))
 }
 
 func sortRows(rows []index.Row) {
 	slices.SortFunc(rows, func(a, b index.Row) int {
-		return cmp.Or(b.Commit.Run.Created.Compare(a.Commit.Run.Created), strings.Compare(a.Commit.Run.UID, b.Commit.Run.UID))
+		return cmp.Or(b.Commit.Run.Created.Compare(a.Commit.Run.Created),
+			strings.Compare(a.Commit.Run.UID, b.Commit.Run.UID))
 	})
 }
 
-// More rows than any page has, many of them created in the same second.
+// More rows than a page has, many of them created in the same second.
 func testPages(t *testing.T, open func() index.Index) {
 	x := open()
 	rows := make([]index.Row, 1100)
@@ -166,7 +175,7 @@ func testPages(t *testing.T, open func() index.Index) {
 	}
 }
 
-// small is a row without much in it.
+// small is a row with a small record.
 func small(n int, created time.Time) index.Row {
 	uid := fmt.Sprintf("uid-%d-%d", (n*7919)%1100, n)
 	row := rename(NewRow(n%8), uid, created)
@@ -184,7 +193,7 @@ func rename(row index.Row, uid string, created time.Time) index.Row {
 	return index.Row{Commit: &c, Record: row.Record}
 }
 
-// Rows are of TaskRuns whose PipelineRun is called as their Result is.
+// TaskRuns whose PipelineRun has the name of their Result.
 func testParents(t *testing.T, open func() index.Index) {
 	x := open()
 	child, other := NewRow(1), NewRow(2)
@@ -203,7 +212,7 @@ func testParents(t *testing.T, open func() index.Index) {
 	wantFound(t, x, index.Query{Parent: parent.Commit.Run.UID}, sorted(child, elsewhere)...)
 	wantFound(t, x, index.Query{Roots: true}, sorted(parent, other)...)
 	wantFound(t, x, index.Query{Parent: "!"})
-	// One that only says so is a root of its own.
+	// A child of a forged parent stays a root, and so is the forged parent.
 	for name, change := range map[string]func(r *manifest.Run){
 		"of another namespace":   func(r *manifest.Run) { r.Namespace = "elsewhere" },
 		"that is no PipelineRun": func(r *manifest.Run) { r.Kind = "TaskRun" },
@@ -213,7 +222,8 @@ func testParents(t *testing.T, open func() index.Index) {
 		c := *parent.Commit
 		forged.Commit = &c
 		change(&c.Run)
-		must(t, x.Delete(t.Context(), string(Cluster), parent.Commit.Run.UID, child.Commit.Run.UID, elsewhere.Commit.Run.UID))
+		must(t, x.Delete(t.Context(), string(Cluster), parent.Commit.Run.UID, child.Commit.Run.UID,
+			elsewhere.Commit.Run.UID))
 		must(t, x.Put(t.Context(), child, forged))
 		t.Log(name)
 		wantFound(t, x, index.Query{Roots: true}, sorted(child, forged, other)...)
@@ -249,7 +259,7 @@ func testKeys(t *testing.T, open func() index.Index) {
 	x := open()
 	var rows []index.Row
 	var want []string
-	// One uid begins another: the bytes of keys have the last word.
+	// One uid begins with another: the order is that of the keys' bytes.
 	for i, uid := range []string{"a", "a-b", "a-", "ab", "A", "0", "b", "a0", "a-b-c", "zz", "a1"} {
 		row := rename(NewRow(0), uid, Created.Add(time.Duration(i%3)*24*time.Hour))
 		key, err := row.Commit.Key()
@@ -282,7 +292,8 @@ func testKeys(t *testing.T, open func() index.Index) {
 func testText(t *testing.T, open func() index.Index) {
 	x := open()
 	row := NewRow(0)
-	row.Commit.Run.Name, row.Commit.Run.Reason = "'; DROP TABLE indelible_runs; --", "null \x00 and ü and \U0001F600 and $1 and \""
+	row.Commit.Run.Name, row.Commit.Run.Reason = "'; DROP TABLE indelible_runs; --",
+		"null \x00 and ü and \U0001F600 and $1 and \""
 	must(t, x.Put(t.Context(), row))
 	wantRow(t, x, row)
 }

@@ -1,5 +1,6 @@
-// Package pack makes runs and commits small: JSON of which most is the same in all of them, and most of the rest digests and
-// UIDs. The digits of those are stored as the bytes that they stand for, and what is left is compressed with a dictionary.
+// Package pack compresses runs and commits. They are JSON of which most is the same in all of them,
+// and most of the rest are digests and UIDs. It stores those as bytes instead of hexadecimal
+// digits, and compresses the rest with a dictionary.
 package pack
 
 import (
@@ -12,33 +13,38 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// dictionary has what runs and commits have in common, after shorten. See the program in dictionary/.
+// dictionary has what runs and commits have in common, after Shorten. The program in dictionary/
+// makes it.
 //
 //go:generate go run ./dictionary
 //go:embed dictionary/runs.zdict
 var dictionary []byte
 
-// maxUnpacked bounds what damaged data can make a reader allocate. etcd takes no objects over 1.5 MiB, and commits are smaller.
+// maxUnpacked bounds what damaged data can make a reader allocate. etcd takes no objects over 1.5
+// MiB, and commits are smaller.
 const maxUnpacked = 64 << 20
 
 // magic begins each frame (RFC 8878, 3.1.1). It is not stored.
 const magic = "\x28\xb5\x2f\xfd"
 
-// ErrDamaged is the error of data that Pack did not make.
+// ErrDamaged is the error of data that Pack did not produce.
 var ErrDamaged = errors.New("packed data is damaged")
 
-// The coders are made when the first text is packed: each has megabytes of tables. At the fastest level the result is one percent
-// larger than at the default, which first copies a quarter of a megabyte of tables for each text.
+// The coders are made on first use, as each has megabytes of tables. At the fastest level the
+// result is one percent larger than at the default level, which copies a quarter of a megabyte of
+// tables for each text.
 var (
 	encoder = sync.OnceValue(func() *zstd.Encoder {
-		e, err := zstd.NewWriter(nil, zstd.WithEncoderDict(dictionary), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<21))
+		e, err := zstd.NewWriter(nil, zstd.WithEncoderDict(dictionary), zstd.WithEncoderLevel(zstd.SpeedFastest),
+			zstd.WithWindowSize(1<<21))
 		if err != nil {
 			panic(err) // the dictionary is compiled in
 		}
 		return e
 	})
 	decoder = sync.OnceValue(func() *zstd.Decoder {
-		d, err := zstd.NewReader(nil, zstd.WithDecoderDicts(dictionary), zstd.WithDecoderMaxMemory(maxUnpacked), zstd.WithDecoderConcurrency(0))
+		d, err := zstd.NewReader(nil, zstd.WithDecoderDicts(dictionary), zstd.WithDecoderMaxMemory(maxUnpacked),
+			zstd.WithDecoderConcurrency(0))
 		if err != nil {
 			panic(err) // the dictionary is compiled in
 		}
@@ -46,8 +52,9 @@ var (
 	})
 )
 
-// Pack compresses a text: the number of bytes that Shorten took out, these, and a frame of the rest, which ends with a checksum of it.
-// What is known without the text, at most a hundred different texts, is not stored again: whoever unpacks it knows the same.
+// Pack compresses a text. The result is the length of the values that Shorten took out, the values,
+// and a frame with the rest, which ends with a checksum of it. The known texts, at most a hundred,
+// are not stored: Unpack needs the same ones.
 func Pack(text []byte, known ...string) []byte {
 	short, values := Shorten(text, known...)
 	data := binary.AppendUvarint(make([]byte, 0, len(values)+len(short)/3+16), uint64(len(values)))
@@ -60,8 +67,8 @@ func Pack(text []byte, known ...string) []byte {
 // Unpack is the reverse of Pack.
 func Unpack(data []byte, known ...string) ([]byte, error) {
 	n, length := binary.Uvarint(data)
-	if length <= 0 || n > uint64(len(data)-length) { //nolint:gosec // Uvarint reads no more than there is
-		return nil, fmt.Errorf("%w: it is cut", ErrDamaged)
+	if length <= 0 || n > uint64(len(data)-length) { //nolint:gosec // Uvarint reads at most the data
+		return nil, fmt.Errorf("%w: it is truncated", ErrDamaged)
 	}
 	data = data[length:]
 	values, frame := data[:n], append([]byte(magic), data[n:]...)

@@ -12,17 +12,18 @@ const (
 	someDigest = "8f434346648f6b96df89dda901c5176b10a6d83961dd3c1ac88b59b2dc327aa4"
 )
 
-// The texts that are stored.
+// What is stored of texts.
 func TestShorten(t *testing.T) {
 	for name, test := range map[string]struct {
 		text, short string
 		values      int
 	}{
-		"nothing":                          {"", "", 0},
-		"a text without values":            {`{"a":"cafe"}`, `{"a":"cafe"}`, 0},
-		"a UID":                            {`{"uid":"` + someUUID + `"}`, "{\"uid\":\"\x02\"}", 16},
-		"a digest":                         {"sha256:" + someDigest + ",", "sha256:\x03\x20,", 32},
-		"a value that comes again":         {someUUID + "/" + someDigest + "/" + someUUID + "." + someDigest, "\x02/\x03\x20/\x04\x00.\x04\x01", 48},
+		"nothing":               {"", "", 0},
+		"a text without values": {`{"a":"cafe"}`, `{"a":"cafe"}`, 0},
+		"a UID":                 {`{"uid":"` + someUUID + `"}`, "{\"uid\":\"\x02\"}", 16},
+		"a digest":              {"sha256:" + someDigest + ",", "sha256:\x03\x20,", 32},
+		"a value that comes again": {someUUID + "/" + someDigest + "/" + someUUID + "." + someDigest,
+			"\x02/\x03\x20/\x04\x00.\x04\x01", 48},
 		"an odd number of digits":          {someDigest + "abc", "\x03\x21c", 33},
 		"upper case":                       {strings.ToUpper(someDigest), strings.ToUpper(someDigest), 0},
 		"as many digits as a UUID is long": {someDigest[:37], "\x03\x11" + someDigest[34:37], 17},
@@ -62,7 +63,7 @@ func FuzzPack(f *testing.F) {
 	})
 }
 
-// Whatever is in a damaged database, nothing comes of it but an error.
+// Damaged data causes an error and nothing else.
 func FuzzUnpack(f *testing.F) {
 	good := Pack([]byte(`{"uid":"` + someUUID + `","d":"` + someDigest + `"}`))
 	f.Add(good)
@@ -80,11 +81,11 @@ func TestUnpackFindsDamage(t *testing.T) {
 	good := Pack(text)
 	for i := range good {
 		if i > 0 && i <= 16 {
-			continue // the values have no checksum of their own: a record's digest is its commit's
+			continue // the values have no checksum; the commit has the record's digest
 		}
 		bad := bytes.Clone(good)
 		bad[i] ^= 0x40
-		if got, err := Unpack(bad); err == nil && !bytes.Equal(got, text) { // a larger window changes nothing
+		if got, err := Unpack(bad); err == nil && !bytes.Equal(got, text) { // a larger window makes no difference
 			t.Errorf("byte %d is changed, and nobody notices", i)
 		}
 		if _, err := Unpack(good[:i]); err == nil {

@@ -8,24 +8,25 @@ import (
 	"strings"
 )
 
-// What stands in a shortened text for digits. JSON has none of these bytes; a text that has is left as it is, behind plain.
+// Marks in a shortened text. JSON has none of these bytes; a text that has any is stored as it is,
+// after plain.
 const (
 	plain   = 0x01
 	uuid    = 0x02 // the next 16 bytes of the values, in groups of 8, 4, 4, 4 and 12 digits
-	digits  = 0x03 // then a byte: so many bytes of the values
-	earlier = 0x04 // then a byte: the known text or value of that number, from 0, once more
+	digits  = 0x03 // then a byte: the number of bytes of the values
+	earlier = 0x04 // then a byte: the number of the known text or earlier value, from 0
 )
 
 const (
-	minDigits = 32 // a run of fewer is a word as likely as not
+	minDigits = 32 // fewer are likely to be a word
 	maxDigits = 2 * 255
 	uuidText  = 36
 	maxKnown  = 256
 	minKnown  = 4 // a mark takes 2 bytes
 )
 
-// Shorten takes runs of hexadecimal digits out of a text, and texts that are known without it. It returns the text with marks in
-// their places, and the bytes that the digits stand for.
+// Shorten replaces runs of hexadecimal digits and known texts by marks. It returns the text with
+// marks, and the values: the bytes that the digits stand for.
 func Shorten(text []byte, known ...string) (short, values []byte) {
 	if bytes.ContainsAny(text, "\x01\x02\x03\x04") {
 		return append([]byte{plain}, text...), nil
@@ -47,8 +48,8 @@ func Shorten(text []byte, known ...string) (short, values []byte) {
 	return s.short, s.values
 }
 
-// shortener holds what is made so far. numbers has the known texts and the values that were met, of which there are next; begins has
-// the bytes that any of them may begin with.
+// shortener has the state of Shorten. numbers has the known texts and the values so far, next is
+// the next number, and begins has the bytes that any of them can begin with.
 type shortener struct {
 	known         []string
 	numbers       map[string]int
@@ -57,7 +58,7 @@ type shortener struct {
 	short, values []byte
 }
 
-// add deals with the beginning of a text, and returns how many bytes that was.
+// add shortens the beginning of a text, and returns its length.
 func (s *shortener) add(text []byte) int {
 	n := 0
 	for n < len(text) && !s.begins[text[n]] {
@@ -68,7 +69,8 @@ func (s *shortener) add(text []byte) int {
 		return n
 	}
 	for number, known := range s.known {
-		if len(known) >= minKnown && known[0] == text[0] && len(known) <= len(text) && string(text[:len(known)]) == known {
+		if len(known) >= minKnown && known[0] == text[0] && len(known) <= len(text) &&
+			string(text[:len(known)]) == known {
 			s.short = append(s.short, earlier, byte(number))
 			return len(known)
 		}
@@ -77,7 +79,7 @@ func (s *shortener) add(text []byte) int {
 		s.value(string(text[:n]))
 		return n
 	}
-	// The rest of a word that is no value is none either.
+	// A word of digits that is no value contains none either.
 	for n = 1; isDigit(text[0]) && n < len(text) && isDigit(text[n]); {
 		n++
 	}
@@ -94,7 +96,7 @@ func (s *shortener) value(value string) {
 		s.numbers[value] = s.next
 		s.next++
 	}
-	raw, _ := hex.DecodeString(strings.ReplaceAll(value, "-", "")) // valueAt has looked at each digit
+	raw, _ := hex.DecodeString(strings.ReplaceAll(value, "-", "")) // valueAt has checked each digit
 	if len(value) == uuidText {
 		s.short = append(s.short, uuid)
 	} else {
@@ -103,7 +105,8 @@ func (s *shortener) value(value string) {
 	s.values = append(s.values, raw...)
 }
 
-// valueAt says how long a value is that a text begins with: 36 for a UUID, 32 to 510 for digits, 0 where there is none.
+// valueAt returns the length of the value at the beginning of a text: 36 for a UUID, 32 to 510 for
+// digits, 0 if there is none.
 func valueAt(text []byte) int {
 	n := 0
 	for n < len(text) && n < maxDigits && isDigit(text[n]) {
@@ -116,7 +119,7 @@ func valueAt(text []byte) int {
 		return 0
 	}
 	if n &^= 1; n == uuidText {
-		return n - 2 // so long is a UUID
+		return n - 2 // UUIDs have this length
 	}
 	return n
 }
@@ -151,7 +154,7 @@ func lengthen(short, values []byte, known []string) ([]byte, error) {
 		c, next := short[i], byte(0)
 		if i++; c == digits || c == earlier {
 			if i == len(short) {
-				return nil, fmt.Errorf("%w: a mark is cut", ErrDamaged)
+				return nil, fmt.Errorf("%w: a mark is truncated", ErrDamaged)
 			}
 			next = short[i]
 			i++
@@ -166,7 +169,8 @@ func lengthen(short, values []byte, known []string) ([]byte, error) {
 	return l.text, nil
 }
 
-// lengthener holds what is left of the values, and the text so far. known are those given and the values in it.
+// lengthener has the state of lengthen: the rest of the values, and the text so far. known are the
+// known texts and the values in it.
 type lengthener struct {
 	values, text []byte
 	known        []string
@@ -185,10 +189,10 @@ func (l *lengthener) add(c, next byte) error {
 		l.text = append(l.text, l.known[next]...)
 		return nil
 	}
-	return fmt.Errorf("%w: a mark within", ErrDamaged)
+	return fmt.Errorf("%w: unknown mark", ErrDamaged)
 }
 
-// plainLen says how much of a shortened text is before a mark.
+// plainLen returns the length of the text before the first mark.
 func plainLen(short []byte) int {
 	for i, c := range short {
 		if c >= uuid && c <= earlier {

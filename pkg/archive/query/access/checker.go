@@ -20,10 +20,10 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// Group is the API group that permissions are of.
+// Group is the API group of the permissions.
 const Group = "results.tekton.dev"
 
-// Resource is what permissions are about.
+// Resource is a resource of the API group.
 type Resource string
 
 // Resources of Tekton Results.
@@ -33,7 +33,7 @@ const (
 	Logs    Resource = "logs"
 )
 
-// Verb is what somebody does with a resource.
+// Verb is what a caller does with a resource.
 type Verb string
 
 // Verbs of Tekton Results.
@@ -46,32 +46,33 @@ const (
 )
 
 const (
-	// TTL is for how long an answer of the API server counts, as in the API servers that Kubernetes aggregates: so much later than
-	// there a token or a right that is taken away ends here.
+	// TTL is how long an answer of the API server is valid, as in Kubernetes' aggregated API
+	// servers. A revoked token or right ends that much later.
 	TTL = 10 * time.Second
-	// How many answers are kept. Good and bad tokens have a cache each: who sends bad ones pushes out bad ones.
+	// How many answers are cached. Valid and invalid tokens have separate caches, so that invalid
+	// ones cannot evict valid ones.
 	keptTokens, keptDecisions = 4096, 1 << 16
-	// reviews are under way at a time, of each kind.
+	// reviews bounds the concurrent reviews, of each kind.
 	reviews = 64
-	// reviewTimeout bounds one. Whoever waits for it may leave earlier.
+	// reviewTimeout bounds a review. Callers may leave earlier.
 	reviewTimeout = 10 * time.Second
-	// MaxNamespaces is how many namespaces a list over all of them is reviewed for.
+	// MaxNamespaces bounds the namespaces that a list over all of them is authorized for.
 	MaxNamespaces = 2000
-	// atOnce bounds the reviews under way for one list.
+	// atOnce bounds the concurrent reviews of one list.
 	atOnce = 32
 )
 
-// Caller is a user whose token, and whose right to be taken for another one, has been reviewed.
+// Caller is a user whose token, and right to impersonate, has been reviewed.
 type Caller struct {
 	user authentication.UserInfo
-	// key tells callers apart in caches.
+	// key identifies the caller in caches.
 	key string
 }
 
-// Key tells callers apart. It is no secret, and says nothing about the caller.
+// Key identifies the caller. It is not secret, and reveals nothing.
 func (c *Caller) Key() string { return c.key }
 
-// Checker asks the API server, and remembers.
+// Checker asks the API server and caches its answers.
 type Checker struct {
 	client            kubernetes.Interface
 	valid, invalid    *cache.LRUExpireCache
@@ -80,7 +81,7 @@ type Checker struct {
 	tokens, decidings chan struct{}
 }
 
-// New returns a Checker. The client should have no limit of its own on requests: there is one here.
+// New returns a Checker. The client should have no rate limit: the Checker limits its requests.
 func New(client kubernetes.Interface) *Checker { return newChecker(client, realClock{}) }
 
 func newChecker(client kubernetes.Interface, clock cache.Clock) *Checker {
@@ -97,15 +98,16 @@ type realClock struct{}
 
 func (realClock) Now() time.Time { return time.Now() }
 
-// Errors that say the same whatever was asked for.
+// Errors that are the same for every request.
 var (
 	errNoToken      = status.Error(codes.Unauthenticated, "a bearer token is required")
 	errBadToken     = status.Error(codes.Unauthenticated, "the bearer token is not valid")
-	errImpersonates = status.Error(codes.Unauthenticated, "the Impersonate- headers are not valid: one Impersonate-User, at most one UID, at most 100 in all")
+	errImpersonates = status.Error(codes.Unauthenticated,
+		"the Impersonate- headers are not valid: one Impersonate-User, at most one UID, at most 100 in all")
 )
 
-// Authenticate returns who asks. Errors are Unauthenticated; PermissionDenied if the caller may not impersonate; Unavailable if the API
-// server does not answer.
+// Authenticate returns the caller. Errors are Unauthenticated; PermissionDenied if the caller may
+// not impersonate; Unavailable if the API server does not answer.
 func (c *Checker) Authenticate(ctx context.Context, r Request) (*Caller, error) {
 	token, ok := r.token()
 	if !ok {
@@ -125,21 +127,22 @@ func (c *Checker) Authenticate(ctx context.Context, r Request) (*Caller, error) 
 			return nil, err
 		}
 		if !allowed {
-			return nil, status.Errorf(codes.PermissionDenied, "the caller may not impersonate these %s", needs[i].Resource)
+			return nil, status.Errorf(codes.PermissionDenied, "the caller may not impersonate these %s",
+				needs[i].Resource)
 		}
 	}
 	return newCaller(user), nil
 }
 
 func newCaller(user authentication.UserInfo) *Caller {
-	text, _ := json.Marshal(user) // strings and maps of them: it cannot fail
+	text, _ := json.Marshal(user) // strings and maps of strings: it cannot fail
 	sum := sha256.Sum256(text)
 	return &Caller{user: user, key: string(sum[:])}
 }
 
 // review returns the user of a token.
 func (c *Checker) review(ctx context.Context, token string) (*Caller, error) {
-	key := sha256.Sum256([]byte(token)) // so that no dump of the memory's caches has tokens
+	key := sha256.Sum256([]byte(token)) // so that memory dumps contain no tokens
 	if known, ok := c.valid.Get(key); ok {
 		return known.(*Caller), nil
 	}
@@ -169,8 +172,10 @@ func (c *Checker) review(ctx context.Context, token string) (*Caller, error) {
 	return found.(*Caller), nil
 }
 
-// once does something for all who want it at the same time. It goes on when the first of them leaves.
-func (c *Checker) once(ctx context.Context, key string, limit chan struct{}, do func(context.Context) (any, error)) (any, error) {
+// once does something once for all concurrent callers. It continues if the first of them leaves.
+func (c *Checker) once(
+	ctx context.Context, key string, limit chan struct{}, do func(context.Context) (any, error),
+) (any, error) {
 	answer := c.flights.DoChan(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reviewTimeout)
 		defer cancel()
@@ -190,15 +195,15 @@ func (c *Checker) once(ctx context.Context, key string, limit chan struct{}, do 
 	}
 }
 
-// unavailable hides what the API server said: it may name what the caller may not see.
+// unavailable hides the API server's error, which may contain names that the caller may not see.
 func unavailable(what string, err error) error {
 	if errors.Is(err, context.Canceled) {
-		return status.Error(codes.Canceled, "the caller left")
+		return status.Error(codes.Canceled, "the caller is gone")
 	}
 	return &reviewError{what, err}
 }
 
-// reviewError is for the log; its status is for the caller.
+// reviewError has the cause for the log, and a status for the caller.
 type reviewError struct {
 	what string
 	err  error
@@ -208,21 +213,23 @@ func (e *reviewError) Error() string { return fmt.Sprintf("%s the caller: %v", e
 
 func (e *reviewError) Unwrap() error { return e.err }
 
-// GRPCStatus is what the caller gets.
+// GRPCStatus returns what the caller sees.
 func (e *reviewError) GRPCStatus() *status.Status {
-	return status.New(codes.Unavailable, "the cluster's API server could not be asked to "+e.what+" the caller")
+	return status.New(codes.Unavailable, "cannot "+e.what+" the caller: the cluster's API server does not answer")
 }
 
-// allowed answers one review.
+// allowed returns the answer of one review.
 func (c *Checker) allowed(ctx context.Context, caller *Caller, what *authorization.ResourceAttributes) (bool, error) {
-	key := fmt.Sprintf("%x %q", caller.key, []string{what.Namespace, what.Verb, what.Group, what.Resource, what.Subresource, what.Name})
+	key := fmt.Sprintf("%x %q", caller.key, []string{what.Namespace, what.Verb, what.Group, what.Resource,
+		what.Subresource, what.Name})
 	if known, ok := c.decisions.Get(key); ok {
 		return known.(bool), nil
 	}
 	answer, err := c.once(ctx, "access "+key, c.decidings, func(ctx context.Context) (any, error) {
 		answer, err := c.client.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorization.SubjectAccessReview{
 			Spec: authorization.SubjectAccessReviewSpec{
-				User: caller.user.Username, UID: caller.user.UID, Groups: caller.user.Groups, Extra: extraOf(&caller.user), ResourceAttributes: what,
+				User: caller.user.Username, UID: caller.user.UID, Groups: caller.user.Groups,
+				Extra: extraOf(&caller.user), ResourceAttributes: what,
 			},
 		}, metav1.CreateOptions{})
 		if err != nil {
@@ -246,8 +253,8 @@ func extraOf(user *authentication.UserInfo) map[string]authorization.ExtraValue 
 	return extra
 }
 
-// Allow returns nil if the caller may do that in the namespace, empty for all namespaces. Errors are PermissionDenied, which says nothing
-// that the caller did not say, or Unavailable.
+// Allow returns nil if the caller has a permission in a namespace, or in all if namespace is empty.
+// Errors are PermissionDenied, which reveals nothing, or Unavailable.
 func (c *Checker) Allow(ctx context.Context, caller *Caller, verb Verb, resource Resource, namespace string) error {
 	allowed, err := c.allowed(ctx, caller, &authorization.ResourceAttributes{
 		Group: Group, Resource: string(resource), Verb: string(verb), Namespace: namespace,
@@ -262,8 +269,8 @@ func (c *Checker) Allow(ctx context.Context, caller *Caller, verb Verb, resource
 	return err
 }
 
-// Namespaces returns those of some namespaces in which the caller may do that; nil if in all that there are or will be. Errors are Allow's:
-// there is none without a namespace.
+// Namespaces returns those namespaces of all in which the caller has a permission; nil if it has it
+// everywhere. Errors are Allow's. None at all is PermissionDenied.
 func (c *Checker) Namespaces(ctx context.Context, caller *Caller, verb Verb, resource Resource,
 	all func(ctx context.Context, limit int) ([]string, error),
 ) ([]string, error) {

@@ -1,7 +1,9 @@
-// Package access decides who may read and write what of the archive, by the cluster's own rules: a bearer token is given to the API server
-// in a TokenReview, and what its user wants to do in a SubjectAccessReview of the group results.tekton.dev, as Tekton Results does. So
-// its roles keep working, and whoever may not read a namespace's history through Kubernetes may not read it here.
+// Package access authorizes readers and writers by the cluster's own rules, as Tekton Results does:
+// it sends the bearer token in a TokenReview, and what its user wants to do in a
+// SubjectAccessReview for the group results.tekton.dev. So existing roles keep working, and what a
+// user may not read through Kubernetes cannot be read here.
 //
-// Answers are cached for a short time (TTL), refusals as well. The bound caches and limits on reviews under way are there because
-// everybody may send requests: what nobody knows must not push out what is known, nor keep the API server busy.
+// Answers are cached for a short time (TTL), including refusals. The caches and the concurrent
+// reviews are bounded because everybody can send requests: unknown tokens must neither evict known
+// ones nor keep the API server busy.
 package access

@@ -1,4 +1,4 @@
 package access
 
-// Name returns who the caller is, whatever token it has: one user may have many, and each is another key.
+// Name returns the user's name. One user may have several tokens; they have the same name.
 func (c *Caller) Name() string { return c.user.Username }

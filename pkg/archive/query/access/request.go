@@ -9,21 +9,21 @@ import (
 	authorization "k8s.io/api/authorization/v1"
 )
 
-// Request is what a request's headers, or its gRPC metadata, say of who asks.
+// Request is what a request's headers or gRPC metadata say about the caller.
 type Request struct {
 	tokens []string
-	// users, uids, groups and extra are those of Impersonate- headers.
+	// users, uids, groups and extra are from the Impersonate- headers.
 	users, uids, groups []string
 	extra               map[string][]string
 }
 
-// maxImpersonated bounds the reviews that one request's headers can ask for.
+// maxImpersonated bounds the reviews that one request can cause.
 const maxImpersonated = 100
 
-// gatewayPrefix is that of headers which grpc-gateway turns into metadata.
+// gatewayPrefix is the prefix of headers that grpc-gateway turns into metadata.
 const gatewayPrefix = "grpc-metadata-"
 
-// ParseRequest reads headers, whose names may have any case.
+// ParseRequest parses headers, whose names may have any case.
 func ParseRequest(headers map[string][]string) Request {
 	r := Request{extra: map[string][]string{}}
 	for name, values := range headers {
@@ -38,7 +38,8 @@ func ParseRequest(headers map[string][]string) Request {
 		case strings.ToLower(authentication.ImpersonateGroupHeader):
 			r.groups = append(r.groups, values...)
 		default:
-			if key, ok := strings.CutPrefix(name, strings.ToLower(authentication.ImpersonateUserExtraHeaderPrefix)); ok {
+			if key, ok := strings.CutPrefix(name,
+				strings.ToLower(authentication.ImpersonateUserExtraHeaderPrefix)); ok {
 				if decoded, err := url.PathUnescape(key); err == nil {
 					key = decoded
 				}
@@ -49,7 +50,8 @@ func ParseRequest(headers map[string][]string) Request {
 	return r
 }
 
-// token returns the one bearer token. Several headers are none: which of them counts, each program on the way would decide for itself.
+// token returns the bearer token. Several headers are invalid: programs on the way might choose
+// different ones.
 func (r *Request) token() (string, bool) {
 	if len(r.tokens) != 1 {
 		return "", false
@@ -63,8 +65,9 @@ func (r *Request) impersonates() bool {
 	return len(r.users)+len(r.uids)+len(r.groups)+len(r.extra) > 0
 }
 
-// impersonated returns whom the request wants to be taken for, and what its own user needs to be allowed for that; not ok if the headers
-// do not fit together. See https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation.
+// impersonated returns the user to impersonate, and the permissions that this needs; ok is false if
+// the headers are invalid together. See
+// https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation.
 func (r *Request) impersonated() (user authentication.UserInfo, needs []authorization.ResourceAttributes, ok bool) {
 	if len(r.users) != 1 || r.users[0] == "" || len(r.uids) > 1 {
 		return user, nil, false
@@ -72,7 +75,8 @@ func (r *Request) impersonated() (user authentication.UserInfo, needs []authoriz
 	user.Username = r.users[0]
 	user.Groups = slices.Clone(r.groups)
 	if namespace, name, isAccount := serviceAccount(user.Username); isAccount {
-		needs = append(needs, authorization.ResourceAttributes{Resource: "serviceaccounts", Namespace: namespace, Name: name})
+		needs = append(needs, authorization.ResourceAttributes{Resource: "serviceaccounts", Namespace: namespace,
+			Name: name})
 		if len(r.groups) == 0 {
 			user.Groups = []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace}
 		}
@@ -84,7 +88,8 @@ func (r *Request) impersonated() (user authentication.UserInfo, needs []authoriz
 	}
 	for _, uid := range r.uids {
 		user.UID = uid
-		needs = append(needs, authorization.ResourceAttributes{Group: authentication.GroupName, Resource: "uids", Name: uid})
+		needs = append(needs, authorization.ResourceAttributes{Group: authentication.GroupName, Resource: "uids",
+			Name: uid})
 	}
 	for key, values := range r.extra {
 		if user.Extra == nil {
@@ -92,7 +97,8 @@ func (r *Request) impersonated() (user authentication.UserInfo, needs []authoriz
 		}
 		user.Extra[key] = values
 		for _, value := range values {
-			needs = append(needs, authorization.ResourceAttributes{Group: authentication.GroupName, Resource: "userextras", Subresource: key, Name: value})
+			needs = append(needs, authorization.ResourceAttributes{Group: authentication.GroupName,
+				Resource: "userextras", Subresource: key, Name: value})
 		}
 	}
 	user.Groups = append(user.Groups, implied(&user)...)
@@ -102,14 +108,15 @@ func (r *Request) impersonated() (user authentication.UserInfo, needs []authoriz
 	return user, needs, len(needs) <= maxImpersonated
 }
 
-// Groups and a user that the API server knows without being told.
+// Groups and a user that Kubernetes defines.
 const (
 	anonymous       = "system:anonymous"
 	authenticated   = "system:authenticated"
 	unauthenticated = "system:unauthenticated"
 )
 
-// implied returns the group that says whether a user is one, as the API server adds it when it impersonates.
+// implied returns the group for being authenticated or not, as the API server adds it when it
+// impersonates.
 func implied(user *authentication.UserInfo) []string {
 	switch {
 	case slices.Contains(user.Groups, unauthenticated):

@@ -1,5 +1,5 @@
-// Package api puts the query API together from an archive, an index and a cluster, and serves it on its port. The programs that do so are
-// cmd/api and, in small installations, cmd/archiver.
+// Package api builds the query API from an archive, an index and a cluster, and serves it, for
+// cmd/api and in small installations cmd/archiver.
 package api
 
 import (
@@ -30,18 +30,19 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Options are what an API is made of.
+// Options are the parts of an API.
 type Options struct {
 	Cluster layout.Cluster
 	Store   store.Store
 	Index   index.Index
-	// Config reaches the cluster. It should have no limit on requests: package access has one.
+	// Config is the client configuration, without a rate limit: package access limits requests.
 	Config *rest.Config
-	// ReadOnly refuses writes.
+	// ReadOnly rejects writes.
 	ReadOnly bool
-	// Leaving is for how long a server that is told to end goes on, so that those who send requests hear of it before it refuses them.
+	// Leaving is how long a server continues after it is told to end, so that clients learn of it
+	// before it rejects requests.
 	Leaving time.Duration
-	// Metrics are made once in a process, by NewMetrics.
+	// Metrics come from NewMetrics, once per process.
 	Metrics *Metrics
 	Log     logr.Logger
 }
@@ -57,7 +58,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return &Metrics{server.NewMetrics(r), certs.NewMetrics(r)}
 }
 
-// New returns the API. Its context is that of the program.
+// New returns the API. ctx is the program's.
 func New(ctx context.Context, o Options) (*server.Server, error) {
 	kube, err := kubernetes.NewForConfig(o.Config)
 	if err != nil {
@@ -68,7 +69,8 @@ func New(ctx context.Context, o Options) (*server.Server, error) {
 		return nil, err
 	}
 	reads := engine.New(engine.Options{Index: o.Index, Store: o.Store, Cluster: string(o.Cluster)})
-	writes := &writer.Writer{Cluster: string(o.Cluster), Objects: object.New(o.Store, o.Cluster, time.Now), Index: o.Index, Engine: reads}
+	writes := &writer.Writer{Cluster: string(o.Cluster), Objects: object.New(o.Store, o.Cluster, time.Now),
+		Index: o.Index, Engine: reads}
 	with := server.Options{
 		Engine: reads, Writer: writes, Overlays: writes, Store: o.Store, Live: running, Access: access.New(kube),
 		Ready: ready(o.Index, o.Cluster), Metrics: o.Metrics.server, Log: o.Log,
@@ -80,13 +82,13 @@ func New(ctx context.Context, o Options) (*server.Server, error) {
 }
 
 const (
-	// readyFor is for how long an answer about the index counts, and readyWithin how long it may take.
+	// readyFor is how long an answer about the index is valid, readyWithin how long it may take.
 	readyFor, readyWithin = 5 * time.Second, 2 * time.Second
 )
 
 var errIncomplete = errors.New("the index does not have all of the archive yet")
 
-// ready says whether the index has all of the archive: until then what is not found may be there.
+// ready returns a function that checks that the index is complete: until then runs may be missing.
 func ready(x index.Index, cluster layout.Cluster) func() error {
 	var mu sync.Mutex
 	var at time.Time
@@ -108,15 +110,17 @@ func ready(x index.Index, cluster layout.Cluster) func() error {
 	}
 }
 
-// Leaving is what Options.Leaving should be for a server behind a Service.
+// Leaving is the value of Options.Leaving for a server behind a Service.
 const Leaving = 3 * time.Second
 
-// draining is how long requests under way have when the server takes no new ones.
+// draining is how long requests in progress may take after the server takes no new ones.
 const draining = 20 * time.Second
 
-// Serve serves the API on an address until ctx ends, with TLS if there is a folder of certificates, which is watched. listening is told
-// where, and may be nil.
-func Serve(ctx context.Context, s *server.Server, o Options, address, certificates string, listening func(net.Addr)) error {
+// Serve serves the API until ctx ends, with TLS if certificates names a directory, which is
+// watched. listening is called with the address; it may be nil.
+func Serve(
+	ctx context.Context, s *server.Server, o Options, address, certificates string, listening func(net.Addr),
+) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("listening on %s: %w", address, err)

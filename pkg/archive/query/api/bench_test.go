@@ -10,13 +10,13 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/query"
 )
 
-// BenchmarkGetRecord gets one record by its name, by the engine alone and through the API with cached answers about its caller: the
-// difference is what the API costs.
+// BenchmarkGetRecord gets one record, from the engine and through the API with cached reviews: the
+// difference is the cost of the API.
 func BenchmarkGetRecord(b *testing.B) {
 	r := newFullRig(b)
 	name := &pb.GetRecordRequest{Name: failed.record()}
 	ctx := metadata.AppendToOutgoingContext(b.Context(), "authorization", "Bearer "+member)
-	get := func() error { return second(r.results.GetRecord(ctx, name)) }
+	get := func() error { return second(r.Results.GetRecord(ctx, name)) }
 	r.must(get())
 	b.Run("engine", func(b *testing.B) {
 		e := r.server.Engine
@@ -46,7 +46,7 @@ func BenchmarkGetRecord(b *testing.B) {
 	})
 	b.Run("REST", func(b *testing.B) {
 		for b.Loop() {
-			if code, text, _ := r.rest(member, http.MethodGet, prefix+failed.record(), ""); code != http.StatusOK {
+			if code, text, _ := r.REST(member, http.MethodGet, prefix+failed.record(), ""); code != http.StatusOK {
 				b.Fatal(code, text)
 			}
 		}
@@ -57,13 +57,16 @@ func BenchmarkGetRecord(b *testing.B) {
 func BenchmarkListRecords(b *testing.B) {
 	r := newRig(b)
 	for i := range 200 {
-		r.add(made{kind: "TaskRun", namespace: "team", name: "run", uid: uid(1000 + i), created: i, status: "True", reason: "Succeeded"})
+		r.add(made{kind: "TaskRun", namespace: "team", name: "run", uid: uid(1000 + i), created: i, status: "True",
+			reason: "Succeeded"})
 	}
 	ctx := metadata.AppendToOutgoingContext(b.Context(), "authorization", "Bearer "+member)
-	list := &pb.ListRecordsRequest{Parent: "team/results/-", Filter: "data_type == TASK_RUN", OrderBy: "create_time desc"}
+	list := &pb.ListRecordsRequest{Parent: "team/results/-", Filter: "data_type == TASK_RUN",
+		OrderBy: "create_time desc"}
 	b.Run("engine", func(b *testing.B) {
 		for b.Loop() {
-			q := query.List{Namespaces: []string{"team"}, Parent: "team", Result: "-", Filter: list.GetFilter(), OrderBy: list.GetOrderBy()}
+			q := query.List{Namespaces: []string{"team"}, Parent: "team", Result: "-", Filter: list.GetFilter(),
+				OrderBy: list.GetOrderBy()}
 			if _, err := r.server.Engine.ListRecords(b.Context(), q); err != nil {
 				b.Fatal(err)
 			}
@@ -71,7 +74,7 @@ func BenchmarkListRecords(b *testing.B) {
 	})
 	b.Run("gRPC", func(b *testing.B) {
 		for b.Loop() {
-			if page, err := r.results.ListRecords(ctx, list); err != nil || len(page.GetRecords()) != 50 {
+			if page, err := r.Results.ListRecords(ctx, list); err != nil || len(page.GetRecords()) != 50 {
 				b.Fatal(page, err)
 			}
 		}

@@ -27,7 +27,7 @@ import (
 
 var shell = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
 
-// TestDocument runs the commands of docs/api.md. What they print holds what the page says they show.
+// TestDocument runs the commands of docs/api.md, and compares their output with the page.
 func TestDocument(t *testing.T) {
 	for _, tool := range []string{"curl", "jq", "sh"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -47,7 +47,8 @@ func TestDocument(t *testing.T) {
 		script += block[1]
 	}
 	command := exec.CommandContext(t.Context(), "sh", "-c", script)
-	command.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "API="+strings.TrimPrefix(r.url, "http://"), "NS=team", "TOKEN="+member, "WRITER="+robot,
+	command.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "API="+strings.TrimPrefix(r.URL, "http://"),
+		"NS=team", "TOKEN="+member, "WRITER="+robot,
 		"RUN_UID="+failed.uid, "POD=build-1-compile-pod")
 	out, err := command.CombinedOutput()
 	if err != nil {
@@ -80,7 +81,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// grpcurl stands in for the program of that name: it calls any method of the protos that this test has, with JSON.
+// grpcurl replaces the program of that name: it calls any method of the protos linked into this
+// test, with JSON.
 func grpcurl() error {
 	flags := flag.NewFlagSet("grpcurl", flag.ContinueOnError)
 	_ = flags.Bool("plaintext", false, "")
@@ -99,7 +101,8 @@ func grpcurl() error {
 	if flags.Arg(1) == "list" {
 		stream, err := reflectionpb.NewServerReflectionClient(conn).ServerReflectionInfo(ctx)
 		if err == nil {
-			err = stream.Send(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}})
+			err = stream.Send(
+				&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}})
 		}
 		if err != nil {
 			return err

@@ -16,7 +16,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/object"
 )
 
-// brokenIndex takes nothing that tools write while it is broken: as if the process was killed between the bucket and the index.
+// brokenIndex rejects objects while it is broken, as if the process were killed between bucket and
+// index.
 type brokenIndex struct {
 	index.Index
 	broken atomic.Bool
@@ -36,7 +37,7 @@ func (b *brokenIndex) DeleteObjects(ctx context.Context, cluster string, objects
 	return b.Index.DeleteObjects(ctx, cluster, objects...)
 }
 
-// What was deleted from the bucket alone is readable until the caller tries again.
+// An object deleted only from the bucket can be read until the caller tries again.
 func TestDeletionThatDidNotReachTheIndex(t *testing.T) {
 	x := &brokenIndex{}
 	r := newFullRig(t, func(o *Options) {
@@ -53,16 +54,16 @@ func TestDeletionThatDidNotReachTheIndex(t *testing.T) {
 		{
 			"record",
 			func() error {
-				return second(r.results.DeleteRecord(r.as(robot), &pb.DeleteRecordRequest{Name: record}))
+				return second(r.Results.DeleteRecord(r.As(robot), &pb.DeleteRecordRequest{Name: record}))
 			},
-			func() error { return second(r.results.GetRecord(r.as(robot), &pb.GetRecordRequest{Name: record})) },
+			func() error { return second(r.Results.GetRecord(r.As(robot), &pb.GetRecordRequest{Name: record})) },
 		},
 		{
 			"Result",
 			func() error {
-				return second(r.results.DeleteResult(r.as(robot), &pb.DeleteResultRequest{Name: result}))
+				return second(r.Results.DeleteResult(r.As(robot), &pb.DeleteResultRequest{Name: result}))
 			},
-			func() error { return second(r.results.GetResult(r.as(robot), &pb.GetResultRequest{Name: result})) },
+			func() error { return second(r.Results.GetResult(r.As(robot), &pb.GetResultRequest{Name: result})) },
 		},
 	}
 	for _, step := range steps {
@@ -75,20 +76,21 @@ func TestDeletionThatDidNotReachTheIndex(t *testing.T) {
 	}
 }
 
-// While an index is being made nobody knows whether archived runs are of a Result.
+// An incomplete index does not know whether a Result has archived runs, so it is not deleted.
 func TestResultIsNotDeletedByAnIncompleteIndex(t *testing.T) {
 	r := newFullRig(t)
 	changed := &pb.Result{Name: resultName(failed), Annotations: map[string]string{"kept": "yes"}}
-	r.must(second(r.results.UpdateResult(r.as(robot), &pb.UpdateResultRequest{Name: changed.Name, Result: changed})))
+	r.must(second(r.Results.UpdateResult(r.As(robot), &pb.UpdateResultRequest{Name: changed.Name, Result: changed})))
 	remove := func() error {
-		return second(r.results.DeleteResult(r.as(robot), &pb.DeleteResultRequest{Name: changed.Name}))
+		return second(r.Results.DeleteResult(r.As(robot), &pb.DeleteResultRequest{Name: changed.Name}))
 	}
 	r.must(r.index.Delete(r.Context(), "prod", failed.uid))
 	r.must(r.index.SetComplete(r.Context(), "prod", false))
 	r.wantCode("while it is made", remove(), codes.Unavailable)
 }
 
-// What is in the bucket and not in the index is brought there by the same caller's next attempt, which hears that it is there.
+// An object that is only in the bucket is put into the index by the caller's next attempt, which
+// fails because it exists.
 func TestWriteThatDidNotReachTheIndex(t *testing.T) {
 	x := &brokenIndex{}
 	r := newFullRig(t, func(o *Options) {
@@ -96,10 +98,11 @@ func TestWriteThatDidNotReachTheIndex(t *testing.T) {
 		o.Index = x
 	})
 	create := func() error {
-		return second(r.results.CreateResult(r.as(robot), &pb.CreateResultRequest{Parent: "team", Result: &pb.Result{Name: "team/results/tool"}}))
+		return second(r.Results.CreateResult(r.As(robot), &pb.CreateResultRequest{Parent: "team",
+			Result: &pb.Result{Name: "team/results/tool"}}))
 	}
 	get := func() error {
-		return second(r.results.GetResult(r.as(robot), &pb.GetResultRequest{Name: "team/results/tool"}))
+		return second(r.Results.GetResult(r.As(robot), &pb.GetResultRequest{Name: "team/results/tool"}))
 	}
 	x.broken.Store(true)
 	r.wantCode("create", create(), codes.Unavailable)
@@ -109,7 +112,7 @@ func TestWriteThatDidNotReachTheIndex(t *testing.T) {
 	r.wantCode("get", get(), codes.OK)
 }
 
-// What nobody tries again, daily maintenance brings into the index.
+// Without a next attempt, daily maintenance adds it to the index.
 func TestIndexIsRepaired(t *testing.T) {
 	x, o := &brokenIndex{}, Options{}
 	r := newFullRig(t, func(options *Options) {
@@ -119,25 +122,25 @@ func TestIndexIsRepaired(t *testing.T) {
 	r.createResult("team/results/old")
 	x.broken.Store(true)
 	changed := &pb.Result{Name: "team/results/old", Annotations: map[string]string{"a": "changed"}}
-	_, err := r.results.UpdateResult(r.as(robot), &pb.UpdateResultRequest{Name: changed.Name, Result: changed})
+	_, err := r.Results.UpdateResult(r.As(robot), &pb.UpdateResultRequest{Name: changed.Name, Result: changed})
 	r.wantCode("update", err, codes.Unavailable)
 	lost := &pb.CreateResultRequest{Parent: "team", Result: &pb.Result{Name: "team/results/new"}}
-	_, err = r.results.CreateResult(r.as(robot), lost)
+	_, err = r.Results.CreateResult(r.As(robot), lost)
 	r.wantCode("create", err, codes.Unavailable)
 	x.broken.Store(false)
 	sync := index.SyncOptions{Store: o.Store, Index: x, Cluster: o.Cluster}
 	if _, err := index.SyncObjects(t.Context(), sync); err != nil {
 		t.Error(err)
 	}
-	got, err := r.results.GetResult(r.as(robot), &pb.GetResultRequest{Name: changed.Name})
+	got, err := r.Results.GetResult(r.As(robot), &pb.GetResultRequest{Name: changed.Name})
 	if err != nil || got.GetAnnotations()["a"] != "changed" {
 		t.Errorf("the annotations are %v, %v", got.GetAnnotations(), err)
 	}
-	_, err = r.results.GetResult(r.as(robot), &pb.GetResultRequest{Name: lost.Result.Name})
+	_, err = r.Results.GetResult(r.As(robot), &pb.GetResultRequest{Name: lost.Result.Name})
 	r.wantCode("get what was created", err, codes.OK)
 }
 
-// Two replicas of the API write what is there once: one of all attempts wins, and both serve it.
+// Two replicas of the API create an object once: one attempt succeeds, and both serve it.
 func TestTwoReplicas(t *testing.T) {
 	one := newFullRig(t)
 	other := one.of(t)
@@ -150,7 +153,8 @@ func TestTwoReplicas(t *testing.T) {
 		var group sync.WaitGroup
 		for _, replica := range []*rig{one, other, one, other} {
 			group.Go(func() {
-				_, err := replica.results.CreateRecord(replica.as(robot), &pb.CreateRecordRequest{Parent: parent, Record: &pb.Record{Name: name}})
+				_, err := replica.Results.CreateRecord(replica.As(robot),
+					&pb.CreateRecordRequest{Parent: parent, Record: &pb.Record{Name: name}})
 				switch status.Code(err) {
 				case codes.OK:
 					made.Add(1)
@@ -164,7 +168,7 @@ func TestTwoReplicas(t *testing.T) {
 		if made.Load() != 1 {
 			t.Errorf("%s was created %d times", name, made.Load())
 		}
-		first, err := one.results.GetRecord(one.as(robot), &pb.GetRecordRequest{Name: name})
+		first, err := one.Results.GetRecord(one.As(robot), &pb.GetRecordRequest{Name: name})
 		if err != nil {
 			t.Error(err)
 		}

@@ -21,55 +21,61 @@ import (
 func TestLogsOfArchivedRuns(t *testing.T) {
 	r := newFullRig(t)
 	for what, test := range map[string]struct{ name, want string }{
-		"a TaskRun's by the run's name":     {childOne.log(), "step-a :-\none\nstep-b :-\ntwo\n"},
-		"a TaskRun's by the log's name":     {resultName(childOne) + "/logs/" + run.LogID(uid(1), childOne.uid), "step-a :-\none\nstep-b :-\ntwo\n"},
-		"one that ends without a line end":  {childTwo.log(), "step-a :-\nthree\n"},
-		"a PipelineRun's by the run's name": {pipelineOK.log(), "build-1-compile step-a :-\none\nbuild-1-compile step-b :-\ntwo\nbuild-1-test step-a :-\nthree\n"},
+		"a TaskRun's by the run's name": {childOne.log(), "step-a :-\none\nstep-b :-\ntwo\n"},
+		"a TaskRun's by the log's name": {resultName(childOne) + "/logs/" + run.LogID(uid(1), childOne.uid),
+			"step-a :-\none\nstep-b :-\ntwo\n"},
+		"one that ends without a line end": {childTwo.log(), "step-a :-\nthree\n"},
+		"a PipelineRun's by the run's name": {pipelineOK.log(),
+			"build-1-compile step-a :-\none\nbuild-1-compile step-b :-\ntwo\nbuild-1-test step-a :-\nthree\n"},
 		"a PipelineRun's by the log's name": {
 			resultName(pipelineOK) + "/logs/" + run.LogID(uid(1), uid(1)),
 			"build-1-compile step-a :-\none\nbuild-1-compile step-b :-\ntwo\nbuild-1-test step-a :-\nthree\n",
 		},
 	} {
-		if log, err := r.log(member, test.name); err != nil || log != test.want {
+		if log, err := r.ReadLog(member, test.name); err != nil || log != test.want {
 			t.Errorf("%s: %q, %v", what, log, err)
 		}
 		for _, version := range []string{"v1alpha2", "v1alpha3"} {
 			path := strings.Replace(prefix, "v1alpha2", version, 1) + test.name
-			code, text, header := r.rest(member, http.MethodGet, path, "", "Accept", "application/json")
-			if code != 200 || text != test.want || !strings.HasPrefix(header.Get("Content-Type"), "text/plain") || header.Get("X-Content-Type-Options") != "nosniff" {
+			code, text, header := r.REST(member, http.MethodGet, path, "", "Accept", "application/json")
+			if code != 200 || text != test.want || !strings.HasPrefix(header.Get("Content-Type"), "text/plain") ||
+				header.Get("X-Content-Type-Options") != "nosniff" {
 				t.Errorf("%s over REST: %d %q %v", what, code, text, header)
 			}
 		}
 	}
 	for what, name := range map[string]string{
-		"a run without logs": cancelled.log(), "no run": "team/results/x/logs/" + uid(99), "a run of another Result": resultName(failed) + "/logs/" + childOne.uid,
+		"a run without logs": cancelled.log(), "no run": "team/results/x/logs/" + uid(99),
+		"a run of another Result": resultName(failed) + "/logs/" + childOne.uid,
 	} {
-		_, err := r.log(member, name)
+		_, err := r.ReadLog(member, name)
 		r.wantCode(what, err, codes.NotFound)
 	}
-	for what, name := range map[string]string{"a record's name": failed.record(), "no name": "", "all": "team/results/-/logs"} {
-		_, err := r.log(member, name)
+	for what, name := range map[string]string{"a record's name": failed.record(), "no name": "",
+		"all": "team/results/-/logs"} {
+		_, err := r.ReadLog(member, name)
 		r.wantCode(what, err, codes.InvalidArgument)
 	}
 }
 
 func TestListLogs(t *testing.T) {
 	r := newFullRig(t)
-	list, err := r.logs.ListLogs(r.as(member), &pb.ListRecordsRequest{Parent: resultName(pipelineOK)})
+	list, err := r.Logs.ListLogs(r.As(member), &pb.ListRecordsRequest{Parent: resultName(pipelineOK)})
 	if err != nil || len(list.GetRecords()) == 0 {
 		t.Fatalf("%v, %v", list, err)
 	}
 	for _, log := range list.GetRecords() {
-		if log.GetData().GetType() != "results.tekton.dev/v1alpha3.Log" || !strings.HasPrefix(log.GetName(), resultName(pipelineOK)+"/logs/") {
+		if log.GetData().GetType() != "results.tekton.dev/v1alpha3.Log" ||
+			!strings.HasPrefix(log.GetName(), resultName(pipelineOK)+"/logs/") {
 			t.Errorf("%v", log)
 		}
-		if _, err := r.log(member, log.GetName()); err != nil {
+		if _, err := r.ReadLog(member, log.GetName()); err != nil {
 			t.Errorf("%s is listed, and cannot be read: %v", log.GetName(), err)
 		}
 	}
 }
 
-// The log in a commit stays what it is: another lies over it, or hides it.
+// A commit's log does not change: a tool's log replaces or hides it.
 func TestLogsOverArchivedOnes(t *testing.T) {
 	r := newFullRig(t)
 	byLog := resultName(failed) + "/logs/" + run.LogID(failed.uid, failed.uid)
@@ -77,44 +83,46 @@ func TestLogsOverArchivedOnes(t *testing.T) {
 		t.Errorf("%v, %v", summary, err)
 	}
 	for _, name := range []string{byLog, failed.log()} {
-		if log, err := r.log(member, name); err != nil || log != "better" {
+		if log, err := r.ReadLog(member, name); err != nil || log != "better" {
 			t.Errorf("%s: %q, %v", name, log, err)
 		}
 	}
-	_, err := r.logs.DeleteLog(r.as(robot), &pb.DeleteLogRequest{Name: failed.log()})
+	_, err := r.Logs.DeleteLog(r.As(robot), &pb.DeleteLogRequest{Name: failed.log()})
 	r.must(err)
 	for _, name := range []string{byLog, failed.log()} {
-		_, err := r.log(member, name)
+		_, err := r.ReadLog(member, name)
 		r.wantCode("hidden: "+name, err, codes.NotFound)
 	}
-	_, err = r.logs.DeleteLog(r.as(robot), &pb.DeleteLogRequest{Name: byLog})
+	_, err = r.Logs.DeleteLog(r.As(robot), &pb.DeleteLogRequest{Name: byLog})
 	r.wantCode("delete it again", err, codes.NotFound)
-	if _, err := r.results.GetRecord(r.as(member), &pb.GetRecordRequest{Name: failed.record()}); err != nil {
+	if _, err := r.Results.GetRecord(r.As(member), &pb.GetRecordRequest{Name: failed.record()}); err != nil {
 		t.Errorf("the run: %v", err)
 	}
 }
 
-// Nor is it shown where it is one of several: in its PipelineRun's log, and by its pod.
+// The replaced log is not shown elsewhere either: in its PipelineRun's log, or by its pod.
 func TestLogsOverArchivedOnesOfAPipelineRun(t *testing.T) {
 	r := newFullRig(t)
 	const dashboard = "/external-logs/team/build-1-compile-pod/step-a"
-	if before, err := r.log(member, pipelineOK.log()); err != nil || !strings.Contains(before, "one\n") {
+	if before, err := r.ReadLog(member, pipelineOK.log()); err != nil || !strings.Contains(before, "one\n") {
 		t.Fatalf("before: %q, %v", before, err)
 	}
 	name := resultName(pipelineOK) + "/logs/" + childOne.uid
 	_, err := r.putLog(robot, name, "redacted\n")
 	r.must(err)
-	if log, err := r.log(member, pipelineOK.log()); err != nil || strings.Contains(log, "one\n") || !strings.Contains(log, "redacted\n") {
+	if log, err := r.ReadLog(member, pipelineOK.log()); err != nil || strings.Contains(log, "one\n") ||
+		!strings.Contains(log, "redacted\n") {
 		t.Errorf("replaced: %q, %v", log, err)
 	}
-	if code, text, _ := r.rest(member, http.MethodGet, dashboard, ""); code != 200 || text != "redacted\n" {
+	if code, text, _ := r.REST(member, http.MethodGet, dashboard, ""); code != 200 || text != "redacted\n" {
 		t.Errorf("replaced, by its pod: %d %q", code, text)
 	}
-	r.must(second(r.logs.DeleteLog(r.as(robot), &pb.DeleteLogRequest{Name: name})))
-	if log, err := r.log(member, pipelineOK.log()); err != nil || strings.Contains(log, "one\n") || strings.Contains(log, "redacted\n") {
+	r.must(second(r.Logs.DeleteLog(r.As(robot), &pb.DeleteLogRequest{Name: name})))
+	if log, err := r.ReadLog(member, pipelineOK.log()); err != nil || strings.Contains(log, "one\n") ||
+		strings.Contains(log, "redacted\n") {
 		t.Errorf("deleted: %q, %v", log, err)
 	}
-	if code, text, _ := r.rest(member, http.MethodGet, dashboard, ""); code != 404 {
+	if code, text, _ := r.REST(member, http.MethodGet, dashboard, ""); code != 404 {
 		t.Errorf("deleted, by its pod: %d %q", code, text)
 	}
 }
@@ -129,38 +137,38 @@ func TestLogsThatAreWrong(t *testing.T) {
 	r.wantCode("a log of a record that is none of a log", err, codes.FailedPrecondition)
 	_, err = r.putLog(robot, failed.log())
 	r.wantCode("nothing", err, codes.InvalidArgument)
-	stream, err := r.logs.UpdateLog(r.as(robot))
+	stream, err := r.Logs.UpdateLog(r.As(robot))
 	r.must(err)
 	r.must(stream.Send(&pb.Log{Name: failed.log(), Data: []byte("x")}))
 	r.must(stream.Send(&pb.Log{Name: childOne.log(), Data: []byte("y")}))
 	_, err = stream.CloseAndRecv()
 	r.wantCode("two logs in one stream", err, codes.InvalidArgument)
-	if log, err := r.log(member, failed.log()); err != nil || log != "step-a :-\nfour\n" {
+	if log, err := r.ReadLog(member, failed.log()); err != nil || log != "step-a :-\nfour\n" {
 		t.Errorf("what was refused is stored: %q, %v", log, err)
 	}
 }
 
-// A writer that goes away leaves nothing.
+// A broken upload stores nothing.
 func TestLogThatIsBrokenOff(t *testing.T) {
 	r := newFullRig(t)
-	ctx, leave := context.WithCancel(r.as(robot))
-	stream, err := r.logs.UpdateLog(ctx)
+	ctx, leave := context.WithCancel(r.As(robot))
+	stream, err := r.Logs.UpdateLog(ctx)
 	r.must(err)
 	r.must(stream.Send(&pb.Log{Name: failed.log(), Data: bytes.Repeat([]byte("x"), 1<<20)}))
 	leave()
 	_, err = stream.CloseAndRecv()
 	r.wantCode("who left", err, codes.Canceled)
-	if log, err := r.log(member, failed.log()); err != nil || log != "step-a :-\nfour\n" {
+	if log, err := r.ReadLog(member, failed.log()); err != nil || log != "step-a :-\nfour\n" {
 		t.Errorf("%.20q, %v", log, err)
 	}
 }
 
-// A log is read and written in constant memory.
+// Logs are read and written in constant memory.
 func TestLargeLog(t *testing.T) {
 	r := newFullRig(t)
 	const size = 64 << 20
 	block := bytes.Repeat([]byte("0123456789abcde\n"), 4<<10) // 64 KiB
-	stream, err := r.logs.UpdateLog(r.as(robot))
+	stream, err := r.Logs.UpdateLog(r.As(robot))
 	r.must(err)
 	peak := &peak{}
 	for range size / len(block) {
@@ -171,7 +179,7 @@ func TestLargeLog(t *testing.T) {
 	if err != nil || summary.GetBytesReceived() != size {
 		t.Fatalf("%v, %v", summary, err)
 	}
-	reading, err := r.logs.GetLog(r.as(member), &pb.GetLogRequest{Name: failed.log()})
+	reading, err := r.Logs.GetLog(r.As(member), &pb.GetLogRequest{Name: failed.log()})
 	r.must(err)
 	n := 0
 	for {
@@ -191,7 +199,7 @@ func TestLargeLog(t *testing.T) {
 	}
 }
 
-// peak is the most live heap that was seen.
+// peak is the largest live heap seen.
 type peak struct {
 	bytes uint64
 	n     int
@@ -206,7 +214,8 @@ func (p *peak) look() {
 	}
 }
 
-// A log that is damaged is an error, and over REST a connection that breaks: nobody takes the half for the whole.
+// A damaged log is an error, and over REST a broken connection, so that nobody takes a part for the
+// whole.
 func TestDamagedLog(t *testing.T) {
 	r := newRig(t)
 	m := failed
@@ -224,9 +233,9 @@ func TestDamagedLog(t *testing.T) {
 	content[len(content)-20] ^= 1
 	r.must(os.Chmod(path, 0o600))
 	r.must(os.WriteFile(path, content, 0o600))
-	_, err = r.log(member, m.log())
+	_, err = r.ReadLog(member, m.log())
 	r.wantCode("damaged", err, codes.DataLoss)
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+prefix+m.log(), nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.URL+prefix+m.log(), nil)
 	r.must(err)
 	request.Header.Set("Authorization", "Bearer "+member)
 	response, err := http.DefaultClient.Do(request)
@@ -239,13 +248,15 @@ func TestDamagedLog(t *testing.T) {
 	}
 }
 
-// The Tekton Dashboard asks for a container's log by its pod.
+// The Tekton Dashboard requests a container's log by its pod.
 func TestExternalLogs(t *testing.T) {
 	r := newFullRig(t)
 	r.add(made{
-		kind: "TaskRun", namespace: "team", name: "tried-again", uid: uid(20), created: 900, status: "True", reason: "Succeeded",
-		logs: map[string]string{"step-a": "a\n"},
-		more: map[string]any{"podName": "tried-again-pod-retry1", "retriesStatus": []any{map[string]any{"podName": "tried-again-pod"}}},
+		kind: "TaskRun", namespace: "team", name: "tried-again", uid: uid(20), created: 900, status: "True",
+		reason: "Succeeded",
+		logs:   map[string]string{"step-a": "a\n"},
+		more: map[string]any{"podName": "tried-again-pod-retry1",
+			"retriesStatus": []any{map[string]any{"podName": "tried-again-pod"}}},
 	})
 	for path, want := range map[string]struct {
 		code int
@@ -265,18 +276,20 @@ func TestExternalLogs(t *testing.T) {
 		"team/build-1-compile-pod/step-a/more": {404, ""},
 		"team/lint-1-pod/step-a":               {404, ""}, // a TaskRun whose record names no pod
 	} {
-		code, text, header := r.rest(member, http.MethodGet, "/external-logs/"+path, "")
-		if code != want.code || code == 200 && (text != want.text || !strings.HasPrefix(header.Get("Content-Type"), "text/plain")) {
+		code, text, header := r.REST(member, http.MethodGet, "/external-logs/"+path, "")
+		if code != want.code || code == 200 && (text != want.text ||
+			!strings.HasPrefix(header.Get("Content-Type"), "text/plain")) {
 			t.Errorf("%s: %d %q %v, want %d %q", path, code, text, header, want.code, want.text)
 		}
 	}
 	r.createResult("team/results/tool")
 	r.createRecord("team/results/tool/records/forged", "tekton.dev/v1.TaskRun",
 		`{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"build-1-compile","namespace":"team","uid":"x","creationTimestamp":"2026-11-20T10:00:00Z"},"status":{"podName":"build-1-compile-pod"}}`)
-	if code, text, _ := r.rest(member, http.MethodGet, "/external-logs/team/build-1-compile-pod/step-a", ""); code != 200 || text != "one\n" {
+	if code, text, _ := r.REST(member, http.MethodGet, "/external-logs/team/build-1-compile-pod/step-a",
+		""); code != 200 || text != "one\n" {
 		t.Errorf("beside a tool's record of the name: %d %q", code, text)
 	}
-	if code, _, _ := r.rest("", http.MethodGet, "/external-logs/team/build-1-compile-pod/step-a", ""); code != 401 {
+	if code, _, _ := r.REST("", http.MethodGet, "/external-logs/team/build-1-compile-pod/step-a", ""); code != 401 {
 		t.Errorf("without a token: %d", code)
 	}
 }

@@ -19,20 +19,20 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// post begins a request whose body has a length, sends some of it, and leaves it at that.
+// post begins a request with a body of this length, of which it sends only some.
 func (r *rig) post(token string, length int, some string) net.Conn {
 	r.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://")) //nolint:noctx // a test
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.URL, "http://")) //nolint:noctx // a test
 	r.must(err)
 	r.Cleanup(func() { _ = conn.Close() })
-	// A body that is refused is not read to its end.
+	// A rejected body is not read to its end.
 	_, _ = fmt.Fprintf(conn, "POST %ssecret/results HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"+
 		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", prefix, token, length, some)
 	return conn
 }
 
-// answer waits for an answer and the end of the connection. It is 0 if there is none in time,
-// and -1 if the connection was reset instead.
+// answer waits for a response and the end of the connection. It returns 0 if there is none in time,
+// and -1 if the connection was reset.
 func (r *rig) answer(conn net.Conn, within time.Duration) int {
 	r.Helper()
 	r.must(conn.SetReadDeadline(time.Now().Add(within)))
@@ -51,7 +51,7 @@ func (r *rig) answer(conn net.Conn, within time.Duration) int {
 	return response.StatusCode
 }
 
-// A body that does not come ends its connection, whoever sends it.
+// A body that does not arrive ends its connection, whoever sends it.
 func TestBodiesHaveADeadline(t *testing.T) {
 	r := newFullRig(t)
 	if code := r.answer(r.post("bad", 1000, "{"), 5*time.Second); code != 401 {
@@ -61,14 +61,14 @@ func TestBodiesHaveADeadline(t *testing.T) {
 	if code := r.answer(r.post(nobody, 1000, "{"), 5*time.Second); code != 504 {
 		t.Errorf("a body that does not come: %d", code)
 	}
-	stream, err := r.logs.UpdateLog(r.as(robot))
+	stream, err := r.Logs.UpdateLog(r.As(robot))
 	r.must(err)
 	if err := stream.RecvMsg(&pb.LogSummary{}); err == nil || r.Context().Err() != nil {
 		t.Errorf("a stream without a message: %v", err)
 	}
 }
 
-// Bodies may not fill the memory, and those of one caller leave room for others.
+// Bodies cannot fill the memory, and those of one caller leave room for others.
 func TestBodiesAreBounded(t *testing.T) {
 	r := newFullRig(t)
 	some := `{"name":"` + strings.Repeat("a", 5<<20)
@@ -86,7 +86,8 @@ func TestBodiesAreBounded(t *testing.T) {
 			done <- true
 		}()
 	}
-	if code, text, _ := r.rest(robot, http.MethodPost, prefix+"team/results", `{"name":"team/results/mine"}`); code != 200 {
+	if code, text, _ := r.REST(robot, http.MethodPost, prefix+"team/results",
+		`{"name":"team/results/mine"}`); code != 200 {
 		t.Errorf("another caller: %d %s", code, text)
 	}
 	for range conns {
@@ -98,16 +99,16 @@ func TestBodiesAreBounded(t *testing.T) {
 	for _, conn := range conns {
 		_ = conn.Close()
 	}
-	time.Sleep(time.Second) // until the server has seen it
-	for range 3 {           // together more than there would be room for, if nothing had come back
-		code, text, _ := r.rest(nobody, http.MethodPost, prefix+"secret/results", some+`"}`)
+	time.Sleep(time.Second) // until the server has read it
+	for range 3 {           // more in total than the limit, unless memory is released
+		code, text, _ := r.REST(nobody, http.MethodPost, prefix+"secret/results", some+`"}`)
 		if code != 400 && code != 403 {
 			t.Errorf("what was taken does not come back: %d %s", code, text)
 		}
 	}
 }
 
-// waitingStore stores nothing until it may.
+// waitingStore blocks writes until the test allows them.
 type waitingStore struct {
 	store.Store
 	may chan bool
@@ -118,11 +119,11 @@ func (s waitingStore) Create(ctx context.Context, key string, content io.Reader)
 	return s.Store.Create(ctx, key, content)
 }
 
-// A log that is sent faster than it is stored waits with its client, and holds up nobody else.
+// A log that is sent faster than it is stored stays with its client, and delays no other request.
 func TestUnreadUploads(t *testing.T) {
 	may := make(chan bool)
 	r := newFullRig(t, func(o *Options) { o.Store = waitingStore{o.Store, may} })
-	stream, err := r.logs.UpdateLog(r.as(robot))
+	stream, err := r.Logs.UpdateLog(r.As(robot))
 	r.must(err)
 	const all = 64 << 20
 	chunk := []byte(strings.Repeat("0123456789abcdef", 4096))
@@ -142,7 +143,7 @@ func TestUnreadUploads(t *testing.T) {
 	if n := sent.Load(); n > 4<<20 || n == 0 {
 		t.Errorf("accepted %d KiB that nobody reads", n>>10)
 	}
-	if _, err := r.results.GetRecord(r.as(member), &pb.GetRecordRequest{Name: failed.record()}); err != nil {
+	if _, err := r.Results.GetRecord(r.As(member), &pb.GetRecordRequest{Name: failed.record()}); err != nil {
 		t.Errorf("another request on the connection: %v", err)
 	}
 	close(may)

@@ -34,14 +34,16 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Everybody may ask what there is to call, in both versions of the protocol that tools speak.
+// Reflection is public, in both versions of the protocol that tools use.
 func TestReflection(t *testing.T) {
 	r := newRig(t)
-	want := []string{"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection",
+	want := []string{"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
+		"grpc.reflection.v1alpha.ServerReflection",
 		"tekton.results.v1alpha2.Logs", "tekton.results.v1alpha2.Results"}
-	stream, err := reflectionpb.NewServerReflectionClient(r.conn).ServerReflectionInfo(r.as(""))
+	stream, err := reflectionpb.NewServerReflectionClient(r.Conn).ServerReflectionInfo(r.As(""))
 	r.must(err)
-	r.must(stream.Send(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}}))
+	r.must(stream.Send(
+		&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}}))
 	answer, err := stream.Recv()
 	r.must(err)
 	var got []string
@@ -51,10 +53,11 @@ func TestReflection(t *testing.T) {
 	if slices.Sort(got); !slices.Equal(got, want) {
 		t.Errorf("services %q", got)
 	}
-	old, err := oldreflectionpb.NewServerReflectionClient(r.conn).ServerReflectionInfo(r.as(""))
+	old, err := oldreflectionpb.NewServerReflectionClient(r.Conn).ServerReflectionInfo(r.As(""))
 	r.must(err)
-	r.must(old.Send(&oldreflectionpb.ServerReflectionRequest{MessageRequest: &oldreflectionpb.ServerReflectionRequest_ListServices{}})) //nolint:staticcheck // tools still speak it
-	if answer, err := old.Recv(); err != nil || len(answer.GetListServicesResponse().GetService()) != len(want) {                       //nolint:staticcheck // tools still speak it
+	r.must(old.Send( //nolint:staticcheck // tools still use it
+		&oldreflectionpb.ServerReflectionRequest{MessageRequest: &oldreflectionpb.ServerReflectionRequest_ListServices{}}))
+	if answer, err := old.Recv(); err != nil || len(answer.GetListServicesResponse().GetService()) != len(want) { //nolint:staticcheck // tools still use it
 		t.Errorf("v1alpha: %v, %v", answer, err)
 	}
 }
@@ -62,35 +65,35 @@ func TestReflection(t *testing.T) {
 func TestHealth(t *testing.T) {
 	r := newRig(t)
 	for _, service := range []string{"", "tekton.results.v1alpha2.Results", "tekton.results.v1alpha2.Logs"} {
-		answer, err := healthpb.NewHealthClient(r.conn).Check(r.as(""), &healthpb.HealthCheckRequest{Service: service})
+		answer, err := healthpb.NewHealthClient(r.Conn).Check(r.As(""), &healthpb.HealthCheckRequest{Service: service})
 		if err != nil || answer.GetStatus() != healthpb.HealthCheckResponse_SERVING {
 			t.Errorf("%q: %v, %v", service, answer, err)
 		}
 	}
-	if code, text, _ := r.rest("", http.MethodGet, "/healthz", ""); code != 200 || !strings.Contains(text, "SERVING") {
+	if code, text, _ := r.REST("", http.MethodGet, "/healthz", ""); code != 200 || !strings.Contains(text, "SERVING") {
 		t.Errorf("%d %s", code, text)
 	}
 }
 
-// An index that is being made says so, in health and in each answer: what it does not have may be there.
+// An incomplete index is reported by health checks and by every response: what it lacks may exist.
 func TestIncompleteIndex(t *testing.T) {
 	r := newFullRig(t)
 	r.must(r.index.SetComplete(t.Context(), string(clusterName), false))
-	if code, text, _ := r.rest("", http.MethodGet, "/healthz", ""); code != 503 {
+	if code, text, _ := r.REST("", http.MethodGet, "/healthz", ""); code != 503 {
 		t.Errorf("%d %s", code, text)
 	}
 	_, err := r.list(member, "team/results/-", `name == "none"`, "")
 	r.wantCode("an empty list", err, codes.Unavailable)
-	_, err = r.results.GetRecord(r.as(member), &pb.GetRecordRequest{Name: "team/results/x/records/" + uid(99)})
+	_, err = r.Results.GetRecord(r.As(member), &pb.GetRecordRequest{Name: "team/results/x/records/" + uid(99)})
 	r.wantCode("a record that it does not have", err, codes.Unavailable)
 }
 
-// A database that is away is an error, never an empty answer.
+// A database that does not answer is an error, never an empty response.
 func TestIndexAway(t *testing.T) {
 	r := newFullRig(t)
 	r.must(r.index.Close())
 	for name, call := range calls {
-		err := call.do(r.as(admin), r, failed)
+		err := call.do(r.As(admin), r, failed)
 		if r.wantCode(name, err, codes.Unavailable); strings.Contains(err.Error(), "closed") {
 			t.Errorf("%s tells what the database says: %v", name, err)
 		}
@@ -108,20 +111,22 @@ func (awayStore) Create(context.Context, string, io.Reader) error {
 	return errors.New("dial tcp 10.0.0.1: secret bucket: connection refused")
 }
 
-// A bucket that is away fails what needs it, and the caller does not learn where it is.
+// A bucket that does not answer fails only what needs it, and its location is not revealed.
 func TestBucketAway(t *testing.T) {
 	r := newFullRig(t, func(o *Options) { o.Store = awayStore{o.Store} })
-	if _, err := r.results.GetRecord(r.as(member), &pb.GetRecordRequest{Name: failed.record()}); err != nil {
+	if _, err := r.Results.GetRecord(r.As(member), &pb.GetRecordRequest{Name: failed.record()}); err != nil {
 		t.Errorf("a record is in the index: %v", err)
 	}
-	_, log := r.log(member, failed.log())
-	_, create := r.results.CreateResult(r.as(robot), &pb.CreateResultRequest{Parent: "team", Result: &pb.Result{Name: "team/results/new"}})
+	_, log := r.ReadLog(member, failed.log())
+	_, create := r.Results.CreateResult(r.As(robot), &pb.CreateResultRequest{Parent: "team",
+		Result: &pb.Result{Name: "team/results/new"}})
 	for what, err := range map[string]error{"log": log, "create": create} {
 		if r.wantCode(what, err, codes.Unavailable); strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if list, err := r.results.ListResults(r.as(robot), &pb.ListResultsRequest{Parent: "team", Filter: `uid == "new"`}); err != nil || len(list.GetResults()) != 0 {
+	if list, err := r.Results.ListResults(r.As(robot), &pb.ListResultsRequest{Parent: "team",
+		Filter: `uid == "new"`}); err != nil || len(list.GetResults()) != 0 {
 		t.Errorf("what is not stored is listed: %v, %v", list, err)
 	}
 }
@@ -130,28 +135,31 @@ func TestLimits(t *testing.T) {
 	r := newRig(t)
 	r.createResult("team/results/tool")
 	large := append(append([]byte(`"`), bytes.Repeat([]byte("x"), 7<<20)...), '"')
-	_, err := r.results.CreateRecord(r.as(robot), &pb.CreateRecordRequest{
-		Parent: "team/results/tool", Record: &pb.Record{Name: "team/results/tool/records/one", Data: &pb.Any{Type: "t", Value: large}},
+	_, err := r.Results.CreateRecord(r.As(robot), &pb.CreateRecordRequest{
+		Parent: "team/results/tool", Record: &pb.Record{Name: "team/results/tool/records/one",
+			Data: &pb.Any{Type: "t", Value: large}},
 	})
 	r.wantCode("a message of 7 MiB", err, codes.ResourceExhausted)
-	if code, _, _ := r.rest(robot, http.MethodPost, prefix+"team/results/tool/records", `{"name": "`+strings.Repeat("x", 7<<20)+`"}`); code != 429 {
+	if code, _, _ := r.REST(robot, http.MethodPost, prefix+"team/results/tool/records",
+		`{"name": "`+strings.Repeat("x", 7<<20)+`"}`); code != 429 {
 		t.Errorf("a body of 7 MiB: %d", code)
 	}
 }
 
-// Requests under way come to their end when the server is told to.
+// Requests in progress are completed when the server is told to end.
 func TestShutdown(t *testing.T) {
 	r := newFullRig(t)
-	stream, err := r.logs.UpdateLog(r.as(robot))
+	stream, err := r.Logs.UpdateLog(r.As(robot))
 	r.must(err)
 	r.must(stream.Send(&pb.Log{Name: failed.log(), Data: []byte("before ")}))
-	if _, err := r.results.GetRecord(r.as(member), &pb.GetRecordRequest{Name: failed.record()}); err != nil { // so that the stream has begun
+	// the stream has begun
+	if _, err := r.Results.GetRecord(r.As(member), &pb.GetRecordRequest{Name: failed.record()}); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- r.stop() }()
 	for { // until it takes no new connections
-		conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://")) //nolint:noctx // a test
+		conn, err := net.Dial("tcp", strings.TrimPrefix(r.URL, "http://")) //nolint:noctx // a test
 		if err != nil {
 			break
 		}
@@ -166,7 +174,7 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// TLS is what a folder of certificates makes, for gRPC and REST on the same port.
+// A directory of certificates enables TLS, for gRPC and REST on the same port.
 func TestTLS(t *testing.T) {
 	r := newFullRig(t)
 	dir, pool := certificate(t)
@@ -177,12 +185,14 @@ func TestTLS(t *testing.T) {
 	config := &tls.Config{RootCAs: pool, ServerName: "api", MinVersion: tls.VersionTLS12}
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(config)))
 	r.must(err)
-	if _, err := pb.NewResultsClient(conn).GetRecord(r.as(member), &pb.GetRecordRequest{Name: failed.record()}); err != nil {
+	if _, err := pb.NewResultsClient(conn).GetRecord(r.As(member),
+		&pb.GetRecordRequest{Name: failed.record()}); err != nil {
 		t.Errorf("gRPC: %v", err)
 	}
 	_ = conn.Close()
 	transport := &http.Transport{TLSClientConfig: config}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+address+prefix+failed.record(), nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+address+prefix+failed.record(),
+		nil)
 	r.must(err)
 	request.Header.Set("Authorization", "Bearer "+member)
 	response, err := (&http.Client{Transport: transport}).Do(request)
@@ -200,7 +210,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// certificate makes one for the name api, in a folder.
+// certificate writes a certificate for the name api into a directory.
 func certificate(t *testing.T) (dir string, pool *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -208,8 +218,9 @@ func certificate(t *testing.T) (dir string, pool *x509.CertPool) {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{"api"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true,
+		SerialNumber: big.NewInt(1), DNSNames: []string{"api"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour),
+		IsCA:     true, BasicConstraintsValid: true,
 	}
 	text, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -222,7 +233,8 @@ func certificate(t *testing.T) (dir string, pool *x509.CertPool) {
 	dir, pool = t.TempDir(), x509.NewCertPool()
 	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: text})
 	pool.AppendCertsFromPEM(certificate)
-	for name, content := range map[string][]byte{"tls.crt": certificate, "tls.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})} {
+	for name, content := range map[string][]byte{"tls.crt": certificate,
+		"tls.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -230,7 +242,8 @@ func certificate(t *testing.T) (dir string, pool *x509.CertPool) {
 	return dir, pool
 }
 
-// Metrics count both ways of asking, by names that no caller chooses; logs have no values of filters, and no tokens.
+// Metrics count gRPC and REST, and no label has a value that a caller chooses; logs contain neither
+// values of filters nor tokens.
 func TestWhatIsObserved(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	var said strings.Builder
@@ -260,7 +273,8 @@ func TestWhatIsObserved(t *testing.T) {
 			break
 		}
 	}
-	if text := said.String(); strings.Contains(text, "hunter2") || !strings.Contains(text, `data.metadata.name == ? && data_type == TASK_RUN`) {
+	if text := said.String(); strings.Contains(text, "hunter2") ||
+		!strings.Contains(text, `data.metadata.name == ? && data_type == TASK_RUN`) {
 		t.Errorf("logged: %s", text)
 	}
 }

@@ -15,13 +15,14 @@ import (
 	"k8s.io/client-go/transport"
 )
 
-// TestTknResults drives the API with the client code of Tekton Results' own command line, and with what its commands send: list, describe and
-// logs of TaskRuns and PipelineRuns.
+// TestTknResults uses the client code of Tekton Results' CLI, with the requests of its commands:
+// list, describe and logs of TaskRuns and PipelineRuns.
 func TestTknResults(t *testing.T) {
 	r := newFullRig(t)
-	base, err := url.Parse(r.url + "/apis/results.tekton.dev/v1alpha2")
+	base, err := url.Parse(r.URL + "/apis/results.tekton.dev/v1alpha2")
 	r.must(err)
-	c, err := client.NewRESTClient(&client.Config{URL: base, Timeout: time.Minute, Transport: &transport.Config{BearerToken: member}})
+	c, err := client.NewRESTClient(&client.Config{URL: base, Timeout: time.Minute,
+		Transport: &transport.Config{BearerToken: member}})
 	r.must(err)
 	const listFields = "records.name,records.uid,records.create_time,records.update_time,records.data.value.metadata,records.data.value.status,next_page_token"
 	list, err := records.NewClient(c).ListRecords(t.Context(), &pb.ListRecordsRequest{
@@ -40,7 +41,8 @@ func TestTknResults(t *testing.T) {
 		t.Errorf("list shows %+v", run)
 	}
 	described, err := records.NewClient(c).GetRecord(t.Context(), "team", failed.uid)
-	if err != nil || described.GetName() != failed.record() || described.GetData().GetType() != "tekton.dev/v1.TaskRun" {
+	if err != nil || described.GetName() != failed.record() ||
+		described.GetData().GetType() != "tekton.dev/v1.TaskRun" {
 		t.Errorf("describe: %v, %v", described, err)
 	}
 	for name, want := range map[string]string{
@@ -53,7 +55,8 @@ func TestTknResults(t *testing.T) {
 			t.Errorf("logs of %s: %q, %v", name, text, err)
 		}
 	}
-	if _, err := records.NewClient(c).GetRecord(t.Context(), "secret", secret.uid); err == nil || err.(*client.Error).Code != http.StatusForbidden { //nolint:errorlint // that is its type
+	if _, err := records.NewClient(c).GetRecord(t.Context(), "secret", secret.uid); err == nil || //nolint:errorlint // that is its type
+		err.(*client.Error).Code != http.StatusForbidden {
 		t.Errorf("another namespace: %v", err)
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// counted is an index that counts what is loaded, and what is in memory before more is.
+// counted is an index that counts the loaded records, and measures the memory before each load.
 type counted struct {
 	index.Index
 	mu          sync.Mutex
@@ -45,7 +45,7 @@ func (r countedReader) Load(ctx context.Context, entries []*index.Entry) error {
 	return r.Reader.Load(ctx, entries)
 }
 
-// heap is what is in use.
+// heap returns the bytes in use.
 func heap() uint64 {
 	var m runtime.MemStats
 	runtime.GC()
@@ -55,7 +55,7 @@ func heap() uint64 {
 
 const mebi = 1 << 20
 
-// crowd is a place with records of tools in one Result, each of so many bytes and a few more.
+// crowd is an archive with records of tools in one Result, each of about this many bytes.
 func crowd(t *testing.T, records, bytes int) (*place, *counted) {
 	t.Helper()
 	p := newPlace(t, "sqlite://"+t.TempDir()+"/index.db", 0, nil)
@@ -74,7 +74,8 @@ func crowd(t *testing.T, records, bytes int) (*place, *counted) {
 	return p, c
 }
 
-// A page ends at 8 MiB of data, however many records were asked for, and the next one goes on where it ended.
+// A page ends at 8 MiB of data, however many records were requested, and the next one continues
+// there.
 func TestPagesEndAtSomeBytes(t *testing.T) {
 	p, c := crowd(t, 60, mebi)
 	for _, size := range []int32{0, 50, 5, 1000} {
@@ -106,7 +107,7 @@ func TestPagesEndAtSomeBytes(t *testing.T) {
 	}
 }
 
-// What does not match, or is not wanted, does not stay in memory while the list goes on.
+// Data that does not match or is not requested does not stay in memory during a list.
 func TestListsKeepNoData(t *testing.T) {
 	p, c := crowd(t, 60, mebi)
 	for what, test := range map[string]struct {
@@ -150,7 +151,7 @@ func TestSmallRecordsAreLoadedTogether(t *testing.T) {
 	}
 }
 
-// Pages of Results end where those of records do.
+// Pages of Results have the same bound.
 func TestPagesOfResultsEndAtSomeBytes(t *testing.T) {
 	p := newPlace(t, "sqlite://"+t.TempDir()+"/index.db", 0, nil)
 	for n := range 20 {
@@ -179,8 +180,8 @@ func TestPagesOfResultsEndAtSomeBytes(t *testing.T) {
 	}
 }
 
-// A run whose commit is damaged, or not there, has a record of its events without any. It does not
-// take others from who lists them.
+// A run whose commit is damaged or missing has an EventList without data, and does not make lists
+// fail.
 func TestListsPassOverDamage(t *testing.T) {
 	p := newPlace(t, "sqlite://"+t.TempDir()+"/index.db", 10, nil)
 	lost := map[string]bool{}
@@ -194,7 +195,8 @@ func TestListsPassOverDamage(t *testing.T) {
 		r := p.rows[n].Commit.Run
 		events := run.EventListID(r.Result, r.UID)
 		lost[nameOf(p.rows[n], events)] = true
-		if _, err := p.engine.GetRecord(t.Context(), r.Namespace, r.Result, events); status.Code(err) != codes.DataLoss {
+		if _, err := p.engine.GetRecord(t.Context(), r.Namespace, r.Result,
+			events); status.Code(err) != codes.DataLoss {
 			t.Errorf("get: %v", err)
 		}
 	}

@@ -1,8 +1,18 @@
 // Package engine answers the reads of the query API from an index.
 //
-// A filter decides three times, by the same code (pkg/archive/query/filter): on what a group of entries has in common, on the columns of an
-// entry, and on its record. What cannot match is left out as early as that is known, so that a page unpacks good as only what is on it; what
-// is listed was always compared with the whole filter.
+// A filter is evaluated up to three times, by the same code (pkg/archive/query/filter): on what a
+// group of entries has in common, on the columns of an entry, and on its record. What cannot match
+// is dropped as early as possible, so that a page unpacks little besides its own records.
+// Everything listed has matched the whole filter.
+//
+//	engine.go   requests; get.go reads one record
+//	records.go  lists of records: merge.go chooses and merges the index's scans, compare.go reads
+//	            records and evaluates the filter on them
+//	results.go  Results, and lists of them
+//	summary.go  summaries: grouping.go and aggregations.go parse what is asked for, counting.go
+//	            counts by columns, observing.go by records
+//	env.go      the variables of filters
+//	token.go    page tokens and orders
 package engine
 
 import (
@@ -21,17 +31,17 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// DefaultMaxScan is how many records a request may look into by default: some seconds' work.
+// DefaultMaxScan is how many records a request may read by default: some seconds of work.
 const DefaultMaxScan = 300_000
 
 // Options say what an engine reads.
 type Options struct {
 	Index index.Index
-	// Store is the bucket: the index has no events.
+	// Store is the bucket, which has the events.
 	Store store.Store
-	// Cluster is whose runs are served.
+	// Cluster is the cluster whose runs are served.
 	Cluster string
-	// MaxScan bounds how many records a request looks into; 0 is DefaultMaxScan.
+	// MaxScan bounds the records that a request reads; 0 is DefaultMaxScan.
 	MaxScan int
 }
 
@@ -55,7 +65,7 @@ type reading struct {
 	*Engine
 	index.Reader
 	groups []index.Group
-	// looked counts records that were looked into.
+	// looked counts the records read.
 	looked int
 }
 
@@ -71,9 +81,10 @@ func (e *Engine) begin(ctx context.Context) (*reading, error) {
 	return &reading{Engine: e, Reader: reader, groups: groups}, nil
 }
 
-var errIncomplete = errors.New("the index is being made: it does not have all runs yet")
+var errIncomplete = errors.New("the index is incomplete: it does not have all runs yet")
 
-// finish says whether what was read is all that there is. It is asked last: an index that is emptied meanwhile says so first.
+// finish returns an error if the index may lack runs. It is called last, so that an index emptied
+// during the request is noticed.
 func (r *reading) finish(ctx context.Context) error {
 	complete, err := r.Complete(ctx, r.Cluster)
 	if err == nil && !complete {
@@ -82,7 +93,8 @@ func (r *reading) finish(ctx context.Context) error {
 	return unavailable(err)
 }
 
-// unavailable is the status of what went wrong with the index or the bucket. A caller that does not wait any longer is told so.
+// unavailable returns the status for an error of the index or the bucket. The status of a cancelled
+// request says so.
 func unavailable(err error) error {
 	if err == nil {
 		return nil
@@ -107,7 +119,7 @@ func notFound(what, name string) error {
 	return status.Errorf(codes.NotFound, "%s %s not found", what, name)
 }
 
-// parse reads a filter.
+// parse parses a filter.
 func parse(kind filter.Kind, text string) (*filter.Filter, error) {
 	f, err := filter.Parse(kind, text)
 	if errors.Is(err, filter.ErrInvalid) {
@@ -119,24 +131,26 @@ func parse(kind filter.Kind, text string) (*filter.Filter, error) {
 	return f, nil
 }
 
-// inScope returns the groups that a list is confined to.
+// inScope returns the groups that a list may read.
 func (r *reading) inScope(q *query.List) []index.Group {
 	if q.Parent == "-" && q.Namespaces == nil {
 		return r.groups
 	}
 	var groups []index.Group
 	for _, g := range r.groups {
-		if (q.Parent == "-" || g.Namespace == q.Parent) && (q.Namespaces == nil || slices.Contains(q.Namespaces, g.Namespace)) {
+		if (q.Parent == "-" || g.Namespace == q.Parent) && (q.Namespaces == nil ||
+			slices.Contains(q.Namespaces, g.Namespace)) {
 			groups = append(groups, g)
 		}
 	}
 	return groups
 }
 
-// tooMuch is the error of a filter that no index serves.
+// tooMuch is the error of a filter that reads too many records.
 func (r *reading) tooMuch() error {
 	return status.Errorf(codes.ResourceExhausted,
-		"the filter had to be compared with more than %d records: confine the list to a namespace, a data_type, a label or a time", r.MaxScan)
+		"the filter had to be compared with more than %d records: confine the list to a namespace, a data_type, a label or a time",
+		r.MaxScan)
 }
 
 // Namespaces implements query.Engine.

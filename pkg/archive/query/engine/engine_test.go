@@ -20,7 +20,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// databases start each kind of index.
+// databases run a test with each kind of index.
 func databases(t *testing.T, test func(t *testing.T, empty func(t *testing.T) string)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) {
@@ -68,10 +68,11 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// newest sorts as lists are by default.
+// newest sorts rows as lists are by default.
 func newest(rows []index.Row) []index.Row {
 	return slices.SortedFunc(slices.Values(rows), func(a, b index.Row) int {
-		return -cmp.Or(a.Commit.Run.Created.Compare(b.Commit.Run.Created), strings.Compare(a.Commit.Run.UID, b.Commit.Run.UID))
+		return -cmp.Or(a.Commit.Run.Created.Compare(b.Commit.Run.Created),
+			strings.Compare(a.Commit.Run.UID, b.Commit.Run.UID))
 	})
 }
 
@@ -95,7 +96,7 @@ func vary(n int, row *index.Row) {
 	}
 }
 
-// all follows the pages of a list of records.
+// all reads all pages of a list of records.
 func (p *place) all(t *testing.T, q query.List) (records []*pb.Record) {
 	t.Helper()
 	for {
@@ -114,23 +115,37 @@ func (p *place) all(t *testing.T, q query.List) (records []*pb.Record) {
 
 const taskRun, pipelineRun = `data_type == "tekton.dev/v1.TaskRun"`, `data_type == "tekton.dev/v1.PipelineRun"`
 
-// filters have in Go what they say in CEL, of records of runs.
+// filters are CEL filters for records of runs, with the same condition in Go.
 var filters = map[string]func(r index.Row) bool{
 	taskRun:     func(r index.Row) bool { return r.Commit.Run.Kind == "TaskRun" },
 	pipelineRun: func(r index.Row) bool { return r.Commit.Run.Kind == "PipelineRun" },
-	taskRun + ` && data.status.conditions[0].status == "False"`:         func(r index.Row) bool { return r.Commit.Run.Kind == "TaskRun" && r.Commit.Run.Status == "False" },
-	`data.status.conditions[0].reason in ["Failed", "Succeeded"]`:       func(index.Row) bool { return true },
-	`data.metadata.labels["tekton.dev/pipeline"] == "nightly"`:          func(r index.Row) bool { return label(r) == "nightly" },
-	`data.metadata.labels["tekton.dev/pipeline"] != "nightly"`:          func(r index.Row) bool { return label(r) != "nightly" && label(r) != "" },
-	`!(data.metadata.labels["tekton.dev/pipeline"] == "nightly")`:       func(r index.Row) bool { return label(r) != "nightly" && label(r) != "" },
-	`data.metadata.labels["tekton.dev/pipeline"] in ["nightly", "x"]`:   func(r index.Row) bool { return label(r) == "nightly" },
-	`data.metadata.labels["tekton.dev/pipeline"] == "nobody's"`:         func(index.Row) bool { return false },
-	`data.metadata.labels.contains("tekton.dev/pipeline\": \"nightly")`: func(r index.Row) bool { return label(r) == "nightly" },
+	taskRun + ` && data.status.conditions[0].status == "False"`: func(r index.Row) bool {
+		return r.Commit.Run.Kind == "TaskRun" && r.Commit.Run.Status == "False"
+	},
+	`data.status.conditions[0].reason in ["Failed", "Succeeded"]`: func(index.Row) bool { return true },
+	`data.metadata.labels["tekton.dev/pipeline"] == "nightly"`: func(r index.Row) bool {
+		return label(r) == "nightly"
+	},
+	`data.metadata.labels["tekton.dev/pipeline"] != "nightly"`: func(r index.Row) bool {
+		return label(r) != "nightly" && label(r) != ""
+	},
+	`!(data.metadata.labels["tekton.dev/pipeline"] == "nightly")`: func(r index.Row) bool {
+		return label(r) != "nightly" && label(r) != ""
+	},
+	`data.metadata.labels["tekton.dev/pipeline"] in ["nightly", "x"]`: func(r index.Row) bool {
+		return label(r) == "nightly"
+	},
+	`data.metadata.labels["tekton.dev/pipeline"] == "nobody's"`: func(index.Row) bool { return false },
+	`data.metadata.labels.contains("tekton.dev/pipeline\": \"nightly")`: func(r index.Row) bool {
+		return label(r) == "nightly"
+	},
 	taskRun + ` && data.metadata.name.startsWith("checkout-pr-a")`: func(r index.Row) bool {
 		return r.Commit.Run.Kind == "TaskRun" && strings.HasPrefix(r.Commit.Run.Name, "checkout-pr-a")
 	},
 	taskRun + ` || ` + pipelineRun: func(index.Row) bool { return true },
-	`has(data.status.taskSpec) && data.status.steps.exists(s, s.name == "compile")`: func(index.Row) bool { return true },
+	`has(data.status.taskSpec) && data.status.steps.exists(s, s.name == "compile")`: func(index.Row) bool {
+		return true
+	},
 }
 
 func label(r index.Row) string {
@@ -159,7 +174,8 @@ func TestListRecords(t *testing.T) {
 					}
 					reversed := slices.Clone(want)
 					slices.Reverse(reversed)
-					wantNames(t, p.all(t, query.List{Parent: parent, Filter: text, OrderBy: "create_time asc", PageSize: 5}), reversed)
+					wantNames(t, p.all(t, query.List{Parent: parent, Filter: text, OrderBy: "create_time asc",
+						PageSize: 5}), reversed)
 				})
 			}
 		}
@@ -188,18 +204,21 @@ func TestGetRecord(t *testing.T) {
 		of := r.Commit.Run
 		got, err := p.engine.GetRecord(t.Context(), of.Namespace, of.Result, of.UID)
 		must(t, err)
-		if string(got.GetData().GetValue()) != string(r.Record) || got.GetData().GetType() != "tekton.dev/v1.TaskRun" || !got.GetCreateTime().AsTime().Equal(of.Created) ||
+		if string(got.GetData().GetValue()) != string(r.Record) || got.GetData().GetType() != "tekton.dev/v1.TaskRun" ||
+			!got.GetCreateTime().AsTime().Equal(of.Created) ||
 			!got.GetUpdateTime().AsTime().Equal(r.Commit.CommittedAt.Truncate(time.Microsecond)) {
 			t.Errorf("got %v", got)
 		}
 		got, err = p.engine.GetRecord(t.Context(), of.Namespace, of.Result, run.LogID(of.Result, of.UID))
 		must(t, err)
-		if got.GetData().GetType() != "results.tekton.dev/v1alpha3.Log" || !strings.Contains(string(got.GetData().GetValue()), `"uid":"`+of.UID) {
+		if got.GetData().GetType() != "results.tekton.dev/v1alpha3.Log" ||
+			!strings.Contains(string(got.GetData().GetValue()), `"uid":"`+of.UID) {
 			t.Errorf("log: got %s", got.GetData().GetValue())
 		}
 		got, err = p.engine.GetRecord(t.Context(), of.Namespace, of.Result, run.EventListID(of.Result, of.UID))
 		must(t, err)
-		if got.GetData().GetType() != "results.tekton.dev/v1.EventList" || !strings.HasPrefix(string(got.GetData().GetValue()), `{"kind":"EventList"`) {
+		if got.GetData().GetType() != "results.tekton.dev/v1.EventList" ||
+			!strings.HasPrefix(string(got.GetData().GetValue()), `{"kind":"EventList"`) {
 			t.Errorf("events: got %s", got.GetData().GetValue())
 		}
 		commit, err := p.engine.Commit(t.Context(), of.Namespace, of.Result, run.LogID(of.Result, of.UID))
@@ -215,7 +234,8 @@ func TestListAllRecords(t *testing.T) {
 		var want []string
 		for _, row := range newest(p.rows) {
 			r := row.Commit.Run
-			want = append(want, nameOf(row, r.UID), nameOf(row, run.LogID(r.Result, r.UID)), nameOf(row, run.EventListID(r.Result, r.UID)))
+			want = append(want, nameOf(row, r.UID), nameOf(row, run.LogID(r.Result, r.UID)),
+				nameOf(row, run.EventListID(r.Result, r.UID)))
 		}
 		wantNames(t, p.all(t, query.List{Parent: "-", PageSize: 5}), want)
 		wantNames(t, p.all(t, query.List{Parent: "-", PageSize: 7, Metadata: true}), want)

@@ -10,7 +10,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// class is which of the records of an entry is meant: a run has as many as three.
+// class says which of an entry's records is meant: a run has up to three.
 type class int
 
 const (
@@ -21,21 +21,22 @@ const (
 
 var classes = []class{ofRun, ofLog, ofEvents}
 
-// Data types of the records beside a run's own.
+// Data types of the records of logs and events.
 const (
 	logType    = "results.tekton.dev/v1alpha3.Log"
 	eventsType = "results.tekton.dev/v1.EventList"
 )
 
-// recordEnv has the variables of a record, as far as they are known: of a group, an entry, or one with its data.
+// recordEnv has the variables of a record, as far as they are known: from its group, its entry, or
+// its data.
 type recordEnv struct {
 	group *index.Group
 	class class
-	// entry is nil where only the group is known.
+	// entry is nil if only the group is known.
 	entry *index.Entry
-	// data is nil where it is not known.
+	// data is nil if it is not known.
 	data []byte
-	// fullNames has names of lists of logs, as Tekton Results does.
+	// fullNames: names are whole, as in Tekton Results' lists of logs.
 	fullNames bool
 	native    any
 }
@@ -148,7 +149,8 @@ var (
 	resourceParent = at("spec", "resource", "namespace")
 )
 
-// runField is what columns say of a run, or of a record that a tool wrote: of that only what the record itself gave.
+// runField returns what columns say about a run. About a tool's record they say only what its data
+// has.
 func (v *recordEnv) runField(key string) any {
 	g, e := v.group, v.entry
 	if g.Odd {
@@ -217,7 +219,7 @@ func text(s *string) any {
 
 func seconds(at int64) any { return filter.Text(time.Unix(at, 0).UTC().Format(time.RFC3339)) }
 
-// logField is what is known of the record of a log, which newLog makes.
+// logField returns what is known about the record of a log, as newLog makes it.
 func (v *recordEnv) logField(key string) any {
 	_, kind := splitType(v.group.Type)
 	switch key {
@@ -258,7 +260,8 @@ func (v *recordEnv) logText(key string) any {
 	return filter.Text(v.entry.UID)
 }
 
-// eventsField is what is known of a list of events: its metadata is empty (pkg/archive/archiver).
+// eventsField returns what is known about a list of events. Its metadata is empty
+// (pkg/archive/archiver).
 func eventsField(key string) any {
 	switch {
 	case key == "apiVersion":

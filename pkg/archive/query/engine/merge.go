@@ -13,14 +13,14 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/query/filter"
 )
 
-// source is one of the scans that a list is merged of.
+// source is one of the scans that a list merges.
 type source struct {
 	scan  index.Scan
 	ready []index.Entry
 	done  bool
 }
 
-// merger gives the entries of several scans in order.
+// merger returns the entries of several scans in order.
 type merger struct {
 	*listing
 	sources []*source
@@ -31,7 +31,7 @@ func (l *listing) merge(sources []*source) *merger { return &merger{l, sources} 
 // maxChunk is how many entries a scan reads at a time.
 const maxChunk = 2000
 
-// next returns the next entry, nil at the end. want is about how many will be asked for.
+// next returns the next entry, nil at the end. want is about how many will be requested.
 func (m *merger) next(ctx context.Context, want int) (*index.Entry, error) {
 	var first *source
 	for _, s := range m.sources {
@@ -60,7 +60,7 @@ func (m *merger) order(a, b *index.Entry) int {
 	return n
 }
 
-// fill reads on. A position is included, so that what was read last comes again.
+// fill reads the next entries. A position is included in a scan, so the last entry comes again.
 func (m *merger) fill(ctx context.Context, s *source, want int) error {
 	again := s.scan.Limit > 0
 	if !again {
@@ -89,7 +89,7 @@ func (m *merger) fill(ctx context.Context, s *source, want int) error {
 	return nil
 }
 
-// sources chooses what finds the entries. Those of odd groups are found by nothing but their group.
+// sources returns the scans that find the entries. Entries of odd groups are found only by group.
 func (l *listing) sources(q *query.List) (sources []*source) {
 	from, to := l.bounds()
 	needs := l.filter.Needs()
@@ -105,7 +105,8 @@ func (l *listing) sources(q *query.List) (sources []*source) {
 			}
 		}
 		base := index.Scan{
-			Cluster: l.Cluster, Tool: tool, Updated: l.updated(), Descending: l.order.Descending, After: l.after.position(),
+			Cluster: l.Cluster, Tool: tool, Updated: l.updated(), Descending: l.order.Descending,
+			After: l.after.position(),
 		}
 		if len(odd) > 0 {
 			s := base
@@ -122,7 +123,7 @@ func (l *listing) sources(q *query.List) (sources []*source) {
 	return sources
 }
 
-// bounds are those of the creation, which the record of a run says as well.
+// bounds returns the bounds of the creation time, which a run's record has as well.
 func (l *listing) bounds() (from, to int64) {
 	for _, path := range [][]filter.Step{nil, {{Field: "metadata"}, {Field: "creationTimestamp"}}} {
 		variable := "create_time"
@@ -152,7 +153,8 @@ var (
 	logsPath   = at("data", "spec", "resource", "uid")
 )
 
-// path chooses by what entries are found: what has one of some values, if the filter needs that, or else the groups.
+// path chooses how to find entries: by one of some values, if the filter requires that, else by
+// group.
 func (l *listing) path(s *index.Scan, q *query.List, needs []filter.Need) {
 	best := 0
 	take := func(value int, path index.Path, texts []string) {
@@ -162,7 +164,8 @@ func (l *listing) path(s *index.Scan, q *query.List, needs []filter.Need) {
 	}
 	for _, need := range needs {
 		switch key := need.Key(); {
-		case key == uidsPath && !s.Tool && l.only(s, ofRun), key == logsPath && !s.Tool && l.only(s, ofLog), key == "name" && !s.Tool && l.only(s, ofRun) && !l.logs:
+		case key == uidsPath && !s.Tool && l.only(s, ofRun), key == logsPath && !s.Tool && l.only(s, ofLog),
+			key == "name" && !s.Tool && l.only(s, ofRun) && !l.logs:
 			take(9, index.ByUID, need.Values)
 		case key == "name" && s.Tool && !l.logs:
 			take(9, index.ByUID, need.Values)
@@ -174,7 +177,8 @@ func (l *listing) path(s *index.Scan, q *query.List, needs []filter.Need) {
 			}
 		case key == "result_name":
 			take(7, index.ByResult, need.Values)
-		case len(need.Path) == 3 && strings.HasPrefix(key, labelsPath+"\x00") && !need.Path[2].IsIndex && index.IndexedLabel(need.Path[2].Field) && l.only(s, ofRun):
+		case len(need.Path) == 3 && strings.HasPrefix(key, labelsPath+"\x00") && !need.Path[2].IsIndex &&
+			index.IndexedLabel(need.Path[2].Field) && l.only(s, ofRun):
 			if best < 6 {
 				take(6, index.ByLabel, nil)
 				s.Labels, s.AnyGroup = l.labels(s, need), l.all(s)
@@ -194,7 +198,7 @@ func (l *listing) path(s *index.Scan, q *query.List, needs []filter.Need) {
 	}
 }
 
-// only says whether no other class of records is wanted of any group.
+// only says whether no other class of records is wanted.
 func (l *listing) only(s *index.Scan, these ...class) bool {
 	for _, n := range s.Groups {
 		for _, c := range l.groups[n].classes {
@@ -206,7 +210,7 @@ func (l *listing) only(s *index.Scan, these ...class) bool {
 	return true
 }
 
-// namesOf returns the names of runs that have a name, or whose log has.
+// namesOf returns the names of the runs with one of these names, or whose log has one.
 func namesOf(names []string) []string {
 	all := slices.Clone(names)
 	for _, name := range names {
@@ -216,7 +220,7 @@ func namesOf(names []string) []string {
 	return slices.Compact(all)
 }
 
-// resultsOf returns the names of the Results in whole names of logs, or nil.
+// resultsOf returns the names of the Results in full names of logs, nil if one is no full name.
 func resultsOf(names []string) (results []string) {
 	for _, name := range names {
 		parts := strings.Split(name, "/")
@@ -252,7 +256,8 @@ func (l *listing) scopes(groups []int64) (scopes []int64) {
 	return slices.Compact(scopes)
 }
 
-// all says whether the groups are all that there are in their namespaces, or in the cluster if they are of several.
+// all says whether the groups are all groups of their namespace, or of the cluster if they are of
+// several namespaces.
 func (l *listing) all(s *index.Scan) bool {
 	scopes := map[int64]bool{}
 	for _, n := range s.Groups {
@@ -267,7 +272,7 @@ func (l *listing) all(s *index.Scan) bool {
 	return there == len(s.Groups)
 }
 
-// wide takes one list instead of many to merge.
+// wide reads one list instead of merging many.
 func (l *listing) wide(s *index.Scan) {
 	first := l.groups[s.Groups[0]].group
 	for _, n := range s.Groups {

@@ -19,7 +19,7 @@ import (
 
 const cluster = string(indextest.Cluster)
 
-// write writes an object into the bucket and into the index.
+// write writes an object to the bucket and the index.
 func (p *place) write(t *testing.T, o object.Object) object.Object {
 	t.Helper()
 	made, err := p.objects().Create(t.Context(), o)
@@ -31,7 +31,8 @@ func (p *place) write(t *testing.T, o object.Object) object.Object {
 func (p *place) objects() *object.Objects { return object.New(p.Archive, indextest.Cluster, time.Now) }
 
 func record(result, id, dataType, data string, created time.Time) object.Object {
-	return object.Object{Kind: object.Record, Parent: "team-1", Result: result, ID: id, Type: dataType, Data: []byte(data), Created: created}
+	return object.Object{Kind: object.Record, Parent: "team-1", Result: result, ID: id, Type: dataType,
+		Data: []byte(data), Created: created}
 }
 
 func TestObjects(t *testing.T) {
@@ -40,54 +41,69 @@ func TestObjects(t *testing.T) {
 		at := indextest.Created.Add(2*time.Second + 123*time.Microsecond)
 		p.write(t, object.Object{
 			Kind: object.Result, Parent: "team-1", Result: "tool", Created: at,
-			Data: []byte(`{"annotations":{"a":"b"},"summary":{"record":"team-1/results/tool/records/one","type":"tekton.dev/v1.TaskRun","status":"FAILURE","endTime":"2027-01-01T00:00:00Z"}}`),
+			Data: []byte(
+				`{"annotations":{"a":"b"},"summary":{"record":"team-1/results/tool/records/one","type":"tekton.dev/v1.TaskRun","status":"FAILURE","endTime":"2027-01-01T00:00:00Z"}}`),
 		})
-		one := p.write(t, record("tool", "one", "tekton.dev/v1.TaskRun", `{"metadata":{"namespace":"team-1","labels":{"app":"shop"}},"status":{"conditions":[{"reason":"Failed","status":"False"}]}}`, at))
+		one := p.write(t, record("tool", "one", "tekton.dev/v1.TaskRun",
+			`{"metadata":{"namespace":"team-1","labels":{"app":"shop"}},"status":{"conditions":[{"reason":"Failed","status":"False"}]}}`,
+			at))
 		p.write(t, record("tool", "two", "example.com/Note", `["a list"]`, at.Add(time.Microsecond)))
-		wantNames(t, p.all(t, query.List{Parent: "team-1", Result: "tool"}), []string{"team-1/results/tool/records/two", "team-1/results/tool/records/one"})
-		wantNames(t, p.all(t, query.List{Parent: "-", Filter: `data.metadata.labels["app"] == "shop"`}), []string{"team-1/results/tool/records/one"})
-		wantNames(t, p.all(t, query.List{Parent: "-", Filter: `data_type == "example.com/Note"`}), []string{"team-1/results/tool/records/two"})
-		wantNames(t, p.all(t, query.List{Parent: "-", Filter: `name == "one"`}), []string{"team-1/results/tool/records/one"})
+		wantNames(t, p.all(t, query.List{Parent: "team-1", Result: "tool"}),
+			[]string{"team-1/results/tool/records/two", "team-1/results/tool/records/one"})
+		wantNames(t, p.all(t, query.List{Parent: "-", Filter: `data.metadata.labels["app"] == "shop"`}),
+			[]string{"team-1/results/tool/records/one"})
+		wantNames(t, p.all(t, query.List{Parent: "-", Filter: `data_type == "example.com/Note"`}),
+			[]string{"team-1/results/tool/records/two"})
+		wantNames(t, p.all(t, query.List{Parent: "-", Filter: `name == "one"`}),
+			[]string{"team-1/results/tool/records/one"})
 		got, err := p.engine.GetRecord(t.Context(), "team-1", "tool", "one")
-		if err != nil || got.GetEtag() != one.ETag() || got.GetUid() != one.UID || !got.GetCreateTime().AsTime().Equal(at) {
+		if err != nil || got.GetEtag() != one.ETag() || got.GetUid() != one.UID ||
+			!got.GetCreateTime().AsTime().Equal(at) {
 			t.Errorf("got %v, %v", got, err)
 		}
 		result, err := p.engine.GetResult(t.Context(), "team-1", "tool")
-		if err != nil || result.GetAnnotations()["a"] != "b" || result.GetSummary().GetEndTime().AsTime().Year() != 2027 || !result.GetCreateTime().AsTime().Equal(at) {
+		if err != nil || result.GetAnnotations()["a"] != "b" ||
+			result.GetSummary().GetEndTime().AsTime().Year() != 2027 || !result.GetCreateTime().AsTime().Equal(at) {
 			t.Errorf("got %v, %v", result, err)
 		}
-		results, err := p.engine.ListResults(t.Context(), query.List{Parent: "-", OrderBy: "summary.end_time desc", PageSize: 5})
+		results, err := p.engine.ListResults(t.Context(), query.List{Parent: "-", OrderBy: "summary.end_time desc",
+			PageSize: 5})
 		if err != nil || results.Items[0].GetName() != "team-1/results/tool" {
 			t.Errorf("got %v, %v", results.Items, err)
 		}
-		// All are in one list, in the order of their creation.
+		// All are in one list, sorted by creation.
 		var want []string
 		for _, row := range newest(p.rows) {
-			if row.Commit.Run.UID == newest(p.rows)[len(p.rows)-6].Commit.Run.UID { // two runs a second: these were created before
+			// two runs a second: these were created before
+			if row.Commit.Run.UID == newest(p.rows)[len(p.rows)-6].Commit.Run.UID {
 				want = append(want, "team-1/results/tool/records/one")
 			}
 			want = append(want, nameOf(row, row.Commit.Run.UID))
 		}
-		wantNames(t, p.all(t, query.List{Parent: "-", Filter: `data_type == "tekton.dev/v1.TaskRun"`, PageSize: 5}), want)
-		sum, err := p.engine.Summarize(t.Context(), query.Summary{List: query.List{Parent: "-", Filter: `data_type == "tekton.dev/v1.TaskRun"`}, Summary: "total,failed,succeeded"})
+		wantNames(t, p.all(t, query.List{Parent: "-", Filter: `data_type == "tekton.dev/v1.TaskRun"`, PageSize: 5}),
+			want)
+		sum, err := p.engine.Summarize(t.Context(), query.Summary{List: query.List{Parent: "-",
+			Filter: `data_type == "tekton.dev/v1.TaskRun"`}, Summary: "total,failed,succeeded"})
 		must(t, err)
-		if diff := cmp.Diff(map[string]any{"total": 21.0, "failed": 1.0, "succeeded": 20.0}, sum.GetSummary()[0].AsMap()); diff != "" {
+		if diff := cmp.Diff(map[string]any{"total": 21.0, "failed": 1.0, "succeeded": 20.0},
+			sum.GetSummary()[0].AsMap()); diff != "" {
 			t.Error(diff)
 		}
 		p.checkCounts(t)
 
-		// A change is one of the same record, and an earlier one that comes late is overlooked.
+		// An update changes the same record; an earlier generation that arrives late is ignored.
 		one.Data = []byte(`{"metadata":{"labels":{"app":"bar"}}}`)
 		next, err := p.objects().Update(t.Context(), one)
 		must(t, err)
 		must(t, p.index.PutObjects(t.Context(), cluster, next))
 		must(t, p.index.PutObjects(t.Context(), cluster, one))
-		wantNames(t, p.all(t, query.List{Parent: "-", Filter: `data.metadata.labels["app"] == "bar"`}), []string{"team-1/results/tool/records/one"})
+		wantNames(t, p.all(t, query.List{Parent: "-", Filter: `data.metadata.labels["app"] == "bar"`}),
+			[]string{"team-1/results/tool/records/one"})
 		wantNames(t, p.all(t, query.List{Parent: "-", Filter: `data.metadata.labels["app"] == "shop"`}), nil)
 		p.checkCounts(t)
 		p.rebuilt(t, empty(t))
 
-		// With the Result goes all that is in it.
+		// Deleting a Result deletes its records.
 		name := object.Name{Kind: object.Result, Parent: "team-1", Result: "tool"}
 		o, err := p.objects().Get(t.Context(), name)
 		must(t, err)
@@ -105,7 +121,8 @@ func TestObjects(t *testing.T) {
 	})
 }
 
-// An archived run is served in the place of what a tool wrote under its name, and of its log, for as long as it is archived.
+// An archived run hides a tool's record with the same name, or the name of its log, as long as it
+// is archived.
 func TestArchivedRunsShadowObjects(t *testing.T) {
 	databases(t, func(t *testing.T, empty func(t *testing.T) string) {
 		p := newPlace(t, empty(t), 12, nil)
@@ -132,7 +149,8 @@ func TestArchivedRunsShadowObjects(t *testing.T) {
 			t.Errorf("got %v, %v", got, err)
 		}
 		wantNames(t, p.all(t, query.List{Parent: "-", Filter: `data.metadata.labels["tool"] == "yes"`}), nil)
-		p.write(t, record(of.Result, run.EventListID(of.Result, of.UID), "results.tekton.dev/v1.EventList", `{}`, at)) // later than the run
+		// later than the run
+		p.write(t, record(of.Result, run.EventListID(of.Result, of.UID), "results.tekton.dev/v1.EventList", `{}`, at))
 		count(3)
 		p.rebuilt(t, empty(t))
 		must(t, p.index.Delete(t.Context(), cluster, of.UID))
@@ -156,7 +174,7 @@ func (p *place) checkCounts(t *testing.T) {
 	}
 }
 
-// rebuilt compares all lists with those of an index that is made anew.
+// rebuilt compares all lists with those of a rebuilt index.
 func (p *place) rebuilt(t *testing.T, url string) {
 	t.Helper()
 	x, err := index.Open(t.Context(), url)
@@ -164,7 +182,8 @@ func (p *place) rebuilt(t *testing.T, url string) {
 	defer x.Close()
 	damaged := func(key string, err error) { t.Errorf("%s: %v", key, err) }
 	for range 2 {
-		_, err = index.Sync(t.Context(), index.SyncOptions{Store: p.Archive, Index: x, Cluster: indextest.Cluster, Damaged: damaged})
+		_, err = index.Sync(t.Context(), index.SyncOptions{Store: p.Archive, Index: x, Cluster: indextest.Cluster,
+			Damaged: damaged})
 		must(t, err)
 	}
 	q := *p

@@ -19,7 +19,7 @@ func recordName(e *index.Entry, c class) string {
 	return e.Namespace + "/results/" + e.Result + "/records/" + id(e, c)
 }
 
-// newRecord makes a record of an entry; data is nil where it is not asked for.
+// newRecord makes a record of an entry; data is nil if it is not requested.
 func newRecord(g *index.Group, e *index.Entry, c class, data []byte) *pb.Record {
 	created, updated := timestamppb.New(index.Micros(e.Created)), timestamppb.New(index.Micros(e.Updated))
 	uid, etag := id(e, c), fmt.Sprintf("%s-%d", e.UID, e.Updated)
@@ -27,12 +27,13 @@ func newRecord(g *index.Group, e *index.Entry, c class, data []byte) *pb.Record 
 		uid, etag = e.UID, e.ETag()
 	}
 	return &pb.Record{
-		Name: recordName(e, c), Id: uid, Uid: uid, Etag: etag, CreatedTime: created, CreateTime: created, UpdatedTime: updated, UpdateTime: updated, //nolint:staticcheck // older clients read these
+		Name: recordName(e, c), Uid: uid, Etag: etag, CreateTime: created, UpdateTime: updated,
+		Id: uid, CreatedTime: created, UpdatedTime: updated, //nolint:staticcheck // older clients read these
 		Data: &pb.Any{Type: dataType(g, c), Value: data},
 	}
 }
 
-// data returns what a record of a loaded entry holds.
+// data returns the data of a record of a loaded entry.
 func (r *reading) data(ctx context.Context, e *index.Entry, g *index.Group, c class) ([]byte, error) {
 	switch c {
 	case ofLog:
@@ -78,7 +79,8 @@ const logSuffix = "-log"
 
 func logName(e *index.Entry) string { return e.Name + logSuffix }
 
-// newLog makes the record of a run's log. The size is of all its containers; a PipelineRun's log is its TaskRuns', of which it does not know.
+// newLog makes the record of a run's log. The size is that of all its containers' logs. A
+// PipelineRun's is 0: its log consists of its TaskRuns' logs, which its commit does not have.
 func newLog(e *index.Entry, g *index.Group) ([]byte, error) {
 	commit, err := e.Commit()
 	if err != nil {
@@ -97,7 +99,8 @@ func newLog(e *index.Entry, g *index.Group) ([]byte, error) {
 	return json.Marshal(l)
 }
 
-// events reads a run's events from the bucket. Where they are in the commit, the index has not what is there.
+// events reads a run's events from the bucket. The index's commit lacks what is inline in the
+// bucket's.
 func (r *reading) events(ctx context.Context, e *index.Entry) ([]byte, error) {
 	commit, err := e.Commit()
 	if err != nil {

@@ -40,10 +40,12 @@ func TestPageTokensBelongToOneList(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	if _, err := p.engine.ListLogs(t.Context(), query.List{Parent: "-", Result: "-", Filter: taskRun, PageToken: first.NextPageToken}); status.Code(err) != codes.InvalidArgument {
+	if _, err := p.engine.ListLogs(t.Context(), query.List{Parent: "-", Result: "-", Filter: taskRun,
+		PageToken: first.NextPageToken}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("a token of records for logs: got %v", err)
 	}
-	if _, err := p.engine.ListResults(t.Context(), query.List{Parent: "-", PageToken: first.NextPageToken}); status.Code(err) != codes.InvalidArgument {
+	if _, err := p.engine.ListResults(t.Context(), query.List{Parent: "-",
+		PageToken: first.NextPageToken}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("a token of records for Results: got %v", err)
 	}
 }
@@ -66,7 +68,8 @@ func TestForbiddenLists(t *testing.T) {
 			t.Errorf("%s: got %v and %v", name, records, results)
 		}
 	}
-	if _, err := p.engine.ListRecords(t.Context(), query.List{Parent: "-", OrderBy: "summary.end_time"}); status.Code(err) != codes.InvalidArgument {
+	if _, err := p.engine.ListRecords(t.Context(), query.List{Parent: "-",
+		OrderBy: "summary.end_time"}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("an order of Results for records: got %v", err)
 	}
 }
@@ -93,10 +96,11 @@ func TestNamespaces(t *testing.T) {
 				t.Errorf("%s is listed", r.GetName())
 			}
 		}
-		if len(results.Items) != len(want) { // each run has a Result of its own
+		if len(results.Items) != len(want) { // each run has its own Result
 			t.Errorf("%d Results, want %d", len(results.Items), len(want))
 		}
-		sum, err := p.engine.Summarize(t.Context(), query.Summary{List: query.List{Parent: "-", Namespaces: allowed, Filter: filter}})
+		sum, err := p.engine.Summarize(t.Context(), query.Summary{List: query.List{Parent: "-", Namespaces: allowed,
+			Filter: filter}})
 		if err != nil || sum.GetSummary()[0].AsMap()["total"] != float64(len(want)) {
 			t.Errorf("got %v, %v", sum, err)
 		}
@@ -110,7 +114,7 @@ func TestNamespaces(t *testing.T) {
 	})
 }
 
-// What does not have all runs, or does not answer, is an error and never an empty list.
+// An index that is incomplete or does not answer is an error, never an empty list.
 func TestUnavailable(t *testing.T) {
 	p := newPlace(t, "sqlite://"+t.TempDir()+"/index.db", 3, nil)
 	run := p.rows[0].Commit.Run
@@ -122,7 +126,8 @@ func TestUnavailable(t *testing.T) {
 		_, sum := p.engine.Summarize(t.Context(), query.Summary{List: query.List{Parent: "-"}})
 		_, record := p.engine.GetRecord(t.Context(), run.Namespace, run.Result, "nobody")
 		_, result := p.engine.GetResult(t.Context(), run.Namespace, "nobody")
-		for what, err := range map[string]error{"records": records, "logs": logs, "results": results, "summary": sum, "record": record, "result": result} {
+		for what, err := range map[string]error{"records": records, "logs": logs, "results": results, "summary": sum,
+			"record": record, "result": result} {
 			if status.Code(err) != codes.Unavailable {
 				t.Errorf("%s: %s: got %v", when, what, err)
 			}
@@ -137,16 +142,18 @@ func TestUnavailable(t *testing.T) {
 func TestFiltersAreBounded(t *testing.T) {
 	p := newPlace(t, "sqlite://"+t.TempDir()+"/index.db", 40, nil)
 	e := engine.New(engine.Options{Index: p.index, Cluster: cluster, MaxScan: 30})
-	_, err := e.ListRecords(t.Context(), query.List{Parent: "-", Filter: taskRun + ` && data.spec.serviceAccountName == "nobody"`})
+	_, err := e.ListRecords(t.Context(), query.List{Parent: "-", Filter: taskRun +
+		` && data.spec.serviceAccountName == "nobody"`})
 	if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "confine the list") {
 		t.Errorf("got %v", err)
 	}
-	if _, err := e.ListRecords(t.Context(), query.List{Parent: "-", Filter: taskRun + ` && data.metadata.labels["no"] == "body"`}); err != nil {
+	if _, err := e.ListRecords(t.Context(), query.List{Parent: "-", Filter: taskRun +
+		` && data.metadata.labels["no"] == "body"`}); err != nil {
 		t.Errorf("what an index serves: %v", err)
 	}
 }
 
-// Results are made of what their runs say.
+// Results show what their runs say.
 func TestResults(t *testing.T) {
 	databases(t, func(t *testing.T, empty func(t *testing.T) string) {
 		p := newPlace(t, empty(t), 30, func(n int, row *index.Row) {
@@ -156,7 +163,8 @@ func TestResults(t *testing.T) {
 			row.Commit.Run.Result = "nightly"
 			row.Commit.Run.ResultAnnotations = map[string]string{"who": row.Commit.Run.Name, "kept": "yes"}
 			row.Commit.Run.SummaryAnnotations = map[string]string{"branch": "main"}
-			row.Record = []byte(strings.Replace(string(row.Record), `"ownerReferences":[`, `"ownerReferences":[],"was":[`, 1))
+			row.Record = []byte(strings.Replace(string(row.Record), `"ownerReferences":[`,
+				`"ownerReferences":[],"was":[`, 1))
 		})
 		for _, namespace := range []string{"team-0", "team-3"} {
 			var last index.Row
@@ -174,18 +182,22 @@ func TestResults(t *testing.T) {
 			got, err := p.engine.GetResult(t.Context(), namespace, "nightly")
 			must(t, err)
 			s, run := got.GetSummary(), last.Commit.Run
-			if s.GetRecord() != nameOf(last, run.UID) || s.GetType() != "tekton.dev/v1.TaskRun" || s.GetStatus() != pb.RecordSummary_SUCCESS ||
+			if s.GetRecord() != nameOf(last, run.UID) || s.GetType() != "tekton.dev/v1.TaskRun" ||
+				s.GetStatus() != pb.RecordSummary_SUCCESS ||
 				!s.GetEndTime().AsTime().Equal(*run.Completed) || s.GetAnnotations()["branch"] != "main" {
 				t.Errorf("%s: got %v of %s", namespace, s, run.UID)
 			}
-			if a := got.GetAnnotations(); a["who"] != run.Name || a["kept"] != "yes" || a["object.metadata.name"] != run.Name {
+			if a := got.GetAnnotations(); a["who"] != run.Name || a["kept"] != "yes" ||
+				a["object.metadata.name"] != run.Name {
 				t.Errorf("%s: got %v", namespace, a)
 			}
-			if !got.GetCreateTime().AsTime().Equal(first) || !got.GetUpdateTime().AsTime().Equal(last.Commit.CommittedAt.Truncate(time.Microsecond)) {
+			if !got.GetCreateTime().AsTime().Equal(first) ||
+				!got.GetUpdateTime().AsTime().Equal(last.Commit.CommittedAt.Truncate(time.Microsecond)) {
 				t.Errorf("%s: got %v", namespace, got)
 			}
 		}
-		for _, order := range []string{"", "create_time asc", "update_time desc", "summary.start_time asc", "summary.end_time desc"} {
+		for _, order := range []string{"", "create_time asc", "update_time desc", "summary.start_time asc",
+			"summary.end_time desc"} {
 			want, err := p.engine.ListResults(t.Context(), query.List{Parent: "-", OrderBy: order})
 			must(t, err)
 			q := query.List{Parent: "-", OrderBy: order, PageSize: 5}
@@ -198,18 +210,21 @@ func TestResults(t *testing.T) {
 					break
 				}
 			}
-			if !slices.EqualFunc(want.Items, got, func(a, b *pb.Result) bool { return a.GetName() == b.GetName() }) || len(got) != len(p.rows)-len(p.merged()) {
+			if !slices.EqualFunc(want.Items, got, func(a, b *pb.Result) bool {
+				return a.GetName() == b.GetName()
+			}) || len(got) != len(p.rows)-len(p.merged()) {
 				t.Errorf("by %q: %d by pages, %d at once", order, len(got), len(want.Items))
 			}
 		}
-		found, err := p.engine.ListResults(t.Context(), query.List{Parent: "-", Filter: `annotations["kept"] == "yes" && summary.status == SUCCESS`, PageSize: 5})
+		found, err := p.engine.ListResults(t.Context(), query.List{Parent: "-",
+			Filter: `annotations["kept"] == "yes" && summary.status == SUCCESS`, PageSize: 5})
 		if err != nil || len(found.Items) != 5 {
 			t.Errorf("got %v, %v", found, err)
 		}
 	})
 }
 
-// merged are the runs that are not the first of their Result.
+// merged returns the UIDs of runs that are not the first of their Result.
 func (p *place) merged() (runs []string) {
 	seen := map[string]bool{}
 	for _, row := range p.rows {

@@ -18,10 +18,12 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/query/filter"
 )
 
-// objectName is the annotation of a Result that names what its summary is about, as Tekton Results' watcher has it.
+// objectName is the annotation of a Result for the name of its summary's run, as Tekton Results'
+// watcher sets it.
 const objectName = "object.metadata.name"
 
-// resultUID is what a Result's records derive names from (run.LogID): its name, if that is a UUID.
+// resultUID returns the UID of a Result, which its records' names derive from (run.LogID): its name
+// if that is a UUID.
 func resultUID(name string) string {
 	if id, err := uuid.Parse(name); err == nil {
 		return id.String()
@@ -29,14 +31,17 @@ func resultUID(name string) string {
 	return uuid.NewMD5(uuid.Nil, []byte(name)).String()
 }
 
-// statuses are those of Tekton Results for reasons of the condition Succeeded (its pkg/watcher/convert); others are unknown.
+// statuses are Tekton Results' statuses for reasons of the condition Succeeded (its
+// pkg/watcher/convert). Other reasons are unknown.
 var statuses = map[pb.RecordSummary_Status][]string{
 	pb.RecordSummary_SUCCESS:   {"Succeeded", "Completed"},
 	pb.RecordSummary_TIMEOUT:   {"TaskRunTimeout", "PipelineRunTimeout"},
 	pb.RecordSummary_CANCELLED: {"TaskRunCancelled", "Cancelled"},
 	pb.RecordSummary_FAILURE: {
-		"Failed", "TaskRunResolutionFailed", "TaskRunValidationFailed", "TaskValidationFailed", "ResourceVerificationFailed", "ExceededResourceQuota",
-		"ExceededNodeResources", "PullImageFailed", "CreateContainerConfigError", "PodCreationFailed", "PodAdmissionFailed",
+		"Failed", "TaskRunResolutionFailed", "TaskRunValidationFailed", "TaskValidationFailed",
+		"ResourceVerificationFailed", "ExceededResourceQuota",
+		"ExceededNodeResources", "PullImageFailed", "CreateContainerConfigError", "PodCreationFailed",
+		"PodAdmissionFailed",
 	},
 }
 
@@ -49,13 +54,15 @@ func statusOf(reason string) pb.RecordSummary_Status {
 	return pb.RecordSummary_UNKNOWN
 }
 
-// newResult makes a Result: what its runs say, and over it what a tool wrote.
+// newResult makes a Result from what its runs say, or from what a tool wrote.
 func newResult(r *index.ResultEntry) (*pb.Result, error) {
 	created, updated := timestamppb.New(index.Micros(r.Created)), timestamppb.New(index.Micros(r.Updated))
 	uid := resultUID(r.Name)
 	result := &pb.Result{
-		Name: r.Parent + "/results/" + r.Name, Id: uid, Uid: uid, Etag: fmt.Sprintf("%s-%d", uid, r.Updated), //nolint:staticcheck // older clients read these
-		CreatedTime: created, CreateTime: created, UpdatedTime: updated, UpdateTime: updated, Annotations: map[string]string{}, //nolint:staticcheck // as above
+		Name: r.Parent + "/results/" + r.Name, Uid: uid, Etag: fmt.Sprintf("%s-%d", uid, r.Updated),
+		CreateTime: created, UpdateTime: updated,
+		Id: uid, CreatedTime: created, UpdatedTime: updated, //nolint:staticcheck // older clients read these
+		Annotations: map[string]string{},
 	}
 	if o := r.Object; o != nil {
 		result.Id, result.Uid, result.Etag = o.UID, o.UID, o.ETag() //nolint:staticcheck // as above
@@ -120,7 +127,8 @@ func (e *Engine) GetResult(ctx context.Context, parent, result string) (*pb.Resu
 }
 
 var resultOrders = map[string]index.ResultOrder{
-	"create_time": index.ResultCreated, "update_time": index.ResultUpdated, "summary.start_time": index.ResultStarted, "summary.end_time": index.ResultEnded,
+	"create_time": index.ResultCreated, "update_time": index.ResultUpdated, "summary.start_time": index.ResultStarted,
+	"summary.end_time": index.ResultEnded,
 }
 
 // ListResults implements query.Engine.
@@ -153,35 +161,49 @@ func (e *Engine) ListResults(ctx context.Context, q query.List) (page query.Page
 	}
 	from, to := f.Between("create_time")
 	s.From, s.To = unix(from), unix(to)
+	var more bool
+	if page.Items, more, err = r.pageOfResults(ctx, f, &s, size); err != nil {
+		return page, err
+	}
+	if more {
+		page.NextPageToken = token{List: list, At: s.After.At, UID: s.After.UID}.encode()
+	}
+	return page, r.finish(ctx)
+}
+
+// pageOfResults returns the matching Results of a page, and whether there are more. The next page
+// continues after s.After.
+func (r *reading) pageOfResults(
+	ctx context.Context, f *filter.Filter, s *index.ResultScan, size int,
+) (items []*pb.Result, more bool, err error) {
 	for bytes := 0; ; {
-		found, err := r.Results(ctx, s)
+		found, err := r.Results(ctx, *s)
 		if err != nil {
-			return page, unavailable(err)
+			return nil, false, unavailable(err)
 		}
 		read := 0
 		for i := range found {
 			if r.looked++; r.looked > r.MaxScan {
-				return page, r.tooMuch()
+				return nil, false, r.tooMuch()
 			}
 			made, match, err := matching(ctx, f, &found[i])
 			if err != nil {
-				return page, costly(err)
+				return nil, false, costly(err)
 			}
 			p, n := s.Position(&found[i]), proto.Size(made)
 			read += n
-			if match && (len(page.Items) == size || len(page.Items) > 0 && bytes+n > maxPageBytes) {
-				page.NextPageToken = token{List: list, At: s.After.At, UID: s.After.UID}.encode()
-				return page, r.finish(ctx)
+			if match && (len(items) == size || len(items) > 0 && bytes+n > maxPageBytes) {
+				return items, true, nil
 			}
 			if match {
-				page.Items, bytes = append(page.Items, made), bytes+n
+				items, bytes = append(items, made), bytes+n
 			}
-			if match || len(page.Items) < size {
+			if match || len(items) < size {
 				s.After = &p
 			}
 		}
 		if len(found) < s.Limit {
-			return page, r.finish(ctx)
+			return items, false, nil
 		}
 		last := s.Position(&found[len(found)-1])
 		s.After, s.Limit = &last, max(min(maxHeld/(read/len(found)+1), 4*s.Limit, maxChunk), 1)
@@ -238,7 +260,8 @@ func member(m map[string]string, path []filter.Step) any {
 	return nil
 }
 
-// summary is what columns of Tekton Results have: where there is no summary texts are empty, and times null.
+// summary returns what Tekton Results has in columns: without a summary texts are empty, and times
+// null.
 func (v resultEnv) summary(path []filter.Step) any {
 	s := v.GetSummary()
 	switch path[0].Field {

@@ -19,7 +19,7 @@ import (
 
 const everything = "total,succeeded,failed,cancelled,running,others,last_runtime,min_duration,max_duration,total_duration"
 
-// status are what the summary of a run's record reads.
+// summarized is what a summary reads of a run's record.
 type summarized struct {
 	Metadata struct {
 		Namespace         string
@@ -32,7 +32,7 @@ type summarized struct {
 	}
 }
 
-// aggregate does in Go, from the records, what a summary does.
+// aggregate computes in Go, from records, what a summary does.
 func aggregate(t *testing.T, rows []index.Row, group func(r *summarized) any) []map[string]any {
 	t.Helper()
 	groups := map[any][]*summarized{}
@@ -43,7 +43,8 @@ func aggregate(t *testing.T, rows []index.Row, group func(r *summarized) any) []
 	}
 	var want []map[string]any
 	for value, all := range groups {
-		sum := map[string]any{"total": float64(len(all)), "succeeded": 0.0, "failed": 0.0, "cancelled": 0.0, "running": 0.0, "others": 0.0}
+		sum := map[string]any{"total": float64(len(all)), "succeeded": 0.0, "failed": 0.0, "cancelled": 0.0,
+			"running": 0.0, "others": 0.0}
 		shortest, longest, total, last := time.Duration(1<<62), time.Duration(0), time.Duration(0), time.Time{}
 		for _, r := range all {
 			name := map[string]string{"Succeeded": "succeeded", "Failed": "failed"}[r.Status.Conditions[0].Reason]
@@ -55,7 +56,8 @@ func aggregate(t *testing.T, rows []index.Row, group func(r *summarized) any) []
 			}
 		}
 		sum["last_runtime"] = float64(last.Unix())
-		for name, d := range map[string]time.Duration{"min_duration": shortest, "max_duration": longest, "total_duration": total} {
+		for name, d := range map[string]time.Duration{"min_duration": shortest, "max_duration": longest,
+			"total_duration": total} {
 			s := int(d.Seconds())
 			sum[name] = fmt.Sprintf("%02d:%02d:%02d", s/3600, s/60%60, s%60)
 		}
@@ -86,7 +88,7 @@ func cmpText(a, b string) int {
 
 func unixDay(at time.Time) float64 { return float64(at.UTC().Truncate(24 * time.Hour).Unix()) }
 
-// pastDays spreads runs over days, of which the last is not whole.
+// pastDays spreads runs over days, the last of which is incomplete.
 func pastDays(n int, row *index.Row) {
 	vary(n, row)
 	was := row.Commit.Run.Created
@@ -100,13 +102,19 @@ func TestSummaries(t *testing.T) {
 		p := newPlace(t, empty(t), 120, pastDays)
 		middle := p.rows[50].Commit.Run.Created
 		groups := map[string]func(r *summarized) any{
-			"":              func(*summarized) any { return nil },
-			"namespace":     func(r *summarized) any { return r.Metadata.Namespace },
-			"pipeline":      func(r *summarized) any { return r.Metadata.Namespace + "/" + r.Metadata.Labels["tekton.dev/pipeline"] },
-			"repository":    func(r *summarized) any { return r.Metadata.Namespace + "/" },
-			"day":           func(r *summarized) any { return unixDay(r.Metadata.CreationTimestamp) },
-			"hour":          func(r *summarized) any { return float64(r.Metadata.CreationTimestamp.Truncate(time.Hour).Unix()) },
-			"minute":        func(r *summarized) any { return float64(r.Metadata.CreationTimestamp.Truncate(time.Minute).Unix()) },
+			"":          func(*summarized) any { return nil },
+			"namespace": func(r *summarized) any { return r.Metadata.Namespace },
+			"pipeline": func(r *summarized) any {
+				return r.Metadata.Namespace + "/" + r.Metadata.Labels["tekton.dev/pipeline"]
+			},
+			"repository": func(r *summarized) any { return r.Metadata.Namespace + "/" },
+			"day":        func(r *summarized) any { return unixDay(r.Metadata.CreationTimestamp) },
+			"hour": func(r *summarized) any {
+				return float64(r.Metadata.CreationTimestamp.Truncate(time.Hour).Unix())
+			},
+			"minute": func(r *summarized) any {
+				return float64(r.Metadata.CreationTimestamp.Truncate(time.Minute).Unix())
+			},
 			"day startTime": func(r *summarized) any { return unixDay(r.Status.StartTime) },
 			"week": func(r *summarized) any {
 				at := r.Metadata.CreationTimestamp
@@ -122,16 +130,19 @@ func TestSummaries(t *testing.T) {
 		}
 		tests := map[string]func(r index.Row) bool{
 			taskRun: filters[taskRun],
-			fmt.Sprintf(taskRun+` && data.metadata.creationTimestamp > timestamp(%q)`, middle.Format(time.RFC3339)): func(r index.Row) bool {
+			fmt.Sprintf(taskRun+` && data.metadata.creationTimestamp > timestamp(%q)`,
+				middle.Format(time.RFC3339)): func(r index.Row) bool {
 				return r.Commit.Run.Kind == "TaskRun" && r.Commit.Run.Created.After(middle)
 			},
-			fmt.Sprintf(`data.status.startTime <= timestamp(%q)`, indextest.Created.Add(20*time.Second).Format(time.RFC3339)): func(r index.Row) bool {
+			fmt.Sprintf(`data.status.startTime <= timestamp(%q)`,
+				indextest.Created.Add(20*time.Second).Format(time.RFC3339)): func(r index.Row) bool {
 				at := &summarized{}
 				_ = json.Unmarshal(r.Record, at)
 				return !at.Status.StartTime.After(indextest.Created.Add(20 * time.Second))
 			},
-			pipelineRun + ` && data.metadata.uid.contains("-")`:          filters[pipelineRun], // which no column tells
-			taskRun + ` && data.status.conditions[0].reason == "Failed"`: filters[taskRun+` && data.status.conditions[0].status == "False"`],
+			pipelineRun + ` && data.metadata.uid.contains("-")`: filters[pipelineRun], // not in columns
+			taskRun +
+				` && data.status.conditions[0].reason == "Failed"`: filters[taskRun+` && data.status.conditions[0].status == "False"`],
 		}
 		for text, matches := range tests {
 			for _, parent := range []string{"-", "team-3"} {
@@ -143,9 +154,10 @@ func TestSummaries(t *testing.T) {
 						}
 					}
 					if len(rows) == 0 {
-						continue // which TestSummaryRequests has
+						continue // see TestSummaryRequests
 					}
-					q := query.Summary{List: query.List{Parent: parent, Result: "-", Filter: text}, Summary: everything, GroupBy: by}
+					q := query.Summary{List: query.List{Parent: parent, Result: "-", Filter: text}, Summary: everything,
+						GroupBy: by}
 					got, err := p.engine.Summarize(t.Context(), q)
 					must(t, err)
 					var sums []map[string]any
@@ -168,19 +180,22 @@ func TestSummaryRequests(t *testing.T) {
 		summary, group, order string
 		code                  codes.Code
 	}{
-		"nothing is the total":                   {},
-		"an unknown aggregation":                 {summary: "total,median", code: codes.InvalidArgument},
-		"an unknown group":                       {group: "decade", code: codes.InvalidArgument},
-		"an unknown time":                        {group: "day endTime", code: codes.InvalidArgument},
-		"a name has no time":                     {group: "namespace startTime", code: codes.InvalidArgument},
-		"an order by an aggregation":             {summary: "total,failed", group: "namespace", order: "failed desc"},
-		"an order as the documents have it":      {summary: "total", group: "namespace", order: "DESC total"},
-		"an order by what is not asked for":      {summary: "total", group: "namespace", order: "failed desc", code: codes.InvalidArgument},
-		"an order without a direction":           {summary: "total", group: "namespace", order: "total", code: codes.InvalidArgument},
+		"nothing is the total":              {},
+		"an unknown aggregation":            {summary: "total,median", code: codes.InvalidArgument},
+		"an unknown group":                  {group: "decade", code: codes.InvalidArgument},
+		"an unknown time":                   {group: "day endTime", code: codes.InvalidArgument},
+		"a name has no time":                {group: "namespace startTime", code: codes.InvalidArgument},
+		"an order by an aggregation":        {summary: "total,failed", group: "namespace", order: "failed desc"},
+		"an order as the documents have it": {summary: "total", group: "namespace", order: "DESC total"},
+		"an order by what is not asked for": {summary: "total", group: "namespace", order: "failed desc",
+			code: codes.InvalidArgument},
+		"an order without a direction": {summary: "total", group: "namespace", order: "total",
+			code: codes.InvalidArgument},
 		"an order without a group is overlooked": {summary: "total", order: "nonsense"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := p.engine.Summarize(t.Context(), query.Summary{List: query.List{Parent: "-", OrderBy: test.order}, Summary: test.summary, GroupBy: test.group})
+			got, err := p.engine.Summarize(t.Context(), query.Summary{List: query.List{Parent: "-",
+				OrderBy: test.order}, Summary: test.summary, GroupBy: test.group})
 			if status.Code(err) != test.code {
 				t.Fatalf("got %v, want %s", err, test.code)
 			}
@@ -189,9 +204,11 @@ func TestSummaryRequests(t *testing.T) {
 			}
 		})
 	}
-	got, err := p.engine.Summarize(t.Context(), query.Summary{List: query.List{Parent: "-", Filter: `data_type == "other"`}, Summary: "total,avg_duration,succeeded"})
+	got, err := p.engine.Summarize(t.Context(), query.Summary{List: query.List{Parent: "-",
+		Filter: `data_type == "other"`}, Summary: "total,avg_duration,succeeded"})
 	must(t, err)
-	if diff := cmp.Diff(map[string]any{"total": 0.0, "succeeded": 0.0, "avg_duration": nil}, got.GetSummary()[0].AsMap()); diff != "" {
+	if diff := cmp.Diff(map[string]any{"total": 0.0, "succeeded": 0.0, "avg_duration": nil},
+		got.GetSummary()[0].AsMap()); diff != "" {
 		t.Errorf("of nothing: %s", diff)
 	}
 }

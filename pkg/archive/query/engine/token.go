@@ -31,7 +31,7 @@ func pageSize(n int32, least int) (int, error) {
 	return int(n), nil
 }
 
-// token says behind what a page begins, and to which list it belongs.
+// token says where a page begins, and in which list.
 type token struct {
 	List string `json:"l"`
 	At   int64  `json:"t"`
@@ -39,13 +39,14 @@ type token struct {
 	Sub  class  `json:"s,omitempty"`
 }
 
-// listID is the same for all pages of a list: of a kind, in a place, for a caller who may see the same namespaces.
+// listID is the same for all pages of a list: same kind, place, filter, order and namespaces.
 func listID(kind string, q *query.List, order order) string {
 	namespaces := slices.Clone(q.Namespaces)
 	slices.Sort(namespaces)
-	text, err := json.Marshal([]any{kind, q.Parent, q.Result, strings.TrimSpace(q.Filter), order, q.Namespaces == nil, namespaces})
+	text, err := json.Marshal([]any{kind, q.Parent, q.Result, strings.TrimSpace(q.Filter), order, q.Namespaces == nil,
+		namespaces})
 	if err != nil {
-		panic(err) // of texts and lists of texts
+		panic(err) // texts and lists of texts
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8])
@@ -73,7 +74,8 @@ func decodeToken(text, list string) (*token, error) {
 		return nil, invalid("invalid page token")
 	}
 	if t.List != list {
-		return nil, invalid("invalid page token: it belongs to a list with another parent, filter or order, or of other namespaces")
+		return nil,
+			invalid("invalid page token: it belongs to a list with another parent, filter or order, or of other namespaces")
 	}
 	return &t, nil
 }
@@ -93,7 +95,7 @@ type order struct {
 
 var orderPattern = regexp.MustCompile(`^([\w\.]+)\s*(ASC|asc|DESC|desc)?$`)
 
-// defaultOrder is what a list without an order has: the newest first.
+// defaultOrder is the order of a list without order_by: newest first.
 var defaultOrder = order{"create_time", true}
 
 func parseOrder(text string, fields ...string) (order, error) {
@@ -106,7 +108,8 @@ func parseOrder(text string, fields ...string) (order, error) {
 		return order{}, invalid("invalid order by statement:\n%s", explained)
 	}
 	if !slices.Contains(fields, match[1]) {
-		return order{}, invalid("%s: field is unknown or cannot be used in the order by clause\n%s", match[1], explained)
+		return order{}, invalid("%s: field is unknown or cannot be used in the order by clause\n%s", match[1],
+			explained)
 	}
 	return order{match[1], strings.EqualFold(match[2], "desc")}, nil
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/query/filter"
 )
 
-// array is the text of a JSON array of n numbers.
+// array returns a JSON array of n numbers.
 func array(n int) string { return "[" + strings.TrimSuffix(strings.Repeat("1,", n), ",") + "]" }
 
-// object is the text of a JSON object of n members.
+// object returns a JSON object of n members.
 func object(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -22,7 +22,7 @@ func object(n int) string {
 	return "{" + b.String() + "}"
 }
 
-// What would take much memory or time to parse is no filter.
+// Filters that would take much memory or time to parse are invalid.
 func TestParseIsBounded(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"many macros": {
@@ -48,7 +48,7 @@ func TestParseIsBounded(t *testing.T) {
 			strings.Repeat(`[1].all(x, `, 21) + "true" + strings.Repeat(")", 21), "at most 20",
 		},
 		"a pattern of the record within a macro": {
-			`data.s.exists(x, x.matches(data.b))`, "has to be a constant",
+			`data.s.exists(x, x.matches(data.b))`, "must be a constant",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -69,7 +69,7 @@ func TestParseIsBounded(t *testing.T) {
 	}
 }
 
-// What would take much memory or time on a record is ErrCost there.
+// Filters that would take much memory or time on a record are ErrCost there.
 func TestEvaluationIsBounded(t *testing.T) {
 	kib64 := strings.Repeat("a", 64<<10)
 	for name, c := range map[string]struct {
@@ -115,8 +115,8 @@ func TestEvaluationIsBounded(t *testing.T) {
 	}
 }
 
-// A pattern of a record that is too much is like one that is none: null, and neither it nor its
-// opposite matches.
+// A pattern in a record that is too long is null, like an invalid one: neither it nor its negation
+// matches.
 func TestPatternsOfRecords(t *testing.T) {
 	for name, c := range map[string]struct {
 		pattern string
@@ -142,7 +142,7 @@ func TestPatternsOfRecords(t *testing.T) {
 	}
 }
 
-// ending is an Env that ends the context when a value is asked for the first time.
+// ending is an Env that ends the context when the first value is requested.
 type ending struct {
 	record
 	end   context.CancelFunc
@@ -161,7 +161,7 @@ func (e ending) Native(variable string) any {
 	return e.record.Native(variable)
 }
 
-// The end of a request ends what is evaluated for it.
+// The end of a request ends the evaluation.
 func TestContextEnds(t *testing.T) {
 	data := `{"s":` + array(5000) + `,"t":"` + strings.Repeat("a", 1<<20) + `"}`
 	for name, text := range map[string]string{
@@ -193,8 +193,8 @@ func TestContextEnds(t *testing.T) {
 	}
 }
 
-// A context that ends during a macro or a pattern ends it: the work would take much longer than
-// the test may.
+// A context that ends during a macro or a pattern ends the evaluation, which would take much longer
+// than the test may.
 func TestDeadline(t *testing.T) {
 	data := `{"s":` + array(20000) + `,"t":"` + strings.Repeat("a", 1<<20) + `"}`
 	for _, text := range []string{

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// order compares two values; ok is false where one is null, or they cannot be compared.
+// order compares two values; ok is false if one is null, or they are not comparable.
 func order(a, b any) (n int, ok bool) {
 	if d, is := a.(Dyn); is {
 		if e, is := b.(Dyn); is {

@@ -9,7 +9,7 @@ import (
 	exprpb "google.golang.org/genproto/googleapis/api/expr/v1alpha1"
 )
 
-// variables are those that have a type or a value of their own; all else that is an identifier is one of cel-go's.
+// variables are evaluated by this package. Other identifiers are cel-go's.
 var variables = map[string]bool{
 	"parent": true, "uid": true, "annotations": true, "summary": true, "create_time": true, "update_time": true,
 	"result_name": true, "name": true, "data_type": true, "data": true,
@@ -58,7 +58,7 @@ func constantOf(c *exprpb.Constant) (any, bool) {
 	return nil, false
 }
 
-// path returns a variable or what is below it by constant steps, or nil.
+// path returns a variable, or a field below it by constant steps, or nil.
 func (c *compiler) path(expr *exprpb.Expr) node {
 	var steps []Step
 	for {
@@ -109,7 +109,7 @@ var comparisons = map[string]func(n int) bool{
 	operators.GreaterEquals: func(n int) bool { return n >= 0 },
 }
 
-// call returns nil where cel-go is to evaluate it.
+// call returns nil if cel-go has to evaluate the call.
 func (c *compiler) call(call *exprpb.Expr_Call) (node, error) {
 	function := call.GetFunction()
 	args, err := c.arguments(call)
@@ -147,7 +147,8 @@ func (c *compiler) call(call *exprpb.Expr_Call) (node, error) {
 	return &part{parts[function], args[0]}, nil
 }
 
-// arguments compiles the target and the arguments of a call, those of a list after in included; nil where it is not a call of this package.
+// arguments compiles the target and the arguments of a call, including those in the list of in. It
+// returns nil if this package does not evaluate the function.
 func (c *compiler) arguments(call *exprpb.Expr_Call) (nodes []node, err error) {
 	all := call.GetArgs()
 	if call.GetTarget() != nil {
@@ -174,15 +175,18 @@ func (c *compiler) arguments(call *exprpb.Expr_Call) (nodes []node, err error) {
 	return nodes, nil
 }
 
-// arity has the functions that this package evaluates, and how many arguments they have then, the target included.
+// arity is the number of arguments, with the target, of the functions that this package evaluates.
 var arity = map[string]int{
 	operators.LogicalAnd: 2, operators.LogicalOr: 2, operators.LogicalNot: 1, operators.In: 2,
-	operators.Equals: 2, operators.NotEquals: 2, operators.Less: 2, operators.LessEquals: 2, operators.Greater: 2, operators.GreaterEquals: 2,
-	operators.Add: 2, operators.Subtract: 2, operators.Multiply: 2, operators.Divide: 2, operators.Modulo: 2,
+	operators.Equals: 2, operators.NotEquals: 2, operators.Less: 2, operators.LessEquals: 2, operators.Greater: 2,
+	operators.GreaterEquals: 2,
+	operators.Add:           2, operators.Subtract: 2, operators.Multiply: 2, operators.Divide: 2, operators.Modulo: 2,
 	overloads.Contains: 2, overloads.StartsWith: 2, overloads.EndsWith: 2, overloads.Matches: 2,
 	overloads.TypeConvertTimestamp: 1, overloads.TypeConvertDuration: 1,
-	overloads.TimeGetDate: 1, overloads.TimeGetDayOfMonth: 1, overloads.TimeGetDayOfWeek: 1, overloads.TimeGetDayOfYear: 1, overloads.TimeGetFullYear: 1,
-	overloads.TimeGetMonth: 1, overloads.TimeGetHours: 1, overloads.TimeGetMinutes: 1, overloads.TimeGetSeconds: 1, overloads.TimeGetMilliseconds: 1,
+	overloads.TimeGetDate: 1, overloads.TimeGetDayOfMonth: 1, overloads.TimeGetDayOfWeek: 1,
+	overloads.TimeGetDayOfYear: 1, overloads.TimeGetFullYear: 1,
+	overloads.TimeGetMonth: 1, overloads.TimeGetHours: 1, overloads.TimeGetMinutes: 1, overloads.TimeGetSeconds: 1,
+	overloads.TimeGetMilliseconds: 1,
 }
 
 var parts = map[string]func(t time.Time) int{
@@ -198,7 +202,8 @@ var parts = map[string]func(t time.Time) int{
 	overloads.TimeGetMilliseconds: func(t time.Time) int { return t.Nanosecond() / int(time.Millisecond) },
 }
 
-// comparison of a member of a map with a text is of the map, in SQL: a map without that member is not null, but another one.
+// comparison compiles a comparison. In SQL, a member of a map compared with a text is a condition
+// about the whole map: a map without the member is not null, it does not match.
 func (c *compiler) comparison(call *exprpb.Expr_Call, holds func(int) bool, args []node) node {
 	n := &comparison{holds: holds, a: args[0], b: args[1]}
 	if call.GetFunction() != operators.Equals {

@@ -13,7 +13,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
-// DynKind is the type of a JSON value that is not null.
+// DynKind is the type of a JSON value other than null.
 type DynKind byte
 
 // Types of JSON values.
@@ -24,17 +24,17 @@ const (
 	Nested
 )
 
-// Dyn is a JSON value that is not null. Where a text is wanted it is what SQL's ->> gives.
+// Dyn is a JSON value other than null. As a text it is what SQL's ->> returns.
 type Dyn struct {
 	Kind DynKind
-	// Text is a string decoded, or else the JSON text.
+	// Text is a decoded string, or the JSON of anything else.
 	Text string
 }
 
-// Text is a JSON string.
+// Text makes a JSON string.
 func Text(s string) Dyn { return Dyn{String, s} }
 
-// DynOf returns the value of a JSON text: nil for null and what is no JSON.
+// DynOf returns the value of a JSON text, nil for null and invalid JSON.
 func DynOf(raw []byte) any {
 	if raw = bytes.TrimSpace(raw); len(raw) == 0 {
 		return nil
@@ -56,7 +56,8 @@ func DynOf(raw []byte) any {
 	return Dyn{Number, string(raw)}
 }
 
-// Lookup follows a path into a JSON text. It returns nil where that leads nowhere, and copies nothing else.
+// Lookup follows a path into a JSON text, and copies only what it finds. It returns nil if there is
+// nothing.
 func Lookup(raw []byte, path []Step) any {
 	for _, step := range path {
 		if raw = member(raw, step); raw == nil {
@@ -94,7 +95,7 @@ func isKey(raw []byte, key string) bool {
 	return err == nil && text == key
 }
 
-// element counts from the end where n is negative, as jsonb does.
+// element counts from the end if n is negative, like jsonb.
 func element(raw []byte, n int) []byte {
 	var all [][]byte
 	if err := jsonscan.Elements(raw, func(e []byte) error { all = append(all, e); return nil }); err != nil {
@@ -109,7 +110,7 @@ func element(raw []byte, n int) []byte {
 	return all[n]
 }
 
-// text is what ->> gives.
+// text returns what ->> returns.
 func (d Dyn) text() string {
 	if d.Kind != Nested {
 		return d.Text
@@ -125,7 +126,8 @@ func (d Dyn) text() string {
 	return text.String()
 }
 
-// writeJSONB writes JSON as Postgres writes jsonb: a space behind colons and commas, shorter keys first.
+// writeJSONB writes JSON as Postgres writes jsonb: a space after colons and commas, shorter keys
+// first.
 func writeJSONB(to *strings.Builder, value any) {
 	switch v := value.(type) {
 	case map[string]any:
@@ -182,13 +184,14 @@ func (d Dyn) number() (float64, bool) {
 	return n, err == nil
 }
 
-// timeFormats are those that Tekton Results' users write, of the many that Postgres takes.
+// timeFormats are those of Postgres' formats that users of Tekton Results write.
 var timeFormats = []string{
-	time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00", "2006/01/02T15:04:05.999999999Z07:00", "2006-01-02T15:04:05.999999999",
+	time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00", "2006/01/02T15:04:05.999999999Z07:00",
+	"2006-01-02T15:04:05.999999999",
 	"2006-01-02 15:04:05.999999999", "2006-01-02",
 }
 
-// parseTime reads a time; where no zone is given it is UTC.
+// parseTime parses a time, which is in UTC if it has no zone.
 func parseTime(text string) (time.Time, bool) {
 	for _, format := range timeFormats {
 		if t, err := time.Parse(format, text); err == nil {

@@ -6,25 +6,25 @@ import (
 	"time"
 )
 
-// Range is of whole seconds since 1970, both ends included. One that From is behind To of has none.
+// Range is in whole seconds since 1970, both ends included. It is empty if From is after To.
 type Range struct{ From, To int64 }
 
 // Whole is the range of all seconds.
 var Whole = Range{math.MinInt64, math.MaxInt64}
 
-// Ranges says, where it is exact, that the filter matches what fulfils what is known and has times, which are whole seconds, in ranges by the
-// keys of their fields. fields are those keys (Key).
+// Ranges returns ranges of times. If exact is set, the filter matches exactly what has the known
+// values, and times in these ranges, in fields with whole seconds. fields are their keys (Key).
 func (f *Filter) Ranges(env Env, fields ...string) (ranges map[string]Range, exact bool, err error) {
 	ranges = map[string]Range{}
 	if f.root == nil {
 		return ranges, true, nil
 	}
-	e := evaluation{ctx: context.Background(), env: env} // of a group, which has no data: nothing here takes long
+	e := evaluation{ctx: context.Background(), env: env} // only of a group, which has no data: quickly done
 	exact = rangesOf(f.root, &e, fields, ranges)
 	return ranges, exact, e.err
 }
 
-// Key is what a field of a variable is known by.
+// Key returns the key of a field of a variable.
 func Key(variable string, path ...string) string {
 	steps := make([]Step, len(path))
 	for i, field := range path {

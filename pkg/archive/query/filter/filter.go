@@ -1,9 +1,10 @@
-// Package filter evaluates the filters of Tekton Results: CEL, with the null semantics that its users know from SQL.
+// Package filter evaluates Tekton Results' filters: CEL, with null as in SQL.
 //
-// Tekton Results translates a filter to a condition of Postgres, so a field that is not there is null, a comparison with null is
-// neither true nor false, and what is neither is not listed. A Filter therefore has three truth values. It can be evaluated on less
-// than all of a record: then it says which truth values are possible, and an index may leave out what cannot match. The same code decides
-// in both cases, so the two agree. What needs no null semantics, such as macros, is evaluated by cel-go.
+// Tekton Results translates a filter to a condition in Postgres. So a missing field is null, a
+// comparison with null is neither true nor false, and only what is true is listed. A Filter
+// therefore has three truth values. If only a part of a record is known, the result is the set of
+// possible truth values, so an index can skip what cannot match. Both use the same code, so that
+// they agree. What does not depend on null, such as macros, is evaluated by cel-go.
 package filter
 
 import (
@@ -21,12 +22,13 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// Kind is what a filter is about.
+// Kind says what a filter is about.
 type Kind int
 
-// Kinds of filters, by the variables that they have.
+// Kinds of filters, with different variables.
 const (
-	// Records has parent, result_name, name, data_type and data, and, beyond Tekton Results, create_time and update_time.
+	// Records has parent, result_name, name, data_type and data, and, beyond Tekton Results,
+	// create_time and update_time.
 	Records Kind = iota
 	// Results has parent, uid, annotations, summary, create_time and update_time.
 	Results
@@ -34,25 +36,24 @@ const (
 
 // Bounds of a filter.
 const (
-	maxLength  = 16 << 10  // bytes of a filter
-	maxNodes   = 2000      // its expressions
-	maxNesting = 20        // lists, maps and macros within each other: their types are checked in the cube of it
-	maxNatives = 20        // its parts that cel-go evaluates
-	maxCost    = 1_000_000 // what cel-go may spend on one record, in its units
-	// maxElements bounds a list or map that a macro goes through: cel-go's work grows with the
-	// square of it.
+	maxLength  = 16 << 10  // length of a filter in bytes
+	maxNodes   = 2000      // expressions
+	maxNesting = 20        // nesting of lists, maps and macros: type checking takes its cube
+	maxNatives = 20        // parts that cel-go evaluates
+	maxCost    = 1_000_000 // cel-go's cost of one record, in its units
+	// maxElements bounds a list or map in a macro: cel-go's work grows with its square.
 	maxElements = 5000
-	// maxText bounds what + makes, and what matches looks at, in bytes.
+	// maxText bounds the result of + and the text of matches, in bytes.
 	maxText = 1 << 20
 )
 
-// ErrInvalid is the error of a filter that is none.
+// ErrInvalid is the error of an invalid filter.
 var ErrInvalid = errors.New("invalid filter")
 
 // ErrCost is the error of a filter that would take too long on one record.
 var ErrCost = errors.New("the filter takes too long")
 
-// Filter is one that was parsed. The zero value matches everything.
+// Filter is a parsed filter. The zero value matches everything.
 type Filter struct {
 	root node
 }
@@ -66,7 +67,8 @@ var environments = map[Kind]func() (*cel.Env, error){
 	Results: sync.OnceValues(func() (*cel.Env, error) {
 		options := append(common(),
 			cel.Types(&pb.RecordSummary{}, &timestamppb.Timestamp{}),
-			cel.Variable("uid", cel.StringType), cel.Variable("annotations", cel.MapType(cel.StringType, cel.StringType)),
+			cel.Variable("uid", cel.StringType), cel.Variable("annotations",
+				cel.MapType(cel.StringType, cel.StringType)),
 			cel.Variable("summary", cel.ObjectType("tekton.results.v1alpha2.RecordSummary")))
 		for name, status := range pb.RecordSummary_Status_value {
 			options = append(options, cel.Constant(name, cel.IntType, types.Int(status)))
@@ -85,7 +87,7 @@ func common() []cel.EnvOption {
 	}
 }
 
-// Parse reads a filter. Errors are ErrInvalid, and quote the filter.
+// Parse parses a filter. Errors are ErrInvalid, and quote the filter.
 func Parse(kind Kind, text string) (*Filter, error) {
 	text = strings.TrimSpace(text)
 	if text == "" {
@@ -125,7 +127,7 @@ func Parse(kind Kind, text string) (*Filter, error) {
 	return &Filter{root: root}, nil
 }
 
-// nesting returns how many lists, maps and macros are within each other.
+// nesting returns how deep lists, maps and macros are nested.
 func nesting(expr ast.NavigableExpr) int {
 	n := 0
 	for _, child := range expr.Children() {
@@ -140,14 +142,15 @@ func nesting(expr ast.NavigableExpr) int {
 
 // Env has the values of a filter's variables.
 type Env interface {
-	// Value returns the value of a variable, or of a field below it: nil for null and what is not there, Unknown, a Dyn for what
-	// is below data, or a string, bool, int64, float64, time.Time or map[string]string.
+	// Value returns the value of a variable, or of a field below it: nil for null and what does not
+	// exist, Unknown, a Dyn for fields of data, or a string, bool, int64, float64, time.Time or
+	// map[string]string.
 	Value(variable string, path []Step) any
 	// Native returns the value of a variable for cel-go, or Unknown.
 	Native(variable string) any
 }
 
-// Step is one step of a path: the name of a field, or the number of an element.
+// Step is one step of a path: a field's name or an element's number.
 type Step struct {
 	Field string
 	// Element counts from 0; Field is empty then.
@@ -155,7 +158,7 @@ type Step struct {
 	IsIndex bool
 }
 
-// Unknown is a value that is not known.
+// Unknown is an unknown value.
 var Unknown = unknown{}
 
 type unknown struct{}
@@ -163,13 +166,13 @@ type unknown struct{}
 // All says whether the filter matches everything.
 func (f *Filter) All() bool { return f.root == nil }
 
-// May says whether what is known may match. Errors are ErrCost, or that of a context that ended.
+// May says whether a record with the known values can match. Errors are ErrCost, or the context's.
 func (f *Filter) May(ctx context.Context, env Env) (bool, error) {
 	t, err := f.truth(ctx, env)
 	return t&isTrue != 0, err
 }
 
-// Must says whether what is known matches, whatever the rest is. Errors are those of May.
+// Must says whether every record with the known values matches. Errors are those of May.
 func (f *Filter) Must(ctx context.Context, env Env) (bool, error) {
 	t, err := f.truth(ctx, env)
 	return t == isTrue, err
@@ -184,7 +187,7 @@ func (f *Filter) truth(ctx context.Context, env Env) (truth, error) {
 	return t, e.err
 }
 
-// truth is a set of truth values: those that are possible.
+// truth is the set of possible truth values.
 type truth uint8
 
 const (
@@ -194,14 +197,14 @@ const (
 	anything = isTrue | isFalse | isNull
 )
 
-// evaluation is that of one filter on one record.
+// evaluation is the evaluation of a filter on one record.
 type evaluation struct {
 	ctx context.Context
 	env Env
 	err error
 }
 
-// value evaluates a node, unless the evaluation failed or its context ended.
+// value evaluates a node, unless the evaluation has failed or its context ended.
 func (e *evaluation) value(n node) any {
 	if e.err == nil {
 		e.err = e.ctx.Err()
@@ -212,7 +215,7 @@ func (e *evaluation) value(n node) any {
 	return n.eval(e)
 }
 
-// fail ends an evaluation; the first error is kept.
+// fail ends an evaluation. Only the first error is kept.
 func (e *evaluation) fail(err error) any {
 	if e.err == nil {
 		e.err = err
@@ -220,7 +223,7 @@ func (e *evaluation) fail(err error) any {
 	return Unknown
 }
 
-// truthOf is what a value means where a truth value is wanted.
+// truthOf is the truth value of a value.
 func truthOf(value any) truth {
 	switch v := value.(type) {
 	case truth:
@@ -279,7 +282,7 @@ type node interface {
 	eval(e *evaluation) any
 }
 
-// compiler makes nodes of a checked expression.
+// compiler turns a checked expression into nodes.
 type compiler struct {
 	env     *cel.Env
 	checked *exprpb.CheckedExpr

@@ -3,18 +3,14 @@ package filter_test
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/cel-go/cel"
-
 	"github.com/indelible-ci/indelible/pkg/archive/query/filter"
 )
 
-// record is an Env of a record. What hidden has is not known.
+// record is an Env of a record. Fields in hidden are unknown.
 type record struct {
 	values map[string]any
 	data   string
@@ -58,10 +54,12 @@ const sample = `{"kind":"TaskRun","metadata":{"name":"build-7","namespace":"shop
 
 var recordValues = map[string]any{
 	"parent": "shop", "result_name": "nightly", "name": "3a1f", "data_type": "tekton.dev/v1.TaskRun",
-	"create_time": time.Date(2026, 11, 30, 9, 57, 0, 0, time.UTC), "update_time": time.Date(2026, 11, 30, 10, 6, 0, 0, time.UTC),
+	"create_time": time.Date(2026, 11, 30, 9, 57, 0, 0, time.UTC),
+	"update_time": time.Date(2026, 11, 30, 10, 6, 0, 0, time.UTC),
 }
 
-// What Tekton Results' translation to SQL means, by its own examples and by Postgres' rules for null.
+// The meaning of Tekton Results' translation to SQL, from its own examples and Postgres' rules for
+// null.
 func TestRecords(t *testing.T) {
 	for text, want := range map[string]bool{
 		``:                            true,
@@ -90,16 +88,16 @@ func TestRecords(t *testing.T) {
 		`data.status.conditions[1].status == "True"`:                                      false,
 		`data.metadata.labels.contains("app")`:                                            true,
 		`data.metadata.labels.contains("\"app\": \"cart\"")`:                              true,
-		`data.metadata.annotations.contains("{\"b\": \"2\", \"aa\": \"1\"}")`:             true, // shorter keys are first
+		`data.metadata.annotations.contains("{\"b\": \"2\", \"aa\": \"1\"}")`:             true, // shorter keys first
 		`!(data.metadata.annotations.contains("cart"))`:                                   true,
 		`!(data.metadata.nothing.contains("cart"))`:                                       false,
 		`data.metadata.name.startsWith("build") && !data.metadata.name.endsWith("8")`:     true,
 		`data.metadata.name.matches("^b.*[0-9]$")`:                                        true,
 		`data.metadata.name.matches("^u")`:                                                false,
-		`data.metadata.name.startsWith("b_ild")`:                                          false, // no pattern
+		`data.metadata.name.startsWith("b_ild")`:                                          false, // not a valid pattern
 		`data.metadata.generation == 3`:                                                   true,
 		`data.metadata.generation > 2.5 && data.metadata.generation < 4`:                  true,
-		`data.metadata.generation == "3"`:                                                 true, // ->> gives a text
+		`data.metadata.generation == "3"`:                                                 true, // ->> returns a text
 		`data.metadata.labels["tier"] == "5"`:                                             true,
 		`data.metadata.generation + 1 == 4`:                                               true,
 		`7 / 2 == 3 && 7 % 2 == 1 && 2 - 3 == -1`:                                         true,
@@ -114,7 +112,7 @@ func TestRecords(t *testing.T) {
 		`data.status.completionTime - data.status.startTime > duration("5m")`:             true,
 		`data.status.completionTime - data.status.startTime > duration("8m")`:             false,
 		`data.status.never > timestamp("2026-11-30T10:00:00Z")`:                           false,
-		`data.metadata.name > timestamp("2026-11-30T10:00:00Z")`:                          false, // which it cannot be compared with
+		`data.metadata.name > timestamp("2026-11-30T10:00:00Z")`:                          false, // not comparable
 		`data.status.completionTime.getDate() == 30`:                                      true,
 		`data.status.completionTime.getDayOfMonth() == 29`:                                true,
 		`data.status.completionTime.getDayOfWeek() == 1`:                                  true,
@@ -122,7 +120,7 @@ func TestRecords(t *testing.T) {
 		`data.status.completionTime.getFullYear() >= 2026`:                                true,
 		`create_time < update_time`:                                                       true,
 		`create_time > timestamp("2026-11-30T09:57:00Z")`:                                 false,
-		// cel-go's own.
+		// Evaluated by cel-go.
 		`has(data.spec.timeout)`:                                  true,
 		`has(data.spec.nowhere)`:                                  false,
 		`size(data.metadata.labels) == 2`:                         true,
@@ -131,7 +129,7 @@ func TestRecords(t *testing.T) {
 		`!data.status.nothing.exists(c, c.type == "Succeeded")`:   false,
 		`data.kind == "TaskRun" ? parent == "shop" : false`:       true,
 		`"app" in data.metadata.labels`:                           true,
-		// Nothing that a filter says is ever more than a value.
+		// A filter's content is never more than a value.
 		`name == "' OR 1=1 --"`:                       false,
 		`data.metadata.labels["x' OR '1'='1"] == "1"`: false,
 	} {
@@ -150,8 +148,10 @@ func TestRecords(t *testing.T) {
 
 func TestResults(t *testing.T) {
 	r := record{values: map[string]any{
-		"parent": "shop", "uid": "u1", "annotations": map[string]string{"repo": "tektoncd/results"}, "summary.type": "tekton.dev/v1.PipelineRun", "summary.status": int64(2),
-		"summary.start_time": time.Date(2026, 11, 30, 10, 0, 0, 0, time.UTC), "summary.record": "shop/results/a/records/b",
+		"parent": "shop", "uid": "u1", "annotations": map[string]string{"repo": "tektoncd/results"},
+		"summary.type": "tekton.dev/v1.PipelineRun", "summary.status": int64(2),
+		"summary.start_time": time.Date(2026, 11, 30, 10, 0, 0, 0, time.UTC),
+		"summary.record":     "shop/results/a/records/b",
 	}}
 	for text, want := range map[string]bool{
 		`parent.endsWith("op") && uid == "u1"`:                     true,
@@ -159,7 +159,7 @@ func TestResults(t *testing.T) {
 		`"tektoncd/results" == annotations["repo"]`:                true,
 		`annotations["repo"].startsWith("tektoncd")`:               true,
 		`annotations["none"] == "x"`:                               false,
-		`!(annotations["none"] == "x")`:                            true, // the map is another one
+		`!(annotations["none"] == "x")`:                            true, // the map differs
 		`annotations["none"] != "x"`:                               false,
 		`summary.status == FAILURE`:                                true,
 		`summary.status == CANCELLED || summary.status == TIMEOUT`: false,
@@ -192,13 +192,14 @@ func TestForbiddenFilters(t *testing.T) {
 		`duration("soon") > duration("1s")`: "is not a duration",
 		strings.Repeat(`name == "a" || `, 2000) + "true": "bytes",
 	} {
-		if _, err := filter.Parse(filter.Records, text); !errors.Is(err, filter.ErrInvalid) || !strings.Contains(err.Error(), want) {
+		if _, err := filter.Parse(filter.Records, text); !errors.Is(err, filter.ErrInvalid) ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%.60s: got %v, want %q", text, err, want)
 		}
 	}
 }
 
-// A macro within macros is bounded for each record.
+// Nested macros are bounded per record.
 func TestCost(t *testing.T) {
 	long := `{"items":[` + strings.TrimSuffix(strings.Repeat("1,", 400), ",") + `]}`
 	f, err := filter.Parse(filter.Records, `data.items.all(a, data.items.all(b, data.items.all(c, a + b + c > 0)))`)
@@ -208,168 +209,4 @@ func TestCost(t *testing.T) {
 	if _, err := f.Must(t.Context(), record{data: long}); !errors.Is(err, filter.ErrCost) {
 		t.Errorf("got %v, want ErrCost", err)
 	}
-}
-
-func TestNeeds(t *testing.T) {
-	for text, want := range map[string]string{
-		`data.metadata.labels["a"] == "b"`:                 "data/metadata/labels/a [b]",
-		`data_type == TASK_RUN && "x" == name`:             "data_type [tekton.dev/v1.TaskRun], name [x]",
-		`name == "a" || name == "b" || name in ["c", "a"]`: "name [a b c]",
-		`name == "a" || parent == "b"`:                     "",
-		`!(name == "a")`:                                   "",
-		`name != "a"`:                                      "",
-		`(data_type == "x" || data_type == "y") && data.metadata.labels["a"] in ["b"]`: "data_type [x y], data/metadata/labels/a [b]",
-	} {
-		f, err := filter.Parse(filter.Records, text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, n := range f.Needs() {
-			got = append(got, fmt.Sprint(strings.ReplaceAll(n.Key(), "\x00", "/"), " ", n.Values))
-		}
-		if strings.Join(got, ", ") != want {
-			t.Errorf("%s: got %q, want %q", text, got, want)
-		}
-	}
-}
-
-func TestBetween(t *testing.T) {
-	at := func(minute int) time.Time { return time.Date(2026, 11, 30, 10, minute, 0, 0, time.UTC) }
-	for text, want := range map[string][2]time.Time{
-		`create_time > timestamp("2026-11-30T10:01:00Z")`:                                                                    {at(1)},
-		`timestamp("2026-11-30T10:01:00Z") >= create_time`:                                                                   {1: at(1)},
-		`create_time == timestamp("2026-11-30T10:01:00Z")`:                                                                   {at(1), at(1)},
-		`create_time >= timestamp("2026-11-30T10:01:00Z") && create_time < timestamp("2026-11-30T10:09:00Z") && name == "x"`: {at(1), at(9)},
-		`create_time != timestamp("2026-11-30T10:01:00Z")`:                                                                   {},
-		`create_time > timestamp("2026-11-30T10:01:00Z") || name == "x"`:                                                     {},
-		`!(create_time > timestamp("2026-11-30T10:01:00Z"))`:                                                                 {},
-		`update_time > timestamp("2026-11-30T10:01:00Z")`:                                                                    {},
-	} {
-		f, err := filter.Parse(filter.Records, text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		from, to := f.Between("create_time")
-		if !from.Equal(want[0]) || !to.Equal(want[1]) {
-			t.Errorf("%s: got %v to %v, want %v", text, from, to, want)
-		}
-	}
-}
-
-// generator makes filters, of which cel-go and this package must agree where cel-go has an answer.
-type generator struct{ *rand.Rand }
-
-func (g generator) pick(of ...string) string { return of[g.IntN(len(of))] }
-
-func (g generator) filter(depth int) string {
-	if depth == 0 || g.IntN(4) == 0 {
-		return g.leaf()
-	}
-	switch g.IntN(4) {
-	case 0:
-		return "!(" + g.filter(depth-1) + ")"
-	case 1:
-		return "(" + g.filter(depth-1) + " && " + g.filter(depth-1) + ")"
-	default:
-		return "(" + g.filter(depth-1) + " || " + g.filter(depth-1) + ")"
-	}
-}
-
-func (g generator) text() string {
-	return g.pick(`name`, `parent`, `data_type`, `data.metadata.name`, `data.metadata.labels["app"]`, `data.metadata.labels["no"]`, `data.kind`, `data.nothing.at.all`,
-		`data.status.conditions[0].status`, `data.status.conditions[7].status`, `data["metadata"]["labels"]["tier"]`)
-}
-
-func (g generator) literal() string {
-	return g.pick(`"3a1f"`, `"shop"`, `"cart"`, `"5"`, `"True"`, `"build-7"`, `""`, `"tekton.dev/v1.TaskRun"`, `"'; --"`, `"a"`)
-}
-
-func (g generator) leaf() string {
-	switch g.IntN(7) {
-	case 0:
-		return g.text() + g.pick(" == ", " != ", " < ", " >= ") + g.literal()
-	case 1:
-		return g.literal() + g.pick(" == ", " != ") + g.text()
-	case 2:
-		return g.text() + " in [" + g.literal() + ", " + g.literal() + "]"
-	case 3:
-		return g.text() + g.pick(".contains(", ".startsWith(", ".endsWith(", ".matches(") + g.pick(`"a"`, `"art"`, `"T"`, `"-7"`, `"^b"`) + ")"
-	case 4:
-		return g.pick("data.metadata.generation", "data.metadata.nothing") + g.pick(" == ", " != ", " > ", " <= ") + g.pick("3", "2", "4")
-	case 5:
-		return g.pick("create_time", "update_time") + g.pick(" < ", " > ", " == ") + `timestamp("2026-11-30T10:00:00Z")`
-	}
-	return g.pick("true", "false", "has(data.spec.timeout)", "has(data.spec.nowhere)", `size(data.metadata.labels) == 2`)
-}
-
-// FuzzAgainstCEL has filters made from a number. Where cel-go has an answer it is this package's; and whatever is not known of a record, what
-// matches may match.
-func FuzzAgainstCEL(f *testing.F) {
-	for seed := range uint64(300) {
-		f.Add(seed)
-	}
-	env, err := cel.NewEnv(cel.Variable("parent", cel.StringType), cel.Variable("result_name", cel.StringType), cel.Variable("name", cel.StringType),
-		cel.Variable("data_type", cel.StringType), cel.Variable("data", cel.DynType), cel.Variable("create_time", cel.TimestampType),
-		cel.Variable("update_time", cel.TimestampType), cel.CrossTypeNumericComparisons(true))
-	if err != nil {
-		f.Fatal(err)
-	}
-	r := record{values: recordValues, data: sample}
-	f.Fuzz(func(t *testing.T, seed uint64) {
-		g := generator{rand.New(rand.NewPCG(seed, 3))}
-		text := g.filter(4)
-		parsed, err := filter.Parse(filter.Records, text)
-		if err != nil {
-			t.Fatalf("%s: %v", text, err)
-		}
-		must, err := parsed.Must(t.Context(), r)
-		if err != nil {
-			t.Fatalf("%s: %v", text, err)
-		}
-		if want, ok := evaluate(t, env, text, r); ok && want != must {
-			t.Errorf("%s: got %v, cel-go says %v", text, must, want)
-		}
-		for range 8 {
-			hidden := map[string]bool{}
-			partial := r
-			partial.hidden = func(variable string, path []filter.Step) bool {
-				key := fmt.Sprint(variable, path)
-				if _, ok := hidden[key]; !ok {
-					hidden[key] = g.IntN(2) == 0
-				}
-				return hidden[key]
-			}
-			may, err := parsed.May(t.Context(), partial)
-			if err != nil || must && !may {
-				t.Errorf("%s: it matches, but may not without %v (%v)", text, hidden, err)
-			}
-			if certain, _ := parsed.Must(t.Context(), partial); certain && !must {
-				t.Errorf("%s: it does not match, but must without %v", text, hidden)
-			}
-		}
-	})
-}
-
-// evaluate is cel-go's answer; none where a field is not there.
-func evaluate(t *testing.T, env *cel.Env, text string, r record) (answer, ok bool) {
-	t.Helper()
-	ast, issues := env.Compile(text)
-	if issues.Err() != nil {
-		t.Fatal(issues.Err())
-	}
-	program, err := env.Program(ast)
-	if err != nil {
-		t.Fatal(err)
-	}
-	values := map[string]any{"data": r.Native("data")}
-	for name, value := range r.values {
-		values[name] = value
-	}
-	out, _, err := program.Eval(values)
-	if err != nil {
-		return false, false
-	}
-	answer, ok = out.Value().(bool)
-	return answer, ok
 }

@@ -10,20 +10,20 @@ import (
 	"strings"
 )
 
-// Bounds of the patterns of matches: Go's regexp needs memory and time by its instructions.
+// Bounds of patterns: the memory and time of Go's regexp depend on the number of instructions.
 const (
-	maxPattern       = 1 << 10 // bytes of a pattern that a filter has
-	maxRecordPattern = 256     // bytes of one that a record has, which is compiled for each record
+	maxPattern       = 1 << 10 // bytes of a pattern in a filter
+	maxRecordPattern = 256     // bytes of a pattern in a record, compiled for each record
 	maxInstructions  = 5000
-	// quick is up to how many steps, of instructions times bytes, a match is not to be interrupted.
+	// quick is the work, instructions times bytes, up to which a match cannot be interrupted.
 	quick = 1 << 20
-	// contextEvery is after how many characters a longer one looks whether the context ended.
+	// contextEvery is after how many characters the context is checked.
 	contextEvery = 256
 )
 
 var errPattern = errors.New("the pattern of matches is too long")
 
-// match is a text that a pattern is looked for in. The pattern is compiled where it is a constant.
+// match searches a text for a pattern, which is compiled in advance if it is constant.
 type match struct {
 	text, pattern node
 	compiled      *regexp.Regexp
@@ -53,8 +53,8 @@ func checkPattern(pattern string, limit int) error {
 	return err
 }
 
-// sizeOf returns about how many instructions a pattern has when it is compiled, or an error if it
-// is none or too long.
+// sizeOf returns about how many instructions a pattern compiles to, or an error if it is invalid or
+// too long.
 func sizeOf(pattern string, limit int) (int, error) {
 	if len(pattern) > limit {
 		return 0, fmt.Errorf("%w: %d bytes, more than %d: use a shorter one", errPattern, len(pattern), limit)
@@ -71,7 +71,7 @@ func sizeOf(pattern string, limit int) (int, error) {
 	return n, nil
 }
 
-// instructions counts before anything is written out, as that is what needs the memory.
+// instructions counts without writing repetitions out, as that would take the memory.
 func instructions(re *syntax.Regexp) int {
 	n := 0
 	for _, sub := range re.Sub {
@@ -118,7 +118,7 @@ func (n *match) eval(e *evaluation) any {
 		return isNull
 	}
 	if len(text) > maxText {
-		return e.fail(fmt.Errorf("%w: matches is to look at %d bytes, and at most %d are allowed: "+
+		return e.fail(fmt.Errorf("%w: matches on a text of %d bytes, and at most %d are allowed: "+
 			"use contains, or a field below it", ErrCost, len(text), maxText))
 	}
 	return with.find(e, text)
@@ -135,7 +135,7 @@ func (n *match) find(e *evaluation, text string) any {
 	return truthIf(found)
 }
 
-// contextReader reads a text until its context ends.
+// contextReader ends a text early if its context ends.
 type contextReader struct {
 	ctx  context.Context
 	from *strings.Reader

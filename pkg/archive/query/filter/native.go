@@ -15,11 +15,11 @@ import (
 	exprpb "google.golang.org/genproto/googleapis/api/expr/v1alpha1"
 )
 
-// native is a part of a filter that cel-go evaluates. An error, such as that a field is not there, is null.
+// native is a part of a filter that cel-go evaluates. An error, such as a missing field, is null.
 type native struct {
 	program   cel.Program
 	variables []string
-	ranges    []*field // what macros go through, where it is a path
+	ranges    []*field // what macros iterate over, if it is a path
 }
 
 func (c *compiler) native(expr *exprpb.Expr) (node, error) {
@@ -44,13 +44,13 @@ func (c *compiler) native(expr *exprpb.Expr) (node, error) {
 	return &native{program, slices.Sorted(maps.Keys(u.variables)), u.ranges}, nil
 }
 
-// interruptEvery is after how many iterations of a macro cel-go looks whether the context ended.
+// interruptEvery is after how many iterations of a macro cel-go checks the context.
 const interruptEvery = 100
 
-// use is what an expression uses.
+// use collects what an expression uses.
 type use struct {
 	*compiler
-	part      *exprpb.CheckedExpr // the types and references of that expression only
+	part      *exprpb.CheckedExpr // types and references of this expression only
 	variables map[string]bool
 	ranges    []*field
 }
@@ -65,7 +65,7 @@ func (u *use) walk(expr *exprpb.Expr) error {
 	}
 	switch e := expr.GetExprKind().(type) {
 	case *exprpb.Expr_IdentExpr:
-		if variables[e.IdentExpr.GetName()] { // one that a macro binds by such a name is the same to be sure
+		if variables[e.IdentExpr.GetName()] { // a macro's own variable of that name counts too, which is harmless
 			u.variables[e.IdentExpr.GetName()] = true
 		}
 	case *exprpb.Expr_SelectExpr:
@@ -93,7 +93,7 @@ func (u *use) walk(expr *exprpb.Expr) error {
 	return nil
 }
 
-// walkAll leaves out what is nil.
+// walkAll skips nil.
 func (u *use) walkAll(all ...*exprpb.Expr) error {
 	for _, expr := range all {
 		if expr == nil {
@@ -106,7 +106,7 @@ func (u *use) walkAll(all ...*exprpb.Expr) error {
 	return nil
 }
 
-// call forbids patterns that are not bounded, as cel-go compiles what it gets.
+// call rejects patterns that are not constant: cel-go would compile any.
 func (u *use) call(call *exprpb.Expr_Call) error {
 	if call.GetFunction() != overloads.Matches || len(call.GetArgs()) == 0 {
 		return nil
@@ -114,12 +114,12 @@ func (u *use) call(call *exprpb.Expr_Call) error {
 	pattern, ok := constantOf(call.GetArgs()[len(call.GetArgs())-1].GetConstExpr())
 	text, is := pattern.(string)
 	if !ok || !is {
-		return errors.New("within macros and conditions the pattern of matches has to be a constant text: write it out")
+		return errors.New("within macros and conditions the pattern of matches must be a constant text: write it out")
 	}
 	return checkPattern(text, maxPattern)
 }
 
-// length returns how many elements there are below a value, or 0 for what is no list or map.
+// length returns the number of elements below a value, 0 if it is no list or map.
 func length(value any, path []Step) int {
 	for _, step := range path {
 		switch v := value.(type) {
@@ -165,7 +165,7 @@ func (n *native) eval(e *evaluation) any {
 		if ended := e.ctx.Err(); ended != nil {
 			return e.fail(ended)
 		}
-		if strings.Contains(err.Error(), "cost limit exceeded") { // cel-go has no error value for it
+		if strings.Contains(err.Error(), "cost limit exceeded") { // cel-go has no error value for this
 			return e.fail(fmt.Errorf("%w: a macro costs more than %d on one record: "+
 				"nest fewer macros, or filter by other fields", ErrCost, maxCost))
 		}
@@ -174,7 +174,7 @@ func (n *native) eval(e *evaluation) any {
 	return fromCEL(out)
 }
 
-// fromCEL converts what an expression has for a value; what has no type here is null.
+// fromCEL converts the value of an expression. A value of another type is null.
 func fromCEL(value ref.Val) any {
 	switch v := value.(type) {
 	case types.Bool:

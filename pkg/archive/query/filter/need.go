@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// Need is a condition that whatever a filter matches fulfils: a field has one of some texts. An index can look these up; what it finds is
-// still to be matched, and no field is ever part of a statement.
+// Need is a necessary condition of a filter: a field has one of some texts. An index can look these
+// up. What it finds must still be filtered, and no field becomes part of a statement.
 type Need struct {
 	Variable string
 	Path     []Step
 	Values   []string
 }
 
-// Key names the field, for comparisons with a constant: data.metadata.labels.app.
+// Key identifies the field, as Key does.
 func (n *Need) Key() string { return keyOf(n.Variable, n.Path) }
 
 func keyOf(variable string, path []Step) string {
@@ -27,10 +27,10 @@ func keyOf(variable string, path []Step) string {
 	return key.String()
 }
 
-// maxValues bounds what is looked up one by one.
+// maxValues bounds the values to look up one by one.
 const maxValues = 100
 
-// Needs returns conditions that all have to be fulfilled.
+// Needs returns necessary conditions, all of which must hold.
 func (f *Filter) Needs() []Need {
 	needs := needsOf(f.root)
 	return slices.DeleteFunc(needs, func(n Need) bool { return len(n.Values) > maxValues })
@@ -56,7 +56,7 @@ func needsOf(n node) []Need {
 	return nil
 }
 
-// either returns what one or the other of two lists of conditions needs at least.
+// either returns the necessary conditions of a disjunction.
 func either(a, b []Need) (both []Need) {
 	for _, x := range a {
 		for _, y := range b {
@@ -85,7 +85,7 @@ func needOf(of node, values ...node) []Need {
 		text, is := c.value.(string)
 		if !is {
 			if c.value == nil {
-				continue // equals nothing
+				continue // nothing is equal to null
 			}
 			return nil
 		}
@@ -96,13 +96,14 @@ func needOf(of node, values ...node) []Need {
 	return []Need{need}
 }
 
-// Between returns the bounds, both included, that a field has as a time in whatever the filter matches; zero where there is none.
+// Between returns the bounds, both included, of a time in all that the filter matches; zero if
+// there is none.
 func (f *Filter) Between(variable string, path ...Step) (from, to time.Time) {
 	bound(f.root, keyOf(variable, path), &from, &to)
 	return from, to
 }
 
-// bound looks at what has to hold: of alternatives nothing.
+// bound collects bounds from what must hold, so none from alternatives.
 func bound(n node, key string, from, to *time.Time) {
 	switch n := n.(type) {
 	case *conjunction:
@@ -119,7 +120,8 @@ func bound(n node, key string, from, to *time.Time) {
 	}
 }
 
-// limit says whether the comparison bounds the field from above or below, and by what.
+// limit says whether the comparison bounds the field from below (above is true: it must be at or
+// above), from above, and by what.
 func (n *comparison) limit(key string) (at time.Time, above, below bool) {
 	side := 1
 	f, isField := n.a.(*field)

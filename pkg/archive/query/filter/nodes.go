@@ -2,12 +2,10 @@ package filter
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/overloads"
 )
 
@@ -21,7 +19,7 @@ type (
 		variable string
 		path     []Step
 	}
-	// comparison holds by the order of two values; absent is the truth value where one of them is null.
+	// comparison compares two values; absent is the result if one is null.
 	comparison struct {
 		holds    func(n int) bool
 		a, b     node
@@ -32,8 +30,8 @@ type (
 		a    node
 		list []node
 	}
-	// concatenation takes null for an empty text, as CONCAT does. A chain of + is one, so each text
-	// is copied once.
+	// concatenation treats null as an empty text, like CONCAT. A chain of + is one concatenation,
+	// so each text is copied once.
 	concatenation struct{ parts []node }
 	arithmetic    struct {
 		operator string
@@ -45,7 +43,7 @@ type (
 	}
 	toTime     struct{ a node }
 	toDuration struct{ a node }
-	// part is a number of a time.
+	// part is a number that is part of a time.
 	part struct {
 		of func(time.Time) int
 		a  node
@@ -53,7 +51,8 @@ type (
 )
 
 var texts = map[string]func(text, arg string) bool{
-	overloads.Contains: strings.Contains, overloads.StartsWith: strings.HasPrefix, overloads.EndsWith: strings.HasSuffix,
+	overloads.Contains: strings.Contains, overloads.StartsWith: strings.HasPrefix,
+	overloads.EndsWith: strings.HasSuffix,
 }
 
 func (n constant) eval(*evaluation) any { return n.value }
@@ -100,7 +99,7 @@ func compare(a, b any, holds func(int) bool, absent truth) truth {
 	return truthIf(holds(n))
 }
 
-// isUnknown is also said of a truth value of which more than one is possible.
+// isUnknown is true for Unknown, and for a truth with more than one possible value.
 func isUnknown(value any) bool {
 	t, is := value.(truth)
 	return value == Unknown || is && t&(t-1) != 0
@@ -108,7 +107,7 @@ func isUnknown(value any) bool {
 
 func equal(n int) bool { return n == 0 }
 
-// eval is SQL's: where one of the list is null it is not known that the value is not in it.
+// eval is SQL's in: with null in the list, the value may be in it.
 func (n *in) eval(e *evaluation) any {
 	a, found := e.value(n.a), isFalse
 	for _, item := range n.list {
@@ -210,116 +209,6 @@ func (n *part) eval(e *evaluation) any {
 		return int64(n.of(at.UTC()))
 	}
 	return t
-}
-
-func (n *arithmetic) eval(e *evaluation) any {
-	a, b := e.value(n.a), e.value(n.b)
-	if isUnknown(a) || isUnknown(b) {
-		return Unknown
-	}
-	if a == nil || b == nil {
-		return nil
-	}
-	if value := n.times(timeOf(a), timeOf(b)); value != nil {
-		return value
-	}
-	x, ok := a.(int64)
-	y, also := b.(int64)
-	if ok && also {
-		return n.integers(x, y)
-	}
-	return n.numbers(numberOf(a), numberOf(b))
-}
-
-// timeOf converts what is a time or a duration, as a text as well.
-func timeOf(value any) any {
-	switch v := value.(type) {
-	case time.Time, time.Duration:
-		return v
-	case Dyn:
-		if t, ok := parseTime(v.Text); ok && v.Kind == String {
-			return t
-		}
-	}
-	return nil
-}
-
-func (n *arithmetic) times(a, b any) any {
-	sign := time.Duration(1)
-	switch n.operator {
-	case operators.Subtract:
-		sign = -1
-	case operators.Add:
-	default:
-		return nil
-	}
-	t, isTime := a.(time.Time)
-	u, isAlso := b.(time.Time)
-	d, isDuration := a.(time.Duration)
-	f, both := b.(time.Duration)
-	switch {
-	case isTime && isAlso && sign < 0:
-		return t.Sub(u)
-	case isTime && both:
-		return t.Add(sign * f)
-	case isDuration && isAlso && sign > 0:
-		return u.Add(d)
-	case isDuration && both:
-		return d + sign*f
-	}
-	return nil
-}
-
-// integers divides as SQL does; what overflows or divides by 0 is null.
-func (n *arithmetic) integers(x, y int64) any {
-	if f := n.numbers(float64(x), float64(y)); f == nil || math.Abs(f.(float64)) >= 1<<62 {
-		return nil
-	}
-	switch n.operator {
-	case operators.Add:
-		return x + y
-	case operators.Subtract:
-		return x - y
-	case operators.Multiply:
-		return x * y
-	case operators.Divide:
-		return x / y
-	default:
-		return x % y
-	}
-}
-
-func numberOf(value any) float64 {
-	if d, is := value.(Dyn); is {
-		if n, ok := d.number(); ok {
-			return n
-		}
-		return math.NaN()
-	}
-	if n, ok := floatOf(value); ok {
-		return n
-	}
-	return math.NaN()
-}
-
-func (n *arithmetic) numbers(x, y float64) any {
-	var result float64
-	switch n.operator {
-	case operators.Add:
-		result = x + y
-	case operators.Subtract:
-		result = x - y
-	case operators.Multiply:
-		result = x * y
-	case operators.Divide:
-		result = x / y
-	default:
-		result = math.Mod(x, y)
-	}
-	if math.IsNaN(result) || math.IsInf(result, 0) {
-		return nil
-	}
-	return result
 }
 
 func (s Step) String() string {

@@ -1,7 +1,8 @@
-// Package live reads the logs of runs that are not in the archive yet: from the kubelets, by the API server's pods/log. Tekton Results has
-// no such logs; here who asks for one sees what there is so far.
+// Package live reads the logs of runs that are not archived yet, through the API server's pods/log.
+// Tekton Results cannot do that. A caller gets what has been written so far.
 //
-// Only pods that a TaskRun controls are read, whatever its status says, and only containers of steps that have begun.
+// It reads only pods that a TaskRun controls, whatever its status says, and only containers of
+// steps that have started.
 package live
 
 import (
@@ -24,22 +25,22 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// Logs reads logs in a cluster.
+// Logs reads logs from a cluster.
 type Logs struct {
 	runs     *run.Client
 	kube     kubernetes.Interface
 	metadata metadata.Interface
-	// looking bounds how many callers' runs are looked for at a time: that lists a namespace's.
+	// looking bounds the concurrent searches for a run, each of which lists a namespace.
 	looking chan struct{}
 }
 
 const (
 	lookAtOnce = 4
-	// page is how many runs are listed at a time, their metadata only.
+	// page is how many runs are listed at a time, only their metadata.
 	page = 500
 )
 
-// New makes a reader.
+// New returns a Logs with clients for the cluster.
 func New(config *rest.Config) (*Logs, error) {
 	l := &Logs{looking: make(chan struct{}, lookAtOnce)}
 	var errs [3]error
@@ -77,8 +78,10 @@ func (l *Logs) Logs(ctx context.Context, namespace, result, id string) iter.Seq2
 	}
 }
 
-// find returns the TaskRun of that name or UID, or those of the PipelineRun.
-func (l *Logs) find(ctx context.Context, namespace, result, id string) (found []metav1.PartialObjectMetadata, pipelineRun bool, err error) {
+// find returns the TaskRun with this UID or log ID, or the TaskRuns of that PipelineRun.
+func (l *Logs) find(
+	ctx context.Context, namespace, result, id string,
+) (found []metav1.PartialObjectMetadata, pipelineRun bool, err error) {
 	select {
 	case l.looking <- struct{}{}:
 		defer func() { <-l.looking }()
@@ -105,13 +108,16 @@ func (l *Logs) find(ctx context.Context, namespace, result, id string) (found []
 	return found, true, err
 }
 
-// list returns the metadata of a namespace's runs that match.
-func (l *Logs) list(ctx context.Context, namespace, kind string, match func(*metav1.ObjectMeta) bool) (found []metav1.PartialObjectMetadata, err error) {
+// list returns the metadata of matching runs in a namespace.
+func (l *Logs) list(
+	ctx context.Context, namespace, kind string, match func(*metav1.ObjectMeta) bool,
+) (found []metav1.PartialObjectMetadata, err error) {
 	of := run.Resources[slices.Index(run.Kinds, kind)]
 	for next := ""; ; {
-		listed, err := l.metadata.Resource(of).Namespace(namespace).List(ctx, metav1.ListOptions{Limit: page, Continue: next})
+		listed, err := l.metadata.Resource(of).Namespace(namespace).List(ctx,
+			metav1.ListOptions{Limit: page, Continue: next})
 		if apierrors.IsNotFound(err) {
-			return nil, nil // Tekton is not there
+			return nil, nil // Tekton is not installed
 		}
 		if err != nil {
 			return nil, fmt.Errorf("list %ss of namespace %s: %w", kind, namespace, err)
@@ -127,15 +133,18 @@ func (l *Logs) list(ctx context.Context, namespace, kind string, match func(*met
 	}
 }
 
-// taskRun yields the logs of a TaskRun's attempts. That it, or one of its pods, is gone by now leaves nothing to read.
-func (l *Logs) taskRun(ctx context.Context, of *metav1.PartialObjectMetadata, title string, yield func(server.Container, error) bool) (more bool, err error) {
+// taskRun yields the logs of a TaskRun's attempts. If it or a pod has been deleted, there is
+// nothing to read.
+func (l *Logs) taskRun(
+	ctx context.Context, of *metav1.PartialObjectMetadata, title string, yield func(server.Container, error) bool,
+) (more bool, err error) {
 	object, err := l.runs.Get(ctx, run.Reference{Kind: "TaskRun", Namespace: of.Namespace, Name: of.Name})
 	if err != nil || object == nil {
 		return true, err
 	}
 	taskRun, err := run.Parse(object)
 	if err != nil || taskRun.UID != of.UID || taskRun.OptedOut() {
-		return true, err // what is not archived is not shown either
+		return true, err // runs that are not archived are not shown
 	}
 	for _, attempt := range taskRun.Attempts() {
 		if ok, err := l.hasPod(ctx, of.Namespace, attempt.PodName, taskRun.UID); err != nil || !ok {
@@ -145,9 +154,10 @@ func (l *Logs) taskRun(ctx context.Context, of *metav1.PartialObjectMetadata, ti
 			continue
 		}
 		for _, container := range attempt.ToFollow() {
-			content, err := l.kube.CoreV1().Pods(of.Namespace).GetLogs(attempt.PodName, &corev1.PodLogOptions{Container: container}).Stream(ctx)
+			content, err := l.kube.CoreV1().Pods(of.Namespace).GetLogs(attempt.PodName,
+				&corev1.PodLogOptions{Container: container}).Stream(ctx)
 			if apierrors.IsNotFound(err) || apierrors.IsBadRequest(err) {
-				continue // the pod went, or the container has not begun
+				continue // the pod has been deleted, or the container has not started
 			}
 			if err != nil {
 				return true, fmt.Errorf("read the log of %s in pod %s: %w", container, attempt.PodName, err)
@@ -160,9 +170,10 @@ func (l *Logs) taskRun(ctx context.Context, of *metav1.PartialObjectMetadata, ti
 	return true, nil
 }
 
-// hasPod says whether a pod is the TaskRun's. Somebody may have written the name of another into its status.
+// hasPod says whether the TaskRun controls a pod. Its status may name any pod.
 func (l *Logs) hasPod(ctx context.Context, namespace, name string, taskRun types.UID) (bool, error) {
-	pod, err := l.metadata.Resource(corev1.SchemeGroupVersion.WithResource("pods")).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	pod, err := l.metadata.Resource(corev1.SchemeGroupVersion.WithResource("pods")).Namespace(namespace).Get(ctx, name,
+		metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return false, nil
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// A namespace of a cluster, as an API server would answer: a PipelineRun p1 made the TaskRuns b and a, b first, and x runs by itself. x's
-// status also names a pod that is not its own.
+// A namespace of a cluster: the PipelineRun p1 created the TaskRuns b and a, b first; x has no
+// PipelineRun, and its status names a pod that is not its own.
 const (
 	taskRunA = `{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"a","namespace":"team","uid":"ua","creationTimestamp":"2026-11-20T10:00:02Z",
 		"ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"PipelineRun","name":"p","uid":"p1","controller":true}]},
@@ -44,11 +44,13 @@ func fakeCluster(t *testing.T) *Logs {
 		})
 	}
 	list := func(items ...string) string {
-		return `{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadataList","items":[` + strings.Join(items, ",") + `]}`
+		return `{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadataList","items":[` +
+			strings.Join(items, ",") + `]}`
 	}
 	pod := func(name, owner string) string {
 		return `{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadata","metadata":{"name":"` + name +
-			`","ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"TaskRun","name":"n","uid":"` + owner + `","controller":true}]}}`
+			`","ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"TaskRun","name":"n","uid":"` + owner +
+			`","controller":true}]}}`
 	}
 	const tekton, core = "/apis/tekton.dev/v1/namespaces/team/", "/api/v1/namespaces/team/pods/"
 	say(tekton+"taskruns", list(taskRunA, taskRunB, taskRunX))
@@ -65,7 +67,8 @@ func fakeCluster(t *testing.T) *Logs {
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusNotFound)
-		_ = json.NewEncoder(w).Encode(map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404})
+		_ = json.NewEncoder(w).Encode(map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure",
+			"reason": "NotFound", "code": 404})
 	})
 	listening := httptest.NewServer(mux)
 	t.Cleanup(listening.Close)
@@ -82,12 +85,15 @@ func TestLogs(t *testing.T) {
 		want                  string
 		err                   error
 	}{
-		"a TaskRun by its UID, of a step that runs":              {"team", "p1", "ua", "/step-one: step-one of a\n", nil},
-		"a TaskRun by its log's name":                            {"team", "p1", run.LogID("p1", "ua"), "/step-one: step-one of a\n", nil},
-		"a PipelineRun: its TaskRuns in the order of their ages": {"team", "p1", "p1", "b/step-one: step-one of b\na/step-one: step-one of a\n", nil},
-		"another Result has no such run":                         {"team", "p2", "ua", "", server.ErrNoLog},
-		"another namespace has no such run":                      {"other", "p1", "ua", "", server.ErrNoLog},
-		"a pod that is not the TaskRun's own is not read":        {"team", "ux", "ux", "", nil},
+		"a TaskRun by its UID, of a step that runs": {"team", "p1", "ua", "/step-one: step-one of a\n",
+			nil},
+		"a TaskRun by its log's name": {"team", "p1", run.LogID("p1", "ua"),
+			"/step-one: step-one of a\n", nil},
+		"a PipelineRun: its TaskRuns in the order of their ages": {"team", "p1", "p1",
+			"b/step-one: step-one of b\na/step-one: step-one of a\n", nil},
+		"another Result has no such run":                  {"team", "p2", "ua", "", server.ErrNoLog},
+		"another namespace has no such run":               {"other", "p1", "ua", "", server.ErrNoLog},
+		"a pod that is not the TaskRun's own is not read": {"team", "ux", "ux", "", nil},
 	} {
 		t.Run(what, func(t *testing.T) {
 			var got strings.Builder

@@ -13,15 +13,15 @@ import (
 type contextKey int
 
 const (
-	// callerKey is of who asks.
+	// callerKey is the key of the caller.
 	callerKey contextKey = iota
-	// fieldsKey is of the fields that the answer is to have.
+	// fieldsKey is the key of the fields that the response must have.
 	fieldsKey
-	// bodyKey is of the body, a *restBody or a *flow.
+	// bodyKey is the key of the body, a *restBody or a *flow.
 	bodyKey
 )
 
-// callerOf returns who asks, as ServeHTTP has found out before anything of a request was read.
+// callerOf returns the caller, whom ServeHTTP authenticated before it read anything of the body.
 func callerOf(ctx context.Context) (*access.Caller, error) {
 	caller, ok := ctx.Value(callerKey).(*access.Caller)
 	if !ok || caller == nil {
@@ -30,7 +30,8 @@ func callerOf(ctx context.Context) (*access.Caller, error) {
 	return caller, nil
 }
 
-// allow is asked before anything is looked up: so that there is something, or is not, is no matter of an answer that refuses.
+// allow returns nil if the caller has a permission. It must come before any lookup, so that a
+// refusal does not reveal what exists.
 func (s *Server) allow(ctx context.Context, verb access.Verb, of access.Resource, namespace string) error {
 	caller, err := callerOf(ctx)
 	if err != nil {
@@ -39,7 +40,7 @@ func (s *Server) allow(ctx context.Context, verb access.Verb, of access.Resource
 	return s.Access.Allow(ctx, caller, verb, of, namespace)
 }
 
-// confine makes a list one of what the caller may see.
+// confine restricts a list to what the caller may see.
 func (s *Server) confine(ctx context.Context, q *query.List, n name, verb access.Verb, of access.Resource) error {
 	q.Parent, q.Result = n.parent, n.result
 	if n.parent == wildcard {
@@ -56,7 +57,8 @@ func (s *Server) confine(ctx context.Context, q *query.List, n name, verb access
 	return nil
 }
 
-// beginList makes a list one of what the caller may see, and waits for its turn.
+// beginList restricts a list to what the caller may see, and waits for its turn. leave ends the
+// turn.
 func (s *Server) beginList(
 	ctx context.Context, q *query.List, n name, verb access.Verb, of access.Resource,
 ) (leave func(), err error) {

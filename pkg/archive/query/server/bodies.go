@@ -16,20 +16,20 @@ import (
 )
 
 const (
-	// refusedTime is how long a connection stays open for a body that nobody reads, so that the client
-	// sees the answer before it is reset.
+	// refusedTime is how long a connection stays open for a body that is not read, so that the
+	// client sees the response before the connection is reset.
 	refusedTime = time.Second
-	// maxBodies bounds the bytes of requests that are in memory, and callerBodies those of one caller.
+	// maxBodies bounds the bytes of requests in memory, and callerBodies those of one caller.
 	maxBodies    = 64 << 20
 	callerBodies = maxBodies / 4
 )
 
 var (
-	errBusy    = status.Error(codes.ResourceExhausted, "too many bytes of requests at a time: try again later")
-	errTooLong = status.Error(codes.DeadlineExceeded, "the request's body took too long to come")
+	errBusy    = status.Error(codes.ResourceExhausted, "too many bytes of requests in memory: try again later")
+	errTooLong = status.Error(codes.DeadlineExceeded, "the request's body took too long to arrive")
 )
 
-// bodies counts the bytes of requests that are in memory.
+// bodies counts the bytes of requests in memory.
 type bodies struct {
 	most, ofCaller int64
 
@@ -42,7 +42,7 @@ func newBodies() *bodies {
 	return &bodies{most: maxBodies, ofCaller: callerBodies, byCaller: map[string]int64{}}
 }
 
-// take says whether there is room for more bytes of a caller.
+// take reserves bytes for a caller, and reports whether there was room.
 func (b *bodies) take(caller string, n int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -66,7 +66,8 @@ func (b *bodies) release(caller string, n int64) {
 	}
 }
 
-// keyOf is whose share of bodies a request has: the caller's, or the address's if it is public.
+// keyOf returns whose share of bodies a request uses: the caller's, or the address's if the method
+// is public.
 func keyOf(r *http.Request) string {
 	if caller, err := callerOf(r.Context()); err == nil {
 		return caller.Key()
@@ -75,7 +76,8 @@ func keyOf(r *http.Request) string {
 	return "address " + host
 }
 
-// restBody is a body of REST. It has a deadline, and its bytes are counted as they are read.
+// restBody is the body of a REST request. It has a deadline, and its bytes are counted as they are
+// read.
 type restBody struct {
 	io.ReadCloser
 	bodies  *bodies
@@ -86,19 +88,19 @@ type restBody struct {
 	err error
 }
 
-// restBodyOf replaces the body of a request by one that is limited. The caller must release it.
+// restBodyOf gives a request a bounded body, which must be released.
 func (s *Server) restBodyOf(w http.ResponseWriter, r *http.Request) (*restBody, *http.Request) {
 	b := &restBody{bodies: s.bodies, caller: keyOf(r), control: http.NewResponseController(w)}
 	r = r.WithContext(context.WithValue(r.Context(), bodyKey, b))
 	b.ReadCloser = http.MaxBytesReader(w, r.Body, int64(s.MaxMessage))
 	if hasBody(r) {
-		_ = b.control.SetReadDeadline(time.Now().Add(s.BodyTime)) // a server of net/http has deadlines
+		_ = b.control.SetReadDeadline(time.Now().Add(s.BodyTime)) // net/http supports deadlines
 	}
 	r.Body = b
 	return b, r
 }
 
-// hasBody says whether something is to come behind a request's header.
+// hasBody says whether a body follows the header.
 func hasBody(r *http.Request) bool { return r.ContentLength != 0 }
 
 func (b *restBody) Read(p []byte) (int, error) {
@@ -112,7 +114,7 @@ func (b *restBody) Read(p []byte) (int, error) {
 		b.err = errBusy
 		return 0, b.err
 	case errors.Is(err, io.EOF):
-		// The answer may take longer, and a deadline that passes would cancel the request.
+		// The response may take longer, and a passed deadline would cancel the request.
 		_ = b.control.SetReadDeadline(time.Time{})
 	case errors.As(err, &large):
 		b.err = status.Errorf(codes.ResourceExhausted, "the request's body is over %d bytes", large.Limit)
@@ -128,14 +130,15 @@ func (b *restBody) Read(p []byte) (int, error) {
 
 func (b *restBody) release() { b.bodies.release(b.caller, b.taken) }
 
-// bodyError answers with why a body could not be read, which the gateway takes for bad JSON.
+// bodyError responds with the reason why a body could not be read, which the gateway takes for bad
+// JSON.
 func bodyError(ctx context.Context, mux *runtime.ServeMux, m runtime.Marshaler, w http.ResponseWriter,
 	r *http.Request, err error,
 ) {
 	if b, ok := r.Context().Value(bodyKey).(*restBody); ok && b.err != nil {
 		err = b.err
 		if r.ProtoMajor == 1 {
-			w.Header().Set("Connection", "close") // the rest of the body is not waited for
+			w.Header().Set("Connection", "close") // do not wait for the rest of the body
 		}
 		_ = b.control.SetReadDeadline(time.Now().Add(refusedTime))
 	}

@@ -7,13 +7,14 @@ import (
 )
 
 const (
-	// maxConnections bounds what connections take, whoever opens them.
+	// maxConnections bounds the open connections.
 	maxConnections = 512
-	// addressConnections is the limit for one address, so that it cannot lock out others.
+	// addressConnections bounds those of one address, so that it cannot lock out others.
 	addressConnections = maxConnections / 2
 )
 
-// connections limits open connections: one too many is closed before anything is read from it.
+// connections limits open connections. It closes connections above the limit before anything is
+// read from them.
 type connections struct {
 	most, ofAddress int
 
@@ -28,9 +29,9 @@ func newConnections() *connections {
 	}
 }
 
-// changed is for http.Server.ConnState.
+// changed is an http.Server.ConnState.
 func (c *connections) changed(conn net.Conn, state http.ConnState) {
-	switch state { //nolint:exhaustive // a connection is open until it is closed
+	switch state { //nolint:exhaustive // in all other states it is open
 	case http.StateNew:
 		if !c.add(conn) {
 			_ = conn.Close()

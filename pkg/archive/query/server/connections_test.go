@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// One connection too many is closed, and one that ends makes room.
+// A connection above the limit is closed, and one that ends makes room.
 func TestConnectionsAreBounded(t *testing.T) {
 	c := newConnections()
 	c.most, c.ofAddress = 4, 2
@@ -61,7 +61,7 @@ func TestConnectionsOfAll(t *testing.T) {
 	}
 }
 
-// What one caller has is bounded, what all have is, and what is released is there again.
+// The bytes of one caller and of all are bounded, and released bytes are available again.
 func TestShares(t *testing.T) {
 	b := newBodies()
 	for _, caller := range []string{"a", "b", "c", "d"} {

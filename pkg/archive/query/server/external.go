@@ -17,8 +17,9 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
-// Logs of containers, as the Tekton Dashboard asks for them with --external-logs: GET PREFIX/NAMESPACE/POD/CONTAINER. The Dashboard
-// knows the pod from the TaskRun; the archive knows the TaskRun, and its record the pods of its attempts.
+// Logs of containers, as the Tekton Dashboard requests them with --external-logs: GET
+// PREFIX/NAMESPACE/POD/CONTAINER. The Dashboard knows the pod from the TaskRun. The archive finds
+// the TaskRun, whose record names the pods of its attempts.
 
 var errBadContainer = status.Error(codes.InvalidArgument, "the path must be NAMESPACE/POD/CONTAINER")
 
@@ -40,22 +41,24 @@ func (s *Server) externalLog(ctx context.Context, path map[string]string) (*open
 	return nil, errNoLog
 }
 
-// podSuffix is what Tekton puts behind the name of a TaskRun for the pod of an attempt.
+// podSuffix is what Tekton appends to a TaskRun's name for the pods of its attempts.
 var podSuffix = regexp.MustCompile(`-pod(-retry[0-9]+)?$`)
 
-// podFilters find the TaskRun of a pod: by its name, which the index has, and by the pod's, where Tekton has shortened the TaskRun's.
-// A pod's name has no quotes in it.
+// podFilters returns filters that find the TaskRun of a pod: by its name, which is indexed, and by
+// the pod's, as Tekton shortens long names. A pod's name contains no quotes.
 func podFilters(pod string) []string {
 	var filters []string
 	if taskRun := podSuffix.ReplaceAllString(pod, ""); taskRun != pod {
-		filters = append(filters, fmt.Sprintf(`data_type == "tekton.dev/v1.TaskRun" && data.metadata.name == %q`, taskRun))
+		filters = append(filters, fmt.Sprintf(`data_type == "tekton.dev/v1.TaskRun" && data.metadata.name == %q`,
+			taskRun))
 	}
 	return append(filters, fmt.Sprintf(`data_type == "tekton.dev/v1.TaskRun" && data.status.podName == %q`, pod))
 }
 
 func (s *Server) containerLog(ctx context.Context, namespace, pod, container, filter string) (*openLog, error) {
 	page, err := s.Engine.ListRecords(ctx, query.List{
-		Namespaces: []string{namespace}, Parent: namespace, Result: wildcard, Filter: filter, OrderBy: "create_time desc", PageSize: 50,
+		Namespaces: []string{namespace}, Parent: namespace, Result: wildcard, Filter: filter,
+		OrderBy: "create_time desc", PageSize: 50,
 	})
 	if err != nil {
 		return nil, err
@@ -68,7 +71,7 @@ func (s *Server) containerLog(ctx context.Context, namespace, pod, container, fi
 		}
 		c, err := s.Engine.Commit(ctx, n.parent, n.result, n.id)
 		if status.Code(err) == codes.NotFound {
-			continue // a tool wrote it
+			continue // a tool's record
 		}
 		if err != nil {
 			return nil, err
@@ -78,11 +81,13 @@ func (s *Server) containerLog(ctx context.Context, namespace, pod, container, fi
 	return nil, errNoLog
 }
 
-func (s *Server) oneContainer(ctx context.Context, bare *manifest.Commit, container string, attempt int) (*openLog, error) {
+func (s *Server) oneContainer(
+	ctx context.Context, bare *manifest.Commit, container string, attempt int,
+) (*openLog, error) {
 	switch content, err := s.overlaid(ctx, bare); {
 	case errors.Is(err, ErrLogDeleted):
 		return nil, errNoLog
-	case err == nil: // a tool's text has all containers
+	case err == nil: // a tool's log has all containers in one text
 		return begin(ctx, sections(&section{content: content}), nothing)
 	case !errors.Is(err, ErrNoLog):
 		return nil, err
@@ -104,7 +109,7 @@ func (s *Server) oneContainer(ctx context.Context, bare *manifest.Commit, contai
 	return nil, errNoLog
 }
 
-// attemptOf returns which attempt of a TaskRun had that pod, as its log's parts count them; -1 if none.
+// attemptOf returns the number of the attempt with that pod, as in the parts of logs; -1 if none.
 func attemptOf(record []byte, pod string) int {
 	taskRun, err := run.Parse(record)
 	if err != nil {

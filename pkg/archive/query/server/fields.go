@@ -15,16 +15,17 @@ import (
 	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
-// fieldsName is the query parameter, header and metadata by which a caller asks for a part of the answer only.
+// fieldsName is the query parameter, header and metadata for requesting a part of the response.
 const fieldsName = "fields"
 
-// fields are paths such as records.data.value.metadata.name, as a tree. An empty one asks for all.
+// fields is a tree of paths such as records.data.value.metadata.name. An empty one requests
+// everything.
 type fields map[string]fields
 
-// maxFields bounds the paths of a request, and how deep one goes.
+// maxFields bounds the number of paths, and the length of each.
 const maxFields = 256
 
-// parseFields reads lists of paths, separated by commas.
+// parseFields parses lists of paths, separated by commas.
 func parseFields(lists []string) fields {
 	root := fields{}
 	n := 0
@@ -48,10 +49,10 @@ func (f fields) add(path []string) {
 		}
 		f = next
 	}
-	f[""] = fields{} // all of it, whatever else is asked for
+	f[""] = fields{} // everything below, whatever else is requested
 }
 
-// normalized drops paths that a shorter one has already.
+// normalized drops paths that begin with another one.
 func (f fields) normalized() fields {
 	if _, whole := f[""]; whole {
 		return fields{}
@@ -62,7 +63,7 @@ func (f fields) normalized() fields {
 	return f
 }
 
-// wants says whether anything at or below a path is asked for.
+// wants says whether a path, or anything below it, is requested.
 func (f fields) wants(path ...string) bool {
 	for _, step := range path {
 		if len(f) == 0 {
@@ -77,7 +78,7 @@ func (f fields) wants(path ...string) bool {
 	return true
 }
 
-// withFields reads what of the answer the caller wants.
+// withFields adds the requested fields to a context.
 func withFields(ctx context.Context) (context.Context, fields) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	f := parseFields(md.Get(fieldsName))
@@ -89,14 +90,15 @@ func fieldsOf(ctx context.Context) fields {
 	return f
 }
 
-// annotateFields gives grpc-gateway the fields of a REST request: of the query parameter, or of the header.
+// annotateFields passes the fields of a REST request, from query parameter and header, to
+// grpc-gateway.
 func annotateFields(_ context.Context, r *http.Request) metadata.MD {
 	md := metadata.MD{}
 	md.Append(fieldsName, append(r.URL.Query()[fieldsName], r.Header.Values(fieldsName)...)...)
 	return md
 }
 
-// filter clears what was not asked for. It changes the message.
+// filter clears what was not requested, in the message itself.
 func (f fields) filter(message protoreflect.Message) {
 	if len(f) == 0 {
 		return
@@ -113,7 +115,9 @@ func (f fields) filter(message protoreflect.Message) {
 	})
 }
 
-func (f fields) filterValue(message protoreflect.Message, field protoreflect.FieldDescriptor, value protoreflect.Value) {
+func (f fields) filterValue(
+	message protoreflect.Message, field protoreflect.FieldDescriptor, value protoreflect.Value,
+) {
 	switch {
 	case field.IsMap():
 		value.Map().Range(func(key protoreflect.MapKey, _ protoreflect.Value) bool {
@@ -135,14 +139,15 @@ func (f fields) filterValue(message protoreflect.Message, field protoreflect.Fie
 	}
 }
 
-// filterJSON writes what was asked for of a JSON text, which is valid. What is not there is null, as Tekton Results has it.
+// filterJSON writes the requested fields of a valid JSON text. Missing ones are null, as in Tekton
+// Results.
 func (f fields) filterJSON(out *bytes.Buffer, text []byte) {
 	if len(f) == 0 {
 		out.Write(text)
 		return
 	}
 	members := map[string]jsonscan.Span{}
-	_ = jsonscan.Members(text, func(key []byte, value jsonscan.Span) error { // of what is no object there are none
+	_ = jsonscan.Members(text, func(key []byte, value jsonscan.Span) error { // anything but an object has no members
 		members[decoded(key)] = value
 		return nil
 	})
@@ -162,7 +167,7 @@ func (f fields) filterJSON(out *bytes.Buffer, text []byte) {
 	out.WriteByte('}')
 }
 
-// decoded returns a field's name, which Members gives as it is written.
+// decoded decodes a field's name, which Members returns as it is written.
 func decoded(key []byte) string {
 	name := string(key)
 	if bytes.IndexByte(key, '\\') >= 0 {

@@ -8,11 +8,12 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 )
 
-// What partial responses are says Tekton Results 0.20 (its internal/fieldmask), tried for these.
+// The expected responses are those of Tekton Results 0.20 (internal/fieldmask).
 func TestFields(t *testing.T) {
 	const value = `{"kind":"TaskRun","metadata":{"name":"build","labels":{"a":"1","b\"c":"2"}},"status":{"steps":[{"name":"x"}]}}`
 	for fields, want := range map[string]*pb.ListRecordsResponse{
-		"":                             {Records: []*pb.Record{{Name: "n", Etag: "e", Data: &pb.Any{Type: "t", Value: []byte(value)}}}, NextPageToken: "next"},
+		"": {Records: []*pb.Record{{Name: "n", Etag: "e",
+			Data: &pb.Any{Type: "t", Value: []byte(value)}}}, NextPageToken: "next"},
 		"records.name,next_page_token": {Records: []*pb.Record{{Name: "n"}}, NextPageToken: "next"},
 		"records.name":                 {Records: []*pb.Record{{Name: "n"}}},
 		"records.data.type":            {Records: []*pb.Record{{Data: &pb.Any{Type: "t"}}}},
@@ -22,15 +23,19 @@ func TestFields(t *testing.T) {
 		"records.data.value.metadata.labels.a,records.data.value.metadata.labels.b\"c": {
 			Records: []*pb.Record{{Data: &pb.Any{Value: []byte(`{"metadata":{"labels":{"a":"1","b\"c":"2"}}}`)}}},
 		},
-		"records.data.value.spec.params": {Records: []*pb.Record{{Data: &pb.Any{Value: []byte(`{"spec":{"params":null}}`)}}}},
+		"records.data.value.spec.params": {Records: []*pb.Record{{Data: &pb.Any{Value: []byte(
+			`{"spec":{"params":null}}`)}}}},
 		"records.data.value.metadata,records.data.value.metadata.name": {
-			Records: []*pb.Record{{Data: &pb.Any{Value: []byte(`{"metadata":{"name":"build","labels":{"a":"1","b\"c":"2"}}}`)}}},
+			Records: []*pb.Record{{Data: &pb.Any{Value: []byte(
+				`{"metadata":{"name":"build","labels":{"a":"1","b\"c":"2"}}}`)}}},
 		},
-		"records.data.value.status.steps": {Records: []*pb.Record{{Data: &pb.Any{Value: []byte(`{"status":{"steps":[{"name":"x"}]}}`)}}}},
-		"unknown":                         {},
+		"records.data.value.status.steps": {Records: []*pb.Record{{Data: &pb.Any{Value: []byte(
+			`{"status":{"steps":[{"name":"x"}]}}`)}}}},
+		"unknown": {},
 	} {
 		got := &pb.ListRecordsResponse{
-			Records: []*pb.Record{{Name: "n", Etag: "e", Data: &pb.Any{Type: "t", Value: []byte(value)}}}, NextPageToken: "next",
+			Records:       []*pb.Record{{Name: "n", Etag: "e", Data: &pb.Any{Type: "t", Value: []byte(value)}}},
+			NextPageToken: "next",
 		}
 		parseFields([]string{fields}).filter(got.ProtoReflect())
 		if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
@@ -40,7 +45,8 @@ func TestFields(t *testing.T) {
 }
 
 func TestFieldsOfMaps(t *testing.T) {
-	got := &pb.Result{Name: "n", Annotations: map[string]string{"a": "1", "b": "2"}, Summary: &pb.RecordSummary{Type: "t", Record: "r"}}
+	got := &pb.Result{Name: "n", Annotations: map[string]string{"a": "1", "b": "2"},
+		Summary: &pb.RecordSummary{Type: "t", Record: "r"}}
 	parseFields([]string{"annotations.a", "summary.type"}).filter(got.ProtoReflect())
 	want := &pb.Result{Annotations: map[string]string{"a": "1"}, Summary: &pb.RecordSummary{Type: "t"}}
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
@@ -50,8 +56,9 @@ func TestFieldsOfMaps(t *testing.T) {
 
 func TestFieldsThatNeedData(t *testing.T) {
 	for fields, want := range map[string]bool{
-		"": true, "records": true, "records.data": true, "records.data.type": true, "records.data.value.metadata.name": true,
-		"records.name": false, "next_page_token": false, "records.name,records.uid": false,
+		"": true, "records": true, "records.data": true, "records.data.type": true,
+		"records.data.value.metadata.name": true,
+		"records.name":                     false, "next_page_token": false, "records.name,records.uid": false,
 	} {
 		if got := parseFields([]string{fields}).wants("records", "data"); got != want {
 			t.Errorf("%q: %v", fields, got)
@@ -63,10 +70,12 @@ func FuzzFields(f *testing.F) {
 	f.Add("records.data.value.a.b,records.name", `{"a":{"b":1}}`)
 	f.Add("records.data.value.", `{"":[],"a":"\u00e9"}`)
 	f.Fuzz(func(t *testing.T, fields, value string) {
-		got := &pb.ListRecordsResponse{Records: []*pb.Record{{Name: "n", Data: &pb.Any{Type: "t", Value: []byte(value)}}}}
+		got := &pb.ListRecordsResponse{Records: []*pb.Record{{Name: "n",
+			Data: &pb.Any{Type: "t", Value: []byte(value)}}}}
 		parseFields([]string{fields}).filter(got.ProtoReflect())
 		for _, record := range got.GetRecords() {
-			if out := record.GetData().GetValue(); checkData(&pb.Any{Value: []byte(value)}) == nil && len(out) > 0 && checkData(&pb.Any{Value: out}) != nil {
+			if out := record.GetData().GetValue(); checkData(&pb.Any{Value: []byte(value)}) == nil && len(out) > 0 &&
+				checkData(&pb.Any{Value: out}) != nil {
 				t.Errorf("%q becomes %q", value, out)
 			}
 		}

@@ -19,32 +19,33 @@ import (
 
 // Errors of Overlays and Live.
 var (
-	// ErrNoLog says that there is none here: look elsewhere.
+	// ErrNoLog: there is none here, look elsewhere.
 	ErrNoLog = errors.New("there is no such log")
-	// ErrLogDeleted says that somebody deleted the log: look nowhere else.
+	// ErrLogDeleted: it was deleted, do not look elsewhere.
 	ErrLogDeleted = errors.New("the log was deleted")
 )
 
-// Overlays are logs that tools wrote, also in the place of one that is in a commit.
+// Overlays are logs that tools wrote. They take precedence over those of commits.
 type Overlays interface {
 	// OpenLog returns a log's content, ErrNoLog or ErrLogDeleted.
 	OpenLog(ctx context.Context, parent, result, log string) (io.ReadCloser, error)
 }
 
-// Live reads logs where runs are that still run, or are not archived yet.
+// Live reads logs of runs that are not archived yet.
 type Live interface {
-	// Logs yields what the containers of a run have written so far, by the run's UID or its log's; ErrNoLog if there is no such run.
+	// Logs yields what the containers of a run have written so far. id is the run's UID or its
+	// log's ID. The error is ErrNoLog if there is no such run.
 	Logs(ctx context.Context, namespace, result, id string) iter.Seq2[Container, error]
 }
 
-// Container is one of a live run.
+// Container is a container's log.
 type Container struct {
-	// Run is the name of the TaskRun in the log of a PipelineRun, else empty.
+	// Run is the TaskRun's name in the log of a PipelineRun, else empty.
 	Run, Name string
 	Content   io.ReadCloser
 }
 
-// openLog looks for a log where a tool put it, in the archive, and in the cluster, in this order.
+// openLog looks for a log among those of tools, in the archive, and in the cluster, in this order.
 func (s *Server) openLog(ctx context.Context, n name) (*openLog, error) {
 	c, err := s.commit(ctx, n.parent, n.result, n.id)
 	if err == nil && c == nil {
@@ -65,7 +66,7 @@ func (s *Server) openLog(ctx context.Context, n name) (*openLog, error) {
 	return s.live(ctx, n)
 }
 
-// commit returns the archived run that a record or log of a name is about, or nil.
+// commit returns the archived run that a record's or log's name belongs to, or nil.
 func (s *Server) commit(ctx context.Context, parent, result, id string) (*manifest.Commit, error) {
 	c, err := s.Engine.Commit(ctx, parent, result, id)
 	switch {
@@ -74,16 +75,16 @@ func (s *Server) commit(ctx context.Context, parent, result, id string) (*manife
 	case err != nil:
 		return nil, err
 	case c.Run.Namespace != parent:
-		return nil, errNoLog // the engine is wrong, and what it says is not the caller's
+		return nil, errNoLog // the engine has a bug: do not return another namespace's run
 	}
 	return c, nil
 }
 
-// logType is the data type of records about logs.
+// logType is the data type of records of logs.
 const logType = "results.tekton.dev/v1alpha3.Log"
 
-// named returns the archived run, of the same Result, that a tool's record about a log names, or nil:
-// Tekton Results names such records otherwise than the archive, and an import keeps its names.
+// named returns the archived run that a tool's record of a log refers to, in the same Result, or
+// nil. Tekton Results names such records differently, and an import keeps its names.
 func (s *Server) named(ctx context.Context, n name) (*manifest.Commit, error) {
 	record, err := s.Engine.GetRecord(ctx, n.parent, n.result, n.id)
 	if status.Code(err) == codes.NotFound {
@@ -101,7 +102,7 @@ func (s *Server) named(ctx context.Context, n name) (*manifest.Commit, error) {
 	return s.commit(ctx, n.parent, n.result, log.Spec.Resource.UID)
 }
 
-// overlay opens the log that a tool wrote.
+// overlay opens a tool's log.
 func (s *Server) overlay(ctx context.Context, n name, c *manifest.Commit) (*openLog, error) {
 	if s.Overlays == nil {
 		return nil, ErrNoLog
@@ -125,8 +126,7 @@ func (s *Server) overlay(ctx context.Context, n name, c *manifest.Commit) (*open
 	return nil, ErrNoLog
 }
 
-// overlaid opens the log that a tool wrote in the place of an archived run's. Errors are those of
-// Overlays, or have a code.
+// overlaid opens a tool's log for an archived run. Errors are those of Overlays, or have a code.
 func (s *Server) overlaid(ctx context.Context, c *manifest.Commit) (io.ReadCloser, error) {
 	if s.Overlays == nil {
 		return nil, ErrNoLog
@@ -138,7 +138,7 @@ func (s *Server) overlaid(ctx context.Context, c *manifest.Commit) (io.ReadClose
 	return content, err
 }
 
-// sections yields some.
+// sections yields sections.
 func sections(all ...*section) func() (*section, error) {
 	return func() (*section, error) {
 		if len(all) == 0 {
@@ -150,7 +150,8 @@ func sections(all ...*section) func() (*section, error) {
 	}
 }
 
-// archived opens the log of a run of the archive: a TaskRun's own, or those of all TaskRuns that a PipelineRun made.
+// archived opens the log of an archived run: a TaskRun's own, or those of all TaskRuns of a
+// PipelineRun.
 func (s *Server) archived(ctx context.Context, c *manifest.Commit) (*openLog, error) {
 	of, prefix := []*manifest.Commit{c}, ""
 	if c.Run.Kind == run.PipelineRunKind {
@@ -159,7 +160,7 @@ func (s *Server) archived(ctx context.Context, c *manifest.Commit) (*openLog, er
 			return nil, err
 		}
 	}
-	var parts []manifest.Part // of the commit that is being read
+	var parts []manifest.Part // of the commit being read
 	return begin(ctx, func() (*section, error) {
 		for {
 			if len(parts) > 0 {
@@ -196,7 +197,7 @@ func (s *Server) archived(ctx context.Context, c *manifest.Commit) (*openLog, er
 
 func nothing() {}
 
-// read returns a commit with what is inline in it.
+// read reads a commit with its inline parts.
 func (s *Server) read(ctx context.Context, c *manifest.Commit) (*manifest.Commit, error) {
 	key, err := c.Key()
 	if err != nil {
@@ -219,7 +220,7 @@ func logsOf(c *manifest.Commit) []manifest.Part {
 	return logs
 }
 
-// part opens one container's log. Its line says what is not there.
+// part opens one container's log. Its header says what is missing.
 func (s *Server) part(ctx context.Context, prefix string, part *manifest.Part) (*section, error) {
 	title := prefix + part.Container
 	if part.Attempt > 0 {
@@ -229,7 +230,7 @@ func (s *Server) part(ctx context.Context, prefix string, part *manifest.Part) (
 		title += fmt.Sprintf(" (%s: %s)", part.State, part.Reason)
 	}
 	opened := &section{}
-	if title != "" { // else it is one text of all containers, from Tekton Results
+	if title != "" { // a log from Tekton Results is one text of all containers
 		opened.header = title + " :-\n"
 	}
 	if part.State == manifest.Missing {
@@ -242,7 +243,7 @@ func (s *Server) part(ctx context.Context, prefix string, part *manifest.Part) (
 	return opened, nil
 }
 
-// live opens the log of a run of the cluster.
+// live opens the log of a run in the cluster.
 func (s *Server) live(ctx context.Context, n name) (*openLog, error) {
 	next, stop := iter.Pull2(s.Live.Logs(ctx, n.parent, n.result, n.id))
 	return begin(ctx, func() (*section, error) {
@@ -255,11 +256,13 @@ func (s *Server) live(ctx context.Context, n name) (*openLog, error) {
 		case err != nil:
 			return nil, failed(ctx, "read the log from the cluster", err)
 		}
-		return &section{header: strings.TrimSpace(container.Run+" "+container.Name) + " :-\n", content: container.Content}, nil
+		return &section{header: strings.TrimSpace(container.Run+" "+container.Name) + " :-\n",
+			content: container.Content}, nil
 	}, stop)
 }
 
-// failed gives an error of a store or cluster the code that its caller can act upon. What it says is for the server's log.
+// failed gives an error of a store or cluster a code for the caller. Its text is for the server's
+// log.
 func failed(ctx context.Context, what string, err error) error {
 	code := codes.Unavailable
 	var known interface{ GRPCStatus() *status.Status }
@@ -287,11 +290,11 @@ func (f *failure) Error() string { return fmt.Sprintf("%s: %v", f.what, f.err) }
 
 func (f *failure) Unwrap() error { return f.err }
 
-// GRPCStatus is what the caller gets.
+// GRPCStatus returns what the caller sees.
 func (f *failure) GRPCStatus() *status.Status {
 	return status.New(f.code, map[codes.Code]string{
 		codes.Unavailable: "could not " + f.what + " now: try again",
 		codes.NotFound:    "Log doesn't exist",
-		codes.DataLoss:    "could not " + f.what + ": it is damaged; archiver fsck says more",
+		codes.DataLoss:    "could not " + f.what + ": it is damaged; archiver fsck has details",
 	}[f.code])
 }

@@ -14,15 +14,15 @@ import (
 	"google.golang.org/grpc"
 )
 
-// frameHeader is what is before each message of gRPC: whether it is compressed, and its length.
+// frameHeader is the size of what precedes each gRPC message: a compression flag and the length.
 const frameHeader = 5
 
-// publicMessage is how large a message of somebody unknown may be: all ask for little.
+// publicMessage bounds the messages of callers that are not authenticated.
 const publicMessage = 4 << 10
 
-// flow is the body of a gRPC request. grpc.Server.ServeHTTP reads a body into a queue that has no
-// end, whatever is taken from it. A flow therefore lets a message through only when the handler
-// wants it: what a client sends before stays in HTTP/2's window, and behind it with the client.
+// flow is the body of a gRPC request. grpc.Server.ServeHTTP reads a body into an unbounded queue,
+// however slow the handler is. So a flow returns a message only when the handler wants it. What a
+// client sends before that stays in HTTP/2's window, or with the client.
 type flow struct {
 	body    io.ReadCloser
 	gone    <-chan struct{}
@@ -31,24 +31,24 @@ type flow struct {
 	control *http.ResponseController
 	// time is how long the client may take to send a message.
 	time time.Duration
-	// streams is whether the client may send more than one message, and largest how large one may be.
+	// streams: the client may send several messages. largest bounds a message.
 	streams bool
 	largest uint32
 
-	// length is that of the message whose header came last, and left how much of it is to come.
+	// length is that of the current message, left how much of it has not been read.
 	length, left uint32
-	// seen counts the messages whose header has come.
+	// seen counts the messages whose header was read.
 	seen int64
 
 	mu sync.Mutex
-	// wanted counts the messages that the handler has asked for, and taken the bytes of the last.
+	// wanted counts the messages that the handler has requested, taken the bytes of the last one.
 	wanted, taken int64
 	more          chan struct{}
 	closed        chan struct{}
 	closing       sync.Once
 }
 
-// flowOf makes a flow of the body of a gRPC request. The caller must release it.
+// flowOf returns the body of a gRPC request as a flow, which must be released.
 func (s *Server) flowOf(w http.ResponseWriter, r *http.Request) *flow {
 	f := &flow{
 		body: r.Body, gone: r.Context().Done(), bodies: s.bodies, caller: keyOf(r),
@@ -63,10 +63,10 @@ func (s *Server) flowOf(w http.ResponseWriter, r *http.Request) *flow {
 	return f
 }
 
-func (f *flow) deadline(at time.Time) { _ = f.control.SetReadDeadline(at) } // HTTP/2 has deadlines
+func (f *flow) deadline(at time.Time) { _ = f.control.SetReadDeadline(at) } // HTTP/2 supports deadlines
 
-// Read implements io.Reader. It fills p or ends a message, because grpc keeps each p that it gets,
-// however little is in it.
+// Read implements io.Reader. It fills p or ends a message, because grpc keeps each p, however
+// little is in it.
 func (f *flow) Read(p []byte) (int, error) {
 	if f.left == 0 {
 		return f.readHeader(p)
@@ -79,12 +79,12 @@ func (f *flow) Read(p []byte) (int, error) {
 	}
 	n, err := io.ReadFull(f.body, p[:min(len(p), int(f.left))])
 	if !f.take(int64(n)) {
-		// What grpc makes ResourceExhausted of.
+		// grpc turns it into ResourceExhausted.
 		return 0, http2.StreamError{Code: http2.ErrCodeEnhanceYourCalm, Cause: errBusy}
 	}
 	f.left -= uint32(n) //nolint:gosec // at most what is left
 	if f.left == 0 && f.streams {
-		f.deadline(time.Time{}) // the next message may be long in coming
+		f.deadline(time.Time{}) // the next message may come much later
 	}
 	return n, late(err)
 }
@@ -107,12 +107,12 @@ func (f *flow) readHeader(p []byte) (int, error) {
 		return 0, http2.StreamError{Code: http2.ErrCodeEnhanceYourCalm, Cause: errors.New("the message is too large")}
 	case f.length == 0 && f.streams:
 		f.deadline(time.Time{})
-		return n, f.wait() // an empty message takes memory as well
+		return n, f.wait() // even an empty message takes memory
 	}
 	return n, nil
 }
 
-// wait waits until the handler wants the message whose header has come.
+// wait waits until the handler wants the current message.
 func (f *flow) wait() error {
 	for {
 		f.mu.Lock()
@@ -141,7 +141,7 @@ func (f *flow) take(n int64) bool {
 	return true
 }
 
-// want is told each time the handler asks for a message: it is done with those before.
+// want is called when the handler requests message n: it is done with those before.
 func (f *flow) want(n int64) {
 	f.mu.Lock()
 	f.wanted = max(f.wanted, n)
@@ -177,7 +177,7 @@ func (f *flow) Close() error {
 	return f.body.Close()
 }
 
-// flowStream tells a flow what its handler asks for.
+// flowStream reports its handler's requests to a flow.
 type flowStream struct {
 	grpc.ServerStream
 	flow   *flow
@@ -191,7 +191,7 @@ func (s *flowStream) RecvMsg(to any) error {
 	return s.ServerStream.RecvMsg(to)
 }
 
-// withFlow is a stream that tells its flow, if it has one.
+// withFlow makes a stream report to its flow, if it has one.
 func withFlow(stream grpc.ServerStream) grpc.ServerStream {
 	if f, ok := stream.Context().Value(bodyKey).(*flow); ok {
 		return &flowStream{ServerStream: stream, flow: f}

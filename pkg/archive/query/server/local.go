@@ -11,8 +11,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// local is a connection to services of this process: REST calls what gRPC calls, with the same interceptors, and without a socket or an
-// encoding between. It has no streams: REST reads logs by a way of its own.
+// local connects REST to the services in this process: it calls the methods with the same
+// interceptors, without socket or encoding. It has no streams, as REST reads logs in its own way.
 type local struct {
 	interceptor grpc.UnaryServerInterceptor
 	methods     map[string]localMethod

@@ -22,10 +22,11 @@ type logsService struct {
 	*Server
 }
 
-// chunk is how much of a log is sent at a time, in bytes: what gRPC recommends, and Tekton Results does.
+// chunk is the size of the messages of a log, in bytes: what gRPC recommends and Tekton Results
+// uses.
 const chunk = 64 << 10
 
-// textPlain is what logs are.
+// textPlain is the content type of logs.
 const textPlain = "text/plain; charset=utf-8"
 
 func (s *logsService) GetLog(r *pb.GetLogRequest, to pb.Logs_GetLogServer) error {
@@ -43,7 +44,7 @@ func (s *sender) Write(p []byte) (int, error) {
 	return len(p), s.to.Send(&httpbody.HttpBody{ContentType: textPlain, Data: bytes.Clone(p)})
 }
 
-// getLog finds the log that a caller wants, if it may.
+// getLog finds a log that the caller may read.
 func (s *Server) getLog(ctx context.Context, text string) (*openLog, error) {
 	n, err := parse(logPattern, text)
 	if err == nil {
@@ -91,14 +92,15 @@ func (s *logsService) UpdateLog(from pb.Logs_UpdateLogServer) error {
 	if err != nil {
 		return err
 	}
-	received, err := s.Writer.UpdateLog(from.Context(), n.parent, n.result, n.id, &receiver{from: from, name: first.GetName(), rest: first.GetData()})
+	received, err := s.Writer.UpdateLog(from.Context(), n.parent, n.result, n.id,
+		&receiver{from: from, name: first.GetName(), rest: first.GetData()})
 	if err != nil {
 		return err
 	}
 	return from.SendAndClose(&pb.LogSummary{Record: n.resultName() + "/records/" + n.id, BytesReceived: received})
 }
 
-// receiver reads a log that is sent in chunks.
+// receiver reads a log that the client sends in chunks.
 type receiver struct {
 	from pb.Logs_UpdateLogServer
 	name string
@@ -121,23 +123,23 @@ func (r *receiver) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// openLog is a log that has been found: its sections in order.
+// openLog is a log that was found: its sections in order.
 type openLog struct {
-	ctx  context.Context //nolint:containedctx // that of the one request that reads it
+	ctx  context.Context //nolint:containedctx // of the one request that reads it
 	next func() (*section, error)
-	// done gives up what next needs.
+	// done releases what next uses.
 	done func()
-	// first is the section that was opened to know that there is something to read; nil behind the last.
+	// first is the section opened to see whether there is something to read; nil after the last.
 	first *section
 }
 
-// section is what one container wrote, under a line that names it.
+// section is one container's log, after a header with its name.
 type section struct {
 	header  string
 	content io.ReadCloser
 }
 
-// begin opens a log: what cannot be read is known before anything is sent.
+// begin opens the first section, so that errors occur before anything is sent.
 func begin(ctx context.Context, next func() (*section, error), done func()) (*openLog, error) {
 	first, err := next()
 	if errors.Is(err, io.EOF) {
@@ -152,7 +154,7 @@ func begin(ctx context.Context, next func() (*section, error), done func()) (*op
 
 var errNoLog = status.Error(codes.NotFound, "Log doesn't exist")
 
-// writeTo writes all of a log, in constant memory.
+// writeTo writes the whole log, in constant memory.
 func (l *openLog) writeTo(w io.Writer, metrics *Metrics) error {
 	defer l.done()
 	to := bufio.NewWriterSize(w, chunk)
@@ -178,7 +180,7 @@ func (p *section) writeTo(to *bufio.Writer) (int64, error) {
 	last := &lastByte{to: to}
 	n, err := io.Copy(last, p.content)
 	if err == nil && p.header != "" && n > 0 && last.byte != '\n' {
-		err = to.WriteByte('\n') // so that the next header has a line of its own
+		err = to.WriteByte('\n') // so that the next header is on a line of its own
 	}
 	return n, errors.Join(err, p.close())
 }
@@ -190,7 +192,7 @@ func (p *section) close() error {
 	return p.content.Close()
 }
 
-// lastByte remembers how a text ends.
+// lastByte remembers the last byte written.
 type lastByte struct {
 	to   io.Writer
 	byte byte

@@ -8,7 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Metrics counts requests, over gRPC and REST alike. Its labels have no value that a caller chooses.
+// Metrics counts requests over gRPC and REST. No label has a value that a caller chooses.
 type Metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
@@ -30,11 +30,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}, []string{"method"}),
 		rows: promauto.With(r).NewCounterVec(prometheus.CounterOpts{
 			Name: "indelible_api_rows_total",
-			Help: "Results, records and groups that the query API has given.",
+			Help: "Results, records and groups that the query API has returned.",
 		}, []string{"method"}),
 		logBytes: promauto.With(r).NewCounter(prometheus.CounterOpts{
 			Name: "indelible_api_log_bytes_total",
-			Help: "Bytes of logs that the query API has given.",
+			Help: "Bytes of logs that the query API has returned.",
 		}),
 	}
 }

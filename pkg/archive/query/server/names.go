@@ -7,12 +7,12 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// wildcard is what lists take for every parent or every Result (https://google.aip.dev/159).
+// wildcard stands for every parent or every Result in lists (https://google.aip.dev/159).
 const wildcard = "-"
 
 const segment = `([a-z0-9_-]{1,63})`
 
-// Names, as Tekton Results has them.
+// Names, as in Tekton Results.
 var (
 	parentPattern = regexp.MustCompile(`^` + segment + `$`)
 	resultPattern = regexp.MustCompile(`^` + segment + `/results/` + segment + `$`)
@@ -20,12 +20,12 @@ var (
 	logPattern    = regexp.MustCompile(`^` + segment + `/results/` + segment + `/logs/` + segment + `$`)
 )
 
-// name is one of a Result, Record or Log.
+// name is the name of a Result, Record or Log.
 type name struct{ parent, result, id string }
 
 func (n name) resultName() string { return n.parent + "/results/" + n.result }
 
-// parse reads a name. It does not repeat one that is wrong.
+// parse parses a name. Its error does not repeat the text.
 func parse(pattern *regexp.Regexp, text string) (name, error) {
 	match := pattern.FindStringSubmatch(text)
 	if match == nil {
@@ -41,7 +41,7 @@ func parse(pattern *regexp.Regexp, text string) (name, error) {
 	return n, nil
 }
 
-// parseNew reads the name of something that is to be written, which is in no place that lists take for all.
+// parseNew parses the name of something to write, which has no wildcards.
 func parseNew(pattern *regexp.Regexp, text string) (name, error) {
 	n, err := parse(pattern, text)
 	if err == nil && (n.parent == wildcard || n.result == wildcard || n.id == wildcard) {

@@ -16,11 +16,14 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// isOurs says whether a method is one of the API. Health and reflection are everybody's, and not worth a metric.
+// isOurs says whether a method is part of the API. Health and reflection are public, and have no
+// metrics.
 func isOurs(method string) bool { return strings.HasPrefix(method, "/tekton.results.v1alpha2.") }
 
-// unary is what each call goes through.
-func (s *Server) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (answer any, err error) {
+// unary is the interceptor of calls.
+func (s *Server) unary(
+	ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler,
+) (answer any, err error) {
 	if !isOurs(info.FullMethod) {
 		return handle(ctx, request)
 	}
@@ -43,8 +46,10 @@ func (s *Server) unary(ctx context.Context, request any, info *grpc.UnaryServerI
 	return answer, err
 }
 
-// stream is what each stream goes through.
-func (s *Server) stream(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+// stream is the interceptor of streams.
+func (s *Server) stream(
+	service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler,
+) error {
 	stream = withFlow(stream)
 	if !isOurs(info.FullMethod) {
 		return handle(service, stream)
@@ -57,13 +62,15 @@ func (s *Server) stream(service any, stream grpc.ServerStream, info *grpc.Stream
 	})
 }
 
-// observe counts a request, says what was slow or failed by our fault, and makes an error of a panic.
+// observe counts a request, logs it if it was slow or failed on our side, and turns a panic into an
+// error.
 func (s *Server) observe(method string, request any, do func() (rows int, err error)) (err error) {
 	began := time.Now()
 	rows := 0
 	defer func() {
 		if p := recover(); p != nil {
-			s.Log.Error(fmt.Errorf("panic: %v", p), "A request failed", "method", method, "stack", string(debug.Stack()))
+			s.Log.Error(fmt.Errorf("panic: %v", p), "A request failed", "method", method, "stack",
+				string(debug.Stack()))
 			err = errInternal
 		}
 		s.observed(method, request, time.Since(began), rows, err)
@@ -73,7 +80,7 @@ func (s *Server) observe(method string, request any, do func() (rows int, err er
 	return err
 }
 
-// observeOnly counts what fails: what succeeds is counted by what it is for.
+// observeOnly counts failures. A success is counted by the method that follows.
 func (s *Server) observeOnly(method string, do func() error) error {
 	began := time.Now()
 	err := do()
@@ -96,7 +103,7 @@ func (s *Server) observed(method string, request any, took time.Duration, rows i
 	}
 }
 
-// codeOf returns the code of an error, also of one that no status was made for.
+// codeOf returns the code of an error, even if it has no status.
 func codeOf(err error) codes.Code {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -107,7 +114,7 @@ func codeOf(err error) codes.Code {
 	return status.Code(err)
 }
 
-// forCaller hides what was not meant for callers: an error that has no status may name what they may not see.
+// forCaller hides an error without a status: it may name what the caller may not see.
 func forCaller(err error) error {
 	code := codeOf(err)
 	said, ok := status.FromError(err)
@@ -118,8 +125,9 @@ func forCaller(err error) error {
 	case code == codes.Internal && !errors.As(err, &ours):
 		return errInternal
 	case code == codes.Unavailable && !errors.As(err, &ours):
-		// The engine's, whose text is the database's: with hosts, users and statements. Ours say one thing to the log and another to callers.
-		return status.Error(code, "the index cannot be read now, or is being made: try again")
+		// The engine's error has the database's text, with hosts, users and statements. Errors that
+		// unwrap have one text for the log and another for the caller.
+		return status.Error(code, "the index cannot be read now, or is incomplete: try again")
 	case ok && code == said.Code() && code != codes.Unknown:
 		return said.Err()
 	case code == codes.DeadlineExceeded:
@@ -146,14 +154,15 @@ func rowsOf(answer any) int {
 	return 0
 }
 
-// shapeOf says what a query was like, without any value of it.
+// shapeOf describes a query without its values.
 func shapeOf(request any) []any {
 	var shape []any
 	if r, ok := request.(interface{ GetFilter() string }); ok && r.GetFilter() != "" {
 		shape = append(shape, "filter", filterShape(r.GetFilter()))
 	}
 	if r, ok := request.(interface{ GetParent() string }); ok {
-		shape = append(shape, "allNamespaces", r.GetParent() == wildcard || strings.HasPrefix(r.GetParent(), wildcard+"/"))
+		shape = append(shape, "allNamespaces", r.GetParent() == wildcard ||
+			strings.HasPrefix(r.GetParent(), wildcard+"/"))
 	}
 	if r, ok := request.(interface{ GetPageSize() int32 }); ok {
 		shape = append(shape, "pageSize", r.GetPageSize())

@@ -10,22 +10,21 @@ import (
 )
 
 const (
-	// maxLists bounds the lists and summaries that are read at a time, and with it what they have in
-	// memory. Others wait.
+	// maxLists bounds the concurrent lists and summaries, and so their memory. Others wait.
 	maxLists = 8
-	// maxListsOfOne is how many of them may be one caller's, so that a slow filter is no matter of others.
+	// maxListsOfOne bounds those of one caller, so that slow filters do not delay others.
 	maxListsOfOne = 2
 )
 
-// gate lets a few lists in at a time.
+// gate bounds concurrent lists.
 type gate struct {
 	all chan struct{}
 	mu  sync.Mutex
 	of  map[string]*turns
 }
 
-// turns are those of one caller. waiting counts those who are in or want to be, so that the last
-// one clears up.
+// turns are those of one caller. waiting counts its lists, including those in progress; the last
+// one removes the turns.
 type turns struct {
 	in      chan struct{}
 	waiting int
@@ -38,8 +37,8 @@ func newGate() *gate {
 var errTooManyLists = status.Error(codes.ResourceExhausted,
 	"too many lists are being read: try again later, or with a narrower filter")
 
-// enter waits for a turn, for as long as the request may take. The caller's own comes first, so
-// that nobody waits in the place of others.
+// enter waits for a turn until the context ends. It waits for one of the caller's own turns first,
+// so that it does not take the place of others meanwhile.
 func (g *gate) enter(ctx context.Context) (leave func(), err error) {
 	caller, err := callerOf(ctx)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/query"
 )
 
-// slowEngine takes its time with lists of the namespace slow, whether or not somebody still waits.
+// slowEngine is slow with lists of the namespace slow, even if nobody waits for them any more.
 type slowEngine struct {
 	query.Engine
 	began, end chan struct{}
@@ -45,27 +45,28 @@ func (e slowEngine) Summarize(_ context.Context, q query.Summary) (*pb.RecordLis
 	return &pb.RecordListSummary{}, nil
 }
 
-// listKinds are the requests that are lists.
+// listKinds are all requests that are lists.
 var listKinds = map[string]func(r *rig, token, namespace string) error{
 	"ListResults": func(r *rig, token, namespace string) error {
-		_, err := r.results.ListResults(r.as(token), &pb.ListResultsRequest{Parent: namespace})
+		_, err := r.Results.ListResults(r.As(token), &pb.ListResultsRequest{Parent: namespace})
 		return err
 	},
 	"ListRecords": func(r *rig, token, namespace string) error {
-		_, err := r.results.ListRecords(r.as(token), &pb.ListRecordsRequest{Parent: namespace + "/results/-"})
+		_, err := r.Results.ListRecords(r.As(token), &pb.ListRecordsRequest{Parent: namespace + "/results/-"})
 		return err
 	},
 	"ListLogs": func(r *rig, token, namespace string) error {
-		_, err := r.logs.ListLogs(r.as(token), &pb.ListRecordsRequest{Parent: namespace + "/results/-"})
+		_, err := r.Logs.ListLogs(r.As(token), &pb.ListRecordsRequest{Parent: namespace + "/results/-"})
 		return err
 	},
 	"GetRecordListSummary": func(r *rig, token, namespace string) error {
-		_, err := r.results.GetRecordListSummary(r.as(token), &pb.RecordListSummaryRequest{Parent: namespace + "/results/-"})
+		_, err := r.Results.GetRecordListSummary(r.As(token),
+			&pb.RecordListSummaryRequest{Parent: namespace + "/results/-"})
 		return err
 	},
 }
 
-// One caller's slow lists, of whatever kind, keep its own next ones out, and nobody else's.
+// A caller's slow lists of any kind delay its own next ones, and no one else's.
 func TestListsOfOneCaller(t *testing.T) {
 	for kind, list := range listKinds {
 		t.Run(kind, func(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// readOnly is the Writer of an API that stores nothing.
+// readOnly is the Writer of a read-only API.
 type readOnly struct{}
 
 var errReadOnly = status.Error(codes.Unimplemented, "this API is read-only")

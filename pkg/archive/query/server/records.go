@@ -28,7 +28,7 @@ func (s *resultsService) ListRecords(ctx context.Context, r *pb.ListRecordsReque
 	return s.listRecords(ctx, r, access.Records, s.Engine.ListRecords)
 }
 
-// listRecords is a list of records or logs.
+// listRecords lists records or logs.
 func (s *Server) listRecords(ctx context.Context, r *pb.ListRecordsRequest, of access.Resource,
 	list func(context.Context, query.List) (query.Page[*pb.Record], error),
 ) (*pb.ListRecordsResponse, error) {
@@ -40,7 +40,8 @@ func (s *Server) listRecords(ctx context.Context, r *pb.ListRecordsRequest, of a
 		return nil, err
 	}
 	q := query.List{
-		Filter: r.GetFilter(), OrderBy: r.GetOrderBy(), PageToken: r.GetPageToken(), PageSize: r.GetPageSize(), Metadata: !fieldsOf(ctx).wants("records", "data"),
+		Filter: r.GetFilter(), OrderBy: r.GetOrderBy(), PageToken: r.GetPageToken(), PageSize: r.GetPageSize(),
+		Metadata: !fieldsOf(ctx).wants("records", "data"),
 	}
 	leave, err := s.beginList(ctx, &q, n, access.List, of)
 	if err != nil {
@@ -54,7 +55,9 @@ func (s *Server) listRecords(ctx context.Context, r *pb.ListRecordsRequest, of a
 	return &pb.ListRecordsResponse{Records: page.Items, NextPageToken: page.NextPageToken}, nil
 }
 
-func (s *resultsService) GetRecordListSummary(ctx context.Context, r *pb.RecordListSummaryRequest) (*pb.RecordListSummary, error) {
+func (s *resultsService) GetRecordListSummary(
+	ctx context.Context, r *pb.RecordListSummaryRequest,
+) (*pb.RecordListSummary, error) {
 	if r.GetParent() == "" {
 		return nil, errNoParent
 	}
@@ -62,8 +65,9 @@ func (s *resultsService) GetRecordListSummary(ctx context.Context, r *pb.RecordL
 	if err != nil {
 		return nil, err
 	}
-	q := query.Summary{List: query.List{Filter: r.GetFilter(), OrderBy: r.GetOrderBy()}, Summary: r.GetSummary(), GroupBy: r.GetGroupBy()}
-	// Tekton Results asks for get here, and its roles have it.
+	q := query.Summary{List: query.List{Filter: r.GetFilter(), OrderBy: r.GetOrderBy()}, Summary: r.GetSummary(),
+		GroupBy: r.GetGroupBy()}
+	// Tekton Results requires get here, which its roles allow.
 	leave, err := s.beginList(ctx, &q.List, n, access.Get, access.Records)
 	if err != nil {
 		return nil, err
@@ -100,7 +104,8 @@ func (s *resultsService) UpdateRecord(ctx context.Context, r *pb.UpdateRecordReq
 	if err != nil {
 		return nil, err
 	}
-	return s.Writer.UpdateRecord(ctx, &pb.Record{Name: r.GetRecord().GetName(), Data: r.GetRecord().GetData()}, r.GetEtag())
+	return s.Writer.UpdateRecord(ctx, &pb.Record{Name: r.GetRecord().GetName(), Data: r.GetRecord().GetData()},
+		r.GetEtag())
 }
 
 func (s *resultsService) DeleteRecord(ctx context.Context, r *pb.DeleteRecordRequest) (*emptypb.Empty, error) {
@@ -114,7 +119,7 @@ func (s *resultsService) DeleteRecord(ctx context.Context, r *pb.DeleteRecordReq
 	return &emptypb.Empty{}, s.Writer.DeleteRecord(ctx, n.parent, n.result, n.id)
 }
 
-// maxType bounds a data type, in bytes, as Tekton Results' column does.
+// maxType bounds a data type, in bytes, like Tekton Results' column.
 const maxType = 768
 
 func checkType(text string) error {
@@ -124,7 +129,7 @@ func checkType(text string) error {
 	return nil
 }
 
-// checkData refuses what could not be given back as JSON.
+// checkData rejects data that is not JSON.
 func checkData(data *pb.Any) error {
 	if data == nil {
 		return nil

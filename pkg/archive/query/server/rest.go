@@ -13,21 +13,24 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
-// prefix is that of all REST paths.
+// prefix is the prefix of REST paths.
 const prefix = "/apis/results.tekton.dev/v1alpha2/parents/"
 
-// newREST returns the handler of REST: JSON as Tekton Results writes it, names of fields as in the protos and empty ones left out.
+// newREST returns the REST handler. Its JSON is Tekton Results': field names as in the protos,
+// empty fields left out.
 func (s *Server) newREST(ctx context.Context, to *local) (*runtime.ServeMux, error) {
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{
-			MarshalOptions: protojson.MarshalOptions{UseProtoNames: true}, UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: true},
+			MarshalOptions:   protojson.MarshalOptions{UseProtoNames: true},
+			UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: true},
 		}),
 		runtime.WithMetadata(annotateFields),
 		runtime.WithErrorHandler(bodyError),
-		// Else a POST of curl, whose default Content-Type is a form's, is answered as a GET where nothing
-		// takes POST: with 200, and nothing is stored.
+		// Otherwise a POST with curl's default Content-Type, which is a form's, is handled as a GET
+		// if the path has no POST: with 200, but nothing is stored.
 		runtime.WithDisablePathLengthFallback(),
-		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }), // who asks is known
+		// the caller is authenticated already
+		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithHealthzEndpoint(healthpb.NewHealthClient(to)),
 	)
 	if err := pb.RegisterResultsHandlerClient(ctx, mux, pb.NewResultsClient(to)); err != nil {
@@ -36,7 +39,7 @@ func (s *Server) newREST(ctx context.Context, to *local) (*runtime.ServeMux, err
 	if err := pb.RegisterLogsHandlerClient(ctx, mux, pb.NewLogsClient(to)); err != nil {
 		return nil, fmt.Errorf("register REST: %w", err)
 	}
-	// v1alpha3 is where Tekton Results has logs of other backends; consoles ask for either.
+	// v1alpha3 is where Tekton Results has logs of other backends; consoles request either.
 	for path, handle := range map[string]runtime.HandlerFunc{
 		prefix + "{name=*/results/*/logs/*}":                                  s.restLog(mux, s.namedLog),
 		"/apis/results.tekton.dev/v1alpha3/parents/{name=*/results/*/logs/*}": s.restLog(mux, s.namedLog),
@@ -49,14 +52,15 @@ func (s *Server) newREST(ctx context.Context, to *local) (*runtime.ServeMux, err
 	return mux, nil
 }
 
-// findLog finds the log that a path is about.
+// findLog finds the log of a path.
 type findLog func(ctx context.Context, path map[string]string) (*openLog, error)
 
 func (s *Server) namedLog(ctx context.Context, path map[string]string) (*openLog, error) {
 	return s.getLog(ctx, path["name"])
 }
 
-// restLog writes a log as it is. One that ends early breaks the connection: what has come of it must not be taken for the whole.
+// restLog writes a log as text. An error in the middle breaks the connection: the client must not
+// take the part for the whole.
 func (s *Server) restLog(mux *runtime.ServeMux, find findLog) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, path map[string]string) {
 		to := &logWriter{w: w}
@@ -83,7 +87,7 @@ func restError(mux *runtime.ServeMux, w http.ResponseWriter, r *http.Request, er
 	runtime.HTTPError(r.Context(), mux, marshaler, w, r, err)
 }
 
-// logWriter begins an answer with its first byte.
+// logWriter sends the header with the first byte.
 type logWriter struct {
 	w     http.ResponseWriter
 	begun bool
@@ -93,7 +97,7 @@ func (l *logWriter) begin() {
 	if !l.begun {
 		l.begun = true
 		l.w.Header().Set("Content-Type", textPlain)
-		l.w.Header().Set("X-Content-Type-Options", "nosniff") // what a step prints is nothing for a browser to run
+		l.w.Header().Set("X-Content-Type-Options", "nosniff") // browsers must not run what a step prints
 	}
 }
 
@@ -102,11 +106,12 @@ const reading = time.Minute
 
 func (l *logWriter) Write(p []byte) (int, error) {
 	l.begin()
-	_ = http.NewResponseController(l.w).SetWriteDeadline(time.Now().Add(reading)) // where it is not supported there is none
+	// not every ResponseWriter supports it
+	_ = http.NewResponseController(l.w).SetWriteDeadline(time.Now().Add(reading))
 	return l.w.Write(p)
 }
 
-// isGRPC says which of the two a request on the one port is.
+// isGRPC tells gRPC from REST, which share the port.
 func isGRPC(r *http.Request) bool {
 	return r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc")
 }

@@ -39,7 +39,8 @@ func (s *resultsService) ListResults(ctx context.Context, r *pb.ListResultsReque
 	if err != nil {
 		return nil, err
 	}
-	q := query.List{Filter: r.GetFilter(), OrderBy: r.GetOrderBy(), PageToken: r.GetPageToken(), PageSize: r.GetPageSize()}
+	q := query.List{Filter: r.GetFilter(), OrderBy: r.GetOrderBy(), PageToken: r.GetPageToken(),
+		PageSize: r.GetPageSize()}
 	leave, err := s.beginList(ctx, &q, n, access.List, access.Results)
 	if err != nil {
 		return nil, err
@@ -71,7 +72,7 @@ func (s *resultsService) CreateResult(ctx context.Context, r *pb.CreateResultReq
 
 var errOtherParent = status.Error(codes.InvalidArgument, "requested parent does not match resource name")
 
-// checkSummary refuses summaries of nothing.
+// checkSummary rejects summaries without a record or type.
 func checkSummary(summary *pb.RecordSummary) error {
 	switch {
 	case summary == nil:
@@ -86,7 +87,7 @@ func checkSummary(summary *pb.RecordSummary) error {
 }
 
 func (s *resultsService) UpdateResult(ctx context.Context, r *pb.UpdateResultRequest) (*pb.Result, error) {
-	// REST has the name in the Result only.
+	// With REST only the Result has the name.
 	text := r.GetName()
 	if text == "" {
 		text = r.GetResult().GetName()

@@ -14,8 +14,8 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/query/access"
 )
 
-// NewHTTP returns the server of the API's port: gRPC and REST, with TLS if there is a configuration for it, which must know its
-// certificate. Without, HTTP/2 is spoken as gRPC's clients do, with prior knowledge.
+// NewHTTP returns the server for gRPC and REST. with, which must have the certificate, enables TLS.
+// Without TLS, HTTP/2 needs prior knowledge, as gRPC's clients have.
 func (s *Server) NewHTTP(with *tls.Config) *http.Server {
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
@@ -24,9 +24,9 @@ func (s *Server) NewHTTP(with *tls.Config) *http.Server {
 	return &http.Server{
 		Handler: s, TLSConfig: with, Protocols: protocols, ConnState: newConnections().changed,
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10,
-		// A connection whose other end is gone, or does not read any more, is closed; a log may take as long as it takes.
-		// What a stream may send that nobody reads yet is less than what its connection may, so that one
-		// whose log is being stored does not hold up the others.
+		// A connection whose client is gone or does not read is closed; a log may take any time. A
+		// stream's receive buffer is smaller than its connection's, so that a log upload that is
+		// not read does not block other streams.
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: 250, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second,
 			WriteByteTimeout: time.Minute, MaxReceiveBufferPerConnection: 1 << 20, MaxReceiveBufferPerStream: 64 << 10,
@@ -34,7 +34,8 @@ func (s *Server) NewHTTP(with *tls.Config) *http.Server {
 	}
 }
 
-// ServeHTTP implements http.Handler. Who asks is found out before a byte of a message is read: what nobody may send costs nothing.
+// ServeHTTP implements http.Handler. It authenticates before it reads any message, so that
+// strangers cost nothing.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !isPublic(r.URL.Path) {
 		var caller *access.Caller
@@ -63,15 +64,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.rest.ServeHTTP(w, r)
 }
 
-// isPublic says what everybody may ask: whether the server is healthy, and what there is to call.
+// isPublic says which paths need no authentication: health and reflection.
 func isPublic(path string) bool {
-	return path == "/healthz" || strings.HasPrefix(path, "/grpc.health.v1.Health/") || strings.HasPrefix(path, "/grpc.reflection.")
+	return path == "/healthz" || strings.HasPrefix(path, "/grpc.health.v1.Health/") ||
+		strings.HasPrefix(path, "/grpc.reflection.")
 }
 
-// refuse answers a request that nothing was read of.
+// refuse responds to a request whose body was not read.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if hasBody(r) {
-		// net/http waits for the rest of a body, even of one that nobody reads.
+		// net/http waits for the rest of a body, even if it is not read.
 		if r.ProtoMajor == 1 {
 			w.Header().Set("Connection", "close")
 		}
@@ -81,7 +83,8 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		restError(s.rest, w, r, err)
 		return
 	}
-	// An answer without a message: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, "Trailers-Only".
+	// A response without a message: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md,
+	// "Trailers-Only".
 	said := status.Convert(err)
 	w.Header().Set("Content-Type", "application/grpc")
 	w.Header().Set("Grpc-Status", strconv.Itoa(int(said.Code())))
@@ -89,10 +92,11 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// Drain says in health checks that the server is about to end, so that nobody begins what would not.
+// Drain makes health checks fail before the server ends, so that clients go elsewhere.
 func (s *Server) Drain() { s.health.Shutdown() }
 
-// Shutdown ends an HTTP server of the API: it takes no new requests, and gives those under way the time that ctx has.
+// Shutdown ends an HTTP server of the API. It takes no new requests, and waits for those in
+// progress until ctx ends.
 func (s *Server) Shutdown(ctx context.Context, server *http.Server) error {
 	s.Drain()
 	err := server.Shutdown(ctx)

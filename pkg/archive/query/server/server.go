@@ -18,41 +18,42 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// Options are what a Server is made of.
+// Options are the parts of a Server.
 type Options struct {
 	// Engine answers reads.
 	Engine query.Engine
-	// Writer stores; without, the API is read-only, and writes are Unimplemented.
+	// Writer stores; nil makes the API read-only, and writes Unimplemented.
 	Writer query.Writer
 	// Store is where logs are read from.
 	Store store.Store
 	// Overlays are logs that tools wrote; nil if there are none.
 	Overlays Overlays
-	// Live reads logs of runs that are not in the archive yet; nil if there is no cluster.
+	// Live reads logs of runs that are not archived yet; nil if there is no cluster.
 	Live Live
-	// Access decides who may do what.
+	// Access authenticates and authorizes callers.
 	Access Access
-	// Ready says why the server cannot answer, nil if it can.
+	// Ready returns why the server cannot answer, nil if it can.
 	Ready func() error
-	// Metrics and Log are told of requests.
+	// Metrics and Log record requests.
 	Metrics *Metrics
 	Log     logr.Logger
-	// Slow is how long a request takes that is logged, 0 for the default of a second.
+	// Slow is the duration from which a request is logged; 0 is a second.
 	Slow time.Duration
-	// Timeout bounds a request other than a log, 0 for the default of 30 seconds.
+	// Timeout bounds a request other than a log; 0 is 30 seconds.
 	Timeout time.Duration
-	// BodyTime is how long a client may take to send a body, or a message of a stream, 0 for the default
-	// of 10 seconds.
+	// BodyTime is how long a client may take to send a body, or a message of a stream; 0 is 10
+	// seconds.
 	BodyTime time.Duration
-	// MaxMessage bounds what a request may hold, in bytes, 0 for the default of 6 MiB: an object is of at most
-	// object.MaxData, and in JSON a third larger.
+	// MaxMessage bounds a request, in bytes; 0 is 6 MiB: an object has at most object.MaxData, and
+	// is a third larger in JSON.
 	MaxMessage int
 }
 
 // Access authenticates and authorizes; see package access.
 type Access interface {
 	Authenticate(ctx context.Context, r access.Request) (*access.Caller, error)
-	Allow(ctx context.Context, caller *access.Caller, verb access.Verb, resource access.Resource, namespace string) error
+	Allow(ctx context.Context, caller *access.Caller, verb access.Verb, resource access.Resource,
+		namespace string) error
 	Namespaces(ctx context.Context, caller *access.Caller, verb access.Verb, resource access.Resource,
 		all func(ctx context.Context, limit int) ([]string, error)) ([]string, error)
 }
@@ -71,13 +72,13 @@ type Server struct {
 	rest   *runtime.ServeMux
 	health *health.Server
 	lists  *gate
-	// bodies counts what of requests is in memory.
+	// bodies counts the bytes of requests in memory.
 	bodies *bodies
-	// clientStreams are the paths of methods whose clients send more than one message.
+	// clientStreams are the paths of methods whose clients may send several messages.
 	clientStreams map[string]bool
 }
 
-// New returns a server of an archive. The context ends with the program.
+// New returns a server. ctx ends with the program.
 func New(ctx context.Context, o Options) (*Server, error) {
 	o.setDefaults()
 	s := &Server{
@@ -132,14 +133,16 @@ func (s *Server) register(to grpc.ServiceRegistrar) {
 	healthpb.RegisterHealthServer(to, &healthService{s.health, s.Ready})
 }
 
-// healthService answers with what is ready now.
+// healthService reports whether the server is ready now.
 type healthService struct {
 	*health.Server
 	ready func() error
 }
 
 // Check implements the health protocol.
-func (h *healthService) Check(ctx context.Context, r *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
+func (h *healthService) Check(
+	ctx context.Context, r *healthpb.HealthCheckRequest,
+) (*healthpb.HealthCheckResponse, error) {
 	answer, err := h.Server.Check(ctx, r)
 	if err == nil && h.ready() != nil {
 		answer = &healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_NOT_SERVING}

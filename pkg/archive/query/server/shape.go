@@ -2,11 +2,11 @@ package server
 
 import "strings"
 
-// maxShape bounds what of a filter is logged, in bytes.
+// maxShape bounds a logged filter, in bytes.
 const maxShape = 512
 
-// filterShape returns a CEL expression with a question mark for each string and number. Of what is no CEL nothing is left that was between
-// quotes: a string that does not end hides the rest.
+// filterShape replaces each string and number in a CEL expression with a question mark. This also
+// hides quoted text in invalid expressions: a string that does not end hides the rest.
 func filterShape(filter string) string {
 	var shape strings.Builder
 	for rest := filter; rest != "" && shape.Len() < maxShape; {
@@ -23,7 +23,7 @@ func filterShape(filter string) string {
 	return shape.String()
 }
 
-// literal returns the length of the string or number that a text begins with, 0 if it does not.
+// literal returns the length of the string or number that a text begins with, 0 if there is none.
 func literal(text string) int {
 	prefix := len(text) - len(strings.TrimLeft(text, "rRbB"))
 	if quoted := text[prefix:]; prefix <= 2 && quoted != "" && (quoted[0] == '"' || quoted[0] == '\'') {
@@ -36,7 +36,7 @@ func literal(text string) int {
 	return word(text)
 }
 
-// quotedLen returns the length of a quoted string, or of all the text if it does not end.
+// quotedLen returns the length of a quoted string, the whole text if it does not end.
 func quotedLen(text string, raw bool) int {
 	mark := text[:1]
 	if triple := strings.Repeat(mark, 3); strings.HasPrefix(text, triple) {
@@ -57,7 +57,8 @@ func quotedLen(text string, raw bool) int {
 // word returns the length of the identifier or number that a text begins with, at least 1.
 func word(text string) int {
 	n := 0
-	for n < len(text) && (text[n] == '_' || '0' <= text[n] && text[n] <= '9' || 'a' <= text[n]|0x20 && text[n]|0x20 <= 'z') {
+	for n < len(text) && (text[n] == '_' || '0' <= text[n] && text[n] <= '9' || 'a' <= text[n]|0x20 &&
+		text[n]|0x20 <= 'z') {
 		n++
 	}
 	return max(n, 1)

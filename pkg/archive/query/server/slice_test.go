@@ -11,7 +11,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 )
 
-// add archives the nth run as one of a namespace, with the log of its step in the commit.
+// add archives the nth run in a namespace, with its step's log in the commit.
 func (r *rig) add(n int, namespace, log string) index.Row {
 	r.Helper()
 	row, _ := r.archive.Add(r, n, func(row *index.Row) {
@@ -47,24 +47,26 @@ func TestArchivedRun(t *testing.T) {
 	r := newRig(t)
 	row := r.add(1, "team", "one\ntwo")
 	name := record(row).GetName()
-	got, err := r.results.GetRecord(r.as(teamToken), &pb.GetRecordRequest{Name: name})
+	got, err := r.Results.GetRecord(r.As(teamToken), &pb.GetRecordRequest{Name: name})
 	if err != nil || string(got.GetData().GetValue()) != string(row.Record) {
 		t.Errorf("%v, %v", got, err)
 	}
-	list, err := r.results.ListRecords(r.as(teamToken), &pb.ListRecordsRequest{Parent: "team/results/-"})
+	list, err := r.Results.ListRecords(r.As(teamToken), &pb.ListRecordsRequest{Parent: "team/results/-"})
 	if err != nil || len(list.GetRecords()) != 1 {
 		t.Errorf("%v, %v", list, err)
 	}
 	const want = "step-compile :-\none\ntwo\n"
-	stream, err := r.logs.GetLog(r.as(teamToken), &pb.GetLogRequest{Name: strings.Replace(name, "/records/", "/logs/", 1)})
+	stream, err := r.Logs.GetLog(r.As(teamToken), &pb.GetLogRequest{Name: strings.Replace(name, "/records/", "/logs/",
+		1)})
 	if log, err := readLog(t, stream, err); err != nil || log != want {
 		t.Errorf("%q, %v", log, err)
 	}
-	code, text, _ := r.rest(teamToken, "GET", prefix+name+"?fields=name,data.value.metadata.uid", "")
-	if code != 200 || r.tree(text)["name"] != name || len(r.tree(text)) != 2 {
+	code, text, _ := r.REST(teamToken, "GET", prefix+name+"?fields=name,data.value.metadata.uid", "")
+	if code != 200 || r.Tree(text)["name"] != name || len(r.Tree(text)) != 2 {
 		t.Errorf("%d %s", code, text)
 	}
-	code, text, header := r.rest(teamToken, "GET", prefix+strings.Replace(name, "/records/", "/logs/", 1), "", "Accept", "application/json")
+	code, text, header := r.REST(teamToken, "GET", prefix+strings.Replace(name, "/records/", "/logs/", 1), "", "Accept",
+		"application/json")
 	if code != 200 || text != want || header.Get("Content-Type") != textPlain {
 		t.Errorf("%d %q %v", code, text, header)
 	}

@@ -19,7 +19,8 @@ import (
 
 func (r *rig) options(change ...func(*Options)) Options {
 	o := Options{
-		Engine: tiny{index: r.index}, Store: r.archive, Access: access.New(r.cluster.Client), Metrics: NewMetrics(r.registry), Log: discard,
+		Engine: tiny{index: r.index}, Store: r.archive, Access: access.New(r.cluster.Client),
+		Metrics: NewMetrics(r.registry), Log: discard,
 	}
 	for _, c := range change {
 		c(&o)
@@ -34,7 +35,8 @@ type tiny struct {
 }
 
 func (e tiny) rows(ctx context.Context, parent, result string) (rows []index.Row) {
-	for row, err := range e.index.Find(ctx, index.Query{Cluster: string(indextest.Cluster), Namespace: parent, Result: result, Records: true}) {
+	for row, err := range e.index.Find(ctx, index.Query{Cluster: string(indextest.Cluster), Namespace: parent,
+		Result: result, Records: true}) {
 		if err != nil {
 			panic(err)
 		}
@@ -45,7 +47,8 @@ func (e tiny) rows(ctx context.Context, parent, result string) (rows []index.Row
 
 func record(row index.Row) *pb.Record {
 	c := row.Commit.Run
-	return &pb.Record{Name: c.Namespace + "/results/" + c.Result + "/records/" + c.UID, Uid: c.UID, Data: &pb.Any{Type: c.APIVersion + "." + c.Kind, Value: row.Record}}
+	return &pb.Record{Name: c.Namespace + "/results/" + c.Result + "/records/" + c.UID, Uid: c.UID,
+		Data: &pb.Any{Type: c.APIVersion + "." + c.Kind, Value: row.Record}}
 }
 
 func (e tiny) GetRecord(ctx context.Context, parent, result, id string) (*pb.Record, error) {

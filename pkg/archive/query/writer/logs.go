@@ -16,14 +16,15 @@ import (
 
 const aLog = "the log"
 
-// Types of records about logs.
+// Types of the records of logs.
 const (
 	logType    = "results.tekton.dev/v1alpha3.Log"
 	oldLogType = "results.tekton.dev/v1alpha2.Log"
 )
 
-// UpdateLog implements query.Writer. The log of an archived run gets a content that lies over the one in the commit; of a log that a tool
-// made, its record then says that it is stored, and how large it is.
+// UpdateLog implements query.Writer. The log of an archived run is replaced by an object, which
+// takes precedence over the commit. For a log of a tool it also updates the record: stored, with
+// this size.
 func (w *Writer) UpdateLog(ctx context.Context, parent, result, log string, content io.Reader) (int64, error) {
 	name := object.Name{Kind: object.Log, Parent: parent, Result: result, ID: log}
 	c, err := w.archived(ctx, parent, result, log)
@@ -40,7 +41,7 @@ func (w *Writer) UpdateLog(ctx context.Context, parent, result, log string, cont
 	case err != nil:
 		return 0, fail(ctx, aLog, err)
 	case there.Type != logType && there.Type != oldLogType:
-		return 0, status.Error(codes.FailedPrecondition, "the record is none of a log")
+		return 0, status.Error(codes.FailedPrecondition, "the record is not of a log")
 	}
 	size, err := w.putLog(ctx, name, content)
 	if err != nil {
@@ -65,12 +66,12 @@ func (w *Writer) putLog(ctx context.Context, name object.Name, content io.Reader
 	return c.Bytes, w.written(ctx, o)
 }
 
-// stored returns the data of a log's record with the status of one that is stored. Other fields stay.
+// stored returns the data of a log's record with the status of a stored log. It keeps other fields.
 func stored(data json.RawMessage, size int64) (json.RawMessage, error) {
 	log := map[string]json.RawMessage{}
 	known := map[string]any{}
 	if err := json.Unmarshal(data, &log); err != nil {
-		return nil, fmt.Errorf("%w: the record of the log is no object", object.ErrInvalid)
+		return nil, fmt.Errorf("%w: the record of the log is no JSON object", object.ErrInvalid)
 	}
 	if err := json.Unmarshal(log["status"], &known); err != nil || known == nil {
 		known = map[string]any{}
@@ -84,16 +85,17 @@ func stored(data json.RawMessage, size int64) (json.RawMessage, error) {
 	return json.Marshal(log)
 }
 
-// DeleteLog implements query.Writer. The log of an archived run is hidden: its commit does not change.
+// DeleteLog implements query.Writer. It hides the log of an archived run, whose commit stays.
 func (w *Writer) DeleteLog(ctx context.Context, parent, result, log string) error {
 	c, err := w.archived(ctx, parent, result, log)
 	if err != nil {
 		return err
 	}
 	if c != nil {
-		return w.hide(ctx, object.Name{Kind: object.Log, Parent: parent, Result: c.Run.Result, ID: run.LogID(c.Run.Result, c.Run.UID)})
+		return w.hide(ctx, object.Name{Kind: object.Log, Parent: parent, Result: c.Run.Result,
+			ID: run.LogID(c.Run.Result, c.Run.UID)})
 	}
-	for _, id := range []string{log, run.LogID(result, log)} { // the log's name, or the run's
+	for _, id := range []string{log, run.LogID(result, log)} { // the log's ID, or the run's UID
 		err = w.deleteLog(ctx, object.Name{Kind: object.Log, Parent: parent, Result: result, ID: id})
 		if status.Code(err) != codes.NotFound {
 			return err
@@ -102,7 +104,7 @@ func (w *Writer) DeleteLog(ctx context.Context, parent, result, log string) erro
 	return err
 }
 
-// deleteLog deletes a log that a tool wrote, and its record.
+// deleteLog deletes a tool's log and its record.
 func (w *Writer) deleteLog(ctx context.Context, name object.Name) error {
 	log := w.delete(ctx, aLog, name)
 	if log != nil && status.Code(log) != codes.NotFound {

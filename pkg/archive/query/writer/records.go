@@ -32,7 +32,8 @@ func (w *Writer) CreateRecord(ctx context.Context, r *pb.Record) (*pb.Record, er
 		return nil, status.Error(codes.AlreadyExists, "the record exists already")
 	}
 	o, err := w.create(ctx, object.Object{
-		Kind: object.Record, Parent: name.Parent, Result: name.Result, ID: name.ID, Type: r.GetData().GetType(), Data: r.GetData().GetValue(),
+		Kind: object.Record, Parent: name.Parent, Result: name.Result, ID: name.ID, Type: r.GetData().GetType(),
+		Data: r.GetData().GetValue(),
 	})
 	if err != nil {
 		return nil, fail(ctx, aRecord, err)
@@ -40,7 +41,8 @@ func (w *Writer) CreateRecord(ctx context.Context, r *pb.Record) (*pb.Record, er
 	return recordOf(&o), w.written(ctx, o)
 }
 
-// hasResult demands a Result, in the bucket or of archived runs: the bucket is asked first, as the index may be behind.
+// hasResult fails if there is no such Result, in the bucket or of archived runs. It asks the bucket
+// first, as the index may be behind.
 func (w *Writer) hasResult(ctx context.Context, parent, result string) error {
 	_, err := w.Objects.Get(ctx, object.Name{Kind: object.Result, Parent: parent, Result: result})
 	if errors.Is(err, object.ErrNotExist) {
@@ -50,12 +52,13 @@ func (w *Writer) hasResult(ctx context.Context, parent, result string) error {
 	return fail(ctx, aResult, err)
 }
 
-// recordOf is a record as it was stored.
+// recordOf returns a record as it was stored.
 func recordOf(o *object.Object) *pb.Record {
 	created, updated := timestamppb.New(o.Created), timestamppb.New(o.Updated)
 	r := &pb.Record{
-		Name: o.Parent + "/results/" + o.Result + "/records/" + o.ID, Uid: o.UID, Etag: o.ETag(), CreateTime: created, UpdateTime: updated,
-		Id: o.UID, CreatedTime: created, UpdatedTime: updated, //nolint:staticcheck // old clients read these
+		Name: o.Parent + "/results/" + o.Result + "/records/" + o.ID, Uid: o.UID, Etag: o.ETag(), CreateTime: created,
+		UpdateTime: updated,
+		Id:         o.UID, CreatedTime: created, UpdatedTime: updated, //nolint:staticcheck // older clients read these
 	}
 	if o.Data != nil || o.Type != "" {
 		r.Data = &pb.Any{Type: o.Type, Value: o.Data}
@@ -63,7 +66,8 @@ func recordOf(o *object.Object) *pb.Record {
 	return r
 }
 
-// UpdateRecord implements query.Writer. What the caller leaves empty of the data stays, as in Tekton Results.
+// UpdateRecord implements query.Writer. It keeps type or value if the caller leaves them empty,
+// like Tekton Results.
 func (w *Writer) UpdateRecord(ctx context.Context, r *pb.Record, etag string) (*pb.Record, error) {
 	name := split(r.GetName())
 	c, err := w.archived(ctx, name.Parent, name.Result, name.ID)
@@ -88,8 +92,11 @@ func (w *Writer) UpdateRecord(ctx context.Context, r *pb.Record, etag string) (*
 	return recordOf(&written), nil
 }
 
-// change writes the next generation of a record. Without an etag it is made anew if another writer was faster.
-func (w *Writer) change(ctx context.Context, name object.Name, etag string, make func(*object.Object) error) (object.Object, error) {
+// change writes the next generation of a record. Without an etag it tries again if another writer
+// was faster.
+func (w *Writer) change(
+	ctx context.Context, name object.Name, etag string, make func(*object.Object) error,
+) (object.Object, error) {
 	for range tries {
 		next, err := w.Objects.Get(ctx, name)
 		if err == nil && etag != "" && etag != next.ETag() {
@@ -112,7 +119,7 @@ func (w *Writer) change(ctx context.Context, name object.Name, etag string, make
 	return object.Object{}, errBusy
 }
 
-// sameRecord lets a tool write of an archived run what there is already.
+// sameRecord accepts an update of an archived run's record that changes nothing.
 func (w *Writer) sameRecord(ctx context.Context, r *pb.Record, name object.Name, etag string) (*pb.Record, error) {
 	there, err := w.Engine.GetRecord(ctx, name.Parent, name.Result, name.ID)
 	if err != nil {
@@ -128,10 +135,11 @@ func (w *Writer) sameRecord(ctx context.Context, r *pb.Record, name object.Name,
 	return there, nil
 }
 
-// sameJSON says whether two texts are the same but for the space between.
+// sameJSON compares JSON texts except for white space.
 func sameJSON(one, two []byte) bool {
 	var first, second bytes.Buffer
-	return json.Compact(&first, one) == nil && json.Compact(&second, two) == nil && bytes.Equal(first.Bytes(), second.Bytes())
+	return json.Compact(&first, one) == nil && json.Compact(&second, two) == nil &&
+		bytes.Equal(first.Bytes(), second.Bytes())
 }
 
 // DeleteRecord implements query.Writer.
@@ -146,8 +154,8 @@ func (w *Writer) DeleteRecord(ctx context.Context, parent, result, record string
 	return w.delete(ctx, aRecord, object.Name{Kind: object.Record, Parent: parent, Result: result, ID: record})
 }
 
-// create writes an object where there is none. Where there is one it brings it into the index: who wrote it may have been killed before
-// that, and this may be the same caller, who tries again.
+// create creates an object. If it exists, it is put into the index: its writer may have been killed
+// before that, and this may be a retry.
 func (w *Writer) create(ctx context.Context, o object.Object) (object.Object, error) {
 	created, err := w.Objects.Create(ctx, o)
 	if !errors.Is(err, object.ErrExists) {
@@ -161,7 +169,7 @@ func (w *Writer) create(ctx context.Context, o object.Object) (object.Object, er
 	return object.Object{}, err
 }
 
-// delete deletes an object, with a Result all that is under it.
+// delete deletes an object, and all objects in it if it is a Result.
 func (w *Writer) delete(ctx context.Context, what string, name object.Name) error {
 	there, err := w.Objects.Get(ctx, name)
 	if err == nil {
@@ -178,8 +186,8 @@ func (w *Writer) delete(ctx context.Context, what string, name object.Name) erro
 	return w.gone(ctx, there)
 }
 
-// forget removes the row of an object that the bucket does not have: an earlier delete was killed
-// before the index, or the index did not answer it.
+// forget deletes the row of an object that is not in the bucket: an earlier delete may have failed
+// after that.
 func (w *Writer) forget(ctx context.Context, name object.Name) error {
 	var indexed interface{ GetEtag() string }
 	var err error
@@ -188,7 +196,7 @@ func (w *Writer) forget(ctx context.Context, name object.Name) error {
 		indexed, err = w.Engine.GetRecord(ctx, name.Parent, name.Result, name.ID)
 	case object.Result:
 		indexed, err = w.Engine.GetResult(ctx, name.Parent, name.Result)
-	default: // logs are found in the bucket
+	default: // logs are looked up in the bucket
 		return nil
 	}
 	if status.Code(err) == codes.NotFound {
@@ -197,10 +205,10 @@ func (w *Writer) forget(ctx context.Context, name object.Name) error {
 	if err != nil {
 		return err
 	}
-	number, _, _ := strings.Cut(indexed.GetEtag(), "-") // as object.Object.ETag has it
+	number, _, _ := strings.Cut(indexed.GetEtag(), "-") // the format of object.Object.ETag
 	generation, err := strconv.ParseInt(number, 10, 64)
 	if err != nil {
-		return nil // what runs make has another
+		return nil // not an object: runs have other etags
 	}
 	return w.gone(ctx, object.Object{
 		Kind: name.Kind, Parent: name.Parent, Result: name.Result, ID: name.ID, Generation: generation,

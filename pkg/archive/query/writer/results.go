@@ -19,7 +19,7 @@ import (
 
 const aResult = "the Result"
 
-// split returns the segments of a name that has been checked: PARENT/results/RESULT[/records/ID].
+// split splits a valid name: PARENT/results/RESULT[/records/ID].
 func split(name string) object.Name {
 	n := object.Name{Kind: object.Result}
 	segments := strings.Split(name, "/")
@@ -52,7 +52,7 @@ func (w *Writer) CreateResult(ctx context.Context, r *pb.Result) (*pb.Result, er
 	return resultOf(&o, r), w.written(ctx, o)
 }
 
-// resultObject is a Result as it is stored.
+// resultObject returns the object that stores a Result.
 func resultObject(r *pb.Result) (object.Object, error) {
 	name := split(r.GetName())
 	data, err := protojson.Marshal(&pb.Result{Annotations: r.GetAnnotations(), Summary: r.GetSummary()})
@@ -62,12 +62,12 @@ func resultObject(r *pb.Result) (object.Object, error) {
 	return object.Object{Kind: object.Result, Parent: name.Parent, Result: name.Result, Data: data}, nil
 }
 
-// resultOf is the Result that was stored, with the content that it was given.
+// resultOf returns a stored Result, with its content from of.
 func resultOf(o *object.Object, of *pb.Result) *pb.Result {
 	created, updated := timestamppb.New(o.Created), timestamppb.New(o.Updated)
 	return &pb.Result{
 		Name: of.GetName(), Uid: o.UID, CreateTime: created, UpdateTime: updated,
-		Id: o.UID, CreatedTime: created, UpdatedTime: updated, //nolint:staticcheck // old clients read these
+		Id: o.UID, CreatedTime: created, UpdatedTime: updated, //nolint:staticcheck // older clients read these
 		Annotations: of.GetAnnotations(), Summary: of.GetSummary(), Etag: o.ETag(),
 	}
 }
@@ -83,7 +83,7 @@ func (w *Writer) UpdateResult(ctx context.Context, r *pb.Result, etag string) (*
 		switch {
 		case (errors.Is(err, object.ErrConflict) || errors.Is(err, object.ErrExists)) && etag == "":
 			continue
-		case errors.Is(err, object.ErrExists): // what was read is not what there is
+		case errors.Is(err, object.ErrExists): // it has changed since it was read
 			err = errEtag
 		}
 		if err != nil {
@@ -94,7 +94,8 @@ func (w *Writer) UpdateResult(ctx context.Context, r *pb.Result, etag string) (*
 	return nil, errBusy
 }
 
-// updateResult writes the next generation of a tool's Result, or the first over one that archived runs make.
+// updateResult writes the next generation of a tool's Result, or the first for a Result of archived
+// runs.
 func (w *Writer) updateResult(ctx context.Context, next object.Object, etag string) (object.Object, error) {
 	there, err := w.Objects.Get(ctx, next.Name())
 	if err == nil {
@@ -121,7 +122,7 @@ func (w *Writer) updateResult(ctx context.Context, next object.Object, etag stri
 
 // DeleteResult implements query.Writer.
 func (w *Writer) DeleteResult(ctx context.Context, parent, result string) error {
-	// Until the index has all runs it cannot say that there is none of the Result.
+	// An incomplete index may lack archived runs of the Result.
 	complete, err := w.Index.Complete(ctx, w.Cluster)
 	if err == nil && !complete {
 		err = errors.New("the index is not complete")
@@ -129,7 +130,8 @@ func (w *Writer) DeleteResult(ctx context.Context, parent, result string) error 
 	if err != nil {
 		return fail(ctx, aResult, err)
 	}
-	for _, err := range w.Index.Find(ctx, index.Query{Cluster: w.Cluster, Namespace: parent, Result: result, Limit: 1}) {
+	for _, err := range w.Index.Find(ctx, index.Query{Cluster: w.Cluster, Namespace: parent, Result: result,
+		Limit: 1}) {
 		if err != nil {
 			return fail(ctx, aResult, err)
 		}

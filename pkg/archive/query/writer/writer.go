@@ -1,9 +1,9 @@
-// Package writer stores what tools write through the API: in the bucket first, where it is verified, and then in the index. It is
-// query.Writer over the second class of objects (pkg/archive/object).
+// Package writer stores what tools write through the API: first in the bucket, verified, then in
+// the index. It implements query.Writer with the second class of objects (pkg/archive/object).
 //
-// What archived runs make is there without any tool, and does not change: records of runs, of their logs and events cannot be
-// overwritten or deleted, which is retention's to do. Annotations and the summary of their Results can be set, and their logs
-// replaced or hidden, by objects that lie over what the commits say.
+// Archived runs form Results and records by themselves, which tools cannot overwrite or delete;
+// retention does. But tools can set annotations and summary of such a Result, and replace or hide
+// logs: these objects take precedence over the commits.
 package writer
 
 import (
@@ -23,17 +23,17 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/query/server"
 )
 
-// Writer is a query.Writer, and the server's Overlays.
+// Writer is a query.Writer and the server's Overlays.
 type Writer struct {
-	// Cluster is what the objects are of, in the index as in the bucket.
+	// Cluster is the objects' cluster, in the index and in the bucket.
 	Cluster string
 	Objects *object.Objects
 	Index   Index
-	// Engine tells what there is of archived runs.
+	// Engine finds archived runs.
 	Engine query.Engine
 }
 
-// Index is what a Writer needs of an index: index.Index has it.
+// Index is what a Writer needs of an index.Index.
 type Index interface {
 	query.ObjectIndex
 	Find(ctx context.Context, q index.Query) iter.Seq2[index.Row, error]
@@ -45,17 +45,18 @@ var (
 	_ server.Overlays = (*Writer)(nil)
 )
 
-// tries is how often a change is made anew that another writer was faster with, where the caller does not say what it changes.
+// tries is how often a change without an etag is attempted if other writers are faster.
 const tries = 5
 
-// Errors that callers act upon, as Tekton Results has them.
+// Errors that callers handle, as in Tekton Results.
 var (
 	errEtag     = status.Error(codes.FailedPrecondition, "the etag mismatches")
-	errBusy     = status.Error(codes.Aborted, "others change it faster than it can be read: try again")
-	errArchived = status.Error(codes.FailedPrecondition, "it is of an archived run, which does not change: retention deletes it")
+	errBusy     = status.Error(codes.Aborted, "other writers change it all the time: try again")
+	errArchived = status.Error(codes.FailedPrecondition,
+		"it belongs to an archived run, which is immutable: retention deletes it")
 )
 
-// fail gives an error its code, and tells the log what the caller is not told.
+// fail returns an error with a code for the caller, and the cause for the log.
 func fail(ctx context.Context, what string, err error) error {
 	var known interface{ GRPCStatus() *status.Status }
 	switch {
@@ -72,14 +73,15 @@ func fail(ctx context.Context, what string, err error) error {
 	case errors.Is(err, object.ErrConflict):
 		return errEtag
 	case errors.Is(err, object.ErrHeld):
-		return status.Error(codes.FailedPrecondition, "a hold is on the Result: nothing of it is deleted")
+		return status.Error(codes.FailedPrecondition, "the Result is on hold: nothing in it can be deleted")
 	case errors.Is(err, object.ErrInvalid):
-		return status.Error(codes.InvalidArgument, what+" cannot be stored: its name or its data is too long, or no JSON")
+		return status.Error(codes.InvalidArgument,
+			what+" cannot be stored: its name or its data is too long, or no JSON")
 	}
 	return &failure{what, err}
 }
 
-// failure is an error whose text is for the server's log.
+// failure has the cause for the log, and a status for the caller.
 type failure struct {
 	what string
 	err  error
@@ -89,13 +91,13 @@ func (f *failure) Error() string { return fmt.Sprintf("write %s: %v", f.what, f.
 
 func (f *failure) Unwrap() error { return f.err }
 
-// GRPCStatus is what the caller gets.
+// GRPCStatus returns what the caller sees.
 func (f *failure) GRPCStatus() *status.Status {
 	return status.New(codes.Unavailable, f.what+" could not be written now: try again")
 }
 
-// written puts objects that are in the bucket into the index. Where that fails they are stored all the same, and the archiver's next look
-// at the archive brings them into the index; the caller hears that lists do not show them yet.
+// written puts stored objects into the index. If that fails they stay stored, and the archiver's
+// next SyncObjects adds them; the caller gets an error because lists do not have them yet.
 func (w *Writer) written(ctx context.Context, objects ...object.Object) error {
 	if err := w.Index.PutObjects(context.WithoutCancel(ctx), w.Cluster, objects...); err != nil {
 		return fail(ctx, "the index", err)
@@ -110,7 +112,8 @@ func (w *Writer) gone(ctx context.Context, objects ...object.Object) error {
 	return nil
 }
 
-// archived returns the commit that a record's or log's name is about, nil if there is none.
+// archived returns the commit of the run that a record's or log's name belongs to, nil if there is
+// none.
 func (w *Writer) archived(ctx context.Context, parent, result, id string) (*manifest.Commit, error) {
 	c, err := w.Engine.Commit(ctx, parent, result, id)
 	if status.Code(err) == codes.NotFound {

@@ -1,8 +1,10 @@
-// Command dictionary makes the dictionary that the index compresses runs and commits with, from runs as Tekton's controller leaves
-// them: what is the same in all of them, the names of fields, Tekton's own labels and texts, and the JSON around.
+// Command dictionary makes the dictionary that the index compresses runs and commits with. It has
+// what is the same in all runs that Tekton's controller leaves: the names of fields, Tekton's
+// labels and texts, and the JSON around.
 //
-// It is run by go generate in pkg/archive/index/pack, and makes the same each time. Data that was compressed with one dictionary
-// cannot be read with another, so whoever makes another counts the index's schemaVersion up.
+// go generate runs it in pkg/archive/index/pack. Its result is always the same. Data compressed
+// with one dictionary cannot be read with another, so a change must raise the index's
+// schemaVersion.
 package main
 
 import (
@@ -13,7 +15,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// id is of no range that others use (RFC 8878, 7.1).
+// id is outside the reserved ranges (RFC 8878, 7.1).
 const id = 40961
 
 func main() {
@@ -36,7 +38,7 @@ func build() ([]byte, error) {
 		}
 		history = append(history, text...)
 	}
-	// How often each symbol occurs is learned from runs that differ as real ones do.
+	// The frequency of symbols is learned from runs that differ as real ones do.
 	var contents [][]byte
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // it must be the same each time
 	for range 200 {
@@ -48,5 +50,6 @@ func build() ([]byte, error) {
 			contents = append(contents, text)
 		}
 	}
-	return zstd.BuildDict(zstd.BuildDictOptions{ID: id, Contents: contents, History: history, Offsets: [3]int{1, 4, 8}, Level: zstd.SpeedFastest})
+	return zstd.BuildDict(zstd.BuildDictOptions{ID: id, Contents: contents, History: history, Offsets: [3]int{1, 4, 8},
+		Level: zstd.SpeedFastest})
 }

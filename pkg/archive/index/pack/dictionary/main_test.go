@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// Data that was packed with one dictionary cannot be read with another: what is checked in is what these templates make.
+// Data packed with one dictionary cannot be read with another: the one in git must be what the
+// templates make.
 func TestDictionaryIsOfTheseTemplates(t *testing.T) {
 	want, err := os.ReadFile("runs.zdict")
 	if err != nil {

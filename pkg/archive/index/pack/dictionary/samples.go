@@ -13,30 +13,32 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index/pack"
 )
 
-// What is nearest to a text is cheapest to refer to: the most frequent kind stands last.
+// References to the nearest text are the shortest, so the most frequent kind is last.
 var files = []string{"failed.yaml", "customrun.yaml", "pipelinerun.yaml", "commit.json", "taskrun.yaml"}
 
 //go:embed *.yaml commit.json
 var templates embed.FS
 
-// run has what the index knows of a run without its record.
+// run has what the index knows of a run besides its record.
 type run struct{ UID, Result, Name, Namespace, Created, Completed string }
 
 func newRun(random *rand.Rand) run {
 	if random == nil {
-		random = rand.New(rand.NewPCG(3, 4)) //nolint:gosec // texts that differ, and are the same each time
+		random = rand.New(rand.NewPCG(3, 4)) //nolint:gosec // different texts, but always the same
 	}
-	return run{uid(random), uid(random), "build-" + letters(random, 8, base32), "team-" + letters(random, 8, base32), date(random), date(random)}
+	return run{uid(random), uid(random), "build-" + letters(random, 8, base32), "team-" + letters(random, 8, base32),
+		date(random), date(random)}
 }
 
 func (r run) known() []string {
 	return []string{r.UID, r.Result, r.Name, r.Namespace, r.Created, r.Completed, r.Parts()}
 }
 
-// Parts is what the keys of the run's parts begin with.
+// Parts is the prefix of the keys of the run's parts.
 func (r run) Parts() string { return "clusters/default/parts/2026/11/20/10/" + r.UID + "." }
 
-// sample fills a template in and shortens it: with nothing in the places that differ from run to run, or with what could stand there.
+// sample fills in and shortens a template: with nothing where runs differ, or with realistic
+// values.
 func sample(file string, random *rand.Rand) ([]byte, error) {
 	run := newRun(random)
 	text, err := fill(file, run, random)
@@ -57,7 +59,9 @@ func fill(file string, run run, random *rand.Rand) ([]byte, error) {
 		"number": func(n int) string { return "1" + letters(random, n-1, "0123456789") },
 		"base32": func() string { return letters(random, 26, base32) },
 		"time":   func() string { return date(random) },
-		"nano":   func() string { return strings.Replace(date(random), "Z", "."+letters(random, 9, "0123456789")+"Z", 1) },
+		"nano": func() string {
+			return strings.Replace(date(random), "Z", "."+letters(random, 9, "0123456789")+"Z", 1)
+		},
 	}
 	t, err := template.New(file).Funcs(functions).ParseFS(templates, file)
 	if err != nil {
@@ -70,12 +74,13 @@ func fill(file string, run run, random *rand.Rand) ([]byte, error) {
 	if !strings.HasSuffix(file, ".yaml") {
 		return text.Bytes(), nil
 	}
-	return yaml.YAMLToJSON(text.Bytes()) // with fields in the order of their names, as records have them
+	return yaml.YAMLToJSON(text.Bytes()) // fields are sorted by name, as in records
 }
 
 func date(random *rand.Rand) string {
 	two := func() string { return letters(random, 1, "012345") + letters(random, 1, "0123456789") }
-	return "2026-11-2" + letters(random, 1, "0123456789") + "T1" + letters(random, 1, "0123456789") + ":" + two() + ":" + two() + "Z"
+	return "2026-11-2" + letters(random, 1, "0123456789") + "T1" + letters(random, 1, "0123456789") + ":" + two() +
+		":" + two() + "Z"
 }
 
 func letters(random *rand.Rand, n int, of string) string {
@@ -92,14 +97,17 @@ func letters(random *rand.Rand, n int, of string) string {
 
 func uid(random *rand.Rand) string {
 	const digits = "0123456789abcdef"
-	return letters(random, 8, digits) + "-" + letters(random, 4, digits) + "-4" + letters(random, 3, digits) + "-" + letters(random, 1, "89ab") + letters(random, 3, digits) + "-" + letters(random, 12, digits)
+	return letters(random, 8, digits) + "-" + letters(random, 4, digits) + "-4" + letters(random, 3, digits) + "-" +
+		letters(random, 1, "89ab") + letters(random, 3, digits) + "-" + letters(random, 12, digits)
 }
 
-// words are what people call things. Where nothing is wanted it is one letter, as YAML takes no empty names.
+// words returns a name as users choose them: a letter if none is wanted, as YAML has no empty
+// names.
 func words(random *rand.Rand) string {
 	if random == nil {
 		return "x"
 	}
-	names := strings.Fields("build test deploy git-clone lint unit-tests golang kaniko buildah maven release frontend backend payments checkout api web integration e2e scan push image team-a staging")
+	names := strings.Fields(
+		"build test deploy git-clone lint unit-tests golang kaniko buildah maven release frontend backend payments checkout api web integration e2e scan push image team-a staging")
 	return names[random.IntN(len(names))]
 }

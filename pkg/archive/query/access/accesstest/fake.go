@@ -1,5 +1,5 @@
-// Package accesstest has a fake API server that answers TokenReviews and SubjectAccessReviews by a table, for tests of what asks it. What
-// the real one answers is tested in test/e2e.
+// Package accesstest has a fake API server that answers TokenReviews and SubjectAccessReviews from
+// a table. test/e2e tests with a real one.
 package accesstest
 
 import (
@@ -19,14 +19,15 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Rule allows something, as a ClusterRole that is bound does. What is empty in it, other than Namespace, matches all.
+// Rule allows something, as a bound ClusterRole does. An empty field matches everything, except
+// Namespace.
 type Rule struct {
 	// Who is a user or a group.
 	Who string
-	// Namespace is where it is bound; empty for a ClusterRoleBinding.
+	// Namespace is that of a RoleBinding; empty for a ClusterRoleBinding.
 	Namespace             string
 	Group, Resource, Verb string
-	// Name is the object's.
+	// Name is the name of the object.
 	Name string
 }
 
@@ -42,12 +43,12 @@ const KubeSystem = "5b1c4a0e-0000-4000-8000-000000000000"
 
 // Cluster is the fake.
 type Cluster struct {
-	// Config reaches it, and Client does: neither has a limit on requests.
+	// Config and Client have no rate limit.
 	Config *rest.Config
 	Client kubernetes.Interface
 
 	mu sync.Mutex
-	// users are by their tokens.
+	// users by token.
 	users map[string]authentication.UserInfo
 	rules []Rule
 	down  bool
@@ -55,24 +56,27 @@ type Cluster struct {
 	gate  chan struct{}
 }
 
-// New starts one, for as long as the test.
+// New starts a fake for the duration of the test.
 func New(t testing.TB) *Cluster {
 	t.Helper()
 	c := &Cluster{users: map[string]authentication.UserInfo{}}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /apis/authentication.k8s.io/v1/tokenreviews", answer(c, func(r *authentication.TokenReview) string {
-		r.Status.User, r.Status.Authenticated = c.users[r.Spec.Token], false
-		_, r.Status.Authenticated = c.users[r.Spec.Token]
-		return "token"
-	}))
-	mux.HandleFunc("POST /apis/authorization.k8s.io/v1/subjectaccessreviews", answer(c, func(r *authorization.SubjectAccessReview) string {
-		r.Status.Allowed = slices.ContainsFunc(c.rules, func(rule Rule) bool { return rule.allows(&r.Spec) })
-		a := r.Spec.ResourceAttributes
-		return a.Verb + " " + a.Resource + " in " + a.Namespace
-	}))
+	mux.HandleFunc("POST /apis/authentication.k8s.io/v1/tokenreviews",
+		answer(c, func(r *authentication.TokenReview) string {
+			r.Status.User, r.Status.Authenticated = c.users[r.Spec.Token], false
+			_, r.Status.Authenticated = c.users[r.Spec.Token]
+			return "token"
+		}))
+	mux.HandleFunc("POST /apis/authorization.k8s.io/v1/subjectaccessreviews",
+		answer(c, func(r *authorization.SubjectAccessReview) string {
+			r.Status.Allowed = slices.ContainsFunc(c.rules, func(rule Rule) bool { return rule.allows(&r.Spec) })
+			a := r.Spec.ResourceAttributes
+			return a.Verb + " " + a.Resource + " in " + a.Namespace
+		}))
 	mux.HandleFunc("GET /api/v1/namespaces/kube-system", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"kube-system","uid":"`+KubeSystem+`"}}`)
+		_, _ = io.WriteString(w,
+			`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"kube-system","uid":"`+KubeSystem+`"}}`)
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -84,7 +88,7 @@ func New(t testing.TB) *Cluster {
 	return c
 }
 
-// answer decodes a review, lets decide set its status, and remembers what was asked.
+// answer decodes a review, lets decide set its status, and records the question.
 func answer[T any, Review interface {
 	*T
 	runtime.Object
@@ -114,14 +118,14 @@ func answer[T any, Review interface {
 	}
 }
 
-// User makes a token known. The user has the group system:authenticated besides those given.
+// User adds a token of a user, who has the group system:authenticated besides the given ones.
 func (c *Cluster) User(token, name string, groups ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.users[token] = authentication.UserInfo{Username: name, Groups: append(groups, "system:authenticated")}
 }
 
-// Revoke makes a token unknown.
+// Revoke removes a token.
 func (c *Cluster) Revoke(token string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -142,7 +146,7 @@ func (c *Cluster) Down(down bool) {
 	c.down = down
 }
 
-// Hold lets reviews wait until release is called.
+// Hold makes reviews wait until release is called.
 func (c *Cluster) Hold() (release func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -156,7 +160,7 @@ func (c *Cluster) Hold() (release func()) {
 	}
 }
 
-// Asked returns what was asked since it was called last.
+// Asked returns the questions since its last call.
 func (c *Cluster) Asked() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
