@@ -128,21 +128,21 @@ func TestTektonResultsWatcher(t *testing.T) {
 	if err != nil || summary.GetSummary().GetStatus() != pb.RecordSummary_FAILURE || summary.GetSummary().GetEndTime() == nil {
 		t.Errorf("result: %v, %v; want the summary of a PipelineRun that failed", summary, err)
 	}
-	w.stop()
 	for _, line := range w.errors() {
 		t.Errorf("the watcher says: %s", line)
 	}
 	wantBothStored(t, p, a, s, result, list)
 }
 
-// wantBothStored has the archiver archive the runs that the watcher has stored, and compares.
+// wantBothStored has the archiver archive the runs that the watcher has stored, and watches: what
+// the watcher has stored stays, but it is told that an archived run is immutable, and logs that.
 func wantBothStored(t *testing.T, p *place, a *archivist, s *apitest.Client, result string, before *pb.ListRecordsResponse) {
 	a.start(t, archiver.Follow)
 	c := a.commit(p, "PipelineRun", "run")
 	if got := p.namespace + "/results/" + c.Run.Result; got != result {
 		t.Errorf("the archiver puts the run into %s, the watcher into %s", got, result)
 	}
-	p.kubectl("delete", "pipelinerun", "run", "-n", p.namespace, "--timeout=1m")
+	p.kubectl("delete", "pipelinerun", "run", "-n", p.namespace, "--timeout=2m")
 	token := p.token("watcher")
 	names := map[string]bool{}
 	after, err := s.Results.ListRecords(s.As(token), &pb.ListRecordsRequest{Parent: result, PageSize: 100})
@@ -249,7 +249,8 @@ func startResultsWatcher(p *place, binary, address, authority string) *resultsWa
 	}
 	defer log.Close()
 	cmd := exec.CommandContext(p.ctx, binary, "-api_addr="+address, "-auth_mode=token", "-token="+p.token("watcher"), "-namespace="+p.namespace,
-		"-logs_api", "-store_event", "-disable-ha")
+		"-logs_api", "-store_event", "-disable-ha",
+		"-forward_buffer=1s") // how long it keeps what is deleted, for other programs
 	cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+authority, "SYSTEM_NAMESPACE="+p.namespace, "METRICS_DOMAIN=tekton.dev/results",
 		"METRICS_PROMETHEUS_PORT=0", "CONFIG_LOGGING_NAME=tekton-results-config-logging",
 		"CONFIG_OBSERVABILITY_NAME=tekton-results-config-observability", "CONFIG_LEADERELECTION_NAME=tekton-results-config-leader-election")
