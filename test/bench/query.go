@@ -36,66 +36,63 @@ type question struct {
 
 const anyRun = `(data_type == "tekton.dev/v1.PipelineRun" || data_type == "tekton.dev/v1.TaskRun")`
 
+// asked asks an engine something.
+type asked func(context.Context, *engine.Engine, *rand.Rand) error
+
+// listing lists records of a place, newest first, with a random Pipeline for PIPELINE in the filter.
+// It fails if there are more than want, unless that is negative.
+func listing(place func(*rand.Rand) string, want int, filter string) asked {
+	return func(ctx context.Context, e *engine.Engine, r *rand.Rand) error {
+		f := strings.ReplaceAll(filter, "PIPELINE", fmt.Sprintf("pipeline-%d", r.IntN(queryPipelines)))
+		page, err := e.ListRecords(ctx, query.List{Parent: place(r), Result: "-", Filter: f, OrderBy: "create_time desc"})
+		if err == nil && want >= 0 && len(page.Items) > want {
+			err = fmt.Errorf("%d records", len(page.Items))
+		}
+		return err
+	}
+}
+
+// summing summarizes the PipelineRuns of a place for which a time is after an earlier one.
+func summing(place func(*rand.Rand) string, after string, since time.Time, summary, group string) asked {
+	filter := fmt.Sprintf(`data_type == "tekton.dev/v1.PipelineRun" && data.%s timestamp("%s")`, after,
+		since.Format(time.RFC3339))
+	return func(ctx context.Context, e *engine.Engine, r *rand.Rand) error {
+		_, err := e.Summarize(ctx, query.Summary{
+			List: query.List{Parent: place(r), Result: "-", Filter: filter}, Summary: summary, GroupBy: group,
+		})
+		return err
+	}
+}
+
 func (b *bench) questions(all int, now time.Time) []question {
 	namespace := func(r *rand.Rand) string { return fmt.Sprintf("team-%d", r.IntN(queryNamespaces)) }
 	anywhere := func(*rand.Rand) string { return "-" }
-	list := func(place func(*rand.Rand) string, want int,
-		filter string) func(context.Context, *engine.Engine, *rand.Rand) error {
-		return func(ctx context.Context, e *engine.Engine, r *rand.Rand) error {
-			f := strings.ReplaceAll(filter, "PIPELINE", fmt.Sprintf("pipeline-%d", r.IntN(queryPipelines)))
-			page, err := e.ListRecords(ctx,
-				query.List{Parent: place(r), Result: "-", Filter: f, OrderBy: "create_time desc"})
-			if err == nil && want >= 0 && len(page.Items) > want {
-				err = fmt.Errorf("%d records", len(page.Items))
-			}
-			return err
-		}
+	summary := func(place func(*rand.Rand) string) asked {
+		return summing(place, "metadata.creationTimestamp >=", now.Add(-90*24*time.Hour), "total,succeeded,failed,"+
+			"cancelled,running,others,last_runtime,avg_duration,min_duration,max_duration,total_duration", "day")
 	}
-	summary := func(place func(*rand.Rand) string) func(context.Context, *engine.Engine, *rand.Rand) error {
-		since := now.Add(-90 * 24 * time.Hour).Format(time.RFC3339)
-		return func(ctx context.Context, e *engine.Engine, r *rand.Rand) error {
-			_, err := e.Summarize(ctx, query.Summary{
-				List: query.List{
-					Parent: place(r), Result: "-",
-					Filter: `data_type == "tekton.dev/v1.PipelineRun" && data.metadata.creationTimestamp >= timestamp("` + since + `")`,
-				},
-				Summary: "total,succeeded,failed,cancelled,running,others,last_runtime,avg_duration,min_duration,max_duration,total_duration", GroupBy: "day",
-			})
-			return err
-		}
-	}
-	started := func(place func(*rand.Rand) string) func(context.Context, *engine.Engine, *rand.Rand) error {
-		since := now.Add(-30 * 24 * time.Hour).Format(time.RFC3339)
-		return func(ctx context.Context, e *engine.Engine, r *rand.Rand) error {
-			_, err := e.Summarize(ctx, query.Summary{
-				List: query.List{
-					Parent: place(r), Result: "-",
-					Filter: `data_type == "tekton.dev/v1.PipelineRun" && data.status.startTime > timestamp("` +
-						since + `")`,
-				},
-				Summary: "total,succeeded,failed,avg_duration,last_runtime", GroupBy: "pipeline",
-			})
-			return err
-		}
+	started := func(place func(*rand.Rand) string) asked {
+		return summing(place, "status.startTime >", now.Add(-30*24*time.Hour),
+			"total,succeeded,failed,avg_duration,last_runtime", "pipeline")
 	}
 	const failed = `data_type == "tekton.dev/v1.TaskRun" && data.status.conditions[0].status == "False"`
 	return []question{
-		{"newest runs of a namespace", 3, 10, queryTimes, list(namespace, -1, anyRun)},
-		{"newest runs of all namespaces", 3, 10, queryTimes, list(anywhere, -1, anyRun)},
+		{"newest runs of a namespace", 3, 10, queryTimes, listing(namespace, -1, anyRun)},
+		{"newest runs of all namespaces", 3, 10, queryTimes, listing(anywhere, -1, anyRun)},
 		{
 			"runs of a Pipeline in a namespace, by label", 3, 10, queryTimes,
-			list(namespace, -1, `data.metadata.labels["tekton.dev/pipeline"] == "PIPELINE"`),
+			listing(namespace, -1, `data.metadata.labels["tekton.dev/pipeline"] == "PIPELINE"`),
 		},
 		{
 			"runs of a Pipeline in all namespaces, by label", 3, 10, queryTimes,
-			list(anywhere, -1, `data.metadata.labels["tekton.dev/pipeline"] == "PIPELINE"`),
+			listing(anywhere, -1, `data.metadata.labels["tekton.dev/pipeline"] == "PIPELINE"`),
 		},
 		{
 			"a label that nobody has, in all namespaces", 3, 0, queryTimes,
-			list(anywhere, 0, `data.metadata.labels["tekton.dev/pipeline"] == "nobody"`),
+			listing(anywhere, 0, `data.metadata.labels["tekton.dev/pipeline"] == "nobody"`),
 		},
-		{"failed TaskRuns of a namespace", 5, 15, queryTimes, list(namespace, -1, failed)},
-		{"failed TaskRuns of all namespaces", 5, 15, queryTimes, list(anywhere, -1, failed)},
+		{"failed TaskRuns of a namespace", 5, 15, queryTimes, listing(namespace, -1, failed)},
+		{"failed TaskRuns of all namespaces", 5, 15, queryTimes, listing(anywhere, -1, failed)},
 		{"one record by its name", 1, 3, queryTimes, func(ctx context.Context, e *engine.Engine, r *rand.Rand) error {
 			run := queryRun(r.IntN(all), all, now).Commit.Run
 			_, err := e.GetRecord(ctx, run.Namespace, run.Result, run.UID)

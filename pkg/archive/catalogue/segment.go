@@ -21,7 +21,8 @@ import (
 //	{"commit":{"apiVersion":"archive.indelible.dev/v1",…},"record":{"apiVersion":"tekton.dev/v1",…}}
 //	{"commits":1,"sha256":"5f70bf18a0860070…"}
 
-// ErrDamaged: the segment is incomplete or changed, or a run in it does not match its digests.
+// ErrDamaged means that the segment is incomplete or changed, or a run in it does not match its
+// digests.
 var ErrDamaged = segment.ErrDamaged
 
 var segmentFormat = segment.Format{

@@ -26,7 +26,7 @@ type Identity struct {
 	At time.Time `json:"at"`
 }
 
-// ErrForeign: the archive belongs to another cluster.
+// ErrForeign means that the archive belongs to another cluster.
 var ErrForeign = errors.New("it is the archive of another cluster")
 
 // Bind binds an archive without identity to this cluster. It returns ErrForeign if the archive

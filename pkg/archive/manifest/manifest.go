@@ -227,7 +227,7 @@ func encode(c *Commit, bare bool) ([]byte, error) {
 	return text, nil
 }
 
-// ErrVersion: a later version of the format wrote the commit.
+// ErrVersion means that a later version of the format wrote the commit.
 var ErrVersion = errors.New("the commit is of a version that this program does not know")
 
 // Decode decodes the object of a commit. It returns ErrDamaged if the commit is damaged or does not

@@ -109,12 +109,12 @@ func (r *packingReader) close() error {
 	return r.failed
 }
 
-// ErrDamaged: a commit cannot be decoded or is inconsistent, or a part's object is not what its
-// commit says.
+// ErrDamaged means that a commit cannot be decoded or is inconsistent, or a part's object is not
+// what its commit says.
 var ErrDamaged = errors.New("the object is not what was archived")
 
-// ErrNoContent: the part to open is missing, or the commit is bare and its content was in the
-// commit.
+// ErrNoContent means that the part to open is missing, or the commit is bare and its content was in
+// the commit.
 var ErrNoContent = errors.New("the part has no content here")
 
 // VerifyStored reads a part back and compares it with what was sent. It returns ErrDamaged if it

@@ -46,7 +46,7 @@ type Found struct {
 	Position string
 }
 
-// ErrNoLog: the source does not have the log.
+// ErrNoLog means that the source does not have the log.
 var ErrNoLog = errors.New("there is no such log")
 
 // nameOf parses a name of Tekton Results: PARENT/results/RESULT[/records/ID].

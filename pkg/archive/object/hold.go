@@ -28,9 +28,9 @@ type HoldText struct {
 const maxHold = 64 << 10
 
 var (
-	// ErrHeld: the Result is held and cannot be deleted.
+	// ErrHeld means that the Result is held and cannot be deleted.
 	ErrHeld = errors.New("a hold is on the Result")
-	// ErrDeleting: the Result, or something under it, is being deleted, and cannot be held.
+	// ErrDeleting means that the Result, or something under it, is being deleted, and cannot be held.
 	ErrDeleting = errors.New(
 		"the Result or a part of it is being deleted, or that was interrupted: try again in some minutes, " +
 			"at the latest after a day")

@@ -89,7 +89,7 @@ func (t *Tree) add(h *head) {
 	}
 }
 
-// ErrTooYoung: DeleteTree's condition is not met at the store's time.
+// ErrTooYoung means that DeleteTree's condition is not met at the store's time.
 var ErrTooYoung = errors.New("by the store's clock it is too young")
 
 // DeleteTree deletes a tree that was read, if it has not changed, is not held, and may returns true

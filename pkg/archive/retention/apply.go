@@ -161,7 +161,7 @@ func (a *application) run(ctx context.Context) error {
 	return a.results(ctx)
 }
 
-// ErrIncomplete: the index does not have all runs, so trees are not known completely.
+// ErrIncomplete means that the index does not have all runs, so trees are not known completely.
 var ErrIncomplete = errors.New(
 	"the index is still being built: nothing is deleted until it has all runs (archiver index sync)")
 
@@ -184,8 +184,8 @@ func (a *application) knows(ctx context.Context, run layout.Run) error {
 	return fmt.Errorf("run %s: %w", run.UID, ErrHoldUnknown)
 }
 
-// ErrHoldUnknown: a held run is not in the index, because its commit is damaged or of a later
-// version. Its tree is unknown, so nothing may be deleted.
+// ErrHoldUnknown means that a held run is not in the index, because its commit is damaged or of a
+// later version. Its tree is unknown, so nothing may be deleted.
 var ErrHoldUnknown = errors.New(
 	"it is held, and not in the index: nothing is deleted until it is indexed or the hold is removed " +
 		"(archiver fsck shows why it is not indexed)")

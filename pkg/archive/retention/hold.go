@@ -18,7 +18,7 @@ type HoldText = object.HoldText
 
 const maxHold = 64 << 10
 
-// ErrDeleting: the run is being deleted, and cannot be held.
+// ErrDeleting means that the run is being deleted, and cannot be held.
 var ErrDeleting = errors.New(
 	"retention is deleting it, or was killed while deleting it: try again in some minutes, at the latest after a day")
 

@@ -23,7 +23,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// ErrDamaged: the segment is incomplete or changed.
+// ErrDamaged means that the segment is incomplete or changed.
 var ErrDamaged = errors.New("the segment is damaged")
 
 // Format of the segments of one kind.

@@ -138,8 +138,21 @@ func (s State) running(name string) int {
 	return saved.PID
 }
 
+// exitPatience is what a process that was killed has to free its memory, of which an API server may
+// have gigabytes. Until then it has neither a command line nor given back its ports.
+const exitPatience = time.Minute
+
+// exited reports whether a process has given back what it had: there is none, or its parent has yet
+// to ask for its exit code.
+func exited(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, fields, found := strings.Cut(string(stat), ") ") // after the command, which may contain anything
+	return err != nil || found && strings.HasPrefix(fields, "Z")
+}
+
 // stop ends a component, politely first, and forgets it.
 func (s State) stop(name string, patience time.Duration) error {
+	ending := s.running(name)
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		pid := s.running(name)
 		if pid == 0 {
@@ -155,6 +168,11 @@ func (s State) stop(name string, patience time.Duration) error {
 	}
 	if pid := s.running(name); pid != 0 {
 		return fmt.Errorf("%s (pid %d) does not end", name, pid)
+	}
+	for until := time.Now().Add(exitPatience); ending != 0 && !exited(ending); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(until) {
+			return fmt.Errorf("%s (pid %d) was killed and has not ended after %s", name, ending, exitPatience)
+		}
 	}
 	if err := os.Remove(s.pid(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err

@@ -55,8 +55,9 @@ func TestReflection(t *testing.T) {
 	}
 	old, err := oldreflectionpb.NewServerReflectionClient(r.Conn).ServerReflectionInfo(r.As(""))
 	r.must(err)
-	r.must(old.Send( //nolint:staticcheck // tools still use it
-		&oldreflectionpb.ServerReflectionRequest{MessageRequest: &oldreflectionpb.ServerReflectionRequest_ListServices{}}))
+	//nolint:staticcheck // tools still use it
+	request := &oldreflectionpb.ServerReflectionRequest{MessageRequest: &oldreflectionpb.ServerReflectionRequest_ListServices{}}
+	r.must(old.Send(request))
 	if answer, err := old.Recv(); err != nil || len(answer.GetListServicesResponse().GetService()) != len(want) { //nolint:staticcheck // tools still use it
 		t.Errorf("v1alpha: %v, %v", answer, err)
 	}

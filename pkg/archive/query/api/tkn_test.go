@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -55,8 +56,9 @@ func TestTknResults(t *testing.T) {
 			t.Errorf("logs of %s: %q, %v", name, text, err)
 		}
 	}
-	if _, err := records.NewClient(c).GetRecord(t.Context(), "secret", secret.uid); err == nil || //nolint:errorlint // that is its type
-		err.(*client.Error).Code != http.StatusForbidden {
+	_, err = records.NewClient(c).GetRecord(t.Context(), "secret", secret.uid)
+	var refused *client.Error
+	if !errors.As(err, &refused) || refused.Code != http.StatusForbidden {
 		t.Errorf("another namespace: %v", err)
 	}
 }
