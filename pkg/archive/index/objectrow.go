@@ -30,7 +30,10 @@ type packedObject struct {
 	data []byte
 }
 
-func packObject(cluster string, o *object.Object) *packedObject {
+func packObject(cluster string, o *object.Object) (*packedObject, error) {
+	if err := indexable(o.Parent, o.Result, o.ID, o.Type); err != nil {
+		return nil, err
+	}
 	p := &packedObject{cluster: cluster, Object: o, data: pack.Pack(o.Data)}
 	switch o.Kind {
 	case object.Record:
@@ -40,7 +43,7 @@ func packObject(cluster string, o *object.Object) *packedObject {
 	}
 	p.hot.created = o.Created.Unix()
 	p.hot.clean()
-	return p
+	return p, nil
 }
 
 func heatObject(cluster, parent, dataType string, data []byte) hot {

@@ -23,7 +23,20 @@ var sqliteDialect = dialect{
 	// _txlock takes the write lock when the transaction begins.
 	lock: `SELECT 1`,
 	ids:  sqliteIDs, any: sqliteAny, list: sqliteList, streams: sqliteStreams,
-	exists: `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'indelible_schema')`,
+	refuses: sqliteRefuses,
+	exists:  `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'indelible_schema')`,
+}
+
+// sqliteRefuses knows the result codes for values that are too big, violate a constraint, or have the
+// wrong type.
+func sqliteRefuses(err error) bool {
+	const tooBig, constraint, mismatch = 18, 19, 20
+	var said *sqlite.Error
+	if !errors.As(err, &said) {
+		return false
+	}
+	code := said.Code() & 0xff
+	return code == tooBig || code == constraint || code == mismatch
 }
 
 const (
