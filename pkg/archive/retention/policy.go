@@ -25,7 +25,7 @@ const HoldAnnotation = "indelible.dev/hold"
 type Policy struct {
 	Name string
 	// After is the minimal time since the completion of the run, or since its commit if it has no
-	// completion time.
+	// completion time. If that is before its creation, the creation counts.
 	After time.Duration
 	// Namespaces are patterns of path.Match; one must match.
 	Namespaces []string
@@ -125,6 +125,9 @@ func (p *Policy) matches(now time.Time, s subject) bool {
 	since := s.commit.CommittedAt
 	if run.Completed != nil {
 		since = *run.Completed
+	}
+	if run.Created.After(since) { // a clock was wrong, and no run is older than itself
+		since = run.Created
 	}
 	switch {
 	case now.Sub(since) < p.After+s.extra || since.After(now):
