@@ -76,6 +76,7 @@ type Totals struct {
 // deletes, and rows of the index, which the next Apply deletes.
 func Apply(ctx context.Context, o Options) (Totals, error) {
 	a := &application{Options: o, namespaceDeleted: func(string) bool { return false }}
+	a.hours.found = map[time.Time]func() ([]rowless, error){}
 	for i := range o.Policies {
 		if err := o.Policies[i].Check(); err != nil {
 			return Totals{}, err
@@ -92,6 +93,7 @@ type application struct {
 	Options
 	namespaceDeleted func(namespace string) bool
 	held             map[string]bool
+	hours            hours
 	totals           Totals
 }
 

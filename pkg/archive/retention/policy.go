@@ -93,15 +93,28 @@ type subject struct {
 type metadata struct {
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
+	// children are what a PipelineRun says it created.
+	children []childReference
+}
+
+type childReference struct {
+	Kind string `json:"kind"`
+	Name string `json:"name"`
 }
 
 func metadataOf(record []byte) (*metadata, error) {
 	var object struct {
-		Metadata metadata `json:"metadata"`
+		Metadata metadata        `json:"metadata"`
+		Status   json.RawMessage `json:"status"`
 	}
 	if err := json.Unmarshal(record, &object); err != nil {
 		return nil, fmt.Errorf("read metadata of record: %w", err)
 	}
+	var status struct {
+		Children []childReference `json:"childReferences"`
+	}
+	_ = json.Unmarshal(object.Status, &status) // what is no PipelineRun may have anything there
+	object.Metadata.children = status.Children
 	return &object.Metadata, nil
 }
 

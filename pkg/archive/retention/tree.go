@@ -23,6 +23,8 @@ const (
 	// orphanAfter is how much longer a run is kept whose PipelineRun is not in the archive: that
 	// may still be running, or is not archived.
 	orphanAfter = 7 * 24 * time.Hour
+	// pipelineRun is the kind of runs that create others.
+	pipelineRun = "PipelineRun"
 )
 
 // tree is a run tree: a root, which is the first member, and all runs that it created, directly or
@@ -41,6 +43,8 @@ type member struct {
 	key    string
 	parts  []string
 	parent string
+	// children are what the run says it created.
+	children []childReference
 	// gone: it was deleted, or had no commit.
 	gone bool
 }
@@ -51,7 +55,7 @@ func (a *application) newTree(ctx context.Context, root *manifest.Commit) (*tree
 	seen := map[string]bool{root.Run.UID: true}
 	for i := 0; i < len(t.members); i++ {
 		parent := &t.members[i].row.Run
-		if parent.Kind != "PipelineRun" {
+		if parent.Kind != pipelineRun {
 			continue
 		}
 		for row, err := range a.Index.Find(ctx,
@@ -159,6 +163,11 @@ func (a *application) tree(ctx context.Context, t *tree) error {
 		kept = why
 	}
 	var err error
+	if kept == "" {
+		if kept, err = a.lacking(ctx, t, members); err != nil {
+			return err
+		}
+	}
 	switch {
 	case kept != "":
 	case a.DryRun:
@@ -247,6 +256,7 @@ func (a *application) read(ctx context.Context, m *member) (subject, error) {
 	}
 	s, err := a.subject(e.Commit, e.Record)
 	if err == nil {
+		m.children = s.metadata.children
 		m.parent, err = index.ParentOf(e.Record)
 	}
 	if err != nil {
