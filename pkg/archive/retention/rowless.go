@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -91,19 +92,13 @@ func (a *application) findIn(ctx context.Context, from, to time.Time, is func(*r
 
 // missing reports whether a PipelineRun says that it created a run that the tree does not have.
 func (m *member) missing(t *tree) bool {
-	if len(m.children) == 0 {
-		return false
-	}
-	there := map[childReference]bool{}
-	for _, other := range t.members {
-		there[childReference{other.row.Run.Kind, other.row.Run.Name}] = true
-	}
-	for _, child := range m.children {
-		if !there[child] {
-			return true
+	if t.names == nil {
+		t.names = make(map[childReference]bool, len(t.members))
+		for _, other := range t.members {
+			t.names[childReference{other.row.Run.Kind, other.row.Run.Name}] = true
 		}
 	}
-	return false
+	return slices.ContainsFunc(m.children, func(child childReference) bool { return !t.names[child] })
 }
 
 // rowlessIn returns the commits of an hour that the index does not have. Concurrent callers wait for

@@ -27,10 +27,18 @@ const (
 	pipelineRun = "PipelineRun"
 )
 
+// maxMembers bounds the runs of a tree that can be deleted, and of the trees of a batch: all are in
+// memory, and marked one by one. Tests change it.
+var maxMembers = 10_000
+
 // tree is a run tree: a root, which is the first member, and all runs that it created, directly or
 // indirectly. Policies decide by the root's age, outcome and labels.
 type tree struct {
 	members []*member
+	// large: it has more members than maxMembers, which are left out.
+	large bool
+	// names are what members call each other in childReferences, set when first needed.
+	names map[childReference]bool
 }
 
 // member is a run of a tree, and what was done with it.
@@ -49,7 +57,7 @@ type member struct {
 	gone bool
 }
 
-// newTree finds the members of a tree in the index.
+// newTree finds the members of a tree in the index, and stops at maxMembers.
 func (a *application) newTree(ctx context.Context, root *manifest.Commit) (*tree, error) {
 	t := &tree{members: []*member{{row: root, id: root.ID()}}}
 	seen := map[string]bool{root.Run.UID: true}
@@ -63,10 +71,14 @@ func (a *application) newTree(ctx context.Context, root *manifest.Commit) (*tree
 			if err != nil {
 				return nil, err
 			}
-			if !seen[row.Commit.Run.UID] {
-				seen[row.Commit.Run.UID] = true
-				t.members = append(t.members, &member{row: row.Commit, id: row.Commit.ID()})
+			if seen[row.Commit.Run.UID] {
+				continue
 			}
+			if len(t.members) == maxMembers {
+				return &tree{members: []*member{t.members[0]}, large: true}, nil
+			}
+			seen[row.Commit.Run.UID] = true
+			t.members = append(t.members, &member{row: row.Commit, id: row.Commit.ID()})
 		}
 	}
 	return t, nil
@@ -78,7 +90,15 @@ func (a *application) batch(ctx context.Context, trees []*tree) error {
 	group, groupContext := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
 	for _, t := range trees {
-		group.Go(func() error { return a.tree(groupContext, t) })
+		if groupContext.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			if err := a.tree(groupContext, t); err != nil {
+				return a.failures.add(groupContext, err)
+			}
+			return nil
+		})
 	}
 	err := group.Wait()
 	var runs []layout.Run
@@ -122,6 +142,10 @@ func (a *application) count(m *member) {
 
 // tree reads the runs of a tree, decides again, and deletes the tree if a policy matches.
 func (a *application) tree(ctx context.Context, t *tree) error {
+	if t.large {
+		t.keep(fmt.Sprintf("it has more than %d runs, which is too many to delete together", maxMembers))
+		return nil
+	}
 	var root subject
 	var members []*member // with a commit
 	var kept string
