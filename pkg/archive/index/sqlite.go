@@ -50,8 +50,8 @@ const (
 // answers others that it is busy, without waiting. So it tries again.
 func openSQLite(ctx context.Context, u *url.URL, reader bool) (*database, error) {
 	if u.Host != "" || u.RawQuery != "" || !filepath.IsAbs(u.Path) {
-		return nil, errors.New(
-			"an SQLite index is sqlite:// and an absolute path, such as sqlite:///var/lib/indelible/index.db")
+		return nil, fmt.Errorf(
+			"%w: an SQLite index is sqlite:// and an absolute path, such as sqlite:///var/lib/indelible/index.db", ErrURL)
 	}
 	if _, err := os.Stat(u.Path); reader && errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", u.Path, errNone)
