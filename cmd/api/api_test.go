@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -170,6 +172,51 @@ func TestRun(t *testing.T) {
 	stop()
 	if code := <-ended; code != 0 {
 		t.Errorf("ends with %d: %s", code, &log.text)
+	}
+}
+
+// What waiting cannot mend ends the program, so that it is seen.
+func TestNeverServed(t *testing.T) {
+	replace := func(old, new string) func(t *testing.T, p *place) {
+		return func(t *testing.T, p *place) {
+			t.Helper()
+			text, err := os.ReadFile(p.config)
+			if err == nil {
+				err = os.WriteFile(p.config, bytes.Replace(text, []byte(old), []byte(new), 1), 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, test := range map[string]struct {
+		do   func(t *testing.T, p *place)
+		want string
+	}{
+		"a cluster that has no name": {replace("cluster: prod", "cluster: Not_A_Name"), "archive.cluster"},
+		"an index that is none":      {replace("sqlite:///", "sqlite://"), "absolute path"},
+		"an index of a later version": {func(t *testing.T, p *place) {
+			t.Helper()
+			db, err := sql.Open("sqlite", filepath.Join(p.root, "index.db"))
+			if err == nil {
+				_, err = db.ExecContext(t.Context(), `UPDATE indelible_schema SET version = version + 1`)
+			}
+			if err = errors.Join(err, db.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}, "of a later Indelible"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlace(t)
+			test.do(t, p)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // it tried for ever
+			defer cancel()
+			var failed bytes.Buffer
+			if code := execute(ctx, p.args(), io.Discard, &failed); code != command.Failed ||
+				!strings.Contains(failed.String(), test.want) {
+				t.Errorf("%d %s", code, &failed)
+			}
+		})
 	}
 }
 

@@ -71,16 +71,19 @@ func (o *options) run(ctx context.Context) error {
 	return parts.Wait()
 }
 
-// serve opens the archive, trying until that succeeds, and serves it.
+// serve opens the archive and serves it. It tries until that succeeds, or cannot succeed any more.
 func (o *options) serve(ctx context.Context, with config.Archive, cluster *rest.Config, metrics *api.Metrics,
 	ready *readiness, log logr.Logger) error {
+	name, err := layout.ParseCluster(with.Cluster)
+	if err != nil {
+		return fmt.Errorf("archive.cluster: %w", err)
+	}
 	var a *archive
 	for {
-		var err error
-		if a, err = o.open(ctx, with, cluster); err == nil {
+		if a, err = o.open(ctx, name, with, cluster); err == nil {
 			break
 		}
-		if errors.Is(err, identity.ErrForeign) {
+		if permanent(err) {
 			return err
 		}
 		ready.not(err)
@@ -106,13 +109,17 @@ func (o *options) serve(ctx context.Context, with config.Archive, cluster *rest.
 	})
 }
 
+// permanent reports whether the same program with the same configuration will fail again.
+func permanent(err error) bool {
+	return errors.Is(err, identity.ErrForeign) || errors.Is(err, index.ErrVersion) || errors.Is(err, index.ErrURL)
+}
+
 // open opens the archive if it belongs to this cluster.
-func (o *options) open(ctx context.Context, with config.Archive, cluster *rest.Config) (*archive, error) {
-	name, err := layout.ParseCluster(with.Cluster)
-	if err != nil {
-		return nil, fmt.Errorf("archive.cluster: %w", err)
-	}
+func (o *options) open(
+	ctx context.Context, name layout.Cluster, with config.Archive, cluster *rest.Config,
+) (*archive, error) {
 	a := &archive{cluster: name}
+	var err error
 	if a.store, err = cloud.Open(ctx, with.Store); err != nil {
 		return nil, fmt.Errorf("archive.store: %w", err)
 	}

@@ -153,8 +153,7 @@ type Marked struct {
 }
 
 // Check verifies a cluster's archive. It returns an error if it could not check everything;
-// problems of the archive are findings, not errors. A part, content or segment that looks damaged
-// is read again before it is reported.
+// problems of the archive are findings, not errors. What looks damaged is read again before it is reported.
 func Check(ctx context.Context, o Options) (Totals, error) {
 	c := &check{Options: o, named: map[string]bool{}, sums: map[string]sum{}, live: map[string]object.Name{}}
 	for _, step := range []struct {
@@ -222,6 +221,9 @@ func (c *check) commit(ctx context.Context, info store.Info) error {
 	c.totals.Bytes += info.Size
 	c.sums[info.Key] = sum{}
 	commit, err := manifest.Read(ctx, c.Store, info.Key)
+	if errors.Is(err, manifest.ErrDamaged) {
+		commit, err = manifest.Read(ctx, c.Store, info.Key) // a cut connection looks like damage
+	}
 	switch {
 	case errors.Is(err, store.ErrNotExist):
 		delete(c.sums, info.Key) // deleted after it was listed
@@ -274,13 +276,26 @@ func (c *check) part(ctx context.Context, key string, commit *manifest.Commit, p
 		c.totals.Bytes += p.Stored.Bytes
 	case err == nil:
 	case errors.Is(err, store.ErrNotExist):
-		c.found(Finding{Kind: MissingPart, Key: p.Key, Run: run})
+		return c.missingPart(ctx, key, Finding{Kind: MissingPart, Key: p.Key, Run: run})
 	case errors.Is(err, manifest.ErrDamaged):
 		c.found(Finding{Kind: DamagedPart, Key: p.Key, Run: run, Detail: err.Error()})
 	default:
 		return err
 	}
 	return ctx.Err()
+}
+
+// missingPart reports a part that does not exist, unless its run was deleted meanwhile.
+func (c *check) missingPart(ctx context.Context, commit string, finding Finding) error {
+	switch _, err := c.Store.Stat(ctx, commit); {
+	case errors.Is(err, store.ErrNotExist):
+		delete(c.sums, commit)
+	case err != nil:
+		return err
+	default:
+		c.found(finding)
+	}
+	return nil
 }
 
 // verifyUnknown verifies the object of an unknown part as far as possible.

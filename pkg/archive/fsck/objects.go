@@ -104,9 +104,12 @@ func (c *check) log(ctx context.Context, objects *object.Objects, found object.F
 	case err == nil:
 		c.totals.Bytes += content.Stored.Bytes
 	case errors.Is(err, store.ErrNotExist):
-		again, getErr := objects.Get(ctx, found.Object.Name())
-		if getErr == nil && again.Key == found.Info.Key {
+		again, err := objects.Get(ctx, found.Object.Name())
+		switch {
+		case err == nil && again.Key == found.Info.Key:
 			c.found(Finding{Kind: MissingContent, Key: content.Part, Run: name})
+		case err != nil && !object.Unreadable(err) && !errors.Is(err, object.ErrNotExist):
+			return err
 		}
 	case object.Damaged(err):
 		c.found(Finding{Kind: DamagedContent, Key: content.Part, Run: name, Detail: err.Error()})

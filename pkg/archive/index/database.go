@@ -74,19 +74,33 @@ func newDatabase(ctx context.Context, d dialect, read, write *sql.DB, reader boo
 }
 
 // Put implements Index. The caller's goroutine packs the rows, so that the only writer just writes.
+// A single row that the database refuses is put without what only makes it quicker to find.
 func (d *database) Put(ctx context.Context, rows ...Row) error {
 	packed := make([]*packedRow, len(rows))
 	for i, row := range rows {
 		p, err := packRow(row)
 		if err != nil {
-			return fmt.Errorf("index: %w", err)
+			return fmt.Errorf("index: %w: %w", ErrRefused, err)
 		}
 		packed[i] = &p
 	}
-	if err := d.writer.do(ctx, change{rows: packed}); err != nil {
-		return fmt.Errorf("index: put %d rows: %w", len(rows), err)
+	err := d.writer.do(ctx, change{rows: packed})
+	if len(packed) == 1 && d.dialect.refuses(err) {
+		packed[0].hot.reduce()
+		err = d.writer.do(ctx, change{rows: packed})
+	}
+	if err != nil {
+		return fmt.Errorf("index: put %d rows: %w", len(rows), d.refusal(err))
 	}
 	return nil
+}
+
+// refusal adds ErrRefused to an error of what was to be written, not of a database that is away.
+func (d *database) refusal(err error) error {
+	if !d.dialect.refuses(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrRefused, err)
 }
 
 // Delete implements Index.

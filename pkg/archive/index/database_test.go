@@ -24,7 +24,8 @@ func TestDatabases(t *testing.T) {
 				"damaged rows":             testDamagedRows,
 				"specs go with their runs": testSpecsGoWithTheirRuns, "rebuild is identical": testRebuildIsIdentical,
 				"migrated": testMigrated, "made by version 3": testVersion3, "plans": testPlans,
-				"ties of many groups": testTiesOfManyGroups,
+				"ties of many groups": testTiesOfManyGroups, "any text of a user": testAnyText,
+				"text of a user in objects": testAnyTextInObjects, "what the database refuses": testRefused,
 			} {
 				t.Run(name, func(t *testing.T) { test(t, empty) })
 			}

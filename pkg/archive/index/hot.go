@@ -151,12 +151,28 @@ func (h *hot) ofRun(c *manifest.Commit, head *recordHead) {
 	}
 }
 
-// clean removes what Postgres cannot store. A row changed by that is odd.
+// maxName bounds pipelines and repositories, in bytes: anyone who may create a run can give it an
+// annotation of any length, which Postgres could not index and the cache of names would keep.
+const maxName = 253
+
+// clean removes what a database cannot store. A row changed by that is odd, except if a name is too
+// long: it counts as none. Filters read names from the record.
 func (h *hot) clean() {
+	for _, name := range []*sql.NullString{&h.pipeline, &h.repo} {
+		if len(name.String) > maxName {
+			*name = sql.NullString{}
+		}
+	}
 	for _, text := range []*string{&h.namespace, &h.kind, &h.status.String, &h.reason.String, &h.pipeline.String,
 		&h.repo.String} {
 		if cleaned := clean(*text); cleaned != *text {
 			*text, h.odd = cleaned, true
 		}
 	}
+}
+
+// reduce leaves what a row must have to be found by its record.
+func (h *hot) reduce() {
+	h.odd, h.labels = true, nil
+	h.pipeline, h.repo = sql.NullString{}, sql.NullString{}
 }

@@ -42,6 +42,10 @@ import (
 // ErrNotFound is the error for a run that is not in the index.
 var ErrNotFound = errors.New("the run is not in the index")
 
+// ErrRefused is the error of a row or object that cannot be in the index for what it is. The same
+// would be refused again.
+var ErrRefused = errors.New("the index cannot hold it")
+
 // Row is one archived run.
 type Row struct {
 	// Commit is bare when it comes from an index, which does not store what is inline in the
@@ -55,7 +59,7 @@ type Row struct {
 // may have the same database open.
 type Index interface {
 	// Put adds rows, all or none, and replaces rows with the same cluster and UID. When it returns,
-	// all readers see them.
+	// all readers see them. The error is ErrRefused if one of them cannot be in the index.
 	Put(ctx context.Context, rows ...Row) error
 	// Get returns the row of a run with its record, or ErrNotFound.
 	Get(ctx context.Context, cluster, uid string) (Row, error)

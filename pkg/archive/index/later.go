@@ -25,7 +25,7 @@ func OpenLater(ctx context.Context, rawURL string) (Index, error) {
 
 func openLater(ctx context.Context, open func(context.Context) (Index, error), now func() time.Time) (Index, error) {
 	opened, err := open(ctx)
-	if err == nil || errors.Is(err, ErrVersion) || errors.Is(err, errURL) {
+	if err == nil || errors.Is(err, ErrVersion) || errors.Is(err, ErrURL) {
 		return opened, err
 	}
 	return &later{open: open, now: now, failed: err, at: now()}, nil

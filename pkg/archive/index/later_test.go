@@ -56,7 +56,7 @@ func TestOpenLater(t *testing.T) {
 	if err := x.Put(t.Context()); err == nil {
 		t.Error("it is not closed")
 	}
-	for name, err := range map[string]error{"another version": ErrVersion, "no URL of an index": errURL} {
+	for name, err := range map[string]error{"another version": ErrVersion, "no URL of an index": ErrURL} {
 		if _, got := openLater(t.Context(), func(context.Context) (Index, error) {
 			return nil, err
 		}, time.Now); !errors.Is(got, err) {

@@ -30,7 +30,10 @@ type packedObject struct {
 	data []byte
 }
 
-func packObject(cluster string, o *object.Object) *packedObject {
+func packObject(cluster string, o *object.Object) (*packedObject, error) {
+	if err := indexable(o.Parent, o.Result, o.ID, o.Type); err != nil {
+		return nil, err
+	}
 	p := &packedObject{cluster: cluster, Object: o, data: pack.Pack(o.Data)}
 	switch o.Kind {
 	case object.Record:
@@ -40,7 +43,7 @@ func packObject(cluster string, o *object.Object) *packedObject {
 	}
 	p.hot.created = o.Created.Unix()
 	p.hot.clean()
-	return p
+	return p, nil
 }
 
 func heatObject(cluster, parent, dataType string, data []byte) hot {
@@ -49,23 +52,29 @@ func heatObject(cluster, parent, dataType string, data []byte) hot {
 	return h
 }
 
-// summaryTimes reads the times of a Result's summary, by either name that protojson accepts.
+// summaryTimes reads the times of a Result's summary, by either name that protojson accepts. With
+// both, none counts: protojson does not accept them together.
 func summaryTimes(data []byte) (started, ended sql.NullInt64) {
-	var summary []byte
-	times := map[string]*[]byte{"startTime": {}, "start_time": {}, "endTime": {}, "end_time": {}}
-	for name := range times {
-		times[name] = new([]byte)
-	}
-	if errors.Join(fields(data, map[string]*[]byte{"summary": &summary}), fields(summary, times)) != nil {
+	var summary, start, otherStart, end, otherEnd []byte
+	if errors.Join(fields(data, map[string]*[]byte{"summary": &summary}), fields(summary, map[string]*[]byte{
+		"startTime": &start, "start_time": &otherStart, "endTime": &end, "end_time": &otherEnd})) != nil {
 		return started, ended
 	}
-	for name, to := range map[string]*sql.NullInt64{"startTime": &started, "start_time": &started, "endTime": &ended,
-		"end_time": &ended} {
-		if at, err := time.Parse(time.RFC3339Nano, textOf(*times[name]).String); err == nil {
-			*to = sql.NullInt64{Int64: at.Unix(), Valid: true}
-		}
+	return oneTime(start, otherStart), oneTime(end, otherEnd)
+}
+
+// oneTime returns the time of a field that has two names.
+func oneTime(a, b []byte) (seconds sql.NullInt64) {
+	switch {
+	case len(a) == 0:
+		a = b
+	case len(b) > 0:
+		return seconds
 	}
-	return started, ended
+	if at, err := time.Parse(time.RFC3339Nano, textOf(a).String); err == nil {
+		seconds = sql.NullInt64{Int64: at.Unix(), Valid: true}
+	}
+	return seconds
 }
 
 // storedObject is a row of the table.

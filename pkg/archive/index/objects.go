@@ -12,18 +12,26 @@ import (
 func (d *database) PutObjects(ctx context.Context, cluster string, objects ...object.Object) error {
 	packed := make([]*packedObject, len(objects))
 	for i := range objects {
-		packed[i] = packObject(cluster, &objects[i])
+		var err error
+		if packed[i], err = packObject(cluster, &objects[i]); err != nil {
+			return fmt.Errorf("index: put an object: %w: %w", ErrRefused, err)
+		}
 	}
-	err := d.writer.do(ctx, change{apply: func(ctx context.Context, b *batch) error {
+	put := change{apply: func(ctx context.Context, b *batch) error {
 		for _, p := range packed {
 			if err := b.putObject(ctx, p); err != nil {
 				return err
 			}
 		}
 		return b.flush(ctx)
-	}})
+	}}
+	err := d.writer.do(ctx, put)
+	if len(packed) == 1 && d.dialect.refuses(err) {
+		packed[0].hot.reduce()
+		err = d.writer.do(ctx, put)
+	}
 	if err != nil {
-		return fmt.Errorf("index: put %d objects: %w", len(objects), err)
+		return fmt.Errorf("index: put %d objects: %w", len(objects), d.refusal(err))
 	}
 	return nil
 }

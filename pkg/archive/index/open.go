@@ -23,12 +23,13 @@ func OpenReader(ctx context.Context, rawURL string) (Index, error) {
 	return open(ctx, rawURL, true)
 }
 
-var errURL = errors.New("index: not a URL such as sqlite:///absolute/path.db or postgres://host/database")
+// ErrURL is the error of a URL that names no index.
+var ErrURL = errors.New("index: not a URL such as sqlite:///absolute/path.db or postgres://host/database")
 
 func open(ctx context.Context, rawURL string, reader bool) (Index, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil { // not wrapped: its text has the URL, which may have a password
-		return nil, errURL
+		return nil, ErrURL
 	}
 	var d *database
 	switch u.Scheme {
@@ -37,7 +38,7 @@ func open(ctx context.Context, rawURL string, reader bool) (Index, error) {
 	case "postgres", "postgresql":
 		d, err = openPostgres(ctx, rawURL, reader)
 	default:
-		err = fmt.Errorf("%w: scheme %q is not one of sqlite, postgres, postgresql", errURL, u.Scheme)
+		err = fmt.Errorf("%w: scheme %q is not one of sqlite, postgres, postgresql", ErrURL, u.Scheme)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open index: %w", err)

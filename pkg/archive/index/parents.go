@@ -3,6 +3,7 @@ package index
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -44,9 +45,16 @@ func ParentOf(record []byte) (string, error) {
 	return run.Metadata.OwnerReferences.parent(), nil
 }
 
-// parentColumn returns the value of the column parent.
+// archivedUID is what UIDs in keys of the archive are (pkg/archive/layout).
+var archivedUID = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
+
+// parentColumn returns the value of the column parent. Anything can be an owner's UID, also what a
+// database cannot index; what no archived run can have is as good as no parent.
 func parentColumn(parent, result string) string {
-	if parent != "" && parent == result {
+	switch {
+	case !archivedUID.MatchString(parent):
+		return ""
+	case parent == result:
 		return sameAsResult
 	}
 	return parent

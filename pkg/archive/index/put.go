@@ -53,7 +53,10 @@ func (b *batch) put(ctx context.Context, rows []*packedRow) error {
 		runs = append(append(runs, row.columns...), columns...)
 		records = append(records, ids[i], specs[string(row.digest)], row.record)
 	}
-	if err := errors.Join(b.insert(ctx, &runsTable, runs), b.insert(ctx, &recordsTable, records)); err != nil {
+	if err := b.insert(ctx, &runsTable, runs); err != nil {
+		return err
+	}
+	if err := b.insert(ctx, &recordsTable, records); err != nil {
 		return err
 	}
 	if err := b.flush(ctx); err != nil {

@@ -30,6 +30,9 @@ type packedRow struct {
 // contradict the bucket.
 func packRow(row Row) (packedRow, error) {
 	c := row.Commit.Bare()
+	if err := indexable(c.Run.Namespace, c.Run.Name, c.Run.Result, c.Run.APIVersion+"."+c.Run.Kind); err != nil {
+		return packedRow{}, err
+	}
 	text, err := manifest.EncodeBare(c)
 	if err != nil {
 		return packedRow{}, err
@@ -68,7 +71,24 @@ func packRow(row Row) (packedRow, error) {
 }
 
 // clean removes what Postgres cannot store. The commit has the original.
-func clean(text string) string { return strings.ReplaceAll(text, "\x00", "") }
+func clean(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "")
+}
+
+// maxKey bounds the texts that are keys of tables, in bytes: the longest data type that a tool may
+// write. Postgres indexes 2704 bytes, and two of them are in one key.
+const maxKey = 768
+
+// indexable returns an error if one of the texts is longer than any that Kubernetes or the query
+// API permits.
+func indexable(keys ...string) error {
+	for _, key := range keys {
+		if len(key) > maxKey {
+			return fmt.Errorf("a name or type has %d bytes, more than %d", len(key), maxKey)
+		}
+	}
+	return nil
+}
 
 // knownOf returns texts of a commit and record that are in columns as well. Their order is part of
 // the schema.

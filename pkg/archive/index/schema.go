@@ -34,6 +34,8 @@ type dialect struct {
 	streams func(statement string, streams int) string
 	// to4 are statements that version 4 needs besides version4.
 	to4 []string
+	// refuses says whether an error is about the values to be written: the same would fail again.
+	refuses func(error) bool
 	// exists is a query for whether the index has tables.
 	exists string
 }

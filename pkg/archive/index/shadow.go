@@ -39,10 +39,10 @@ func (b *batch) shadow(ctx context.Context, rows []*packedRow) error {
 		return err
 	}
 	var names []string
-	owner := map[string]*packedRow{}
+	owners := map[string][]*packedRow{} // the same run may be in several clusters
 	for _, row := range rows {
 		for _, name := range recordsOf(row.result, row.uid) {
-			names, owner[name] = append(names, name), row
+			names, owners[name] = append(names, name), append(owners[name], row)
 		}
 	}
 	found, err := b.objects(ctx, `name`+b.dialect.any("$1", words)+` AND kind = $2 AND grp <> 0`, b.dialect.list(names),
@@ -51,23 +51,29 @@ func (b *batch) shadow(ctx context.Context, rows []*packedRow) error {
 		return err
 	}
 	for _, o := range found {
-		row := owner[o.name]
-		scopeID, err := b.intern.scope(ctx, b.tx, scope{row.cluster, row.hot.namespace})
-		if err != nil {
-			return err
-		}
-		if scopeID != o.scope || row.result != o.result {
-			continue
-		}
-		if _, err := b.tx.ExecContext(ctx, `UPDATE indelible_objects SET grp = 0, flags = $1 WHERE id = $2`,
-			flagShadowed, o.id); err != nil {
-			return err
-		}
-		if err := b.unlist(ctx, row.cluster, row.hot.namespace, o); err != nil {
-			return err
+		for _, row := range owners[o.name] {
+			scopeID, err := b.intern.scope(ctx, b.tx, scope{row.cluster, row.hot.namespace})
+			if err != nil {
+				return err
+			}
+			if scopeID != o.scope || row.result != o.result {
+				continue
+			}
+			if err := b.hide(ctx, row, o); err != nil {
+				return err
+			}
+			break
 		}
 	}
 	return nil
+}
+
+func (b *batch) hide(ctx context.Context, row *packedRow, o *storedObject) error {
+	if _, err := b.tx.ExecContext(ctx, `UPDATE indelible_objects SET grp = 0, flags = $1 WHERE id = $2`,
+		flagShadowed, o.id); err != nil {
+		return err
+	}
+	return b.unlist(ctx, row.cluster, row.hot.namespace, o)
 }
 
 // unshadow lists objects again that were shadowed by runs that are deleted now.

@@ -23,7 +23,20 @@ var sqliteDialect = dialect{
 	// _txlock takes the write lock when the transaction begins.
 	lock: `SELECT 1`,
 	ids:  sqliteIDs, any: sqliteAny, list: sqliteList, streams: sqliteStreams,
-	exists: `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'indelible_schema')`,
+	refuses: sqliteRefuses,
+	exists:  `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'indelible_schema')`,
+}
+
+// sqliteRefuses knows the result codes for values that are too big, violate a constraint, or have the
+// wrong type.
+func sqliteRefuses(err error) bool {
+	const tooBig, constraint, mismatch = 18, 19, 20
+	var said *sqlite.Error
+	if !errors.As(err, &said) {
+		return false
+	}
+	code := said.Code() & 0xff
+	return code == tooBig || code == constraint || code == mismatch
 }
 
 const (
@@ -37,8 +50,8 @@ const (
 // answers others that it is busy, without waiting. So it tries again.
 func openSQLite(ctx context.Context, u *url.URL, reader bool) (*database, error) {
 	if u.Host != "" || u.RawQuery != "" || !filepath.IsAbs(u.Path) {
-		return nil, errors.New(
-			"an SQLite index is sqlite:// and an absolute path, such as sqlite:///var/lib/indelible/index.db")
+		return nil, fmt.Errorf(
+			"%w: an SQLite index is sqlite:// and an absolute path, such as sqlite:///var/lib/indelible/index.db", ErrURL)
 	}
 	if _, err := os.Stat(u.Path); reader && errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", u.Path, errNone)

@@ -36,6 +36,10 @@ type SyncTotals struct {
 // deleted meanwhile is left as its archiver or retention leaves it. After an error it can be
 // started again.
 //
+// What the index refuses for what it is, is reported and left out like what is damaged: one run
+// must not keep the index from being complete for all. Retention does not rely on it (see
+// retention's trees).
+//
 // It does not compare existing rows with the bucket; fsck does.
 func Sync(ctx context.Context, o SyncOptions) (SyncTotals, error) {
 	s := newSyncing(o)

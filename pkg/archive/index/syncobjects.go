@@ -92,8 +92,23 @@ func (c *comparing) put(ctx context.Context) error {
 	if len(found) == 0 {
 		return nil
 	}
-	c.totals.ObjectsAdded += len(found)
-	return c.Index.PutObjects(ctx, string(c.Cluster), found...)
+	err := c.Index.PutObjects(ctx, string(c.Cluster), found...)
+	if !errors.Is(err, ErrRefused) {
+		c.totals.ObjectsAdded += len(found)
+		return err
+	}
+	for i := range found { // each alone, and without those that are refused
+		switch err := c.Index.PutObjects(ctx, string(c.Cluster), found[i]); {
+		case errors.Is(err, ErrRefused):
+			c.totals.Damaged++
+			c.Damaged(found[i].Key, err)
+		case err != nil:
+			return err
+		default:
+			c.totals.ObjectsAdded++
+		}
+	}
+	return nil
 }
 
 // delete removes rows that are not the newest generation. It reads each object's newest generation,

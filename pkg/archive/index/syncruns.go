@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -154,19 +155,10 @@ func (s *syncing) fromSegment(ctx context.Context, key string, left map[string]b
 	if err != nil {
 		return err
 	}
-	group, groupContext := errgroup.WithContext(ctx)
-	group.SetLimit(loaders)
+	p := s.newPutting(ctx)
 	var damaged error
-	var rows []Row
-	size := 0
-	flush := func() {
-		if some := rows; len(some) > 0 {
-			group.Go(func() error { return s.Index.Put(groupContext, some...) })
-		}
-		rows, size = nil, 0
-	}
 	for e, err := range segment.Entries() {
-		if damaged = err; err != nil || groupContext.Err() != nil {
+		if damaged = err; err != nil || p.ctx.Err() != nil {
 			break
 		}
 		if !left[e.Key] {
@@ -175,13 +167,71 @@ func (s *syncing) fromSegment(ctx context.Context, key string, left map[string]b
 		delete(left, e.Key)
 		s.totals.Added++
 		s.totals.FromSegments++
-		rows, size = append(rows, Row{Commit: e.Commit, Record: e.Record}), size+len(e.Record)
-		if len(rows) == rowsAtOnce || size > bytesAtOnce {
-			flush()
-		}
+		p.add(Row{Commit: e.Commit, Record: e.Record})
 	}
-	flush()
-	return errors.Join(group.Wait(), damaged)
+	p.flush()
+	err = errors.Join(p.group.Wait(), damaged)
+	for _, key := range p.refused { // fromObjects tries the run's own commit
+		left[key] = true
+	}
+	s.totals.Added -= len(p.refused)
+	s.totals.FromSegments -= len(p.refused)
+	return err
+}
+
+// putting puts rows of a segment, some at a time.
+type putting struct {
+	*syncing
+	group *errgroup.Group
+	ctx   context.Context //nolint:containedctx // it ends with the group
+	rows  []Row
+	size  int
+
+	mu sync.Mutex
+	// refused are keys of rows that the index refused.
+	refused []string
+}
+
+func (s *syncing) newPutting(ctx context.Context) *putting {
+	p := &putting{syncing: s}
+	p.group, p.ctx = errgroup.WithContext(ctx)
+	p.group.SetLimit(loaders)
+	return p
+}
+
+func (p *putting) add(row Row) {
+	p.rows, p.size = append(p.rows, row), p.size+len(row.Record)
+	if len(p.rows) == rowsAtOnce || p.size > bytesAtOnce {
+		p.flush()
+	}
+}
+
+func (p *putting) flush() {
+	if some := p.rows; len(some) > 0 {
+		p.group.Go(func() error { return p.put(some) })
+	}
+	p.rows, p.size = nil, 0
+}
+
+// put puts rows together, and if one is refused, each alone.
+func (p *putting) put(rows []Row) error {
+	if err := p.Index.Put(p.ctx, rows...); !errors.Is(err, ErrRefused) {
+		return err
+	}
+	for _, row := range rows {
+		err := p.Index.Put(p.ctx, row)
+		if err == nil {
+			continue
+		}
+		key, keyErr := row.Commit.Key()
+		if !errors.Is(err, ErrRefused) || keyErr != nil {
+			return errors.Join(err, keyErr)
+		}
+		p.mu.Lock()
+		p.refused = append(p.refused, key)
+		p.mu.Unlock()
+	}
+	return nil
 }
 
 func (s *syncing) fromObjects(ctx context.Context, left map[string]bool) error {
@@ -199,7 +249,8 @@ func (s *syncing) fromObjects(ctx context.Context, left map[string]bool) error {
 				return err
 			}
 			if err == nil {
-				if err := s.Index.Put(ctx, Row{Commit: e.Commit, Record: e.Record}); err != nil {
+				err = s.Index.Put(ctx, Row{Commit: e.Commit, Record: e.Record})
+				if err != nil && !errors.Is(err, ErrRefused) {
 					return err
 				}
 			}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"slices"
+	"time"
 
 	pb "github.com/tektoncd/results/proto/v1alpha2/results_go_proto"
 	"google.golang.org/grpc"
@@ -18,11 +18,17 @@ import (
 type API struct {
 	results pb.ResultsClient
 	logs    pb.LogsClient
+	// pauses are those between attempts to read a log. after is time.After.
+	pauses []time.Duration
+	after  func(time.Duration) <-chan time.Time
 }
 
 // NewAPI returns an API. The connection has credentials if they are needed.
 func NewAPI(connection grpc.ClientConnInterface) *API {
-	return &API{pb.NewResultsClient(connection), pb.NewLogsClient(connection)}
+	return &API{
+		results: pb.NewResultsClient(connection), logs: pb.NewLogsClient(connection),
+		pauses: []time.Duration{time.Second, 5 * time.Second, 20 * time.Second}, after: time.After,
+	}
 }
 
 // Page sizes. A record may have a megabyte, and a gRPC message has 4 MiB by default.
@@ -86,26 +92,55 @@ func (a *API) Records(ctx context.Context, result *pb.Result, about bool) iter.S
 	}
 }
 
-// Log implements Source.
+// notStreamed is what Tekton Results answers, with the code Internal, if it cannot read a log that
+// its record says is stored: it does not exist any more, or its store does not answer.
+const notStreamed = "Error streaming log"
+
+// Log implements Source. It asks again before it says that a stored log cannot be read: whoever
+// imports takes that for good.
 func (a *API) Log(ctx context.Context, record *pb.Record) (io.ReadCloser, error) {
+	for _, pause := range a.pauses {
+		content, err := a.log(ctx, record)
+		if s, _ := status.FromError(err); err == nil || s.Code() != codes.Internal {
+			return content, errorOf(record, err)
+		}
+		select {
+		case <-a.after(pause):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	content, err := a.log(ctx, record)
+	return content, errorOf(record, err)
+}
+
+func errorOf(record *pb.Record, err error) error {
+	if err == nil {
+		return nil
+	}
+	switch s, _ := status.FromError(err); {
+	case s.Code() == codes.NotFound, s.Code() == codes.Unimplemented,
+		s.Code() == codes.Internal && s.Message() == notStreamed:
+		err = ErrNoLog
+	}
+	return fmt.Errorf("read %s: %w", record.GetName(), err)
+}
+
+// log returns an error of the API as it is.
+func (a *API) log(ctx context.Context, record *pb.Record) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	stream, err := a.logs.GetLog(ctx, &pb.GetLogRequest{Name: logNameOf(record.GetName())})
 	if err != nil {
 		cancel()
-		return nil, fmt.Errorf("read %s: %w", record.GetName(), err)
+		return nil, err
 	}
 	r := &logReader{stream: stream, cancel: cancel}
 	// The first message tells whether the log exists.
-	switch r.receive(); {
-	case r.err == nil || errors.Is(r.err, io.EOF):
+	if r.receive(); r.err == nil || errors.Is(r.err, io.EOF) {
 		return r, nil
-	case slices.Contains([]codes.Code{codes.NotFound, codes.Unimplemented, codes.Internal}, status.Code(r.err)):
-		err = ErrNoLog // Internal: the record says that the log is stored, and it is not
-	default:
-		err = r.err
 	}
 	cancel()
-	return nil, fmt.Errorf("read %s: %w", record.GetName(), err)
+	return nil, r.err
 }
 
 // logReader reads the log from a stream of messages.

@@ -57,7 +57,7 @@ func Export(ctx context.Context, o ExportOptions) (Totals, error) {
 	if err == nil {
 		err = e.runs(ctx)
 	}
-	if err == nil && e.From == "" {
+	if err == nil {
 		err = e.remainingLogs(ctx)
 	}
 	return e.totals, err
@@ -362,7 +362,9 @@ func (e *exporting) log(ctx context.Context, c *manifest.Commit, parent string) 
 	if err != nil {
 		return fmt.Errorf("record of the log of %s: %w", c.Run.UID, err)
 	}
-	return e.send(ctx, logNameOf(record.GetName()), &partsReader{ctx: ctx, from: e.Store, parts: logs})
+	content := &partsReader{ctx: ctx, from: e.Store, parts: logs}
+	err = e.send(ctx, logNameOf(record.GetName()), content)
+	return errors.Join(err, content.Close())
 }
 
 // logRecord returns the record of a run's log: the imported one, or one like those of Tekton
@@ -451,11 +453,20 @@ func (r *partsReader) Read(p []byte) (int, error) {
 		}
 		n, err := r.open.Read(p)
 		if errors.Is(err, io.EOF) {
-			err = r.open.Close()
-			r.open = nil
+			err = r.Close()
 		}
 		if n > 0 || err != nil {
 			return n, err
 		}
 	}
+}
+
+// Close closes the log that is being read, if any.
+func (r *partsReader) Close() error {
+	if r.open == nil {
+		return nil
+	}
+	open := r.open
+	r.open = nil
+	return open.Close()
 }

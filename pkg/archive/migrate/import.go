@@ -83,8 +83,9 @@ func (i *importing) run(ctx context.Context) error {
 	var some []Found
 	for found, err := range i.Source.Results(ctx, i.From) {
 		if err == nil && len(some) == batch {
-			err = i.batch(ctx, some)
-			i.Progress(found.Position, i.totals)
+			if err = i.batch(ctx, some); err == nil {
+				i.Progress(found.Position, i.totals)
+			}
 			some = some[:0]
 		}
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/indelible-ci/indelible/pkg/archive/index"
@@ -72,10 +73,12 @@ type Totals struct {
 
 // Apply deletes the run trees that policies match, and then the Results of tools. The index only
 // proposes runs: Apply reads commits and records of the whole tree from the archive and decides
-// again. It deletes a commit before its parts. If it is killed, it leaves parts, which Sweep
+// again. An error of one tree or Result does not keep it from the others; all errors are returned
+// together. It deletes a commit before its parts. If it is killed, it leaves parts, which Sweep
 // deletes, and rows of the index, which the next Apply deletes.
 func Apply(ctx context.Context, o Options) (Totals, error) {
 	a := &application{Options: o, namespaceDeleted: func(string) bool { return false }}
+	a.hours.found = map[time.Time]func() ([]rowless, error){}
 	for i := range o.Policies {
 		if err := o.Policies[i].Check(); err != nil {
 			return Totals{}, err
@@ -92,6 +95,8 @@ type application struct {
 	Options
 	namespaceDeleted func(namespace string) bool
 	held             map[string]bool
+	hours            hours
+	failures         failures
 	totals           Totals
 }
 
@@ -135,7 +140,17 @@ func (a *application) run(ctx context.Context) error {
 			return err
 		}
 	}
+	err = a.trees(ctx)
+	if err == nil && !a.RunsOnly {
+		err = a.results(ctx)
+	}
+	return errors.Join(err, a.failures.all())
+}
+
+// trees deletes run trees. An error of one does not concern the others.
+func (a *application) trees(ctx context.Context) error {
 	var trees []*tree
+	members := 0
 	for row, err := range a.Index.Find(ctx, a.query()) {
 		if err != nil {
 			return err
@@ -146,20 +161,51 @@ func (a *application) run(ctx context.Context) error {
 		}
 		t, err := a.newTree(ctx, row.Commit)
 		if err != nil {
-			return err
+			if err := a.failures.add(ctx, err); err != nil {
+				return err
+			}
+			continue
 		}
-		if trees = append(trees, t); len(trees) == batch {
+		trees, members = append(trees, t), members+len(t.members)
+		if len(trees) == batch || members >= maxMembers {
 			if err := a.batch(ctx, trees); err != nil {
 				return err
 			}
-			trees = trees[:0]
+			trees, members = trees[:0], 0
 		}
 	}
-	if err := a.batch(ctx, trees); err != nil || a.RunsOnly {
+	return a.batch(ctx, trees)
+}
+
+// failures are errors of single trees and Results.
+type failures struct {
+	mu   sync.Mutex
+	errs []error
+}
+
+// maxFailures is after how many of them there is no point in going on.
+const maxFailures = 32
+
+// add returns an error if the rest should not be tried.
+func (f *failures) add(ctx context.Context, err error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if ctx.Err() != nil {
 		return err
 	}
-	return a.results(ctx)
+	if f.errs = append(f.errs, err); len(f.errs) >= maxFailures {
+		return errTooMany
+	}
+	return nil
 }
+
+func (f *failures) all() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return errors.Join(f.errs...)
+}
+
+var errTooMany = fmt.Errorf("%d run trees or Results could not be dealt with, the rest is not tried", maxFailures)
 
 // ErrIncomplete means that the index does not have all runs, so trees are not known completely.
 var ErrIncomplete = errors.New(

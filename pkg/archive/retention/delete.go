@@ -75,7 +75,9 @@ func (d *deletion) mark(ctx context.Context) (time.Time, error) {
 			return time.Time{}, err
 		}
 		d.marks = append(d.marks, key) // before Create, which may store it and fail
-		if err := d.Store.Create(ctx, key, strings.NewReader("")); err != nil {
+		// The key is random, so what exists there is this writer's: the store was asked again.
+		err = d.Store.Create(ctx, key, strings.NewReader(""))
+		if err != nil && !errors.Is(err, store.ErrExists) {
 			return time.Time{}, fmt.Errorf("mark run %s as being deleted: %w", m.id.UID, err)
 		}
 	}

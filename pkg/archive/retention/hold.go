@@ -2,6 +2,7 @@ package retention
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,8 +24,8 @@ var ErrDeleting = errors.New(
 	"retention is deleting it, or was killed while deleting it: try again in some minutes, at the latest after a day")
 
 // Hold keeps a run and its whole tree from being deleted, until Unhold. If it returns nil, the run
-// is in the archive and stays (see deletion). Errors: store.ErrExists if the run is already held,
-// store.ErrNotExist if it is not in the archive, ErrDeleting if it is being deleted.
+// is in the archive and stays (see deletion). Errors: store.ErrExists if the run is already held and
+// stays, store.ErrNotExist if it is not in the archive, ErrDeleting if it is being deleted.
 func Hold(ctx context.Context, to store.Store, cluster layout.Cluster, run layout.Run, text HoldText) error {
 	key, err := cluster.Hold(run)
 	if err != nil {
@@ -37,16 +38,35 @@ func Hold(ctx context.Context, to store.Store, cluster layout.Cluster, run layou
 	if err != nil {
 		return fmt.Errorf("hold: %w", err)
 	}
-	if err := to.Create(ctx, key, bytes.NewReader(append(data, '\n'))); err != nil {
-		return fmt.Errorf("hold: %w", err)
-	}
-	if err = stays(ctx, to, cluster, run); errors.Is(err, store.ErrNotExist) || errors.Is(err, ErrDeleting) {
-		err = errors.Join(err, to.Delete(context.WithoutCancel(ctx), key))
+	data = append(data, '\n')
+	err = to.Create(ctx, key, bytes.NewReader(data))
+	held := err // ErrExists if there is another's hold
+	if errors.Is(err, store.ErrExists) {
+		var there []byte
+		if there, err = readHold(ctx, to, key); err == nil && bytes.Equal(there, data) {
+			held = nil // the store was asked again
+		}
 	}
 	if err != nil {
+		return fmt.Errorf("hold: %w", err)
+	}
+	err = stays(ctx, to, cluster, run)
+	if held == nil && (errors.Is(err, store.ErrNotExist) || errors.Is(err, ErrDeleting)) {
+		err = errors.Join(err, to.Delete(context.WithoutCancel(ctx), key))
+	}
+	if err = cmp.Or(err, held); err != nil {
 		return fmt.Errorf("hold run %s: %w", run.UID, err)
 	}
 	return nil
+}
+
+func readHold(ctx context.Context, from store.Store, key string) ([]byte, error) {
+	object, err := from.Open(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(object, maxHold))
+	return data, errors.Join(err, object.Close())
 }
 
 // stays returns an error if the run, which has a hold by now, is being deleted or is not in the
@@ -87,15 +107,11 @@ func Held(ctx context.Context, from store.Store, cluster layout.Cluster, run lay
 	if err != nil {
 		return nil, err
 	}
-	object, err := from.Open(ctx, key)
+	data, err := readHold(ctx, from, key)
 	if errors.Is(err, store.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("hold of run %s: %w", run.UID, err)
-	}
-	data, err := io.ReadAll(io.LimitReader(object, maxHold))
-	if err = errors.Join(err, object.Close()); err != nil {
 		return nil, fmt.Errorf("hold of run %s: %w", run.UID, err)
 	}
 	text := &HoldText{}

@@ -25,7 +25,7 @@ const HoldAnnotation = "indelible.dev/hold"
 type Policy struct {
 	Name string
 	// After is the minimal time since the completion of the run, or since its commit if it has no
-	// completion time.
+	// completion time. If that is before its creation, the creation counts.
 	After time.Duration
 	// Namespaces are patterns of path.Match; one must match.
 	Namespaces []string
@@ -93,15 +93,28 @@ type subject struct {
 type metadata struct {
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
+	// children are what a PipelineRun says it created.
+	children []childReference
+}
+
+type childReference struct {
+	Kind string `json:"kind"`
+	Name string `json:"name"`
 }
 
 func metadataOf(record []byte) (*metadata, error) {
 	var object struct {
-		Metadata metadata `json:"metadata"`
+		Metadata metadata        `json:"metadata"`
+		Status   json.RawMessage `json:"status"`
 	}
 	if err := json.Unmarshal(record, &object); err != nil {
 		return nil, fmt.Errorf("read metadata of record: %w", err)
 	}
+	var status struct {
+		Children []childReference `json:"childReferences"`
+	}
+	_ = json.Unmarshal(object.Status, &status) // what is no PipelineRun may have anything there
+	object.Metadata.children = status.Children
 	return &object.Metadata, nil
 }
 
@@ -125,6 +138,9 @@ func (p *Policy) matches(now time.Time, s subject) bool {
 	since := s.commit.CommittedAt
 	if run.Completed != nil {
 		since = *run.Completed
+	}
+	if run.Created.After(since) { // a clock was wrong, and no run is older than itself
+		since = run.Created
 	}
 	switch {
 	case now.Sub(since) < p.After+s.extra || since.After(now):

@@ -50,6 +50,21 @@ func TestDecide(t *testing.T) {
 			policies: []Policy{{Name: "p", After: 10 * day}}, change: func(s *subject) { s.commit.Run.Completed = nil },
 			want: "p",
 		},
+		"keep what was created lately, whatever a clock said when it was archived": {
+			policies: []Policy{{Name: "p", After: day}},
+			change: func(s *subject) {
+				s.commit.Run.Completed, s.commit.CommittedAt = nil, time.Unix(1000, 0)
+				s.commit.Run.Created = now.Add(-day + time.Second)
+			},
+		},
+		"keep what was created lately, and completed earlier": {
+			policies: []Policy{{Name: "p", After: day}},
+			change:   func(s *subject) { s.commit.Run.Created = now.Add(-day + time.Second) },
+		},
+		"count from the creation where all else is earlier": {
+			policies: []Policy{{Name: "p", After: day}},
+			change:   func(s *subject) { s.commit.Run.Created = now.Add(-day) }, want: "p",
+		},
 		"keep what was committed in the future": {
 			policies: []Policy{{Name: "p", After: day}}, change: func(s *subject) { s.commit.CommittedAt = now.Add(1) },
 		},

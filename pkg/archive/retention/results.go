@@ -44,6 +44,9 @@ func (a *application) results(ctx context.Context) error {
 			deleted = append(deleted, t)
 		}
 		if err != nil {
+			err = a.failures.add(ctx, err)
+		}
+		if err != nil {
 			return errors.Join(err, a.forget(ctx, objects, deleted))
 		}
 		if len(deleted) == batch {

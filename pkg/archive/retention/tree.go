@@ -23,12 +23,22 @@ const (
 	// orphanAfter is how much longer a run is kept whose PipelineRun is not in the archive: that
 	// may still be running, or is not archived.
 	orphanAfter = 7 * 24 * time.Hour
+	// pipelineRun is the kind of runs that create others.
+	pipelineRun = "PipelineRun"
 )
+
+// maxMembers bounds the runs of a tree that can be deleted, and of the trees of a batch: all are in
+// memory, and marked one by one. Tests change it.
+var maxMembers = 10_000
 
 // tree is a run tree: a root, which is the first member, and all runs that it created, directly or
 // indirectly. Policies decide by the root's age, outcome and labels.
 type tree struct {
 	members []*member
+	// large: it has more members than maxMembers, which are left out.
+	large bool
+	// names are what members call each other in childReferences, set when first needed.
+	names map[childReference]bool
 }
 
 // member is a run of a tree, and what was done with it.
@@ -41,17 +51,19 @@ type member struct {
 	key    string
 	parts  []string
 	parent string
+	// children are what the run says it created.
+	children []childReference
 	// gone: it was deleted, or had no commit.
 	gone bool
 }
 
-// newTree finds the members of a tree in the index.
+// newTree finds the members of a tree in the index, and stops at maxMembers.
 func (a *application) newTree(ctx context.Context, root *manifest.Commit) (*tree, error) {
 	t := &tree{members: []*member{{row: root, id: root.ID()}}}
 	seen := map[string]bool{root.Run.UID: true}
 	for i := 0; i < len(t.members); i++ {
 		parent := &t.members[i].row.Run
-		if parent.Kind != "PipelineRun" {
+		if parent.Kind != pipelineRun {
 			continue
 		}
 		for row, err := range a.Index.Find(ctx,
@@ -59,10 +71,14 @@ func (a *application) newTree(ctx context.Context, root *manifest.Commit) (*tree
 			if err != nil {
 				return nil, err
 			}
-			if !seen[row.Commit.Run.UID] {
-				seen[row.Commit.Run.UID] = true
-				t.members = append(t.members, &member{row: row.Commit, id: row.Commit.ID()})
+			if seen[row.Commit.Run.UID] {
+				continue
 			}
+			if len(t.members) == maxMembers {
+				return &tree{members: []*member{t.members[0]}, large: true}, nil
+			}
+			seen[row.Commit.Run.UID] = true
+			t.members = append(t.members, &member{row: row.Commit, id: row.Commit.ID()})
 		}
 	}
 	return t, nil
@@ -74,7 +90,15 @@ func (a *application) batch(ctx context.Context, trees []*tree) error {
 	group, groupContext := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
 	for _, t := range trees {
-		group.Go(func() error { return a.tree(groupContext, t) })
+		if groupContext.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			if err := a.tree(groupContext, t); err != nil {
+				return a.failures.add(groupContext, err)
+			}
+			return nil
+		})
 	}
 	err := group.Wait()
 	var runs []layout.Run
@@ -118,6 +142,10 @@ func (a *application) count(m *member) {
 
 // tree reads the runs of a tree, decides again, and deletes the tree if a policy matches.
 func (a *application) tree(ctx context.Context, t *tree) error {
+	if t.large {
+		t.keep(fmt.Sprintf("it has more than %d runs, which is too many to delete together", maxMembers))
+		return nil
+	}
 	var root subject
 	var members []*member // with a commit
 	var kept string
@@ -159,6 +187,11 @@ func (a *application) tree(ctx context.Context, t *tree) error {
 		kept = why
 	}
 	var err error
+	if kept == "" {
+		if kept, err = a.lacking(ctx, t, members); err != nil {
+			return err
+		}
+	}
 	switch {
 	case kept != "":
 	case a.DryRun:
@@ -247,6 +280,7 @@ func (a *application) read(ctx context.Context, m *member) (subject, error) {
 	}
 	s, err := a.subject(e.Commit, e.Record)
 	if err == nil {
+		m.children = s.metadata.children
 		m.parent, err = index.ParentOf(e.Record)
 	}
 	if err != nil {
