@@ -142,6 +142,8 @@ type Result struct {
 	Reason, Detail string
 	// Again is after what time to try again without being triggered by a change; 0: never.
 	Again time.Duration
+	// Stored: the store and the index have the run, and have answered in this attempt.
+	Stored bool
 }
 
 // conflictTries bounds the attempts of one call that end with a conflict (409).
@@ -211,13 +213,13 @@ func (a *Archiver) archive(ctx context.Context, ref run.Reference, removeFinaliz
 		return Result{}, err
 	}
 	if !removeFinalizer && r.DeletionTimestamp.IsZero() {
-		return Result{Outcome: Committed}, nil
+		return Result{Outcome: Committed, Stored: true}, nil
 	}
 	if err := a.refused(r, a.removeFinalizer(ctx, r, commit)); err != nil {
 		return Result{}, &phaseError{"release", err}
 	}
 	a.forget(r)
-	return Result{Outcome: Archived}, nil
+	return Result{Outcome: Archived, Stored: true}, nil
 }
 
 // ArchiveDeleted archives a run that was deleted before it was protected. object is its last state

@@ -227,6 +227,9 @@ func encode(c *Commit, bare bool) ([]byte, error) {
 	return text, nil
 }
 
+// ErrInvalid: the values do not make a commit that can be read again.
+var ErrInvalid = errors.New("not a valid commit")
+
 // ErrVersion: a later version of the format wrote the commit.
 var ErrVersion = errors.New("the commit is of a version that this program does not know")
 
