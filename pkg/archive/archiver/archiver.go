@@ -251,7 +251,7 @@ func (a *Archiver) uploadAndCommit(ctx context.Context, r *run.Run) (*manifest.C
 		{"settle", func(context.Context) error { return awaitSigning(r, a.Now()) }},
 		{"children", func(ctx context.Context) error { return a.awaitChildren(ctx, r) }},
 		{"record", u.record},
-		{"logs", u.logs},
+		{"logs", u.logsThatFit},
 		{"events", u.events},
 	} {
 		began := time.Now()
