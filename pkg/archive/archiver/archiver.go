@@ -196,6 +196,7 @@ func (a *Archiver) archive(ctx context.Context, ref run.Reference, removeFinaliz
 	switch {
 	case r == nil:
 		a.committedChildren.Delete(ref)
+		a.refusals.forget(ref)
 		return Result{Outcome: Gone}, nil
 	case r.Labels[run.ClassLabel] != a.Class:
 		return Result{Outcome: Ignored}, nil
@@ -287,7 +288,7 @@ func (a *Archiver) forget(r *run.Run) {
 	a.indexed.Delete(r.UID)
 	a.committedChildren.Delete(r.Reference())
 	a.patience.forget(r.UID)
-	a.refusals.forget(r.UID)
+	a.refusals.forget(r.Reference())
 	if a.Follower != nil {
 		a.Follower.Forget(r.UID)
 	}
