@@ -142,6 +142,8 @@ type Result struct {
 	Reason, Detail string
 	// Again is after what time to try again without being triggered by a change; 0: never.
 	Again time.Duration
+	// Stored: the store and the index have the run, and have answered in this attempt.
+	Stored bool
 }
 
 // conflictTries bounds the attempts of one call that end with a conflict (409).
@@ -194,6 +196,7 @@ func (a *Archiver) archive(ctx context.Context, ref run.Reference, removeFinaliz
 	switch {
 	case r == nil:
 		a.committedChildren.Delete(ref)
+		a.refusals.forget(ref)
 		return Result{Outcome: Gone}, nil
 	case r.Labels[run.ClassLabel] != a.Class:
 		return Result{Outcome: Ignored}, nil
@@ -211,13 +214,13 @@ func (a *Archiver) archive(ctx context.Context, ref run.Reference, removeFinaliz
 		return Result{}, err
 	}
 	if !removeFinalizer && r.DeletionTimestamp.IsZero() {
-		return Result{Outcome: Committed}, nil
+		return Result{Outcome: Committed, Stored: true}, nil
 	}
 	if err := a.refused(r, a.removeFinalizer(ctx, r, commit)); err != nil {
 		return Result{}, &phaseError{"release", err}
 	}
 	a.forget(r)
-	return Result{Outcome: Archived}, nil
+	return Result{Outcome: Archived, Stored: true}, nil
 }
 
 // ArchiveDeleted archives a run that was deleted before it was protected. object is its last state
@@ -249,7 +252,7 @@ func (a *Archiver) uploadAndCommit(ctx context.Context, r *run.Run) (*manifest.C
 		{"settle", func(context.Context) error { return awaitSigning(r, a.Now()) }},
 		{"children", func(ctx context.Context) error { return a.awaitChildren(ctx, r) }},
 		{"record", u.record},
-		{"logs", u.logs},
+		{"logs", u.logsThatFit},
 		{"events", u.events},
 	} {
 		began := time.Now()
@@ -285,7 +288,7 @@ func (a *Archiver) forget(r *run.Run) {
 	a.indexed.Delete(r.UID)
 	a.committedChildren.Delete(r.Reference())
 	a.patience.forget(r.UID)
-	a.refusals.forget(r.UID)
+	a.refusals.forget(r.Reference())
 	if a.Follower != nil {
 		a.Follower.Forget(r.UID)
 	}

@@ -48,6 +48,9 @@ func ReleaseRefused(
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	for _, r := range refused {
+		_ = c.Touch(ctx, r.Reference()) // admission may not have noticed yet: awaitRemoval does it again
+	}
 	var failed error
 	for _, r := range refused {
 		if err := awaitRemoval(ctx, c, r); err != nil {
@@ -93,7 +96,8 @@ func refusedRuns(ctx context.Context, c *run.Client, namespace string) ([]*run.R
 	return refused, nil
 }
 
-// awaitRemoval waits until the archiver has removed a run's finalizer, or the run no longer exists.
+// awaitRemoval waits until the archiver has removed a run's finalizer, or the run no longer exists. The
+// archiver tries refused runs every few minutes only, or when they change: so it touches the run.
 func awaitRemoval(ctx context.Context, c *run.Client, r *run.Run) error {
 	err := poll.PollUntilContextCancel(ctx, pollRemoval, true, func(ctx context.Context) (bool, error) {
 		object, err := c.Get(ctx, r.Reference())
@@ -101,7 +105,11 @@ func awaitRemoval(ctx context.Context, c *run.Client, r *run.Run) error {
 			return err == nil, err
 		}
 		now, err := run.Parse(object)
-		return err == nil && (now.UID != r.UID || !now.Protected()), err
+		if err != nil || now.UID != r.UID || !now.Protected() {
+			return err == nil, err
+		}
+		_ = c.Touch(ctx, r.Reference()) // refused as long as admission is not kept away, or there is no room
+		return false, nil
 	})
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", r.Reference(), ErrNotReleased)

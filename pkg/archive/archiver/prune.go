@@ -66,14 +66,26 @@ func (a *Archiver) unarchivedChild(ctx context.Context, r *run.Run, seen map[typ
 			return "", fmt.Errorf("%s: %w", ref, err)
 		case child == nil || seen[child.UID] || child.OptedOut() || !run.IsOwnedBy(child, r):
 			continue
-		case !child.Archived():
-			return ref.String(), nil
+		}
+		archived, err := a.isArchived(ctx, child)
+		if err != nil || !archived {
+			return ref.String(), err
 		}
 		if waitsFor, err := a.unarchivedChild(ctx, child, seen); err != nil || waitsFor != "" {
 			return waitsFor, err
 		}
 	}
 	return "", nil
+}
+
+// isArchived reports whether a run is in the archive and released. One that had no room for the mark
+// has its commit.
+func (a *Archiver) isArchived(ctx context.Context, r *run.Run) (bool, error) {
+	if r.Archived() || r.Protected() {
+		return r.Archived(), nil
+	}
+	commit, err := a.findCommit(ctx, r)
+	return commit != nil, err
 }
 
 // maxSleep bounds how long a run is not looked at, in case clocks jump.

@@ -40,7 +40,7 @@ func (u *upload) record(ctx context.Context) error {
 // storeJSON stores a part that is in memory. A small one goes into the commit, and is verified with
 // it.
 func (u *upload) storeJSON(ctx context.Context, of manifest.PartType, name string, content []byte) error {
-	if len(content) > manifest.MaxInline {
+	if !manifest.FitsInline(content) {
 		return u.storePart(ctx, manifest.Part{Type: of, State: manifest.Complete}, name, bytes.NewReader(content))
 	}
 	var compact bytes.Buffer
@@ -51,9 +51,12 @@ func (u *upload) storeJSON(ctx context.Context, of manifest.PartType, name strin
 	return nil
 }
 
+// logName returns the name of a log's object.
+func logName(p *manifest.Part) string { return fmt.Sprintf("log-%d-%s.txt", p.Attempt, p.Container) }
+
 // storeLog stores a log. A small one goes into the commit, and is verified with it.
 func (u *upload) storeLog(ctx context.Context, p manifest.Part, content io.Reader) error {
-	name := fmt.Sprintf("log-%d-%s.txt", p.Attempt, p.Container)
+	name := logName(&p)
 	begin, err := io.ReadAll(io.LimitReader(content, manifest.MaxText+1))
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)

@@ -18,13 +18,15 @@ import (
 )
 
 // Priorities: just finished; start-up backlog (commit only); PipelineRuns of the backlog, which
-// wait for the runs they created; removal of the backlog's finalizers; pruning. All of a backlog is
-// committed before the first finalizer of it is removed.
+// wait for the runs they created; removal of the backlog's finalizers; runs that have failed
+// oftenFailed times, which must not hold up first attempts; pruning. All of a backlog is committed
+// before the first finalizer of it is removed.
 const (
 	urgent         = 10
 	backlog        = 0
 	backlogParents = -5
 	removal        = -10
+	failing        = -15
 	pruning        = -20
 )
 
@@ -41,6 +43,8 @@ const (
 	perRun = 256 << 10
 	// firstRetry and lastRetry bound the delay between attempts.
 	firstRetry, lastRetry = 200 * time.Millisecond, 30 * time.Second
+	// oftenFailed is from how many failures on a run comes after the others.
+	oftenFailed = 3
 	// metricsEvery and logEvery are how often it is reported what waits.
 	metricsEvery, logEvery = 5 * time.Second, time.Minute
 )
@@ -189,7 +193,7 @@ func (c *Controller) changed(s *observed.Run, priority int) {
 	case s.Class != c.Class, s.OptedOut && !s.Protected:
 		return
 	case s.Archived:
-		c.waiting.remove(ref)
+		c.noLongerWaits(ref)
 		c.tellParents(s.Parents, urgent)
 		c.schedulePruning(s)
 	case s.Finished || !s.DeletionTimestamp.IsZero():
@@ -210,7 +214,7 @@ func (c *Controller) changed(s *observed.Run, priority int) {
 
 // runDeleted handles a deleted run. One that was not protected may not be in the archive.
 func (c *Controller) runDeleted(s *observed.Run) {
-	c.waiting.remove(s.Reference())
+	c.noLongerWaits(s.Reference())
 	c.Ranking.Remove(s.UID)
 	c.tellParents(s.Parents, urgent)
 	if !s.Archived && !s.OptedOut && s.Class == c.Class {
@@ -259,7 +263,9 @@ func (c *Controller) handle(ctx context.Context, ref run.Reference, priority int
 		c.failed(ctx, ref, priority, err)
 		return
 	}
-	c.backoff.reset()
+	if result.Stored {
+		c.backoff.succeeded(ref)
+	}
 	c.queue.Forget(ref)
 	switch result.Outcome {
 	case archiver.Waiting:
@@ -271,7 +277,7 @@ func (c *Controller) handle(ctx context.Context, ref run.Reference, priority int
 		c.add(ref, removal, atOnce)
 		return
 	default:
-		c.waiting.remove(ref)
+		c.noLongerWaits(ref)
 		c.Metrics.Runs.WithLabelValues(ref.Kind, string(result.Outcome)).Inc()
 	}
 	if result.Again > 0 {
@@ -283,6 +289,12 @@ func (c *Controller) handle(ctx context.Context, ref run.Reference, priority int
 	}
 }
 
+// noLongerWaits forgets why a run waited.
+func (c *Controller) noLongerWaits(ref run.Reference) {
+	c.waiting.remove(ref)
+	c.backoff.forget(ref)
+}
+
 // failed queues a run again. Only its first failure is logged; after that, waiting.report logs a
 // summary each minute.
 func (c *Controller) failed(ctx context.Context, ref run.Reference, priority int, err error) {
@@ -292,11 +304,15 @@ func (c *Controller) failed(ctx context.Context, ref run.Reference, priority int
 	phase := archiver.PhaseOf(err)
 	c.Metrics.Failures.WithLabelValues(phase).Inc()
 	c.waiting.setReason(ref, phase, err.Error())
-	if c.queue.NumRequeues(ref) == 0 {
+	failures := c.queue.NumRequeues(ref)
+	if failures == 0 {
 		c.Log.Error(err, "A run stays in the cluster, and is tried again", "run", ref.String(), "phase", phase)
 	}
 	if phase == "commit" || phase == "record" || phase == "index" {
-		c.backoff.extend()
+		c.backoff.failed(ref, causeOf(err))
+	}
+	if failures+1 >= oftenFailed {
+		priority = min(priority, failing)
 	}
 	c.queue.AddWithOpts(priorityqueue.AddOpts{Priority: &priority, RateLimited: true}, ref)
 }

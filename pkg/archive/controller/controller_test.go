@@ -38,26 +38,3 @@ func TestWaitingRuns(t *testing.T) {
 	}
 	w.report(archiver.NewMetrics(nil), logr.Discard(), start, time.Second)
 }
-
-func TestBackoff(t *testing.T) {
-	var b backoff
-	if b.remaining() > 0 {
-		t.Error("a backoff before any failure")
-	}
-	b.extend()
-	first := b.length
-	b.extend() // of a concurrent attempt
-	if b.remaining() <= 0 || b.length != first {
-		t.Errorf("%s left of %s", b.remaining(), b.length)
-	}
-	for range 20 {
-		b.until = time.Time{}
-		b.extend()
-	}
-	if b.length != lastRetry/2 {
-		t.Errorf("grew to %s", b.length)
-	}
-	if b.reset(); b.remaining() > 0 {
-		t.Error("not reset")
-	}
-}

@@ -8,5 +8,6 @@
 //	deleted.go      runs deleted before they were protected
 //	pruning.go      when archived runs are due for deletion from the cluster
 //	waitingruns.go  what waits and why, for metrics and log
-//	backoff.go      no attempts while the store or index does not answer
+//	backoff.go      no attempts while the store or index does not answer; cause.go: whether an
+//	                error says so, or is due to what the run contains
 package controller

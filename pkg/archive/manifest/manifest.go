@@ -167,8 +167,16 @@ func DecodeBare(key string, text []byte) (*Commit, error) {
 	return markDamaged(decodeText(key, text, true))
 }
 
-// Encode returns the object of a commit. It fails if the commit is not valid.
+// Encode returns the object of a commit, if Decode can read it. All errors are ErrInvalid.
 func Encode(c *Commit) ([]byte, error) {
+	data, err := encodeObject(c)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return data, nil
+}
+
+func encodeObject(c *Commit) ([]byte, error) {
 	for i := range c.Parts {
 		if p := &c.Parts[i]; !p.Known() {
 			return nil, fmt.Errorf("commit of run %s: parts[%d]: type %q or state %q is unknown to this version",
@@ -179,7 +187,16 @@ func Encode(c *Commit) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pack(text), nil
+	key, err := c.Key()
+	if err != nil {
+		return nil, err
+	}
+	data := pack(text)
+	if len(data) > MaxCommit {
+		return nil, fmt.Errorf("commit of run %s: %d bytes packed, more than %d", c.Run.UID, len(data), MaxCommit)
+	}
+	_, err = Decode(key, data)
+	return data, err
 }
 
 // withoutSums returns a copy of the commit without the sums of embedded content: the checksum of
@@ -226,6 +243,9 @@ func encode(c *Commit, bare bool) ([]byte, error) {
 	}
 	return text, nil
 }
+
+// ErrInvalid means that the values do not make a commit that can be read again.
+var ErrInvalid = errors.New("not a valid commit")
 
 // ErrVersion means that a later version of the format wrote the commit.
 var ErrVersion = errors.New("the commit is of a version that this program does not know")

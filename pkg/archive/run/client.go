@@ -3,7 +3,11 @@ package run
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
+	"slices"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -104,12 +108,32 @@ func (c *Client) Delete(ctx context.Context, ref Reference, uid types.UID, resou
 	return err == nil, err
 }
 
-// Unprotect removes the finalizer, without the annotations of an archived run.
+// Unprotect removes the finalizer, without the annotations of an archived run. The API server notes
+// who changed what in managedFields, for which a run may have no room either: then it removes those
+// as well (https://kubernetes.io/docs/reference/using-api/server-side-apply/#clearing-managedfields).
 func (c *Client) Unprotect(ctx context.Context, r *Run) error {
 	if !r.Protected() {
 		return nil
 	}
-	return c.Change(ctx, r, map[string]any{"finalizers": r.OtherFinalizers()})
+	err := c.Change(ctx, r, map[string]any{"finalizers": r.OtherFinalizers()})
+	if IsTooLarge(err) {
+		return c.Change(ctx, r, map[string]any{"finalizers": r.OtherFinalizers(), managedFields: []struct{}{{}}})
+	}
+	return err
+}
+
+// tooLarge has what errors of a write say that is larger than etcd, or a request to it, may be. The
+// API server answers with 500.
+var tooLarge = []string{"etcdserver: request is too large", "trying to send message larger than max"}
+
+// IsTooLarge reports whether a write failed because of the size of the whole object.
+func IsTooLarge(err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return false
+	}
+	return status.Status().Code == http.StatusRequestEntityTooLarge ||
+		slices.ContainsFunc(tooLarge, func(text string) bool { return strings.Contains(status.Status().Message, text) })
 }
 
 // Change changes fields of a run's metadata, provided the run has not changed since it was read: a
@@ -123,9 +147,39 @@ func (c *Client) Change(ctx context.Context, r *Run, metadata map[string]any) er
 	return c.patch(ctx, r.Reference(), body)
 }
 
-// Rehearse changes a run's metadata with dryRun, to see whether admission allows it.
+// rehearsal is the annotation of Rehearse and Touch.
+const rehearsal = "indelible.dev/rehearsal"
+
+// Rehearse changes a run's metadata with dryRun, to see whether admission allows it. If there is no
+// room for an annotation, it rehearses to remove one, which asks admission as well.
 func (c *Client) Rehearse(ctx context.Context, ref Reference) error {
-	return c.rest.Patch(types.MergePatchType).AbsPath(ref.path()).Param("dryRun", metav1.DryRunAll).
-		SetHeader("Accept", onlyMetadata).
-		Body([]byte(`{"metadata":{"annotations":{"indelible.dev/rehearsal":"true"}}}`)).Do(ctx).Error()
+	rehearse := func(value any) error {
+		return c.annotate(ctx, ref, map[string]any{rehearsal: value}, metav1.DryRunAll)
+	}
+	err := rehearse("true")
+	if apierrors.IsInvalid(err) || IsTooLarge(err) {
+		return rehearse(nil)
+	}
+	return err
+}
+
+// Touch changes a run and takes the change back, so that whoever watches it looks at it.
+func (c *Client) Touch(ctx context.Context, ref Reference) error {
+	if err := c.annotate(ctx, ref, map[string]any{rehearsal: "true"}, ""); err != nil {
+		return err
+	}
+	return c.annotate(ctx, ref, map[string]any{rehearsal: nil}, "")
+}
+
+// annotate changes annotations of a run, whatever its state.
+func (c *Client) annotate(ctx context.Context, ref Reference, annotations map[string]any, dryRun string) error {
+	body, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": annotations}})
+	if err != nil {
+		return err
+	}
+	request := c.rest.Patch(types.MergePatchType).AbsPath(ref.path()).SetHeader("Accept", onlyMetadata)
+	if dryRun != "" {
+		request.Param("dryRun", dryRun)
+	}
+	return request.Body(body).Do(ctx).Error()
 }

@@ -42,6 +42,8 @@ type Attempt struct {
 	PodName  string `json:"podName"`
 	Steps    []Part `json:"steps"`
 	Sidecars []Part `json:"sidecars"`
+	// bound is how many containers ContainersOf returns at most; nil means maxContainers.
+	bound *int
 }
 
 // hasPod reports whether podName can be a pod's name. Users may have written the status.
@@ -138,14 +140,32 @@ func (r *Run) Since(now time.Time) time.Duration {
 
 // Attempts returns the attempts of a TaskRun that had a pod, in order; none for other kinds.
 func (r *Run) Attempts() []Attempt {
-	all := append(append([]Attempt(nil), r.Status.RetriesStatus...), r.Status.Attempt)
 	var withPod []Attempt
+	for _, a := range r.attempts() {
+		withPod = append(withPod, *a)
+	}
+	return withPod
+}
+
+func (r *Run) attempts() []*Attempt {
+	var withPod []*Attempt
 	seen := map[string]bool{} // each pod counts once
-	for _, a := range all {
+	for i := range len(r.Status.RetriesStatus) + 1 {
+		a := &r.Status.Attempt
+		if i < len(r.Status.RetriesStatus) {
+			a = &r.Status.RetriesStatus[i]
+		}
 		if a.hasPod() && !seen[a.PodName] {
 			seen[a.PodName] = true
 			withPod = append(withPod, a)
 		}
 	}
 	return withPod
+}
+
+// BoundLogs sets how many containers ContainersOf returns at most for each of Attempts.
+func (r *Run) BoundLogs(bounds []int) {
+	for i, a := range r.attempts() {
+		a.bound = &bounds[i]
+	}
 }
