@@ -39,7 +39,8 @@ const (
 // come first: an object that is cut off may be wrapped in the same error as its connection.
 func causeOf(err error) cause {
 	switch {
-	case errors.Is(err, manifest.ErrDamaged), errors.Is(err, manifest.ErrVersion), errors.Is(err, manifest.ErrInvalid):
+	case errors.Is(err, manifest.ErrDamaged), errors.Is(err, manifest.ErrVersion),
+		errors.Is(err, manifest.ErrInvalid), errors.Is(err, index.ErrRefused):
 		return ownFault
 	case errors.Is(err, index.ErrUnavailable), errors.Is(err, index.ErrVersion):
 		return outage

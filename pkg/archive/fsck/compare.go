@@ -2,10 +2,8 @@ package fsck
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/indelible-ci/indelible/pkg/archive/catalogue"
 	"github.com/indelible-ci/indelible/pkg/archive/index"
@@ -19,18 +17,14 @@ import (
 
 // sumOf returns the sum of a commit without embedded content, which neither the index nor segments
 // have.
-func sumOf(commit *manifest.Commit) (sum, error) {
+func sumOf(commit *manifest.Commit) (digest, error) {
 	text, err := manifest.EncodeBare(commit)
-	if err != nil {
-		return sum{}, err
-	}
-	digest := sha256.Sum256(text)
-	return sum(digest[:16]), nil
+	return digestOf(text), err
 }
 
 // exists reports whether a commit was listed, or exists now.
 func (c *check) exists(ctx context.Context, key string) (bool, error) {
-	if _, ok := c.sums[key]; ok {
+	if c.listed.has(key) {
 		return true, nil
 	}
 	_, err := c.Store.Stat(ctx, key)
@@ -139,8 +133,8 @@ func (c *check) same(ctx context.Context, key string, commit *manifest.Commit) (
 	if err != nil {
 		return false, err
 	}
-	if got, ok := c.sums[key]; ok {
-		return got == want || got == sum{}, nil
+	if same, ok := c.listed.same(key, want); ok {
+		return same, nil
 	}
 	return c.exists(ctx, key)
 }
@@ -150,32 +144,43 @@ func (c *check) rows(ctx context.Context) error {
 	if c.Index == nil {
 		return nil
 	}
-	seen := map[string]bool{}
 	for key, err := range c.Index.Keys(ctx, string(c.Cluster), "") {
 		if err != nil {
 			return err
 		}
-		seen[key] = true
+		c.listed.mark(key)
 		c.totals.Rows++
 		if err := c.row(ctx, key); err != nil {
 			return err
 		}
 	}
-	var missing []string
-	for key, s := range c.sums {
-		if !seen[key] && s != (sum{}) {
-			missing = append(missing, key)
-		}
+	return c.missingRows(ctx)
+}
+
+// missingRows reports commits without a row. Their keys are not kept: where there are any, the
+// commits are listed again.
+func (c *check) missingRows(ctx context.Context) error {
+	left := c.listed.lackRows()
+	if left == 0 {
+		return nil
 	}
-	slices.Sort(missing)
-	for _, key := range missing {
-		_, err := c.get(ctx, key)
+	for info, err := range c.Store.List(ctx, c.Cluster.Commits(), "") {
+		if err != nil {
+			return err
+		}
+		if !c.listed.lacksRow(info.Key) {
+			continue
+		}
+		_, err := c.get(ctx, info.Key)
 		if errors.Is(err, index.ErrNotFound) {
-			c.found(Finding{Kind: RowMissing, Key: key})
+			c.found(Finding{Kind: RowMissing, Key: info.Key})
 			err = nil
 		}
 		if err != nil {
 			return err
+		}
+		if left--; left == 0 {
+			break
 		}
 	}
 	return nil

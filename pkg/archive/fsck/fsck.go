@@ -155,7 +155,7 @@ type Marked struct {
 // Check verifies a cluster's archive. It returns an error if it could not check everything;
 // problems of the archive are findings, not errors. What looks damaged is read again before it is reported.
 func Check(ctx context.Context, o Options) (Totals, error) {
-	c := &check{Options: o, named: map[string]bool{}, sums: map[string]sum{}, live: map[string]object.Name{}}
+	c := &check{Options: o, named: map[digest]struct{}{}, listed: known{}, live: map[string]object.Name{}}
 	for _, step := range []struct {
 		what string
 		do   func(context.Context) error
@@ -170,19 +170,16 @@ func Check(ctx context.Context, o Options) (Totals, error) {
 	return c.totals, nil
 }
 
-// check is the state of one call of Check. named has the keys that commits name, sums the sums of
-// commits; together about 150 bytes per key.
+// check is the state of one call of Check. listed has the commits, 50 bytes each, and named the keys
+// of parts that they name, 30 bytes each.
 type check struct {
 	Options
 	totals Totals
-	named  map[string]bool
-	sums   map[string]sum
+	listed known
+	named  map[digest]struct{}
 	// live has what tools wrote, by key, without those that have a row in the index.
 	live map[string]object.Name
 }
-
-// sum identifies a commit's content. It is zero if the commit cannot be read.
-type sum [16]byte
 
 func (c *check) found(f Finding) {
 	switch {
@@ -219,14 +216,14 @@ func (c *check) commit(ctx context.Context, info store.Info) error {
 	}
 	c.totals.Commits++
 	c.totals.Bytes += info.Size
-	c.sums[info.Key] = sum{}
+	c.listed.add(info.Key)
 	commit, err := manifest.Read(ctx, c.Store, info.Key)
 	if errors.Is(err, manifest.ErrDamaged) {
 		commit, err = manifest.Read(ctx, c.Store, info.Key) // a cut connection looks like damage
 	}
 	switch {
 	case errors.Is(err, store.ErrNotExist):
-		delete(c.sums, info.Key) // deleted after it was listed
+		c.listed.forget(info.Key) // deleted after it was listed
 		return nil
 	case errors.Is(err, manifest.ErrVersion):
 		c.found(Finding{Kind: UnknownVersion, Key: info.Key, Detail: err.Error()})
@@ -237,9 +234,11 @@ func (c *check) commit(ctx context.Context, info store.Info) error {
 	case err != nil:
 		return err
 	}
-	if c.sums[info.Key], err = sumOf(commit); err != nil {
+	content, err := sumOf(commit)
+	if err != nil {
 		return err
 	}
+	c.listed.read(info.Key, content)
 	if commit.Unknown != nil {
 		c.found(Finding{Kind: Carried, Key: info.Key, Run: commit.Run.Namespace + "/" + commit.Run.Name,
 			Detail: "fields of a later program"})
@@ -261,7 +260,7 @@ func (c *check) part(ctx context.Context, key string, commit *manifest.Commit, p
 	if p.Key == "" {
 		return nil
 	}
-	c.named[p.Key] = true
+	c.named[digestOf([]byte(p.Key))] = struct{}{}
 	c.totals.Parts++
 	verify := manifest.Verify
 	if !p.Known() {
@@ -289,7 +288,7 @@ func (c *check) part(ctx context.Context, key string, commit *manifest.Commit, p
 func (c *check) missingPart(ctx context.Context, commit string, finding Finding) error {
 	switch _, err := c.Store.Stat(ctx, commit); {
 	case errors.Is(err, store.ErrNotExist):
-		delete(c.sums, commit)
+		c.listed.forget(commit)
 	case err != nil:
 		return err
 	default:
@@ -311,7 +310,7 @@ func (c *check) parts(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if c.named[info.Key] {
+		if _, ok := c.named[digestOf([]byte(info.Key))]; ok {
 			continue
 		}
 		if _, _, _, _, err := layout.ParsePart(info.Key); err != nil {

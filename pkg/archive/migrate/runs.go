@@ -131,7 +131,7 @@ func (u *upload) json(ctx context.Context, of manifest.PartType, name string, co
 		return fmt.Errorf("%s: it is not JSON", name)
 	}
 	u.bytes += int64(compact.Len())
-	if compact.Len() <= manifest.MaxInline {
+	if manifest.FitsInline(compact.Bytes()) {
 		u.parts = append(u.parts, manifest.InlinePart(of, compact.Bytes()))
 		return nil
 	}
