@@ -153,7 +153,8 @@ type Marked struct {
 }
 
 // Check verifies a cluster's archive. It returns an error if it could not check everything;
-// problems of the archive are findings, not errors. What looks damaged is read again before it is reported.
+// problems of the archive are findings, not errors. What looks damaged is read again before it is
+// reported.
 func Check(ctx context.Context, o Options) (Totals, error) {
 	c := &check{Options: o, named: map[digest]struct{}{}, listed: known{}, live: map[string]object.Name{}}
 	for _, step := range []struct {

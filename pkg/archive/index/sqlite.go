@@ -27,8 +27,8 @@ var sqliteDialect = dialect{
 	exists:  `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'indelible_schema')`,
 }
 
-// sqliteRefuses knows the result codes for values that are too big, violate a constraint, or have the
-// wrong type.
+// sqliteRefuses knows the result codes for values that are too big, violate a constraint, or have
+// the wrong type.
 func sqliteRefuses(err error) bool {
 	const tooBig, constraint, mismatch = 18, 19, 20
 	var said *sqlite.Error
@@ -51,7 +51,8 @@ const (
 func openSQLite(ctx context.Context, u *url.URL, reader bool) (*database, error) {
 	if u.Host != "" || u.RawQuery != "" || !filepath.IsAbs(u.Path) {
 		return nil, fmt.Errorf(
-			"%w: an SQLite index is sqlite:// and an absolute path, such as sqlite:///var/lib/indelible/index.db", ErrURL)
+			"%w: an SQLite index is sqlite:// and an absolute path, such as sqlite:///var/lib/indelible/index.db",
+			ErrURL)
 	}
 	if _, err := os.Stat(u.Path); reader && errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", u.Path, errNone)

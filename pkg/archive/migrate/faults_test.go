@@ -62,7 +62,9 @@ func (d *destination) CreateRecord(
 	return &pb.Record{}, nil
 }
 
-func (d *destination) GetLog(context.Context, *pb.GetLogRequest, ...grpc.CallOption) (pb.Logs_GetLogClient, error) {
+func (d *destination) GetLog(
+	context.Context, *pb.GetLogRequest, ...grpc.CallOption,
+) (pb.Logs_GetLogClient, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked++

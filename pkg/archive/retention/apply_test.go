@@ -282,7 +282,9 @@ func TestHolds(t *testing.T) {
 	if err := retention.Hold(t.Context(), p, indextest.Cluster, run, text); err != nil {
 		t.Fatal(err)
 	}
-	if err := retention.Hold(t.Context(), p, indextest.Cluster, run, text); !errors.Is(err, store.ErrExists) {
+	later := text
+	later.At = now.Add(time.Second)
+	if err := retention.Hold(t.Context(), p, indextest.Cluster, run, later); !errors.Is(err, store.ErrExists) {
 		t.Errorf("again: got %v, want ErrExists", err)
 	}
 	if got, err := retention.Held(t.Context(), p, indextest.Cluster, run); err != nil || got == nil || *got != text {

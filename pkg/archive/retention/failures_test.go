@@ -140,15 +140,16 @@ func TestHoldByRepeatedRequests(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	type steps []func(*testing.T, *place, layout.Run)
 	for name, test := range map[string]struct {
-		do   []func(*testing.T, *place, layout.Run)
+		do   steps
 		want error
 		left string
 	}{
 		"hold":                               {nil, nil, "mine"},
-		"leave another's hold":               {[]func(*testing.T, *place, layout.Run){hold}, store.ErrExists, "another's"},
-		"not hold what is being deleted":     {[]func(*testing.T, *place, layout.Run){mark}, retention.ErrDeleting, ""},
-		"say so where another holds it, too": {[]func(*testing.T, *place, layout.Run){hold, mark}, retention.ErrDeleting, "another's"},
+		"leave another's hold":               {steps{hold}, store.ErrExists, "another's"},
+		"not hold what is being deleted":     {steps{mark}, retention.ErrDeleting, "mine"},
+		"say so where another holds it, too": {steps{hold, mark}, retention.ErrDeleting, "another's"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlace(t, func(int, *index.Row) {})

@@ -24,8 +24,8 @@ var ErrDeleting = errors.New(
 	"retention is deleting it, or was killed while deleting it: try again in some minutes, at the latest after a day")
 
 // Hold keeps a run and its whole tree from being deleted, until Unhold. If it returns nil, the run
-// is in the archive and stays (see deletion). Errors: store.ErrExists if the run is already held and
-// stays, store.ErrNotExist if it is not in the archive, ErrDeleting if it is being deleted.
+// is in the archive and stays (see deletion). Errors: store.ErrExists if the run is already held
+// and stays, store.ErrNotExist if it is not in the archive, ErrDeleting if it is being deleted.
 func Hold(ctx context.Context, to store.Store, cluster layout.Cluster, run layout.Run, text HoldText) error {
 	key, err := cluster.Hold(run)
 	if err != nil {
@@ -38,26 +38,39 @@ func Hold(ctx context.Context, to store.Store, cluster layout.Cluster, run layou
 	if err != nil {
 		return fmt.Errorf("hold: %w", err)
 	}
-	data = append(data, '\n')
-	err = to.Create(ctx, key, bytes.NewReader(data))
-	held := err // ErrExists if there is another's hold
-	if errors.Is(err, store.ErrExists) {
-		var there []byte
-		if there, err = readHold(ctx, to, key); err == nil && bytes.Equal(there, data) {
-			held = nil // the store was asked again
-		}
-	}
-	if err != nil {
+	created, err := createHold(ctx, to, key, append(data, '\n'))
+	if err != nil && !errors.Is(err, store.ErrExists) {
 		return fmt.Errorf("hold: %w", err)
 	}
-	err = stays(ctx, to, cluster, run)
-	if held == nil && (errors.Is(err, store.ErrNotExist) || errors.Is(err, ErrDeleting)) {
+	there := err // ErrExists if there is another's hold
+	if err = stays(ctx, to, cluster, run); created &&
+		(errors.Is(err, store.ErrNotExist) || errors.Is(err, ErrDeleting)) {
 		err = errors.Join(err, to.Delete(context.WithoutCancel(ctx), key))
 	}
-	if err = cmp.Or(err, held); err != nil {
+	if err = cmp.Or(err, there); err != nil {
 		return fmt.Errorf("hold run %s: %w", run.UID, err)
 	}
 	return nil
+}
+
+// createHold writes a hold. A hold with the same text is this one, and the store was asked again;
+// as it may also be an earlier call's, which has relied on it since, it does not count as created.
+// The error is store.ErrExists if there is another one.
+func createHold(ctx context.Context, to store.Store, key string, data []byte) (created bool, err error) {
+	err = to.Create(ctx, key, bytes.NewReader(data))
+	if !errors.Is(err, store.ErrExists) {
+		return err == nil, err
+	}
+	there, readErr := readHold(ctx, to, key)
+	switch {
+	case errors.Is(readErr, store.ErrNotExist):
+		return false, errors.New("another hold was removed meanwhile: try again")
+	case readErr != nil:
+		return false, readErr
+	case bytes.Equal(there, data):
+		return false, nil
+	}
+	return false, err
 }
 
 func readHold(ctx context.Context, from store.Store, key string) ([]byte, error) {

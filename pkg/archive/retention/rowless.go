@@ -17,9 +17,9 @@ import (
 )
 
 // The index may lack a run that is archived: it could not be reached at the commit, or refused the
-// run. Such a run may be held, so a tree is kept that may have one. A PipelineRun's runs are created
-// between its creation and its completion: in these hours, commits are compared with the index, once
-// in each Apply.
+// run. Such a run may be held, so a tree is kept that may have one. A PipelineRun's runs are
+// created between its creation and its completion: in these hours, commits are compared with the
+// index, once in each Apply.
 
 // longestRun is how long after a PipelineRun's creation its runs are looked for.
 const longestRun = 31 * 24 * time.Hour
@@ -38,8 +38,8 @@ type hours struct {
 	found map[time.Time]func() ([]rowless, error)
 }
 
-// lacking returns why a tree is kept: the archive has a run of it that the index does not have, or a
-// run that cannot be read and may be one. "" is no such run.
+// lacking returns why a tree is kept: the archive has a run of it that the index does not have, or
+// a run that cannot be read and may be one. "" is no such run.
 func (a *application) lacking(ctx context.Context, t *tree, members []*member) (string, error) {
 	root := t.members[0]
 	if root.parent != "" { // the index does not have what made it
@@ -101,8 +101,8 @@ func (m *member) missing(t *tree) bool {
 	return slices.ContainsFunc(m.children, func(child childReference) bool { return !t.names[child] })
 }
 
-// rowlessIn returns the commits of an hour that the index does not have. Concurrent callers wait for
-// the first.
+// rowlessIn returns the commits of an hour that the index does not have. Concurrent callers wait
+// for the first.
 func (a *application) rowlessIn(ctx context.Context, hour time.Time) ([]rowless, error) {
 	a.hours.mu.Lock()
 	find := a.hours.found[hour]

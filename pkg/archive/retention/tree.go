@@ -1,6 +1,7 @@
 package retention
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -158,19 +159,12 @@ func (a *application) tree(ctx context.Context, t *tree) error {
 		if err != nil {
 			return err
 		}
-		switch {
-		case m.outcome.Action == Damaged:
-			kept = fmt.Sprintf("%s %s is damaged", m.row.Run.Kind, m.row.Run.Name)
-		case m.outcome.Action == Cleared:
+		if m.outcome.Action == Cleared {
 			if err := a.clear(ctx, m); err != nil {
 				return err
 			}
-		case s.metadata.Annotations[HoldAnnotation] != "":
-			kept = heldBy(m, s.metadata.Annotations[HoldAnnotation])
-		case i > 0 && !t.has(m.parent):
-			kept = fmt.Sprintf("%s %s is not in this tree, contrary to the index", m.row.Run.Kind, m.row.Run.Name)
-		case s.commit.CommittedAt.After(a.Now):
-			kept = fmt.Sprintf("%s %s was archived in the future: check clocks", m.row.Run.Kind, m.row.Run.Name)
+		} else if why := a.keeps(t, m, s); why != "" {
+			kept = why
 		}
 		if m.outcome.Action == "" {
 			members = append(members, m)
@@ -183,16 +177,13 @@ func (a *application) tree(ctx context.Context, t *tree) error {
 		return nil
 	}
 	policy, why := a.decideTree(t, root)
+	kept, err := cmp.Or(kept, why), error(nil)
 	if kept == "" {
-		kept = why
-	}
-	var err error
-	if kept == "" {
-		if kept, err = a.lacking(ctx, t, members); err != nil {
-			return err
-		}
+		kept, err = a.lacking(ctx, t, members)
 	}
 	switch {
+	case err != nil:
+		return err
 	case kept != "":
 	case a.DryRun:
 		kept, err = a.heldMember(ctx, members)
@@ -208,6 +199,22 @@ func (a *application) tree(ctx context.Context, t *tree) error {
 		}
 	}
 	return err
+}
+
+// keeps returns why a run keeps its tree, "" if it does not.
+func (a *application) keeps(t *tree, m *member, s subject) string {
+	run := &m.row.Run
+	switch {
+	case m.outcome.Action == Damaged:
+		return fmt.Sprintf("%s %s is damaged", run.Kind, run.Name)
+	case s.metadata.Annotations[HoldAnnotation] != "":
+		return heldBy(m, s.metadata.Annotations[HoldAnnotation])
+	case m != t.members[0] && !t.has(m.parent):
+		return fmt.Sprintf("%s %s is not in this tree, contrary to the index", run.Kind, run.Name)
+	case s.commit.CommittedAt.After(a.Now):
+		return fmt.Sprintf("%s %s was archived in the future: check clocks", run.Kind, run.Name)
+	}
+	return ""
 }
 
 // clear deletes the parts of a run without a commit, left by an interrupted deletion. It leaves
