@@ -122,7 +122,7 @@ func applyRetention(ctx context.Context, r *replica, a *archive) error {
 		Store: a.store, Index: a.index, Cluster: a.cluster, Policies: policies, Now: now, Deleted: known,
 		RunsOnly: !daily,
 	})
-	if err == nil && daily {
+	if daily { // also after an error: one tree's may last, and looking at all Results takes requests
 		a.resultsKept = time.Now()
 	}
 	if totals.Deleted+totals.Damaged > 0 {
