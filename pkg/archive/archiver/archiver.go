@@ -248,6 +248,7 @@ func (a *Archiver) uploadAndCommit(ctx context.Context, r *run.Run) (*manifest.C
 	}{
 		{"settle", func(context.Context) error { return awaitSigning(r, a.Now()) }},
 		{"children", func(ctx context.Context) error { return a.awaitChildren(ctx, r) }},
+		{"containers", u.awaitContainers},
 		{"record", u.record},
 		{"logs", u.logs},
 		{"events", u.events},

@@ -31,26 +31,29 @@ const (
 	None LogMode = "none"
 )
 
-const (
-	// logPatience is how long to wait for the containers of a finished run to end. A pod's grace
-	// period is 30 s by default, but may be longer.
-	logPatience = 10 * time.Minute
-)
-
 // logs stores the output of each container of each attempt (run.ContainersOf). A log that no longer
 // exists is recorded as missing, with the reason. If the kubelet does not answer, the run waits for
 // up to logPatience, and then what there is is archived. If the API server does not answer, the run
 // waits for as long as that lasts.
 func (u *upload) logs(ctx context.Context) error {
+	return u.eachContainer(ctx, func(pod *corev1.Pod, a *run.Attempt, attempt int, container string) error {
+		p := manifest.Part{Type: manifest.Log, State: manifest.Complete, Container: container, Attempt: attempt}
+		return u.log(ctx, pod, a, p)
+	})
+}
+
+// eachContainer calls do for each container of each attempt, until it returns an error.
+func (u *upload) eachContainer(
+	ctx context.Context, do func(pod *corev1.Pod, a *run.Attempt, attempt int, container string) error,
+) error {
 	for i, attempt := range u.run.Attempts() {
 		pod, err := u.pod(ctx, attempt.PodName)
 		if err != nil {
 			return err
 		}
-		for _, name := range run.ContainersOf(&attempt, pod) {
-			p := manifest.Part{Type: manifest.Log, State: manifest.Complete, Container: name, Attempt: i}
-			if err := u.log(ctx, pod, &attempt, p); err != nil {
-				return fmt.Errorf("%s in pod %s: %w", name, attempt.PodName, err)
+		for _, container := range run.ContainersOf(&attempt, pod) {
+			if err := do(pod, &attempt, i, container); err != nil {
+				return fmt.Errorf("%s in pod %s: %w", container, attempt.PodName, err)
 			}
 		}
 	}
@@ -62,16 +65,30 @@ func (u *upload) pod(ctx context.Context, name string) (*corev1.Pod, error) {
 	if u.Logs == None {
 		return nil, nil
 	}
+	if p, ok := u.pods[name]; ok && time.Since(p.read) < freshPod {
+		return p.pod, nil
+	}
 	pod, err := u.kube.CoreV1().Pods(u.run.Namespace).Get(ctx, name, metav1.GetOptions{})
 	switch {
-	case apierrors.IsNotFound(err):
-		return nil, nil
+	case apierrors.IsNotFound(err), err == nil && !metav1.IsControlledBy(pod, u.run):
+		pod = nil
 	case err != nil:
 		return nil, fmt.Errorf("read pod %s: %w", name, err)
-	case !metav1.IsControlledBy(pod, u.run):
-		return nil, nil
+	default:
+		pod.Spec, pod.ManagedFields = corev1.PodSpec{}, nil // most of its memory, and not needed
 	}
+	u.pods[name] = podAt{pod, time.Now()}
 	return pod, nil
+}
+
+// freshPod is for how long a pod that was read to see whether the run waits is good for reading its
+// logs as well. Later its deletion may have begun.
+const freshPod = time.Second
+
+// podAt is a pod as it was at some time, nil if it did not exist.
+type podAt struct {
+	pod  *corev1.Pod
+	read time.Time
 }
 
 // log stores the output of one container.
@@ -80,13 +97,13 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, a *run.Attempt, p man
 		u.missing(p, "the archiver was told to store no logs")
 		return nil
 	}
+	// the first pass has found that nothing waits, but a container may have started since
+	if err := u.awaitContainer(pod, a, p.Container); err != nil {
+		return err
+	}
 	state := run.StateOf(pod, p.Container)
-	if t := u.tail(a.PodName, p.Container); t != nil && !t.Unusable() {
-		// If the spool was full, prefer the kubelet's log: it usually has more, as long as it
-		// exists.
-		if ended := state != nil && state.Final; !ended || !t.Ended() || !t.Full() {
-			return u.followed(ctx, t, pod, a, p)
-		}
+	if t := u.usableTail(a.PodName, p.Container, state); t != nil {
+		return u.followed(ctx, t, pod, a, p)
 	}
 	switch {
 	case pod == nil:
@@ -95,19 +112,12 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, a *run.Attempt, p man
 		u.missing(p, "the container did not start")
 	case state.Final:
 		return u.collected(ctx, pod, a, p, state)
-	case u.mayStillEnd() &&
-		(u.followNow(pod, p.Container) || !run.IsStep(p.Container) && pod.DeletionTimestamp.IsZero()):
-		return &wait{reason: waitLogs, detail: p.Container + " still runs", again: time.Second}
 	default:
 		p.State, p.Reason = manifest.Truncated, "the container still ran"
 		return u.collected(ctx, pod, a, p, state)
 	}
 	return nil
 }
-
-// mayStillEnd reports whether to wait for containers that still run. A run that is being deleted
-// while it runs is archived as it is: its deletion waits for that.
-func (u *upload) mayStillEnd() bool { return u.run.Finished() && u.run.Since(u.Now()) < logPatience }
 
 // collected stores the log that the kubelet has now.
 func (u *upload) collected(
@@ -162,8 +172,6 @@ func (u *upload) followed(ctx context.Context, t *podlog.Tail, pod *corev1.Pod, 
 		}
 	case pod == nil:
 		t.AwaitEndAndStop(ctx, podlog.RotationCheck)
-	case u.mayStillEnd() && !t.Ended():
-		return &wait{reason: waitLogs, detail: p.Container + " still runs", again: time.Second}
 	}
 	if err := t.Prepare(); err != nil {
 		return fmt.Errorf("read what was followed: %w", err)
@@ -243,6 +251,16 @@ func (u *upload) tail(podName, container string) *podlog.Tail {
 		return nil
 	}
 	return u.Follower.Tail(u.run.Namespace, podlog.Key{Run: u.run.UID, Pod: podName, Container: container})
+}
+
+// usableTail returns the followed log of a container, nil if there is none that is of use. If the
+// spool was full, the kubelet's log is preferred: it usually has more, as long as it exists.
+func (u *upload) usableTail(podName, container string, state *run.State) *podlog.Tail {
+	t := u.tail(podName, container)
+	if t == nil || t.Unusable() || state != nil && state.Final && t.Ended() && t.Full() {
+		return nil
+	}
+	return t
 }
 
 // followNow starts following a container that still runs although its run is finished. It reports

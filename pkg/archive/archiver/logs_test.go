@@ -1,0 +1,157 @@
+package archiver
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+
+	"github.com/indelible-ci/indelible/pkg/archive/layout"
+	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/observed"
+	"github.com/indelible-ci/indelible/pkg/archive/run"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
+)
+
+const logsUID = "6e21a8a5-bd27-4f4b-a14b-0f4e4e2c3a11"
+
+var logsRun = run.Reference{Kind: "TaskRun", Namespace: "team", Name: "build"}
+
+// logsCluster is a cluster with one TaskRun, whose status names the pod p.
+type logsCluster struct {
+	// status of the TaskRun, without podName and conditions; running: it is not finished.
+	status  string
+	running bool
+	// owner is the UID that controls the pod, empty if none does; containers are its statuses.
+	owner, containers string
+	log               http.HandlerFunc
+}
+
+func (c *logsCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	switch {
+	case strings.HasSuffix(r.URL.Path, "/log"):
+		w.Header().Set("Content-Type", "text/plain")
+		c.log(w, r)
+	case strings.HasSuffix(r.URL.Path, "/pods/p"):
+		owner := ""
+		if c.owner != "" {
+			owner = `"ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"TaskRun","name":"build","uid":"` + c.owner +
+				`","controller":true}],`
+		}
+		fmt.Fprintf(w, `{"apiVersion":"v1","kind":"Pod","metadata":{%s"name":"p","namespace":"team","uid":"of-the-pod"},
+			"status":{"containerStatuses":[%s]}}`, owner, c.containers)
+	default:
+		succeeded := "True"
+		if c.running {
+			succeeded = "Unknown"
+		}
+		fmt.Fprintf(w, `{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"build","namespace":"team",
+			"uid":%q,"resourceVersion":"1","creationTimestamp":"2026-11-20T10:42:11Z","finalizers":[%q]},
+			"status":{"podName":"p",%s,"conditions":[{"type":"Succeeded","status":%q}]}}`, logsUID, run.Finalizer,
+			c.status, succeeded)
+	}
+}
+
+func (c *logsCluster) archiver(t *testing.T, logs LogMode, to store.Store, now func() time.Time) *Archiver {
+	t.Helper()
+	server := httptest.NewServer(c)
+	t.Cleanup(server.Close)
+	a, err := New(Options{Cluster: layout.Cluster("default"), Store: to, Config: &rest.Config{Host: server.URL, QPS: -1},
+		Logs: logs, Spool: t.TempDir(), Streams: 20, Now: now, Log: logr.Discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Follower != nil {
+		t.Cleanup(a.Follower.Close)
+	}
+	a.Recent.Replace([]*observed.Event{})
+	return a
+}
+
+func testStore(t *testing.T) store.Store {
+	t.Helper()
+	dir, err := store.NewDirectory(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// logOf returns the log part of the only run in the archive.
+func logOf(t *testing.T, from store.Store) manifest.Part {
+	t.Helper()
+	for info, err := range from.List(t.Context(), "clusters/default/commits/", "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := manifest.Read(t.Context(), from, info.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range c.Parts {
+			if p.Type == manifest.Log {
+				return p
+			}
+		}
+	}
+	t.Fatal("no log in the archive")
+	return manifest.Part{}
+}
+
+// creates counts what is created in a store.
+type creates struct {
+	store.Store
+	n int
+}
+
+func (c *creates) Create(ctx context.Context, key string, body io.Reader) error {
+	c.n++
+	return c.Store.Create(ctx, key, body)
+}
+
+// A finished run waits for a sidecar that does not stop, for a bounded time and with attempts that
+// become rare. None of them stores anything before the last.
+func TestWaitForAContainerThatDoesNotStop(t *testing.T) {
+	completed := time.Date(2026, 11, 20, 10, 43, 0, 0, time.UTC)
+	cluster := &logsCluster{owner: logsUID,
+		status: `"completionTime":"` + completed.Format(time.RFC3339) + `","steps":[{"name":"x","container":"step-x",
+			"terminated":{}}],"sidecars":[{"name":"y","container":"sidecar-y","running":{}}]`,
+		containers: `{"name":"step-x","state":{"terminated":{}}},{"name":"sidecar-y","state":{"running":{}}}`,
+		log: func(w http.ResponseWriter, _ *http.Request) {
+			for i := range 20_000 {
+				_, _ = fmt.Fprintf(w, "2026-11-20T10:42:11.000000000Z line %d\n", i)
+			}
+		}}
+	for name, tt := range map[string]struct{ after, again time.Duration }{
+		"just finished":                     {0, time.Second},
+		"after the first seconds":           {20 * time.Second, 5 * time.Second},
+		"after minutes":                     {9 * time.Minute, 15 * time.Second},
+		"finished in the future, by a bit":  {-2 * time.Second, time.Second},
+		"finished in the future, by a lot":  {-24 * time.Hour, 0},
+		"after the longest time of waiting": {logPatience, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			counted := &creates{Store: testStore(t)}
+			a := cluster.archiver(t, Collect, counted, func() time.Time { return completed.Add(tt.after) })
+			result, err := a.Archive(t.Context(), logsRun, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			waits := result.Outcome == Waiting && result.Reason == waitLogs
+			if waits != (tt.again > 0) || !waits && result.Outcome != Archived || waits && result.Again != tt.again {
+				t.Errorf("got %+v, want to wait for %s", result, tt.again)
+			}
+			if waits == (counted.n > 0) {
+				t.Errorf("%d objects were stored", counted.n)
+			}
+		})
+	}
+}
