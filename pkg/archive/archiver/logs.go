@@ -1,6 +1,7 @@
 package archiver
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -123,49 +124,75 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, a *run.Attempt, p man
 func (u *upload) collected(
 	ctx context.Context, pod *corev1.Pod, a *run.Attempt, p manifest.Part, state *run.State,
 ) error {
+	if u.silent == pod.Name {
+		u.missing(p, silentKubelet)
+		return nil
+	}
 	options := &corev1.PodLogOptions{Container: p.Container, Timestamps: true, Previous: state.Replaced}
-	stream, err := u.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, options).Stream(ctx)
+	stream, err := podlog.Read(ctx, u.kube, pod, options, u.silence)
 	switch {
 	case apierrors.IsNotFound(err):
 		u.missing(p, "the pod "+pod.Name+" was gone")
 		return nil
 	case apierrors.IsBadRequest(err):
-		u.missing(p, "the kubelet had no log")
+		u.missing(p, noLog)
 		return nil
-	case err != nil && u.gaveUp(p, err):
+	case err != nil && u.gaveUp(pod, p, err):
 		u.missing(p, silentKubelet)
 		return nil
 	case err != nil:
 		return fmt.Errorf("read log: %w", err)
 	}
 	defer stream.Close()
-	tolerant := &tolerantReader{from: stream, tolerates: func(err error) bool { return u.gaveUp(p, err) }}
+	return u.storeStream(ctx, stream, pod, a, p, state)
+}
+
+// storeStream stores a log that the kubelet returns. If it breaks off, and that is tolerated, what
+// was read is stored.
+func (u *upload) storeStream(
+	ctx context.Context, stream io.Reader, pod *corev1.Pod, a *run.Attempt, p manifest.Part, state *run.State,
+) error {
+	tolerant := &tolerantReader{from: stream, tolerates: func(err error) bool { return u.gaveUp(pod, p, err) }}
 	lines := podlog.NewUnstamped(tolerant)
-	err = u.storeLog(ctx, p, lines)
-	if err == nil && tolerant.broke {
+	content := bufio.NewReader(lines)
+	switch _, err := content.Peek(1); {
+	case errors.Is(err, podlog.ErrNoStamp):
+		u.missing(p, noLog)
+		return nil
+	case errors.Is(err, io.EOF) && tolerant.broke:
+		u.missing(p, silentKubelet)
+		return nil
+	case err != nil && !errors.Is(err, io.EOF):
+		return fmt.Errorf("read log: %w", err)
+	}
+	if err := u.storeLog(ctx, p, content); errors.Is(err, podlog.ErrNoStamp) {
+		u.missing(p, noLog)
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if tolerant.broke {
 		u.lastPart().State, u.lastPart().Reason = manifest.Truncated, silentKubelet
 	}
-	if errors.Is(err, podlog.ErrNoStamp) {
-		u.missing(p, "the kubelet had no log")
-		return nil
-	}
-	if started := a.Began(p.Container, startOf(state)); err == nil && !started.IsZero() {
+	if started := a.Began(p.Container, startOf(state)); !started.IsZero() {
 		u.maybeRotated(lines.First, started)
 	}
-	return err
+	return nil
 }
 
 // followed stores the log that was read while the container ran, and the rest from the kubelet.
 func (u *upload) followed(ctx context.Context, t *podlog.Tail, pod *corev1.Pod, a *run.Attempt, p manifest.Part) error {
 	state := run.StateOf(pod, p.Container)
 	switch {
+	case state != nil && state.Final && u.silent == pod.Name:
+		t.GiveUp(silentKubelet)
 	case state != nil && state.Final:
 		if !pod.DeletionTimestamp.IsZero() {
 			// the pod may be deleted before a new stream opens; the kubelet ends this one
 			t.AwaitEnd(ctx, podlog.RotationCheck)
 		}
 		if err := t.Finish(ctx); err != nil {
-			if !u.gaveUp(p, err) {
+			if !u.gaveUp(pod, p, err) {
 				return fmt.Errorf("read the rest of the log: %w", err)
 			}
 			t.GiveUp(silentKubelet)
@@ -192,13 +219,20 @@ func (u *upload) followed(ctx context.Context, t *podlog.Tail, pod *corev1.Pod, 
 	return err
 }
 
-// silentKubelet is the reason recorded for logs that the kubelet did not return in time.
-const silentKubelet = "the kubelet did not answer"
+// silentKubelet is the reason recorded for logs that the kubelet did not return in time; noLog for
+// those it returned a message for.
+const (
+	silentKubelet = "the kubelet did not answer"
+	noLog         = "the kubelet had no log"
+)
 
 // gaveUp reports whether to archive without what the kubelet still has.
-func (u *upload) gaveUp(p manifest.Part, err error) bool {
+func (u *upload) gaveUp(pod *corev1.Pod, p manifest.Part, err error) bool {
 	over := u.patience.over(u.run.UID, waitLogs, u.Now(), logPatience)
 	if over {
+		if errors.Is(err, podlog.ErrSilent) {
+			u.silent = pod.Name
+		}
 		u.Log.Info("A run is archived without the rest of a log, because the kubelet does not answer",
 			"run", u.run.Reference().String(), "container", p.Container, "error", err.Error())
 	}

@@ -2,11 +2,13 @@ package archiver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/observed"
+	"github.com/indelible-ci/indelible/pkg/archive/podlog"
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
@@ -151,6 +154,50 @@ func TestWaitForAContainerThatDoesNotStop(t *testing.T) {
 			}
 			if waits == (counted.n > 0) {
 				t.Errorf("%d objects were stored", counted.n)
+			}
+		})
+	}
+}
+
+// A kubelet that sends nothing hangs no worker: the run is tried again, and archived without the
+// rest of its logs when that has lasted too long. Then only the first container is waited for.
+func TestLogsOfAKubeletThatIsSilent(t *testing.T) {
+	const missing, truncated = manifest.Missing, manifest.Truncated
+	for name, tt := range map[string]struct {
+		sends string
+		state manifest.State
+	}{
+		"after its headers": {"", missing},
+		"after a line":      {"2026-11-20T10:42:11.000000000Z one\n", truncated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var requests atomic.Int64
+			cluster := &logsCluster{owner: logsUID,
+				status: `"steps":[{"name":"x","container":"step-x","terminated":{}},{"name":"y","container":"step-y",
+					"terminated":{}}]`,
+				containers: `{"name":"step-x","state":{"terminated":{}}},{"name":"step-y","state":{"terminated":{}}}`,
+				log: func(w http.ResponseWriter, r *http.Request) {
+					requests.Add(1)
+					_, _ = io.WriteString(w, tt.sends)
+					_ = http.NewResponseController(w).Flush()
+					<-r.Context().Done()
+				}}
+			now, to := time.Now(), testStore(t)
+			a := cluster.archiver(t, Follow, to, func() time.Time { return now })
+			a.silence = 50 * time.Millisecond
+			if _, err := a.Archive(t.Context(), logsRun, true); PhaseOf(err) != "logs" || !errors.Is(err, podlog.ErrSilent) {
+				t.Fatalf("got %v", err)
+			}
+			now = now.Add(logPatience + time.Second)
+			requests.Store(0)
+			if _, err := a.Archive(t.Context(), logsRun, true); err != nil {
+				t.Fatal(err)
+			}
+			if p := logOf(t, to); p.State != tt.state || p.Reason != silentKubelet {
+				t.Errorf("the log is %s: %s", p.State, p.Reason)
+			}
+			if requests.Load() != 1 {
+				t.Errorf("the kubelet was asked %d times", requests.Load())
 			}
 		})
 	}

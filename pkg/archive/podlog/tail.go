@@ -21,11 +21,11 @@ import (
 // although the API server says the container runs. replacement is how long to wait for a sidecar
 // that ended to be replaced by the image that stops it. stall is after what silence a long stream
 // is reopened: one that was still reading the log's beginning when the kubelet rotated it continues
-// with the old file and never gets to the new one.
-type streamDelays struct{ broken, ended, replacement, stall time.Duration }
+// with the old file and never gets to the new one. silence is Silence.
+type streamDelays struct{ broken, ended, replacement, stall, silence time.Duration }
 
 var defaultDelays = streamDelays{broken: time.Second, ended: 300 * time.Millisecond, replacement: 5 * time.Second,
-	stall: 1500 * time.Millisecond}
+	stall: 1500 * time.Millisecond, silence: Silence}
 
 // spoolFull and podDeletedEarly are reasons why a log may lack its end.
 const spoolFull = "too many logs waited to be archived when it was written"
@@ -229,8 +229,14 @@ func (t *Tail) Ended() bool {
 	}
 }
 
-// GiveUp records why the rest of the log will not be read.
-func (t *Tail) GiveUp(reason string) { t.failure = reason }
+// GiveUp ends the stream and records why the rest of the log, if there is one, will not be read.
+func (t *Tail) GiveUp(reason string) {
+	t.stop()
+	<-t.done
+	if !t.complete {
+		t.failure = reason
+	}
+}
 
 // Full reports whether the spool had no room for more.
 func (t *Tail) Full() bool { return t.full }
@@ -280,25 +286,29 @@ func (t *Tail) read(ctx context.Context, follow bool) error {
 			options.Previous, options.Follow = true, false
 		}
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	t.begun = false
 	t.rotation.ask(time.Now())
-	stream, err := t.follower.kube.CoreV1().Pods(t.namespace).GetLogs(t.key.Pod, options).Stream(ctx)
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: t.namespace, Name: t.key.Pod}}
+	stream, err := open(ctx, t.follower.kube, pod, options, t.patience(options))
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
 	t.rotation.begin(time.Now(), t.afterLastLine().last)
-	watched := newStallReader(stream, t.follower.delays.stall, cancel)
-	err = t.copy(watched)
+	err = t.copy(stream)
 	if err == nil || t.begun {
-		t.rotation.end(watched.given, watched.stalled.Load())
-	}
-	if watched.stalled.Load() {
-		return errStalled
+		t.rotation.end(stream.given, errors.Is(err, errStalled))
 	}
 	return err
+}
+
+// patience is how long a stream may be silent: one that follows for ever, until it is so long that
+// it may read a rotated file.
+func (t *Tail) patience(options *corev1.PodLogOptions) patience {
+	if options.Follow {
+		return patience{from: rotatable, silence: t.follower.delays.stall, err: errStalled}
+	}
+	return patience{silence: t.follower.delays.silence, err: ErrSilent}
 }
 
 // load opens the file and finds the position where an earlier process stopped.

@@ -86,7 +86,7 @@ func newTestFollower(t *testing.T, k http.Handler, spool string) *Follower {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.delays = streamDelays{time.Millisecond, time.Millisecond, time.Minute, time.Minute}
+	f.delays = streamDelays{time.Millisecond, time.Millisecond, time.Minute, time.Minute, time.Minute}
 	t.Cleanup(f.Close)
 	return f
 }
@@ -318,20 +318,6 @@ func TestTailAcrossARotation(t *testing.T) {
 	<-tail.done
 	if got, reason := contentOf(t, tail); got != "one\n"+much[31:]+"two\n" || reason != "" {
 		t.Errorf("got %d bytes, %q", len(got), reason)
-	}
-}
-
-func TestStallReader(t *testing.T) {
-	stream, writer := io.Pipe()
-	stalled := newStallReader(stream, time.Millisecond, func() { _ = writer.CloseWithError(io.ErrClosedPipe) })
-	go func() {
-		for range 17 {
-			_, _ = writer.Write(make([]byte, 64<<10))
-		}
-	}()
-	if n, err := io.Copy(io.Discard, stalled); n < rotatable || !errors.Is(err, io.ErrClosedPipe) ||
-		!stalled.stalled.Load() {
-		t.Errorf("%d bytes, %v, stalled %v", n, err, stalled.stalled.Load())
 	}
 }
 
