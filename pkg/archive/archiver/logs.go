@@ -10,7 +10,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/podlog"
@@ -69,16 +68,16 @@ func (u *upload) pod(ctx context.Context, name string) (*corev1.Pod, error) {
 	if p, ok := u.pods[name]; ok && time.Since(p.read) < freshPod {
 		return p.pod, nil
 	}
-	pod, err := u.kube.CoreV1().Pods(u.run.Namespace).Get(ctx, name, metav1.GetOptions{})
+	pod, err := run.GetPod(ctx, u.kube, u.run.Namespace, name, u.run.UID)
 	switch {
-	case apierrors.IsNotFound(err), err == nil && !metav1.IsControlledBy(pod, u.run):
+	case apierrors.IsNotFound(err):
 		pod = nil
 	case err != nil:
 		return nil, fmt.Errorf("read pod %s: %w", name, err)
 	default:
 		pod.Spec, pod.ManagedFields = corev1.PodSpec{}, nil // most of its memory, and not needed
 	}
-	u.pods[name] = podAt{pod, time.Now()}
+	u.pods[name] = podAt{pod, errors.Is(err, run.ErrForeignPod), time.Now()}
 	return pod, nil
 }
 
@@ -86,10 +85,12 @@ func (u *upload) pod(ctx context.Context, name string) (*corev1.Pod, error) {
 // logs as well. Later its deletion may have begun.
 const freshPod = time.Second
 
-// podAt is a pod as it was at some time, nil if it did not exist.
+// podAt is a pod as it was at some time, nil if it did not exist. foreign: the name was another
+// pod's.
 type podAt struct {
-	pod  *corev1.Pod
-	read time.Time
+	pod     *corev1.Pod
+	foreign bool
+	read    time.Time
 }
 
 // log stores the output of one container.
@@ -107,6 +108,8 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, a *run.Attempt, p man
 		return u.followed(ctx, t, pod, a, p)
 	}
 	switch {
+	case pod == nil && u.pods[a.PodName].foreign:
+		u.missing(p, "the pod "+a.PodName+" was not the run's")
 	case pod == nil:
 		u.missing(p, "the pod "+a.PodName+" was gone")
 	case state == nil || state.Terminated == nil && state.Running == nil:
@@ -288,10 +291,11 @@ func (u *upload) tail(podName, container string) *podlog.Tail {
 }
 
 // usableTail returns the followed log of a container, nil if there is none that is of use. If the
-// spool was full, the kubelet's log is preferred: it usually has more, as long as it exists.
+// spool was full, the kubelet's log is preferred: it usually has more, as long as it exists. If the
+// name is another pod's, only what this process has seen to be of the run's own pod is of use.
 func (u *upload) usableTail(podName, container string, state *run.State) *podlog.Tail {
 	t := u.tail(podName, container)
-	if t == nil || t.Unusable() || state != nil && state.Final && t.Ended() && t.Full() {
+	if t == nil || t.Unusable() || u.pods[podName].foreign && !t.Checked() || state != nil && state.Final && t.Ended() && t.Full() {
 		return nil
 	}
 	return t

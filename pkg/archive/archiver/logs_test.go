@@ -202,3 +202,43 @@ func TestLogsOfAKubeletThatIsSilent(t *testing.T) {
 		})
 	}
 }
+
+// A status that names somebody else's pod brings nothing of it into the archive: not what is
+// followed, not what is collected, and not what an earlier process has left in the spool.
+func TestLogsOfAPodOfSomebodyElse(t *testing.T) {
+	const secret = "2026-11-20T10:42:11.000000000Z password=hunter2\n"
+	for name, mode := range map[string]LogMode{"followed": Follow, "collected": Collect, "left in the spool": Follow} {
+		t.Run(name, func(t *testing.T) {
+			cluster := &logsCluster{running: true, owner: "another",
+				status:     `"steps":[{"name":"x","container":"postgres","running":{}}]`,
+				containers: `{"name":"postgres","state":{"terminated":{}}}`,
+				log:        func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, secret) }}
+			to := testStore(t)
+			a := cluster.archiver(t, mode, to, time.Now)
+			key := podlog.Key{Run: logsUID, Pod: "p", Container: "postgres"}
+			switch name {
+			case "followed":
+				a.Follower.Follow("team", key)
+				a.Follower.Tail("team", key).AwaitEnd(t.Context(), time.Minute)
+			case "left in the spool":
+				cluster.owner = logsUID // an earlier process did not look at it
+				a.Follower.Follow("team", key)
+				a.Follower.Tail("team", key).AwaitEnd(t.Context(), time.Minute)
+				a.Follower.Close()
+				cluster.owner = "another"
+				again, err := podlog.NewFollower(a.kube, a.Spool, 1, podlog.Metrics{}, a.Log)
+				if err != nil {
+					t.Fatal(err)
+				}
+				a.Follower = again
+			}
+			cluster.running = false
+			if _, err := a.Archive(t.Context(), logsRun, true); err != nil {
+				t.Fatal(err)
+			}
+			if p := logOf(t, to); p.State != manifest.Missing || p.Reason != "the pod p was not the run's" {
+				t.Errorf("the log is %s: %s", p.State, p.Reason)
+			}
+		})
+	}
+}

@@ -16,7 +16,7 @@ func TestFollowerIsShared(t *testing.T) {
 	f.slots = make(chan struct{}, 40)
 	followed := 0
 	for i := range 30 {
-		if f.Follow("greedy", Key{types.UID(fmt.Sprint(i)), "p", "step-a"}) {
+		if f.Follow("greedy", Key{types.UID(fmt.Sprint(i)), fmt.Sprint("p-", i), "step-a"}) {
 			followed++
 		}
 	}
@@ -25,7 +25,7 @@ func TestFollowerIsShared(t *testing.T) {
 	}
 	followed = 0
 	for i := range 30 {
-		if f.Follow("honest", Key{"one", "p", fmt.Sprint("sidecar-", i)}) {
+		if f.Follow("honest", Key{"one", "p-one", fmt.Sprint("sidecar-", i)}) {
 			followed++
 		}
 	}

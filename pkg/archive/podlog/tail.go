@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -32,6 +33,8 @@ const spoolFull = "too many logs waited to be archived when it was written"
 
 const podDeletedEarly = "the pod was gone before the end of its log was read"
 
+const connectionBroke = "the connection to the kubelet broke"
+
 // Tail is one container's log, read into a file, with timestamps, while it is written. run owns all
 // fields until done is closed; after that, whoever archives the run does.
 type Tail struct {
@@ -46,6 +49,8 @@ type Tail struct {
 	file *os.File
 	position
 	rotation rotation
+	// checked: this process has opened a stream of the run's own pod.
+	checked atomic.Bool
 	// begun: the current stream has returned a line.
 	begun bool
 	// complete: the container has ended and all of its log is in the file. failure is the reason
@@ -102,7 +107,7 @@ func (t *Tail) run() {
 		case errors.Is(err, errRemoved), err != nil && !t.begun && t.ctx.Err() != nil:
 			delay = t.follower.delays.broken // keeps the previous stream's failure
 		case err != nil:
-			t.failure = "the connection to the kubelet broke"
+			t.failure = connectionBroke
 			delay = t.follower.delays.broken
 		default:
 			t.failure = ""
@@ -143,7 +148,8 @@ func (t *Tail) podDeleted() {
 // replacement's log.
 func (t *Tail) containerEnded() bool {
 	for began := time.Now(); ; {
-		state, err := t.state(t.ctx)
+		pod, err := t.pod(t.ctx)
+		state := run.StateOf(pod, t.key.Container)
 		switch {
 		case err != nil, state == nil:
 			return false
@@ -160,13 +166,10 @@ func (t *Tail) containerEnded() bool {
 	}
 }
 
-// state returns the container's state according to the API server.
-func (t *Tail) state(ctx context.Context) (*run.State, error) {
-	pod, err := t.follower.kube.CoreV1().Pods(t.namespace).Get(ctx, t.key.Pod, metav1.GetOptions{})
-	if err != nil {
-		return nil, err
-	}
-	return run.StateOf(pod, t.key.Container), nil
+// pod returns the run's pod according to the API server. A pod of that name that the run does not
+// control counts as none: its log is somebody else's.
+func (t *Tail) pod(ctx context.Context) (*corev1.Pod, error) {
+	return run.GetPod(ctx, t.follower.kube, t.namespace, t.key.Pod, t.key.Run)
 }
 
 // Finish reads the rest of the log of an ended container.
@@ -185,6 +188,9 @@ func (t *Tail) Finish(ctx context.Context) error {
 	case errors.Is(err, errSpoolFull):
 		t.failure = spoolFull
 	case err != nil:
+		if t.begun || ctx.Err() == nil {
+			t.failure = connectionBroke // should the pod be gone when this is tried again
+		}
 		return err
 	default:
 		t.complete, t.failure = true, ""
@@ -238,6 +244,9 @@ func (t *Tail) GiveUp(reason string) {
 	}
 }
 
+// Checked reports whether this process has seen that the log is of the run's own pod.
+func (t *Tail) Checked() bool { return t.checked.Load() }
+
 // Full reports whether the spool had no room for more.
 func (t *Tail) Full() bool { return t.full }
 
@@ -272,34 +281,37 @@ func (t *Tail) Late(started time.Time) bool {
 // read reads the log from where the file ends. With follow it continues until the container has
 // ended or the stream breaks.
 func (t *Tail) read(ctx context.Context, follow bool) error {
-	options := &corev1.PodLogOptions{Container: t.key.Container, Follow: follow, Timestamps: true}
-	if last := t.afterLastLine().last; !last.IsZero() {
-		since := metav1.NewTime(last) // in whole seconds: copy skips what the file has
-		options.SinceTime = &since
-	}
-	if !run.IsStep(t.key.Container) {
-		state, err := t.state(ctx)
-		if err != nil {
-			return err
-		}
-		if state != nil && state.Replaced {
-			options.Previous, options.Follow = true, false
-		}
-	}
 	t.begun = false
+	pod, err := t.pod(ctx) // before each stream: another pod may have the name by now
+	if err != nil {
+		return err
+	}
+	options := t.options(run.StateOf(pod, t.key.Container), follow)
 	t.rotation.ask(time.Now())
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: t.namespace, Name: t.key.Pod}}
 	stream, err := open(ctx, t.follower.kube, pod, options, t.patience(options))
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
+	t.checked.Store(true)
 	t.rotation.begin(time.Now(), t.afterLastLine().last)
 	err = t.copy(stream)
 	if err == nil || t.begun {
 		t.rotation.end(stream.given, errors.Is(err, errStalled))
 	}
 	return err
+}
+
+func (t *Tail) options(state *run.State, follow bool) *corev1.PodLogOptions {
+	options := &corev1.PodLogOptions{Container: t.key.Container, Follow: follow, Timestamps: true}
+	if last := t.afterLastLine().last; !last.IsZero() {
+		since := metav1.NewTime(last) // in whole seconds: copy skips what the file has
+		options.SinceTime = &since
+	}
+	if state != nil && state.Replaced {
+		options.Previous, options.Follow = true, false
+	}
+	return options
 }
 
 // patience is how long a stream may be silent: one that follows for ever, until it is so long that
