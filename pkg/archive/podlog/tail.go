@@ -49,6 +49,10 @@ type Tail struct {
 	file *os.File
 	position
 	rotation rotation
+	// resumed: a stream continued where an earlier one ended. doubt: it may have left out lines.
+	// finished is when the container ended, zero if that is unknown. See clock.go.
+	resumed, doubt bool
+	finished       time.Time
 	// checked: this process has opened a stream of the run's own pod.
 	checked atomic.Bool
 	// begun: the current stream has returned a line.
@@ -129,6 +133,10 @@ func (t *Tail) containerDone() {
 			return
 		}
 	}
+	if err := t.settle(t.ctx); err != nil {
+		t.failure = connectionBroke
+		return
+	}
 	t.complete = true
 }
 
@@ -150,6 +158,7 @@ func (t *Tail) containerEnded() bool {
 	for began := time.Now(); ; {
 		pod, err := t.pod(t.ctx)
 		state := run.StateOf(pod, t.key.Container)
+		t.noteEnd(state)
 		switch {
 		case err != nil, state == nil:
 			return false
@@ -193,7 +202,11 @@ func (t *Tail) Finish(ctx context.Context) error {
 		}
 		return err
 	default:
-		t.complete, t.failure = true, ""
+		t.failure = ""
+		if err := t.settle(ctx); err != nil {
+			return err
+		}
+		t.complete = true
 	}
 	return nil
 }
@@ -265,6 +278,9 @@ func (t *Tail) Open() (io.ReadCloser, string, error) {
 	if t.Ended() && t.rotation.gap && reason == "" {
 		reason = "lines may be missing in the middle: the kubelet rotated the log faster than it could be read"
 	}
+	if t.Ended() && t.doubtful() && reason == "" {
+		reason = clockSetBack
+	}
 	file, err := os.Open(t.path)
 	if err != nil {
 		return nil, "", err
@@ -286,7 +302,9 @@ func (t *Tail) read(ctx context.Context, follow bool) error {
 	if err != nil {
 		return err
 	}
-	options := t.options(run.StateOf(pod, t.key.Container), follow)
+	state := run.StateOf(pod, t.key.Container)
+	t.noteEnd(state)
+	options := t.options(state, follow)
 	t.rotation.ask(time.Now())
 	stream, err := open(ctx, t.follower.kube, pod, options, t.patience(options))
 	if err != nil {
@@ -304,8 +322,8 @@ func (t *Tail) read(ctx context.Context, follow bool) error {
 
 func (t *Tail) options(state *run.State, follow bool) *corev1.PodLogOptions {
 	options := &corev1.PodLogOptions{Container: t.key.Container, Follow: follow, Timestamps: true}
-	if last := t.afterLastLine().last; !last.IsZero() {
-		since := metav1.NewTime(last) // in whole seconds: copy skips what the file has
+	if t.resumed = !t.afterLastLine().last.IsZero(); t.resumed {
+		since := metav1.NewTime(t.since()) // in whole seconds: copy skips what the file has
 		options.SinceTime = &since
 	}
 	if state != nil && state.Replaced {
@@ -357,6 +375,7 @@ func (t *Tail) load() error {
 	if err != nil {
 		return err
 	}
+	t.heard = info.ModTime()
 	if t.size < info.Size() { // remove a line that is cut off within its timestamp
 		t.addSpooled(t.size - info.Size())
 		if err := file.Truncate(t.size); err != nil {

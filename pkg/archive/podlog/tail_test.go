@@ -337,7 +337,7 @@ func TestTailOfAPodOfSomebodyElse(t *testing.T) {
 						_, _ = io.WriteString(w, testPod("p", `{"running":{}}`))
 					default:
 						w.Header().Set("Content-Type", "application/json")
-						_, _ = io.WriteString(w, strings.ReplaceAll(testPod("p", `{"running":{}}`), `"uid":"uid"`, `"uid":"x"`))
+						_, _ = io.WriteString(w, strings.ReplaceAll(testPod("p", `{"terminated":{}}`), `"uid":"uid"`, `"uid":"x"`))
 					}
 				}), t.TempDir())
 				tail := read(f)
