@@ -205,6 +205,7 @@ func (f *Follower) Tail(namespace string, key Key) *Tail {
 	}
 	t := newTail(f, namespace, key)
 	t.size = info.Size() // corrected by load
+	t.adopt(t.size)
 	t.failure = "the archiver was restarted, and the pod was gone before the end of its log was read"
 	close(t.done)
 	f.tails[key] = t

@@ -64,7 +64,9 @@ type Tail struct {
 	// broken: writing the spool failed, and the file is useless. full: the spool had no room, and
 	// the file may lack its end.
 	broken, full bool
-	share        *share
+	// adopted: the namespace's share has what an earlier process has left in the file.
+	adopted bool
+	share   *share
 	// refused counts consecutive requests that the kubelet has refused.
 	refused int
 }
@@ -348,6 +350,11 @@ func (t *Tail) load() error {
 		return err
 	}
 	t.file, t.size = file, 0
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	t.adopt(info.Size())
 	lines, inLine := bufio.NewReaderSize(file, 64<<10), false
 	for {
 		line, err := lines.ReadSlice('\n')
@@ -368,12 +375,9 @@ func (t *Tail) load() error {
 			break
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			t.size = info.Size() // what remove takes from the spool
 			return err
 		}
-	}
-	info, err := file.Stat()
-	if err != nil {
-		return err
 	}
 	t.heard = info.ModTime()
 	if t.size < info.Size() { // remove a line that is cut off within its timestamp
@@ -383,6 +387,15 @@ func (t *Tail) load() error {
 		}
 	}
 	return seekEnd(file)
+}
+
+// adopt counts what an earlier process has left in the file in the namespace's share, once. The
+// Follower has counted it in the spool when it started, but did not know whose it is.
+func (t *Tail) adopt(size int64) {
+	if !t.adopted {
+		t.adopted = true
+		t.share.spooled.Add(size)
+	}
 }
 
 func (t *Tail) spoolFailed(err error) error {
