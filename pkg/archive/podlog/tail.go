@@ -46,7 +46,10 @@ type Tail struct {
 	stop      context.CancelFunc
 	done      chan struct{}
 
-	file *os.File
+	// file is open while a stream is read: a run may wait long until it is archived. loaded: position
+	// is the file's.
+	file   *os.File
+	loaded bool
 	position
 	rotation rotation
 	// resumed: a stream continued where an earlier one ended. doubt: it may have left out lines.
@@ -84,7 +87,8 @@ func newTail(f *Follower, namespace string, key Key) *Tail {
 
 // run follows the log until the container has ended, the pod is deleted, or the run is forgotten.
 func (t *Tail) run() {
-	if err := t.load(); err != nil {
+	defer t.close()
+	if err := t.open(); err != nil {
 		_ = t.spoolFailed(err)
 		return
 	}
@@ -190,7 +194,8 @@ func (t *Tail) Finish(ctx context.Context) error {
 	if t.complete {
 		return nil
 	}
-	if err := t.Prepare(); err != nil {
+	defer t.close()
+	if err := t.open(); err != nil {
 		return err
 	}
 	switch err := t.read(ctx, false); {
@@ -221,12 +226,13 @@ func (t *Tail) AwaitEndAndStop(ctx context.Context, timeout time.Duration) {
 	<-t.done
 }
 
-// Prepare opens a file left by an earlier process.
+// Prepare looks at a file left by an earlier process.
 func (t *Tail) Prepare() error {
-	if !t.Ended() || t.file != nil {
+	if !t.Ended() || t.loaded {
 		return nil
 	}
-	return t.load()
+	defer t.close()
+	return t.open()
 }
 
 // AwaitEnd waits for the stream to end, for timeout at most.
@@ -343,13 +349,27 @@ func (t *Tail) patience(options *corev1.PodLogOptions) patience {
 	return patience{silence: t.follower.delays.silence, err: ErrSilent}
 }
 
-// load opens the file and finds the position where an earlier process stopped.
-func (t *Tail) load() error {
-	file, err := os.OpenFile(t.path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
+// open opens the file at its end.
+func (t *Tail) open() (err error) {
+	flags := os.O_RDWR
+	if !t.loaded {
+		flags |= os.O_CREATE
+	}
+	if t.file, err = os.OpenFile(t.path, flags, 0o600); err != nil {
 		return err
 	}
-	t.file, t.size = file, 0
+	if !t.loaded {
+		if err := t.load(t.file); err != nil {
+			return err
+		}
+		t.loaded = true
+	}
+	return seekEnd(t.file)
+}
+
+// load finds the position where an earlier process stopped.
+func (t *Tail) load(file *os.File) error {
+	t.position = position{}
 	info, err := file.Stat()
 	if err != nil {
 		return err
@@ -382,11 +402,9 @@ func (t *Tail) load() error {
 	t.heard = info.ModTime()
 	if t.size < info.Size() { // remove a line that is cut off within its timestamp
 		t.addSpooled(t.size - info.Size())
-		if err := file.Truncate(t.size); err != nil {
-			return err
-		}
+		return file.Truncate(t.size)
 	}
-	return seekEnd(file)
+	return nil
 }
 
 // adopt counts what an earlier process has left in the file in the namespace's share, once. The
@@ -409,5 +427,6 @@ func (t *Tail) spoolFailed(err error) error {
 func (t *Tail) close() {
 	if t.file != nil {
 		_ = t.file.Close()
+		t.file = nil
 	}
 }

@@ -414,6 +414,58 @@ func TestFollowerIsBounded(t *testing.T) {
 	}
 }
 
+// Only a stream keeps its file open: a run may wait for the archive for as long as that is away.
+func TestFilesOfEndedTailsAreClosed(t *testing.T) {
+	lines, want := testLines()
+	whole := strings.Join(lines, "")
+	prepare := func(t *testing.T, f *Follower) *Tail {
+		t.Helper()
+		tail := f.Tail("ns", testKey)
+		if err := tail.Prepare(); err != nil {
+			t.Error(err)
+		}
+		return tail
+	}
+	for name, tt := range map[string]struct {
+		left string
+		kube *fakeKubelet
+		take func(*testing.T, *Follower) *Tail
+		want string
+	}{
+		"followed to its end":                           {"", &fakeKubelet{lines: lines, state: "terminated"}, followToItsEnd, want},
+		"its pod is gone":                               {lines[0], &fakeKubelet{gone: true}, followToItsEnd, "one\n"},
+		"left by an earlier process, whose pod is gone": {lines[0], &fakeKubelet{gone: true}, prepare, "one\n"},
+		"finished after its stream broke": {"", &fakeKubelet{lines: lines, breaks: []int{50}, state: "terminated"}, finish,
+			want},
+		"finished after an earlier process": {whole[:100], &fakeKubelet{lines: lines, state: "terminated"},
+			func(t *testing.T, f *Follower) *Tail {
+				t.Helper()
+				tail := prepare(t, f)
+				if err := tail.Finish(t.Context()); err != nil {
+					t.Error(err)
+				}
+				return tail
+			}, want},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spool := t.TempDir()
+			if tt.left != "" {
+				if err := os.WriteFile(filepath.Join(spool, testKey.file()), []byte(tt.left), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f := newTestFollower(t, tt.kube, spool)
+			tail := tt.take(t, f)
+			if tail.file != nil {
+				t.Error("the file is open")
+			}
+			if got, _ := contentOf(t, tail); got != tt.want {
+				t.Errorf("got %d bytes, want %d", len(got), len(tt.want))
+			}
+		})
+	}
+}
+
 func contentOf(t *testing.T, tail *Tail) (content, reason string) {
 	t.Helper()
 	file, reason, err := tail.Open()
