@@ -155,26 +155,27 @@ func (u *upload) collected(
 func (u *upload) storeStream(
 	ctx context.Context, stream io.Reader, pod *corev1.Pod, a *run.Attempt, p manifest.Part, state *run.State,
 ) error {
-	tolerant := &tolerantReader{from: stream, tolerates: func(err error) bool { return u.gaveUp(pod, p, err) }}
-	lines := podlog.NewUnstamped(tolerant)
-	content := bufio.NewReader(lines)
+	broken := &tolerantReader{from: stream, tolerates: func(err error) bool { return u.gaveUp(pod, p, err) }}
+	lines := podlog.NewUnstamped(broken)
+	message := &tolerantReader{from: lines, tolerates: func(err error) bool { return errors.Is(err, podlog.ErrNoStamp) }}
+	content := bufio.NewReader(message)
 	switch _, err := content.Peek(1); {
-	case errors.Is(err, podlog.ErrNoStamp):
+	case errors.Is(err, io.EOF) && message.broke:
 		u.missing(p, noLog)
 		return nil
-	case errors.Is(err, io.EOF) && tolerant.broke:
+	case errors.Is(err, io.EOF) && broken.broke:
 		u.missing(p, silentKubelet)
 		return nil
 	case err != nil && !errors.Is(err, io.EOF):
 		return fmt.Errorf("read log: %w", err)
 	}
-	if err := u.storeLog(ctx, p, content); errors.Is(err, podlog.ErrNoStamp) {
-		u.missing(p, noLog)
-		return nil
-	} else if err != nil {
+	if err := u.storeLog(ctx, p, content); err != nil {
 		return err
 	}
-	if tolerant.broke {
+	switch {
+	case message.broke:
+		u.lastPart().State, u.lastPart().Reason = manifest.Truncated, noRest
+	case broken.broke:
 		u.lastPart().State, u.lastPart().Reason = manifest.Truncated, silentKubelet
 	}
 	if started := a.Began(p.Container, startOf(state)); !started.IsZero() {
@@ -198,7 +199,7 @@ func (u *upload) followed(ctx context.Context, t *podlog.Tail, pod *corev1.Pod, 
 			if !u.gaveUp(pod, p, err) {
 				return fmt.Errorf("read the rest of the log: %w", err)
 			}
-			t.GiveUp(silentKubelet)
+			t.GiveUp(unread(err))
 		}
 	case pod == nil:
 		t.AwaitEndAndStop(ctx, podlog.RotationCheck)
@@ -222,12 +223,21 @@ func (u *upload) followed(ctx context.Context, t *podlog.Tail, pod *corev1.Pod, 
 	return err
 }
 
-// silentKubelet is the reason recorded for logs that the kubelet did not return in time; noLog for
-// those it returned a message for.
+// Reasons for logs that the kubelet did not return in time, for which it returned a message
+// instead, and which it ended with one.
 const (
 	silentKubelet = "the kubelet did not answer"
 	noLog         = "the kubelet had no log"
+	noRest        = "the kubelet had no more of the log"
 )
+
+// unread returns the reason for the rest of a log that the kubelet was asked for in vain.
+func unread(err error) string {
+	if errors.Is(err, podlog.ErrNoStamp) {
+		return noRest
+	}
+	return silentKubelet
+}
 
 // gaveUp reports whether to archive without what the kubelet still has.
 func (u *upload) gaveUp(pod *corev1.Pod, p manifest.Part, err error) bool {

@@ -242,3 +242,77 @@ func TestLogsOfAPodOfSomebodyElse(t *testing.T) {
 		})
 	}
 }
+
+// A message that the kubelet returns instead of a log, or appends to one, is no part of it. What
+// came before is.
+func TestLogsThatTheKubeletEndsWithAMessage(t *testing.T) {
+	const line, message = "2026-11-20T10:42:11.000000000Z one\n", "failed to watch file: too many open files\n"
+	for name, tt := range map[string]struct {
+		sends  string
+		state  manifest.State
+		reason string
+		bytes  int64
+	}{
+		"no message":              {line, manifest.Complete, "", 4},
+		"nothing":                 {"", manifest.Complete, "", 0},
+		"a message only":          {message, manifest.Missing, noLog, 0},
+		"a line and a message":    {line + message, manifest.Truncated, noRest, 4},
+		"many lines and the same": {strings.Repeat(line, 20_000) + message, manifest.Truncated, noRest, 80_000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cluster := &logsCluster{owner: logsUID, status: `"steps":[{"name":"x","container":"step-x","terminated":{}}]`,
+				containers: `{"name":"step-x","state":{"terminated":{}}}`,
+				log:        func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, tt.sends) }}
+			to := testStore(t)
+			if _, err := cluster.archiver(t, Collect, to, time.Now).Archive(t.Context(), logsRun, true); err != nil {
+				t.Fatal(err)
+			}
+			p := logOf(t, to)
+			var stored int64
+			switch {
+			case p.Text != nil:
+				stored = int64(len(*p.Text))
+			case p.Content != nil:
+				stored = p.Content.Bytes
+			}
+			if p.State != tt.state || p.Reason != tt.reason || stored != tt.bytes {
+				t.Errorf("%d bytes are stored, %s: %s", stored, p.State, p.Reason)
+			}
+		})
+	}
+}
+
+// The rest of a log that was followed, for which the kubelet has only a message, is asked for again,
+// and given up with that reason.
+func TestLogsWhoseRestIsAMessage(t *testing.T) {
+	const line, message = "2026-11-20T10:42:11.000000000Z one\n", "failed to watch file: too many open files\n"
+	var streams atomic.Int64
+	again := make(chan struct{})
+	cluster := &logsCluster{owner: logsUID, status: `"steps":[{"name":"x","container":"step-x","terminated":{}}]`,
+		containers: `{"name":"step-x","state":{"terminated":{}}}`,
+		log: func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, line)
+			switch streams.Add(1) {
+			case 1:
+				_ = http.NewResponseController(w).Flush()
+				panic(http.ErrAbortHandler)
+			case 2:
+				close(again)
+			}
+			_, _ = io.WriteString(w, message)
+		}}
+	now, to := time.Now(), testStore(t)
+	a := cluster.archiver(t, Follow, to, func() time.Time { return now })
+	a.Follower.Follow("team", podlog.Key{Run: logsUID, Pod: "p", Container: "step-x"})
+	<-again
+	if _, err := a.Archive(t.Context(), logsRun, true); !errors.Is(err, podlog.ErrNoStamp) {
+		t.Fatalf("got %v", err)
+	}
+	now = now.Add(logPatience + time.Second)
+	if _, err := a.Archive(t.Context(), logsRun, true); err != nil {
+		t.Fatal(err)
+	}
+	if p := logOf(t, to); p.State != manifest.Truncated || p.Reason != noRest || p.Text == nil || *p.Text != "one\n" {
+		t.Errorf("the log is %s: %s", p.State, p.Reason)
+	}
+}
