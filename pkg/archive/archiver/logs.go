@@ -157,7 +157,8 @@ func (u *upload) storeStream(
 ) error {
 	broken := &tolerantReader{from: stream, tolerates: func(err error) bool { return u.gaveUp(pod, p, err) }}
 	lines := podlog.NewUnstamped(broken)
-	message := &tolerantReader{from: lines, tolerates: func(err error) bool { return errors.Is(err, podlog.ErrNoStamp) }}
+	isMessage := func(err error) bool { return errors.Is(err, podlog.ErrNoStamp) }
+	message := &tolerantReader{from: lines, tolerates: isMessage}
 	content := bufio.NewReader(message)
 	switch _, err := content.Peek(1); {
 	case errors.Is(err, io.EOF) && message.broke:
@@ -305,7 +306,10 @@ func (u *upload) tail(podName, container string) *podlog.Tail {
 // name is another pod's, only what this process has seen to be of the run's own pod is of use.
 func (u *upload) usableTail(podName, container string, state *run.State) *podlog.Tail {
 	t := u.tail(podName, container)
-	if t == nil || t.Unusable() || u.pods[podName].foreign && !t.Checked() || state != nil && state.Final && t.Ended() && t.Full() {
+	switch {
+	case t == nil, t.Unusable(), u.pods[podName].foreign && !t.Checked():
+		return nil
+	case state != nil && state.Final && t.Ended() && t.Full():
 		return nil
 	}
 	return t

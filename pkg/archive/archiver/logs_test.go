@@ -282,8 +282,8 @@ func TestLogsThatTheKubeletEndsWithAMessage(t *testing.T) {
 	}
 }
 
-// The rest of a log that was followed, for which the kubelet has only a message, is asked for again,
-// and given up with that reason.
+// The rest of a log that was followed, for which the kubelet has only a message, is asked for
+// again, and given up with that reason.
 func TestLogsWhoseRestIsAMessage(t *testing.T) {
 	const line, message = "2026-11-20T10:42:11.000000000Z one\n", "failed to watch file: too many open files\n"
 	var streams atomic.Int64

@@ -15,15 +15,19 @@ import (
 // before sinceTime, as kubelets do, whatever their place in the log.
 type nodeWithAClock struct {
 	mu sync.Mutex
+	nodesLog
+	streams int
+	// whole counts the streams after the first that were not limited to a time.
+	whole int
+}
+
+type nodesLog struct {
 	// lines of the log; first is how many the first stream returns.
 	lines []string
 	first int
 	// rotated: the first line is gone when the log is read a second time; gone: the pod is, when the
 	// whole log is asked for once more.
 	rotated, gone bool
-	streams       int
-	// whole counts the streams after the first that were not limited to a time.
-	whole int
 }
 
 func (n *nodeWithAClock) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -62,32 +66,32 @@ func TestTailWhenTheNodesClockIsSetBack(t *testing.T) {
 	line := func(at, text string) string { return "2026-11-20T10:" + at + "Z " + text + "\n" }
 	one, two, three := line("42:11.0", "one"), line("37:12.0", "two"), line("37:13.0", "three")
 	for name, tt := range map[string]struct {
-		node         nodeWithAClock
+		log          nodesLog
 		want, reason string
 		whole        int
 	}{
-		"while the stream was broken": {nodeWithAClock{lines: []string{one, two, three}, first: 1}, "one two three", "", 1},
+		"while the stream was broken": {nodesLog{lines: []string{one, two, three}, first: 1}, "one two three", "", 1},
 		"while the stream was broken, and the pod is gone then": {
-			nodeWithAClock{lines: []string{one, two, three}, first: 1, gone: true}, "one", clockSetBack, 1},
+			nodesLog{lines: []string{one, two, three}, first: 1, gone: true}, "one", clockSetBack, 1},
 		"while the stream was broken, and its beginning is rotated away": {
-			nodeWithAClock{lines: []string{line("42:10.0", "zero"), one, two, three}, first: 2, rotated: true}, "zero one",
+			nodesLog{lines: []string{line("42:10.0", "zero"), one, two, three}, first: 2, rotated: true}, "zero one",
 			clockSetBack, 1},
-		"before the stream broke": {nodeWithAClock{lines: []string{one, two, three}, first: 2}, "one two three", "", 0},
-		"within a stream that did not break": {nodeWithAClock{lines: []string{one, two, three}, first: 3},
+		"before the stream broke": {nodesLog{lines: []string{one, two, three}, first: 2}, "one two three", "", 0},
+		"within a stream that did not break": {nodesLog{lines: []string{one, two, three}, first: 3},
 			"one two three", "", 0},
 		"by so little that the kubelet has written lines out of order": {
-			nodeWithAClock{lines: []string{line("37:12.3", "one"), line("37:12.1", "two"), line("37:12.2", "three")}, first: 2},
+			nodesLog{lines: []string{line("37:12.3", "one"), line("37:12.1", "two"), line("37:12.2", "three")}, first: 2},
 			"one two three", "", 0},
 		"by so little, and across a second": {
-			nodeWithAClock{lines: []string{line("37:12.01", "one"), line("37:11.99", "two"), line("37:12.2", "three")}, first: 1},
+			nodesLog{lines: []string{line("37:12.01", "one"), line("37:11.9", "two"), line("37:12.2", "three")}, first: 1},
 			"one two three", "", 0},
 		"within a second, in which it was rotated": {
-			nodeWithAClock{lines: []string{line("37:12.3", "one"), line("37:12.1", "two"), line("37:12.2", "three")}, first: 1,
+			nodesLog{lines: []string{line("37:12.3", "one"), line("37:12.1", "two"), line("37:12.2", "three")}, first: 1,
 				rotated: true}, "one", clockSetBack, 1},
 	} {
 		for how, read := range map[string]func(*testing.T, *Follower) *Tail{"followed": followToItsEnd, "finished": finish} {
 			t.Run(name+", "+how, func(t *testing.T) {
-				node := &nodeWithAClock{lines: tt.node.lines, first: tt.node.first, rotated: tt.node.rotated, gone: tt.node.gone}
+				node := &nodeWithAClock{nodesLog: tt.log}
 				f := newTestFollower(t, node, t.TempDir())
 				tail := read(t, f)
 				got, reason := contentOf(t, tail)

@@ -432,8 +432,8 @@ func TestFilesOfEndedTailsAreClosed(t *testing.T) {
 		take func(*testing.T, *Follower) *Tail
 		want string
 	}{
-		"followed to its end":                           {"", &fakeKubelet{lines: lines, state: "terminated"}, followToItsEnd, want},
-		"its pod is gone":                               {lines[0], &fakeKubelet{gone: true}, followToItsEnd, "one\n"},
+		"followed":        {"", &fakeKubelet{lines: lines, state: "terminated"}, followToItsEnd, want},
+		"its pod is gone": {lines[0], &fakeKubelet{gone: true}, followToItsEnd, "one\n"},
 		"left by an earlier process, whose pod is gone": {lines[0], &fakeKubelet{gone: true}, prepare, "one\n"},
 		"finished after its stream broke": {"", &fakeKubelet{lines: lines, breaks: []int{50}, state: "terminated"}, finish,
 			want},
