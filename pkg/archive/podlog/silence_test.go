@@ -85,6 +85,7 @@ func TestFinishWithAKubeletThatIsSilent(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	hangs.Store(false)
+	f.delays.silence = time.Minute
 	if err := tail.Finish(t.Context()); err != nil {
 		t.Fatal(err)
 	}
