@@ -70,6 +70,8 @@ type Archiver struct {
 	kube     kubernetes.Interface
 	Follower *podlog.Follower
 	Recent   *observed.Events
+	// silence is how long the kubelet may send nothing of a log.
+	silence time.Duration
 	// indexed has the UIDs of runs that this process has added to the index and whose finalizer is
 	// still to be removed: runs of a backlog are handled twice.
 	indexed sync.Map
@@ -106,7 +108,7 @@ func New(o Options) (*Archiver, error) {
 		o.ChildPatience = defaultChildPatience
 	}
 	a := &Archiver{Options: o, Client: runs, kube: kube, Recent: observed.NewEvents(o.Metrics.eventDropped),
-		Ranking: stay.NewRanking(o.Keep), OnCommit: func(*run.Run) {}}
+		silence: podlog.Silence, Ranking: stay.NewRanking(o.Keep), OnCommit: func(*run.Run) {}}
 	if o.Logs == Follow {
 		if a.Follower, err = podlog.NewFollower(kube, o.Spool, o.Streams,
 			podlog.Metrics{Streams: o.Metrics.streams, Unfollowed: o.Metrics.unfollowed}, o.Log); err != nil {
@@ -251,6 +253,7 @@ func (a *Archiver) uploadAndCommit(ctx context.Context, r *run.Run) (*manifest.C
 	}{
 		{"settle", func(context.Context) error { return awaitSigning(r, a.Now()) }},
 		{"children", func(ctx context.Context) error { return a.awaitChildren(ctx, r) }},
+		{"containers", u.awaitContainers},
 		{"record", u.record},
 		{"logs", u.logsThatFit},
 		{"events", u.events},

@@ -8,6 +8,7 @@
 //	                    of a start-up backlog come from pages of a list instead.
 //	awaitsigning.go     Waits while Tekton Chains still signs the run (phase "settle").
 //	children.go         A PipelineRun waits for the runs it created.
+//	awaitcontainers.go  A finished run waits for containers that are about to end.
 //	upload.go, logs.go, events.go
 //	                    Store record, logs and events: each part under a key of this attempt,
 //	                    read back and compared. A crash leaves parts without a commit, which

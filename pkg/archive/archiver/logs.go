@@ -1,6 +1,7 @@
 package archiver
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/podlog"
@@ -31,26 +31,29 @@ const (
 	None LogMode = "none"
 )
 
-const (
-	// logPatience is how long to wait for the containers of a finished run to end. A pod's grace
-	// period is 30 s by default, but may be longer.
-	logPatience = 10 * time.Minute
-)
-
 // logs stores the output of each container of each attempt (run.ContainersOf). A log that no longer
 // exists is recorded as missing, with the reason. If the kubelet does not answer, the run waits for
 // up to logPatience, and then what there is is archived. If the API server does not answer, the run
 // waits for as long as that lasts.
 func (u *upload) logs(ctx context.Context) error {
+	return u.eachContainer(ctx, func(pod *corev1.Pod, a *run.Attempt, attempt int, container string) error {
+		p := manifest.Part{Type: manifest.Log, State: manifest.Complete, Container: container, Attempt: attempt}
+		return u.log(ctx, pod, a, p)
+	})
+}
+
+// eachContainer calls do for each container of each attempt, until it returns an error.
+func (u *upload) eachContainer(
+	ctx context.Context, do func(pod *corev1.Pod, a *run.Attempt, attempt int, container string) error,
+) error {
 	for i, attempt := range u.run.Attempts() {
 		pod, err := u.pod(ctx, attempt.PodName)
 		if err != nil {
 			return err
 		}
-		for _, name := range run.ContainersOf(&attempt, pod) {
-			p := manifest.Part{Type: manifest.Log, State: manifest.Complete, Container: name, Attempt: i}
-			if err := u.log(ctx, pod, &attempt, p); err != nil {
-				return fmt.Errorf("%s in pod %s: %w", name, attempt.PodName, err)
+		for _, container := range run.ContainersOf(&attempt, pod) {
+			if err := do(pod, &attempt, i, container); err != nil {
+				return fmt.Errorf("%s in pod %s: %w", container, attempt.PodName, err)
 			}
 		}
 	}
@@ -62,16 +65,32 @@ func (u *upload) pod(ctx context.Context, name string) (*corev1.Pod, error) {
 	if u.Logs == None {
 		return nil, nil
 	}
-	pod, err := u.kube.CoreV1().Pods(u.run.Namespace).Get(ctx, name, metav1.GetOptions{})
+	if p, ok := u.pods[name]; ok && time.Since(p.read) < freshPod {
+		return p.pod, nil
+	}
+	pod, err := run.GetPod(ctx, u.kube, u.run.Namespace, name, u.run.UID)
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil, nil
+		pod = nil
 	case err != nil:
 		return nil, fmt.Errorf("read pod %s: %w", name, err)
-	case !metav1.IsControlledBy(pod, u.run):
-		return nil, nil
+	default:
+		pod.Spec, pod.ManagedFields = corev1.PodSpec{}, nil // most of its memory, and not needed
 	}
+	u.pods[name] = podAt{pod, errors.Is(err, run.ErrForeignPod), time.Now()}
 	return pod, nil
+}
+
+// freshPod is for how long a pod that was read to see whether the run waits is good for reading its
+// logs as well. Later its deletion may have begun.
+const freshPod = time.Second
+
+// podAt is a pod as it was at some time, nil if it did not exist. foreign: the name was another
+// pod's.
+type podAt struct {
+	pod     *corev1.Pod
+	foreign bool
+	read    time.Time
 }
 
 // log stores the output of one container.
@@ -80,24 +99,23 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, a *run.Attempt, p man
 		u.missing(p, "the archiver was told to store no logs")
 		return nil
 	}
+	// the first pass has found that nothing waits, but a container may have started since
+	if err := u.awaitContainer(pod, a, p.Container); err != nil {
+		return err
+	}
 	state := run.StateOf(pod, p.Container)
-	if t := u.tail(a.PodName, p.Container); t != nil && !t.Unusable() {
-		// If the spool was full, prefer the kubelet's log: it usually has more, as long as it
-		// exists.
-		if ended := state != nil && state.Final; !ended || !t.Ended() || !t.Full() {
-			return u.followed(ctx, t, pod, a, p)
-		}
+	if t := u.usableTail(a.PodName, p.Container, state); t != nil {
+		return u.followed(ctx, t, pod, a, p)
 	}
 	switch {
+	case pod == nil && u.pods[a.PodName].foreign:
+		u.missing(p, "the pod "+a.PodName+" was not the run's")
 	case pod == nil:
 		u.missing(p, "the pod "+a.PodName+" was gone")
 	case state == nil || state.Terminated == nil && state.Running == nil:
 		u.missing(p, "the container did not start")
 	case state.Final:
 		return u.collected(ctx, pod, a, p, state)
-	case u.mayStillEnd() &&
-		(u.followNow(pod, p.Container) || !run.IsStep(p.Container) && pod.DeletionTimestamp.IsZero()):
-		return &wait{reason: waitLogs, detail: p.Container + " still runs", again: time.Second}
 	default:
 		p.State, p.Reason = manifest.Truncated, "the container still ran"
 		return u.collected(ctx, pod, a, p, state)
@@ -105,65 +123,87 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, a *run.Attempt, p man
 	return nil
 }
 
-// mayStillEnd reports whether to wait for containers that still run. A run that is being deleted
-// while it runs is archived as it is: its deletion waits for that.
-func (u *upload) mayStillEnd() bool { return u.run.Finished() && u.run.Since(u.Now()) < logPatience }
-
 // collected stores the log that the kubelet has now.
 func (u *upload) collected(
 	ctx context.Context, pod *corev1.Pod, a *run.Attempt, p manifest.Part, state *run.State,
 ) error {
+	if u.silent == pod.Name {
+		u.missing(p, silentKubelet)
+		return nil
+	}
 	options := &corev1.PodLogOptions{Container: p.Container, Timestamps: true, Previous: state.Replaced}
-	stream, err := u.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, options).Stream(ctx)
+	stream, err := podlog.Read(ctx, u.kube, pod, options, u.silence)
 	switch {
 	case apierrors.IsNotFound(err):
 		u.missing(p, "the pod "+pod.Name+" was gone")
 		return nil
 	case apierrors.IsBadRequest(err):
-		u.missing(p, "the kubelet had no log")
+		u.missing(p, noLog)
 		return nil
-	case err != nil && u.gaveUp(p, err):
+	case err != nil && u.gaveUp(pod, p, err):
 		u.missing(p, silentKubelet)
 		return nil
 	case err != nil:
 		return fmt.Errorf("read log: %w", err)
 	}
 	defer stream.Close()
-	tolerant := &tolerantReader{from: stream, tolerates: func(err error) bool { return u.gaveUp(p, err) }}
-	lines := podlog.NewUnstamped(tolerant)
-	err = u.storeLog(ctx, p, lines)
-	if err == nil && tolerant.broke {
+	return u.storeStream(ctx, stream, pod, a, p, state)
+}
+
+// storeStream stores a log that the kubelet returns. If it breaks off, and that is tolerated, what
+// was read is stored.
+func (u *upload) storeStream(
+	ctx context.Context, stream io.Reader, pod *corev1.Pod, a *run.Attempt, p manifest.Part, state *run.State,
+) error {
+	broken := &tolerantReader{from: stream, tolerates: func(err error) bool { return u.gaveUp(pod, p, err) }}
+	lines := podlog.NewUnstamped(broken)
+	isMessage := func(err error) bool { return errors.Is(err, podlog.ErrNoStamp) }
+	message := &tolerantReader{from: lines, tolerates: isMessage}
+	content := bufio.NewReader(message)
+	switch _, err := content.Peek(1); {
+	case errors.Is(err, io.EOF) && message.broke:
+		u.missing(p, noLog)
+		return nil
+	case errors.Is(err, io.EOF) && broken.broke:
+		u.missing(p, silentKubelet)
+		return nil
+	case err != nil && !errors.Is(err, io.EOF):
+		return fmt.Errorf("read log: %w", err)
+	}
+	if err := u.storeLog(ctx, p, content); err != nil {
+		return err
+	}
+	switch {
+	case message.broke:
+		u.lastPart().State, u.lastPart().Reason = manifest.Truncated, noRest
+	case broken.broke:
 		u.lastPart().State, u.lastPart().Reason = manifest.Truncated, silentKubelet
 	}
-	if errors.Is(err, podlog.ErrNoStamp) {
-		u.missing(p, "the kubelet had no log")
-		return nil
-	}
-	if started := a.Began(p.Container, startOf(state)); err == nil && !started.IsZero() {
+	if started := a.Began(p.Container, startOf(state)); !started.IsZero() {
 		u.maybeRotated(lines.First, started)
 	}
-	return err
+	return nil
 }
 
 // followed stores the log that was read while the container ran, and the rest from the kubelet.
 func (u *upload) followed(ctx context.Context, t *podlog.Tail, pod *corev1.Pod, a *run.Attempt, p manifest.Part) error {
 	state := run.StateOf(pod, p.Container)
 	switch {
+	case state != nil && state.Final && u.silent == pod.Name:
+		t.GiveUp(silentKubelet)
 	case state != nil && state.Final:
 		if !pod.DeletionTimestamp.IsZero() {
 			// the pod may be deleted before a new stream opens; the kubelet ends this one
 			t.AwaitEnd(ctx, podlog.RotationCheck)
 		}
 		if err := t.Finish(ctx); err != nil {
-			if !u.gaveUp(p, err) {
+			if !u.gaveUp(pod, p, err) {
 				return fmt.Errorf("read the rest of the log: %w", err)
 			}
-			t.GiveUp(silentKubelet)
+			t.GiveUp(unread(err))
 		}
 	case pod == nil:
 		t.AwaitEndAndStop(ctx, podlog.RotationCheck)
-	case u.mayStillEnd() && !t.Ended():
-		return &wait{reason: waitLogs, detail: p.Container + " still runs", again: time.Second}
 	}
 	if err := t.Prepare(); err != nil {
 		return fmt.Errorf("read what was followed: %w", err)
@@ -184,13 +224,29 @@ func (u *upload) followed(ctx context.Context, t *podlog.Tail, pod *corev1.Pod, 
 	return err
 }
 
-// silentKubelet is the reason recorded for logs that the kubelet did not return in time.
-const silentKubelet = "the kubelet did not answer"
+// Reasons for logs that the kubelet did not return in time, for which it returned a message
+// instead, and which it ended with one.
+const (
+	silentKubelet = "the kubelet did not answer"
+	noLog         = "the kubelet had no log"
+	noRest        = "the kubelet had no more of the log"
+)
+
+// unread returns the reason for the rest of a log that the kubelet was asked for in vain.
+func unread(err error) string {
+	if errors.Is(err, podlog.ErrNoStamp) {
+		return noRest
+	}
+	return silentKubelet
+}
 
 // gaveUp reports whether to archive without what the kubelet still has.
-func (u *upload) gaveUp(p manifest.Part, err error) bool {
+func (u *upload) gaveUp(pod *corev1.Pod, p manifest.Part, err error) bool {
 	over := u.patience.over(u.run.UID, waitLogs, u.Now(), logPatience)
 	if over {
+		if errors.Is(err, podlog.ErrSilent) {
+			u.silent = pod.Name
+		}
 		u.Log.Info("A run is archived without the rest of a log, because the kubelet does not answer",
 			"run", u.run.Reference().String(), "container", p.Container, "error", err.Error())
 	}
@@ -243,6 +299,20 @@ func (u *upload) tail(podName, container string) *podlog.Tail {
 		return nil
 	}
 	return u.Follower.Tail(u.run.Namespace, podlog.Key{Run: u.run.UID, Pod: podName, Container: container})
+}
+
+// usableTail returns the followed log of a container, nil if there is none that is of use. If the
+// spool was full, the kubelet's log is preferred: it usually has more, as long as it exists. If the
+// name is another pod's, only what this process has seen to be of the run's own pod is of use.
+func (u *upload) usableTail(podName, container string, state *run.State) *podlog.Tail {
+	t := u.tail(podName, container)
+	switch {
+	case t == nil, t.Unusable(), u.pods[podName].foreign && !t.Checked():
+		return nil
+	case state != nil && state.Final && t.Ended() && t.Full():
+		return nil
+	}
+	return t
 }
 
 // followNow starts following a container that still runs although its run is finished. It reports

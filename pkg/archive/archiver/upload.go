@@ -26,10 +26,15 @@ type upload struct {
 	keys []string
 	// inlineLogs is how many bytes of logs are in the commit.
 	inlineLogs int
+	// pods by name, as they were read last.
+	pods map[string]podAt
+	// silent is the pod whose kubelet this attempt has given up on, because it sends nothing: its other
+	// containers would take as long each.
+	silent string
 }
 
 func newUpload(a *Archiver, r *run.Run) *upload {
-	return &upload{Archiver: a, run: r, id: strings.ToLower(rand.Text())}
+	return &upload{Archiver: a, run: r, id: strings.ToLower(rand.Text()), pods: map[string]podAt{}}
 }
 
 // record stores the run object.

@@ -12,28 +12,14 @@ import (
 // copy appends the lines of a stream that the file does not have.
 func (t *Tail) copy(stream io.Reader) error {
 	from, to := bufio.NewReaderSize(stream, 32<<10), bufio.NewWriterSize(t.file, 32<<10)
-	skip := skipper(t.afterLastLine())
+	skip := &skipper{mark: t.afterLastLine()}
 	inLine, skipping := false, false
 	for {
 		line, err := from.ReadSlice('\n')
 		if len(line) > 0 && !inLine {
-			at, _, stampErr := cutStamp(line)
-			if stampErr != nil && !t.begun {
-				return fmt.Errorf("%w: %w", errRemoved, stampErr)
-			}
-			if stampErr != nil {
-				return errors.Join(stampErr, to.Flush())
-			}
-			if err := t.startStream(); err != nil {
-				return t.spoolFailed(err)
-			}
-			skipping = skip.skips(at)
-			if at.Equal(skip.last) {
-				t.rotation.again()
-			}
-			if !skipping {
-				t.rotation.next(!skip.last.IsZero())
-				t.startLine(at)
+			var failed error
+			if skipping, failed = t.beginLine(line, skip); failed != nil {
+				return errors.Join(failed, to.Flush())
 			}
 		}
 		inLine = len(line) > 0 && line[len(line)-1] != '\n'
@@ -52,11 +38,38 @@ func (t *Tail) copy(stream io.Reader) error {
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
 		case errors.Is(err, io.EOF):
+			t.doubt = t.doubt || skip.lost()
 			return nil
 		case err != nil:
 			return err
 		}
 	}
+}
+
+// beginLine is called with the beginning of each line of a stream. It reports whether the file has
+// the line.
+func (t *Tail) beginLine(line []byte, skip *skipper) (skipping bool, err error) {
+	at, _, err := cutStamp(line)
+	switch {
+	case err != nil && !t.begun:
+		return false, fmt.Errorf("%w: %w", errRemoved, err)
+	case err != nil:
+		return false, err
+	}
+	if err := t.startStream(); err != nil {
+		return false, t.spoolFailed(err)
+	}
+	if at.Equal(skip.last) {
+		t.rotation.again()
+	}
+	if skip.skips(at) {
+		return true, nil
+	}
+	t.doubt = t.doubt || skip.lost()
+	t.rotation.next(!skip.last.IsZero())
+	t.startLine(at)
+	t.heard = time.Now()
+	return false, nil
 }
 
 // errSpoolFull ends a tail. The file stays; if it is not whole, the kubelet is asked when the run
@@ -83,25 +96,34 @@ func (t *Tail) append(to io.Writer, line []byte, inLine bool) error {
 	return err
 }
 
-// skipper skips lines that are in the file: those before the time of its last line, and as many of
-// that time as the file has.
+// skipper skips lines that are in the file: those up to its last line, and as many of that one's
+// time as the file has. What comes after them is new, whatever its time. If the kubelet has rotated
+// the last line away, new lines are those that are later than any in the file.
 type skipper struct {
-	last time.Time
-	same int
+	mark
+	// met: the last line has come. past: all of its time have. skipped: others have been skipped.
+	met, past, skipped bool
 }
 
 func (s *skipper) skips(at time.Time) bool {
 	switch {
-	case s.last.IsZero() || at.After(s.last):
+	case s.past, s.last.IsZero():
 		return false
-	case at.Equal(s.last):
-		if s.same == 0 {
-			return false
-		}
+	case at.Equal(s.last) && s.same > 0:
 		s.same--
+		s.met = true
+		return true
+	case s.met, at.After(s.newest):
+		s.past = true
+		return false
 	}
+	s.skipped = true
 	return true
 }
+
+// lost reports whether lines may have been skipped that are not in the file: without its last line
+// among them, they may have come after it, at a time to which the node's clock was set back.
+func (s *skipper) lost() bool { return s.skipped && !s.met }
 
 // startStream is called with a stream's first line. It truncates a partial line at the end of the
 // file, which the stream repeats.

@@ -6,6 +6,8 @@
 //	copy.go        appends the lines of a stream that the file does not have yet
 //	position.go    where in the log the file ends
 //	timestamps.go  the timestamps of lines, by which a stream continues where the last one ended
+//	clock.go       reads a log once more if the node's clock was set back meanwhile
 //	rotation.go    whether the kubelet may have rotated lines away between two streams
-//	stalled.go     ends a stream that stays silent, as one does that reads a rotated file
+//	silence.go     ends a stream that stays silent: one that reads a rotated file, or whose kubelet
+//	               hangs
 package podlog

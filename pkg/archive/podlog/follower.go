@@ -100,6 +100,12 @@ func (f *Follower) removeOld(now time.Time) error {
 		return fmt.Errorf("read the spool of followed logs: %w", err)
 	}
 	for _, file := range files {
+		if strings.HasSuffix(file.Name(), againSuffix) { // its process was killed while it read
+			if err := os.Remove(filepath.Join(f.spool, file.Name())); err != nil {
+				return fmt.Errorf("delete a log of the spool that is not whole: %w", err)
+			}
+			continue
+		}
 		info, err := file.Info()
 		if err != nil || !strings.HasSuffix(file.Name(), ".log") {
 			continue
@@ -199,6 +205,7 @@ func (f *Follower) Tail(namespace string, key Key) *Tail {
 	}
 	t := newTail(f, namespace, key)
 	t.size = info.Size() // corrected by load
+	t.adopt(t.size)
 	t.failure = "the archiver was restarted, and the pod was gone before the end of its log was read"
 	close(t.done)
 	f.tails[key] = t

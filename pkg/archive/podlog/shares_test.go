@@ -2,6 +2,7 @@ package podlog
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,7 +17,7 @@ func TestFollowerIsShared(t *testing.T) {
 	f.slots = make(chan struct{}, 40)
 	followed := 0
 	for i := range 30 {
-		if f.Follow("greedy", Key{types.UID(fmt.Sprint(i)), "p", "step-a"}) {
+		if f.Follow("greedy", Key{types.UID(fmt.Sprint(i)), fmt.Sprint("p-", i), "step-a"}) {
 			followed++
 		}
 	}
@@ -25,7 +26,7 @@ func TestFollowerIsShared(t *testing.T) {
 	}
 	followed = 0
 	for i := range 30 {
-		if f.Follow("honest", Key{"one", "p", fmt.Sprint("sidecar-", i)}) {
+		if f.Follow("honest", Key{"one", "p-one", fmt.Sprint("sidecar-", i)}) {
 			followed++
 		}
 	}
@@ -53,6 +54,51 @@ func TestNamesOfFiles(t *testing.T) {
 		file := Key{types.UID(name), name, name}.file()
 		if filepath.Base(file) != file || len(file) > 64 {
 			t.Errorf("%q becomes the file %s", name, file)
+		}
+	}
+}
+
+// What an earlier process has left in the spool counts in the share of its namespace, once, however
+// it is taken up, and no longer once its run is forgotten.
+func TestSharesAfterARestart(t *testing.T) {
+	lines, _ := testLines()
+	whole := strings.Join(lines, "")
+	for name, take := range map[string]func(*testing.T, *Follower) *Tail{
+		"asked for": func(_ *testing.T, f *Follower) *Tail { return f.Tail("ns", testKey) },
+		"prepared": func(t *testing.T, f *Follower) *Tail {
+			t.Helper()
+			if err := f.Tail("ns", testKey).Prepare(); err != nil {
+				t.Error(err)
+			}
+			return f.Tail("ns", testKey)
+		},
+		"finished": func(t *testing.T, f *Follower) *Tail {
+			t.Helper()
+			if err := f.Tail("ns", testKey).Finish(t.Context()); err != nil {
+				t.Error(err)
+			}
+			return f.Tail("ns", testKey)
+		},
+		"followed": followToItsEnd,
+	} {
+		for _, end := range []int{len(lines[0]), len(lines[0]) + 10, len(whole)} { // the second is within a timestamp
+			t.Run(fmt.Sprintf("%s after %d bytes", name, end), func(t *testing.T) {
+				spool := t.TempDir()
+				if err := os.WriteFile(filepath.Join(spool, testKey.file()), []byte(whole[:end]), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				f := newTestFollower(t, &fakeKubelet{lines: lines, state: "terminated"}, spool)
+				tail := take(t, f)
+				share := tail.share
+				if n := share.spooled.Load(); n != tail.size || f.spooled.Load() != n || n == 0 {
+					t.Errorf("the share is %d bytes, the spool %d, the file %d", n, f.spooled.Load(), tail.size)
+				}
+				delete(f.tails, testKey)
+				tail.remove()
+				if share.spooled.Load() != 0 || f.spooled.Load() != 0 {
+					t.Errorf("the share is %d bytes, the spool %d, of no files", share.spooled.Load(), f.spooled.Load())
+				}
+			})
 		}
 	}
 }

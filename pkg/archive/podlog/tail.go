@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,16 +22,18 @@ import (
 // although the API server says the container runs. replacement is how long to wait for a sidecar
 // that ended to be replaced by the image that stops it. stall is after what silence a long stream
 // is reopened: one that was still reading the log's beginning when the kubelet rotated it continues
-// with the old file and never gets to the new one.
-type streamDelays struct{ broken, ended, replacement, stall time.Duration }
+// with the old file and never gets to the new one. silence is Silence.
+type streamDelays struct{ broken, ended, replacement, stall, silence time.Duration }
 
 var defaultDelays = streamDelays{broken: time.Second, ended: 300 * time.Millisecond, replacement: 5 * time.Second,
-	stall: 1500 * time.Millisecond}
+	stall: 1500 * time.Millisecond, silence: Silence}
 
 // spoolFull and podDeletedEarly are reasons why a log may lack its end.
 const spoolFull = "too many logs waited to be archived when it was written"
 
 const podDeletedEarly = "the pod was gone before the end of its log was read"
+
+const connectionBroke = "the connection to the kubelet broke"
 
 // Tail is one container's log, read into a file, with timestamps, while it is written. run owns all
 // fields until done is closed; after that, whoever archives the run does.
@@ -43,9 +46,18 @@ type Tail struct {
 	stop      context.CancelFunc
 	done      chan struct{}
 
-	file *os.File
+	// file is open while a stream is read: a run may wait long until it is archived. loaded: position
+	// is the file's.
+	file   *os.File
+	loaded bool
 	position
 	rotation rotation
+	// resumed: a stream continued where an earlier one ended. doubt: it may have left out lines.
+	// finished is when the container ended, zero if that is unknown. See clock.go.
+	resumed, doubt bool
+	finished       time.Time
+	// checked: this process has opened a stream of the run's own pod.
+	checked atomic.Bool
 	// begun: the current stream has returned a line.
 	begun bool
 	// complete: the container has ended and all of its log is in the file. failure is the reason
@@ -55,7 +67,9 @@ type Tail struct {
 	// broken: writing the spool failed, and the file is useless. full: the spool had no room, and
 	// the file may lack its end.
 	broken, full bool
-	share        *share
+	// adopted: the namespace's share has what an earlier process has left in the file.
+	adopted bool
+	share   *share
 	// refused counts consecutive requests that the kubelet has refused.
 	refused int
 }
@@ -73,7 +87,8 @@ func newTail(f *Follower, namespace string, key Key) *Tail {
 
 // run follows the log until the container has ended, the pod is deleted, or the run is forgotten.
 func (t *Tail) run() {
-	if err := t.load(); err != nil {
+	defer t.close()
+	if err := t.open(); err != nil {
 		_ = t.spoolFailed(err)
 		return
 	}
@@ -102,7 +117,7 @@ func (t *Tail) run() {
 		case errors.Is(err, errRemoved), err != nil && !t.begun && t.ctx.Err() != nil:
 			delay = t.follower.delays.broken // keeps the previous stream's failure
 		case err != nil:
-			t.failure = "the connection to the kubelet broke"
+			t.failure = connectionBroke
 			delay = t.follower.delays.broken
 		default:
 			t.failure = ""
@@ -124,6 +139,10 @@ func (t *Tail) containerDone() {
 			return
 		}
 	}
+	if err := t.settle(t.ctx); err != nil {
+		t.failure = connectionBroke
+		return
+	}
 	t.complete = true
 }
 
@@ -143,7 +162,9 @@ func (t *Tail) podDeleted() {
 // replacement's log.
 func (t *Tail) containerEnded() bool {
 	for began := time.Now(); ; {
-		state, err := t.state(t.ctx)
+		pod, err := t.pod(t.ctx)
+		state := run.StateOf(pod, t.key.Container)
+		t.noteEnd(state)
 		switch {
 		case err != nil, state == nil:
 			return false
@@ -160,13 +181,10 @@ func (t *Tail) containerEnded() bool {
 	}
 }
 
-// state returns the container's state according to the API server.
-func (t *Tail) state(ctx context.Context) (*run.State, error) {
-	pod, err := t.follower.kube.CoreV1().Pods(t.namespace).Get(ctx, t.key.Pod, metav1.GetOptions{})
-	if err != nil {
-		return nil, err
-	}
-	return run.StateOf(pod, t.key.Container), nil
+// pod returns the run's pod according to the API server. A pod of that name that the run does not
+// control counts as none: its log is somebody else's.
+func (t *Tail) pod(ctx context.Context) (*corev1.Pod, error) {
+	return run.GetPod(ctx, t.follower.kube, t.namespace, t.key.Pod, t.key.Run)
 }
 
 // Finish reads the rest of the log of an ended container.
@@ -176,7 +194,8 @@ func (t *Tail) Finish(ctx context.Context) error {
 	if t.complete {
 		return nil
 	}
-	if err := t.Prepare(); err != nil {
+	defer t.close()
+	if err := t.open(); err != nil {
 		return err
 	}
 	switch err := t.read(ctx, false); {
@@ -185,9 +204,16 @@ func (t *Tail) Finish(ctx context.Context) error {
 	case errors.Is(err, errSpoolFull):
 		t.failure = spoolFull
 	case err != nil:
+		if t.begun || ctx.Err() == nil {
+			t.failure = connectionBroke // should the pod be gone when this is tried again
+		}
 		return err
 	default:
-		t.complete, t.failure = true, ""
+		t.failure = ""
+		if err := t.settle(ctx); err != nil {
+			return err
+		}
+		t.complete = true
 	}
 	return nil
 }
@@ -200,12 +226,13 @@ func (t *Tail) AwaitEndAndStop(ctx context.Context, timeout time.Duration) {
 	<-t.done
 }
 
-// Prepare opens a file left by an earlier process.
+// Prepare looks at a file left by an earlier process.
 func (t *Tail) Prepare() error {
-	if !t.Ended() || t.file != nil {
+	if !t.Ended() || t.loaded {
 		return nil
 	}
-	return t.load()
+	defer t.close()
+	return t.open()
 }
 
 // AwaitEnd waits for the stream to end, for timeout at most.
@@ -229,8 +256,17 @@ func (t *Tail) Ended() bool {
 	}
 }
 
-// GiveUp records why the rest of the log will not be read.
-func (t *Tail) GiveUp(reason string) { t.failure = reason }
+// GiveUp ends the stream and records why the rest of the log, if there is one, will not be read.
+func (t *Tail) GiveUp(reason string) {
+	t.stop()
+	<-t.done
+	if !t.complete {
+		t.failure = reason
+	}
+}
+
+// Checked reports whether this process has seen that the log is of the run's own pod.
+func (t *Tail) Checked() bool { return t.checked.Load() }
 
 // Full reports whether the spool had no room for more.
 func (t *Tail) Full() bool { return t.full }
@@ -250,6 +286,9 @@ func (t *Tail) Open() (io.ReadCloser, string, error) {
 	if t.Ended() && t.rotation.gap && reason == "" {
 		reason = "lines may be missing in the middle: the kubelet rotated the log faster than it could be read"
 	}
+	if t.Ended() && t.doubtful() && reason == "" {
+		reason = clockSetBack
+	}
 	file, err := os.Open(t.path)
 	if err != nil {
 		return nil, "", err
@@ -266,48 +305,76 @@ func (t *Tail) Late(started time.Time) bool {
 // read reads the log from where the file ends. With follow it continues until the container has
 // ended or the stream breaks.
 func (t *Tail) read(ctx context.Context, follow bool) error {
-	options := &corev1.PodLogOptions{Container: t.key.Container, Follow: follow, Timestamps: true}
-	if last := t.afterLastLine().last; !last.IsZero() {
-		since := metav1.NewTime(last) // in whole seconds: copy skips what the file has
-		options.SinceTime = &since
-	}
-	if !run.IsStep(t.key.Container) {
-		state, err := t.state(ctx)
-		if err != nil {
-			return err
-		}
-		if state != nil && state.Replaced {
-			options.Previous, options.Follow = true, false
-		}
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	t.begun = false
+	pod, err := t.pod(ctx) // before each stream: another pod may have the name by now
+	if err != nil {
+		return err
+	}
+	state := run.StateOf(pod, t.key.Container)
+	t.noteEnd(state)
+	options := t.options(state, follow)
 	t.rotation.ask(time.Now())
-	stream, err := t.follower.kube.CoreV1().Pods(t.namespace).GetLogs(t.key.Pod, options).Stream(ctx)
+	stream, err := open(ctx, t.follower.kube, pod, options, t.patience(options))
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
+	t.checked.Store(true)
 	t.rotation.begin(time.Now(), t.afterLastLine().last)
-	watched := newStallReader(stream, t.follower.delays.stall, cancel)
-	err = t.copy(watched)
+	err = t.copy(stream)
 	if err == nil || t.begun {
-		t.rotation.end(watched.given, watched.stalled.Load())
-	}
-	if watched.stalled.Load() {
-		return errStalled
+		t.rotation.end(stream.given, errors.Is(err, errStalled))
 	}
 	return err
 }
 
-// load opens the file and finds the position where an earlier process stopped.
-func (t *Tail) load() error {
-	file, err := os.OpenFile(t.path, os.O_RDWR|os.O_CREATE, 0o600)
+func (t *Tail) options(state *run.State, follow bool) *corev1.PodLogOptions {
+	options := &corev1.PodLogOptions{Container: t.key.Container, Follow: follow, Timestamps: true}
+	if t.resumed = !t.afterLastLine().last.IsZero(); t.resumed {
+		since := metav1.NewTime(t.since()) // in whole seconds: copy skips what the file has
+		options.SinceTime = &since
+	}
+	if state != nil && state.Replaced {
+		options.Previous, options.Follow = true, false
+	}
+	return options
+}
+
+// patience is how long a stream may be silent: one that follows for ever, until it is so long that
+// it may read a rotated file.
+func (t *Tail) patience(options *corev1.PodLogOptions) patience {
+	if options.Follow {
+		return patience{from: rotatable, silence: t.follower.delays.stall, err: errStalled}
+	}
+	return patience{silence: t.follower.delays.silence, err: ErrSilent}
+}
+
+// open opens the file at its end.
+func (t *Tail) open() (err error) {
+	flags := os.O_RDWR
+	if !t.loaded {
+		flags |= os.O_CREATE
+	}
+	if t.file, err = os.OpenFile(t.path, flags, 0o600); err != nil {
+		return err
+	}
+	if !t.loaded {
+		if err := t.load(t.file); err != nil {
+			return err
+		}
+		t.loaded = true
+	}
+	return seekEnd(t.file)
+}
+
+// load finds the position where an earlier process stopped.
+func (t *Tail) load(file *os.File) error {
+	t.position = position{}
+	info, err := file.Stat()
 	if err != nil {
 		return err
 	}
-	t.file, t.size = file, 0
+	t.adopt(info.Size())
 	lines, inLine := bufio.NewReaderSize(file, 64<<10), false
 	for {
 		line, err := lines.ReadSlice('\n')
@@ -328,20 +395,25 @@ func (t *Tail) load() error {
 			break
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			t.size = info.Size() // what remove takes from the spool
 			return err
 		}
 	}
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
+	t.heard = info.ModTime()
 	if t.size < info.Size() { // remove a line that is cut off within its timestamp
 		t.addSpooled(t.size - info.Size())
-		if err := file.Truncate(t.size); err != nil {
-			return err
-		}
+		return file.Truncate(t.size)
 	}
-	return seekEnd(file)
+	return nil
+}
+
+// adopt counts what an earlier process has left in the file in the namespace's share, once. The
+// Follower has counted it in the spool when it started, but did not know whose it is.
+func (t *Tail) adopt(size int64) {
+	if !t.adopted {
+		t.adopted = true
+		t.share.spooled.Add(size)
+	}
 }
 
 func (t *Tail) spoolFailed(err error) error {
@@ -355,5 +427,6 @@ func (t *Tail) spoolFailed(err error) error {
 func (t *Tail) close() {
 	if t.file != nil {
 		_ = t.file.Close()
+		t.file = nil
 	}
 }

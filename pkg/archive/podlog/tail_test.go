@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -44,12 +45,22 @@ func (k *fakeKubelet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`)
 	case !strings.HasSuffix(r.URL.Path, "/log"):
-		fmt.Fprintf(w,
-			`{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p"},"status":{"containerStatuses":[{"name":"step-a","state":{%q:{}}}]}}`, k.state)
+		_, _ = io.WriteString(w, testPod(path.Base(r.URL.Path), `{"`+k.state+`":{}}`))
 	default:
 		w.Header().Set("Content-Type", "text/plain")
 		k.log(w, r.URL.Query().Get("sinceTime"))
 	}
+}
+
+// testPod is a pod, with the state of its container. The run uid controls p, the run x p-x.
+func testPod(name, state string) string {
+	owner := "uid"
+	if name != "p" {
+		owner = strings.TrimPrefix(name, "p-")
+	}
+	return `{"kind":"Pod","apiVersion":"v1","metadata":{"namespace":"ns","name":"` + name + `","ownerReferences":[{
+		"apiVersion":"tekton.dev/v1","kind":"TaskRun","name":"run","uid":"` + owner + `","controller":true}]},
+		"status":{"containerStatuses":[{"name":"step-a","state":` + state + `}]}}`
 }
 
 func (k *fakeKubelet) log(w http.ResponseWriter, since string) {
@@ -86,7 +97,7 @@ func newTestFollower(t *testing.T, k http.Handler, spool string) *Follower {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.delays = streamDelays{time.Millisecond, time.Millisecond, time.Minute, time.Minute}
+	f.delays = streamDelays{time.Millisecond, time.Millisecond, time.Minute, time.Minute, time.Minute}
 	t.Cleanup(f.Close)
 	return f
 }
@@ -244,8 +255,7 @@ func TestTailOfARemovedContainer(t *testing.T) {
 			mux := http.NewServeMux()
 			mux.HandleFunc("/api/v1/namespaces/ns/pods/p", func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
-				fmt.Fprint(w,
-					`{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p"},"status":{"containerStatuses":[{"name":"step-a","state":{"running":{}}}]}}`)
+				_, _ = io.WriteString(w, testPod("p", `{"running":{}}`))
 			})
 			mux.HandleFunc("/api/v1/namespaces/ns/pods/p/log", func(w http.ResponseWriter, _ *http.Request) {
 				switch n := streams.Add(1); {
@@ -285,6 +295,63 @@ func TestTailOfARemovedContainer(t *testing.T) {
 	}
 }
 
+// A pod that the run does not control is not read, whatever the run's status says, and neither is
+// one that takes the name of the run's own: before every stream the pod is looked at.
+func TestTailOfAPodOfSomebodyElse(t *testing.T) {
+	lines, _ := testLines()
+	for name, tt := range map[string]struct {
+		// breaks: the first stream breaks, and then the pod is replaced.
+		breaks bool
+		want   string
+	}{
+		"from the beginning":  {},
+		"once it is replaced": {breaks: true, want: "one\n"},
+	} {
+		for how, read := range map[string]func(*Follower) *Tail{
+			"followed": func(f *Follower) *Tail {
+				f.Follow("ns", testKey)
+				tail := f.Tail("ns", testKey)
+				<-tail.done
+				return tail
+			},
+			"finished": func(f *Follower) *Tail {
+				tail := newTail(f, "ns", testKey)
+				close(tail.done)
+				for tail.Finish(t.Context()) != nil {
+				}
+				return tail
+			},
+		} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				var asked, streams atomic.Int64
+				f := newTestFollower(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					switch log := strings.HasSuffix(r.URL.Path, "/log"); {
+					case log && streams.Add(1) == 1 && tt.breaks:
+						_, _ = io.WriteString(w, lines[0])
+						_ = http.NewResponseController(w).Flush()
+						panic(http.ErrAbortHandler)
+					case log:
+						_, _ = io.WriteString(w, "2026-11-20T10:42:21.000000000Z somebody else's\n")
+					case asked.Add(1) == 1 && tt.breaks:
+						w.Header().Set("Content-Type", "application/json")
+						_, _ = io.WriteString(w, testPod("p", `{"running":{}}`))
+					default:
+						w.Header().Set("Content-Type", "application/json")
+						_, _ = io.WriteString(w, strings.ReplaceAll(testPod("p", `{"terminated":{}}`), `"uid":"uid"`, `"uid":"x"`))
+					}
+				}), t.TempDir())
+				tail := read(f)
+				if tail.Unusable() != (tt.want == "") || tail.Checked() != tt.breaks {
+					t.Errorf("unusable %v, checked %v", tail.Unusable(), tail.Checked())
+				}
+				if got, reason := contentOf(t, tail); got != tt.want || reason != podDeletedEarly {
+					t.Errorf("got %q, %q", got, reason)
+				}
+			})
+		}
+	}
+}
+
 // A log that is silent for long and then rotated is complete, provided it was read often enough:
 // the next file follows directly.
 func TestTailAcrossARotation(t *testing.T) {
@@ -299,8 +366,7 @@ func TestTailAcrossARotation(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/api/v1/namespaces/ns/pods/p", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w,
-			`{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p"},"status":{"containerStatuses":[{"name":"step-a","state":{%q:{}}}]}}`, state)
+		_, _ = io.WriteString(w, testPod("p", `{"`+state+`":{}}`))
 	})
 	mux.HandleFunc("/api/v1/namespaces/ns/pods/p/log", func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, streams[0])
@@ -318,20 +384,6 @@ func TestTailAcrossARotation(t *testing.T) {
 	<-tail.done
 	if got, reason := contentOf(t, tail); got != "one\n"+much[31:]+"two\n" || reason != "" {
 		t.Errorf("got %d bytes, %q", len(got), reason)
-	}
-}
-
-func TestStallReader(t *testing.T) {
-	stream, writer := io.Pipe()
-	stalled := newStallReader(stream, time.Millisecond, func() { _ = writer.CloseWithError(io.ErrClosedPipe) })
-	go func() {
-		for range 17 {
-			_, _ = writer.Write(make([]byte, 64<<10))
-		}
-	}()
-	if n, err := io.Copy(io.Discard, stalled); n < rotatable || !errors.Is(err, io.ErrClosedPipe) ||
-		!stalled.stalled.Load() {
-		t.Errorf("%d bytes, %v, stalled %v", n, err, stalled.stalled.Load())
 	}
 }
 
@@ -359,6 +411,58 @@ func TestFollowerIsBounded(t *testing.T) {
 	}
 	if f.Tail("ns", testKey) != nil {
 		t.Error("not forgotten")
+	}
+}
+
+// Only a stream keeps its file open: a run may wait for the archive for as long as that is away.
+func TestFilesOfEndedTailsAreClosed(t *testing.T) {
+	lines, want := testLines()
+	whole := strings.Join(lines, "")
+	prepare := func(t *testing.T, f *Follower) *Tail {
+		t.Helper()
+		tail := f.Tail("ns", testKey)
+		if err := tail.Prepare(); err != nil {
+			t.Error(err)
+		}
+		return tail
+	}
+	for name, tt := range map[string]struct {
+		left string
+		kube *fakeKubelet
+		take func(*testing.T, *Follower) *Tail
+		want string
+	}{
+		"followed":        {"", &fakeKubelet{lines: lines, state: "terminated"}, followToItsEnd, want},
+		"its pod is gone": {lines[0], &fakeKubelet{gone: true}, followToItsEnd, "one\n"},
+		"left by an earlier process, whose pod is gone": {lines[0], &fakeKubelet{gone: true}, prepare, "one\n"},
+		"finished after its stream broke": {"", &fakeKubelet{lines: lines, breaks: []int{50}, state: "terminated"}, finish,
+			want},
+		"finished after an earlier process": {whole[:100], &fakeKubelet{lines: lines, state: "terminated"},
+			func(t *testing.T, f *Follower) *Tail {
+				t.Helper()
+				tail := prepare(t, f)
+				if err := tail.Finish(t.Context()); err != nil {
+					t.Error(err)
+				}
+				return tail
+			}, want},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spool := t.TempDir()
+			if tt.left != "" {
+				if err := os.WriteFile(filepath.Join(spool, testKey.file()), []byte(tt.left), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f := newTestFollower(t, tt.kube, spool)
+			tail := tt.take(t, f)
+			if tail.file != nil {
+				t.Error("the file is open")
+			}
+			if got, _ := contentOf(t, tail); got != tt.want {
+				t.Errorf("got %d bytes, want %d", len(got), len(tt.want))
+			}
+		})
 	}
 }
 

@@ -143,11 +143,15 @@ func (s State) running(name string) int {
 const exitPatience = time.Minute
 
 // exited reports whether a process has given back what it had: there is none, or its parent has yet
-// to ask for its exit code.
+// to ask for its exit code. Its first thread may be a zombie long before the last has ended.
 func exited(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	_, fields, found := strings.Cut(string(stat), ") ") // after the command, which may contain anything
-	return err != nil || found && strings.HasPrefix(fields, "Z")
+	return err != nil || found && strings.HasPrefix(fields, "Z") && len(threads) <= 1
 }
 
 // stop ends a component, politely first, and forgets it.

@@ -170,7 +170,7 @@ func (l *Logs) taskRun(
 	return true, nil
 }
 
-// hasPod says whether the TaskRun controls a pod. Its status may name any pod.
+// hasPod says whether the TaskRun controls a pod.
 func (l *Logs) hasPod(ctx context.Context, namespace, name string, taskRun types.UID) (bool, error) {
 	pod, err := l.metadata.Resource(corev1.SchemeGroupVersion.WithResource("pods")).Namespace(namespace).Get(ctx, name,
 		metav1.GetOptions{})
@@ -180,6 +180,5 @@ func (l *Logs) hasPod(ctx context.Context, namespace, name string, taskRun types
 	if err != nil {
 		return false, fmt.Errorf("read pod %s: %w", name, err)
 	}
-	owner := metav1.GetControllerOf(pod)
-	return owner != nil && owner.UID == taskRun, nil
+	return run.Controls(taskRun, pod), nil
 }
