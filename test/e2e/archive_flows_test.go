@@ -66,7 +66,8 @@ func TestArchiveFlows(t *testing.T) {
 			steps:  endlessStep,
 			act:    cancelled,
 			status: "False", reason: "TaskRunCancelled", logs: []string{"step-a 0 missing: the pod run-pod was gone"},
-			or: []string{"step-a 0 missing: the kubelet had no log", "step-a 0 complete: started stopped"},
+			or: []string{"step-a 0 missing: the kubelet had no log", "step-a 0 truncated: started",
+				"step-a 0 truncated: started stopped", "step-a 0 complete: started stopped"},
 		},
 		{
 			name: "a TaskRun that takes too long", spec: "timeout: 15s", steps: endlessStep, timed: true,
