@@ -146,8 +146,8 @@ func (l *life) wantWhole(abandoned int) {
 		}
 		parts = append(parts, fmt.Sprint(p.Type, " ", p.Container, " ", p.State, p.Reason))
 	}
-	if diff := cmp.Diff([]string{"record  complete", "log step-small complete", "log step-large complete",
-		"events  complete"}, parts); diff != "" {
+	if diff := cmp.Diff([]string{"record  complete", "events  complete", "log step-small complete",
+		"log step-large complete"}, parts); diff != "" {
 		l.t.Fatalf("parts: %s", diff)
 	}
 	var record pipelinev1.TaskRun
