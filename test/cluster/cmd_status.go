@@ -33,7 +33,6 @@ func (c *cli) kubectl(args []string) error {
 	if _, err := os.Stat(state.Kubectl()); err != nil {
 		return fmt.Errorf("no cluster in %s: start one with up", c.state)
 	}
-	return syscall.Exec(state.Kubectl(), append([]string{"kubectl"}, args...),
-		//nolint:gosec // the arguments are the user's own
-		append(os.Environ(), "KUBECONFIG="+state.Kubeconfig()))
+	words, environment := append([]string{"kubectl"}, args...), append(os.Environ(), "KUBECONFIG="+state.Kubeconfig())
+	return syscall.Exec(state.Kubectl(), words, environment) //nolint:gosec // the arguments are the user's own
 }
