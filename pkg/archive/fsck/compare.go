@@ -24,7 +24,7 @@ func sumOf(commit *manifest.Commit) (digest, error) {
 
 // exists reports whether a commit was listed, or exists now.
 func (c *check) exists(ctx context.Context, key string) (bool, error) {
-	if c.listed.has(key) {
+	if c.listed.find(key) != nil {
 		return true, nil
 	}
 	_, err := c.Store.Stat(ctx, key)
@@ -133,8 +133,8 @@ func (c *check) same(ctx context.Context, key string, commit *manifest.Commit) (
 	if err != nil {
 		return false, err
 	}
-	if same, ok := c.listed.same(key, want); ok {
-		return same, nil
+	if listed := c.listed.find(key); listed != nil {
+		return listed.is(want), nil
 	}
 	return c.exists(ctx, key)
 }
@@ -148,7 +148,9 @@ func (c *check) rows(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		c.listed.mark(key)
+		if listed := c.listed.find(key); listed != nil {
+			listed.marks |= inIndex
+		}
 		c.totals.Rows++
 		if err := c.row(ctx, key); err != nil {
 			return err
@@ -168,7 +170,7 @@ func (c *check) missingRows(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !c.listed.lacksRow(info.Key) {
+		if !c.listed.find(info.Key).lacksRow() {
 			continue
 		}
 		_, err := c.get(ctx, info.Key)

@@ -156,7 +156,7 @@ type Marked struct {
 // problems of the archive are findings, not errors. What looks damaged is read again before it is
 // reported.
 func Check(ctx context.Context, o Options) (Totals, error) {
-	c := &check{Options: o, named: map[digest]struct{}{}, listed: known{}, live: map[string]object.Name{}}
+	c := &check{Options: o, named: map[digest]struct{}{}, live: map[string]object.Name{}}
 	for _, step := range []struct {
 		what string
 		do   func(context.Context) error
@@ -171,7 +171,7 @@ func Check(ctx context.Context, o Options) (Totals, error) {
 	return c.totals, nil
 }
 
-// check is the state of one call of Check. listed has the commits, 25 bytes each, and named the keys
+// check is the state of one call of Check. listed has the commits, 16 bytes each, and named the keys
 // of parts that they name, 15 bytes each.
 type check struct {
 	Options
@@ -207,6 +207,7 @@ func (c *check) commits(ctx context.Context) error {
 			return err
 		}
 	}
+	c.listed.sort()
 	return nil
 }
 
@@ -224,7 +225,7 @@ func (c *check) commit(ctx context.Context, info store.Info) error {
 	}
 	switch {
 	case errors.Is(err, store.ErrNotExist):
-		c.listed.forget(info.Key) // deleted after it was listed
+		c.listed.last().marks |= deleted // after it was listed
 		return nil
 	case errors.Is(err, manifest.ErrVersion):
 		c.found(Finding{Kind: UnknownVersion, Key: info.Key, Detail: err.Error()})
@@ -239,7 +240,7 @@ func (c *check) commit(ctx context.Context, info store.Info) error {
 	if err != nil {
 		return err
 	}
-	c.listed.read(info.Key, content)
+	c.listed.last().read(content)
 	if commit.Unknown != nil {
 		c.found(Finding{Kind: Carried, Key: info.Key, Run: commit.Run.Namespace + "/" + commit.Run.Name,
 			Detail: "fields of a later program"})
@@ -289,7 +290,7 @@ func (c *check) part(ctx context.Context, key string, commit *manifest.Commit, p
 func (c *check) missingPart(ctx context.Context, commit string, finding Finding) error {
 	switch _, err := c.Store.Stat(ctx, commit); {
 	case errors.Is(err, store.ErrNotExist):
-		c.listed.forget(commit)
+		c.listed.last().marks |= deleted
 	case err != nil:
 		return err
 	default:
