@@ -1,8 +1,6 @@
 package server
 
 import (
-	"errors"
-	"io"
 	"strings"
 	"testing"
 
@@ -29,20 +27,6 @@ func (r *rig) add(n int, namespace, log string) index.Row {
 	return row
 }
 
-func readLog(t *testing.T, stream pb.Logs_GetLogClient, err error) (string, error) {
-	t.Helper()
-	var text strings.Builder
-	for err == nil {
-		chunk, next := stream.Recv()
-		if errors.Is(next, io.EOF) {
-			return text.String(), nil
-		}
-		text.Write(chunk.GetData())
-		err = next
-	}
-	return text.String(), err
-}
-
 func TestArchivedRun(t *testing.T) {
 	r := newRig(t)
 	row := r.add(1, "team", "one\ntwo")
@@ -56,9 +40,8 @@ func TestArchivedRun(t *testing.T) {
 		t.Errorf("%v, %v", list, err)
 	}
 	const want = "step-compile :-\none\ntwo\n"
-	stream, err := r.Logs.GetLog(r.As(teamToken), &pb.GetLogRequest{Name: strings.Replace(name, "/records/", "/logs/",
-		1)})
-	if log, err := readLog(t, stream, err); err != nil || log != want {
+	log, err := r.ReadLog(teamToken, strings.Replace(name, "/records/", "/logs/", 1))
+	if err != nil || log != want {
 		t.Errorf("%q, %v", log, err)
 	}
 	code, text, _ := r.REST(teamToken, "GET", prefix+name+"?fields=name,data.value.metadata.uid", "")
