@@ -27,7 +27,9 @@ import (
 // counted separately; so do those that an earlier archiver has released.
 func TestLastRunsStayInTheCluster(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	// Eight runs, one after the other. A busy kubelet writes the file by which Tekton starts the first
+	// step up to a minute and a half late.
+	p := newLongPlace(t, 3*bound)
 	a := newArchivist(t, directory(t), archiver.Collect, func(o *archiver.Options) {
 		o.Keep = stay.Policies{{Name: "failures", Status: []string{"Failed"}, For: time.Hour}, {Name: "last", Last: 2}}
 	})

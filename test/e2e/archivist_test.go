@@ -10,10 +10,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -61,7 +63,7 @@ func (a *archivist) start(t *testing.T, mode archiver.LogMode) {
 	options := archiver.Options{
 		Cluster: "e2e", Class: a.class, Store: a.store, Index: a.index, Config: cluster.Config, Version: "e2e",
 		Logs: mode, Spool: a.spool, Streams: 20, Metrics: archiver.NewMetrics(a.registry),
-		Now: func() time.Time { return a.now() }, Log: logr.Discard(),
+		Now: func() time.Time { return a.now() }, Log: loggedIfFailed(t),
 	}
 	for _, change := range a.changes {
 		change(&options)
@@ -92,6 +94,26 @@ func (a *archivist) start(t *testing.T, mode archiver.LogMode) {
 		}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// loggedIfFailed returns a logger whose last lines are printed if the test fails.
+func loggedIfFailed(t *testing.T) logr.Logger {
+	const most = 200
+	var mu sync.Mutex
+	var lines []string
+	t.Cleanup(func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if t.Failed() {
+			t.Logf("the archiver's last lines:\n%s", strings.Join(lines, "\n"))
+		}
+	})
+	return funcr.New(func(prefix, args string) {
+		mu.Lock()
+		defer mu.Unlock()
+		lines = append(lines, prefix+" "+args)
+		lines = lines[max(0, len(lines)-most):]
+	}, funcr.Options{LogTimestamp: true, Verbosity: 1})
 }
 
 // commits are those of all runs in the archive, in the order of their keys.

@@ -15,9 +15,11 @@ import (
 // 100,000 takes two minutes.
 const knownPatience = 5 * time.Minute
 
-// initial handles all runs of a kind that exist when the watch starts.
+// initial handles all runs of a kind that exist when the watch starts, or starts over: then nobody
+// has said which runs were deleted meanwhile.
 func (c *Controller) initial(ctx context.Context, kind string, all []*observed.Run) {
 	c.dropPages(kind)
+	c.Ranking.Reset(kind)
 	var wait []*observed.Run
 	for _, s := range all {
 		if s.Class == c.Class && !s.OptedOut && !s.Archived && s.Finished && s.DeletionTimestamp.IsZero() {

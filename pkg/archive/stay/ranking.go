@@ -2,6 +2,7 @@ package stay
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -84,6 +85,15 @@ func (r *Ranking) Put(policy *Policy, run *Run) (pushedOut string) {
 	}
 	r.groups[g] = all
 	return pushedOut
+}
+
+// Reset forgets all runs of a kind, before each that exists is Put. Until then runs stay that a
+// policy counts.
+func (r *Ranking) Reset(kind string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.groups, func(g group, _ []counted) bool { return g.kind == kind })
+	maps.DeleteFunc(r.places, func(_ types.UID, g group) bool { return g.kind == kind })
 }
 
 // Remove removes a deleted run.

@@ -162,6 +162,28 @@ func TestPushedOut(t *testing.T) {
 	}
 }
 
+// A list says which runs exist, but not which were deleted since the last one: without the Reset the
+// one deleted at hour 1 would count, and push out a run that is among the last.
+func TestARunThatIsNoLongerListedDoesNotCount(t *testing.T) {
+	ranking := NewRanking(Policies{{Last: 2}})
+	task := run(1, func(r *Run) { r.Kind, r.UID = "TaskRun", "task" })
+	for _, r := range []*Run{task, run(1, nil), run(3, nil), run(4, nil)} {
+		ranking.Put(ranking.About(r), r)
+	}
+	ranking.Reset("PipelineRun")
+	for _, r := range []*Run{run(4, nil), run(3, nil)} {
+		if out := ranking.Put(ranking.About(r), r); out != "" {
+			t.Errorf("%s is pushed out", out)
+		}
+	}
+	if v := ranking.Decide(ranking.About(run(4, nil)), run(4, nil), now); !v.Last {
+		t.Errorf("got %+v, want it to stay as one of the last two", v)
+	}
+	if _, counted := ranking.places[task.UID]; !counted {
+		t.Error("a TaskRun no longer counts")
+	}
+}
+
 func TestWhatARunIsOf(t *testing.T) {
 	for _, tt := range [][3]string{{"build", "build-", "of build"}, {"", "nightly-", "named nightly"},
 		{"", "", "named "}} {
