@@ -298,6 +298,7 @@ $(LOCAL):
 
 .PHONY: verify
 verify: lint ## Everything a reviewer would ask for: format, linter (vet is one of it), module files
+	.ci/lines
 	test -z "$$(gofmt -l cmd pkg certs test)" || { gofmt -l cmd pkg certs test; echo "run: make fmt"; exit 1; }
 	go mod tidy -diff
 	go -C test/cluster mod tidy -diff

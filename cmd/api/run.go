@@ -132,8 +132,8 @@ func (o *options) open(
 	return a, nil
 }
 
-// bind checks that the archive belongs to this cluster, whose rules decide who may read its runs. It
-// binds an archive that belongs to none yet.
+// bind checks that the archive belongs to this cluster, whose rules decide who may read its runs.
+// It binds an archive that belongs to none yet.
 func bind(ctx context.Context, a *archive, cluster *rest.Config, by string) error {
 	kube, err := kubernetes.NewForConfig(cluster)
 	if err != nil {

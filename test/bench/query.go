@@ -39,8 +39,8 @@ const anyRun = `(data_type == "tekton.dev/v1.PipelineRun" || data_type == "tekto
 // asked asks an engine something.
 type asked func(context.Context, *engine.Engine, *rand.Rand) error
 
-// listing lists records of a place, newest first, with a random Pipeline for PIPELINE in the filter.
-// It fails if there are more than want, unless that is negative.
+// listing lists records of a place, newest first, with a random Pipeline for PIPELINE in the
+// filter. It fails if there are more than want, unless that is negative.
 func listing(place func(*rand.Rand) string, want int, filter string) asked {
 	return func(ctx context.Context, e *engine.Engine, r *rand.Rand) error {
 		f := strings.ReplaceAll(filter, "PIPELINE", fmt.Sprintf("pipeline-%d", r.IntN(queryPipelines)))

@@ -35,8 +35,8 @@ type archiveFlow struct {
 	timed bool
 	// status and reason are the condition's in the commit.
 	status, reason string
-	// logs are those of the steps, as logsOf describes them. Where it depends on who is faster, each of
-	// or is as good.
+	// logs are those of the steps, as logsOf describes them. Where it depends on who is faster, each
+	// of or is as good.
 	logs, or []string
 }
 

@@ -124,9 +124,10 @@ func TestTektonResultsWatcher(t *testing.T) {
 	if diff := cmp.Diff(want, types); diff != "" {
 		t.Errorf("records: %s", diff)
 	}
-	summary, err := s.Results.GetResult(s.As(token), &pb.GetResultRequest{Name: result})
-	if err != nil || summary.GetSummary().GetStatus() != pb.RecordSummary_FAILURE || summary.GetSummary().GetEndTime() == nil {
-		t.Errorf("result: %v, %v; want the summary of a PipelineRun that failed", summary, err)
+	stored, err := s.Results.GetResult(s.As(token), &pb.GetResultRequest{Name: result})
+	summary := stored.GetSummary()
+	if err != nil || summary.GetStatus() != pb.RecordSummary_FAILURE || summary.GetEndTime() == nil {
+		t.Errorf("result: %v, %v; want the summary of a PipelineRun that failed", stored, err)
 	}
 	for _, line := range w.errors() {
 		t.Errorf("the watcher says: %s", line)
@@ -136,7 +137,9 @@ func TestTektonResultsWatcher(t *testing.T) {
 
 // wantBothStored has the archiver archive the runs that the watcher has stored, and watches: what
 // the watcher has stored stays, but it is told that an archived run is immutable, and logs that.
-func wantBothStored(t *testing.T, p *place, a *archivist, s *apitest.Client, result string, before *pb.ListRecordsResponse) {
+func wantBothStored(
+	t *testing.T, p *place, a *archivist, s *apitest.Client, result string, before *pb.ListRecordsResponse,
+) {
 	a.start(t, archiver.Follow)
 	c := a.commit(p, "PipelineRun", "run")
 	if got := p.namespace + "/results/" + c.Run.Result; got != result {
@@ -188,7 +191,8 @@ func (p *place) wantWatched(s *apitest.Client, run, recordType string, log ...st
 		Status   any
 	}
 	text := p.kubectl("get", run, "-n", p.namespace, "-o", "json")
-	if err := errors.Join(json.Unmarshal(record.GetData().GetValue(), &stored), json.Unmarshal([]byte(text), &live)); err != nil {
+	err := errors.Join(json.Unmarshal(record.GetData().GetValue(), &stored), json.Unmarshal([]byte(text), &live))
+	if err != nil {
 		p.t.Fatal(err)
 	}
 	if record.GetData().GetType() != recordType || stored.Metadata.UID != live.Metadata.UID {

@@ -62,8 +62,8 @@ func (u *upload) head() *manifest.Commit {
 }
 
 // maxField bounds what a commit has of fields that anybody who may write a status or an annotation
-// can make as long as an object. Kubernetes' own conditions have reasons of at most 1,024 bytes. The
-// record has all of it.
+// can make as long as an object. Kubernetes' own conditions have reasons of at most 1,024 bytes.
+// The record has all of it.
 const maxField = 1024
 
 func shortened(field string) string {

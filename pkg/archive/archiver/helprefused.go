@@ -96,8 +96,9 @@ func refusedRuns(ctx context.Context, c *run.Client, namespace string) ([]*run.R
 	return refused, nil
 }
 
-// awaitRemoval waits until the archiver has removed a run's finalizer, or the run no longer exists. The
-// archiver tries refused runs every few minutes only, or when they change: so it touches the run.
+// awaitRemoval waits until the archiver has removed a run's finalizer, or the run no longer exists.
+// The archiver tries refused runs every few minutes only, or when they change: so it touches the
+// run.
 func awaitRemoval(ctx context.Context, c *run.Client, r *run.Run) error {
 	err := poll.PollUntilContextCancel(ctx, pollRemoval, true, func(ctx context.Context) (bool, error) {
 		object, err := c.Get(ctx, r.Reference())

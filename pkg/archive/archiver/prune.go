@@ -78,8 +78,8 @@ func (a *Archiver) unarchivedChild(ctx context.Context, r *run.Run, seen map[typ
 	return "", nil
 }
 
-// isArchived reports whether a run is in the archive and released. One that had no room for the mark
-// has its commit.
+// isArchived reports whether a run is in the archive and released. One that had no room for the
+// mark has its commit.
 func (a *Archiver) isArchived(ctx context.Context, r *run.Run) (bool, error) {
 	if r.Archived() || r.Protected() {
 		return r.Archived(), nil

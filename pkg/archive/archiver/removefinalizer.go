@@ -17,8 +17,9 @@ import (
 // The annotations of an object are limited to 256 KiB, and objects to what the API server and etcd
 // take. The run is in the archive, so it may go without annotations: if there is no room for all,
 // then with those that mark it as archived, and else with none. An unmarked run looks as if it was
-// not archived. Each attempt then finds the commit and has nothing to write, so that nothing follows
-// from it; archive.keep does not delete such a run, because it does not know since when it is there.
+// not archived. Each attempt then finds the commit and has nothing to write, so that nothing
+// follows from it; archive.keep does not delete such a run, because it does not know since when it
+// is there.
 func (a *Archiver) removeFinalizer(ctx context.Context, r *run.Run, c *manifest.Commit) error {
 	parent := r.Namespace + "/results/" + c.Run.Result
 	mark := map[string]string{

@@ -28,8 +28,8 @@ type upload struct {
 	inlineLogs int
 	// pods by name, as they were read last.
 	pods map[string]podAt
-	// silent is the pod whose kubelet this attempt has given up on, because it sends nothing: its other
-	// containers would take as long each.
+	// silent is the pod whose kubelet this attempt has given up on, because it sends nothing: its
+	// other containers would take as long each.
 	silent string
 }
 

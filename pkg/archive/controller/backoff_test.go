@@ -36,8 +36,9 @@ func TestBackoffGrowsDuringAnOutage(t *testing.T) {
 	}
 }
 
-// TestBackoffOfFailures makes attempts: namespace/name of the run, after "+" one that succeeded, "=" one
-// that failed by its own fault, "!" one that met an outage, and else one that failed for an unclear cause.
+// TestBackoffOfFailures makes attempts: namespace/name of the run, after "+" one that succeeded,
+// "=" one that failed by its own fault, "!" one that met an outage, and else one that failed for an
+// unclear cause.
 func TestBackoffOfFailures(t *testing.T) {
 	var ofOneNamespace strings.Builder
 	for i := range 300 {

@@ -171,8 +171,8 @@ func Check(ctx context.Context, o Options) (Totals, error) {
 	return c.totals, nil
 }
 
-// check is the state of one call of Check. listed has the commits, 16 bytes each, and named the keys
-// of parts that they name, 15 bytes each.
+// check is the state of one call of Check. listed has the commits, 16 bytes each, and named the
+// keys of parts that they name, 15 bytes each.
 type check struct {
 	Options
 	totals Totals

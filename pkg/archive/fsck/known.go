@@ -17,9 +17,9 @@ type known struct{ blocks [][]entry }
 // blockSize is the number of entries of a block. A slice that grows would take twice the memory.
 const blockSize = 4096
 
-// entry is what is known of a commit: 64 bits of its key's digest, and 56 of its content's. That two
-// of a million keys have the same has a probability of 3 in 10⁸, and nobody chooses keys: they are
-// made of times and UIDs. It would be a wrong finding.
+// entry is what is known of a commit: 64 bits of its key's digest, and 56 of its content's. That
+// two of a million keys have the same has a probability of 3 in 10⁸, and nobody chooses keys: they
+// are made of times and UIDs. It would be a wrong finding.
 type entry struct {
 	key   uint64
 	sum   [7]byte
@@ -107,7 +107,9 @@ func (k *known) find(key string) *entry {
 	if !found {
 		return nil
 	}
-	i, found := slices.BinarySearchFunc(k.blocks[block], of, func(e entry, of uint64) int { return cmp.Compare(e.key, of) })
+	i, found := slices.BinarySearchFunc(k.blocks[block], of, func(e entry, of uint64) int {
+		return cmp.Compare(e.key, of)
+	})
 	if !found || k.blocks[block][i].marks&deleted != 0 {
 		return nil
 	}

@@ -16,8 +16,8 @@ func (c *Commit) Bytes() (int, error) {
 // would make a commit that nobody can read. People's runs have ten levels.
 const MaxInlineDepth = 250
 
-// FitsInline reports whether JSON may be embedded. It is larger or deeper otherwise, and is to be an
-// object of its own.
+// FitsInline reports whether JSON may be embedded. It is larger or deeper otherwise, and is to be
+// an object of its own.
 func FitsInline(content []byte) bool {
 	return len(content) <= MaxInline && depthOf(content) <= MaxInlineDepth
 }

@@ -26,8 +26,8 @@ func IsStep(container string) bool { return strings.HasPrefix(container, stepPre
 var setUp = []string{"prepare", "place-scripts", "working-dir-initializer", result.InstallContainer}
 
 // ContainersOf returns the names of an attempt's containers with logs to archive, in the order in
-// which they run, and no more than Run.BoundLogs allows. pod is nil if it no longer exists: then only
-// those in the run's status are known.
+// which they run, and no more than Run.BoundLogs allows. pod is nil if it no longer exists: then
+// only those in the run's status are known.
 func ContainersOf(a *Attempt, pod *corev1.Pod) []string {
 	var names []string
 	most := maxContainers

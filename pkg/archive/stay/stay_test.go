@@ -162,8 +162,8 @@ func TestPushedOut(t *testing.T) {
 	}
 }
 
-// A list says which runs exist, but not which were deleted since the last one: without the Reset the
-// one deleted at hour 1 would count, and push out a run that is among the last.
+// A list says which runs exist, but not which were deleted since the last one: without the Reset
+// the one deleted at hour 1 would count, and push out a run that is among the last.
 func TestARunThatIsNoLongerListedDoesNotCount(t *testing.T) {
 	ranking := NewRanking(Policies{{Last: 2}})
 	task := run(1, func(r *Run) { r.Kind, r.UID = "TaskRun", "task" })

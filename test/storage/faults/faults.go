@@ -1,7 +1,10 @@
 // Package faults stands before a real S3 server, and does to its clients what networks, proxies and
 // servers do:
 //
-//	client → connections (slow, reset, cut, gone, silent) → reverse proxy (answers of its own, or none) → server
+//	client
+//	→ connections (slow, reset, cut, gone, silent)
+//	→ reverse proxy (answers of its own, or none)
+//	→ server
 package faults
 
 import (

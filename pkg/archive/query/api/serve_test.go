@@ -56,9 +56,12 @@ func TestReflection(t *testing.T) {
 	old, err := oldreflectionpb.NewServerReflectionClient(r.Conn).ServerReflectionInfo(r.As(""))
 	r.must(err)
 	//nolint:staticcheck // tools still use it
-	request := &oldreflectionpb.ServerReflectionRequest{MessageRequest: &oldreflectionpb.ServerReflectionRequest_ListServices{}}
-	r.must(old.Send(request))
-	if answer, err := old.Recv(); err != nil || len(answer.GetListServicesResponse().GetService()) != len(want) { //nolint:staticcheck // tools still use it
+	list := &oldreflectionpb.ServerReflectionRequest_ListServices{}
+	//nolint:staticcheck // tools still use it
+	r.must(old.Send(&oldreflectionpb.ServerReflectionRequest{MessageRequest: list}))
+	answer, err := old.Recv()
+	//nolint:staticcheck // tools still use it
+	if services := answer.GetListServicesResponse().GetService(); err != nil || len(services) != len(want) {
 		t.Errorf("v1alpha: %v, %v", answer, err)
 	}
 }
