@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	// poll is how often a replica checks when nothing is due. It bounds how long a replica serves a
-	// certificate that another one has replaced, and how long a replaced webhook configuration
+	// Interval is how often a replica checks when nothing is due. It bounds how long a replica serves
+	// a certificate that another one has replaced, and how long a replaced webhook configuration
 	// lacks its caBundle: a small part of the two minutes for which publishers retry.
-	poll = 10 * time.Second
+	Interval = 10 * time.Second
 	// retry is how soon to check again after an error, and while a webhook configuration is
 	// missing.
 	retry = 2 * time.Second
@@ -43,6 +43,8 @@ type ManagedOptions struct {
 	// have failure policy Ignore: with Fail, API servers quote the URL of a failed call to the
 	// requester.
 	Keyed []string
+	// Interval between checks; 0 means the constant Interval.
+	Interval time.Duration
 	// Lifetimes defaults to DefaultLifetimes.
 	Lifetimes Lifetimes
 	// Now defaults to time.Now.
@@ -72,6 +74,9 @@ func NewManaged(o ManagedOptions) (*Managed, error) {
 	if err := o.Lifetimes.validate(); err != nil {
 		return nil, err
 	}
+	if o.Interval == 0 {
+		o.Interval = Interval
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -96,7 +101,7 @@ func (m *Managed) Run(ctx context.Context) error {
 		if err != nil {
 			m.Log.Error(err, "Could not maintain the serving certificate; retrying", "in", retry.String())
 		} else {
-			wait = min(poll, max(retry, next.Sub(m.Now())))
+			wait = min(m.Interval, max(retry, next.Sub(m.Now())))
 		}
 		m.note(err)
 		select {

@@ -24,7 +24,7 @@ func TestTenYearsOfRotation(t *testing.T) {
 		minCAs, maxCAs int // how many CAs there must have been, worked out by hand
 	}{
 		"keeps every certificate trusted with the default lifetimes": {
-			life: DefaultLifetimes(), lag: poll, propagation: 30 * time.Minute,
+			life: DefaultLifetimes(), lag: Interval, propagation: 30 * time.Minute,
 			// A new one each two thirds of a year, and an hour: 10 / (2/3) = 15.
 			minCAs: 15, maxCAs: 16,
 		},

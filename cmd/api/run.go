@@ -21,6 +21,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store/cloud"
 	"github.com/indelible-ci/indelible/pkg/config"
 	"github.com/indelible-ci/indelible/pkg/daemon"
+	"github.com/indelible-ci/indelible/pkg/daemon/tracing"
 )
 
 // tryOpening is the delay between attempts to open store and index.
@@ -46,6 +47,11 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	flush, err := tracing.Start(ctx, "indelible-api", version, log)
+	if err != nil {
+		return err
+	}
+	defer flush()
 	registry := daemon.NewRegistry()
 	metrics, err := daemon.Listen(ctx, daemon.NewMetricsServer(registry), o.metricsAddress)
 	if err != nil {

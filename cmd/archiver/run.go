@@ -25,12 +25,13 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 	"github.com/indelible-ci/indelible/pkg/config"
 	"github.com/indelible-ci/indelible/pkg/daemon"
+	"github.com/indelible-ci/indelible/pkg/daemon/tracing"
 )
 
 const (
-	// Lease of the leader: one that cannot reach the API server for renewDeadline stops before
-	// leaseDuration lets another start. Two at work would only waste time: one of them commits.
-	leaseDuration, renewDeadline, retryPeriod = 15 * time.Second, 10 * time.Second, 2 * time.Second
+	// leaseDuration is the default of --lease-duration, and shortestLease the least: a Lease counts in
+	// seconds.
+	leaseDuration, shortestLease = 15 * time.Second, 5 * time.Second
 	// tryOpening is the delay between attempts to open store and index.
 	tryOpening = 5 * time.Second
 )
@@ -42,6 +43,8 @@ type runOptions struct {
 	class          string
 	spool          string
 	leaderElect    bool
+	leaseDuration  time.Duration
+	reload         time.Duration
 	metricsAddress string
 	healthAddress  string
 	// api is in the place of the configuration's, if it has an address.
@@ -68,6 +71,9 @@ func newRun(c *common) *cobra.Command {
 	flags.StringVar(&o.spool, "spool", "/var/cache/indelible", "folder for logs that are being followed")
 	flags.BoolVar(&o.leaderElect, "leader-elect", true,
 		"work only while holding the Lease indelible-archiver, as one of several replicas must")
+	flags.DurationVar(&o.leaseDuration, "lease-duration", leaseDuration,
+		"how long after the leader's last sign of life another replica takes over, at least "+shortestLease.String())
+	flags.DurationVar(&o.reload, "reload-interval", config.ReloadInterval, "how often to read the configuration file")
 	flags.StringVar(&o.metricsAddress, "metrics-address", ":8080", "address of /metrics")
 	flags.StringVar(&o.healthAddress, "health-address", ":8081", "address of /healthz and /readyz")
 	flags.StringVar(&o.api.Address, "api-address", "",
@@ -93,14 +99,23 @@ type replica struct {
 }
 
 func (o *runOptions) run(ctx context.Context) error {
+	err := errors.Join(daemon.AtLeast(time.Second, map[string]time.Duration{"reload-interval": o.reload}),
+		daemon.AtLeast(shortestLease, map[string]time.Duration{"lease-duration": o.leaseDuration}))
+	if err != nil {
+		return &usageError{err}
+	}
 	log := o.log()
 	daemon.SetLibrariesLogger(log)
+	flush, err := tracing.Start(ctx, "indelible-archiver", version, log)
+	if err != nil {
+		return err
+	}
+	defer flush()
 	registry := daemon.NewRegistry()
 	r := &replica{runOptions: *o, log: log}
 	r.metrics, r.apiMetrics = archiver.NewMetrics(registry), api.NewMetrics(registry)
 	r.notReady(errors.New("starting"))
-	var err error
-	if r.configured, err = config.NewWatcher(o.Config, config.ReloadInterval, config.NewMetrics(registry),
+	if r.configured, err = config.NewWatcher(o.Config, o.reload, config.NewMetrics(registry),
 		log.WithName("config")); err != nil {
 		return err
 	}
@@ -159,7 +174,10 @@ func (r *replica) lead(ctx context.Context) error {
 			Client:     r.kube.CoordinationV1(),
 			LockConfig: resourcelock.ResourceLockConfig{Identity: r.identity},
 		},
-		LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: retryPeriod, ReleaseOnCancel: true,
+		// One that cannot reach the API server for the second of these stops before the first lets
+		// another start. Two at work would only waste time: one of them commits.
+		LeaseDuration: r.leaseDuration, RenewDeadline: r.leaseDuration * 2 / 3, RetryPeriod: r.retryPeriod(),
+		ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(ctx context.Context) {
 				defer close(ended)
@@ -177,7 +195,7 @@ func (r *replica) lead(ctx context.Context) error {
 	if ctx.Err() != nil && !elector.IsLeader() {
 		select {
 		case <-ended:
-		case <-time.After(retryPeriod): // it never led
+		case <-time.After(r.retryPeriod()): // it never led
 		}
 		return nil
 	}
@@ -187,6 +205,9 @@ func (r *replica) lead(ctx context.Context) error {
 	}
 	return failed
 }
+
+// retryPeriod is how often the Lease is renewed, or tried to be taken.
+func (r *replica) retryPeriod() time.Duration { return r.leaseDuration * 2 / 15 }
 
 // work archives until ctx ends, restarting with each changed configuration.
 func (r *replica) work(ctx context.Context) error {
@@ -234,7 +255,7 @@ type configuration struct {
 
 // awaitChange returns when the archive's configuration has changed, or ctx has ended.
 func (r *replica) awaitChange(ctx context.Context, from configuration) {
-	look := time.NewTicker(config.ReloadInterval)
+	look := time.NewTicker(r.reload)
 	defer look.Stop()
 	for {
 		select {

@@ -9,6 +9,9 @@ import (
 	"os"
 	"time"
 
+	"github.com/indelible-ci/indelible/certs"
+	"github.com/indelible-ci/indelible/pkg/admission/selfcheck"
+	"github.com/indelible-ci/indelible/pkg/config"
 	"github.com/indelible-ci/indelible/pkg/daemon"
 )
 
@@ -27,6 +30,9 @@ type options struct {
 	metricsAddress string
 	healthAddress  string
 	drain          time.Duration
+	// reload, selfCheck and checkCerts are how often the configuration, the installation and the
+	// certificates are looked at.
+	reload, selfCheck, checkCerts time.Duration
 	logLevel       slog.Level
 	version        bool
 }
@@ -57,6 +63,11 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	fs.StringVar(&o.healthAddress, "health-address", ":8081", "`address` of /healthz and /readyz")
 	fs.DurationVar(&o.drain, "drain", 5*time.Second,
 		"how long to serve after SIGTERM while unready, until endpoints no longer lead here")
+	fs.DurationVar(&o.reload, "reload-interval", config.ReloadInterval, "how often to read the configuration file")
+	fs.DurationVar(&o.selfCheck, "self-check-interval", selfcheck.Interval,
+		"how often to check that the right to publish is guarded; the longest time for which it is not reported if it is not")
+	fs.DurationVar(&o.checkCerts, "certificate-interval", certs.Interval,
+		"how often to check the managed certificates; the longest time for which a replaced one is served")
 	fs.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "minimum `level` logged: debug, info, warn, error")
 	fs.BoolVar(&o.version, "version", false, "print the version")
 	fs.Usage = func() {
@@ -70,6 +81,12 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	}
 	if fs.NArg() > 0 {
 		err := fmt.Errorf("unexpected argument %q", fs.Arg(0))
+		_, _ = fmt.Fprintln(out, err)
+		return options{}, err
+	}
+	if err := daemon.AtLeast(time.Second, map[string]time.Duration{
+		"reload-interval": o.reload, "self-check-interval": o.selfCheck, "certificate-interval": o.checkCerts,
+	}); err != nil {
 		_, _ = fmt.Fprintln(out, err)
 		return options{}, err
 	}

@@ -73,7 +73,7 @@ type webhook struct {
 // newWebhook connects the parts. Everything that may be wrong with the installation fails here.
 func newWebhook(ctx context.Context, o options, log logr.Logger) (*webhook, error) {
 	registry := daemon.NewRegistry()
-	configured, err := config.NewWatcher(o.config, config.ReloadInterval, config.NewMetrics(registry),
+	configured, err := config.NewWatcher(o.config, o.reload, config.NewMetrics(registry),
 		log.WithName("config"))
 	if err != nil {
 		return nil, err
@@ -130,6 +130,7 @@ func newCertificates(o options, c *cluster, metrics *certs.Metrics, log logr.Log
 		Configurations: []string{"indelible-inject", "indelible-guard"},
 		Optional:       []string{"indelible-protect"}, // installed with the archiver only
 		Keyed:          keyed,
+		Interval:       o.checkCerts,
 		Metrics:        metrics,
 		Log:            log,
 	})

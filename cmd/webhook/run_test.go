@@ -174,6 +174,8 @@ func TestCommandLine(t *testing.T) {
 		"refuses a flag it does not know":      {[]string{"--certs"}, 2, "", "flag provided but not defined"},
 		"refuses an argument":                  {[]string{"start"}, 2, "", `unexpected argument "start"`},
 		"refuses a log level it does not know": {[]string{"--log-level=chatty"}, 2, "", "log-level"},
+		"refuses to look too often": {[]string{"--reload-interval=1ms"}, 2, "",
+			"--reload-interval must be at least 1s"},
 		"refuses names without a CA": {[]string{"--client-names=kube-apiserver"}, 2, "",
 			"need both -client-ca and -client-names"},
 		"refuses to require what nobody can have": {[]string{"--require-client-certificate"}, 2, "",

@@ -33,7 +33,7 @@ func newSelfChecks(
 			}
 			return found, err
 		},
-		Ticks:   time.Tick(selfcheck.Interval),
+		Ticks:   time.Tick(o.selfCheck),
 		Changed: changed, Metrics: metrics, Log: log,
 	})
 	seldom = selfcheck.New(selfcheck.Options{

@@ -5,12 +5,17 @@ package daemon
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
@@ -33,6 +38,17 @@ func Namespace() string {
 		return namespace
 	}
 	return "indelible-system"
+}
+
+// AtLeast returns an error that names each flag whose duration is shorter than least.
+func AtLeast(least time.Duration, flags map[string]time.Duration) error {
+	var wrong error
+	for _, name := range slices.Sorted(maps.Keys(flags)) {
+		if flags[name] < least {
+			wrong = errors.Join(wrong, fmt.Errorf("--%s must be at least %s", name, least))
+		}
+	}
+	return wrong
 }
 
 // NewLogger writes one JSON object per line.

@@ -1,7 +1,5 @@
 package guard
 
-import pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-
 // Rule "once": the first write wins. Stored results keep their value, type and position. A pod may
 // add to them, repeat them (as raw text or as stored), or leave them out, which changes nothing.
 func checkOnce(declared declarations, stored, incoming status) *denial {
@@ -28,7 +26,7 @@ func checkListOnce(where string, stored, incoming results, declared resultTypes)
 }
 
 // repeats reports whether an incoming result equals the stored one, in either form.
-func repeats(incoming, stored entry, declared pipelinev1.ResultsType) bool {
+func repeats(incoming, stored entry, declared string) bool {
 	if incoming.same(stored) {
 		return true
 	}

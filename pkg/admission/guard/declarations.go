@@ -3,13 +3,11 @@ package guard
 import (
 	"encoding/json"
 	"fmt"
-
-	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 )
 
 // resultTypes maps names of results to their declared types. The last of two declarations of one
 // name counts, as in the maps of Tekton's filterResults.
-type resultTypes map[string]pipelinev1.ResultsType
+type resultTypes map[string]string
 
 // declarations are the results that a TaskRun's Task declares, from the stored status.taskSpec.
 // Tekton consults spec.taskSpec first (setTaskRunStatusBasedOnStepStatus in its pkg/pod/status.go),
@@ -48,7 +46,7 @@ func decodeDeclarations(raw json.RawMessage) (declarations, error) {
 	if s.Null() {
 		return d, nil
 	}
-	var results []pipelinev1.TaskResult
+	var results []declaredResult
 	index := 0
 	err := s.Object(func(key string) error {
 		switch key {
@@ -74,7 +72,7 @@ func decodeDeclarations(raw json.RawMessage) (declarations, error) {
 
 // declaredStep consumes a step of a taskSpec and returns its name in status.steps and its results.
 func (s *scanner) declaredStep(index int) (name string, declared resultTypes, err error) {
-	var results []pipelinev1.StepResult
+	var results []declaredResult
 	err = s.Object(func(key string) error {
 		switch key {
 		case "name":
@@ -111,13 +109,13 @@ func (s *scanner) unmarshal(into any) error {
 // feeds maps steps and their results to the Task results that take their value from them. Like
 // Tekton's findStepResultsFetchedByTask, it keeps one Task result per step result: of several, the
 // last. A value that is not such a reference is an error there, and then no step feeds anything.
-func feeds(results []pipelinev1.TaskResult) map[string]map[string]string {
+func feeds(results []declaredResult) map[string]map[string]string {
 	fed := make(map[string]map[string]string)
 	for _, r := range results {
-		if r.Value == nil || r.Value.StringVal == "" {
+		if r.Value == nil || r.Value.text == "" {
 			continue
 		}
-		step, name, err := pipelinev1.ExtractStepResultName(r.Value.StringVal)
+		step, name, err := stepResultOf(r.Value.text)
 		if err != nil {
 			return nil
 		}

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-
-	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 )
 
 // merged is the status that results from a pod's write: the stored one plus the results it adds.
@@ -65,7 +63,7 @@ func merge(declared declarations, stored, incoming status) (merged, *denial) {
 		if err != nil {
 			return merged{}, invalid(ruleType, "status.results: %v", err)
 		}
-		if t.typ != string(want) {
+		if t.typ != want {
 			m.warnings = append(m.warnings, wrongType(e.name, want, t.typ))
 			continue
 		}
@@ -104,7 +102,7 @@ func (m *merged) mergeStep(declared declarations, incoming step) *denial {
 			return invalid(ruleType, "the results of a step: %v", err)
 		}
 		if fed, ok := feeds[e.name]; ok {
-			if want := declared.results[fed]; t.typ != string(want) {
+			if want := declared.results[fed]; t.typ != want {
 				m.warnings = append(m.warnings, wrongType(fed, want, t.typ))
 				continue
 			}
@@ -128,9 +126,9 @@ func (m *merged) mergeStep(declared declarations, incoming step) *denial {
 	return nil
 }
 
-func wrongType(name string, declared pipelinev1.ResultsType, got string) string {
+func wrongType(name string, declared, got string) string {
 	article := "an"
-	if got == string(pipelinev1.ResultsTypeString) {
+	if got == stringType {
 		article = "a"
 	}
 	return fmt.Sprintf("result %.100q is declared %s, but its value is %s %s; Tekton drops it", name, declared, article,

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-
 	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
@@ -15,21 +13,20 @@ import (
 // merge.go then compares it with the declared type.
 //
 // The text is sent as a JSON string; a type, if given, must be the outcome's.
-func typed(e entry, declared pipelinev1.ResultsType) (entry, error) {
+func typed(e entry, declared string) (entry, error) {
 	if len(e.value) == 0 || e.value[0] != '"' {
 		return entry{}, fmt.Errorf("result %.100q: the value must be a string, the text of the result's file", e.name)
 	}
-	out := entry{name: e.name, typ: string(declared), value: e.value, size: e.size}
-	if declared != pipelinev1.ResultsTypeString {
+	out := entry{name: e.name, typ: declared, value: e.value, size: e.size}
+	if declared != stringType {
 		v, err := interpret(e.value)
 		if err != nil {
 			return entry{}, fmt.Errorf("result %.100q: %w", e.name, err)
 		}
-		if len(v.ObjectVal) > maxKeys {
-			return entry{}, fmt.Errorf("result %.100q: an object of %d keys, the limit is %d", e.name, len(v.ObjectVal),
-				maxKeys)
+		if len(v.object) > maxKeys {
+			return entry{}, fmt.Errorf("result %.100q: an object of %d keys, the limit is %d", e.name, len(v.object), maxKeys)
 		}
-		out.typ = string(v.Type)
+		out.typ = v.Type
 		out.size = 0
 		if out.value, err = json.Marshal(v); err != nil {
 			return entry{}, fmt.Errorf("result %.100q: write the value: %w", e.name, err)
@@ -41,14 +38,10 @@ func typed(e entry, declared pipelinev1.ResultsType) (entry, error) {
 	return out, nil
 }
 
-func interpret(raw json.RawMessage) (pipelinev1.ResultValue, error) {
+func interpret(raw json.RawMessage) (v resultValue, err error) {
 	text, err := jsonscan.DecodeText(raw)
 	if err != nil {
-		return pipelinev1.ResultValue{}, err
+		return resultValue{}, err
 	}
-	var v pipelinev1.ResultValue
-	if err := v.UnmarshalJSON([]byte(text)); err != nil {
-		return pipelinev1.ResultValue{}, fmt.Errorf("interpret the value: %w", err)
-	}
-	return v, nil
+	return v, v.UnmarshalJSON([]byte(text))
 }

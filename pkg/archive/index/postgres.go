@@ -3,6 +3,7 @@ package index
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,15 +29,14 @@ var postgresDialect = dialect{
 	exists:  `SELECT to_regclass('indelible_schema') IS NOT NULL`,
 }
 
-// postgresRefuses knows the classes of errors for invalid data, violated constraints, and limits
-// such as that of the size of an index's entries.
+// postgresRefuses knows the classes of errors for cardinality, invalid data, violated constraints,
+// and limits such as that of the size of an index's entries.
 func postgresRefuses(err error) bool {
 	var said *pgconn.PgError
 	if !errors.As(err, &said) || len(said.Code) < 2 {
 		return false
 	}
-	class := said.Code[:2]
-	return class == "22" || class == "23" || class == "54"
+	return slices.Contains([]string{"21", "22", "23", "54"}, said.Code[:2])
 }
 
 // openPostgres connects to a server. The driver's errors contain no password.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,16 +28,15 @@ var sqliteDialect = dialect{
 	exists:  `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'indelible_schema')`,
 }
 
-// sqliteRefuses knows the result codes for values that are too big, violate a constraint, or have
-// the wrong type.
+// sqliteRefuses knows the result codes for values that are too big, violate a constraint, have the
+// wrong type, or are too many.
 func sqliteRefuses(err error) bool {
-	const tooBig, constraint, mismatch = 18, 19, 20
+	const tooBig, constraint, mismatch, outOfRange = 18, 19, 20, 25
 	var said *sqlite.Error
 	if !errors.As(err, &said) {
 		return false
 	}
-	code := said.Code() & 0xff
-	return code == tooBig || code == constraint || code == mismatch
+	return slices.Contains([]int{tooBig, constraint, mismatch, outOfRange}, said.Code()&0xff)
 }
 
 const (

@@ -29,6 +29,8 @@ const temporary = ".tmp-"
 type Directory struct {
 	root    string
 	folders folders
+	// rename renames a file without replacing another one. Not every file system can.
+	rename func(from, to string) error
 }
 
 // NewDirectory opens the store in a directory, which is created if missing.
@@ -37,7 +39,7 @@ func NewDirectory(root string) (*Directory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open directory %s: %w", root, err)
 	}
-	d := &Directory{root: root}
+	d := &Directory{root: root, rename: renameNoReplace}
 	if err := d.folders.make(root); err != nil {
 		return nil, fmt.Errorf("open directory %s: %w", root, err)
 	}
@@ -80,7 +82,7 @@ func (d *Directory) create(ctx context.Context, path string, body io.Reader) err
 	if err := fill(ctx, file, body); err != nil {
 		return err
 	}
-	if err := name(file.Name(), path); err != nil {
+	if err := d.name(file.Name(), path); err != nil {
 		return err
 	}
 	return d.folders.flush(folder)
@@ -111,11 +113,16 @@ func (r reader) Read(p []byte) (int, error) {
 	return r.from.Read(p)
 }
 
-// name renames a file, or returns ErrExists. It uses RENAME_NOREPLACE if the file system has it, as
-// network file systems do. FUSE often has not: then it links, and the caller removes the temporary
+// renameNoReplace uses RENAME_NOREPLACE, which most local and network file systems have.
+func renameNoReplace(from, to string) error {
+	return unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+}
+
+// name gives a temporary file its name, or returns ErrExists. Where the file system cannot rename
+// without replacing, which is frequent with FUSE, it links, and the caller removes the temporary
 // name.
-func name(from, to string) error {
-	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+func (d *Directory) name(from, to string) error {
+	err := d.rename(from, to)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
 		err = os.Link(from, to)
 	}

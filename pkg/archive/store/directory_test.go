@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,25 @@ func TestDirectory(t *testing.T) {
 	storetest.Run(t, storetest.Options{Races: 200, StreamBytes: 64 << 20}, func(t *testing.T) func() store.Store {
 		root := filepath.Join(t.TempDir(), "not", "there", "yet")
 		return func() store.Store { return open(t, root) }
+	})
+}
+
+// Hard links keep every promise as well, and leave no temporary names.
+func TestDirectoryOfAFileSystemThatCannotRenameWithoutReplacing(t *testing.T) {
+	storetest.Run(t, storetest.Options{Races: 200, StreamBytes: 1 << 20}, func(t *testing.T) func() store.Store {
+		root := t.TempDir()
+		t.Cleanup(func() {
+			err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+				if strings.HasPrefix(filepath.Base(path), ".tmp-") {
+					t.Errorf("left: %s", path)
+				}
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		return func() store.Store { return store.LinkOnly(open(t, root)) }
 	})
 }
 

@@ -18,6 +18,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/cache"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/indelible-ci/indelible/pkg/archive/query/tracing"
 )
 
 // Group is the API group of the permissions.
@@ -174,6 +176,12 @@ func (c *Checker) review(ctx context.Context, token string) (*Caller, error) {
 
 // once does something once for all concurrent callers. It continues if the first of them leaves.
 func (c *Checker) once(
+	ctx context.Context, key string, limit chan struct{}, do func(context.Context) (any, error),
+) (any, error) {
+	return tracing.Step(ctx, "review", func(ctx context.Context) (any, error) { return c.wait(ctx, key, limit, do) })
+}
+
+func (c *Checker) wait(
 	ctx context.Context, key string, limit chan struct{}, do func(context.Context) (any, error),
 ) (any, error) {
 	answer := c.flights.DoChan(key, func() (any, error) {

@@ -26,6 +26,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/query/engine"
 	"github.com/indelible-ci/indelible/pkg/archive/query/live"
 	"github.com/indelible-ci/indelible/pkg/archive/query/server"
+	"github.com/indelible-ci/indelible/pkg/archive/query/tracing"
 	"github.com/indelible-ci/indelible/pkg/archive/query/writer"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
@@ -68,11 +69,12 @@ func New(ctx context.Context, o Options) (*server.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	reads := engine.New(engine.Options{Index: o.Index, Store: o.Store, Cluster: string(o.Cluster)})
+	traced := tracing.Store(o.Store)
+	reads := engine.New(engine.Options{Index: o.Index, Store: traced, Cluster: string(o.Cluster)})
 	writes := &writer.Writer{Cluster: string(o.Cluster), Objects: object.New(o.Store, o.Cluster, time.Now),
 		Index: o.Index, Engine: reads}
 	with := server.Options{
-		Engine: reads, Writer: writes, Overlays: writes, Store: o.Store, Live: running, Access: access.New(kube),
+		Engine: reads, Writer: writes, Overlays: writes, Store: traced, Live: running, Access: access.New(kube),
 		Ready: ready(o.Index, o.Cluster), Metrics: o.Metrics.server, Log: o.Log,
 	}
 	if o.ReadOnly {

@@ -28,6 +28,7 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/query"
 	"github.com/indelible-ci/indelible/pkg/archive/query/filter"
+	"github.com/indelible-ci/indelible/pkg/archive/query/tracing"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
@@ -74,6 +75,7 @@ func (e *Engine) begin(ctx context.Context) (*reading, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
+	reader = tracing.Reader(reader)
 	groups, err := reader.Groups(ctx, e.Cluster)
 	if err != nil {
 		return nil, unavailable(err)

@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/indelible-ci/indelible/pkg/archive/query/tracing"
 )
 
 // isOurs says whether a method is part of the API. Health and reflection are public, and have no
@@ -29,7 +31,7 @@ func (s *Server) unary(
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	err = s.observe(path.Base(info.FullMethod), request, func() (int, error) {
+	err = s.observe(ctx, path.Base(info.FullMethod), request, func(ctx context.Context) (int, error) {
 		if _, err := callerOf(ctx); err != nil {
 			return 0, err
 		}
@@ -54,18 +56,29 @@ func (s *Server) stream(
 	if !isOurs(info.FullMethod) {
 		return handle(service, stream)
 	}
-	return s.observe(path.Base(info.FullMethod), nil, func() (int, error) {
-		if _, err := callerOf(stream.Context()); err != nil {
+	return s.observe(stream.Context(), path.Base(info.FullMethod), nil, func(ctx context.Context) (int, error) {
+		if _, err := callerOf(ctx); err != nil {
 			return 0, err
 		}
-		return 0, handle(service, stream)
+		return 0, handle(service, &streamWith{stream, ctx})
 	})
 }
 
-// observe counts a request, logs it if it was slow or failed on our side, and turns a panic into an
-// error.
-func (s *Server) observe(method string, request any, do func() (rows int, err error)) (err error) {
+// streamWith is a stream with another context.
+type streamWith struct {
+	grpc.ServerStream
+	ctx context.Context //nolint:containedctx // gRPC asks the stream for it
+}
+
+func (s *streamWith) Context() context.Context { return s.ctx }
+
+// observe counts and traces a request, logs it if it was slow or failed on our side, and turns a
+// panic into an error.
+func (s *Server) observe(
+	ctx context.Context, method string, request any, do func(context.Context) (rows int, err error),
+) (err error) {
 	began := time.Now()
+	ctx, end := tracing.Request(ctx, method)
 	rows := 0
 	defer func() {
 		if p := recover(); p != nil {
@@ -74,9 +87,10 @@ func (s *Server) observe(method string, request any, do func() (rows int, err er
 			err = errInternal
 		}
 		s.observed(method, request, time.Since(began), rows, err)
+		end(codeOf(err).String(), rows, isFault(codeOf(err)))
 		err = forCaller(err)
 	}()
-	rows, err = do()
+	rows, err = do(ctx)
 	return err
 }
 
@@ -96,11 +110,16 @@ func (s *Server) observed(method string, request any, took time.Duration, rows i
 	values := []any{"method", method, "code", code.String(), "seconds", took.Seconds(), "rows", rows}
 	values = append(values, shapeOf(request)...)
 	switch {
-	case code == codes.Internal || code == codes.Unavailable || code == codes.DataLoss || code == codes.Unknown:
+	case isFault(code):
 		s.Log.Error(err, "A request failed", values...)
 	case took >= s.Slow && method != "GetLog" && method != "UpdateLog":
 		s.Log.Info("A request was slow", values...)
 	}
+}
+
+// isFault reports whether a request failed on our side.
+func isFault(code codes.Code) bool {
+	return code == codes.Internal || code == codes.Unavailable || code == codes.DataLoss || code == codes.Unknown
 }
 
 // codeOf returns the code of an error, even if it has no status.

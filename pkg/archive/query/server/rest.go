@@ -64,8 +64,8 @@ func (s *Server) namedLog(ctx context.Context, path map[string]string) (*openLog
 func (s *Server) restLog(mux *runtime.ServeMux, find findLog) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, path map[string]string) {
 		to := &logWriter{w: w}
-		err := s.observe("GetLog", nil, func() (int, error) {
-			log, err := find(r.Context(), path)
+		err := s.observe(r.Context(), "GetLog", nil, func(ctx context.Context) (int, error) {
+			log, err := find(ctx, path)
 			if err != nil {
 				return 0, err
 			}

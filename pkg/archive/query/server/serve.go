@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/indelible-ci/indelible/pkg/archive/query/access"
+	"github.com/indelible-ci/indelible/pkg/archive/query/tracing"
 )
 
 // NewHTTP returns the server for gRPC and REST. with, which must have the certificate, enables TLS.
@@ -49,7 +50,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.refuse(w, r, err)
 			return
 		}
-		r = r.WithContext(context.WithValue(r.Context(), callerKey, caller))
+		r = r.WithContext(context.WithValue(tracing.Continue(r.Context(), r.Header), callerKey, caller))
 	}
 	if isGRPC(r) {
 		f := s.flowOf(w, r)
