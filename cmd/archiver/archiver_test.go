@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/indelible-ci/indelible/pkg/archive/identity"
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
@@ -27,6 +28,9 @@ type madeArchive struct {
 	// inCommit: add embeds logs in commits.
 	inCommit bool
 }
+
+// ownerUID identifies the cluster that the archive belongs to.
+const ownerUID = "2f1c"
 
 const record = `{"apiVersion":"tekton.dev/v1","kind":"TaskRun","metadata":{"name":"build","namespace":"team","uid":"u1"}}`
 
@@ -62,6 +66,7 @@ func makeArchive(t *testing.T) *madeArchive {
 	commit, err := c.Key()
 	must(t, err)
 	must(t, s.Create(t.Context(), commit, bytes.NewReader(data)))
+	must(t, identity.Bind(t.Context(), s, cluster, ownerUID, "test", created))
 	database := filepath.Join(t.TempDir(), "index.db")
 	x, err := index.Open(t.Context(), "sqlite://"+database)
 	must(t, err)
@@ -289,7 +294,7 @@ func TestIndexThatIsNotThere(t *testing.T) {
 	x, err := index.Open(t.Context(), "sqlite://"+a.database)
 	must(t, err)
 	must(t, x.Close())
-	for _, args := range [][]string{{"get", "team/build"}, {"retention", "--dry-run=false"}} {
+	for _, args := range [][]string{{"get", "team/build"}, {"retention", "--dry-run=false", "--owner", ownerUID}} {
 		if code, _, stderr := a.run(t, args...); code != exitFailed ||
 			!strings.Contains(stderr, "archiver index sync") {
 			t.Errorf("%s: code %d, %s", args[0], code, stderr)
@@ -333,7 +338,14 @@ func TestRetentionCommand(t *testing.T) {
 	if _, stdout, _ := a.run(t, "get", "team/build"); !strings.Contains(stdout, "audit, by") {
 		t.Errorf("get does not say that it is held: %s", stdout)
 	}
-	if _, stdout, _ := a.run(t, "retention", "--dry-run=false"); !strings.Contains(stdout, "0 runs deleted") ||
+	for _, wrong := range [][]string{nil, {"--owner", "another"}} {
+		code, _, stderr := a.run(t, append([]string{"retention", "--dry-run=false"}, wrong...)...)
+		if code != exitFailed || !strings.Contains(stderr, "cluster") || !there() {
+			t.Errorf("%q: code %d, %s", wrong, code, stderr)
+		}
+	}
+	apply := []string{"retention", "--dry-run=false", "--owner", ownerUID}
+	if _, stdout, _ := a.run(t, apply...); !strings.Contains(stdout, "0 runs deleted") ||
 		!strings.Contains(stdout, "1 kept") || !there() {
 		t.Errorf("held: %s", stdout)
 	}
@@ -341,7 +353,7 @@ func TestRetentionCommand(t *testing.T) {
 		!strings.Contains(stdout, "is taken off: audit") {
 		t.Errorf("code %d, %s%s", code, stdout, stderr)
 	}
-	if code, stdout, stderr := a.run(t, "retention", "--dry-run=false"); code != 0 ||
+	if code, stdout, stderr := a.run(t, apply...); code != 0 ||
 		!strings.Contains(stdout, "1 runs deleted") || there() {
 		t.Errorf("code %d: %s%s", code, stdout, stderr)
 	}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/indelible-ci/indelible/pkg/archive/catalogue"
+	"github.com/indelible-ci/indelible/pkg/archive/identity"
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/object"
 	"github.com/indelible-ci/indelible/pkg/archive/retention"
@@ -58,8 +59,8 @@ var chores = []chore{
 	{"sweep", maintenance, sweepArchive},
 }
 
-// maintain runs the tasks until ctx ends.
-func (r *replica) maintain(ctx context.Context, a *archive) {
+// maintain runs the tasks until ctx ends, or the archive belongs to another cluster.
+func (r *replica) maintain(ctx context.Context, a *archive) error {
 	due := make([]time.Time, len(chores))
 	for every := time.NewTicker(choreAgain / 2); ; {
 		for i, c := range chores {
@@ -69,6 +70,9 @@ func (r *replica) maintain(ctx context.Context, a *archive) {
 			err := c.do(ctx, r, a)
 			if ctx.Err() != nil {
 				break
+			}
+			if errors.Is(err, identity.ErrForeign) {
+				return err
 			}
 			r.metrics.Chore(c.name, err)
 			due[i] = time.Now().Add(cmp.Or(c.every, never))
@@ -81,7 +85,7 @@ func (r *replica) maintain(ctx context.Context, a *archive) {
 		select {
 		case <-ctx.Done():
 			every.Stop()
-			return
+			return nil
 		case <-every.C:
 		}
 	}
@@ -102,6 +106,9 @@ func syncIndex(ctx context.Context, r *replica, a *archive) error {
 }
 
 func applyRetention(ctx context.Context, r *replica, a *archive) error {
+	if err := a.ours(ctx); err != nil {
+		return err
+	}
 	// also without a policy that asks: one may be added later
 	deleted, unknown := a.deletedNamespaces(ctx, r.kube, false)
 	policies, err := retentionOf(a.config.Retention)
@@ -138,17 +145,39 @@ const clockTolerance = time.Minute
 // earliest returns the time of the slower clock, this machine's or the API server's: a clock that
 // is ahead must not make runs old.
 func earliest(ctx context.Context, kube kubernetes.Interface) (time.Time, error) {
+	first, _, err := clocks(ctx, kube)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%w; nothing is deleted from the archive", err)
+	}
+	return first, nil
+}
+
+// clocks returns the times of the slower and of the faster clock, this machine's and the API
+// server's.
+func clocks(ctx context.Context, kube kubernetes.Interface) (earliest, latest time.Time, err error) {
 	review, err := kube.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{},
 		metav1.CreateOptions{})
 	if err != nil {
-		return time.Time{}, fmt.Errorf(
-			"ask the API server what time it is: %w; nothing is deleted from the archive", err)
+		return time.Time{}, time.Time{}, fmt.Errorf("ask the API server what time it is: %w", err)
 	}
 	now, server := time.Now(), review.CreationTimestamp.Time
-	if server.IsZero() || server.After(now) { // supported API servers set it
-		return now, nil
+	switch {
+	case server.IsZero(): // supported API servers set it
+		return now, now, nil
+	case server.After(now):
+		return now, server, nil
 	}
-	return server, nil
+	return server, now, nil
+}
+
+// age returns the time from which the age of objects in the archive is computed: the earliest of
+// three clocks.
+func (r *replica) age(ctx context.Context, a *archive) (time.Time, error) {
+	now, err := earliest(ctx, r.kube)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return retention.Clock(ctx, a.store, a.cluster, now)
 }
 
 func compactCatalogue(ctx context.Context, r *replica, a *archive) error {
@@ -172,6 +201,9 @@ func compactCatalogue(ctx context.Context, r *replica, a *archive) error {
 // compactObjects lists everything that tools wrote, and is therefore done daily. It first repairs
 // the index, for writers that were killed between writing to the bucket and to the index.
 func compactObjects(ctx context.Context, r *replica, a *archive) error {
+	if err := a.ours(ctx); err != nil {
+		return err
+	}
 	damaged := func(key string, err error) {
 		r.log.Error(err, "An object of the archive is damaged: archiver fsck says more", "key", key)
 	}
@@ -185,8 +217,12 @@ func compactObjects(ctx context.Context, r *replica, a *archive) error {
 	if err != nil {
 		return err
 	}
+	now, err := r.age(ctx, a)
+	if err != nil {
+		return err
+	}
 	totals, err := object.New(a.store, a.cluster, time.Now).Compact(ctx,
-		object.CompactOptions{Now: time.Now(), Passed: damaged})
+		object.CompactOptions{Now: now, Passed: damaged})
 	if totals.Segments > 0 {
 		r.log.Info("Segments of objects were written", "segments", totals.Segments, "objects", totals.Objects)
 	}
@@ -198,19 +234,26 @@ func sweepArchive(ctx context.Context, r *replica, a *archive) error {
 	if time.Since(a.swept) < sweeping {
 		return nil
 	}
+	if err := a.ours(ctx); err != nil {
+		return err
+	}
+	now, err := r.age(ctx, a)
+	if err != nil {
+		return err
+	}
 	if directory, ok := a.store.(*store.Directory); ok && a.sweptTo == "" { // this walks the whole directory
-		if n, err := directory.Sweep(ctx, abandoned, time.Now()); err != nil {
+		if n, err := directory.Sweep(ctx, abandoned, now); err != nil {
 			return err
 		} else if n > 0 {
 			r.log.Info("Half-written files were removed from the archive's directory", "files", n)
 		}
 	}
 	totals, err := retention.Sweep(ctx, retention.SweepOptions{
-		Store: a.store, Index: a.index, Cluster: a.cluster, Now: time.Now(), Grace: abandoned, After: a.sweptTo,
+		Store: a.store, Index: a.index, Cluster: a.cluster, Now: now, Grace: abandoned, After: a.sweptTo,
 		Limit: sweepAtOnce,
 	})
 	if a.sweptTo = totals.Next; err == nil && a.sweptTo == "" {
-		if err = sweepObjects(ctx, r, a); err == nil {
+		if err = sweepObjects(ctx, r, a, now); err == nil {
 			a.swept = time.Now()
 		}
 	}
@@ -220,8 +263,8 @@ func sweepArchive(ctx context.Context, r *replica, a *archive) error {
 	return err
 }
 
-func sweepObjects(ctx context.Context, r *replica, a *archive) error {
-	o := object.SweepOptions{Now: time.Now(), Grace: abandoned}
+func sweepObjects(ctx context.Context, r *replica, a *archive, now time.Time) error {
+	o := object.SweepOptions{Now: now, Grace: abandoned}
 	complete, err := a.index.Complete(ctx, string(a.cluster))
 	if err != nil {
 		return err
@@ -282,11 +325,21 @@ func keepOf(configured []config.Keep) (stay.Policies, error) {
 	return policies, nil
 }
 
-// deletedNamespaces returns the namespaces that this cluster was seen to have and no longer has.
+// ours fails if the archive belongs to another cluster: it was adopted since it was opened.
+func (a *archive) ours(ctx context.Context) error {
+	return identity.Check(ctx, a.store, a.cluster, a.kubeSystem)
+}
+
+// deletedNamespaces returns the namespaces that this cluster was seen to have and no longer has. A
+// namespace goes by the later of two clocks, and its age is counted by the earlier.
 func (a *archive) deletedNamespaces(
 	ctx context.Context, kube kubernetes.Interface, readOnly bool,
 ) (map[string]time.Time, error) {
-	o := retention.SeenOptions{Store: a.store, Cluster: a.cluster, KubeSystem: a.kubeSystem, Now: time.Now(),
+	_, now, err := clocks(ctx, kube)
+	if err != nil {
+		return nil, err
+	}
+	o := retention.SeenOptions{Store: a.store, Cluster: a.cluster, KubeSystem: a.kubeSystem, Now: now,
 		ReadOnly: readOnly}
 	if a.archivedIn != nil {
 		o.Archived = a.archivedIn() // before the list, which shows those that still exist

@@ -304,9 +304,9 @@ func (r *replica) workWith(ctx context.Context, with configuration) error {
 	a.archivedIn = worker.Namespaces
 	controller := controller.New(worker)
 	r.notReady(nil)
-	var parts errgroup.Group
+	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return controller.Run(ctx) })
-	parts.Go(func() error { r.maintain(ctx, a); return nil })
+	parts.Go(func() error { return r.maintain(ctx, a) })
 	parts.Go(func() error { r.serveAPI(ctx, a, with.API); return nil })
 	return parts.Wait()
 }

@@ -33,8 +33,8 @@ type options struct {
 	// reload, selfCheck and checkCerts are how often the configuration, the installation and the
 	// certificates are looked at.
 	reload, selfCheck, checkCerts time.Duration
-	logLevel       slog.Level
-	version        bool
+	logLevel                      slog.Level
+	version                       bool
 }
 
 // parseOptions returns flag.ErrHelp for --help. Usage and errors are written to out.

@@ -31,15 +31,15 @@ func ReleaseRefused(
 	if err != nil {
 		return 0, err
 	}
-	refused, err := refusedRuns(ctx, c, namespace)
-	if err != nil {
-		return 0, err
-	}
-	b, err := newBypass(config)
+	b, err := newBypass(ctx, config)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, b.close(ctx)) }()
+	refused, err := refusedRuns(ctx, c, namespace, b.isOpen)
+	if err != nil {
+		return 0, err
+	}
 	for _, r := range refused {
 		progress(fmt.Sprintf("%s is refused by admission", r.Reference()))
 		if err := b.open(ctx, r.Namespace); err != nil {
@@ -64,8 +64,10 @@ func ReleaseRefused(
 }
 
 // refusedRuns returns the protected runs, finished or being deleted, that admission lets nobody
-// change.
-func refusedRuns(ctx context.Context, c *run.Client, namespace string) ([]*run.Run, error) {
+// change, or that are in a namespace that a bypass which was killed has left open.
+func refusedRuns(
+	ctx context.Context, c *run.Client, namespace string, open func(namespace string) bool,
+) ([]*run.Run, error) {
 	var refused []*run.Run
 	for m, err := range c.All(ctx) {
 		if err != nil {
@@ -75,7 +77,7 @@ func refusedRuns(ctx context.Context, c *run.Client, namespace string) ([]*run.R
 			continue
 		}
 		ref := run.Reference{Kind: m.Kind, Namespace: m.Namespace, Name: m.Name}
-		if err := c.Rehearse(ctx, ref); err == nil || !isRefusal(err) {
+		if err := c.Rehearse(ctx, ref); !open(m.Namespace) && !isRefusal(err) {
 			continue
 		}
 		object, err := c.Get(ctx, ref)

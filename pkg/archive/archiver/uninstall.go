@@ -22,7 +22,7 @@ func ReleaseAll(ctx context.Context, config *rest.Config, progress func(done int
 	if err != nil {
 		return 0, err
 	}
-	past, err := newBypass(config)
+	past, err := newBypass(ctx, config)
 	if err != nil {
 		return 0, err
 	}

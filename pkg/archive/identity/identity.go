@@ -42,12 +42,31 @@ func Bind(ctx context.Context, s store.Store, cluster layout.Cluster, kubeSystem
 		return fmt.Errorf("find out whose archive %q is: %w", cluster, err)
 	}
 	if n > 0 && existing.KubeSystem != kubeSystem {
-		return fmt.Errorf(
-			"archive.cluster %q: %w: its kube-system has the UID %s, this one's has %s (since %s, by %s). "+
-				"Give this cluster another name in archive.cluster; "+
-				"or, if it takes the other one's place and that writes no more, run: archiver adopt --from=%s",
-			cluster, ErrForeign, existing.KubeSystem, kubeSystem, existing.At.UTC().Format(time.RFC3339), existing.By,
-			existing.KubeSystem)
+		return foreign(cluster, existing, kubeSystem)
+	}
+	return nil
+}
+
+func foreign(cluster layout.Cluster, owner Identity, kubeSystem string) error {
+	return fmt.Errorf(
+		"archive.cluster %q: %w: its kube-system has the UID %s, this one's has %s (since %s, by %s). "+
+			"Give this cluster another name in archive.cluster; "+
+			"or, if it takes the other one's place and that writes no more, run: archiver adopt --from=%s",
+		cluster, ErrForeign, owner.KubeSystem, kubeSystem, owner.At.UTC().Format(time.RFC3339), owner.By,
+		owner.KubeSystem)
+}
+
+// Check returns ErrForeign if the archive belongs to another cluster, and an error if it belongs to
+// none.
+func Check(ctx context.Context, s store.Store, cluster layout.Cluster, kubeSystem string) error {
+	owner, n, err := Read(ctx, s, cluster)
+	switch {
+	case err != nil:
+		return fmt.Errorf("find out whose archive %q is: %w", cluster, err)
+	case n == 0:
+		return fmt.Errorf("archive %q belongs to no cluster: no archiver has worked on it", cluster)
+	case owner.KubeSystem != kubeSystem:
+		return foreign(cluster, owner, kubeSystem)
 	}
 	return nil
 }

@@ -77,7 +77,7 @@ type Totals struct {
 // together. It deletes a commit before its parts. If it is killed, it leaves parts, which Sweep
 // deletes, and rows of the index, which the next Apply deletes.
 func Apply(ctx context.Context, o Options) (Totals, error) {
-	a := &application{Options: o, namespaceDeleted: func(string) bool { return false }}
+	a := &application{Options: o, deletedAt: func(string) time.Time { return time.Time{} }}
 	a.hours.found = map[time.Time]func() ([]rowless, error){}
 	for i := range o.Policies {
 		if err := o.Policies[i].Check(); err != nil {
@@ -93,11 +93,12 @@ func Apply(ctx context.Context, o Options) (Totals, error) {
 // began, to save work; holds are checked again before a deletion.
 type application struct {
 	Options
-	namespaceDeleted func(namespace string) bool
-	held             map[string]bool
-	hours            hours
-	failures         failures
-	totals           Totals
+	// deletedAt returns when a namespace was deleted, zero if it was not.
+	deletedAt func(namespace string) time.Time
+	held      map[string]bool
+	hours     hours
+	failures  failures
+	totals    Totals
 }
 
 // listDeleted lists the deleted namespaces. On an error, no namespace counts as deleted.
@@ -117,7 +118,7 @@ func (a *application) listDeleted(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list deleted namespaces: %w; policies with deletedNamespaces delete nothing", err)
 	}
-	a.namespaceDeleted = func(namespace string) bool { _, ok := deleted[namespace]; return ok }
+	a.deletedAt = func(namespace string) time.Time { return deleted[namespace] }
 	return nil
 }
 
@@ -159,7 +160,7 @@ func (a *application) trees(ctx context.Context) error {
 		if err != nil || decide(a.Now, a.Policies, s) == nil {
 			continue // fsck reports records that cannot be read
 		}
-		t, err := a.newTree(ctx, row.Commit)
+		t, err := a.newTree(ctx, row)
 		if err != nil {
 			if err := a.failures.add(ctx, err); err != nil {
 				return err
@@ -268,7 +269,7 @@ func (a *application) query() index.Query {
 }
 
 func (a *application) subject(commit *manifest.Commit, record []byte) (subject, error) {
-	s := subject{commit: commit, namespaceDeleted: a.namespaceDeleted(commit.Run.Namespace)}
+	s := subject{commit: commit, namespaceDeleted: a.deletedAt(commit.Run.Namespace)}
 	if record == nil {
 		return s, nil
 	}

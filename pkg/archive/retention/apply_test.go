@@ -148,7 +148,7 @@ func TestApply(t *testing.T) {
 	deleted := func(names ...string) func(context.Context) (map[string]time.Time, error) {
 		gone := map[string]time.Time{}
 		for _, name := range names {
-			gone[name] = time.Now()
+			gone[name] = now.Add(-48 * time.Hour)
 		}
 		return func(context.Context) (map[string]time.Time, error) { return gone, nil }
 	}
@@ -245,6 +245,25 @@ func TestApply(t *testing.T) {
 				t.Errorf("left %q, want %q", got, test.left)
 			}
 		})
+	}
+}
+
+// Anybody can annotate runs, as many as they like, and they stay for ever: every hour would read
+// each from the archive.
+func TestRunsThatAnAnnotationHoldsAreNotRead(t *testing.T) {
+	p := newPlace(t, func(_ int, row *index.Row) {
+		row.Record = []byte(strings.Replace(string(row.Record), `"annotations":{`,
+			`"annotations":{"indelible.dev/hold":"audit",`, 1))
+	})
+	var report []string
+	o := p.options(everything, &report)
+	o.Store = nothingToRead{p}
+	if _, err := retention.Apply(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if want := "kept 0, kept 1, kept 2, kept 3, kept 4, kept 5"; strings.Join(slices.Sorted(slices.Values(report)),
+		", ") != want {
+		t.Errorf("got %q, want %q", report, want)
 	}
 }
 

@@ -25,11 +25,13 @@ const HoldAnnotation = "indelible.dev/hold"
 type Policy struct {
 	Name string
 	// After is the minimal time since the completion of the run, or since its commit if it has no
-	// completion time. If that is before its creation, the creation counts.
+	// completion time. If that is before its creation, the creation counts. With DeletedNamespaces it
+	// is also the minimal time since the deletion of the namespace.
 	After time.Duration
 	// Namespaces are patterns of path.Match; one must match.
 	Namespaces []string
-	// DeletedNamespaces matches runs whose namespace no longer exists in the cluster.
+	// DeletedNamespaces matches runs whose namespace has not existed in the cluster for at least
+	// minDeleted.
 	DeletedNamespaces bool
 	// Selector, such as app=x, matches the run's labels as archived.
 	Selector labels.Selector
@@ -84,9 +86,9 @@ type subject struct {
 	metadata *metadata
 	// extra is added to the After of policies.
 	extra time.Duration
-	// namespaceDeleted: the namespace no longer exists in the cluster. It is false if that is not
-	// known.
-	namespaceDeleted bool
+	// namespaceDeleted is when the namespace was first missed in the cluster. It is zero if it exists,
+	// or if that is not known.
+	namespaceDeleted time.Time
 }
 
 // metadata is what policies need of a record.
@@ -147,12 +149,20 @@ func (p *Policy) matches(now time.Time, s subject) bool {
 		return false
 	case !p.appliesTo(run.Namespace):
 		return false
-	case p.DeletedNamespaces && !s.namespaceDeleted:
+	case p.DeletedNamespaces && !p.deletedLongAgo(now, s):
 		return false
 	case len(p.Status) > 0 && !slices.Contains(p.Status, manifest.Outcome(run.Status, run.Reason)):
 		return false
 	}
 	return s.metadata == nil || p.selector().Matches(labels.Set(s.metadata.Labels))
+}
+
+// minDeleted is how long a namespace must have been missing to count as deleted. It may be created
+// again: by whoever moves it, or after a cluster was restored from a backup without it.
+const minDeleted = 24 * time.Hour
+
+func (p *Policy) deletedLongAgo(now time.Time, s subject) bool {
+	return !s.namespaceDeleted.IsZero() && now.Sub(s.namespaceDeleted) >= max(p.After, minDeleted)
 }
 
 // appliesTo reports whether the policy applies to a namespace.

@@ -81,9 +81,24 @@ func TestDecide(t *testing.T) {
 		"keep in a namespace that no pattern matches": {
 			policies: []Policy{{Name: "p", Namespaces: []string{"team", "*-b", "eam-a"}}},
 		},
-		"delete where the namespace is gone": {
+		"delete where the namespace has been gone for a day": {
 			policies: []Policy{{Name: "p", DeletedNamespaces: true}},
-			change:   func(s *subject) { s.namespaceDeleted = true }, want: "p",
+			change:   func(s *subject) { s.namespaceDeleted = now.Add(-24 * time.Hour) }, want: "p",
+		},
+		"keep where the namespace may come back": {
+			policies: []Policy{{Name: "p", DeletedNamespaces: true}},
+			change:   func(s *subject) { s.namespaceDeleted = now.Add(-24*time.Hour + time.Second) },
+		},
+		"keep an old run of a namespace that was deleted lately": {
+			policies: []Policy{{Name: "p", After: 3 * day, DeletedNamespaces: true}},
+			change: func(s *subject) {
+				s.commit.Run.Created, s.commit.Run.Completed = now.Add(-30*day), ago(30*day)
+				s.namespaceDeleted = now.Add(-3*day + time.Second)
+			},
+		},
+		"delete a young run of a namespace that was deleted long ago": {
+			policies: []Policy{{Name: "p", After: day, DeletedNamespaces: true}},
+			change:   func(s *subject) { s.namespaceDeleted = now.Add(-30 * day) }, want: "p",
 		},
 		"keep where the namespace is there, or nobody knows": {
 			policies: []Policy{{Name: "p", DeletedNamespaces: true}},

@@ -88,7 +88,7 @@ func parents(next func() (object.Object, error, bool)) func(tree string) string 
 // be read.
 func (a *application) mayMatch(namespace string) bool {
 	return slices.ContainsFunc(a.Policies, func(p Policy) bool {
-		return p.appliesTo(namespace) && (!p.DeletedNamespaces || a.namespaceDeleted(namespace))
+		return p.appliesTo(namespace) && (!p.DeletedNamespaces || !a.deletedAt(namespace).IsZero())
 	})
 }
 
@@ -189,7 +189,7 @@ func (a *application) resultPolicy(t *object.Tree, now time.Time) *Policy {
 	s := subject{
 		commit:           &manifest.Commit{CommittedAt: t.Written, Run: manifest.Run{Namespace: t.Parent}},
 		metadata:         &metadata{Labels: r.labels, Annotations: r.annotations},
-		namespaceDeleted: a.namespaceDeleted(t.Parent),
+		namespaceDeleted: a.deletedAt(t.Parent),
 	}
 	for i := range t.Objects {
 		if t.Objects[i].Updated.After(s.commit.CommittedAt) {

@@ -48,6 +48,9 @@ type member struct {
 	id      layout.Run
 	outcome Outcome
 	bytes   int64
+	// hold is the value of the hold annotation by the index: a tree with one is kept without reading
+	// it from the archive, each hour.
+	hold string
 	// The following fields are read from the archive. parts are the keys of the run's parts.
 	key    string
 	parts  []string
@@ -58,17 +61,33 @@ type member struct {
 	gone bool
 }
 
+// newMember returns the member of a row with its record.
+func newMember(row index.Row) *member {
+	m := &member{row: row.Commit, id: row.Commit.ID()}
+	if metadata, err := metadataOf(row.Record); err == nil { // else the archive shows what is wrong
+		m.hold = metadata.Annotations[HoldAnnotation]
+	}
+	return m
+}
+
 // newTree finds the members of a tree in the index, and stops at maxMembers.
-func (a *application) newTree(ctx context.Context, root *manifest.Commit) (*tree, error) {
-	t := &tree{members: []*member{{row: root, id: root.ID()}}}
-	seen := map[string]bool{root.Run.UID: true}
+func (a *application) newTree(ctx context.Context, root index.Row) (*tree, error) {
+	if root.Record == nil {
+		with, err := a.Index.Get(ctx, string(a.Cluster), root.Commit.Run.UID)
+		if err != nil && !errors.Is(err, index.ErrNotFound) {
+			return nil, err
+		}
+		root.Record = with.Record
+	}
+	t := &tree{members: []*member{newMember(root)}}
+	seen := map[string]bool{root.Commit.Run.UID: true}
 	for i := 0; i < len(t.members); i++ {
 		parent := &t.members[i].row.Run
 		if parent.Kind != pipelineRun {
 			continue
 		}
 		for row, err := range a.Index.Find(ctx,
-			index.Query{Cluster: string(a.Cluster), Namespace: root.Run.Namespace, Parent: parent.UID}) {
+			index.Query{Cluster: string(a.Cluster), Namespace: parent.Namespace, Parent: parent.UID, Records: true}) {
 			if err != nil {
 				return nil, err
 			}
@@ -79,7 +98,7 @@ func (a *application) newTree(ctx context.Context, root *manifest.Commit) (*tree
 				return &tree{members: []*member{t.members[0]}, large: true}, nil
 			}
 			seen[row.Commit.Run.UID] = true
-			t.members = append(t.members, &member{row: row.Commit, id: row.Commit.ID()})
+			t.members = append(t.members, newMember(row))
 		}
 	}
 	return t, nil
@@ -147,14 +166,16 @@ func (a *application) tree(ctx context.Context, t *tree) error {
 		t.keep(fmt.Sprintf("it has more than %d runs, which is too many to delete together", maxMembers))
 		return nil
 	}
+	for _, m := range t.members {
+		if why := a.holds(m); why != "" {
+			t.keep(why)
+			return nil
+		}
+	}
 	var root subject
 	var members []*member // with a commit
 	var kept string
 	for i, m := range t.members {
-		if a.held[m.id.UID] {
-			t.keep("held (archiver get shows the hold)")
-			return nil
-		}
 		s, err := a.read(ctx, m)
 		if err != nil {
 			return err
@@ -199,6 +220,17 @@ func (a *application) tree(ctx context.Context, t *tree) error {
 		}
 	}
 	return err
+}
+
+// holds returns why a run keeps its tree, as far as is known without reading it from the archive.
+func (a *application) holds(m *member) string {
+	switch {
+	case a.held[m.id.UID]:
+		return "held (archiver get shows the hold)"
+	case m.hold != "":
+		return heldBy(m, m.hold)
+	}
+	return ""
 }
 
 // keeps returns why a run keeps its tree, "" if it does not.

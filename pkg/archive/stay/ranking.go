@@ -118,7 +118,8 @@ func (r *Ranking) remove(uid types.UID) {
 }
 
 // Decide returns the verdict about a run to which policy applies (About). It is among the last if
-// fewer than policy.Last newer runs were Put: in doubt it stays.
+// fewer than policy.Last newer runs were Put: in doubt it stays. Then it is counted, if there is
+// room since one of the last was deleted: otherwise no later run would push it out.
 func (r *Ranking) Decide(policy *Policy, run *Run, now time.Time) Verdict {
 	if policy == nil {
 		return Verdict{Forever: true}
@@ -129,8 +130,12 @@ func (r *Ranking) Decide(policy *Policy, run *Run, now time.Time) Verdict {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := r.groups[groupOf(policy, run)]
-	at, _ := slices.BinarySearchFunc(all, counted{run.Created, run.UID, run.Name}, counted.compare)
+	g, c := groupOf(policy, run), counted{run.Created, run.UID, run.Name}
+	all := r.groups[g]
+	at, known := slices.BinarySearchFunc(all, c, counted.compare)
 	v.Last = at < policy.Last
+	if v.Last && !known && len(all) < policy.Last {
+		r.groups[g], r.places[run.UID] = slices.Insert(all, at, c), g
+	}
 	return v
 }

@@ -162,6 +162,22 @@ func TestPushedOut(t *testing.T) {
 	}
 }
 
+// run-9 was pushed out, and its hour is over after one of the last was deleted.
+func TestARunThatIsAmongTheLastAgainIsPushedOutAgain(t *testing.T) {
+	ranking := NewRanking(Policies{{Last: 2}})
+	policy := ranking.About(run(9, nil))
+	for _, r := range []*Run{run(9, nil), run(5, nil), run(7, nil)} {
+		ranking.Put(policy, r)
+	}
+	ranking.Remove(run(5, nil).UID)
+	if v := ranking.Decide(policy, run(9, nil), now); !v.Last {
+		t.Fatalf("got %+v, want it to stay as one of the last two", v)
+	}
+	if out := ranking.Put(policy, run(1, nil)); out != "run-9" {
+		t.Errorf("a new run pushes %q out, want run-9", out)
+	}
+}
+
 // A list says which runs exist, but not which were deleted since the last one: without the Reset
 // the one deleted at hour 1 would count, and push out a run that is among the last.
 func TestARunThatIsNoLongerListedDoesNotCount(t *testing.T) {

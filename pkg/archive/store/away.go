@@ -12,8 +12,8 @@ import (
 // the status in their text.
 var awayText = regexp.MustCompile(`googleapi: Error (408|429|5\d\d)|RESPONSE (408|429|5\d\d)`)
 
-// IsAway reports whether an object store has answered that it cannot serve anybody at the moment. 403
-// does not count: a gateway may refuse an object for its content. Errors of connections are not
+// IsAway reports whether an object store has answered that it cannot serve anybody at the moment.
+// 403 does not count: a gateway may refuse an object for its content. Errors of connections are not
 // looked at.
 func IsAway(err error) bool {
 	if err == nil {

@@ -24,8 +24,8 @@ const flushing = 5 * time.Second
 
 // Start exports spans if OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is set,
 // unless OTEL_SDK_DISABLED is "true". The protocol is OTEL_EXPORTER_OTLP_TRACES_PROTOCOL or
-// OTEL_EXPORTER_OTLP_PROTOCOL: http/protobuf, the default, or grpc. All other variables are those of
-// https://opentelemetry.io/docs/languages/sdk-configuration/, such as OTEL_TRACES_SAMPLER and
+// OTEL_EXPORTER_OTLP_PROTOCOL: http/protobuf, the default, or grpc. All other variables are those
+// of https://opentelemetry.io/docs/languages/sdk-configuration/, such as OTEL_TRACES_SAMPLER and
 // OTEL_EXPORTER_OTLP_HEADERS. stop sends what is left.
 func Start(ctx context.Context, service, version string, log logr.Logger) (stop func(), err error) {
 	if os.Getenv("OTEL_SDK_DISABLED") == "true" || first("ENDPOINT") == "" {

@@ -59,10 +59,10 @@ func TestReflection(t *testing.T) {
 	list := &oldreflectionpb.ServerReflectionRequest_ListServices{}
 	//nolint:staticcheck // tools still use it
 	r.must(old.Send(&oldreflectionpb.ServerReflectionRequest{MessageRequest: list}))
-	answer, err := old.Recv()
+	oldAnswer, err := old.Recv()
 	//nolint:staticcheck // tools still use it
-	if services := answer.GetListServicesResponse().GetService(); err != nil || len(services) != len(want) {
-		t.Errorf("v1alpha: %v, %v", answer, err)
+	if services := oldAnswer.GetListServicesResponse().GetService(); err != nil || len(services) != len(want) {
+		t.Errorf("v1alpha: %v, %v", oldAnswer, err)
 	}
 }
 
