@@ -9,11 +9,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/indelible-ci/indelible/pkg/daemon"
 )
@@ -21,8 +19,7 @@ import (
 // cluster is the handlers' access to the API server. Nothing is cached: the guard needs the live
 // Pod, and an informer for a cluster's pods would cost more than one GET per published TaskRun.
 type cluster struct {
-	client   kubernetes.Interface
-	uncached client.Client
+	client kubernetes.Interface
 	// server is the API server's HOST:PORT as the kubelet sets it in every pod, "" outside a
 	// cluster.
 	server string
@@ -45,9 +42,6 @@ func newCluster(kubeconfig string) (*cluster, error) {
 		c.server = net.JoinHostPort(host, port)
 	}
 	if c.client, err = kubernetes.NewForConfig(typed); err != nil {
-		return nil, fmt.Errorf("making a client: %w", err)
-	}
-	if c.uncached, err = client.New(base, client.Options{Scheme: scheme.Scheme}); err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}
 	sink := &typedcorev1.EventSinkImpl{Interface: c.client.CoreV1().Events("")}

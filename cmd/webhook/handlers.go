@@ -32,7 +32,7 @@ func handlers(configured *config.Watcher, c *cluster, registry prometheus.Regist
 				Server:     cmp.Or(now.Publisher.Server, c.server),
 			}
 		},
-		Cluster: inject.NewCapability(c.client.Discovery(), c.uncached, time.Now),
+		Cluster: inject.NewCapability(c.client.Discovery(), c.client.CoreV1().Nodes(), time.Now),
 		Guarded: guarded,
 		Metrics: inject.NewMetrics(registry),
 		Log:     log.WithName("inject"),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,15 +76,21 @@ func (b *bench) memory(ctx context.Context) (rows []row, err error) {
 		return nil, err
 	}
 	took := time.Since(began)
-	content := map[manifest.PartType]float64{}
+	content, cut := map[manifest.PartType]float64{}, ""
 	for c, err := range commits(ctx, p.store()) {
 		if err != nil {
 			return nil, err
 		}
 		addContents(content, c)
+		for _, part := range c.Parts {
+			if part.Type == manifest.Log && part.State != manifest.Complete {
+				cut = fmt.Sprintf("%s: %s", part.State, part.Reason)
+			}
+		}
 	}
 	if content[manifest.Log] != 1<<30 {
-		return nil, fmt.Errorf("%.0f bytes of the log are in the archive, want all of %d", content[manifest.Log], 1<<30)
+		return nil, fmt.Errorf("%.0f bytes of the log are in the archive, want all of %d; it is %s",
+			content[manifest.Log], 1<<30, cmp.Or(cut, "said to be complete"))
 	}
 	return []row{says("what was archived then, and how long it took after the end of the log",
 		"logs %.0f MiB, records %.0f MiB; %.1f s",

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/version"
 	apiversion "k8s.io/apimachinery/pkg/version"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // Image volumes (KEP-4639) need the feature enabled by default in the API server and every kubelet,
@@ -41,10 +41,15 @@ type ServerVersion interface {
 	ServerVersion() (*apiversion.Info, error)
 }
 
+// Nodes lists nodes; client-go's typed client implements it.
+type Nodes interface {
+	List(ctx context.Context, o metav1.ListOptions) (*corev1.NodeList, error)
+}
+
 // Capability is the ClusterInfo of a real cluster. It is safe for concurrent use.
 type Capability struct {
 	version ServerVersion
-	nodes   client.Reader
+	nodes   Nodes
 	now     func() time.Time
 
 	mu      sync.Mutex // guards the fields below; held during a lookup, so that one caller asks for all
@@ -57,7 +62,7 @@ type Capability struct {
 
 // NewCapability returns a ClusterInfo. nodes needs the right to list Nodes and no cache: it is
 // called once a minute.
-func NewCapability(v ServerVersion, nodes client.Reader, now func() time.Time) *Capability {
+func NewCapability(v ServerVersion, nodes Nodes, now func() time.Time) *Capability {
 	return &Capability{version: v, nodes: nodes, now: now}
 }
 
@@ -90,8 +95,8 @@ func (c *Capability) find(ctx context.Context) (ok bool, because string, err err
 func (c *Capability) findInNodes(ctx context.Context) (ok bool, because string, err error) {
 	seen, next := 0, ""
 	for {
-		page := &corev1.NodeList{}
-		if err := c.nodes.List(ctx, page, client.Limit(nodePage), client.Continue(next)); err != nil {
+		page, err := c.nodes.List(ctx, metav1.ListOptions{Limit: nodePage, Continue: next})
+		if err != nil {
 			return false, "", fmt.Errorf("list nodes: %w", err)
 		}
 		for i := range page.Items {

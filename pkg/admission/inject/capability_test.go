@@ -11,12 +11,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apiversion "k8s.io/apimachinery/pkg/version"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // cluster answers as an API server would, two nodes a page.
 type cluster struct {
-	client.Reader
 	version string
 	nodes   []corev1.Node
 	err     error
@@ -30,26 +28,24 @@ func (c *cluster) ServerVersion() (*apiversion.Info, error) {
 	return &apiversion.Info{GitVersion: c.version}, nil
 }
 
-func (c *cluster) List(_ context.Context, list client.ObjectList, opts ...client.ListOption) error {
+func (c *cluster) List(_ context.Context, o metav1.ListOptions) (*corev1.NodeList, error) {
 	c.lists++
 	if c.err != nil {
-		return c.err
+		return nil, c.err
 	}
-	var o client.ListOptions
-	o.ApplyOptions(opts)
 	var from int
 	if o.Continue != "" {
 		if _, err := fmt.Sscan(o.Continue, &from); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	out := list.(*corev1.NodeList)
+	out := &corev1.NodeList{}
 	to := min(from+2, len(c.nodes))
 	out.Items = c.nodes[from:to]
 	if to < len(c.nodes) {
 		out.Continue = fmt.Sprint(to)
 	}
-	return nil
+	return out, nil
 }
 
 func node(name, kubelet, runtime string) corev1.Node {
