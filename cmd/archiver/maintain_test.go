@@ -48,8 +48,8 @@ func (b behind) List(ctx context.Context, prefix, after string) iter.Seq2[store.
 	}
 }
 
-// maintained is the archive of makeArchive as a working archiver has it open. The fake API server has
-// this machine's clock and the namespaces team and kube-system.
+// maintained is the archive of makeArchive as a working archiver has it open. The fake API server
+// has this machine's clock and the namespaces team and kube-system.
 func (m *madeArchive) maintained(t *testing.T, retention ...config.Retention) (*replica, *archive) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -79,8 +79,8 @@ func (m *madeArchive) maintained(t *testing.T, retention ...config.Retention) (*
 	return &replica{kube: kube, log: logr.Discard(), metrics: archiver.NewMetrics(nil)}, opened
 }
 
-// An archiver at work has stored a part just now, and will commit it. On a machine whose clock is two
-// days ahead of the store's, the part looks abandoned.
+// An archiver at work has stored a part just now, and will commit it. On a machine whose clock is
+// two days ahead of the store's, the part looks abandoned.
 func TestSweepByAClockThatIsAhead(t *testing.T) {
 	for name, tt := range map[string]struct {
 		age, ahead time.Duration

@@ -1,14 +1,18 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
+	"github.com/indelible-ci/indelible/pkg/archive/store"
 	"github.com/indelible-ci/indelible/test/harness"
 )
 
@@ -86,6 +90,11 @@ func (b *bench) memory(ctx context.Context) (rows []row, err error) {
 			if part.Type == manifest.Log && part.State != manifest.Complete {
 				cut = fmt.Sprintf("%s: %s", part.State, part.Reason)
 			}
+			if part.Type == manifest.Log {
+				if err := wantLargeLog(ctx, p.store(), &part); err != nil {
+					return nil, errors.Join(err, errors.New(cmp.Or(cut, "and it is said to be complete")))
+				}
+			}
 		}
 	}
 	if content[manifest.Log] != 1<<30 {
@@ -95,4 +104,35 @@ func (b *bench) memory(ctx context.Context) (rows []row, err error) {
 	return []row{says("what was archived then, and how long it took after the end of the log",
 		"logs %.0f MiB, records %.0f MiB; %.1f s",
 		content[manifest.Log]/mib, content[manifest.Record]/mib, took.Seconds())}, nil
+}
+
+// wantLargeLog compares a log with what the step of largeLog printed.
+func wantLargeLog(ctx context.Context, folder string, part *manifest.Part) error {
+	s, err := store.NewDirectory(folder)
+	if err != nil {
+		return err
+	}
+	content, err := manifest.Open(ctx, s, part)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	got := bufio.NewReaderSize(content, 64<<10)
+	var before []byte
+	for i := 1; i <= 128; i++ {
+		line := fmt.Sprintf("2026-11-20T10:42:11Z INFO block %d of example.test/shop: linking, checking and writing what was compiled before\n", i)
+		for left := 8388608; left > 0; {
+			want := []byte(line[:min(left, len(line))])
+			left -= len(want)
+			is := make([]byte, len(want))
+			if n, err := io.ReadFull(got, is); err != nil || !bytes.Equal(is, want) {
+				more := make([]byte, 300)
+				m, _ := io.ReadFull(got, more)
+				return fmt.Errorf("block %d, %d bytes before its end: after %q comes %q, want %q (%w)", i, left, before,
+					append(is[:n], more[:m]...), want, cmp.Or(err, errors.New("other content")))
+			}
+			before = is
+		}
+	}
+	return nil
 }

@@ -47,7 +47,7 @@ func (n *namespaces) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(n.all[name])
 }
 
-// A bypass that is killed does not close. Whoever is next puts back what was there before the first.
+// A bypass that is killed does not close. Whoever is next puts back what was there before it.
 func TestTektonsAdmissionIsPutBackAfterAKill(t *testing.T) {
 	for name, tt := range map[string]struct {
 		before string // the metadata, without the name

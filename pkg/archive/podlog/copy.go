@@ -16,13 +16,15 @@ func (t *Tail) copy(stream io.Reader) error {
 	inLine, skipping := false, false
 	for {
 		line, err := from.ReadSlice('\n')
-		if len(line) > 0 && !inLine {
+		begins := len(line) > 0 && !inLine
+		inLine = len(line) > 0 && line[len(line)-1] != '\n'
+		if begins {
 			var failed error
-			if skipping, failed = t.beginLine(line, skip); failed != nil {
+			if line, failed = t.beginLine(line, skip); failed != nil {
 				return errors.Join(failed, to.Flush())
 			}
+			skipping = line == nil
 		}
-		inLine = len(line) > 0 && line[len(line)-1] != '\n'
 		if !skipping {
 			if err := t.append(to, line, inLine); errors.Is(err, errSpoolFull) {
 				return errors.Join(err, to.Flush())
@@ -46,30 +48,84 @@ func (t *Tail) copy(stream io.Reader) error {
 	}
 }
 
-// beginLine is called with the beginning of each line of a stream. It reports whether the file has
-// the line.
-func (t *Tail) beginLine(line []byte, skip *skipper) (skipping bool, err error) {
-	at, _, err := cutStamp(line)
+// beginLine is called with the beginning of each line of a stream. It returns what of it to append
+// to the file, nil if the file has the line.
+func (t *Tail) beginLine(line []byte, skip *skipper) ([]byte, error) {
+	at, content, err := cutStamp(line)
 	switch {
 	case err != nil && !t.begun:
-		return false, fmt.Errorf("%w: %w", errRemoved, err)
+		return nil, fmt.Errorf("%w: %w", errRemoved, err)
 	case err != nil:
-		return false, err
+		return nil, err
 	}
-	if err := t.startStream(); err != nil {
-		return false, t.spoolFailed(err)
-	}
+	t.begun = true
 	if at.Equal(skip.last) {
 		t.rotation.again()
 	}
 	if skip.skips(at) {
-		return true, nil
+		return nil, nil
 	}
 	t.doubt = t.doubt || skip.lost()
-	t.rotation.next(!skip.last.IsZero())
+	partial := t.size > t.lineEnd
+	repeats := partial && at.Equal(t.at.last)
+	follows := t.rotation.next(!skip.last.IsZero() || partial && !repeats)
+	switch {
+	case repeats:
+		err = t.dropPartialLine()
+	case partial:
+		line, err = t.afterPartialLine(line, content, follows)
+	}
+	if err != nil {
+		return nil, t.spoolFailed(err)
+	}
 	t.startLine(at)
 	t.heard = time.Now()
-	return false, nil
+	return line, nil
+}
+
+// dropPartialLine removes the partial line at the end of the file, which a stream has repeated.
+func (t *Tail) dropPartialLine() error {
+	t.at = t.before
+	t.addSpooled(t.lineEnd - t.size)
+	t.size = t.lineEnd
+	return errors.Join(t.file.Truncate(t.size), seekEnd(t.file))
+}
+
+// afterPartialLine is called with a line that comes after a partial one at the end of the file, and
+// does not repeat it. It returns what of it to append.
+//
+// When the kubelet rotates a log, containerd cuts the line that is being written: the renamed file
+// ends with its beginning, and the new one begins with its rest, which has a time of its own
+// (redirectLogs in its internal/cri/io/logger.go). That rest is appended, and its time becomes that
+// of the whole line: from there the next stream continues.
+func (t *Tail) afterPartialLine(line, content []byte, follows bool) ([]byte, error) {
+	stamp := line[:len(line)-len(content)]
+	partial, err := t.stampOfPartialLine()
+	if err != nil {
+		return nil, err
+	}
+	if follows && len(partial) == len(stamp) {
+		t.at = t.before
+		_, err := t.file.WriteAt(stamp, t.lineEnd)
+		return content, err
+	}
+	t.rotation.gap = true // what came between
+	n, err := t.file.WriteString("\n")
+	t.size += int64(n)
+	t.addSpooled(int64(n))
+	t.lineEnd = t.size
+	return line, err
+}
+
+// stampOfPartialLine returns the timestamp of the partial line at the end of the file, with the
+// space after it.
+func (t *Tail) stampOfPartialLine() ([]byte, error) {
+	begin := make([]byte, min(t.size-t.lineEnd, stampSize))
+	if _, err := t.file.ReadAt(begin, t.lineEnd); err != nil {
+		return nil, err
+	}
+	_, content, err := cutStamp(begin)
+	return begin[:len(begin)-len(content)], err
 }
 
 // errSpoolFull ends a tail. The file stays; if it is not whole, the kubelet is asked when the run
@@ -124,20 +180,6 @@ func (s *skipper) skips(at time.Time) bool {
 // lost reports whether lines may have been skipped that are not in the file: without its last line
 // among them, they may have come after it, at a time to which the node's clock was set back.
 func (s *skipper) lost() bool { return s.skipped && !s.met }
-
-// startStream is called with a stream's first line. It truncates a partial line at the end of the
-// file, which the stream repeats.
-func (t *Tail) startStream() error {
-	first := !t.begun
-	t.begun = true
-	if !first || t.size == t.lineEnd {
-		return nil
-	}
-	t.at = t.before
-	t.addSpooled(t.lineEnd - t.size)
-	t.size = t.lineEnd
-	return errors.Join(t.file.Truncate(t.size), seekEnd(t.file))
-}
 
 func seekEnd(file *os.File) error {
 	_, err := file.Seek(0, io.SeekEnd)

@@ -60,10 +60,13 @@ func (r *rotation) begin(now, last time.Time) {
 // again is called for a line with the time of the last one read before: that line still existed.
 func (r *rotation) again() { r.seen, r.newest = true, r.asked }
 
-// next is called for each new line; before: an earlier stream has returned lines.
-func (r *rotation) next(before bool) {
+// next is called for each new line; before: an earlier stream has returned lines. It reports
+// whether the line is the first of a file, and the file before was read to its end.
+func (r *rotation) next(before bool) (follows bool) {
 	r.gap = r.gap || before && !r.seen && !r.adjacent
+	follows = before && !r.seen && r.adjacent
 	r.again()
+	return follows
 }
 
 // end is called when a stream that returned given bytes has ended; drained: it has read its whole

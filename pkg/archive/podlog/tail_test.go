@@ -353,37 +353,81 @@ func TestTailOfAPodOfSomebodyElse(t *testing.T) {
 }
 
 // A log that is silent for long and then rotated is complete, provided it was read often enough:
-// the next file follows directly.
+// the next file follows directly. containerd cuts the line that is written meanwhile.
 func TestTailAcrossARotation(t *testing.T) {
 	line := func(second int, text string) string {
 		return time.Date(2026, 11, 20, 10, 42, second, 0,
-			time.UTC).Format("2006-01-02T15:04:05.000000000Z07:00") + " " +
-			text + "\n"
+			time.UTC).Format("2006-01-02T15:04:05.000000000Z07:00") + " " + text
 	}
-	much := line(1, strings.Repeat("x", rotatable))
-	streams := []string{line(0, "one") + much, much, much, line(40, "two")}
-	state := "running"
-	mux := http.NewServeMux()
-	mux.HandleFunc("/api/v1/namespaces/ns/pods/p", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, testPod("p", `{"`+state+`":{}}`))
-	})
-	mux.HandleFunc("/api/v1/namespaces/ns/pods/p/log", func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.WriteString(w, streams[0])
-		if streams = streams[1:]; len(streams) == 0 {
-			state = "terminated"
-			return
-		}
-		_ = http.NewResponseController(w).Flush()
-		<-r.Context().Done()
-	})
-	f := newTestFollower(t, mux, t.TempDir())
-	f.delays.stall = 100 * time.Millisecond
-	f.Follow("ns", testKey)
-	tail := f.Tail("ns", testKey)
-	<-tail.done
-	if got, reason := contentOf(t, tail); got != "one\n"+much[31:]+"two\n" || reason != "" {
-		t.Errorf("got %d bytes, %q", len(got), reason)
+	much := line(1, strings.Repeat("x", rotatable)+"\n")
+	long := "one\n" + much[31:]
+	const gap = "lines may be missing in the middle: the kubelet rotated the log faster than it could be read"
+	for name, tt := range map[string]struct {
+		// streams stay open and silent, but for the last one, and those that break.
+		streams      []string
+		breaks       int // the stream that breaks, from 1; 0: none
+		want, reason string
+	}{
+		"between lines": {streams: []string{line(0, "one\n") + much, much, much, line(40, "two\n")},
+			want: long + "two\n"},
+		"within a line": {
+			streams: []string{line(0, "one\n") + much + line(2, "tw"), much + line(2, "tw"),
+				line(40, "o\n") + line(41, "three\n")},
+			want: long + "two\nthree\n"},
+		"within a line that ends with the log": {
+			streams: []string{line(0, "one\n") + much + line(2, "tw"), line(40, "o")},
+			want:    long + "two"},
+		"within the only line": {
+			streams: []string{line(0, strings.Repeat("x", rotatable)), line(40, "y\n")},
+			want:    strings.Repeat("x", rotatable) + "y\n"},
+		"twice within the same line": {
+			streams: []string{line(0, "one\n") + much + line(2, "t"), line(40, "w"+strings.Repeat("w", rotatable)),
+				line(60, "o\n")},
+			want: long + "tw" + strings.Repeat("w", rotatable) + "o\n"},
+		"within a line, after a stream that broke": {
+			streams: []string{line(0, "one\n") + much + line(2, "tw"), line(40, "o\n")}, breaks: 1,
+			want: long + "tw\no\n", reason: gap},
+		"not at all, within a line that is repeated": {
+			streams: []string{line(0, "one\n") + much + line(2, "tw"), much + line(2, "two\n")}, want: long + "two\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
+			state, n := "running", 0
+			mux := http.NewServeMux()
+			mux.HandleFunc("/api/v1/namespaces/ns/pods/p", func(w http.ResponseWriter, _ *http.Request) {
+				mu.Lock()
+				defer mu.Unlock()
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = io.WriteString(w, testPod("p", `{"`+state+`":{}}`))
+			})
+			mux.HandleFunc("/api/v1/namespaces/ns/pods/p/log", func(w http.ResponseWriter, r *http.Request) {
+				mu.Lock()
+				stream := tt.streams[min(n, len(tt.streams)-1)]
+				n++
+				last, breaks := n >= len(tt.streams), n == tt.breaks
+				if last {
+					state = "terminated"
+				}
+				mu.Unlock()
+				_, _ = io.WriteString(w, stream)
+				_ = http.NewResponseController(w).Flush()
+				switch {
+				case breaks:
+					panic(http.ErrAbortHandler)
+				case !last:
+					<-r.Context().Done()
+				}
+			})
+			f := newTestFollower(t, mux, t.TempDir())
+			f.delays.stall = 100 * time.Millisecond
+			f.Follow("ns", testKey)
+			tail := f.Tail("ns", testKey)
+			<-tail.done
+			if got, reason := contentOf(t, tail); got != tt.want || reason != tt.reason {
+				t.Errorf("got %d bytes that end in %.40q, %q; want %d", len(got), got[max(0, len(got)-40):], reason, len(tt.want))
+			}
+		})
 	}
 }
 
