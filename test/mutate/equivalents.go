@@ -26,7 +26,6 @@ var equivalents = map[string]string{
 	"interpret: if err != nil":        scanned,
 	"sameJSON: operand errA == nil":   scanned,
 	"sameJSON: operand errB == nil":   scanned,
-	"interpret: if err != nil #2":     "Tekton takes any text for a value",
 	"typed: if err != nil #2":         "a value that Tekton has read always marshals",
 	"referenceOf: operand err != nil": "a TaskRun that cannot be read has no name, which is asked next",
 	"isRetry: operand ok": "what is no list counts as empty, and an empty one is never one longer " +
