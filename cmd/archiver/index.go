@@ -23,8 +23,8 @@ func newIndexMake(
 ) *cobra.Command {
 	return &cobra.Command{
 		Use: name, Short: short, Args: usage(cobra.NoArgs),
-		Long: short + ". The archiver may run meanwhile.\n\nExit codes: 0 done, 1 not completed, 3 damaged commits " +
-			"were skipped: archiver fsck tells which.",
+		Long: short + ". The archiver may run meanwhile.\n\nExit codes: 0 done, 1 not completed, 3 commits that are " +
+			"damaged, or that the index refuses, were skipped: archiver fsck tells which.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, err := c.openArchive(cmd.Context(), makeIndex)
 			if err != nil {

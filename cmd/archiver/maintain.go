@@ -96,7 +96,7 @@ func (r *replica) maintain(ctx context.Context, a *archive) error {
 func syncIndex(ctx context.Context, r *replica, a *archive) error {
 	totals, err := index.Sync(ctx,
 		index.SyncOptions{Store: a.store, Index: a.index, Cluster: a.cluster, Damaged: func(key string, err error) {
-			r.log.Error(err, "An object of the archive is damaged: archiver fsck says more", "key", key)
+			r.log.Error(err, "An object of the archive is damaged, or refused by the index: archiver fsck says more", "key", key)
 		}})
 	if totals.Added+totals.Deleted > 0 {
 		r.log.Info("The index was brought up to date with the archive", "runs", totals.Commits, "added", totals.Added,

@@ -161,7 +161,7 @@ func (a *testArchive) with(t *testing.T, s store.Store) *archiver.Archiver {
 		Now:  func() time.Time { return a.now() }, Log: testr.New(t),
 	})
 	if err == nil {
-		err = made.WatchEvents(t.Context())
+		err = made.Watch(t.Context())
 	}
 	if err != nil {
 		t.Fatal(err)

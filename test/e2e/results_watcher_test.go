@@ -191,7 +191,7 @@ func (p *place) wantWatched(s *apitest.Client, run, recordType string, log ...st
 		Status   any
 	}
 	text := p.kubectl("get", run, "-n", p.namespace, "-o", "json")
-	err := errors.Join(json.Unmarshal(record.GetData().GetValue(), &stored), json.Unmarshal([]byte(text), &live))
+	err = errors.Join(json.Unmarshal(record.GetData().GetValue(), &stored), json.Unmarshal([]byte(text), &live))
 	if err != nil {
 		p.t.Fatal(err)
 	}

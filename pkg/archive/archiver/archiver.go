@@ -72,13 +72,9 @@ type Archiver struct {
 	Recent   *observed.Events
 	// silence is how long the kubelet may send nothing of a log.
 	silence time.Duration
-	// indexed has the UIDs of runs that this process has added to the index and whose finalizer is
-	// still to be removed: runs of a backlog are handled twice.
-	indexed sync.Map
-	// committedChildren has the same runs by reference, with the UID of the PipelineRun that
-	// created each. It saves awaitChildren reading them.
-	committedChildren sync.Map
-	patience          patience
+	notes   notes
+	// Families knows which runs own which, as long as RunReflectors run. Without, no run is pruned.
+	Families *observed.Families
 	// Ranking has the newest archived runs of each Pipeline and Task, for policies with "last".
 	Ranking *stay.Ranking
 	// namespaces of the runs that this process has archived.
@@ -108,7 +104,8 @@ func New(o Options) (*Archiver, error) {
 		o.ChildPatience = defaultChildPatience
 	}
 	a := &Archiver{Options: o, Client: runs, kube: kube, Recent: observed.NewEvents(o.Metrics.eventDropped),
-		silence: podlog.Silence, Ranking: stay.NewRanking(o.Keep), OnCommit: func(*run.Run) {}}
+		silence: podlog.Silence, Ranking: stay.NewRanking(o.Keep), Families: observed.NewFamilies(),
+		OnCommit: func(*run.Run) {}}
 	if o.Logs == Follow {
 		if a.Follower, err = podlog.NewFollower(kube, o.Spool, o.Streams,
 			podlog.Metrics{Streams: o.Metrics.streams, Unfollowed: o.Metrics.unfollowed}, o.Log); err != nil {
@@ -197,15 +194,19 @@ func (a *Archiver) archive(ctx context.Context, ref run.Reference, removeFinaliz
 	}
 	switch {
 	case r == nil:
-		a.committedChildren.Delete(ref)
-		a.refusals.forget(ref)
+		a.forgetAttempts(ref)
 		return Result{Outcome: Gone}, nil
 	case r.Labels[run.ClassLabel] != a.Class:
+		a.forgetAttempts(ref)
 		return Result{Outcome: Ignored}, nil
 	case r.OptedOut():
-		return Result{Outcome: Ignored}, phase("release", a.refused(r, a.Client.Unprotect(ctx, r)))
+		err := a.refused(r, a.Client.Unprotect(ctx, r))
+		if err == nil {
+			a.forgetAttempts(ref)
+		}
+		return Result{Outcome: Ignored}, phase("release", err)
 	case r.Archived():
-		a.committedChildren.Delete(ref)
+		a.forgetAttempts(ref)
 		result, err := a.prune(ctx, r)
 		return result, phase("prune", err)
 	case !r.Finished() && r.DeletionTimestamp.IsZero():
@@ -285,12 +286,16 @@ func (a *Archiver) Namespaces() []string {
 	return names
 }
 
+// forgetAttempts drops what is remembered of attempts, once there will be none any more.
+func (a *Archiver) forgetAttempts(ref run.Reference) {
+	a.notes.forgetName(ref)
+	a.refusals.forget(ref)
+}
+
 // forget drops everything held in memory and in the spool for an archived run.
 func (a *Archiver) forget(r *run.Run) {
 	a.Recent.Forget(r.Namespace, a.objectsOf(r)...)
-	a.indexed.Delete(r.UID)
-	a.committedChildren.Delete(r.Reference())
-	a.patience.forget(r.UID)
+	a.notes.forget(r.Reference(), r.UID)
 	a.refusals.forget(r.Reference())
 	if a.Follower != nil {
 		a.Follower.Forget(r.UID)

@@ -51,7 +51,4 @@ func (u *upload) awaitContainer(pod *corev1.Pod, a *run.Attempt, container strin
 // while it runs is archived as it is: its deletion waits for that.
 func (u *upload) mayStillEnd() bool { return u.run.Finished() && u.finishedAgo() < logPatience }
 
-// finishedAgo returns how long ago the run finished. A completion time in the future counts as one
-// in the past: whoever may write the status could otherwise make the run wait for as long as they
-// like.
-func (u *upload) finishedAgo() time.Duration { return u.run.Since(u.Now()).Abs() }
+func (u *upload) finishedAgo() time.Duration { return u.run.Since(u.Now()) }

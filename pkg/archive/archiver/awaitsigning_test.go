@@ -25,6 +25,7 @@ func TestAwaitSigning(t *testing.T) {
 			finished(time.Minute, "chains.tekton.dev/pipelinerun"), true,
 		},
 		"archive a run that Chains does not sign in time":   {finished(11*time.Minute, "chains.tekton.dev"), false},
+		"archive a run that says that it ends in a year":    {finished(-8760*time.Hour, "chains.tekton.dev"), false},
 		"archive a run with a finalizer other than Chains'": {finished(0, "example.dev/x"), false},
 	} {
 		t.Run(name, func(t *testing.T) {

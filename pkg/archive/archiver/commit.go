@@ -32,7 +32,7 @@ func (u *upload) commit(ctx context.Context) (*manifest.Commit, error) {
 	if err != nil && !errors.Is(err, store.ErrExists) {
 		return nil, err // it may have been stored: keep the parts, the next attempt reads it
 	}
-	stored, err := u.findCommit(ctx, u.run)
+	stored, err := u.findCommit(ctx, u.run.ID())
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("read back: %w", err)

@@ -29,7 +29,8 @@
 // The other files:
 //
 //	archiver.go   Archiver, which calls the phases in order
-//	wait.go       what a run may wait for without an error; patience.go: for how long
+//	wait.go       what a run may wait for without an error
+//	notes.go      what is remembered of runs between attempts, such as since when they wait
 //	recovery.go   what an attempt does about an earlier one that got as far as the commit
 //	refused.go    runs whose finalizer admission lets nobody remove
 //	helprefused.go, uninstall.go, bypass.go
@@ -37,7 +38,8 @@
 //	              keeping Tekton's admission away meanwhile
 //	whostays.go, marked.go
 //	              what archiver keep and archiver fsck ask of the cluster
-//	watchevents.go  the watch of events; metrics.go: all metrics
+//	watchevents.go, watchruns.go
+//	              the watches; metrics.go: all metrics
 //
 // Package run reads and changes runs, observed watches the cluster, podlog follows logs, and
 // controller decides which run is next.

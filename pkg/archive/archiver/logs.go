@@ -242,7 +242,7 @@ func unread(err error) string {
 
 // gaveUp reports whether to archive without what the kubelet still has.
 func (u *upload) gaveUp(pod *corev1.Pod, p manifest.Part, err error) bool {
-	over := u.patience.over(u.run.UID, waitLogs, u.Now(), logPatience)
+	over := u.notes.waits(u.run, waitLogs, u.Now()) > logPatience
 	if over {
 		if errors.Is(err, podlog.ErrSilent) {
 			u.silent = pod.Name

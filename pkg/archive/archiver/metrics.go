@@ -17,7 +17,7 @@ type Metrics struct {
 	Latency, phases              *prometheus.HistogramVec
 	Waiting, Oldest              *prometheus.GaugeVec
 	Queued                       *prometheus.GaugeVec
-	Lost, unfollowed             prometheus.Counter
+	Lost, unfollowed, unindexed  prometheus.Counter
 	eventsDropped                *prometheus.CounterVec
 	streams, lastSuccess         prometheus.Gauge
 	Synced                       *prometheus.GaugeVec
@@ -70,6 +70,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		unfollowed: counter("unfollowed_total",
 			"Times that a log was not followed because all streams were taken. It is "+
 				"read at the end, if its pod is still there.").WithLabelValues(),
+		unindexed: counter("unindexed_total", "Runs that were archived without a row in the index, because it "+
+			"refused them for what they contain.").WithLabelValues(),
 		eventsDropped: counter("events_dropped_total",
 			"Events about runs and pods that are not archived, by why: their own size, or the memory for all.",
 			"reason"),

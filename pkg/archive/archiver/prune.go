@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
@@ -16,7 +14,7 @@ import (
 //
 // Tekton recreates a run that is missing in the cluster but expected by its PipelineRun. So a run
 // that has an owner is never deleted here: the garbage collector deletes it with its owner, which
-// is deleted once all runs it created are archived.
+// is deleted once all runs below it are archived, whoever created them.
 func (a *Archiver) prune(ctx context.Context, r *run.Run) (Result, error) {
 	if r.ArchivedAt().IsZero() || !r.DeletionTimestamp.IsZero() || r.Owned() {
 		return Result{Outcome: Archived}, nil
@@ -29,18 +27,18 @@ func (a *Archiver) prune(ctx context.Context, r *run.Run) (Result, error) {
 	case verdict.Left > 0:
 		return Result{Outcome: Archived, Again: min(verdict.Left, maxSleep)}, nil
 	}
-	commit, err := a.findCommit(ctx, r)
-	if err != nil || commit == nil {
-		return Result{Outcome: Archived}, err
-	}
-	waitsFor, err := a.unarchivedChild(ctx, r, map[types.UID]bool{})
+	waitsFor, err := a.unarchivedBelow(ctx, r)
 	if err != nil {
-		return Result{}, fmt.Errorf("look at its children: %w", err)
+		return Result{}, fmt.Errorf("look at the runs below it: %w", err)
 	}
 	if waitsFor != "" {
-		a.Log.V(1).Info("A run stays in the cluster because a run it created is not archived",
-			"run", r.Reference().String(), "child", waitsFor)
+		a.Log.V(1).Info("A run stays in the cluster because a run below it is not archived",
+			"run", r.Reference().String(), "below", waitsFor)
 		return Result{Outcome: Archived, Again: childrenAgain}, nil
+	}
+	commit, err := a.findCommit(ctx, r.ID())
+	if err != nil || commit == nil {
+		return Result{Outcome: Archived}, err
 	}
 	deleted, err := a.Client.Delete(ctx, r.Reference(), r.UID, r.ResourceVersion)
 	if err != nil {
@@ -54,38 +52,32 @@ func (a *Archiver) prune(ctx context.Context, r *run.Run) (Result, error) {
 	return Result{Outcome: Pruned}, nil
 }
 
-// unarchivedChild returns a run that a PipelineRun created, directly or through others, and that is
-// not archived; empty if there is none. seen has the runs already visited: statuses may form a
-// cycle.
-func (a *Archiver) unarchivedChild(ctx context.Context, r *run.Run, seen map[types.UID]bool) (string, error) {
-	seen[r.UID] = true
-	for _, ref := range r.Children() {
-		child, err := a.snapshot(ctx, ref)
-		switch {
-		case err != nil:
-			return "", fmt.Errorf("%s: %w", ref, err)
-		case child == nil || seen[child.UID] || child.OptedOut() || !run.IsOwnedBy(child, r):
-			continue
+// unarchivedBelow returns a run that another one owns, directly or through others, and that is not
+// in the archive and released; empty if there is none. The garbage collector would delete it. In
+// doubt it says so: while the watches do not know all runs, and if there are more than it reads.
+func (a *Archiver) unarchivedBelow(ctx context.Context, r *run.Run) (string, error) {
+	if !a.Families.UpToDate() {
+		return "not known yet", nil
+	}
+	below := a.Families.Below(r.Namespace, r.UID, childReads)
+	for _, u := range below {
+		// one that had no room for the mark has its commit
+		if u.Protected || !u.Finished {
+			return u.String(), nil
 		}
-		archived, err := a.isArchived(ctx, child)
-		if err != nil || !archived {
-			return ref.String(), err
+		commit, err := a.findCommit(ctx, u.Run)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", u, err)
 		}
-		if waitsFor, err := a.unarchivedChild(ctx, child, seen); err != nil || waitsFor != "" {
-			return waitsFor, err
+		if commit == nil {
+			return u.String(), nil
 		}
+		a.Families.NoteArchived(u)
+	}
+	if len(below) == childReads {
+		return "not all are known to be", nil
 	}
 	return "", nil
-}
-
-// isArchived reports whether a run is in the archive and released. One that had no room for the
-// mark has its commit.
-func (a *Archiver) isArchived(ctx context.Context, r *run.Run) (bool, error) {
-	if r.Archived() || r.Protected() {
-		return r.Archived(), nil
-	}
-	commit, err := a.findCommit(ctx, r)
-	return commit != nil, err
 }
 
 // maxSleep bounds how long a run is not looked at, in case clocks jump.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
@@ -17,7 +18,7 @@ import (
 // commitRun returns the run's commit, an existing one or a new one, after it was added to the
 // index.
 func (a *Archiver) commitRun(ctx context.Context, r *run.Run) (*manifest.Commit, error) {
-	commit, err := a.findCommit(ctx, r)
+	commit, err := a.findCommit(ctx, r.ID())
 	if err != nil {
 		return nil, &phaseError{"commit", err}
 	}
@@ -37,15 +38,15 @@ func (a *Archiver) commitRun(ctx context.Context, r *run.Run) (*manifest.Commit,
 func (a *Archiver) noteCommitted(r *run.Run) {
 	for _, owner := range r.OwnerReferences {
 		if owner.Kind == run.PipelineRunKind {
-			a.committedChildren.Store(r.Reference(), owner.UID)
+			a.notes.write(r.Reference(), r.UID, func(n *note) { n.committed = true })
 		}
 	}
 }
 
 // findCommit returns the run's commit, nil if there is none. A damaged commit is an error, and the
 // run stays: its key is taken, so an administrator has to look.
-func (a *Archiver) findCommit(ctx context.Context, r *run.Run) (*manifest.Commit, error) {
-	key, err := a.Cluster.Commit(r.ID())
+func (a *Archiver) findCommit(ctx context.Context, id layout.Run) (*manifest.Commit, error) {
+	key, err := a.Cluster.Commit(id)
 	if err != nil {
 		return nil, err
 	}

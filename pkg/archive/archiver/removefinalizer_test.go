@@ -1,7 +1,6 @@
 package archiver
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,7 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/indelible-ci/indelible/pkg/archive/run"
@@ -71,26 +69,5 @@ func TestRunsWithoutRoomForAnnotationsAreReleased(t *testing.T) {
 				t.Errorf("then %+v, %v, %d writes", result, err, len(c.patches)-wrote)
 			}
 		})
-	}
-}
-
-func TestChildrenWithoutAMarkAreArchivedByTheirCommit(t *testing.T) {
-	c := &cluster{t: t, object: finished("TaskRun", `,"ownerReferences":[{"apiVersion":"tekton.dev/v1",
-		"kind":"PipelineRun","name":"all","uid":"parent","controller":true}]`, "", ""),
-		admit: noLarger(500, "etcdserver: request is too large")}
-	a := c.archiver(None, nil)
-	parent := &run.Run{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "all", UID: "parent"}}
-	parent.TypeMeta = metav1.TypeMeta{APIVersion: "tekton.dev/v1", Kind: "PipelineRun"}
-	children := []byte(`{"childReferences":[{"kind":"TaskRun","name":"build"}]}`)
-	if err := json.Unmarshal(children, &parent.Status); err != nil {
-		t.Fatal(err)
-	}
-	child, err := a.unarchivedChild(t.Context(), parent, map[types.UID]bool{})
-	if err != nil || child == "" {
-		t.Fatalf("%q, %v: its child is not archived yet", child, err)
-	}
-	archived(t, a, "TaskRun")
-	if child, err = a.unarchivedChild(t.Context(), parent, map[types.UID]bool{}); err != nil || child != "" {
-		t.Errorf("waits for %q, %v, which is archived", child, err)
 	}
 }

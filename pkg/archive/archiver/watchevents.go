@@ -11,22 +11,31 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/observed"
 )
 
-// WatchEvents watches the cluster's events until ctx ends, to archive without a Controller. It
-// returns once the existing events are known.
-func (a *Archiver) WatchEvents(ctx context.Context) error {
-	w, err := a.EventReflector()
+// Watch watches the cluster's events and runs until ctx ends, to archive without a Controller. It
+// returns once those that exist are known.
+func (a *Archiver) Watch(ctx context.Context) error {
+	events, err := a.EventReflector()
 	if err != nil {
 		return err
 	}
-	known := make(chan struct{})
-	w.Synced = sync.OnceFunc(func() { close(known) })
-	go w.Run(ctx)
-	select {
-	case <-known:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	all, err := a.RunReflectors()
+	if err != nil {
+		return err
 	}
+	all = append(all, events)
+	known := make(chan struct{}, len(all))
+	for _, w := range all {
+		w.Synced = sync.OnceFunc(func() { known <- struct{}{} })
+		go w.Run(ctx)
+	}
+	for range all {
+		select {
+		case <-known:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // EventReflector returns the reflector that keeps Recent up to date.

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,6 +46,8 @@ const (
 	firstRetry, lastRetry = 200 * time.Millisecond, 30 * time.Second
 	// oftenFailed is from how many failures on a run comes after the others.
 	oftenFailed = 3
+	// familiesAgain is when pruning is tried again while a watch starts over.
+	familiesAgain = 10 * time.Second
 	// metricsEvery and logEvery are how often it is reported what waits.
 	metricsEvery, logEvery = 5 * time.Second, time.Minute
 )
@@ -133,57 +136,60 @@ func (c *Controller) watchers(ctx context.Context) ([]*observed.Reflector, error
 	if err != nil {
 		return nil, err
 	}
-	all := []*observed.Reflector{events}
-	for i, resource := range run.Resources {
-		w, err := observed.NewReflector(c.Config, resource, run.Kinds[i], &observed.Run{}, &observed.RunList{},
-			func(object []byte) (runtime.Object, error) {
-				s := &observed.Run{}
-				return s, s.Read(object)
-			})
-		if err != nil {
-			return nil, err
-		}
-		observedRun := func(object any) *observed.Run {
-			s := object.(*observed.Run)
-			s.Kind = run.Kinds[i] // the decoder clears it
-			return s
-		}
-		w.Transform = func(object any) (any, error) {
-			s := observedRun(object)
-			s.Object = nil
-			c.findPolicy(s)
-			return s, nil
-		}
-		w.Page = func(page runtime.Object) {
-			list := page.(*observed.RunList)
-			for j := range list.Items {
-				_, _ = w.Transform(&list.Items[j])
-			}
-		}
-		w.Initial = func(objects []any) {
-			runs := make([]*observed.Run, 0, len(objects))
-			for _, o := range objects {
-				runs = append(runs, observedRun(o))
-			}
-			c.initial(ctx, run.Kinds[i], runs)
-		}
-		w.Changed = func(o any) {
-			s := observedRun(o)
-			c.findPolicy(s)
-			if p := c.pagesOf(s.Kind); p != nil {
-				p.invalidate(s.Reference())
-			}
-			c.changed(s, urgent)
-		}
-		w.Deleted = func(o any) { c.runDeleted(observedRun(o)) }
-		all = append(all, w)
+	runs, err := c.RunReflectors()
+	if err != nil {
+		return nil, err
 	}
+	for i, w := range runs {
+		c.handleRuns(ctx, run.Kinds[i], w)
+	}
+	all := append(slices.Clone(runs), events)
 	for _, w := range all {
 		c.synced.Add(1)
 		known := c.Metrics.Synced.WithLabelValues(w.Resource.Resource)
 		w.Synced = sync.OnceFunc(func() { known.Set(1); c.synced.Done() })
 	}
 	return all, nil
+}
+
+// handleRuns has a reflector of a kind's runs tell the controller, after Families: an attempt may
+// depend on them.
+func (c *Controller) handleRuns(ctx context.Context, kind string, w *observed.Reflector) {
+	reduce, replace, put, remove := w.Transform, w.Initial, w.Changed, w.Deleted
+	w.Transform = func(object any) (any, error) {
+		reduced, err := reduce(object)
+		if s, ok := reduced.(*observed.Run); ok {
+			c.findPolicy(s)
+		}
+		return reduced, err
+	}
+	w.Page = func(page runtime.Object) {
+		list := page.(*observed.RunList)
+		for j := range list.Items {
+			_, _ = w.Transform(&list.Items[j])
+		}
+	}
+	w.Initial = func(objects []any) {
+		replace(objects)
+		runs := make([]*observed.Run, 0, len(objects))
+		for _, o := range objects {
+			runs = append(runs, o.(*observed.Run))
+		}
+		c.initial(ctx, kind, runs)
+	}
+	w.Changed = func(o any) {
+		put(o)
+		s := o.(*observed.Run)
+		c.findPolicy(s)
+		if p := c.pagesOf(s.Kind); p != nil {
+			p.invalidate(s.Reference())
+		}
+		c.changed(s, urgent)
+	}
+	w.Deleted = func(o any) {
+		remove(o)
+		c.runDeleted(o.(*observed.Run))
+	}
 }
 
 // changed queues a run if there is something to do.
@@ -251,6 +257,10 @@ func (c *Controller) work(ctx context.Context) {
 func (c *Controller) handle(ctx context.Context, ref run.Reference, priority int) {
 	if left := c.backoff.remaining(); left > 0 {
 		c.add(ref, priority, left)
+		return
+	}
+	if priority == pruning && !c.Families.UpToDate() {
+		c.add(ref, priority, familiesAgain) // without them nothing is pruned
 		return
 	}
 	weight := min(int64(perRun+5*c.waiting.size(ref)), memory)

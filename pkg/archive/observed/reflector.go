@@ -3,6 +3,7 @@ package observed
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -35,7 +36,15 @@ type Reflector struct {
 	Initial          func([]any)
 	Changed, Deleted func(any)
 	Synced           func()
+	// whole: Initial was called with all objects since they were last asked for. streams is how many
+	// connections there are on which changes come: one, and for a moment the one before.
+	whole   atomic.Bool
+	streams atomic.Int32
 }
+
+// UpToDate reports whether the watch is connected, so that every change is known or on its way. It
+// is not while it starts over: nobody has said what was created meanwhile.
+func (w *Reflector) UpToDate() bool { return w.whole.Load() && w.streams.Load() > 0 }
 
 // NewReflector returns a Reflector of objects and lists of the given types.
 func NewReflector(config *rest.Config, resource schema.GroupVersionResource, kind string, one, list runtime.Object,
@@ -67,6 +76,7 @@ func NewReflector(config *rest.Config, resource schema.GroupVersionResource, kin
 func (w *Reflector) Run(ctx context.Context) {
 	source := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			w.whole.Store(false)
 			if options.Limit > 0 && options.ResourceVersion == "0" {
 				options.ResourceVersion = "" // from its cache an API server ignores the limit
 			}
@@ -79,6 +89,9 @@ func (w *Reflector) Run(ctx context.Context) {
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 			options.Watch = true
+			if options.SendInitialEvents != nil && *options.SendInitialEvents {
+				w.whole.Store(false)
+			}
 			body, err := w.client.Get().Resource(w.Resource.Resource).VersionedParams(&options,
 				metav1.ParameterCodec).Stream(ctx)
 			if err != nil && (net.IsProbableEOF(err) || net.IsTimeout(err)) {
@@ -87,7 +100,8 @@ func (w *Reflector) Run(ctx context.Context) {
 			if err != nil {
 				return nil, err
 			}
-			return newStream(body, w.decode), nil
+			w.streams.Add(1)
+			return newStream(body, w.decode, func() { w.streams.Add(-1) }), nil
 		},
 	}
 	reflector := cache.NewReflectorWithOptions(source, w.expected, w,
@@ -108,6 +122,7 @@ func (w *Reflector) Delete(object any) error { w.Deleted(object); return nil }
 // Replace implements cache.ReflectorStore.
 func (w *Reflector) Replace(objects []any, _ string) error {
 	w.Initial(objects)
+	w.whole.Store(true)
 	w.Synced()
 	return nil
 }

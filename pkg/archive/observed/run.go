@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -31,6 +32,10 @@ type Run struct {
 	Policy *stay.Policy
 	// Parents are the owning PipelineRuns, which may wait for this run.
 	Parents []run.Reference
+	// owners are the runs with which the garbage collector deletes it. created is its
+	// creationTimestamp.
+	owners  []member
+	created time.Time
 	Attempt run.Attempt
 	// Size of the object in bytes. Object is its JSON, kept only for runs that were deleted.
 	Size   int
@@ -92,7 +97,10 @@ func (s *Run) Read(object []byte) error {
 			}
 		}
 	}
-	s.Parents = whole.Parents()
+	s.Parents, s.created = whole.Parents(), created.Time
+	for _, uid := range whole.Owners() {
+		s.owners = append(s.owners, memberOf(uid))
+	}
 	if s.Size, s.Object = len(object), object; s.Finished {
 		s.Attempt = run.Attempt{}
 		return nil

@@ -24,11 +24,14 @@ type stream struct {
 	stop   sync.Once
 	// stopped ends the wait for a receiver.
 	stopped chan struct{}
+	// ended is called once nothing comes any more.
+	ended func()
 }
 
 // newStream starts reading. decode may keep the JSON it is given.
-func newStream(body io.ReadCloser, decode func(object []byte) (runtime.Object, error)) *stream {
-	s := &stream{body: body, decode: decode, events: make(chan watch.Event), stopped: make(chan struct{})}
+func newStream(body io.ReadCloser, decode func(object []byte) (runtime.Object, error), ended func()) *stream {
+	s := &stream{body: body, decode: decode, events: make(chan watch.Event), stopped: make(chan struct{}),
+		ended: ended}
 	go s.run()
 	return s
 }
@@ -48,6 +51,7 @@ func (s *stream) Stop() {
 func (s *stream) run() {
 	defer close(s.events)
 	defer s.Stop()
+	defer s.ended()
 	lines := bufio.NewReaderSize(s.body, 64<<10)
 	for {
 		line, err := lines.ReadBytes('\n')

@@ -24,7 +24,7 @@ func TestStream(t *testing.T) {
 	s := newStream(connection, func(object []byte) (runtime.Object, error) {
 		s := &Run{}
 		return s, s.Read(object)
-	})
+	}, func() {})
 	var got []string
 	for event := range s.ResultChan() {
 		switch o := event.Object.(type) {
@@ -58,7 +58,7 @@ func (c *closed) Close() error { c.yes = true; return nil }
 // A stopped watch closes its connection.
 func TestStreamThatIsStopped(t *testing.T) {
 	from, to := io.Pipe()
-	s := newStream(from, func([]byte) (runtime.Object, error) { return &Run{}, nil })
+	s := newStream(from, func([]byte) (runtime.Object, error) { return &Run{}, nil }, func() {})
 	if _, err := to.Write([]byte(`{"type":"ADDED","object":{"a":{}}}` + "\n")); err != nil {
 		t.Fatal(err)
 	}

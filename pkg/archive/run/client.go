@@ -45,7 +45,25 @@ type Reference struct {
 // String returns, for logs and errors, for example "TaskRun team/build".
 func (r Reference) String() string { return r.Kind + " " + r.Namespace + "/" + r.Name }
 
-func (r Reference) path() string { return pathOf(r.Kind, "namespaces/"+r.Namespace+"/", "/"+r.Name) }
+// ErrNoRun is the error for a Reference that no run can have. Nothing is sent for one: a name such
+// as "../../../taskruns" would make the path that of all TaskRuns of the cluster.
+var ErrNoRun = errors.New("no run can have this kind, namespace and name")
+
+// check returns ErrNoRun unless a run can have the reference. Users may have written it.
+func (r Reference) check() error {
+	if !slices.Contains(Kinds, r.Kind) || !isName(r.Name) || !isLabel(r.Namespace) {
+		return ErrNoRun
+	}
+	return nil
+}
+
+// path returns the run's path in the API, or ErrNoRun.
+func (r Reference) path() (string, error) {
+	if err := r.check(); err != nil {
+		return "", err
+	}
+	return pathOf(r.Kind, "namespaces/"+r.Namespace+"/", "/"+r.Name), nil
+}
 
 // pathOf returns the API path of a kind's runs, with before and after around the resource's name.
 func pathOf(kind, before, after string) string {
@@ -57,24 +75,52 @@ func pathOf(kind, before, after string) string {
 	return "/kind-that-is-not-archived/" + kind
 }
 
+// maxObject is the most bytes that are read of one object. etcd takes 1.5 MiB of a request unless
+// it is told otherwise, and an API server 3 MiB.
+const maxObject = 8 << 20
+
 // Client reads and changes runs. It returns objects undecoded, so that nothing is lost.
-type Client struct{ rest rest.Interface }
+type Client struct {
+	// objects is for requests that are answered with one object, of at most maxObject.
+	objects, lists rest.Interface
+}
 
 // NewClient returns a Client.
 func NewClient(config *rest.Config) (*Client, error) {
 	config = rest.CopyConfig(config)
 	config.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
 	config.ContentType, config.AcceptContentTypes = "application/json", "application/json"
-	c, err := rest.UnversionedRESTClientFor(config)
+	lists, err := rest.UnversionedRESTClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("make a client of runs: %w", err)
 	}
-	return &Client{c}, nil
+	config.Wrap(func(to http.RoundTripper) http.RoundTripper { return bounded{to} })
+	objects, err := rest.UnversionedRESTClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("make a client of runs: %w", err)
+	}
+	return &Client{objects, lists}, nil
+}
+
+// bounded ends an answer after maxObject bytes, with an *http.MaxBytesError.
+type bounded struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
+	answer, err := b.RoundTripper.RoundTrip(request)
+	if err == nil {
+		answer.Body = http.MaxBytesReader(nil, answer.Body, maxObject)
+	}
+	return answer, err
 }
 
 // Get returns a run's JSON, nil if it does not exist.
 func (c *Client) Get(ctx context.Context, ref Reference) ([]byte, error) {
-	data, err := c.rest.Get().AbsPath(ref.path()).Do(ctx).Raw()
+	path, err := ref.path()
+	if err != nil {
+		return nil, err
+	}
+	data, err := c.objects.Get().AbsPath(path).Do(ctx).Raw()
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
@@ -86,7 +132,11 @@ const onlyMetadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=
 
 // patch sends a merge patch. It is no error if the run no longer exists.
 func (c *Client) patch(ctx context.Context, ref Reference, body []byte) error {
-	err := c.rest.Patch(types.MergePatchType).AbsPath(ref.path()).Param("fieldManager", "indelible-archiver").
+	path, err := ref.path()
+	if err != nil {
+		return err
+	}
+	err = c.objects.Patch(types.MergePatchType).AbsPath(path).Param("fieldManager", "indelible-archiver").
 		SetHeader("Accept", onlyMetadata).Body(body).Do(ctx).Error()
 	if apierrors.IsNotFound(err) {
 		return nil
@@ -97,8 +147,12 @@ func (c *Client) patch(ctx context.Context, ref Reference, body []byte) error {
 // Delete deletes a run if UID and resource version match, and reports whether it did. It is no
 // error if they do not or the run no longer exists.
 func (c *Client) Delete(ctx context.Context, ref Reference, uid types.UID, resourceVersion string) (bool, error) {
+	path, err := ref.path()
+	if err != nil {
+		return false, err
+	}
 	background := metav1.DeletePropagationBackground
-	err := c.rest.Delete().AbsPath(ref.path()).Body(&metav1.DeleteOptions{
+	err = c.objects.Delete().AbsPath(path).Body(&metav1.DeleteOptions{
 		Preconditions:     &metav1.Preconditions{UID: &uid, ResourceVersion: &resourceVersion},
 		PropagationPolicy: &background,
 	}).Do(ctx).Error()
@@ -173,11 +227,15 @@ func (c *Client) Touch(ctx context.Context, ref Reference) error {
 
 // annotate changes annotations of a run, whatever its state.
 func (c *Client) annotate(ctx context.Context, ref Reference, annotations map[string]any, dryRun string) error {
+	path, err := ref.path()
+	if err != nil {
+		return err
+	}
 	body, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": annotations}})
 	if err != nil {
 		return err
 	}
-	request := c.rest.Patch(types.MergePatchType).AbsPath(ref.path()).SetHeader("Accept", onlyMetadata)
+	request := c.objects.Patch(types.MergePatchType).AbsPath(path).SetHeader("Accept", onlyMetadata)
 	if dryRun != "" {
 		request.Param("dryRun", dryRun)
 	}

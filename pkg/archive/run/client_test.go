@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -117,5 +118,69 @@ func TestBoundLogs(t *testing.T) {
 	}
 	if !slices.Equal(got, []string{"", "c d"}) {
 		t.Errorf("got %q", got)
+	}
+}
+
+// A name that somebody wrote never becomes another path: nothing is sent.
+func TestNoRequestForWhatNoRunCanBe(t *testing.T) {
+	c, requests := refusing(t, func(string) (int32, string) { return 200, "" })
+	for what, ref := range map[string]Reference{
+		"no name":                     {"TaskRun", "team", ""},
+		"a name that is a path":       {"TaskRun", "team", "../../../taskruns"},
+		"a name that is a folder":     {"TaskRun", "team", ".."},
+		"a name with a query":         {"TaskRun", "team", "a?watch=1"},
+		"a name with upper case":      {"TaskRun", "team", "A"},
+		"no namespace":                {"TaskRun", "", "build"},
+		"a namespace that is a path":  {"TaskRun", "team/taskruns/x/..", "build"},
+		"a namespace that is a name":  {"TaskRun", "a.b", "build"},
+		"a kind that is not archived": {"Secret", "team", "build"},
+		"no kind":                     {"", "team", "build"},
+	} {
+		r := &Run{TypeMeta: metav1.TypeMeta{Kind: ref.Kind},
+			ObjectMeta: metav1.ObjectMeta{Namespace: ref.Namespace, Name: ref.Name, Finalizers: []string{Finalizer}}}
+		for verb, do := range map[string]func() error{
+			"get":       func() error { _, err := c.Get(t.Context(), ref); return err },
+			"delete":    func() error { _, err := c.Delete(t.Context(), ref, "uid", "1"); return err },
+			"change":    func() error { return c.Change(t.Context(), r, map[string]any{}) },
+			"unprotect": func() error { return c.Unprotect(t.Context(), r) },
+			"rehearse":  func() error { return c.Rehearse(t.Context(), ref) },
+			"touch":     func() error { return c.Touch(t.Context(), ref) },
+		} {
+			if err := do(); !errors.Is(err, ErrNoRun) {
+				t.Errorf("%s with %s: %v", verb, what, err)
+			}
+		}
+	}
+	if all := requests(); len(all) > 0 {
+		t.Errorf("sent %d requests", len(all))
+	}
+}
+
+// An answer that does not end, as of a list, is not read to its end.
+func TestObjectsAreReadUpToABound(t *testing.T) {
+	const most = 16 << 20
+	sent := make(chan int, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		n := 0
+		for some := make([]byte, 1<<20); n < 10*most; n += len(some) {
+			if _, err := w.Write(some); err != nil {
+				break
+			}
+		}
+		sent <- n
+	}))
+	defer server.Close()
+	c, err := NewClient(&rest.Config{Host: server.URL, QPS: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tooLarge *http.MaxBytesError
+	object, err := c.Get(t.Context(), Reference{"TaskRun", "team", "build"})
+	if !errors.As(err, &tooLarge) || len(object) > 0 {
+		t.Errorf("got %d bytes, %v", len(object), err)
+	}
+	if n := <-sent; n > 2*most {
+		t.Errorf("%d bytes were sent", n)
 	}
 }

@@ -35,7 +35,7 @@ func ContainersOf(a *Attempt, pod *corev1.Pod) []string {
 		most = min(most, *a.bound)
 	}
 	add := func(name string) {
-		if isContainer(name) && !slices.Contains(names, name) && len(names) < most {
+		if isLabel(name) && !slices.Contains(names, name) && len(names) < most {
 			names = append(names, name)
 		}
 	}
@@ -74,7 +74,7 @@ func (a *Attempt) ToFollow() []string {
 		return nil
 	}
 	add := func(name string) {
-		if isContainer(name) {
+		if isLabel(name) {
 			names = append(names, name)
 		}
 	}

@@ -43,7 +43,7 @@ func (c *Client) All(ctx context.Context) iter.Seq2[*metav1.PartialObjectMetadat
 
 // metadata lists a page of a kind's metadata.
 func (c *Client) metadata(ctx context.Context, kind, next string) (*metav1.PartialObjectMetadataList, error) {
-	data, err := c.rest.Get().AbsPath(pathOf(kind, "", "")).SetHeader("Accept",
+	data, err := c.lists.Get().AbsPath(pathOf(kind, "", "")).SetHeader("Accept",
 		"application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").
 		Param("limit", fmt.Sprint(metadataPage)).Param("continue", next).Do(ctx).Raw()
 	if err != nil {
@@ -62,7 +62,7 @@ func (c *Client) List(ctx context.Context, kind string, limit int, next string) 
 }
 
 func (c *Client) page(kind string, limit int, next string) *rest.Request {
-	return c.rest.Get().AbsPath(pathOf(kind, "", "")).Param("limit", strconv.Itoa(limit)).Param("continue", next)
+	return c.lists.Get().AbsPath(pathOf(kind, "", "")).Param("limit", strconv.Itoa(limit)).Param("continue", next)
 }
 
 // Listed is a run of a page. Object is its JSON, a slice of the page's.

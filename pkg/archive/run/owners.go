@@ -5,24 +5,57 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
-// Children returns the runs that a PipelineRun created.
+const (
+	// maxChildren is more than any Pipeline makes: Tekton's status of so many takes half of an object.
+	// A run does not wait for more, which are archived on their own.
+	maxChildren = 4000
+	// maxOwners is how many of a run's owners count. Tekton's runs have one.
+	maxOwners = 4
+)
+
+// Children returns the runs that a PipelineRun created, according to its status, each once. Users
+// may have written that: what no run can have is left out, and so is what exceeds maxChildren.
 func (r *Run) Children() []Reference {
+	if r.Kind != PipelineRunKind {
+		return nil
+	}
 	var refs []Reference
+	seen := map[Reference]bool{}
 	for _, c := range r.Status.ChildReferences {
-		if slices.Contains(Kinds, c.Kind) {
-			refs = append(refs, Reference{Kind: c.Kind, Namespace: r.Namespace, Name: c.Name})
+		ref := Reference{Kind: c.Kind, Namespace: r.Namespace, Name: c.Name}
+		if seen[ref] || ref.check() != nil {
+			continue
 		}
+		if len(refs) == maxChildren {
+			break
+		}
+		seen[ref] = true
+		refs = append(refs, ref)
 	}
 	return refs
 }
+
+// Owners returns the UIDs of the runs that own the run, by which the garbage collector deletes it.
+func (r *Run) Owners() []types.UID {
+	var uids []types.UID
+	for _, owner := range r.OwnerReferences {
+		if len(uids) < maxOwners && slices.Contains(Kinds, owner.Kind) && isOurs(owner.APIVersion) {
+			uids = append(uids, owner.UID)
+		}
+	}
+	return uids
+}
+
+func isOurs(apiVersion string) bool { return strings.HasPrefix(apiVersion, Resources[0].Group+"/") }
 
 // Parents returns the PipelineRuns that created the run.
 func (r *Run) Parents() []Reference {
 	var all []Reference
 	for _, owner := range r.OwnerReferences {
-		if owner.Kind == PipelineRunKind && strings.HasPrefix(owner.APIVersion, Resources[0].Group+"/") {
+		if owner.Kind == PipelineRunKind && isOurs(owner.APIVersion) {
 			all = append(all, Reference{Kind: PipelineRunKind, Namespace: r.Namespace, Name: owner.Name})
 		}
 	}

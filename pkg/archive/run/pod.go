@@ -29,6 +29,9 @@ var ErrForeignPod = errors.New("it is not the run's pod")
 func GetPod(
 	ctx context.Context, kube kubernetes.Interface, namespace, name string, run types.UID,
 ) (*corev1.Pod, error) {
+	if !isName(name) {
+		return nil, apierrors.NewNotFound(corev1.Resource("pods"), "") // nothing is sent for it
+	}
 	pod, err := kube.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return nil, err

@@ -1,9 +1,14 @@
 package run
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"testing"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 )
 
@@ -34,5 +39,23 @@ func TestControls(t *testing.T) {
 				t.Errorf("got %v", got)
 			}
 		})
+	}
+}
+
+func TestGetPodAsksForNoOtherPath(t *testing.T) {
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
+	defer server.Close()
+	kube, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL, QPS: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"", ".", "..", "a/log", "../secrets", "A", "a?b"} {
+		if _, err := GetPod(t.Context(), kube, "team", name, "uid"); !apierrors.IsNotFound(err) {
+			t.Errorf("pod %q: %v", name, err)
+		}
+	}
+	if asked > 0 {
+		t.Errorf("%d requests", asked)
 	}
 }

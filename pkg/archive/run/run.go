@@ -46,11 +46,14 @@ type Attempt struct {
 	bound *int
 }
 
-// hasPod reports whether podName can be a pod's name. Users may have written the status.
-func (a *Attempt) hasPod() bool { return len(validation.IsDNS1123Subdomain(a.PodName)) == 0 }
+// isName reports whether a run or a pod can have that name. Users may have written it.
+func isName(name string) bool { return len(validation.IsDNS1123Subdomain(name)) == 0 }
 
-// isContainer reports whether a container can have that name.
-func isContainer(name string) bool { return len(validation.IsDNS1123Label(name)) == 0 }
+// isLabel reports whether a container or a namespace can have that name.
+func isLabel(name string) bool { return len(validation.IsDNS1123Label(name)) == 0 }
+
+// hasPod reports whether podName can be a pod's name.
+func (a *Attempt) hasPod() bool { return isName(a.PodName) }
 
 // Part is the state of one container, a step's or a sidecar's.
 type Part struct {
@@ -127,15 +130,16 @@ func (r *Run) Completed() *time.Time {
 }
 
 // Since returns how long ago the run finished: by its completion time, else by the last transition
-// of its condition.
+// of its condition. A time in the future counts as one in the past: whoever may write the status
+// could otherwise make the run wait for as long as they like.
 func (r *Run) Since(now time.Time) time.Duration {
+	at := r.CreationTimestamp.Time
 	if t := r.Completed(); t != nil {
-		return now.Sub(*t)
+		at = *t
+	} else if c := r.Status.GetCondition(apis.ConditionSucceeded); c != nil {
+		at = c.LastTransitionTime.Inner.Time
 	}
-	if c := r.Status.GetCondition(apis.ConditionSucceeded); c != nil {
-		return now.Sub(c.LastTransitionTime.Inner.Time)
-	}
-	return now.Sub(r.CreationTimestamp.Time)
+	return now.Sub(at).Abs()
 }
 
 // Attempts returns the attempts of a TaskRun that had a pod, in order; none for other kinds.

@@ -3,6 +3,7 @@ package run
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -93,6 +94,36 @@ func TestResultOf(t *testing.T) {
 			test.meta.Namespace, test.meta.UID = "team", "own"
 			if got := ResultOf(&test.meta); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+// Whoever may write a status may write any times. None is ahead for longer than it is away.
+func TestSince(t *testing.T) {
+	now := time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
+	at := func(d time.Duration) string { return now.Add(d).Format(time.RFC3339) }
+	for name, tt := range map[string]struct {
+		status string
+		want   time.Duration
+	}{
+		"by its completion": {`"completionTime":"` + at(-time.Minute) + `","conditions":[{"type":"Succeeded",
+			"status":"True","lastTransitionTime":"` + at(-time.Hour) + `"}]`, time.Minute},
+		"by its condition": {`"conditions":[{"type":"Succeeded","status":"True","lastTransitionTime":"` +
+			at(-time.Hour) + `"}]`, time.Hour},
+		"by its creation":                     {"", 2 * time.Hour},
+		"by a completion that is yet to come": {`"completionTime":"` + at(1000*time.Hour) + `"`, 1000 * time.Hour},
+		"by a condition that is yet to come": {`"conditions":[{"type":"Succeeded","status":"True","lastTransitionTime":"` +
+			at(1000*time.Hour) + `"}]`, 1000 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := Parse([]byte(`{"kind":"TaskRun","metadata":{"uid":"u","creationTimestamp":"` + at(-2*time.Hour) +
+				`"},"status":{` + tt.status + `}}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := r.Since(now); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
 			}
 		})
 	}
