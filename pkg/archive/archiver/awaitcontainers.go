@@ -49,7 +49,9 @@ func (u *upload) awaitContainer(pod *corev1.Pod, a *run.Attempt, container strin
 
 // mayStillEnd reports whether to wait for containers that still run. A run that is being deleted
 // while it runs is archived as it is: its deletion waits for that.
-func (u *upload) mayStillEnd() bool { return u.run.Finished() && u.finishedAgo() < logPatience }
+func (u *upload) mayStillEnd() bool {
+	return u.run.Finished() && !u.run.Last && u.finishedAgo() < logPatience
+}
 
 // finishedAgo returns how long ago the run finished. A completion time in the future counts as one
 // in the past: whoever may write the status could otherwise make the run wait for as long as they

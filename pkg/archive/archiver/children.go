@@ -24,6 +24,9 @@ const (
 // A child that is not archived within ChildPatience is archived on its own as well: for example a
 // CustomRun that no controller handles, of a cancelled PipelineRun.
 func (a *Archiver) awaitChildren(ctx context.Context, r *run.Run) error {
+	if r.Last {
+		return nil
+	}
 	for _, ref := range r.Children() {
 		if owner, ok := a.committedChildren.Load(ref); ok && owner == r.UID {
 			continue
