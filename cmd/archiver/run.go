@@ -93,6 +93,8 @@ type replica struct {
 	rest       *rest.Config
 	kube       kubernetes.Interface
 	kubernetes string
+	// deleted outlives each configuration.
+	deleted controller.Deleted
 	// state is what /readyz returns: why the archiver does not work yet, nil if it works or stands
 	// by.
 	state atomic.Pointer[error]
@@ -303,6 +305,7 @@ func (r *replica) workWith(ctx context.Context, with configuration) error {
 	}
 	a.archivedIn = worker.Namespaces
 	controller := controller.New(worker)
+	controller.Deleted = &r.deleted
 	r.notReady(nil)
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return controller.Run(ctx) })

@@ -10,6 +10,7 @@ import (
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -192,6 +193,9 @@ func (a *Archiver) archive(ctx context.Context, ref run.Reference, removeFinaliz
 			return Result{}, &phaseError{"snapshot", err}
 		}
 	}
+	if r != nil && !a.archives(r) {
+		a.forgetLogs(r.UID)
+	}
 	switch {
 	case r == nil:
 		a.forgetAttempts(ref)
@@ -226,17 +230,24 @@ func (a *Archiver) archive(ctx context.Context, ref run.Reference, removeFinaliz
 	return Result{Outcome: Archived, Stored: true}, nil
 }
 
+// archives reports whether it is this archiver that is still to archive a run.
+func (a *Archiver) archives(r *run.Run) bool {
+	return !r.OptedOut() && !r.Archived() && r.Labels[run.ClassLabel] == a.Class
+}
+
 // ArchiveDeleted archives a run that was deleted before it was protected. object is its last state
-// from the watch. Pods and logs are usually gone with it.
-func (a *Archiver) ArchiveDeleted(ctx context.Context, object []byte) error {
+// from the watch. Pods and logs are usually gone with it. In the last attempt it waits for nothing,
+// and does without logs that cannot be read.
+func (a *Archiver) ArchiveDeleted(ctx context.Context, object []byte, last bool) error {
 	r, err := run.Parse(object)
 	if err != nil {
 		return &phaseError{"snapshot", err}
 	}
-	if r.OptedOut() || r.Archived() || r.Labels[run.ClassLabel] != a.Class {
+	if !a.archives(r) {
+		a.forgetLogs(r.UID)
 		return nil
 	}
-	r.Deleted = true
+	r.Deleted, r.Last = true, last
 	if _, err := a.commitRun(ctx, r); err != nil {
 		return fmt.Errorf("archive %s, which was deleted: %w", r.Reference(), err)
 	}
@@ -297,8 +308,14 @@ func (a *Archiver) forget(r *run.Run) {
 	a.Recent.Forget(r.Namespace, a.objectsOf(r)...)
 	a.notes.forget(r.Reference(), r.UID)
 	a.refusals.forget(r.Reference())
+	a.forgetLogs(r.UID)
+}
+
+// forgetLogs deletes what the spool has of a run. It is not called for a run that is gone: that may
+// still be archived from its last state, with its logs. The Controller knows when it is not.
+func (a *Archiver) forgetLogs(uid types.UID) {
 	if a.Follower != nil {
-		a.Follower.Forget(r.UID)
+		a.Follower.Forget(uid)
 	}
 }
 

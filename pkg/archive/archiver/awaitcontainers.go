@@ -49,6 +49,8 @@ func (u *upload) awaitContainer(pod *corev1.Pod, a *run.Attempt, container strin
 
 // mayStillEnd reports whether to wait for containers that still run. A run that is being deleted
 // while it runs is archived as it is: its deletion waits for that.
-func (u *upload) mayStillEnd() bool { return u.run.Finished() && u.finishedAgo() < logPatience }
+func (u *upload) mayStillEnd() bool {
+	return u.run.Finished() && !u.run.Last && u.finishedAgo() < logPatience
+}
 
 func (u *upload) finishedAgo() time.Duration { return u.run.Since(u.Now()) }

@@ -33,6 +33,9 @@ const (
 // A child that is not archived within ChildPatience is archived on its own as well: for example a
 // CustomRun that no controller handles, of a cancelled PipelineRun.
 func (a *Archiver) awaitChildren(ctx context.Context, r *run.Run) error {
+	if r.Last {
+		return nil
+	}
 	late := a.notes.waited(r, WaitChildren, a.Now()) > a.ChildPatience
 	err := (&childCheck{Archiver: a, run: r, reads: childReads}).all(ctx)
 	var w *wait

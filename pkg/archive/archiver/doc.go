@@ -13,7 +13,8 @@
 //	                    Store record, logs and events: each part under a key of this attempt,
 //	                    read back and compared. A crash leaves parts without a commit, which
 //	                    the sweep deletes after a day.
-//	                    fitlogs.go decides before which logs the commit has room for.
+//	                    fitlogs.go decides before which logs the commit has room for;
+//	                    followedlogs.go stores those that were followed.
 //	commit.go           Writes the commit, last, and reads it back: now the run is archived. A
 //	                    crash leaves it committed and protected; recovery.go continues.
 //	addtoindex.go       Adds a row to the index. A crash leaves the run committed and protected.

@@ -38,9 +38,21 @@ const (
 func (u *upload) logs(ctx context.Context) error {
 	return u.eachContainer(ctx, func(pod *corev1.Pod, a *run.Attempt, attempt int, container string) error {
 		p := manifest.Part{Type: manifest.Log, State: manifest.Complete, Container: container, Attempt: attempt}
-		return u.log(ctx, pod, a, p)
+		before := len(u.parts)
+		err := u.log(ctx, pod, a, p)
+		if err == nil || !u.run.Last || ctx.Err() != nil {
+			return err
+		}
+		u.Log.Error(err, "A deleted run is archived without a log", "run", u.run.Reference().String(), "container",
+			container)
+		u.parts = u.parts[:before]
+		u.missing(p, unreadable)
+		return nil
 	})
 }
+
+// unreadable is the reason of a log that the last attempt for a deleted run does without.
+const unreadable = "it could not be read"
 
 // eachContainer calls do for each container of each attempt, until it returns an error.
 func (u *upload) eachContainer(
@@ -109,9 +121,9 @@ func (u *upload) log(ctx context.Context, pod *corev1.Pod, a *run.Attempt, p man
 	}
 	switch {
 	case pod == nil && u.pods[a.PodName].foreign:
-		u.missing(p, "the pod "+a.PodName+" was not the run's")
+		return u.beginning(ctx, a, p, state, "the pod "+a.PodName+" was not the run's")
 	case pod == nil:
-		u.missing(p, "the pod "+a.PodName+" was gone")
+		return u.beginning(ctx, a, p, state, "the pod "+a.PodName+" was gone")
 	case state == nil || state.Terminated == nil && state.Running == nil:
 		u.missing(p, "the container did not start")
 	case state.Final:
@@ -128,21 +140,17 @@ func (u *upload) collected(
 	ctx context.Context, pod *corev1.Pod, a *run.Attempt, p manifest.Part, state *run.State,
 ) error {
 	if u.silent == pod.Name {
-		u.missing(p, silentKubelet)
-		return nil
+		return u.beginning(ctx, a, p, state, silentKubelet)
 	}
 	options := &corev1.PodLogOptions{Container: p.Container, Timestamps: true, Previous: state.Replaced}
 	stream, err := podlog.Read(ctx, u.kube, pod, options, u.silence)
 	switch {
 	case apierrors.IsNotFound(err):
-		u.missing(p, "the pod "+pod.Name+" was gone")
-		return nil
+		return u.beginning(ctx, a, p, state, "the pod "+pod.Name+" was gone")
 	case apierrors.IsBadRequest(err):
-		u.missing(p, noLog)
-		return nil
+		return u.beginning(ctx, a, p, state, noLog)
 	case err != nil && u.gaveUp(pod, p, err):
-		u.missing(p, silentKubelet)
-		return nil
+		return u.beginning(ctx, a, p, state, silentKubelet)
 	case err != nil:
 		return fmt.Errorf("read log: %w", err)
 	}
@@ -162,11 +170,9 @@ func (u *upload) storeStream(
 	content := bufio.NewReader(message)
 	switch _, err := content.Peek(1); {
 	case errors.Is(err, io.EOF) && message.broke:
-		u.missing(p, noLog)
-		return nil
+		return u.beginning(ctx, a, p, state, noLog)
 	case errors.Is(err, io.EOF) && broken.broke:
-		u.missing(p, silentKubelet)
-		return nil
+		return u.beginning(ctx, a, p, state, silentKubelet)
 	case err != nil && !errors.Is(err, io.EOF):
 		return fmt.Errorf("read log: %w", err)
 	}
@@ -183,45 +189,6 @@ func (u *upload) storeStream(
 		u.maybeRotated(lines.First, started)
 	}
 	return nil
-}
-
-// followed stores the log that was read while the container ran, and the rest from the kubelet.
-func (u *upload) followed(ctx context.Context, t *podlog.Tail, pod *corev1.Pod, a *run.Attempt, p manifest.Part) error {
-	state := run.StateOf(pod, p.Container)
-	switch {
-	case state != nil && state.Final && u.silent == pod.Name:
-		t.GiveUp(silentKubelet)
-	case state != nil && state.Final:
-		if !pod.DeletionTimestamp.IsZero() {
-			// the pod may be deleted before a new stream opens; the kubelet ends this one
-			t.AwaitEnd(ctx, podlog.RotationCheck)
-		}
-		if err := t.Finish(ctx); err != nil {
-			if !u.gaveUp(pod, p, err) {
-				return fmt.Errorf("read the rest of the log: %w", err)
-			}
-			t.GiveUp(unread(err))
-		}
-	case pod == nil:
-		t.AwaitEndAndStop(ctx, podlog.RotationCheck)
-	}
-	if err := t.Prepare(); err != nil {
-		return fmt.Errorf("read what was followed: %w", err)
-	}
-	content, reason, err := t.Open()
-	if err != nil {
-		return fmt.Errorf("read what was followed: %w", err)
-	}
-	defer content.Close()
-	if reason != "" {
-		p.State, p.Reason = manifest.Truncated, reason
-	}
-	lines := podlog.NewUnstamped(content)
-	err = u.storeLog(ctx, p, lines)
-	if started := a.Began(p.Container, startOf(state)); err == nil && t.Late(started) {
-		u.maybeRotated(lines.First, started)
-	}
-	return err
 }
 
 // Reasons for logs that the kubelet did not return in time, for which it returned a message
@@ -242,7 +209,7 @@ func unread(err error) string {
 
 // gaveUp reports whether to archive without what the kubelet still has.
 func (u *upload) gaveUp(pod *corev1.Pod, p manifest.Part, err error) bool {
-	over := u.notes.waits(u.run, waitLogs, u.Now()) > logPatience
+	over := u.notes.waits(u.run, waitLogs, u.Now()) > logPatience || u.run.Last
 	if over {
 		if errors.Is(err, podlog.ErrSilent) {
 			u.silent = pod.Name
@@ -291,33 +258,4 @@ func startOf(state *run.State) time.Time {
 		return state.Running.StartedAt.Time
 	}
 	return time.Time{}
-}
-
-// tail returns the followed log of a container, nil if there is none.
-func (u *upload) tail(podName, container string) *podlog.Tail {
-	if u.Follower == nil {
-		return nil
-	}
-	return u.Follower.Tail(u.run.Namespace, podlog.Key{Run: u.run.UID, Pod: podName, Container: container})
-}
-
-// usableTail returns the followed log of a container, nil if there is none that is of use. If the
-// spool was full, the kubelet's log is preferred: it usually has more, as long as it exists. If the
-// name is another pod's, only what this process has seen to be of the run's own pod is of use.
-func (u *upload) usableTail(podName, container string, state *run.State) *podlog.Tail {
-	t := u.tail(podName, container)
-	switch {
-	case t == nil, t.Unusable(), u.pods[podName].foreign && !t.Checked():
-		return nil
-	case state != nil && state.Final && t.Ended() && t.Full():
-		return nil
-	}
-	return t
-}
-
-// followNow starts following a container that still runs although its run is finished. It reports
-// whether the container is followed now.
-func (u *upload) followNow(pod *corev1.Pod, container string) bool {
-	return u.Follower != nil && u.Follower.Follow(u.run.Namespace,
-		podlog.Key{Run: u.run.UID, Pod: pod.Name, Container: container})
 }

@@ -32,14 +32,19 @@ type logsCluster struct {
 	// status of the TaskRun, without podName and conditions; running: it is not finished.
 	status  string
 	running bool
-	// owner is the UID that controls the pod, empty if none does; containers are its statuses.
+	// owner is the UID that controls the pod, empty if none does; containers are its statuses. gone:
+	// there is no pod.
 	owner, containers string
+	gone              bool
 	log               http.HandlerFunc
 }
 
 func (c *logsCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	switch {
+	case c.gone && strings.Contains(r.URL.Path, "/pods/"):
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`)
 	case strings.HasSuffix(r.URL.Path, "/log"):
 		w.Header().Set("Content-Type", "text/plain")
 		c.log(w, r)

@@ -66,7 +66,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			"Times that a chore was not done to its end. It is done again at its next time.", "chore"),
 		Synced: gauge("watch_synced", "1 for each resource whose state the archiver has read, 0 before.", "resource"),
 		Lost: counter("lost_total", "Runs that were deleted before they could be protected, and whose last state "+
-			"could not be kept. Anything but 0 means that the webhook or the archiver was down.").WithLabelValues(),
+			"could not be kept or not be archived.").WithLabelValues(),
 		unfollowed: counter("unfollowed_total",
 			"Times that a log was not followed because all streams were taken. It is "+
 				"read at the end, if its pod is still there.").WithLabelValues(),

@@ -20,6 +20,7 @@ const knownPatience = 5 * time.Minute
 func (c *Controller) initial(ctx context.Context, kind string, all []*observed.Run) {
 	c.dropPages(kind)
 	c.Ranking.Reset(kind)
+	c.keepLogs(kind, all)
 	var wait []*observed.Run
 	for _, s := range all {
 		if s.Class == c.Class && !s.OptedOut && !s.Archived && s.Finished && s.DeletionTimestamp.IsZero() {

@@ -30,6 +30,9 @@ const (
 	ownFault
 )
 
+// isStoring reports whether a phase needs the store or the index, and little else.
+func isStoring(phase string) bool { return phase == "commit" || phase == "record" || phase == "index" }
+
 // causeOf is the only place that decides what an error of a phase means. Errors about the content
 // come first: an object that is cut off may be wrapped in the same error as its connection.
 func causeOf(err error) cause {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/pkg/archive/observed"
-	"github.com/indelible-ci/indelible/pkg/archive/podlog"
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
 
@@ -58,8 +57,11 @@ type Controller struct {
 	queue   priorityqueue.PriorityQueue[run.Reference]
 	memory  *semaphore.Weighted
 	waiting *waiting
-	deleted *deletedRuns
 	backoff backoff
+	// Deleted has the deleted runs that are still to be archived. It may be that of a Controller that
+	// has ended.
+	Deleted *Deleted
+	retries *deletedQueue
 	// pages by kind, for kinds of which many runs wait.
 	pages  sync.Map
 	synced sync.WaitGroup
@@ -70,9 +72,8 @@ type Controller struct {
 func New(a *archiver.Archiver) *Controller {
 	c := &Controller{
 		Archiver: a, memory: semaphore.NewWeighted(memory), waiting: &waiting{runs: map[run.Reference]*waitingRun{}},
-		ready: make(chan struct{}),
+		ready: make(chan struct{}), Deleted: &Deleted{}, retries: newDeletedQueue(),
 	}
-	c.deleted = newDeletedRuns(c)
 	a.OnCommit = func(r *run.Run) {
 		if took, ok := c.waiting.latency(r.Reference(), time.Now()); ok {
 			a.Metrics.Latency.WithLabelValues(r.Kind).Observe(took.Seconds())
@@ -120,7 +121,7 @@ func (c *Controller) Run(ctx context.Context) error {
 			c.work(ctx)
 		})
 	}
-	running.Go(func() { c.deleted.run(ctx) })
+	running.Go(func() { c.archiveDeleted(ctx) })
 	running.Go(func() { c.synced.Wait(); close(c.ready); c.Log.Info("The state of the cluster is known") })
 	c.report(ctx)
 	shutDown()
@@ -194,6 +195,7 @@ func (c *Controller) handleRuns(ctx context.Context, kind string, w *observed.Re
 
 // changed queues a run if there is something to do.
 func (c *Controller) changed(s *observed.Run, priority int) {
+	c.follow(s)
 	ref := s.Reference()
 	switch {
 	case s.Class != c.Class, s.OptedOut && !s.Protected:
@@ -211,11 +213,6 @@ func (c *Controller) changed(s *observed.Run, priority int) {
 	case !s.Protected || s.Foreign:
 		c.add(ref, priority, atOnce)
 	}
-	if c.Follower != nil && !s.Finished && !s.OptedOut && s.DeletionTimestamp.IsZero() {
-		for _, container := range s.Attempt.ToFollow() {
-			c.Follower.Follow(s.Namespace, podlog.Key{Run: s.UID, Pod: s.Attempt.PodName, Container: container})
-		}
-	}
 }
 
 // runDeleted handles a deleted run. One that was not protected may not be in the archive.
@@ -223,9 +220,10 @@ func (c *Controller) runDeleted(s *observed.Run) {
 	c.noLongerWaits(s.Reference())
 	c.Ranking.Remove(s.UID)
 	c.tellParents(s.Parents, urgent)
-	if !s.Archived && !s.OptedOut && s.Class == c.Class {
-		c.deleted.keep(s)
+	if c.archives(s) && c.keepDeleted(s) {
+		return // with its logs
 	}
+	c.forgetLogs(s.UID)
 }
 
 // tellParents queues those of the PipelineRuns that wait for their children.
@@ -318,7 +316,7 @@ func (c *Controller) failed(ctx context.Context, ref run.Reference, priority int
 	if failures == 0 {
 		c.Log.Error(err, "A run stays in the cluster, and is tried again", "run", ref.String(), "phase", phase)
 	}
-	if phase == "commit" || phase == "record" || phase == "index" {
+	if isStoring(phase) {
 		c.backoff.failed(ref, causeOf(err))
 	}
 	if failures+1 >= oftenFailed {

@@ -5,7 +5,9 @@
 //	                ends (SIGTERM, lost Lease) attempts are abandoned, not finished: the next
 //	                process starts them over.
 //	backlog.go      runs that waited when it started; pages.go reads many of them by list
-//	deleted.go      runs deleted before they were protected
+//	logs.go         whose logs are followed, and whose are forgotten
+//	deleted.go      runs deleted before they were protected; archivedeleted.go: the attempts to
+//	                archive them
 //	pruning.go      when archived runs are due for deletion from the cluster
 //	waitingruns.go  what waits and why, for metrics and log
 //	backoff.go      no attempts while the store or index does not answer; cause.go: whether an

@@ -52,14 +52,22 @@ func finishedRuns(w http.ResponseWriter, r *http.Request) {
 // controllerOf returns a Controller with a queue whose delays are short, and without workers.
 func controllerOf(t *testing.T, x index.Index) *Controller {
 	t.Helper()
+	return controllerWith(t, func(o *archiver.Options) { o.Index = x })
+}
+
+// controllerWith is controllerOf with other options.
+func controllerWith(t *testing.T, change func(*archiver.Options)) *Controller {
+	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(finishedRuns))
 	t.Cleanup(server.Close)
 	dir, err := store.NewDirectory(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := archiver.New(archiver.Options{Cluster: layout.Cluster("c"), Store: dir, Index: x,
-		Config: &rest.Config{Host: server.URL, QPS: -1}, Logs: archiver.None, Now: time.Now, Log: logr.Discard()})
+	options := archiver.Options{Cluster: layout.Cluster("c"), Store: dir,
+		Config: &rest.Config{Host: server.URL, QPS: -1}, Logs: archiver.None, Now: time.Now, Log: logr.Discard()}
+	change(&options)
+	a, err := archiver.New(options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package podlog
 import (
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -149,10 +148,7 @@ func TestSince(t *testing.T) {
 // A process that was killed while it read a log once more leaves no file for good.
 func TestFilesOfLogsReadOnceMore(t *testing.T) {
 	spool := t.TempDir()
-	left := filepath.Join(spool, testKey.file()+againSuffix)
-	if err := os.WriteFile(left, []byte("2026-11-20T10:42:11.000000000Z one\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	leave(t, spool, fileOf("ns", testKey)+againSuffix, "2026-11-20T10:42:11.000000000Z one\n")
 	f := newTestFollower(t, &fakeKubelet{gone: true}, spool)
 	if files, _ := filepath.Glob(spool + "/*"); len(files) > 0 || f.spooled.Load() != 0 {
 		t.Errorf("the spool has %s, and counts %d bytes", files, f.spooled.Load())

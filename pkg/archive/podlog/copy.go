@@ -133,10 +133,7 @@ func (t *Tail) stampOfPartialLine() ([]byte, error) {
 var errSpoolFull = errors.New("too many bytes of logs wait in the spool")
 
 // addSpooled counts bytes in the spool.
-func (t *Tail) addSpooled(n int64) {
-	t.follower.spooled.Add(n)
-	t.share.spooled.Add(n)
-}
+func (t *Tail) addSpooled(n int64) { t.follower.count(t.share, n) }
 
 func (t *Tail) append(to io.Writer, line []byte, inLine bool) error {
 	if t.follower.spooled.Load() > MaxSpool || t.share.spooled.Load() > MaxSpool/2 {

@@ -1,8 +1,10 @@
 // Package podlog reads the logs of containers while they are written, so that they outlive the pod.
 //
-//	follower.go    Follower has all streams of the process and their limits, and a file in the
-//	               spool per container, which outlives the process
+//	follower.go    Follower has all streams of the process and their limits
+//	spool.go       a file per container, which outlives the process: whose it is, and until when it
+//	               is kept
 //	tail.go        Tail reads one container's log into its file, by one stream after another
+//	ended.go       what is done with a log whose stream has ended: its rest is read, it is archived
 //	copy.go        appends the lines of a stream that the file does not have yet
 //	position.go    where in the log the file ends
 //	timestamps.go  the timestamps of lines, by which a stream continues where the last one ended

@@ -2,8 +2,6 @@ package podlog
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,10 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,9 +25,6 @@ const MaxSpool = 4 << 30
 // maxOfRun is the most streams of one run. A step with its sidecars needs few, but a status may
 // name any number of containers.
 const maxOfRun = 16
-
-// abandoned is the age at which a file left by an earlier process is deleted.
-const abandoned = 24 * time.Hour
 
 // Follower reads logs while steps run. Each container's log goes into a file, which outlives the
 // process: the next one continues it.
@@ -49,8 +42,13 @@ type Follower struct {
 	stop context.CancelFunc
 
 	mu     sync.Mutex
-	tails  map[Key]*Tail
 	shares map[string]*share
+	// tails and left have all files, by the names of their runs in the spool (inName).
+	tails  map[string]map[Key]*Tail
+	left   map[string][]leftover
+	former formerFiles
+	// removals are the goroutines that delete forgotten logs.
+	removals sync.WaitGroup
 }
 
 // Metrics of a Follower: the streams, and the logs that were not followed for lack of one.
@@ -65,16 +63,11 @@ type Key struct {
 	Pod, Container string
 }
 
-// file is a digest because users can choose container names in a status.
-func (k Key) file() string {
-	sum := sha256.Sum256([]byte(string(k.Run) + "\x00" + k.Pod + "\x00" + k.Container))
-	return hex.EncodeToString(sum[:16]) + ".log"
-}
-
 // share is one namespace's use of the Follower, which is limited to half of everything.
 type share struct {
-	streams int // under Follower.mu
-	spooled atomic.Int64
+	// streams, and files with and without one, are under Follower.mu.
+	streams, files int
+	spooled        atomic.Int64
 }
 
 // NewFollower returns a Follower with its files in the directory spool and at most streams streams.
@@ -86,51 +79,29 @@ func NewFollower(
 	}
 	f := &Follower{
 		kube: kube, spool: spool, metrics: metrics, log: log.WithName("follow"), delays: defaultDelays,
-		slots: make(chan struct{}, streams), tails: map[Key]*Tail{}, shares: map[string]*share{},
+		slots: make(chan struct{}, streams), shares: map[string]*share{}, tails: map[string]map[Key]*Tail{},
+		left: map[string][]leftover{}, former: formerFiles{sizes: map[string]int64{}},
 	}
 	f.ctx, f.stop = context.WithCancel(context.Background())
-	return f, f.removeOld(time.Now())
+	return f, f.findLeftovers()
 }
 
-// removeOld counts the bytes that an earlier process left in the spool, and deletes abandoned
-// files.
-func (f *Follower) removeOld(now time.Time) error {
-	files, err := os.ReadDir(f.spool)
-	if err != nil {
-		return fmt.Errorf("read the spool of followed logs: %w", err)
-	}
-	for _, file := range files {
-		if strings.HasSuffix(file.Name(), againSuffix) { // its process was killed while it read
-			if err := os.Remove(filepath.Join(f.spool, file.Name())); err != nil {
-				return fmt.Errorf("delete a log of the spool that is not whole: %w", err)
-			}
-			continue
-		}
-		info, err := file.Info()
-		if err != nil || !strings.HasSuffix(file.Name(), ".log") {
-			continue
-		}
-		if now.Sub(info.ModTime()) > abandoned {
-			if err := os.Remove(filepath.Join(f.spool, file.Name())); err != nil {
-				return fmt.Errorf("delete an old log of the spool: %w", err)
-			}
-			continue
-		}
-		f.spooled.Add(info.Size())
-	}
-	return nil
-}
-
-// Close ends all streams. The files stay.
+// Close ends all streams. The files stay, but for those of runs that were forgotten.
 func (f *Follower) Close() {
 	f.stop()
+	var all []*Tail // a stream that ends takes the lock
 	f.mu.Lock()
-	tails := slices.Collect(maps.Values(f.tails)) // a stream that ends takes the lock
-	f.mu.Unlock()
-	for _, t := range tails {
-		<-t.done
-		t.close()
+	for _, tails := range f.tails {
+		all = slices.AppendSeq(all, maps.Values(tails))
 	}
+	f.mu.Unlock()
+	for _, t := range all {
+		<-t.done
+		t.use.Lock()
+		t.close()
+		t.use.Unlock()
+	}
+	f.removals.Wait()
 }
 
 // Follow starts following a container's log, unless it is followed already or limits are reached.
@@ -138,39 +109,52 @@ func (f *Follower) Close() {
 func (f *Follower) Follow(namespace string, key Key) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.tails[key] != nil {
-		return true
+	if t := f.find(key); t != nil {
+		return !t.forgotten
 	}
-	mine := f.share(namespace)
-	if f.ctx.Err() != nil || f.spooled.Load() >= MaxSpool || mine.spooled.Load() >= MaxSpool/2 {
+	if f.ctx.Err() != nil || !f.hasRoom(namespace) {
 		return false
 	}
-	if mine.streams >= max(cap(f.slots)/2, 1) || f.ofRun(key.Run) >= maxOfRun {
+	if !f.takeSlot(namespace, key.Run) {
 		f.metrics.Unfollowed.Inc()
 		return false
 	}
-	select {
-	case f.slots <- struct{}{}:
-	default:
-		f.metrics.Unfollowed.Inc()
-		return false
-	}
-	t := newTail(f, namespace, key)
-	f.tails[key] = t
+	size, _ := f.takeUp(namespace, key)
+	t := f.add(namespace, key, size)
 	f.metrics.Streams.Inc()
-	mine.streams++
+	t.share.streams++
 	go func() {
 		defer func() {
 			<-f.slots
 			f.metrics.Streams.Dec()
 			f.mu.Lock()
-			mine.streams--
+			t.share.streams--
 			f.mu.Unlock()
 			close(t.done)
 		}()
 		t.run()
 	}()
 	return true
+}
+
+// hasRoom reports whether the spool has room for a log of a namespace. It is called with mu held.
+func (f *Follower) hasRoom(namespace string) bool {
+	mine := f.shares[namespace]
+	return f.spooled.Load() < MaxSpool && (mine == nil || mine.spooled.Load() < MaxSpool/2)
+}
+
+// takeSlot reserves a stream, if limits allow. It is called with mu held.
+func (f *Follower) takeSlot(namespace string, run types.UID) bool {
+	mine := f.shares[namespace]
+	if mine != nil && mine.streams >= max(cap(f.slots)/2, 1) || f.ofRun(run) >= maxOfRun {
+		return false
+	}
+	select {
+	case f.slots <- struct{}{}:
+		return true
+	default:
+		return false
+	}
 }
 
 // share returns a namespace's share. It is called with mu held.
@@ -183,12 +167,27 @@ func (f *Follower) share(namespace string) *share {
 
 // ofRun counts the streams of a run that have not ended. It is called with mu held.
 func (f *Follower) ofRun(run types.UID) (n int) {
-	for key, t := range f.tails {
-		if key.Run == run && !t.Ended() {
+	for _, t := range f.tails[inName(string(run))] {
+		if !t.Ended() {
 			n++
 		}
 	}
 	return n
+}
+
+// find returns a log that this process has followed or asked for. It is called with mu held.
+func (f *Follower) find(key Key) *Tail { return f.tails[inName(string(key.Run))][key] }
+
+// add adds a log, of which the spool has so many bytes. It is called with mu held.
+func (f *Follower) add(namespace string, key Key, size int64) *Tail {
+	t := newTail(f, namespace, key)
+	t.size = size // load looks what of it is usable
+	name := inName(string(key.Run))
+	if f.tails[name] == nil {
+		f.tails[name] = map[Key]*Tail{}
+	}
+	f.tails[name][key] = t
+	return t
 }
 
 // Tail returns the followed log of a container, also one that an earlier process followed; nil if
@@ -196,48 +195,63 @@ func (f *Follower) ofRun(run types.UID) (n int) {
 func (f *Follower) Tail(namespace string, key Key) *Tail {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if t := f.tails[key]; t != nil {
+	if t := f.find(key); t != nil {
+		if t.forgotten {
+			return nil
+		}
 		return t
 	}
-	info, err := os.Stat(filepath.Join(f.spool, key.file()))
-	if err != nil {
+	size, found := f.takeUp(namespace, key)
+	if !found {
 		return nil
 	}
-	t := newTail(f, namespace, key)
-	t.size = info.Size() // corrected by load
-	t.adopt(t.size)
+	t := f.add(namespace, key, size)
 	t.failure = "the archiver was restarted, and the pod was gone before the end of its log was read"
 	close(t.done)
-	f.tails[key] = t
 	return t
 }
 
-// Forget deletes the logs of a run.
+// Forget deletes the logs of a run. It may be called while the run is being archived.
 func (f *Follower) Forget(run types.UID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for key, t := range f.tails {
-		if key.Run != run {
-			continue
-		}
-		delete(f.tails, key)
-		t.stop()
-		go t.remove()
-	}
+	f.forget(inName(string(run)))
+	f.former.forget(inName(string(run)))
+	f.removeFormer()
 }
 
-// remove deletes a tail's file, after its stream has ended.
+// forget is called with mu held.
+func (f *Follower) forget(run string) {
+	for _, t := range f.tails[run] {
+		if !t.forgotten { // else it is being deleted
+			t.forgotten = true
+			t.stop()
+			f.removals.Go(t.remove)
+		}
+	}
+	f.removeLeft(run)
+}
+
+// remove deletes a tail's file, after its stream has ended and nobody uses the file. Until then the
+// log is not followed anew: that would use the same file.
 func (t *Tail) remove() {
 	<-t.done
+	t.use.Lock()
 	t.close()
-	if err := os.Remove(t.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.follower.log.Error(err, "A followed log stays in the spool", "file", filepath.Base(t.path))
+	t.removed = true
+	err := os.Remove(t.path)
+	t.use.Unlock()
+	f, name := t.follower, inName(string(t.key.Run))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if delete(f.tails[name], t.key); len(f.tails[name]) == 0 {
+		delete(f.tails, name)
+	}
+	left := leftover{file: filepath.Base(t.path), namespace: t.namespace, share: t.share, size: t.size}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		f.log.Error(err, "A followed log stays in the spool", "file", left.file)
+		f.left[name] = append(f.left[name], left)
 		return
 	}
-	t.addSpooled(-t.size)
-	t.follower.mu.Lock()
-	defer t.follower.mu.Unlock()
-	if t.share.streams == 0 && t.share.spooled.Load() == 0 {
-		delete(t.follower.shares, t.namespace) // the namespace may be deleted
-	}
+	f.discount(left)
 }

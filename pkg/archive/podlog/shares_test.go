@@ -2,8 +2,6 @@ package podlog
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -47,17 +45,6 @@ func TestFollowerOfManySteps(t *testing.T) {
 	}
 }
 
-// Users who may write a run's status choose its containers' names. No name becomes a path.
-func TestNamesOfFiles(t *testing.T) {
-	for _, name := range []string{"../x", "x/../y", "a/b", "", ".", "..", "x\x00y", strings.Repeat("a", 300), "UPPER",
-		"a b"} {
-		file := Key{types.UID(name), name, name}.file()
-		if filepath.Base(file) != file || len(file) > 64 {
-			t.Errorf("%q becomes the file %s", name, file)
-		}
-	}
-}
-
 // What an earlier process has left in the spool counts in the share of its namespace, once, however
 // it is taken up, and no longer once its run is forgotten.
 func TestSharesAfterARestart(t *testing.T) {
@@ -84,17 +71,15 @@ func TestSharesAfterARestart(t *testing.T) {
 		for _, end := range []int{len(lines[0]), len(lines[0]) + 10, len(whole)} { // the second is within a timestamp
 			t.Run(fmt.Sprintf("%s after %d bytes", name, end), func(t *testing.T) {
 				spool := t.TempDir()
-				if err := os.WriteFile(filepath.Join(spool, testKey.file()), []byte(whole[:end]), 0o600); err != nil {
-					t.Fatal(err)
-				}
+				leave(t, spool, fileOf("ns", testKey), whole[:end])
 				f := newTestFollower(t, &fakeKubelet{lines: lines, state: "terminated"}, spool)
 				tail := take(t, f)
 				share := tail.share
 				if n := share.spooled.Load(); n != tail.size || f.spooled.Load() != n || n == 0 {
 					t.Errorf("the share is %d bytes, the spool %d, the file %d", n, f.spooled.Load(), tail.size)
 				}
-				delete(f.tails, testKey)
-				tail.remove()
+				f.Forget(testKey.Run)
+				f.removals.Wait()
 				if share.spooled.Load() != 0 || f.spooled.Load() != 0 {
 					t.Errorf("the share is %d bytes, the spool %d, of no files", share.spooled.Load(), f.spooled.Load())
 				}

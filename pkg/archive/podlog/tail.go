@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,8 +29,10 @@ type streamDelays struct{ broken, ended, replacement, stall, silence time.Durati
 var defaultDelays = streamDelays{broken: time.Second, ended: 300 * time.Millisecond, replacement: 5 * time.Second,
 	stall: 1500 * time.Millisecond, silence: Silence}
 
-// spoolFull and podDeletedEarly are reasons why a log may lack its end.
+// spoolFull, spoolBroke and podDeletedEarly are reasons why a log may lack its end.
 const spoolFull = "too many logs waited to be archived when it was written"
+
+const spoolBroke = "the archiver could not write all of it to its disk"
 
 const podDeletedEarly = "the pod was gone before the end of its log was read"
 
@@ -45,6 +48,12 @@ type Tail struct {
 	ctx       context.Context //nolint:containedctx // it ends with the run, not with a call
 	stop      context.CancelFunc
 	done      chan struct{}
+	// forgotten: the file is being deleted. It is under Follower.mu.
+	forgotten bool
+	// use is held by whoever uses the file or the fields below once done is closed: the run may be
+	// forgotten while it is archived. removed: the file is deleted.
+	use     sync.Mutex
+	removed bool
 
 	// file is open while a stream is read: a run may wait long until it is archived. loaded: position
 	// is the file's.
@@ -64,12 +73,10 @@ type Tail struct {
 	// why not.
 	complete bool
 	failure  string
-	// broken: writing the spool failed, and the file is useless. full: the spool had no room, and
-	// the file may lack its end.
+	// broken: writing the spool failed, and the file is of use only if there is no other copy. full:
+	// the spool had no room, and the file may lack its end.
 	broken, full bool
-	// adopted: the namespace's share has what an earlier process has left in the file.
-	adopted bool
-	share   *share
+	share        *share
 	// refused counts consecutive requests that the kubelet has refused.
 	refused int
 }
@@ -79,8 +86,9 @@ const maxRefused = 20
 
 // newTail is called with the Follower's lock held.
 func newTail(f *Follower, namespace string, key Key) *Tail {
-	t := &Tail{follower: f, namespace: namespace, key: key, path: filepath.Join(f.spool, key.file()),
+	t := &Tail{follower: f, namespace: namespace, key: key, path: filepath.Join(f.spool, fileOf(namespace, key)),
 		done: make(chan struct{}), share: f.share(namespace)}
+	t.share.files++
 	t.ctx, t.stop = context.WithCancel(f.ctx)
 	return t
 }
@@ -187,52 +195,12 @@ func (t *Tail) pod(ctx context.Context) (*corev1.Pod, error) {
 	return run.GetPod(ctx, t.follower.kube, t.namespace, t.key.Pod, t.key.Run)
 }
 
-// Finish reads the rest of the log of an ended container.
-func (t *Tail) Finish(ctx context.Context) error {
-	t.stop()
-	<-t.done
-	if t.complete {
-		return nil
-	}
-	defer t.close()
-	if err := t.open(); err != nil {
-		return err
-	}
-	switch err := t.read(ctx, false); {
-	case apierrors.IsNotFound(err), errors.Is(err, errRemoved):
-		t.podDeleted()
-	case errors.Is(err, errSpoolFull):
-		t.failure = spoolFull
-	case err != nil:
-		if t.begun || ctx.Err() == nil {
-			t.failure = connectionBroke // should the pod be gone when this is tried again
-		}
-		return err
-	default:
-		t.failure = ""
-		if err := t.settle(ctx); err != nil {
-			return err
-		}
-		t.complete = true
-	}
-	return nil
-}
-
 // AwaitEndAndStop waits for the stream of a deleted pod to end, for timeout at most, and then ends
 // it.
 func (t *Tail) AwaitEndAndStop(ctx context.Context, timeout time.Duration) {
 	t.AwaitEnd(ctx, timeout)
 	t.stop()
 	<-t.done
-}
-
-// Prepare looks at a file left by an earlier process.
-func (t *Tail) Prepare() error {
-	if !t.Ended() || t.loaded {
-		return nil
-	}
-	defer t.close()
-	return t.open()
 }
 
 // AwaitEnd waits for the stream to end, for timeout at most.
@@ -256,51 +224,8 @@ func (t *Tail) Ended() bool {
 	}
 }
 
-// GiveUp ends the stream and records why the rest of the log, if there is one, will not be read.
-func (t *Tail) GiveUp(reason string) {
-	t.stop()
-	<-t.done
-	if !t.complete {
-		t.failure = reason
-	}
-}
-
 // Checked reports whether this process has seen that the log is of the run's own pod.
 func (t *Tail) Checked() bool { return t.checked.Load() }
-
-// Full reports whether the spool had no room for more.
-func (t *Tail) Full() bool { return t.full }
-
-// Unusable reports whether the file is of no use, so that the log must be read from the kubelet.
-func (t *Tail) Unusable() bool { return t.Ended() && (t.broken || t.size == 0 && !t.complete) }
-
-// Open returns what has been read, and the reason why it is not all, empty if it is.
-func (t *Tail) Open() (io.ReadCloser, string, error) {
-	reason := "the container still ran"
-	if t.Ended() {
-		reason = t.failure
-		if !t.complete && reason == "" {
-			reason = podDeletedEarly
-		}
-	}
-	if t.Ended() && t.rotation.gap && reason == "" {
-		reason = "lines may be missing in the middle: the kubelet rotated the log faster than it could be read"
-	}
-	if t.Ended() && t.doubtful() && reason == "" {
-		reason = clockSetBack
-	}
-	file, err := os.Open(t.path)
-	if err != nil {
-		return nil, "", err
-	}
-	return file, reason, nil
-}
-
-// Late reports whether the first stream was opened so late that the first line may have been
-// rotated away.
-func (t *Tail) Late(started time.Time) bool {
-	return t.rotation.late(started)
-}
 
 // read reads the log from where the file ends. With follow it continues until the container has
 // ended or the stream breaks.
@@ -349,8 +274,14 @@ func (t *Tail) patience(options *corev1.PodLogOptions) patience {
 	return patience{silence: t.follower.delays.silence, err: ErrSilent}
 }
 
+// errForgotten says that the run is not to be archived any more.
+var errForgotten = errors.New("the log is forgotten")
+
 // open opens the file at its end.
 func (t *Tail) open() (err error) {
+	if t.removed {
+		return errForgotten
+	}
 	flags := os.O_RDWR
 	if !t.loaded {
 		flags |= os.O_CREATE
@@ -369,12 +300,12 @@ func (t *Tail) open() (err error) {
 
 // load finds the position where an earlier process stopped.
 func (t *Tail) load(file *os.File) error {
-	t.position = position{}
 	info, err := file.Stat()
 	if err != nil {
 		return err
 	}
-	t.adopt(info.Size())
+	t.addSpooled(info.Size() - t.size) // what was not written does not count, if writing failed
+	t.position = position{}
 	lines, inLine := bufio.NewReaderSize(file, 64<<10), false
 	for {
 		line, err := lines.ReadSlice('\n')
@@ -405,15 +336,6 @@ func (t *Tail) load(file *os.File) error {
 		return file.Truncate(t.size)
 	}
 	return nil
-}
-
-// adopt counts what an earlier process has left in the file in the namespace's share, once. The
-// Follower has counted it in the spool when it started, but did not know whose it is.
-func (t *Tail) adopt(size int64) {
-	if !t.adopted {
-		t.adopted = true
-		t.share.spooled.Add(size)
-	}
 }
 
 func (t *Tail) spoolFailed(err error) error {

@@ -147,11 +147,8 @@ func TestTailGoesOnAfterARestart(t *testing.T) {
 	whole := strings.Join(lines, "")
 	for end := 0; end <= len(whole); end += 1 + end/7 {
 		spool := t.TempDir()
-		k := &fakeKubelet{lines: lines, state: "terminated"}
-		f := newTestFollower(t, k, spool)
-		if err := os.WriteFile(spool+"/"+testKey.file(), []byte(whole[:end]), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		leave(t, spool, fileOf("ns", testKey), whole[:end])
+		f := newTestFollower(t, &fakeKubelet{lines: lines, state: "terminated"}, spool)
 		tail := f.Tail("ns", testKey)
 		if err := tail.Finish(t.Context()); err != nil {
 			t.Fatalf("after %d bytes: %v", end, err)
@@ -168,10 +165,8 @@ func TestTailOfAnEarlierProcessWhosePodIsGone(t *testing.T) {
 	whole := strings.Join(lines, "")
 	for end := 1; end <= len(whole); end += 1 + end/7 {
 		spool := t.TempDir()
+		leave(t, spool, fileOf("ns", testKey), whole[:end])
 		f := newTestFollower(t, &fakeKubelet{gone: true}, spool)
-		if err := os.WriteFile(spool+"/"+testKey.file(), []byte(whole[:end]), 0o600); err != nil {
-			t.Fatal(err)
-		}
 		tail := f.Tail("ns", testKey)
 		if tail.Unusable() {
 			t.Fatalf("after %d bytes: what there is is not used", end)
@@ -219,11 +214,8 @@ func TestTailOfAPodThatIsGone(t *testing.T) {
 func TestTailFindsGaps(t *testing.T) {
 	lines, _ := testLines()
 	spool := t.TempDir()
-	k := &fakeKubelet{lines: lines[4:], state: "terminated"}
-	f := newTestFollower(t, k, spool)
-	if err := os.WriteFile(spool+"/"+testKey.file(), []byte(strings.Join(lines[:2], "")), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	leave(t, spool, fileOf("ns", testKey), strings.Join(lines[:2], ""))
+	f := newTestFollower(t, &fakeKubelet{lines: lines[4:], state: "terminated"}, spool)
 	tail := f.Tail("ns", testKey)
 	if err := tail.Finish(t.Context()); err != nil {
 		t.Fatal(err)
@@ -448,7 +440,7 @@ func TestFollowerIsBounded(t *testing.T) {
 	<-f.Tail("ns", testKey).done
 	f.Forget("uid")
 	for { // a goroutine removes the file
-		if _, err := os.Stat(filepath.Join(f.spool, testKey.file())); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(f.spool, fileOf("ns", testKey))); errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 		time.Sleep(time.Millisecond)
@@ -494,9 +486,7 @@ func TestFilesOfEndedTailsAreClosed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			spool := t.TempDir()
 			if tt.left != "" {
-				if err := os.WriteFile(filepath.Join(spool, testKey.file()), []byte(tt.left), 0o600); err != nil {
-					t.Fatal(err)
-				}
+				leave(t, spool, fileOf("ns", testKey), tt.left)
 			}
 			f := newTestFollower(t, tt.kube, spool)
 			tail := tt.take(t, f)

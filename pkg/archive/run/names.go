@@ -20,6 +20,7 @@ const (
 	StoredAnnotation    = result.StoredAnnotation
 	EventListAnnotation = result.EventListAnnotation
 	triggersEventID     = "triggers.tekton.dev/triggers-eventid"
+	TaskRunKind         = "TaskRun"
 	PipelineRunKind     = "PipelineRun"
 	CustomRunKind       = "CustomRun"
 	resultNamePattern   = `^([a-z0-9_-]{1,63})/results/([a-z0-9_-]{1,63})$`

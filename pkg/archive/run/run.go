@@ -22,8 +22,9 @@ type Run struct {
 	metav1.ObjectMeta
 	spec   References
 	Status Status
-	// Deleted: the run no longer exists, and this is its last state from the watch.
-	Deleted bool
+	// Deleted: the run no longer exists, and this is its last state from the watch. Last: it is the
+	// last attempt to archive that.
+	Deleted, Last bool
 }
 
 // Status is the part of a status that the archiver uses. The record has all of it.
