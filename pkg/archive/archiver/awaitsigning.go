@@ -19,7 +19,7 @@ const (
 // awaitSigning makes a run wait that Tekton Chains has yet to sign.
 func awaitSigning(r *run.Run, now time.Time) error {
 	signing := slices.ContainsFunc(r.Finalizers, func(f string) bool { return strings.HasPrefix(f, chainsFinalizer) })
-	if signing && r.Since(now) < chainsPatience {
+	if signing && r.Since(now).Abs() < chainsPatience { // the time may be in the future, as finishedAgo says
 		return &wait{reason: waitChains, detail: "Tekton Chains has not signed it yet", again: chainsPatience / 10}
 	}
 	return nil

@@ -61,13 +61,16 @@ type Controller struct {
 	pages  sync.Map
 	synced sync.WaitGroup
 	ready  chan struct{}
+	// eventsPatience bounds awaitEvents, after which working is closed.
+	eventsPatience time.Duration
+	working        chan struct{}
 }
 
 // New returns a Controller, which can run once.
 func New(a *archiver.Archiver) *Controller {
 	c := &Controller{
 		Archiver: a, memory: semaphore.NewWeighted(memory), waiting: &waiting{runs: map[run.Reference]*waitingRun{}},
-		ready: make(chan struct{}),
+		ready: make(chan struct{}), eventsPatience: eventsPatience, working: make(chan struct{}),
 	}
 	c.deleted = newDeletedRuns(c)
 	a.OnCommit = func(r *run.Run) {
@@ -111,13 +114,13 @@ func (c *Controller) Run(ctx context.Context) error {
 	for _, w := range watchers {
 		running.Go(func() { w.Run(ctx) })
 	}
-	for range workers {
-		running.Go(func() {
-			c.Recent.Await(ctx) // else runs were archived without their events
-			c.work(ctx)
-		})
-	}
-	running.Go(func() { c.deleted.run(ctx) })
+	running.Go(func() {
+		c.awaitEvents(ctx)
+		for range workers {
+			running.Go(func() { c.work(ctx) })
+		}
+		c.deleted.run(ctx)
+	})
 	running.Go(func() { c.synced.Wait(); close(c.ready); c.Log.Info("The state of the cluster is known") })
 	c.report(ctx)
 	shutDown()
@@ -135,7 +138,7 @@ func (c *Controller) watchers(ctx context.Context) ([]*observed.Reflector, error
 	}
 	all := []*observed.Reflector{events}
 	for i, resource := range run.Resources {
-		w, err := observed.NewReflector(c.Config, resource, run.Kinds[i], &observed.Run{}, &observed.RunList{},
+		w, err := observed.NewReflector(c.Config, resource, &observed.Run{},
 			func(object []byte) (runtime.Object, error) {
 				s := &observed.Run{}
 				return s, s.Read(object)
@@ -148,18 +151,13 @@ func (c *Controller) watchers(ctx context.Context) ([]*observed.Reflector, error
 			s.Kind = run.Kinds[i] // the decoder clears it
 			return s
 		}
-		w.Transform = func(object any) (any, error) {
+		w.Listed = func(object runtime.Object) runtime.Object {
 			s := observedRun(object)
-			s.Object = nil
+			s.Object = nil // only deleted runs need it
 			c.findPolicy(s)
-			return s, nil
+			return s
 		}
-		w.Page = func(page runtime.Object) {
-			list := page.(*observed.RunList)
-			for j := range list.Items {
-				_, _ = w.Transform(&list.Items[j])
-			}
-		}
+		w.Unreadable = c.Unreadable(resource.Resource)
 		w.Initial = func(objects []any) {
 			runs := make([]*observed.Run, 0, len(objects))
 			for _, o := range objects {

@@ -4,6 +4,7 @@
 //	controller.go   Controller: reflectors, queue, priorities, workers, retries. When its context
 //	                ends (SIGTERM, lost Lease) attempts are abandoned, not finished: the next
 //	                process starts them over.
+//	awaitevents.go  nothing is archived before the cluster's events are known, for a while
 //	backlog.go      runs that waited when it started; pages.go reads many of them by list
 //	deleted.go      runs deleted before they were protected
 //	pruning.go      when archived runs are due for deletion from the cluster
