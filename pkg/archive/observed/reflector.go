@@ -29,6 +29,8 @@ const PageSize = 100
 // One object must not end the watch of all: what cannot be decoded is left out.
 type Reflector struct {
 	Resource schema.GroupVersionResource
+	// Fields is a field selector; empty selects all.
+	Fields string
 	// nothing stands for an object of which Listed keeps nothing, as client-go counts what arrives.
 	nothing runtime.Object
 	// decode makes an object from its JSON, which it may keep.
@@ -79,6 +81,7 @@ func (w *Reflector) Run(ctx context.Context) {
 }
 
 func (w *Reflector) request(options *metav1.ListOptions) *rest.Request {
+	options.FieldSelector = w.Fields
 	return w.client.Get().Resource(w.Resource.Resource).VersionedParams(options, metav1.ParameterCodec)
 }
 
