@@ -33,8 +33,8 @@ func Members(object []byte, found func(key []byte, value Span) error) error {
 	return s.End()
 }
 
-// Wanted maps fields of a JSON object to destinations: a pointer for json.Unmarshal, Wanted fields of
-// an object, or Lenient.
+// Wanted maps fields of a JSON object to destinations: a pointer for json.Unmarshal, Wanted fields
+// of an object, or Lenient.
 type Wanted map[string]any
 
 // Lenient is a destination for what anybody may have written: a value of another type than it wants

@@ -126,7 +126,8 @@ func (o *Options) watchWarnings(reason string, add func(any)) (*observed.Reflect
 	return w, nil
 }
 
-// read decodes what subjectOf looks at. The rest may be anything, also times that cannot be decoded.
+// read decodes what subjectOf looks at. The rest may be anything, also times that nobody can
+// decode.
 func read(object []byte) (runtime.Object, error) {
 	e := &corev1.Event{}
 	about := &e.InvolvedObject

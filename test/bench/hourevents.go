@@ -74,8 +74,8 @@ func (b *bench) startedOnce(ctx context.Context, name, what string, environment 
 
 func (b *bench) eventsPrefix() string { return "/registry/events/" + b.namespace + "/" }
 
-// seedEvents writes the events into etcd, as the API server would have, and returns the mean size of
-// their JSON. The API server has no cache of events: they are there at once.
+// seedEvents writes the events into etcd, as the API server would have, and returns the mean size
+// of their JSON. The API server has no cache of events: they are there at once.
 func (b *bench) seedEvents(ctx context.Context) (meanSize float64, err error) {
 	uids := make([]types.UID, 2*hourRuns)
 	for i := range uids {

@@ -60,8 +60,8 @@ func WhoStays(
 	return found, nil
 }
 
-// page lists runs as whole objects: the reference to a Pipeline or Task is not in their metadata. It
-// leaves out what cannot be decoded.
+// page lists runs as whole objects: the reference to a Pipeline or Task is not in their metadata.
+// It leaves out what cannot be decoded.
 func page(ctx context.Context, c *run.Client, kind, next string) (some []*observed.Run, after string, err error) {
 	data, err := c.List(ctx, kind, observed.PageSize, next)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 )
 
 // eventsPatience is how long nothing is archived after a start while the cluster's events are not
-// known. Runs that are archived earlier lack theirs, but an API server that lists no events must not
-// keep all runs from the archive. API servers keep events for an hour.
+// known. Runs that are archived earlier lack theirs, but an API server that lists no events must
+// not keep all runs from the archive. API servers keep events for an hour.
 const eventsPatience = 5 * time.Minute
 
 // ErrAwaitsEvents says that nothing is archived yet.

@@ -19,8 +19,8 @@ import (
 // nobody could read it.
 const maxDocument = 16 << 20
 
-// ErrTooLarge is Write's error for a document of more bytes than Read reads. The one before stays in
-// force.
+// ErrTooLarge is Write's error for a document of more bytes than Read reads. The one before stays
+// in force.
 var ErrTooLarge = errors.New("it is too large")
 
 // ErrConflict is Write's error if another writer was faster.

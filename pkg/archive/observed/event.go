@@ -18,7 +18,7 @@ const (
 	maxEvent = 32 << 10
 	// eventOverhead is about what an event takes besides its texts, if it is the only one about its
 	// object (TestWhatEventsTake).
-	eventOverhead = 1344
+	eventOverhead = 1408
 	// maxUID is longer than any UID of the API server; an event may contain anything.
 	maxUID = 64
 )

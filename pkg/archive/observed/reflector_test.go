@@ -65,8 +65,8 @@ func (a *apiServer) page(w http.ResponseWriter, next, limit string) {
 		after, strings.Join(a.objects[from:to], ","))
 }
 
-// each calls do with a reflector of the objects, from an API server that streams lists, and from one
-// that does not. do has to set what it wants to know.
+// each calls do with a reflector of the objects, from an API server that streams lists, and from
+// one that does not. do has to set what it wants to know.
 func each(t *testing.T, objects []string, decode func([]byte) (k8sruntime.Object, error), nothing k8sruntime.Object,
 	do func(t *testing.T, w *Reflector, run func()),
 ) {
@@ -82,7 +82,18 @@ func each(t *testing.T, objects []string, decode func([]byte) (k8sruntime.Object
 			}
 			ctx, stop := context.WithCancel(t.Context())
 			w.Synced = sync.OnceFunc(stop)
-			do(t, w, func() { w.Run(ctx) })
+			do(t, w, func() {
+				begin, begun := w.Begin, 0
+				w.Begin = func() {
+					if begin != nil {
+						begin()
+					}
+					if begun++; begun > 3 { // it starts over again and again
+						stop()
+					}
+				}
+				w.Run(ctx)
+			})
 		})
 	}
 }
