@@ -301,7 +301,7 @@ func (r *replica) workWith(ctx context.Context, with configuration) error {
 	if err != nil {
 		return err
 	}
-	a.archivedIn = worker.Namespaces
+	a.archivedIn, a.recordedIn = worker.Namespaces, worker.ForgetNamespaces
 	controller, awaitsEvents := controller.New(worker), controller.ErrAwaitsEvents
 	r.notReady(awaitsEvents)
 	parts, ctx := errgroup.WithContext(ctx)

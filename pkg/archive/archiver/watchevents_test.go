@@ -31,6 +31,20 @@ func TestUnreadableObjectsAreLoggedOnce(t *testing.T) {
 	}
 }
 
+// What the archive's record of namespaces has is not recorded again: it may have forgotten it.
+func TestNamespacesOfArchivedRuns(t *testing.T) {
+	c := &cluster{t: t, object: finished("PipelineRun", "", "", "")}
+	a := c.archiver(None, nil)
+	archived(t, a, "PipelineRun")
+	if got := strings.Join(a.Namespaces(), " "); got != "team" {
+		t.Errorf("archived in %q", got)
+	}
+	a.ForgetNamespaces(a.Namespaces())
+	if got := a.Namespaces(); len(got) > 0 {
+		t.Errorf("archived in %q since they were forgotten", got)
+	}
+}
+
 // A run does not wait for events that an API server never lists; its commit says that they are
 // missing.
 func TestRunsWithoutTheClustersEvents(t *testing.T) {
