@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/indelible-ci/indelible/pkg/archive/controller"
 	"github.com/indelible-ci/indelible/pkg/archive/identity"
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
@@ -367,5 +369,27 @@ func TestRecordIsJSON(t *testing.T) {
 	_, stdout, _ := makeArchive(t).run(t, "get", "team/build", "-o", "json")
 	if !json.Valid([]byte(stdout)) {
 		t.Errorf("no JSON: %s", stdout)
+	}
+}
+
+// A replica is ready once it archives, and not because it was told to stop.
+func TestReadyWhenItWorks(t *testing.T) {
+	for name, works := range map[string]bool{"when it works": true, "when it is told to stop": false} {
+		t.Run(name, func(t *testing.T) {
+			r := &replica{}
+			r.notReady(controller.ErrAwaitsEvents)
+			working := make(chan struct{})
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			if works {
+				close(working)
+			} else {
+				stop()
+			}
+			r.readyWith(ctx, working)
+			if ready := *r.state.Load() == nil; ready != works {
+				t.Errorf("ready %v", ready)
+			}
+		})
 	}
 }

@@ -351,5 +351,9 @@ func (a *archive) deletedNamespaces(
 	for i := range list.Items {
 		o.There = append(o.There, list.Items[i].Name)
 	}
-	return retention.DeletedNamespaces(ctx, o)
+	deleted, err := retention.DeletedNamespaces(ctx, o)
+	if err == nil && !readOnly && a.recordedIn != nil {
+		a.recordedIn(o.Archived) // now the record has them, or has had and forgotten them
+	}
+	return deleted, err
 }

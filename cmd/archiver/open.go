@@ -24,9 +24,10 @@ type archive struct {
 	store   store.Store
 	index   index.Index
 	// kubeSystem is the UID of the writing cluster. archivedIn returns the namespaces of runs that
-	// this process has archived.
+	// this process has archived, until recordedIn is called with them.
 	kubeSystem string
 	archivedIn func() []string
+	recordedIn func([]string)
 	// sweptTo is where the sweep stopped; swept is when it was last finished.
 	sweptTo string
 	swept   time.Time

@@ -31,7 +31,7 @@ func (r *replica) endOversize(ctx context.Context) (wait func(), err error) {
 	running.Go(func() {
 		defer stopEvents()
 		oversize.Run(ctx, oversize.Options{
-			Kube: r.kube, Runs: runs, Log: r.log.WithName("oversize"),
+			Config: r.rest, Runs: runs, Log: r.log.WithName("oversize"),
 			Events: events,
 		})
 	})

@@ -303,15 +303,25 @@ func (r *replica) workWith(ctx context.Context, with configuration) error {
 	if err != nil {
 		return err
 	}
-	a.archivedIn = worker.Namespaces
-	controller := controller.New(worker)
+	a.archivedIn, a.recordedIn = worker.Namespaces, worker.ForgetNamespaces
+	controller, awaitsEvents := controller.New(worker), controller.ErrAwaitsEvents
 	controller.Deleted = &r.deleted
-	r.notReady(nil)
+	r.notReady(awaitsEvents)
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return controller.Run(ctx) })
+	parts.Go(func() error { r.readyWith(ctx, controller.Working()); return nil })
 	parts.Go(func() error { return r.maintain(ctx, a) })
 	parts.Go(func() error { r.serveAPI(ctx, a, with.API); return nil })
 	return parts.Wait()
+}
+
+// readyWith makes the replica ready when it archives runs.
+func (r *replica) readyWith(ctx context.Context, working <-chan struct{}) {
+	select {
+	case <-working:
+		r.notReady(nil)
+	case <-ctx.Done():
+	}
 }
 
 // open opens the archive, and fails if it is another cluster's.

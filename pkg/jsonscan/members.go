@@ -33,29 +33,47 @@ func Members(object []byte, found func(key []byte, value Span) error) error {
 	return s.End()
 }
 
-// Wanted maps fields of a JSON object to destinations: a pointer for json.Unmarshal, or Wanted
-// fields of an object.
+// Wanted maps fields of a JSON object to destinations: a pointer for json.Unmarshal, Wanted fields
+// of an object, or Lenient.
 type Wanted map[string]any
+
+// Lenient is a destination for what anybody may have written: a value of another type than it wants
+// is no error, and leaves it zero. So do single fields and elements of a value, unless a method
+// UnmarshalJSON fails: encoding/json goes on after what is of another type.
+type Lenient struct{ To any }
 
 // Read reads an object or null. It finds the fields without decoding the rest: a watch delivers
 // every change of every object with its full text, of which few fields matter.
-func (w Wanted) Read(object []byte) error {
+func (w Wanted) Read(object []byte) error { return w.read(object, false) }
+
+func (w Wanted) read(object []byte, lenient bool) error {
 	if s := New(object, MaxDepth); s.Null() {
 		return s.End()
 	}
 	return Members(object, func(key []byte, value Span) error {
-		switch to := w[string(key)].(type) {
-		case nil:
-			return nil
-		case Wanted:
-			return to.Read(value.Of(object))
-		default:
-			if err := json.Unmarshal(value.Of(object), to); err != nil {
-				return fmt.Errorf("%s: %w", key, err)
-			}
-			return nil
+		if err := readInto(w[string(key)], value.Of(object), lenient); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
 		}
+		return nil
 	})
+}
+
+// readInto reads a value, which is valid JSON.
+func readInto(to any, value []byte, lenient bool) error {
+	var err error
+	switch to := to.(type) {
+	case nil:
+	case Lenient:
+		return readInto(to.To, value, true)
+	case Wanted:
+		err = to.read(value, lenient)
+	default:
+		err = json.Unmarshal(value, to)
+	}
+	if lenient {
+		return nil
+	}
+	return err
 }
 
 // Locate finds a member of an object and its value; both are empty if there is none. The member

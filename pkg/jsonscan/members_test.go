@@ -3,6 +3,7 @@ package jsonscan
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"testing"
 )
 
@@ -52,5 +53,41 @@ func TestObjectsThatAreCutOff(t *testing.T) {
 		if err := (Wanted{"z": new(string)}).Read([]byte(whole[:n])); err == nil {
 			t.Errorf("%q is taken for an object", whole[:n])
 		}
+	}
+}
+
+// What is of another type stays zero, and keeps nothing else from being read.
+func TestLenient(t *testing.T) {
+	type read struct {
+		Name, After string
+		List        []struct{ Type string }
+	}
+	for name, test := range map[string]struct {
+		object string
+		want   read
+		fails  bool
+	}{
+		"everything is right": {
+			`{"name":"n","status":{"list":[{"type":"a"}],"after":"x"}}`, read{"n", "x", []struct{ Type string }{{"a"}}}, false,
+		},
+		"a list that is none":          {`{"name":"n","status":{"list":7,"after":"x"}}`, read{"n", "x", nil}, false},
+		"an object that is none":       {`{"status":"broken","name":"n"}`, read{Name: "n"}, false},
+		"an object that is null":       {`{"status":null,"name":"n"}`, read{Name: "n"}, false},
+		"a text that is none":          {`{"name":"n","status":{"after":{"a":1}}}`, read{Name: "n"}, false},
+		"what is not lenient":          {`{"name":7}`, read{}, true},
+		"what is lenient, but no JSON": {`{"name":"n","status":{"after":]}}`, read{Name: "n"}, true},
+		"an element of another type":   {`{"status":{"list":[7,{"type":"a"}]}}`, read{List: []struct{ Type string }{{}, {"a"}}}, false},
+		"a field of an element is wrong": {
+			`{"status":{"list":[{"type":7},{"type":"a"}],"after":"x"}}`, read{"", "x", []struct{ Type string }{{}, {"a"}}}, false,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got read
+			err := Wanted{"name": &got.Name, "status": Lenient{Wanted{"list": &got.List, "after": &got.After}}}.
+				Read([]byte(test.object))
+			if (err != nil) != test.fails || !test.fails && !reflect.DeepEqual(got, test.want) {
+				t.Errorf("got %+v, %v; want %+v", got, err, test.want)
+			}
+		})
 	}
 }

@@ -10,16 +10,21 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/workqueue"
+
+	"github.com/indelible-ci/indelible/pkg/archive/observed"
+	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
 // Options configure Run.
 type Options struct {
-	Kube   kubernetes.Interface
+	// Config is for the watch of events.
+	Config *rest.Config
 	Runs   dynamic.Interface
 	Events record.EventRecorder
 	Log    logr.Logger
@@ -73,13 +78,12 @@ func Run(ctx context.Context, o Options) {
 		}
 	}
 	for _, reason := range reasons { // field selectors have no "or"
-		_, informer := cache.NewInformerWithOptions(cache.InformerOptions{
-			ListerWatcher: cache.NewListWatchFromClient(o.Kube.CoreV1().RESTClient(), "events", corev1.NamespaceAll,
-				warnings(reason)),
-			ObjectType: &corev1.Event{}, Transform: trim,
-			Handler: cache.ResourceEventHandlerFuncs{AddFunc: add, UpdateFunc: func(_, now any) { add(now) }},
-		})
-		go informer.RunWithContext(ctx)
+		w, err := o.watchWarnings(reason, add)
+		if err != nil {
+			o.Log.Error(err, "Runs that are too large are not ended")
+			return
+		}
+		go w.Run(ctx)
 	}
 	go func() {
 		<-ctx.Done()
@@ -102,25 +106,38 @@ func Run(ctx context.Context, o Options) {
 	}
 }
 
-func warnings(reason string) fields.Selector {
-	return fields.SelectorFromSet(fields.Set{"type": corev1.EventTypeWarning, "reason": reason})
+// watchWarnings returns a watch of the warnings with a reason, of which it keeps none: anybody may
+// create thousands of 1.5 MiB. It starts over now and then, and then gives all again.
+func (o *Options) watchWarnings(reason string, add func(any)) (*observed.Reflector, error) {
+	w, err := observed.NewReflector(o.Config, corev1.SchemeGroupVersion.WithResource("events"), &corev1.Event{}, read)
+	if err != nil {
+		return nil, err
+	}
+	w.Fields = fields.SelectorFromSet(fields.Set{"type": corev1.EventTypeWarning, "reason": reason}).String()
+	w.Listed = func(object runtime.Object) runtime.Object {
+		add(object)
+		return nil
+	}
+	w.Initial, w.Synced = func([]any) {}, func() {}
+	w.Changed, w.Deleted = add, func(any) {}
+	w.Unreadable = func(name types.NamespacedName) {
+		o.Log.V(1).Info("An event cannot be decoded, and is left out", "event", name.String())
+	}
+	return w, nil
 }
 
-// trim keeps only an event's identity and what subjectOf reads: anybody may create events of up to
-// 1.5 MiB, and the cache holds them as long as the API server does, for an hour.
-func trim(object any) (any, error) {
-	e, ok := object.(*corev1.Event)
-	if !ok {
-		return object, nil
-	}
-	small := &corev1.Event{}
-	small.Namespace, small.Name, small.UID, small.ResourceVersion = e.Namespace, e.Name, e.UID, e.ResourceVersion
-	if s, wanted := subjectOf(e); wanted {
-		small.Reason, small.Message = e.Reason, said
-		small.InvolvedObject = corev1.ObjectReference{APIVersion: group, Kind: s.kind, Namespace: s.namespace,
-			Name: s.name}
-	}
-	return small, nil
+// read decodes what subjectOf looks at. The rest may be anything, also times that nobody can
+// decode.
+func read(object []byte) (runtime.Object, error) {
+	e := &corev1.Event{}
+	about := &e.InvolvedObject
+	return e, jsonscan.Wanted{
+		"metadata": jsonscan.Wanted{"name": &e.Name, "namespace": &e.Namespace, "resourceVersion": &e.ResourceVersion,
+			"annotations": &e.Annotations},
+		"involvedObject": jsonscan.Lenient{To: jsonscan.Wanted{"apiVersion": &about.APIVersion, "kind": &about.Kind,
+			"namespace": &about.Namespace, "name": &about.Name}},
+		"reason": jsonscan.Lenient{To: &e.Reason}, "message": jsonscan.Lenient{To: &e.Message},
+	}.Read(object)
 }
 
 func (s subject) String() string { return fmt.Sprintf("%s %s/%s", s.kind, s.namespace, s.name) }

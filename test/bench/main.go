@@ -11,7 +11,8 @@
 //	latency.go    one run at a time, from done to committed
 //	backlog.go, pipelines.go
 //	              many finished runs, or PipelineRuns with their TaskRuns, at the start
-//	start.go      a start in a large cluster; memory.go: with large logs and results
+//	start.go      a start in a large cluster, hourevents.go: with an hour's events;
+//	              memory.go: with large logs and results
 //	bytes.go, index.go
 //	              sizes in the bucket and in the index
 //	logs.go       throughput of logs; upkeep.go: requests without new runs

@@ -14,7 +14,7 @@ const (
 	freshRuns = 50
 )
 
-// start measures a start in a large cluster.
+// start measures starts in a large cluster: with the events that its runs leave, and without.
 func (b *bench) start(ctx context.Context) (rows []row, err error) {
 	note("%d runs in the cluster, %d of them not archived", manyRuns, openRuns)
 	err = b.alone(ctx, func() (err error) {
@@ -31,6 +31,11 @@ func (b *bench) start(ctx context.Context) (rows []row, err error) {
 			var paged row
 			paged, err = b.startedByPages(ctx)
 			rows = append(rows, paged)
+		}
+		if err == nil {
+			var with []row
+			with, err = b.startedWithEvents(ctx)
+			rows = append(rows, with...)
 		}
 		return errors.Join(err, b.removeRuns(context.WithoutCancel(ctx)))
 	})

@@ -77,7 +77,7 @@ func (a *api) archiver(watched []string, changes ...func(*Options)) *Archiver {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	made.Recent.Replace([]*observed.Event{})
+	made.Recent.EndList()
 	if watched != nil {
 		for range run.Kinds {
 			made.Families.Watch(func() bool { return true })
@@ -92,7 +92,7 @@ func (a *api) archiver(watched []string, changes ...func(*Options)) *Archiver {
 func watchedRun(t *testing.T, object string) *observed.Run {
 	t.Helper()
 	s := &observed.Run{}
-	if err := json.Unmarshal([]byte(object), s); err != nil {
+	if err := s.Read([]byte(object)); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -287,7 +287,16 @@ func (a *Archiver) uploadAndCommit(ctx context.Context, r *run.Run) (*manifest.C
 	return c, phase("commit", err)
 }
 
-// Namespaces returns the namespaces of the runs that this process has archived.
+// ForgetNamespaces leaves out names that Namespaces has returned: a process sees any number of
+// them.
+func (a *Archiver) ForgetNamespaces(names []string) {
+	for _, name := range names {
+		a.namespaces.Delete(name)
+	}
+}
+
+// Namespaces returns the namespaces of the runs that this process has archived, since they were
+// forgotten.
 func (a *Archiver) Namespaces() []string {
 	var names []string
 	a.namespaces.Range(func(name, _ any) bool {

@@ -12,8 +12,8 @@ import (
 func TestAwaitSigning(t *testing.T) {
 	now := time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
 	finished := func(ago time.Duration, finalizers ...string) *run.Run {
-		at := metav1.NewTime(now.Add(-ago))
-		return &run.Run{ObjectMeta: metav1.ObjectMeta{Finalizers: finalizers}, Status: run.Status{CompletionTime: &at}}
+		return &run.Run{ObjectMeta: metav1.ObjectMeta{Finalizers: finalizers},
+			Status: run.Status{CompletionTime: run.Time{Time: now.Add(-ago)}}}
 	}
 	for name, test := range map[string]struct {
 		run   *run.Run
@@ -25,7 +25,7 @@ func TestAwaitSigning(t *testing.T) {
 			finished(time.Minute, "chains.tekton.dev/pipelinerun"), true,
 		},
 		"archive a run that Chains does not sign in time":   {finished(11*time.Minute, "chains.tekton.dev"), false},
-		"archive a run that says that it ends in a year":    {finished(-8760*time.Hour, "chains.tekton.dev"), false},
+		"archive a run that says it ends in a century":      {finished(-876_000*time.Hour, "chains.tekton.dev"), false},
 		"archive a run with a finalizer other than Chains'": {finished(0, "example.dev/x"), false},
 	} {
 		t.Run(name, func(t *testing.T) {

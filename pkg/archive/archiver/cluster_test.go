@@ -21,7 +21,6 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
-	"github.com/indelible-ci/indelible/pkg/archive/observed"
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
@@ -110,7 +109,7 @@ func (c *cluster) archiver(logs LogMode, x index.Index) *Archiver {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	a.Recent.Replace([]*observed.Event{})
+	a.Recent.EndList()
 	return a
 }
 

@@ -19,7 +19,6 @@ import (
 
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
-	"github.com/indelible-ci/indelible/pkg/archive/observed"
 	"github.com/indelible-ci/indelible/pkg/archive/podlog"
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 )
@@ -46,7 +45,7 @@ func restarted(t *testing.T, a *Archiver) *Archiver {
 		t.Fatal(err)
 	}
 	t.Cleanup(next.Follower.Close)
-	next.Recent.Replace([]*observed.Event{})
+	next.Recent.EndList()
 	return next
 }
 

@@ -17,7 +17,6 @@ import (
 
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
-	"github.com/indelible-ci/indelible/pkg/archive/observed"
 	"github.com/indelible-ci/indelible/pkg/archive/podlog"
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
@@ -80,7 +79,7 @@ func (c *logsCluster) archiver(t *testing.T, logs LogMode, to store.Store, now f
 	if a.Follower != nil {
 		t.Cleanup(a.Follower.Close)
 	}
-	a.Recent.Replace([]*observed.Event{})
+	a.Recent.EndList()
 	return a
 }
 

@@ -18,11 +18,13 @@ type Metrics struct {
 	Waiting, Oldest              *prometheus.GaugeVec
 	Queued                       *prometheus.GaugeVec
 	Lost, unfollowed, unindexed  prometheus.Counter
-	eventsDropped                *prometheus.CounterVec
-	streams, lastSuccess         prometheus.Gauge
-	Synced                       *prometheus.GaugeVec
-	choreDone                    *prometheus.GaugeVec
-	choreFailures                *prometheus.CounterVec
+	eventsDropped, unreadable    *prometheus.CounterVec
+	// AwaitsEvents is 1 while nothing is archived because the cluster's events are not known yet.
+	AwaitsEvents         prometheus.Gauge
+	streams, lastSuccess prometheus.Gauge
+	Synced               *prometheus.GaugeVec
+	choreDone            *prometheus.GaugeVec
+	choreFailures        *prometheus.CounterVec
 }
 
 // Chores are the maintenance tasks of cmd/archiver, as values of the metrics' label "chore".
@@ -75,6 +77,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		eventsDropped: counter("events_dropped_total",
 			"Events about runs and pods that are not archived, by why: their own size, or the memory for all.",
 			"reason"),
+		unreadable: counter("unreadable_total", "Objects of the cluster that could not be decoded, and were left out. "+
+			"One may be counted again, when the watch starts over.", "resource"),
+		AwaitsEvents: gauge("awaits_events", "1 while nothing is archived, because the cluster's events are not known "+
+			"yet. That ends after five minutes.").WithLabelValues(),
 		streams: gauge("streams", "Logs that are being followed.").WithLabelValues(),
 		lastSuccess: gauge("last_commit_timestamp_seconds",
 			"When a run was last committed and verified.").WithLabelValues(),
@@ -94,6 +100,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 	for _, reason := range observed.DropReasons {
 		m.eventsDropped.WithLabelValues(reason)
+	}
+	m.unreadable.WithLabelValues("events")
+	for _, resource := range run.Resources {
+		m.unreadable.WithLabelValues(resource.Resource)
 	}
 	m.Queued.WithLabelValues()
 	return m

@@ -2,6 +2,7 @@ package archiver
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -40,31 +41,42 @@ func (a *Archiver) Watch(ctx context.Context) error {
 
 // EventReflector returns the reflector that keeps Recent up to date.
 func (a *Archiver) EventReflector() (*observed.Reflector, error) {
-	w, err := observed.NewReflector(a.Config, schema.GroupVersionResource{Version: "v1", Resource: "events"}, "Event",
-		&observed.Event{}, &observed.EventList{}, func(object []byte) (runtime.Object, error) {
+	w, err := observed.NewReflector(a.Config, schema.GroupVersionResource{Version: "v1", Resource: "events"},
+		&observed.Event{}, func(object []byte) (runtime.Object, error) {
 			s := &observed.Event{}
 			return s, s.Read(object)
 		})
 	if err != nil {
 		return nil, err
 	}
-	w.Initial = func(objects []any) {
-		all := make([]*observed.Event, 0, len(objects))
-		for _, o := range objects {
-			all = append(all, o.(*observed.Event))
-		}
-		a.Recent.Replace(all)
+	w.Begin = a.Recent.BeginList
+	w.Listed = func(object runtime.Object) runtime.Object {
+		a.Recent.AddListed(object.(*observed.Event))
+		return nil // Recent has what is kept of it
 	}
-	w.Transform = func(object any) (any, error) {
-		if s, ok := object.(*observed.Event); ok {
-			a.Recent.AddListed(s)
-		}
-		return object, nil
-	}
+	w.Initial = func([]any) { a.Recent.EndList() }
 	w.Changed = func(object any) { a.Recent.Add(object.(*observed.Event)) }
 	w.Deleted = func(object any) {
 		s := object.(*observed.Event)
 		a.Recent.Delete(types.NamespacedName{Namespace: s.Namespace, Name: s.Name})
 	}
+	w.Unreadable = a.Unreadable(w.Resource.Resource)
 	return w, nil
 }
+
+// Unreadable returns what counts objects of a resource that cannot be decoded. It logs the first,
+// without anything that it contains: who can make one can make many.
+func (a *Archiver) Unreadable(resource string) func(types.NamespacedName) {
+	count := a.Metrics.unreadable.WithLabelValues(resource)
+	var once sync.Once
+	return func(name types.NamespacedName) {
+		count.Inc()
+		once.Do(func() {
+			a.Log.Error(errUnreadable, "An object of the cluster is left out; others are only counted", "resource",
+				resource, "object", name.String())
+		})
+	}
+}
+
+// errUnreadable stands for what a decoder says, which may quote what it cannot decode.
+var errUnreadable = errors.New("it cannot be decoded")

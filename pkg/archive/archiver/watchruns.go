@@ -12,7 +12,7 @@ import (
 func (a *Archiver) RunReflectors() ([]*observed.Reflector, error) {
 	var all []*observed.Reflector
 	for i, kind := range run.Kinds {
-		w, err := observed.NewReflector(a.Config, run.Resources[i], kind, &observed.Run{}, &observed.RunList{},
+		w, err := observed.NewReflector(a.Config, run.Resources[i], &observed.Run{},
 			func(object []byte) (runtime.Object, error) {
 				s := &observed.Run{}
 				return s, s.Read(object)
@@ -25,11 +25,12 @@ func (a *Archiver) RunReflectors() ([]*observed.Reflector, error) {
 			s.Kind = kind // the decoder clears it
 			return s
 		}
-		w.Transform = func(object any) (any, error) {
+		w.Listed = func(object runtime.Object) runtime.Object {
 			s := of(object)
-			s.Object = nil
-			return s, nil
+			s.Object = nil // only deleted runs need it
+			return s
 		}
+		w.Unreadable = a.Unreadable(w.Resource.Resource)
 		w.Initial = func(objects []any) {
 			runs := make([]*observed.Run, 0, len(objects))
 			for _, o := range objects {

@@ -1,8 +1,8 @@
 package archiver
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -33,15 +33,14 @@ func WhoStays(
 	var all []*observed.Run
 	for i, resource := range run.Resources {
 		for next, more := "", true; more; more = next != "" {
-			some, err := page(ctx, c, run.Kinds[i], next)
+			some, after, err := page(ctx, c, run.Kinds[i], next)
 			if apierrors.IsNotFound(err) {
 				break // Tekton is not installed
 			}
 			if err != nil {
 				return nil, fmt.Errorf("list %s: %w", resource.Resource, err)
 			}
-			for j := range some.Items {
-				s := some.Items[j]
+			for _, s := range some {
 				if s.Class != class || s.Stays == nil {
 					continue
 				}
@@ -49,9 +48,9 @@ func WhoStays(
 				s.Policy = ranking.About(s.Stays)
 				s.Stays.Labels = nil // no longer needed, and there may be many runs
 				ranking.Put(s.Policy, s.Stays)
-				all = append(all, &s)
+				all = append(all, s)
 			}
-			next = some.Continue
+			next = after
 		}
 	}
 	found := make([]Staying, 0, len(all))
@@ -62,11 +61,18 @@ func WhoStays(
 }
 
 // page lists runs as whole objects: the reference to a Pipeline or Task is not in their metadata.
-func page(ctx context.Context, c *run.Client, kind, next string) (*observed.RunList, error) {
+// It leaves out what cannot be decoded.
+func page(ctx context.Context, c *run.Client, kind, next string) (some []*observed.Run, after string, err error) {
 	data, err := c.List(ctx, kind, observed.PageSize, next)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	page := &observed.RunList{}
-	return page, json.Unmarshal(data, page)
+	about, err := observed.ReadList(bytes.NewReader(data), func(object []byte) {
+		s := &observed.Run{}
+		if s.Read(object) == nil {
+			s.Object = nil
+			some = append(some, s)
+		}
+	})
+	return some, about.Continue, err
 }

@@ -64,7 +64,6 @@ func (c *Controller) archiveDeleted(ctx context.Context) {
 	defer running.Wait()
 	for range deletedWorkers {
 		running.Go(func() {
-			c.Recent.Await(ctx)
 			for c.nextDeleted(ctx) {
 			}
 		})

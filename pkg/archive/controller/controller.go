@@ -66,6 +66,9 @@ type Controller struct {
 	pages  sync.Map
 	synced sync.WaitGroup
 	ready  chan struct{}
+	// eventsPatience bounds awaitEvents, after which working is closed.
+	eventsPatience time.Duration
+	working        chan struct{}
 }
 
 // New returns a Controller, which can run once.
@@ -73,6 +76,7 @@ func New(a *archiver.Archiver) *Controller {
 	c := &Controller{
 		Archiver: a, memory: semaphore.NewWeighted(memory), waiting: &waiting{runs: map[run.Reference]*waitingRun{}},
 		ready: make(chan struct{}), Deleted: &Deleted{}, retries: newDeletedQueue(),
+		eventsPatience: eventsPatience, working: make(chan struct{}),
 	}
 	a.OnCommit = func(r *run.Run) {
 		if took, ok := c.waiting.latency(r.Reference(), time.Now()); ok {
@@ -115,13 +119,13 @@ func (c *Controller) Run(ctx context.Context) error {
 	for _, w := range watchers {
 		running.Go(func() { w.Run(ctx) })
 	}
-	for range workers {
-		running.Go(func() {
-			c.Recent.Await(ctx) // else runs were archived without their events
-			c.work(ctx)
-		})
-	}
-	running.Go(func() { c.archiveDeleted(ctx) })
+	running.Go(func() {
+		c.awaitEvents(ctx)
+		for range workers {
+			running.Go(func() { c.work(ctx) })
+		}
+		c.archiveDeleted(ctx)
+	})
 	running.Go(func() { c.synced.Wait(); close(c.ready); c.Log.Info("The state of the cluster is known") })
 	c.report(ctx)
 	shutDown()
@@ -156,19 +160,11 @@ func (c *Controller) watchers(ctx context.Context) ([]*observed.Reflector, error
 // handleRuns has a reflector of a kind's runs tell the controller, after Families: an attempt may
 // depend on them.
 func (c *Controller) handleRuns(ctx context.Context, kind string, w *observed.Reflector) {
-	reduce, replace, put, remove := w.Transform, w.Initial, w.Changed, w.Deleted
-	w.Transform = func(object any) (any, error) {
-		reduced, err := reduce(object)
-		if s, ok := reduced.(*observed.Run); ok {
-			c.findPolicy(s)
-		}
-		return reduced, err
-	}
-	w.Page = func(page runtime.Object) {
-		list := page.(*observed.RunList)
-		for j := range list.Items {
-			_, _ = w.Transform(&list.Items[j])
-		}
+	reduce, replace, put, remove := w.Listed, w.Initial, w.Changed, w.Deleted
+	w.Listed = func(object runtime.Object) runtime.Object {
+		s := reduce(object).(*observed.Run)
+		c.findPolicy(s)
+		return s
 	}
 	w.Initial = func(objects []any) {
 		replace(objects)

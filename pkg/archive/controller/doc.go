@@ -4,6 +4,7 @@
 //	controller.go   Controller: reflectors, queue, priorities, workers, retries. When its context
 //	                ends (SIGTERM, lost Lease) attempts are abandoned, not finished: the next
 //	                process starts them over.
+//	awaitevents.go  nothing is archived before the cluster's events are known, for a while
 //	backlog.go      runs that waited when it started; pages.go reads many of them by list
 //	logs.go         whose logs are followed, and whose are forgotten
 //	deleted.go      runs deleted before they were protected; archivedeleted.go: the attempts to

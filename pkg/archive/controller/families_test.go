@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -50,9 +49,9 @@ func TestTheWatchesKeepFamilies(t *testing.T) {
 func ofRoot(t *testing.T, metadata string) *observed.Run {
 	t.Helper()
 	s := &observed.Run{}
-	if err := json.Unmarshal([]byte(`{"kind":"CustomRun","metadata":{"name":"c","namespace":"team","uid":"c",
+	if err := s.Read([]byte(`{"kind":"CustomRun","metadata":{"name":"c","namespace":"team","uid":"c",
 		"ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"PipelineRun","name":"root","uid":"root"}]`+metadata+
-		`}}`), s); err != nil {
+		`}}`)); err != nil {
 		t.Fatal(err)
 	}
 	s.Kind, s.Object = "", nil // as the decoder leaves it

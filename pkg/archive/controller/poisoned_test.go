@@ -20,7 +20,6 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/archiver"
 	"github.com/indelible-ci/indelible/pkg/archive/index"
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
-	"github.com/indelible-ci/indelible/pkg/archive/observed"
 	"github.com/indelible-ci/indelible/pkg/archive/run"
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
@@ -71,7 +70,7 @@ func controllerWith(t *testing.T, change func(*archiver.Options)) *Controller {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.Recent.Replace([]*observed.Event{})
+	a.Recent.EndList()
 	c := New(a)
 	c.queue = priorityqueue.New("test", func(o *priorityqueue.Opts[run.Reference]) {
 		o.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[run.Reference](

@@ -15,8 +15,13 @@ import (
 	"github.com/indelible-ci/indelible/pkg/archive/store"
 )
 
-// maxDocument is the most bytes that are read of a document.
+// maxDocument is the most bytes that a document may have. One that is larger is not written, as
+// nobody could read it.
 const maxDocument = 16 << 20
+
+// ErrTooLarge is Write's error for a document of more bytes than Read reads. The one before stays
+// in force.
+var ErrTooLarge = errors.New("it is too large")
 
 // ErrConflict is Write's error if another writer was faster.
 var ErrConflict = errors.New("somebody else has written it meanwhile: try again")
@@ -58,6 +63,9 @@ func Write(ctx context.Context, to store.Store, below string, n int, v any) erro
 		return err
 	}
 	key := layout.Number(below, n+1)
+	if len(data) >= maxDocument {
+		return fmt.Errorf("write %s: %w: %d bytes", key, ErrTooLarge, len(data))
+	}
 	if err := to.Create(ctx, key, bytes.NewReader(append(data, '\n'))); err != nil {
 		if errors.Is(err, store.ErrExists) {
 			err = ErrConflict

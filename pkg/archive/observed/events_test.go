@@ -2,13 +2,15 @@ package observed
 
 import (
 	"cmp"
+	"context"
 	"fmt"
-	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -93,23 +95,12 @@ func TestRecentEvents(t *testing.T) {
 					e.Add(s)
 				}
 			},
-			"as a list": (*Events).Replace,
-			"as a list that streams": func(e *Events, all []*Event) {
-				collected := map[string]*Event{} // as the reflector does
+			"as a list": func(e *Events, all []*Event) {
+				e.BeginList()
 				for _, s := range all {
 					e.AddListed(s)
-					collected[s.Namespace+"/"+s.Name] = s
 				}
-				kept := 0
-				for _, s := range collected {
-					if s.relevant() {
-						kept += s.bytes()
-					}
-				}
-				if kept > e.limit {
-					t.Errorf("the list has %d bytes, more than %d", kept, e.limit)
-				}
-				e.Replace(slices.Collect(maps.Values(collected)))
+				e.EndList()
 			},
 		} {
 			t.Run(name+", "+how, func(t *testing.T) {
@@ -119,6 +110,9 @@ func TestRecentEvents(t *testing.T) {
 				e.limit += e.limit / roomFor / 2 // names differ in length
 				e.dropped = func(reason string) { dropped = append(dropped, reason) }
 				fill(e, tc.events(t))
+				if e.bytes > e.limit {
+					t.Errorf("%d bytes, more than %d", e.bytes, e.limit)
+				}
 				found, _, _ := e.About("team", "run")
 				slices.SortFunc(found, func(a, b *Event) int { return cmp.Compare(a.Name, b.Name) })
 				var names []string
@@ -148,8 +142,8 @@ func TestRecentEventsThatAreGone(t *testing.T) {
 		t.Errorf("%d events, want 2", len(found))
 	}
 	e.Forget("team", "run")
-	if e.bytes != 0 || len(e.byObject)+len(e.elements)+len(e.queues) != 0 {
-		t.Errorf("left: %d bytes, %v, %v, %v", e.bytes, e.byObject, e.elements, e.queues)
+	if e.bytes != 0 || len(e.byObject)+len(e.byName)+len(e.queues.by)+len(e.queues.ranked) != 0 {
+		t.Errorf("left: %d bytes, %v, %v, %v", e.bytes, e.byObject, e.byName, e.queues)
 	}
 }
 
@@ -195,8 +189,14 @@ func TestRecentEventsOfPods(t *testing.T) {
 	}
 	e.Forget("other", "new")
 	e.Add(pod("g", strings.Repeat("u", 65), "2026-11-20T10:42:15Z"))
+	for i, name := range []string{name, "other-pod"} { // one UID, two names
+		s := pod(fmt.Sprint("h", i), "twice", "2026-11-20T10:42:15Z")
+		s.name = name
+		e.Add(s)
+	}
+	e.Forget("team", "twice")
 	e.Forget("team", "old")
-	if e.bytes != 0 || len(e.byObject)+len(e.pods)+len(e.elements)+len(e.queues) != 0 {
+	if e.bytes != 0 || len(e.byObject)+len(e.pods)+len(e.byName)+len(e.queues.by) != 0 {
 		t.Errorf("left: %d bytes, %v, %v", e.bytes, e.byObject, e.pods)
 	}
 }
@@ -221,4 +221,159 @@ func TestEventThatIsNoJSON(t *testing.T) {
 			t.Errorf("with %s: %q, %v", value, s.Raw, err)
 		}
 	}
+}
+
+// Anybody may write the times of an event, and the API server writes some that cannot be read.
+func TestTimesOfEvents(t *testing.T) {
+	created := time.Date(2026, 11, 20, 10, 42, 11, 0, time.UTC)
+	stored := func(text string) string { // what the API server returns of a time that was written
+		at, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		written, err := metav1.NewTime(time.Unix(at.Unix(), 0)).MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(written)
+	}
+	for name, test := range map[string]struct {
+		first, at string
+		want      time.Time
+	}{
+		"the first time":            {`"2026-11-20T10:42:12Z"`, `"2026-11-20T10:42:13.5Z"`, created.Add(time.Second)},
+		"the time, without a first": {`null`, `"2026-11-20T10:42:13.500000Z"`, created.Add(2500 * time.Millisecond)},
+		"the creation, without any": {`null`, `null`, created},
+		"of the year 10000":         {stored("9999-12-31T23:59:59-23:59"), `null`, created},
+		"of the year -1":            {stored("0000-01-01T00:00:00+23:59"), `null`, created},
+		"of the year 10000, twice":  {stored("9999-12-31T23:59:59-23:59"), stored("9999-12-31T23:59:59-23:59"), created},
+		"that are none":             {`"yesterday"`, `{"a":7}`, created},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &Event{}
+			err := s.Read(fmt.Appendf(nil, `{"metadata":{"namespace":"team","name":"e",
+				"creationTimestamp":"2026-11-20T10:42:11Z"},"involvedObject":{"kind":"Pod","namespace":"team","uid":"u"},
+				"firstTimestamp":%s,"eventTime":%s}`, test.first, test.at))
+			if err != nil || !s.First.Equal(test.want) || !s.relevant() {
+				t.Errorf("%s, relevant %v: %v; want %s", s.First, s.relevant(), err, test.want)
+			}
+		})
+	}
+}
+
+// A list comes in the order of names. The events of runs that still wait are the newest.
+func TestTheOldestEventsAreDropped(t *testing.T) {
+	begin := time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
+	e := NewEvents(func(string) {})
+	e.limit = 11 * event(t, "team", "00", "team", "run", 0).bytes()
+	e.BeginList()
+	for i := range 100 {
+		s := event(t, "team", fmt.Sprintf("%02d", i), "team", "run", 0)
+		s.created = begin.Add(time.Duration(i*37%100) * time.Minute) // each once
+		e.AddListed(s)
+	}
+	e.EndList()
+	found, _, _ := e.About("team", "run")
+	if len(found) < 10 {
+		t.Fatalf("%d events are left", len(found))
+	}
+	for _, s := range found {
+		if s.created.Before(begin.Add(89 * time.Minute)) {
+			t.Errorf("one of %s is left, and newer ones were dropped", s.created)
+		}
+	}
+}
+
+// A list that starts over takes away what no longer exists when it is complete, and not before.
+func TestListsOfEventsThatStartOver(t *testing.T) {
+	e := NewEvents(func(string) {})
+	names := func() string {
+		var all []string
+		found, _, _ := e.About("team", "run")
+		for _, s := range found {
+			all = append(all, s.Name)
+		}
+		slices.Sort(all)
+		return strings.Join(all, " ")
+	}
+	for _, step := range []struct {
+		when  string
+		do    func()
+		names string
+		known bool
+	}{
+		{"the first begins", e.BeginList, "", false},
+		{"it has some", func() { e.AddListed(event(t, "team", "a", "team", "run", 0)) }, "a", false},
+		{"it starts over, as the connection broke", e.BeginList, "a", false},
+		{"it has others", func() { e.AddListed(event(t, "team", "b", "team", "run", 0)) }, "a b", false},
+		{"it is complete", e.EndList, "b", true},
+		{"one more arrives", func() { e.Add(event(t, "team", "c", "team", "run", 0)) }, "b c", true},
+		{"the watch starts over", e.BeginList, "b c", true},
+		{"its list has one of them", func() { e.AddListed(event(t, "team", "c", "team", "run", 0)) }, "b c", true},
+		{"that is complete", e.EndList, "c", true},
+	} {
+		step.do()
+		if _, _, known := e.About("team"); names() != step.names || known != step.known {
+			t.Errorf("%s: %q, known %v; want %q, %v", step.when, names(), known, step.names, step.known)
+		}
+	}
+}
+
+// Nobody waits for ever.
+func TestAwaitEvents(t *testing.T) {
+	e := NewEvents(func(string) {})
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if e.Await(ended, time.Hour) || e.GaveUp() {
+		t.Error("who is told to stop has given up")
+	}
+	if e.Await(t.Context(), 0) || !e.GaveUp() {
+		t.Error("events that nobody lists are known")
+	}
+	e.EndList()
+	if !e.Await(t.Context(), time.Hour) || e.GaveUp() {
+		t.Error("events that were listed in the end are not known")
+	}
+}
+
+// What is counted of events is what they take: each about an object of its own, with texts of any
+// length.
+func TestWhatEventsTake(t *testing.T) {
+	for name, test := range map[string]struct{ events, message, name, reason int }{
+		"regular events":    {10_000, 600, 30, 9},
+		"nearly empty ones": {10_000, 0, 1, 1},
+		"long reasons":      {500, 0, 1, 15 << 10},
+		"long names":        {500, 0, 15 << 10, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := NewEvents(func(string) {})
+			before := inUse()
+			for i := range test.events {
+				s := &Event{}
+				if err := s.Read(fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Event","metadata":{"namespace":"team",
+					"name":"run-%d.17a3f09e5b2c","uid":"7c0f8b1e-7a52-4a8e-9d2f-%012d","resourceVersion":"%d"},
+					"involvedObject":{"kind":"Pod","namespace":"team","name":%q,"uid":"6e21a8a5-bd27-4f4b-a14b-%012d"},
+					"reason":%q,"message":%q}`, i, i, i, strings.Repeat("n", test.name)+fmt.Sprint(i), i,
+					strings.Repeat("r", test.reason), strings.Repeat("m", test.message))); err != nil {
+					t.Fatal(err)
+				}
+				e.Add(s)
+			}
+			took := int(inUse() - before)
+			if e.bytes < took || len(e.byName) != test.events {
+				t.Errorf("%d events take %d bytes each, %d are counted", len(e.byName), took/test.events,
+					e.bytes/test.events)
+			}
+			runtime.KeepAlive(e)
+		})
+	}
+}
+
+// inUse is how many bytes are in use.
+func inUse() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what had a finalizer
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

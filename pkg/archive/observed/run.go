@@ -1,9 +1,7 @@
 package observed
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -45,16 +43,14 @@ type Run struct {
 // DeepCopyObject implements runtime.Object. An observed object is never changed.
 func (s *Run) DeepCopyObject() runtime.Object { c := *s; return &c }
 
-// UnmarshalJSON reads a copy of data.
-func (s *Run) UnmarshalJSON(data []byte) error { return s.Read(bytes.Clone(data)) }
-
-// Read reads a run from its JSON, which it keeps.
+// Read reads a run from its JSON, which it keeps. Only metadata of a wrong type are an error, which
+// the API server lets nobody write; spec and status may have anything anywhere.
 func (s *Run) Read(object []byte) error {
 	m := &s.ObjectMeta
 	var annotations, labels map[string]string
 	var finalizers []string
 	var owners []metav1.OwnerReference
-	var conditions []struct{ Type, Status, Reason string }
+	var conditions []run.Condition
 	var generateName string
 	var created metav1.Time
 	var spec run.References
@@ -67,19 +63,18 @@ func (s *Run) Read(object []byte) error {
 			"annotations":       &annotations, "labels": &labels, "finalizers": &finalizers, "ownerReferences": &owners,
 			"generateName": &generateName, "creationTimestamp": &created,
 		},
-		"spec": jsonscan.Wanted{
+		"spec": jsonscan.Lenient{To: jsonscan.Wanted{
 			"pipelineRef": &spec.PipelineRef, "taskRef": &spec.TaskRef, "customRef": &spec.CustomRef,
-		},
-		"status": jsonscan.Wanted{"conditions": &conditions, "podName": &s.Attempt.PodName, "steps": &steps,
-			"sidecars": &sidecars},
+		}},
+		"status": jsonscan.Lenient{To: jsonscan.Wanted{"conditions": &conditions, "podName": &s.Attempt.PodName,
+			"steps": &steps, "sidecars": &sidecars}},
 	}.Read(object)
 	if err != nil {
 		return err
 	}
 	m.Annotations = initialEventsEnd(annotations)
-	for _, c := range conditions {
-		s.Finished = s.Finished || c.Type == "Succeeded" && c.Status != "Unknown"
-	}
+	succeeded := run.Succeeded(conditions)
+	s.Finished = succeeded.Decided()
 	whole := run.Run{ObjectMeta: metav1.ObjectMeta{Namespace: m.Namespace, UID: m.UID, Annotations: annotations,
 		Finalizers: finalizers, OwnerReferences: owners}}
 	s.Protected, s.Archived, s.OptedOut = whole.Protected(), whole.Archived(), whole.OptedOut()
@@ -91,10 +86,8 @@ func (s *Run) Read(object []byte) error {
 			Labels: labels,
 			Of:     stay.Of(spec.Name(labels), generateName),
 		}
-		for _, c := range conditions {
-			if c.Type == "Succeeded" {
-				s.Stays.Outcome = manifest.Outcome(c.Status, c.Reason)
-			}
+		if succeeded != nil {
+			s.Stays.Outcome = manifest.Outcome(succeeded.Status, succeeded.Reason)
 		}
 	}
 	s.Parents, s.created = whole.Parents(), created.Time
@@ -105,13 +98,10 @@ func (s *Run) Read(object []byte) error {
 		s.Attempt = run.Attempt{}
 		return nil
 	}
-	for raw, containers := range map[*json.RawMessage]*[]run.Part{&steps: &s.Attempt.Steps,
-		&sidecars: &s.Attempt.Sidecars} {
-		if *raw != nil {
-			err = errors.Join(err, json.Unmarshal(*raw, containers))
-		}
-	}
-	return err
+	// What is of a wrong type stays zero, as in the rest of the status.
+	_ = json.Unmarshal(steps, &s.Attempt.Steps)
+	_ = json.Unmarshal(sidecars, &s.Attempt.Sidecars)
+	return nil
 }
 
 // initialEventsEnd keeps only the annotation that marks the end of a watch's initial events.
@@ -126,35 +116,3 @@ func initialEventsEnd(annotations map[string]string) map[string]string {
 func (s *Run) Reference() run.Reference {
 	return run.Reference{Kind: s.Kind, Namespace: s.Namespace, Name: s.Name}
 }
-
-// RunList is a list from an API server that cannot stream one.
-type RunList struct {
-	metav1.TypeMeta
-	metav1.ListMeta `json:"metadata"`
-	Items           []Run `json:"items"`
-}
-
-// DeepCopyObject implements runtime.Object.
-func (l *RunList) DeepCopyObject() runtime.Object { c := *l; return &c }
-
-// UnmarshalJSON drops the objects' JSON, which only deleted runs need.
-func (l *RunList) UnmarshalJSON(data []byte) error {
-	type plain RunList
-	if err := json.Unmarshal(data, (*plain)(l)); err != nil {
-		return err
-	}
-	for i := range l.Items {
-		l.Items[i].Object = nil
-	}
-	return nil
-}
-
-// EventList is the same for events.
-type EventList struct {
-	metav1.TypeMeta
-	metav1.ListMeta `json:"metadata"`
-	Items           []Event `json:"items"`
-}
-
-// DeepCopyObject implements runtime.Object.
-func (l *EventList) DeepCopyObject() runtime.Object { c := *l; return &c }

@@ -17,14 +17,17 @@ func TestStream(t *testing.T) {
 		`{ "object": {"metadata":{"name":"turned round"}}, "type": "MODIFIED" }`,
 		`{"type":"BOOKMARK","object":{"kind":"TaskRun","metadata":{"resourceVersion":"7","annotations":{"k8s.io/initial-events-end":"true"}}}}`,
 		`{"type":"ERROR","object":{"kind":"Status","reason":"Expired","code":410}}`,
-		`{"type":"DELETED","object":{"metadata":{"name":1}}}`,
+		`{"type":"MODIFIED","object":{"metadata":{"namespace":"team","name":"poisoned","uid":7}}}`,
+		`{"type":"DELETED","object":{"metadata":{"name":"after it"}}}`,
+		`{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":7}}}`,
+		`{"type":"ADDED","object":"no object"}`,
 		`{"type":"ADDED","object":{"metadata":{"name":"cut off"`,
 	}
 	connection := &closed{Reader: strings.NewReader(strings.Join(lines, "\n"))}
-	s := newStream(connection, func(object []byte) (runtime.Object, error) {
-		s := &Run{}
-		return s, s.Read(object)
-	}, func() {})
+	var leftOut []string
+	s := (&stream{body: connection, decode: decodeRun, unreadable: func(object []byte) {
+		leftOut = append(leftOut, string(object))
+	}, ended: func() {}}).start()
 	var got []string
 	for event := range s.ResultChan() {
 		switch o := event.Object.(type) {
@@ -38,13 +41,22 @@ func TestStream(t *testing.T) {
 			got = append(got, string(event.Type)+" "+status.Reason)
 		}
 	}
-	want := []string{"ADDED first", "MODIFIED turned round", "BOOKMARK 7true", "ERROR Expired", "ERROR InternalError"}
+	want := []string{"ADDED first", "MODIFIED turned round", "BOOKMARK 7true", "ERROR Expired",
+		"DELETED after it", "ERROR InternalError"}
 	if strings.Join(got, "; ") != strings.Join(want, "; ") {
 		t.Errorf("events %q, want %q", got, want)
+	}
+	if len(leftOut) != 2 || !strings.Contains(leftOut[0], "poisoned") {
+		t.Errorf("left out %q", leftOut)
 	}
 	if !connection.yes {
 		t.Error("the connection is left open")
 	}
+}
+
+func decodeRun(object []byte) (runtime.Object, error) {
+	s := &Run{}
+	return s, s.Read(object)
 }
 
 // closed is a connection that records its end.
@@ -58,7 +70,7 @@ func (c *closed) Close() error { c.yes = true; return nil }
 // A stopped watch closes its connection.
 func TestStreamThatIsStopped(t *testing.T) {
 	from, to := io.Pipe()
-	s := newStream(from, func([]byte) (runtime.Object, error) { return &Run{}, nil }, func() {})
+	s := (&stream{body: from, decode: decodeRun, ended: func() {}}).start()
 	if _, err := to.Write([]byte(`{"type":"ADDED","object":{"a":{}}}` + "\n")); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package retention
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,11 @@ import (
 // ones in its first minutes. So a namespace counts as deleted only if the same cluster had it
 // before.
 
+// maxGone is how many deleted namespaces are remembered: some 5 MB of the 16 MiB that a record may
+// have (pkg/archive/numbered). Beyond that those that were deleted first are forgotten, and what is
+// archived of them is kept by policies with deletedNamespaces.
+const maxGone = 50_000
+
 // Seen records a cluster's namespaces. It is stored in the archive.
 type Seen struct {
 	APIVersion string `json:"apiVersion"`
@@ -24,7 +30,7 @@ type Seen struct {
 	// KubeSystem identifies the cluster (pkg/archive/identity).
 	KubeSystem string `json:"kubeSystem"`
 	// There are the namespaces that existed at the last check. Gone are those that existed before,
-	// with the time at which they were first missed.
+	// with the time at which they were first missed: the last maxGone of them.
 	There []string             `json:"there"`
 	Gone  map[string]time.Time `json:"gone,omitempty"`
 }
@@ -79,7 +85,21 @@ func (s Seen) next(o SeenOptions) Seen {
 	}
 	maps.Copy(next.Gone, s.Gone)
 	maps.DeleteFunc(next.Gone, func(name string, _ time.Time) bool { return exists[name] })
+	forgetOldest(next.Gone)
 	return next
+}
+
+// forgetOldest leaves maxGone of gone.
+func forgetOldest(gone map[string]time.Time) {
+	if len(gone) <= maxGone {
+		return
+	}
+	names := slices.SortedFunc(maps.Keys(gone), func(a, b string) int {
+		return cmp.Or(gone[a].Compare(gone[b]), cmp.Compare(a, b))
+	})
+	for _, name := range names[:len(names)-maxGone] {
+		delete(gone, name)
+	}
 }
 
 func (s Seen) same(other Seen) bool {

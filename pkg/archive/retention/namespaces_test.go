@@ -1,6 +1,7 @@
 package retention_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -74,5 +75,36 @@ func TestANamespaceIsDeletedWhenItWasSeenToGo(t *testing.T) {
 	if _, err := retention.DeletedNamespaces(t.Context(),
 		retention.SeenOptions{Store: s, Cluster: "c", KubeSystem: "a"}); err == nil {
 		t.Error("a cluster without any namespace is believed")
+	}
+}
+
+// A cluster that makes a namespace for each build deletes more than a record can have: it remembers
+// the last ones, can be read again for ever, and keeps what it has forgotten.
+func TestTheRecordOfDeletedNamespacesIsBounded(t *testing.T) {
+	s, err := store.NewDirectory(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const eachDay, days = 25_000, 5
+	for day := range days + 1 {
+		there := []string{"default"}
+		for i := range eachDay {
+			there = append(there, fmt.Sprintf("%s-%d-%05d", strings.Repeat("n", 50), day, i))
+		}
+		gone, err := retention.DeletedNamespaces(t.Context(), retention.SeenOptions{
+			Store: s, Cluster: "c", KubeSystem: "a", There: there,
+			Now: time.Date(2026, 11, 1+day, 0, 0, 0, 0, time.UTC),
+		})
+		if err != nil {
+			t.Fatalf("day %d: %v", day, err)
+		}
+		if want := min(day*eachDay, 50_000); len(gone) != want {
+			t.Fatalf("day %d: %d are gone, want %d", day, len(gone), want)
+		}
+		for name := range gone {
+			if day > 2 && strings.Contains(name, fmt.Sprintf("-%d-", day-3)) {
+				t.Fatalf("day %d: %s is remembered, and later ones are not", day, name)
+			}
+		}
 	}
 }

@@ -1,6 +1,7 @@
 // Package run is a TaskRun, PipelineRun or CustomRun as the API server returned it.
 //
 //	run.go         Run, its attempts and outcome; record.go: the object as it is archived
+//	status.go      what is read of a status, whatever somebody has written there
 //	marks.go       finalizer, class label, opt-out, and the annotations of archived runs;
 //	               names.go: the names of Tekton Results in them
 //	owners.go      which run created which

@@ -8,10 +8,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"knative.dev/pkg/apis"
-	duckv1 "knative.dev/pkg/apis/duck/v1"
 
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
+	"github.com/indelible-ci/indelible/pkg/jsonscan"
 )
 
 // Run is a TaskRun, PipelineRun or CustomRun as read from the API server.
@@ -25,17 +24,6 @@ type Run struct {
 	// Deleted: the run no longer exists, and this is its last state from the watch. Last: it is the
 	// last attempt to archive that.
 	Deleted, Last bool
-}
-
-// Status is the part of a status that the archiver uses. The record has all of it.
-type Status struct {
-	duckv1.Status  `json:",inline"`
-	CompletionTime *metav1.Time `json:"completionTime"`
-	Attempt        `json:",inline"`
-	// RetriesStatus has the earlier attempts, in order.
-	RetriesStatus []Attempt `json:"retriesStatus"`
-	// ChildReferences are a PipelineRun's.
-	ChildReferences []child `json:"childReferences"`
 }
 
 // Attempt is an attempt of a TaskRun: one pod.
@@ -72,23 +60,22 @@ type child struct {
 	Name string `json:"name"`
 }
 
-// Parse reads a run from its JSON.
+// Parse reads a run from its JSON. Metadata are the API server's, which checks their types; what is
+// wrong in spec and status is left out. Names of fields have to be exact: a run may have another
+// member whose name differs in case only, which is not the API server's.
 func Parse(object []byte) (*Run, error) {
 	record, err := RecordOf(object)
 	if err != nil {
 		return nil, fmt.Errorf("read metadata: %w", err)
 	}
 	r := &Run{Record: record}
-	known := struct {
-		metav1.TypeMeta `json:",inline"`
-		Metadata        *metav1.ObjectMeta `json:"metadata"`
-		Spec            *References        `json:"spec"`
-		Status          *Status            `json:"status"`
-	}{Metadata: &r.ObjectMeta, Spec: &r.spec, Status: &r.Status}
-	if err := json.Unmarshal(r.Record, &known); err != nil {
+	err = jsonscan.Wanted{
+		"apiVersion": &r.APIVersion, "kind": &r.Kind, "metadata": &r.ObjectMeta,
+		"spec": jsonscan.Lenient{To: &r.spec}, "status": jsonscan.Lenient{To: &r.Status},
+	}.Read(record)
+	if err != nil {
 		return nil, fmt.Errorf("read %s/%s: %w", r.Namespace, r.Name, err)
 	}
-	r.TypeMeta = known.TypeMeta
 	if r.UID == "" || r.Kind == "" || r.CreationTimestamp.IsZero() {
 		return nil, fmt.Errorf("read %s/%s: not an object of the API server", r.Namespace, r.Name)
 	}
@@ -107,18 +94,15 @@ func (r *Run) ID() layout.Run {
 
 // Finished reports whether the condition Succeeded is decided. The completion time does not count,
 // as a run may lack one.
-func (r *Run) Finished() bool {
-	c := r.Status.GetCondition(apis.ConditionSucceeded)
-	return c.IsTrue() || c.IsFalse()
-}
+func (r *Run) Finished() bool { return Succeeded(r.Status.Conditions).Decided() }
 
 // Outcome returns status and reason of the condition Succeeded, Unknown if there is none.
 func (r *Run) Outcome() (status, reason string) {
-	c := r.Status.GetCondition(apis.ConditionSucceeded)
+	c := Succeeded(r.Status.Conditions)
 	if c == nil {
 		return string(corev1.ConditionUnknown), ""
 	}
-	return string(c.Status), c.Reason
+	return c.Status, c.Reason
 }
 
 // Completed returns the completion time, nil if there is none.
@@ -137,8 +121,8 @@ func (r *Run) Since(now time.Time) time.Duration {
 	at := r.CreationTimestamp.Time
 	if t := r.Completed(); t != nil {
 		at = *t
-	} else if c := r.Status.GetCondition(apis.ConditionSucceeded); c != nil {
-		at = c.LastTransitionTime.Inner.Time
+	} else if c := Succeeded(r.Status.Conditions); c != nil && !c.LastTransitionTime.IsZero() {
+		at = c.LastTransitionTime.Time
 	}
 	return now.Sub(at).Abs()
 }
