@@ -59,6 +59,9 @@ func (t *Tail) beginLine(line []byte, skip *skipper) ([]byte, error) {
 		return nil, err
 	}
 	t.begun = true
+	if t.follows && t.size >= rotatable { // a smaller log is never rotated
+		t.rotation.follow(at, time.Now())
+	}
 	if at.Equal(skip.last) {
 		t.rotation.again()
 	}

@@ -15,8 +15,9 @@ const (
 // rotation decides whether lines may be missing between two streams.
 //
 // The kubelet renames a log that is too large, and serves only the new file from then on. A stream
-// that is reading the renamed file continues to its end and never switches to the new one. So a log
-// is read by one stream after another. Between two of them:
+// that was waiting for more of it switches to the new file; one that was still reading its
+// beginning may continue to its end and never switch. So a log is read by one stream after another.
+// Between two of them:
 //
 //	the second begins with the last line of the first, or with a later line of the same second:
 //	nothing is missing
@@ -25,6 +26,9 @@ const (
 //	been rotated once since, and the second has read the next file from its beginning
 //
 //	the second begins with a new line, and the first had not: there is a gap
+//
+// Within a stream lines are missing if the log was rotated twice before the stream came to the end
+// of a file: it switches to the newest.
 //
 // Times are of this process's clock.
 type rotation struct {
@@ -39,12 +43,23 @@ type rotation struct {
 	drained, adjacent, seen bool
 	// given is how many bytes the last non-empty stream returned.
 	given int64
-	// gap: lines may be missing between two streams.
+	// gap: lines may be missing between two streams, or two lines of one.
 	gap bool
+	// line is the last line of this stream. leastLate is the least that a line was late: that is how
+	// far the node's clock is behind.
+	line      lineTimes
+	leastLate time.Duration
+}
+
+// lineTimes are the time of a line by its node, and how much later it was read. The zero value is
+// no line.
+type lineTimes struct {
+	at   time.Time
+	late time.Duration
 }
 
 // ask is called before a stream is requested.
-func (r *rotation) ask(now time.Time) { r.asked, r.seen = now, false }
+func (r *rotation) ask(now time.Time) { r.asked, r.seen, r.line = now, false, lineTimes{} }
 
 // begin is called when a stream is open. last is the time of the last line read before, zero if
 // none.
@@ -67,6 +82,24 @@ func (r *rotation) next(before bool) (follows bool) {
 	follows = before && !r.seen && r.adjacent
 	r.again()
 	return follows
+}
+
+// follow is called with the time of each line of a stream that follows the log. There is a gap if
+// the kubelet may have rotated the log twice since the line before: there was time for that, which
+// no line is from, and the line before was read so late that the next one had already been written.
+// Otherwise the container just printed nothing.
+func (r *rotation) follow(at, now time.Time) {
+	const twice = RotationCheck - time.Second
+	before, late := r.line, now.Sub(at)
+	r.line = lineTimes{at, late}
+	if r.leastLate == 0 || late < r.leastLate {
+		r.leastLate = late
+	}
+	if before.at.IsZero() || now.Sub(r.asked) < twice {
+		return
+	}
+	silent := at.Sub(before.at)
+	r.gap = r.gap || silent >= twice && before.late-r.leastLate >= silent
 }
 
 // end is called when a stream that returned given bytes has ended; drained: it has read its whole

@@ -68,3 +68,39 @@ func TestRotation(t *testing.T) {
 		})
 	}
 }
+
+// Lines of a stream that follows a log, as the second of the node's clock in which each was
+// printed, and in which it was read.
+func TestRotationsWithinAStream(t *testing.T) {
+	type line struct{ printed, read int }
+	for name, tt := range map[string]struct {
+		lines  []line
+		behind int // how many seconds the node's clock is behind
+		gap    bool
+	}{
+		"a container that prints all the time": {lines: []line{{1, 1}, {2, 2}, {20, 20}, {21, 21}}},
+		"one that prints nothing for a minute": {lines: []line{{1, 1}, {61, 61}}},
+		"read late, with all lines":            {lines: []line{{1, 1}, {2, 20}, {3, 21}, {9, 22}, {15, 23}, {24, 24}}},
+		"read late, and then one from after two rotations": {
+			lines: []line{{1, 1}, {2, 20}, {3, 21}, {18, 21}}, gap: true},
+		"read late by a node whose clock is behind": {
+			lines: []line{{1, 1}, {2, 20}, {3, 21}, {18, 21}}, behind: 600, gap: true},
+		"silent, on a node whose clock is behind": {lines: []line{{1, 1}, {2, 2}, {62, 62}}, behind: 600},
+		"silent, on a node whose clock is ahead":  {lines: []line{{1, 1}, {2, 2}, {62, 62}}, behind: -600},
+		"an old log with silence in it, read at once when the stream begins": {
+			lines: []line{{-600, 1}, {-400, 1}, {-200, 2}, {1, 3}, {50, 50}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			start := time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
+			second := func(n int) time.Time { return start.Add(time.Duration(n) * time.Second) }
+			var r rotation
+			r.ask(second(0))
+			for _, l := range tt.lines {
+				r.follow(second(l.printed-tt.behind), second(l.read))
+			}
+			if r.gap != tt.gap {
+				t.Errorf("gap %v, want %v", r.gap, tt.gap)
+			}
+		})
+	}
+}

@@ -67,8 +67,8 @@ type Tail struct {
 	finished       time.Time
 	// checked: this process has opened a stream of the run's own pod.
 	checked atomic.Bool
-	// begun: the current stream has returned a line.
-	begun bool
+	// begun: the current stream has returned a line. follows: it is one that follows the log.
+	begun, follows bool
 	// complete: the container has ended and all of its log is in the file. failure is the reason
 	// why not.
 	complete bool
@@ -238,6 +238,7 @@ func (t *Tail) read(ctx context.Context, follow bool) error {
 	state := run.StateOf(pod, t.key.Container)
 	t.noteEnd(state)
 	options := t.options(state, follow)
+	t.follows = options.Follow
 	t.rotation.ask(time.Now())
 	stream, err := open(ctx, t.follower.kube, pod, options, t.patience(options))
 	if err != nil {
