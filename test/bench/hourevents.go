@@ -120,7 +120,7 @@ func (b *bench) hourEvent(i int, uids []types.UID, now time.Time) *corev1.Event 
 		ReportingController: "kubelet", ReportingInstance: "node-1.example.test",
 	}
 	e.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubelet", Operation: metav1.ManagedFieldsOperationUpdate,
-		APIVersion: "v1", Time: &stamp, FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: []byte(eventFields)}}}
+		APIVersion: "v1", Time: &stamp, FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(eventFields)}}
 	e.Message = fmt.Sprintf("Container started: step-build of %s, %s", name, digest(16))
 	if known, err := e.Marshal(); err == nil && len(known) < eventBytes-500 { // names of fields are in the JSON only
 		e.Message += strings.Repeat(".", eventBytes-500-len(known))

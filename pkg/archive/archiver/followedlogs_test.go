@@ -161,11 +161,11 @@ func TestLogsWhoseRestDoesNotFitIntoTheSpool(t *testing.T) {
 	var streams atomic.Int64
 	again := make(chan struct{})
 	cluster := oneStep(func(w http.ResponseWriter, r *http.Request) {
-		switch n := streams.Add(1); {
-		case n == 2:
+		switch streams.Add(1) {
+		case 2:
 			close(again)
 			fallthrough
-		case n == 1:
+		case 1:
 			_, _ = io.WriteString(w, lineOne)
 			_ = http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)

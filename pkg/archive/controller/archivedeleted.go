@@ -119,7 +119,7 @@ func (c *Controller) retryDeleted(r *deletedRun, err error) {
 	c.Metrics.Failures.WithLabelValues(phase).Inc()
 	if c.retries.NumRequeues(r.uid) == 0 {
 		c.Log.Error(err, "A deleted run is not archived yet: it is kept in memory and tried again", "run",
-			r.Reference.String(), "phase", phase)
+			r.String(), "phase", phase)
 	}
 	if away := isStoring(phase) && causeOf(err) == outage; !away && r.failing.IsZero() {
 		r.failing = c.Now()
@@ -136,7 +136,7 @@ func (c *Controller) giveUpDeleted(r *deletedRun, err error) {
 	} else {
 		c.Metrics.Lost.Inc()
 	}
-	c.Log.Error(err, says, "run", r.Reference.String(), "phase", phase)
+	c.Log.Error(err, says, "run", r.String(), "phase", phase)
 	c.dropDeleted(r)
 	c.forgetLogs(r.uid)
 }

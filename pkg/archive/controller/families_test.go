@@ -50,7 +50,7 @@ func ofRoot(t *testing.T, metadata string) *observed.Run {
 	t.Helper()
 	s := &observed.Run{}
 	if err := s.Read([]byte(`{"kind":"CustomRun","metadata":{"name":"c","namespace":"team","uid":"c",
-		"ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"PipelineRun","name":"root","uid":"root"}]`+metadata+
+		"ownerReferences":[{"apiVersion":"tekton.dev/v1","kind":"PipelineRun","name":"root","uid":"root"}]` + metadata +
 		`}}`)); err != nil {
 		t.Fatal(err)
 	}

@@ -4,22 +4,22 @@ import "container/heap"
 
 // ranked is a heap (container/heap) whose items know their place in it, so that any can be removed.
 type ranked[T interface {
-	before(T) bool
-	moved(to int)
+	Before(T) bool
+	Moved(to int)
 }] []T
 
 func (r ranked[T]) Len() int           { return len(r) }
-func (r ranked[T]) Less(i, j int) bool { return r[i].before(r[j]) }
+func (r ranked[T]) Less(i, j int) bool { return r[i].Before(r[j]) }
 
 func (r ranked[T]) Swap(i, j int) {
 	r[i], r[j] = r[j], r[i]
-	r[i].moved(i)
-	r[j].moved(j)
+	r[i].Moved(i)
+	r[j].Moved(j)
 }
 
 // Push implements heap.Interface.
 func (r *ranked[T]) Push(item any) {
-	item.(T).moved(len(*r))
+	item.(T).Moved(len(*r))
 	*r = append(*r, item.(T))
 }
 
@@ -41,10 +41,10 @@ type queuedEvent struct {
 	place       int
 }
 
-func (q *queuedEvent) moved(to int) { q.place = to }
+func (q *queuedEvent) Moved(to int) { q.place = to }
 
-// before: the API server created it earlier. Nobody chooses that time, unlike the event's own.
-func (q *queuedEvent) before(other *queuedEvent) bool {
+// Before: the API server created it earlier. Nobody chooses that time, unlike the event's own.
+func (q *queuedEvent) Before(other *queuedEvent) bool {
 	if c := q.created.Compare(other.created); c != 0 {
 		return c < 0
 	}
@@ -58,10 +58,10 @@ type eventQueue struct {
 	place  int
 }
 
-func (q *eventQueue) moved(to int) { q.place = to }
+func (q *eventQueue) Moved(to int) { q.place = to }
 
-// before: it has more.
-func (q *eventQueue) before(other *eventQueue) bool { return q.bytes > other.bytes }
+// Before: it has more.
+func (q *eventQueue) Before(other *eventQueue) bool { return q.bytes > other.bytes }
 
 // eventQueues has the queues of all namespaces, the largest first.
 type eventQueues struct {

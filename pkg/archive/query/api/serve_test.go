@@ -55,7 +55,6 @@ func TestReflection(t *testing.T) {
 	}
 	old, err := oldreflectionpb.NewServerReflectionClient(r.Conn).ServerReflectionInfo(r.As(""))
 	r.must(err)
-	//nolint:staticcheck // tools still use it
 	list := &oldreflectionpb.ServerReflectionRequest_ListServices{}
 	//nolint:staticcheck // tools still use it
 	r.must(old.Send(&oldreflectionpb.ServerReflectionRequest{MessageRequest: list}))

@@ -126,7 +126,7 @@ func describeSpans(t *testing.T, spans []sdk.ReadOnlySpan) []string {
 		}
 		values := map[string]string{}
 		for _, a := range s.Attributes() {
-			values[string(a.Key)] = a.Value.Emit()
+			values[string(a.Key)] = a.Value.String()
 		}
 		if parent := names[s.Parent().SpanID().String()]; parent != "" {
 			got = append(got, s.Name()+" below "+parent)
