@@ -227,11 +227,11 @@ install: images dist/install/kustomization.yaml ## Install into the cluster at h
 uninstall: bin/archiver ## Remove it, but for the archive: no finalizer stays on any run, no door stands open
 	$(KUBECTL) delete --ignore-not-found mutatingwebhookconfiguration/indelible-protect
 	$(KUBECTL) delete --ignore-not-found --cascade=foreground -n indelible-system deployment/indelible-archiver
-	bin/archiver release --kubeconfig=$(KUBECONFIG)
+	bin/archiver release --all --kubeconfig=$(KUBECONFIG)
 	$(KUBECTL) delete --ignore-not-found -k config/rbac
 	$(KUBECTL) delete --ignore-not-found -k config/default -l 'indelible.dev/uninstall!=keep'
 	$(KUBECTL) delete --ignore-not-found -n indelible-system secret/indelible-webhook-certs lease/indelible-archiver
-	bin/archiver release --kubeconfig=$(KUBECONFIG)
+	bin/archiver release --all --kubeconfig=$(KUBECONFIG)
 	@claim="$$($(KUBECTL) get -n indelible-system persistentvolumeclaim/indelible-archive --ignore-not-found -o name)"; \
 	if [ -z "$$claim" ] || [ "$(ARCHIVE)" = delete ]; then $(KUBECTL) delete --ignore-not-found namespace/indelible-system; \
 	else echo "the archive is left in $$claim of namespace indelible-system; make uninstall ARCHIVE=delete deletes both"; fi

@@ -161,7 +161,10 @@ func TestCommands(t *testing.T) {
 		"import sends no token in plain": {
 			[]string{"import", "--api", "127.0.0.1:1", "--plain", "--token-file", "/x"}, 2, "", "without TLS",
 		},
-		"export wants to know where to": {[]string{"export"}, 2, "", "--api"},
+		"export wants to know where to":    {[]string{"export"}, 2, "", "--api"},
+		"release wants to know which runs": {[]string{"release"}, 2, "", "give one of --refused"},
+		"release takes one or the other":   {[]string{"release", "--all", "--refused"}, 2, "", "give one of --refused"},
+		"release of all has no namespace":  {[]string{"release", "--all", "-n", "team"}, 2, "", "--namespace goes with --refused"},
 		"run wants a Lease that counts": {[]string{"run", "--lease-duration", "1s"}, 2, "",
 			"--lease-duration must be at least 5s"},
 		"run does not look too often": {[]string{"run", "--reload-interval", "0s"}, 2, "",

@@ -63,6 +63,9 @@ func Parse(data []byte) (*Configuration, error) {
 	if err != nil {
 		return nil, err
 	}
+	if isConfigMap(tree) {
+		return nil, errConfigMap
+	}
 	c, r := Default(), &reader{}
 	if fields, ok := tree.(map[string]any); ok && fields["controllers"] != nil {
 		r.problem("controllers", "%s", movedControllers)
@@ -79,6 +82,13 @@ func Parse(data []byte) (*Configuration, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+var errConfigMap = errors.New("this is a ConfigMap: give the content of its key config.yaml instead")
+
+func isConfigMap(tree any) bool {
+	fields, _ := tree.(map[string]any)
+	return fields["kind"] == "ConfigMap"
 }
 
 // decode returns a file's one YAML document as a tree. The decoder would ignore a second document,

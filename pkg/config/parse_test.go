@@ -110,8 +110,12 @@ func TestParseForbids(t *testing.T) {
 			"not valid YAML: yaml: unmarshal errors:\n  line 4: key \"publisher\" already set in map",
 		},
 		"forbid another version and kind": {
-			"apiVersion: v1\nkind: ConfigMap\n" + image,
+			"apiVersion: v1\nkind: Secret\n" + image,
 			"apiVersion must be config.indelible.dev/v1alpha1\nkind must be Configuration",
+		},
+		"forbid the whole ConfigMap": {
+			"apiVersion: v1\nkind: ConfigMap\ndata: {config.yaml: x}\n",
+			"this is a ConfigMap: give the content of its key config.yaml instead",
 		},
 		"forbid a missing image": {head, "publisher.image is required: the image that holds the publisher"},
 		"forbid unknown fields at every level": {
