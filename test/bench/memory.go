@@ -16,13 +16,13 @@ import (
 )
 
 // largeRuns have results of 1 MiB each. largeLog is a log of more than 1 GiB, in largeBlocks of
-// largeLines, written slowly enough to be followed although the kubelet rotates it every ten
+// linesOfBlock, written slowly enough to be followed although the kubelet rotates it every ten
 // seconds. It pauses between lines only: of a line that is half written when the log is rotated,
 // the kubelet may leave out that half, also for kubectl logs -f.
 const (
-	largeRuns               = 200
-	largeBlocks, largeLines = 128, 74_000
-	largeLog                = `
+	largeRuns                 = 200
+	largeBlocks, linesOfBlock = 128, 74_000
+	largeLog                  = `
 apiVersion: tekton.dev/v1
 kind: TaskRun
 metadata: {name: large-log, labels: {indelible.dev/archiver: CLASS}}
@@ -61,7 +61,7 @@ func (b *bench) memory(ctx context.Context) (rows []row, err error) {
 	}
 	if err := b.cluster.Create(ctx, b.namespace,
 		harness.WithImage(strings.NewReplacer("CLASS", b.class, "BLOCKS", strconv.Itoa(largeBlocks), "LINES",
-			strconv.Itoa(largeLines)).Replace(largeLog))); err != nil {
+			strconv.Itoa(linesOfBlock)).Replace(largeLog))); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -123,7 +123,7 @@ func wantLargeLog(ctx context.Context, folder string, part *manifest.Part) error
 	for i := 1; i <= largeBlocks; i++ {
 		want := fmt.Sprintf("2026-11-20T10:42:11Z INFO block %d of example.test/shop: "+
 			"linking, checking and writing what was compiled before", i)
-		for n := 1; n <= largeLines; n++ {
+		for n := 1; n <= linesOfBlock; n++ {
 			if !got.Scan() || got.Text() != want {
 				return fmt.Errorf("line %d of block %d is %.200q, want %q (%w)", n, i, got.Text(), want,
 					cmp.Or(got.Err(), errors.New("no error")))
