@@ -1,7 +1,6 @@
 package archiver
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -63,11 +62,12 @@ func WhoStays(
 // page lists runs as whole objects: the reference to a Pipeline or Task is not in their metadata.
 // It leaves out what cannot be decoded.
 func page(ctx context.Context, c *run.Client, kind, next string) (some []*observed.Run, after string, err error) {
-	data, err := c.List(ctx, kind, observed.PageSize, next)
+	list, err := c.List(ctx, kind, observed.PageSize, next)
 	if err != nil {
 		return nil, "", err
 	}
-	about, err := observed.ReadList(bytes.NewReader(data), func(object []byte) {
+	defer list.Close()
+	about, err := observed.ReadList(list, func(object []byte) {
 		s := &observed.Run{}
 		if s.Read(object) == nil {
 			s.Object = nil

@@ -53,12 +53,13 @@ func (c *Client) metadata(ctx context.Context, kind, next string) (*metav1.Parti
 	return page, json.Unmarshal(data, page)
 }
 
-// metadataPage is the page size for metadata, which is small whatever the runs' size.
-const metadataPage = 500
+// metadataPage is the page size for metadata, which has some kilobytes whatever the run's size, but
+// up to half a megabyte if somebody fills a run's annotations.
+const metadataPage = 50
 
 // List returns a page of a kind's runs, as the API server sends it.
-func (c *Client) List(ctx context.Context, kind string, limit int, next string) ([]byte, error) {
-	return c.page(kind, limit, next).Do(ctx).Raw()
+func (c *Client) List(ctx context.Context, kind string, limit int, next string) (io.ReadCloser, error) {
+	return c.page(kind, limit, next).Stream(ctx)
 }
 
 func (c *Client) page(kind string, limit int, next string) *rest.Request {
