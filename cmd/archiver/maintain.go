@@ -109,14 +109,14 @@ func applyRetention(ctx context.Context, r *replica, a *archive) error {
 	if err := a.ours(ctx); err != nil {
 		return err
 	}
+	now, latest, err := clocks(ctx, r.kube)
+	if err != nil {
+		return err
+	}
 	// also without a policy that asks: one may be added later
-	deleted, unknown := a.deletedNamespaces(ctx, r.kube, false)
+	deleted, unknown := a.deletedNamespaces(ctx, r.kube, latest, false)
 	policies, err := retentionOf(a.config.Retention)
 	if err != nil || len(policies) == 0 {
-		return errors.Join(unknown, err)
-	}
-	now, err := earliest(ctx, r.kube)
-	if err != nil {
 		return errors.Join(unknown, err)
 	}
 	if ahead := time.Since(now); ahead > clockTolerance {
@@ -142,23 +142,14 @@ func applyRetention(ctx context.Context, r *replica, a *archive) error {
 // clockTolerance is the difference of clocks up to which nothing is logged.
 const clockTolerance = time.Minute
 
-// earliest returns the time of the slower clock, this machine's or the API server's: a clock that
-// is ahead must not make runs old.
-func earliest(ctx context.Context, kube kubernetes.Interface) (time.Time, error) {
-	first, _, err := clocks(ctx, kube)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("%w; nothing is deleted from the archive", err)
-	}
-	return first, nil
-}
-
 // clocks returns the times of the slower and of the faster clock, this machine's and the API
-// server's.
+// server's: a clock that is ahead must not make runs old.
 func clocks(ctx context.Context, kube kubernetes.Interface) (earliest, latest time.Time, err error) {
 	review, err := kube.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{},
 		metav1.CreateOptions{})
 	if err != nil {
-		return time.Time{}, time.Time{}, fmt.Errorf("ask the API server what time it is: %w", err)
+		return time.Time{}, time.Time{}, fmt.Errorf(
+			"ask the API server what time it is: %w; nothing is deleted from the archive", err)
 	}
 	now, server := time.Now(), review.CreationTimestamp.Time
 	switch {
@@ -173,7 +164,7 @@ func clocks(ctx context.Context, kube kubernetes.Interface) (earliest, latest ti
 // age returns the time from which the age of objects in the archive is computed: the earliest of
 // three clocks.
 func (r *replica) age(ctx context.Context, a *archive) (time.Time, error) {
-	now, err := earliest(ctx, r.kube)
+	now, _, err := clocks(ctx, r.kube)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -331,15 +322,11 @@ func (a *archive) ours(ctx context.Context) error {
 }
 
 // deletedNamespaces returns the namespaces that this cluster was seen to have and no longer has. A
-// namespace goes by the later of two clocks, and its age is counted by the earlier.
+// namespace goes by the later of two clocks, latest, and its age is counted by the earlier.
 func (a *archive) deletedNamespaces(
-	ctx context.Context, kube kubernetes.Interface, readOnly bool,
+	ctx context.Context, kube kubernetes.Interface, latest time.Time, readOnly bool,
 ) (map[string]time.Time, error) {
-	_, now, err := clocks(ctx, kube)
-	if err != nil {
-		return nil, err
-	}
-	o := retention.SeenOptions{Store: a.store, Cluster: a.cluster, KubeSystem: a.kubeSystem, Now: now,
+	o := retention.SeenOptions{Store: a.store, Cluster: a.cluster, KubeSystem: a.kubeSystem, Now: latest,
 		ReadOnly: readOnly}
 	if a.archivedIn != nil {
 		o.Archived = a.archivedIn() // before the list, which shows those that still exist

@@ -93,9 +93,12 @@ func (o *retentionOptions) ask(ctx context.Context, a *archive, with *retention.
 	if err := a.ours(ctx); err != nil && (!o.dryRun || errors.Is(err, identity.ErrForeign)) {
 		return err
 	}
-	if with.Now, err = earliest(ctx, kube); err != nil {
+	var latest time.Time
+	if with.Now, latest, err = clocks(ctx, kube); err != nil {
 		return err
 	}
-	with.Deleted = func(ctx context.Context) (map[string]time.Time, error) { return a.deletedNamespaces(ctx, kube, true) }
+	with.Deleted = func(ctx context.Context) (map[string]time.Time, error) {
+		return a.deletedNamespaces(ctx, kube, latest, true)
+	}
 	return nil
 }

@@ -194,7 +194,7 @@ func (a *Archiver) archive(ctx context.Context, ref run.Reference, removeFinaliz
 		}
 	}
 	if r != nil && !a.archives(r) {
-		a.forgetLogs(r.UID)
+		a.ForgetLogs(r.UID)
 	}
 	switch {
 	case r == nil:
@@ -244,7 +244,7 @@ func (a *Archiver) ArchiveDeleted(ctx context.Context, object []byte, last bool)
 		return &phaseError{"snapshot", err}
 	}
 	if !a.archives(r) {
-		a.forgetLogs(r.UID)
+		a.ForgetLogs(r.UID)
 		return nil
 	}
 	r.Deleted, r.Last = true, last
@@ -317,12 +317,13 @@ func (a *Archiver) forget(r *run.Run) {
 	a.Recent.Forget(r.Namespace, a.objectsOf(r)...)
 	a.notes.forget(r.Reference(), r.UID)
 	a.refusals.forget(r.Reference())
-	a.forgetLogs(r.UID)
+	a.ForgetLogs(r.UID)
 }
 
-// forgetLogs deletes what the spool has of a run. It is not called for a run that is gone: that may
-// still be archived from its last state, with its logs. The Controller knows when it is not.
-func (a *Archiver) forgetLogs(uid types.UID) {
+// ForgetLogs deletes what the spool has of a run. An attempt does not call it for a run that is
+// gone: that may still be archived from its last state, with its logs. The Controller calls it when
+// it is not.
+func (a *Archiver) ForgetLogs(uid types.UID) {
 	if a.Follower != nil {
 		a.Follower.Forget(uid)
 	}

@@ -3,6 +3,9 @@ package archiver
 import (
 	"context"
 	"errors"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/indelible-ci/indelible/pkg/archive/layout"
 	"github.com/indelible-ci/indelible/pkg/archive/manifest"
@@ -36,10 +39,9 @@ func (a *Archiver) commitRun(ctx context.Context, r *run.Run) (*manifest.Commit,
 
 // noteCommitted saves the run's PipelineRun a request when it waits for the run.
 func (a *Archiver) noteCommitted(r *run.Run) {
-	for _, owner := range r.OwnerReferences {
-		if owner.Kind == run.PipelineRunKind {
-			a.notes.write(r.Reference(), r.UID, func(n *note) { n.committed = true })
-		}
+	isPipelineRun := func(o metav1.OwnerReference) bool { return o.Kind == run.PipelineRunKind }
+	if slices.ContainsFunc(r.OwnerReferences, isPipelineRun) {
+		a.notes.write(r.Reference(), r.UID, func(n *note) { n.committed = true })
 	}
 }
 

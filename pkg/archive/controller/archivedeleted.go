@@ -127,8 +127,8 @@ func (c *Controller) retryDeleted(r *deletedRun, err error) {
 	c.retries.AddRateLimited(r.uid)
 }
 
-// giveUpDeleted drops a deleted run that cannot be archived. One that only the index refuses is in
-// the archive.
+// giveUpDeleted drops a deleted run that cannot be archived. One that only the index does not take
+// is in the archive.
 func (c *Controller) giveUpDeleted(r *deletedRun, err error) {
 	phase, says := archiver.PhaseOf(err), "A deleted run cannot be archived, and is lost to the archive"
 	if phase == "index" {
@@ -138,7 +138,7 @@ func (c *Controller) giveUpDeleted(r *deletedRun, err error) {
 	}
 	c.Log.Error(err, says, "run", r.String(), "phase", phase)
 	c.dropDeleted(r)
-	c.forgetLogs(r.uid)
+	c.ForgetLogs(r.uid)
 }
 
 func (c *Controller) dropDeleted(r *deletedRun) {

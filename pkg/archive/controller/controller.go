@@ -219,7 +219,7 @@ func (c *Controller) runDeleted(s *observed.Run) {
 	if c.archives(s) && c.keepDeleted(s) {
 		return // with its logs
 	}
-	c.forgetLogs(s.UID)
+	c.ForgetLogs(s.UID)
 }
 
 // tellParents queues those of the PipelineRuns that wait for their children.

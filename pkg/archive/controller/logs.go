@@ -18,17 +18,11 @@ func (c *Controller) archives(s *observed.Run) bool {
 func (c *Controller) follow(s *observed.Run) {
 	switch {
 	case !c.archives(s):
-		c.forgetLogs(s.UID)
+		c.ForgetLogs(s.UID)
 	case c.Follower != nil && s.Kind == run.TaskRunKind && !s.Finished && s.DeletionTimestamp.IsZero():
 		for _, container := range s.Attempt.ToFollow() {
 			c.Follower.Follow(s.Namespace, podlog.Key{Run: s.UID, Pod: s.Attempt.PodName, Container: container})
 		}
-	}
-}
-
-func (c *Controller) forgetLogs(uid types.UID) {
-	if c.Follower != nil {
-		c.Follower.Forget(uid)
 	}
 }
 

@@ -59,8 +59,9 @@ func (t *Tail) beginLine(line []byte, skip *skipper) ([]byte, error) {
 		return nil, err
 	}
 	t.begun = true
+	now := time.Now()
 	if t.follows && t.size >= rotatable { // a smaller log is never rotated
-		t.rotation.follow(at, time.Now())
+		t.rotation.follow(at, now)
 	}
 	if at.Equal(skip.last) {
 		t.rotation.again()
@@ -82,7 +83,7 @@ func (t *Tail) beginLine(line []byte, skip *skipper) ([]byte, error) {
 		return nil, t.spoolFailed(err)
 	}
 	t.startLine(at)
-	t.heard = time.Now()
+	t.heard = now
 	return line, nil
 }
 

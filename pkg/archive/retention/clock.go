@@ -34,8 +34,7 @@ func storeTime(ctx context.Context, s store.Store, cluster layout.Cluster, now t
 		return time.Time{}, err
 	}
 	defer func() { err = errors.Join(err, s.Delete(context.WithoutCancel(ctx), key)) }()
-	// The key is random, so what exists there is this call's: the store was asked again.
-	if err := s.Create(ctx, key, strings.NewReader("")); err != nil && !errors.Is(err, store.ErrExists) {
+	if err := createMark(ctx, s, key); err != nil {
 		return time.Time{}, err
 	}
 	info, err := s.Stat(ctx, key)

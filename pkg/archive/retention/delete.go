@@ -75,14 +75,21 @@ func (d *deletion) mark(ctx context.Context) (time.Time, error) {
 			return time.Time{}, err
 		}
 		d.marks = append(d.marks, key) // before Create, which may store it and fail
-		// The key is random, so what exists there is this writer's: the store was asked again.
-		err = d.Store.Create(ctx, key, strings.NewReader(""))
-		if err != nil && !errors.Is(err, store.ErrExists) {
+		if err := createMark(ctx, d.Store, key); err != nil {
 			return time.Time{}, fmt.Errorf("mark run %s as being deleted: %w", m.id.UID, err)
 		}
 	}
 	info, err := d.Store.Stat(ctx, d.marks[0])
 	return info.Modified, err
+}
+
+// createMark stores a mark. Its key is random, so what exists there is this writer's: the store was
+// asked again.
+func createMark(ctx context.Context, s store.Store, key string) error {
+	if err := s.Create(ctx, key, strings.NewReader("")); !errors.Is(err, store.ErrExists) {
+		return err
+	}
+	return nil
 }
 
 func (d *deletion) unmark(ctx context.Context) (err error) {
