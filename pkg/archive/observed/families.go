@@ -15,8 +15,8 @@ import (
 // Families knows from the watches which runs own which, and which of the owned ones are not
 // archived yet. The garbage collector deletes a run with its owner, whatever made it: a PipelineRun
 // that a CustomRun's controller made is in no status. Asking the API server for a run's descendants
-// means to list its namespace. This takes about 140 bytes for each owned run, archived or not: one
-// that is archived may own one that still works.
+// means to list its namespace. This takes some hundred bytes for each owned run, archived or not:
+// one that is archived may own one that still works.
 //
 // Only owners among the archived kinds are known. A run that an object of another kind made, which
 // belongs to a run, is not found.
